@@ -1,0 +1,9 @@
+"""
+The flows; each file holds one by its own name, a sweep over the ledger that anyone may start, kill and start again.
+
+| flow                  | started by         | does                                        | core                      |
+|-----------------------|--------------------|---------------------------------------------|---------------------------|
+| `place_impacts`       | schedule, a person | reads new orders, buys what each has earned | `planning`, `placement`   |
+| `track_placements`    | schedule, a person | asks where everything is that was bought    | `tracking`                |
+| `reconcile_providers` | schedule, a person | settles what is in doubt                    | `reconcile`               |
+"""

@@ -1,0 +1,89 @@
+"""
+Buy what new orders have earned: the core is ``impactflow.planning``, ``placement`` and ``reconcile``.
+
+Killed at any line, it is finished by the next run of it. On a terminal: ``impactflow place``.
+"""
+
+import asyncio
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from impactflow.models import ProviderName
+from impactflow.outcome import Outcome
+from impactflow.patience import Round, work_off
+from impactflow.planning import choose_window
+from impactflow.policy import load_policy
+from impactflow.run import Run
+from tasks.context import flow_context
+from tasks.orders import plan_orders, preview_orders
+from tasks.placements import place_batch
+from tasks.reconciliation import settle_doubts
+from tasks.reporting import publish_report, publish_summary
+
+
+def _name() -> str:
+    parameters = flow_run.get_parameters()
+    days = f"{parameters.get('from_day') or 'what is new'} to {parameters.get('to_day') or 'today'}"
+    return f"{'preview' if parameters.get('dry_run') else 'place'} {days}"
+
+
+@flow(name="place_impacts", flow_run_name=_name, persist_result=False)
+async def place_impacts(
+    from_day: date | None = None,
+    to_day: date | None = None,
+    policy_file: str = "",
+    *,
+    dry_run: bool = False,
+    patience_s: float = 30.0,
+) -> dict[str, Any]:
+    """
+    Read orders, buy what each has earned, once each, and report.
+
+    Args:
+        from_day: First day of orders to read, UTC; by default a week before what was read last.
+        to_day: Last day of orders to read, included; by default today.
+        policy_file: The policy's path; by default IMPACTFLOW_POLICY.
+        dry_run: Show what would be bought; buy and write nothing.
+        patience_s: Go on until what is due lies further off than this many seconds.
+    """
+    began = time.monotonic()
+    async with flow_context() as run:
+        policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
+        window = await choose_window(run.ledger, policy, from_day, to_day, run.clock)
+        if dry_run:
+            return await preview_orders(policy, window)
+        run.require_keys({rule.provider for rule in policy.rules})
+        planned = await plan_orders(policy, window, moves_watermark=from_day is None and to_day is None)
+        halted = await place_all(run, patience_s)
+        report = await publish_report(f"bought-{run.clock.now():%Y%m%d-%H%M%S}")
+        outcome = Outcome(
+            planned,
+            in_window=await run.ledger.counts(window.span),
+            overall=await run.ledger.counts(),
+            broken=await run.ledger.broken_count(),
+            halted=halted,
+            requests=run.transport.requests,
+            duration_s=time.monotonic() - began,
+            report=report,
+        )
+        await publish_summary("place-impacts", outcome.in_words())
+        return outcome.as_json()
+
+
+async def place_all(run: Run, patience_s: float) -> dict[ProviderName, Round]:
+    """Settle and place at every provider side by side, until nothing is due that is worth waiting for."""
+
+    async def work(provider: ProviderName) -> Round:
+        async def once() -> Round:
+            settled = await settle_doubts(provider)
+            return settled if settled.unauthorized else settled + await place_batch(provider)
+
+        return await work_off(run.ledger, run.clock, provider, patience_s, once)
+
+    rounds = await asyncio.gather(*(work(provider) for provider in ProviderName))
+    return dict(zip(ProviderName, rounds, strict=True))

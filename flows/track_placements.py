@@ -1,0 +1,57 @@
+"""
+Ask where everything is that was bought: the core is ``impactflow.tracking``.
+
+A run is one pass over what is due and ends; the ledger says what is due next, for weeks. On a terminal:
+``impactflow track``.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from prefect import flow
+
+from impactflow.ledger import Status
+from impactflow.models import ProviderName
+from impactflow.outcome import TrackOutcome
+from impactflow.run import Run
+from impactflow.tracking import Tracked
+from tasks.context import flow_context
+from tasks.reporting import publish_report
+from tasks.tracking import track_batch
+
+#: Between two passes while somebody waits: at first, and at most, in seconds.
+_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+
+
+@flow(name="track_placements", flow_run_name="track", persist_result=False)
+async def track_placements(wait_s: float = 0.0) -> dict[str, Any]:
+    """
+    Look at every placement that is due; or at all of them, again and again, until all are complete.
+
+    Args:
+        wait_s: Go on for at most this many seconds until all are complete; 0 for one pass over what is due.
+    """
+    began = time.monotonic()
+    async with flow_context() as run:
+        total, pause_s = await track_all(run, everything=wait_s > 0), _PAUSE_S
+        while (left_s := began + wait_s - time.monotonic()) > 0 and not total.unauthorized and await open_count(run):
+            await run.clock.sleep(min(pause_s, left_s))
+            total += await track_all(run, everything=True)
+            pause_s = min(_LONGEST_PAUSE_S, 1.5 * pause_s)
+        report = await publish_report(f"tracked-{run.clock.now():%Y%m%d-%H%M%S}")
+        return TrackOutcome(total, await open_count(run), time.monotonic() - began, report).as_json()
+
+
+async def track_all(run: Run, *, everything: bool) -> Tracked:
+    """One pass at every provider at which something is open, side by side."""
+    counts = await run.ledger.counts()
+    concerned = [provider for provider in ProviderName if counts.get((provider, Status.PLACED))]
+    passes = await asyncio.gather(*(track_batch(provider, everything=everything) for provider in concerned))
+    return sum(passes, Tracked())
+
+
+async def open_count(run: Run) -> int:
+    """How many placements took effect and are not complete."""
+    counts = await run.ledger.counts()
+    return sum(number for (_, status), number in counts.items() if status is Status.PLACED)

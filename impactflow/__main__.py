@@ -1,0 +1,5 @@
+"""``python -m impactflow`` is ``impactflow``."""
+
+from impactflow.cli import main
+
+main()

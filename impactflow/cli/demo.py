@@ -1,0 +1,198 @@
+"""
+The whole job, told as a story: called by ``impactflow demo``.
+
+A sandbox runs as a process of its own, with faults; the flows place, track and place again; then the sandbox's books
+are held against the ledger. Nothing here is special: the same flows, the same HTTP, a ledger in the folder ``demo``.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from impactflow.cli.console import err, out, print_json, print_table
+from impactflow.cli.prefect import run_flow
+from impactflow.ledger import Ledger
+from impactflow.reports import bought
+from impactflow.settings import load_settings
+
+#: Where the demo works; made anew each time.
+FOLDER = Path("demo")
+#: Answers are lost before and after the purchase, records come late, pages shift; nothing waits longer than it must.
+_FAULTS = "rough,hang=0.002,rate_limited=0.003"
+#: Seconds: as in real life, only shorter, so that what is in doubt settles while one watches.
+_TIMES = {"IMPACTFLOW_LEASE_S": "8", "IMPACTFLOW_REQUEST_TIMEOUT_S": "1", "IMPACTFLOW_SETTLE_S": "5"}
+#: Five weeks in about two seconds.
+_SPEED = 1_500_000
+
+_POLICY = """\
+store: demo
+fx:
+  as_of: 2025-01-01
+  usd_per: {EUR: 1.08, GBP: 1.27, CAD: 0.70, AUD: 0.64}
+rules:
+  - slot: trees
+    provider: oneclickimpact
+    impact: plant_trees
+    quantity: {per_order: 1}
+  - slot: offset
+    provider: cnaught
+    impact: offset
+    quantity: {per_item: 2.5}
+  - slot: giving
+    provider: impactapi
+    impact: donate
+    campaign: trees-for-the-future
+    quantity: {percent_of_order: 1}
+"""
+
+
+def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
+    """Tell the story; return 0 when the books equal the ledger and nothing is left undone."""
+    tell = _Teller(as_json=as_json)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    (FOLDER / "policy.yaml").write_text(_POLICY)
+    with _sandbox(orders, seed) as environment:
+        os.environ.update(_environment(environment))
+        sandbox = environment["WICKED_REPORTS_URL"].removesuffix("/wickedreports")
+        tell.beginning(orders)
+        began = time.monotonic()
+        placed = run_flow("place_impacts", "placing")
+        tell.placed(placed, _get(f"{sandbox}/_sandbox/status"))
+        tracked = run_flow("track_placements", "tracking", wait_s=20.0)
+        tell.tracked(tracked)
+        again = run_flow("place_impacts", "placing again")
+        tell.again(again)
+        verdict = _compare(_get(f"{sandbox}/_sandbox/books")["purchases"])
+        tell.verdict(verdict)
+        good = not (again["undone"] or again["orders"]["new"] or tracked["open"] or verdict["differences"])
+        seconds = {
+            "all": time.monotonic() - began,
+            "flows": sum(each["duration_s"] for each in (placed, tracked, again)),
+        }
+        tell.end(good, seconds, tracked["report"])
+        if as_json:
+            print_json(
+                {"place": placed, "track": tracked, "again": again, "books": verdict, "seconds": seconds, "ok": good}
+            )
+    return 0 if good else 1
+
+
+class _Teller:
+    """The story's words."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._console = err if as_json else out
+        self._tables = not as_json
+
+    def beginning(self, orders: int) -> None:
+        self._console.print(
+            f"A shop sold {orders} orders last week. Each plants a tree, offsets 2.5 kg of CO2 an item and gives 1 %.\n"
+            "Three pretend providers sell that, over HTTP; answers get lost on purpose, before and after the purchase."
+        )
+
+    def placed(self, result: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+        read, placements = result["orders"], result["placements"]
+        struck = {name: count for each in status.values() for name, count in each["faults"].items()}
+        faults = sum(count for each in status.values() for count in each["faults"].values())
+        self._console.print(f"[bold]1[/] read: {read['read']} orders, of which {read['eligible']} count")
+        self._console.print(
+            f"[bold]2[/] placed: {placements['placed']} purchases, one each, with {result['requests']} requests;"
+            f" {placements['failed']} failed, {placements['parked']} parked"
+        )
+        self._console.print(
+            f"[bold]3[/] faults: {faults} struck ({', '.join(sorted(struck))}); each lost answer has been found:"
+            f" {placements['in_doubt']} are in doubt"
+        )
+
+    def tracked(self, result: Mapping[str, Any]) -> None:
+        self._console.print(
+            f"[bold]4[/] tracked: {result['completed']} completed in {result['checked']} looks, {result['open']} open"
+        )
+
+    def again(self, result: Mapping[str, Any]) -> None:
+        read = result["orders"]
+        self._console.print(f"[bold]5[/] run again: {read['read']} orders read, {read['new']} new, nothing bought")
+
+    def verdict(self, verdict: Mapping[str, Any]) -> None:
+        self._console.print(
+            f"[bold]6[/] compared: the providers' books hold {verdict['bought']} purchases, the ledger"
+            f" {verdict['recorded']}; {verdict['twice']} bought twice, {verdict['unrecorded']} not recorded,"
+            f" {verdict['not_bought']} recorded but not bought, {verdict['wrong']} with a wrong amount"
+        )
+
+    def end(self, good: bool, seconds: Mapping[str, float], report: str) -> None:
+        if self._tables:
+            print_table("What was bought", asyncio.run(_bought()))
+        self._console.print(f"report: {report}, ledger: {FOLDER / 'impactflow.db'}")
+        said = "[bold green]The books equal the ledger.[/]" if good else "[bold red]Something differs.[/]"
+        self._console.print(
+            f"{said} The flows took {seconds['flows']:.1f} s, {seconds['all']:.1f} s with the Prefect server's starts."
+        )
+
+
+@contextmanager
+def _sandbox(orders: int, seed: int) -> Iterator[dict[str, str]]:
+    """A sandbox in a process of its own; yields the environment that points at it."""
+    command = [
+        sys.executable, "-m", "impactflow", "sandbox", "--json", f"--orders={orders}", f"--seed={seed}",
+        f"--faults={_FAULTS}", f"--speed={_SPEED}", "--rate=100000", "--latency-ms=5",
+    ]  # fmt: skip
+    with subprocess.Popen(  # noqa: S603 - ourselves
+        command, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+def _environment(sandbox: Mapping[str, str]) -> dict[str, str]:
+    return {
+        **sandbox,
+        **_TIMES,
+        "IMPACTFLOW_LEDGER_URL": f"sqlite:///{FOLDER / 'impactflow.db'}",
+        "IMPACTFLOW_POLICY": str(FOLDER / "policy.yaml"),
+        "IMPACTFLOW_REPORTS": str(FOLDER / "reports"),
+    }
+
+
+def _get(url: str) -> Any:
+    return httpx.get(url, timeout=30, trust_env=False).raise_for_status().json()
+
+
+def _compare(purchases: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """The providers' books against the ledger, purchase by purchase, by the key that each was told."""
+    bought: dict[str, list[int]] = {}
+    for purchase in purchases:
+        bought.setdefault(purchase["impactflow_key"], []).append(purchase["quantity"])
+    recorded = {row["key"]: row["quantity"] for row in asyncio.run(_purchases())}
+    found = {
+        "twice": sum(len(quantities) > 1 for quantities in bought.values()),
+        "unrecorded": len(bought.keys() - recorded.keys()),
+        "not_bought": len(recorded.keys() - bought.keys()),
+        "wrong": sum(bought[key][0] != recorded[key] for key in bought.keys() & recorded.keys()),
+    }
+    return {"bought": len(purchases), "recorded": len(recorded), **found, "differences": sum(found.values())}
+
+
+async def _purchases() -> Sequence[Mapping[str, Any]]:
+    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
+        return await ledger.purchases()
+
+
+async def _bought() -> list[dict[str, Any]]:
+    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
+        frame = bought(await ledger.totals())
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

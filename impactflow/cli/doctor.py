@@ -1,0 +1,68 @@
+"""Is everything set up? Called by ``impactflow doctor``; every check is harmless and changes nothing."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
+from impactflow.models import ProviderName
+from impactflow.policy import load_policy
+from impactflow.run import Run, open_run
+from impactflow.settings import load_settings
+
+
+async def examine() -> list[dict[str, Any]]:
+    """
+    Check the policy, the ledger, and each account that the policy uses.
+
+    Returns:
+        For each check: ``what``, whether it is ``ok``, what was ``said``, and the exit ``status`` that it asks for.
+
+    Raises:
+        ConfigurationError: A setting is malformed: then nothing else can be said.
+    """
+    settings = load_settings()
+    findings: list[dict[str, Any]] = []
+    providers = list(ProviderName)
+    try:
+        policy = load_policy(settings.impactflow_policy)
+        providers = sorted({rule.provider for rule in policy.rules})
+        findings.append(_ok("policy", f"{len(policy.rules)} rules for store {policy.store}"))
+    except ConfigurationError as error:
+        findings.append(_wrong("policy", error))
+    try:
+        async with open_run(settings, "doctor") as run:
+            findings.append(_ok("ledger", "can be opened"))
+            findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
+            findings += [await _finding(name, partial(_check, run, name)) for name in providers]
+    except ImpactError as error:
+        findings.append(_wrong("ledger", error))
+    return findings
+
+
+async def _read_orders(run: Run) -> str:
+    today = run.clock.now().date()
+    async for page in run.order_source().order_pages(today - timedelta(days=1), today, limit=1):
+        return f"{page.total or len(page.orders)} orders since yesterday"
+    return "no orders since yesterday"
+
+
+async def _check(run: Run, name: ProviderName) -> str:
+    return await run.provider(name).check()
+
+
+async def _finding(what: str, check: Callable[[], Awaitable[str]]) -> dict[str, Any]:
+    try:
+        return _ok(what, await check())
+    except ImpactError as error:
+        return _wrong(what, error)
+
+
+def _ok(what: str, said: str) -> dict[str, Any]:
+    return {"what": what, "ok": True, "said": said, "status": 0}
+
+
+def _wrong(what: str, error: ImpactError) -> dict[str, Any]:
+    misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
+    return {"what": what, "ok": False, "said": str(error), "status": 2 if misused else 1}

@@ -1,0 +1,295 @@
+"""The commands; each translates its arguments, has the work done, prints the result and says what is left undone."""
+
+import asyncio
+import functools
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, ParamSpec
+
+import typer
+
+from impactflow.cli import console, story
+from impactflow.cli.prefect import run_flow
+from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
+from impactflow.ledger import Ledger
+from impactflow.models import ProviderName
+from impactflow.orders import Window
+from impactflow.outcome import Standing, by_provider
+from impactflow.policy import load_policy, policy_schema
+from impactflow.run import open_run
+from impactflow.settings import Settings, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Make every order do some good: at most one purchase per order and slot, each one found and recorded.",
+)
+policy_app = typer.Typer(no_args_is_help=True, help="What the policy file may say.")
+app.add_typer(policy_app, name="policy")
+
+P = ParamSpec("P")
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+
+#: Exit statuses, as the README lists them.
+DONE, UNDONE, MISUSED = 0, 1, 2
+
+
+def main() -> NoReturn:
+    """Run a command; typed errors become one line and an exit status, never a traceback."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        app()
+    except ImpactError as error:
+        misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
+        sys.exit(_fail(str(error), MISUSED if misused else UNDONE, as_json=as_json))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(_fail("interrupted; run it again to go on where it ended", 130, as_json=as_json))
+    sys.exit(DONE)
+
+
+def _fail(message: str, status: int, *, as_json: bool) -> int:
+    if as_json:
+        console.print_json({"error": message})
+    console.err.print("[bold red]error:[/bold red]", end=" ")
+    console.err.print(message, markup=False)
+    return status
+
+
+def ending(command: Callable[P, int]) -> Callable[P, None]:
+    """A command that returns its exit status, as one that typer ends with it."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        raise typer.Exit(command(*args, **kwargs))
+
+    return run
+
+
+@app.command(epilog="Example: impactflow place --from 2025-01-01 --to 2025-01-31 --dry-run")
+@ending
+def place(
+    from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of orders, UTC.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be bought; buy nothing.")] = False,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
+    ] = 30.0,
+    json: Json = False,
+) -> int:
+    """Read new orders, buy what each has earned, once each, and report."""
+    settings = load_settings()
+    path = policy or settings.impactflow_policy
+    days = _check(settings, path, from_, to)
+    result = run_flow(
+        "place_impacts", "placing", from_day=days[0], to_day=days[1], policy_file=str(path), dry_run=dry_run,
+        patience_s=patience,
+    )  # fmt: skip
+    if json:
+        console.print_json(result)
+    elif dry_run:
+        _tell_preview(result)
+    else:
+        _tell_placed(result)
+    return DONE if dry_run else _status_of(result)
+
+
+def _check(settings: Settings, policy: Path, from_: str | None, to: str | None) -> tuple[date | None, date | None]:
+    """Whatever a person may have got wrong is told before a server is started."""
+    chosen = load_policy(policy)
+    window = Window.parse(from_, to, today=datetime.now(UTC).date(), watermark=None)
+    asyncio.run(_check_keys(settings, {rule.provider for rule in chosen.rules}))
+    return (window.from_ if from_ else None, window.to if to else None)
+
+
+async def _check_keys(settings: Settings, providers: set[ProviderName]) -> None:
+    async with open_run(settings, "check") as run:
+        run.require_keys(providers)
+
+
+@app.command(epilog="Example: impactflow track --wait 60")
+@ending
+def track(
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Go on until all are complete.")] = 0.0,
+    json: Json = False,
+) -> int:
+    """Ask where everything is that was bought: one pass over what is due."""
+    result = run_flow("track_placements", "tracking", wait_s=wait)
+    if json:
+        console.print_json(result)
+    else:
+        console.out.print(
+            f"{result['checked']} looks, {result['completed']} completed, {result['open']} still open."
+            f" Report: {result['report']}"
+        )
+    if result["refused_keys"]:
+        raise ConfigurationError(result["left_alone"])
+    failed = bool(result["left_alone"] or result["unanswered"] or (wait and result["open"]))
+    return UNDONE if failed else DONE
+
+
+@app.command(epilog="Example: impactflow reconcile --json")
+@ending
+def reconcile(
+    patience: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for what is due.")] = 30.0,
+    json: Json = False,
+) -> int:
+    """Settle what is in doubt, from the providers' own records."""
+    result = run_flow("reconcile_providers", "settling", patience_s=patience)
+    if json:
+        console.print_json(result)
+    else:
+        _tell_placed(result)
+    if result["refused_keys"]:
+        raise ConfigurationError("; ".join(result["left_alone"].values()))
+    placements = result["all_placements"]
+    return UNDONE if placements["in_doubt"] or placements["parked"] or result["left_alone"] else DONE
+
+
+def _status_of(result: dict[str, Any]) -> int:
+    if result["refused_keys"]:
+        raise ConfigurationError("; ".join(result["left_alone"].values()))
+    return UNDONE if result["undone"] else DONE
+
+
+def _tell_preview(result: dict[str, Any]) -> None:
+    orders = result["orders"]
+    console.out.print(
+        f"Dry run, nothing was bought: of {orders['read']} orders {orders['eligible']} count;"
+        f" {result['would_place']} placements would be made, {result['would_hold']} would be held."
+    )
+    console.print_table("Would be bought", result["totals"])
+    console.print_table("The first of them", result["lines"][:20])
+
+
+def _tell_placed(result: dict[str, Any]) -> None:
+    if "orders" in result:
+        read = result["orders"]
+        console.out.print(f"{read['read']} orders read, {read['new']} new, {read['eligible']} count.")
+    told = [f"{count} {name.replace('_', ' ')}" for name, count in result["placements"].items() if count]
+    console.out.print(f"Placements: {', '.join(told) or 'none'}.")
+    for name, why in result["left_alone"].items():
+        console.out.print(f"{name} was left alone: {why}", markup=False)
+    if result["broken_orders"]:
+        console.out.print(f"{result['broken_orders']} orders could not be read; `impactflow status` lists them.")
+    console.out.print(f"{result['requests']} requests in {result['duration_s']} s. Report: {result['report']}")
+    if result["undone"]:
+        console.out.print("Something is left undone: `impactflow status` says what; running this again goes on.")
+
+
+@app.command(epilog="Example: impactflow status --json")
+@ending
+def status(json: Json = False) -> int:
+    """Count placements by provider and status, and list what needs attention."""
+    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
+        counts, attention, broken = asyncio.run(_look(ledger))
+    standing = Standing.of(counts)
+    if json:
+        listed = {"needs_attention": attention, "broken_orders": broken}
+        console.print_json({"placements": by_provider(counts), **listed, "undone": bool(standing.waiting or broken)})
+    else:
+        rows = [
+            {"provider": provider, **{name: count for name, count in statuses.items() if _used(counts, name)}}
+            for provider, statuses in by_provider(counts).items()
+        ]
+        console.print_table("Placements", rows if counts else [])
+        if not counts:
+            console.out.print("The ledger is empty: `impactflow place` fills it.")
+        console.print_table("Needs attention", attention)
+        console.print_table("Orders that could not be read", broken)
+    return UNDONE if standing.waiting or standing.failed or broken else DONE
+
+
+def _used(counts: Any, name: str) -> bool:
+    return any(status.value == name for _, status in counts)
+
+
+async def _look(ledger: Ledger) -> tuple[Any, Any, Any]:
+    return await ledger.counts(), await ledger.attention(), await ledger.broken()
+
+
+@app.command(epilog="Example: impactflow show WR-000017")
+@ending
+def show(
+    order: Annotated[str, typer.Argument(help="Any name the order goes by: its Wicked Reports id, or src:SYSTEM:ID.")],
+    json: Json = False,
+) -> int:
+    """Tell one order's whole story: what it earned or not, and every event since."""
+    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
+        told = asyncio.run(ledger.story(order))
+    if told is None:
+        msg = f"no order goes by the name {order!r} in this ledger: `impactflow status` says what it holds"
+        raise typer.BadParameter(msg)
+    if json:
+        console.print_json(told)
+    else:
+        story.tell(told)
+    return DONE
+
+
+@app.command(epilog="Example: impactflow doctor")
+@ending
+def doctor(json: Json = False) -> int:
+    """Check the settings, the policy, the ledger, and each key and URL with a harmless call."""
+    from impactflow.cli.doctor import examine  # noqa: PLC0415 - only this command needs it
+
+    findings = asyncio.run(examine())
+    if json:
+        console.print_json({"checks": findings, "ok": all(finding["ok"] for finding in findings)})
+    else:
+        for finding in findings:
+            mark = "[green]ok[/green]  " if finding["ok"] else "[red]wrong[/red]"
+            console.out.print(mark, end=" ")
+            console.out.print(f"{finding['what']}: {finding['said']}", markup=False)
+    return max((finding["status"] for finding in findings), default=DONE)
+
+
+@app.command(epilog="Example: impactflow demo --orders 50")
+@ending
+def demo(
+    orders: Annotated[int, typer.Option(min=1, max=100_000, help="How many orders the pretend shop has sold.")] = 200,
+    seed: Annotated[int, typer.Option(help="What chance follows from.")] = 7,
+    json: Json = False,
+) -> int:
+    """Run the whole job against the sandbox, with faults, no keys and nothing to set up."""
+    from impactflow.cli.demo import run_demo  # noqa: PLC0415 - only this command needs it
+
+    return run_demo(orders, seed, as_json=json)
+
+
+@app.command(epilog="Example: impactflow sandbox --port 8123 --faults rough --metadata ignored")
+@ending
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 for any free one.")] = 0,
+    orders: Annotated[int, typer.Option(min=0, help="How many orders the shop has sold in the last week.")] = 200,
+    seed: Annotated[int, typer.Option(help="What chance follows from.")] = 0,
+    faults: Annotated[str, typer.Option(help="Such as none, rough, lost_answer=0.05,cnaught.hang=0.01.")] = "none",
+    metadata: Annotated[str, typer.Option(help="Whether 1ClickImpact returns it: echo or ignored.")] = "echo",
+    latency_ms: Annotated[float, typer.Option(min=0, help="How long each answer takes.")] = 0.0,
+    speed: Annotated[float, typer.Option(min=0.001, help="How many times faster than life weeks pass.")] = 1.0,
+    rate: Annotated[int, typer.Option(min=1, help="Requests a minute that Wicked Reports takes.")] = 120,
+    hang: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long a hanging request hangs.")] = 60.0,
+    json: Json = False,
+) -> int:
+    """Serve the four pretend providers on loopback, and print the environment that points at them."""
+    from impactflow.cli.sandbox import serve_sandbox  # noqa: PLC0415 - only this command needs it
+
+    if metadata not in {"echo", "ignored"}:
+        msg = f"--metadata must be echo or ignored, not {metadata!r}"
+        raise typer.BadParameter(msg)
+    return serve_sandbox(
+        port=port, orders=orders, seed=seed, faults=faults, metadata=metadata, latency_s=latency_ms / 1000,
+        speed=speed, rate=rate, hang_s=hang, as_json=json,
+    )  # fmt: skip
+
+
+@policy_app.command("schema", epilog="Example: impactflow policy schema > policy.schema.json")
+@ending
+def schema() -> int:
+    """Print the policy file's JSON Schema."""
+    console.print_json(policy_schema())
+    return DONE

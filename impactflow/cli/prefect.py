@@ -1,0 +1,54 @@
+"""
+Run a flow from the command line, against ``PREFECT_API_URL`` or a temporary server.
+
+The one place that reaches from here to ``flows``: by name, as Prefect itself does, and only when a command needs it.
+"""
+
+import asyncio
+import importlib
+import logging
+import os
+from collections.abc import Coroutine
+from typing import Any
+
+from impactflow.cli.console import err, watching
+from impactflow.settings import load_settings
+
+
+def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
+    """
+    Run a flow to its end and return its result.
+
+    Args:
+        name: Of the flow and its file.
+        doing: What to tell a person meanwhile.
+        parameters: The flow's own.
+
+    Raises:
+        ImpactError: Whatever ended the flow.
+    """
+    # Prefect reads these when it is imported. A person's own settings win.
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "impactflow,tasks")
+    if "PREFECT_API_URL" not in os.environ:
+        err.print("[dim]starting a temporary Prefect server, 10 to 20 s (PREFECT_API_URL names yours)[/dim]")
+    flow = getattr(importlib.import_module(f"flows.{name}"), name)
+    _hush()
+
+    async def run() -> dict[str, Any]:
+        async with watching(load_settings().impactflow_ledger_url, doing):
+            result: Coroutine[Any, Any, dict[str, Any]] = flow(**parameters)
+            return await result
+
+    return asyncio.run(run())
+
+
+def _hush() -> None:
+    """Errors are told in one line by ``main``; Prefect's own console lines would tell them as tracebacks. The UI has all."""
+    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
+        logger = logging.getLogger(name)
+        for handler in list(logger.handlers):
+            if type(handler).__name__ == "PrefectConsoleHandler":
+                logger.removeHandler(handler)
+    logging.getLogger().addHandler(logging.NullHandler())

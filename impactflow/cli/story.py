@@ -1,0 +1,47 @@
+"""One order's story as a person reads it: called by ``show``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from impactflow.cli.console import out
+from impactflow.models import Unit
+from impactflow.reports import shown
+
+
+def tell(story: Mapping[str, Any]) -> None:
+    """Print what an order earned or not, and each event since."""
+    if "broken" in story:
+        broken = story["broken"]
+        out.print(f"Order {story['order']} could not be read: {broken['problem']}", markup=False)
+        out.print(
+            f"First seen {broken['first_seen_at']:%Y-%m-%d %H:%M:%S} UTC, last {broken['last_seen_at']:%H:%M:%S}."
+        )
+        return
+    counts = "counts" if story["counts"] else "does not count"
+    out.print(f"[bold]{story['order']}[/bold], sold {story['ordered_at']:%Y-%m-%d %H:%M} UTC, {counts}")
+    out.print("known as " + ", ".join(story["names"]), markup=False)
+    for entry in story["unearned"]:
+        slot = f"slot {entry['slot']}" if entry["slot"] else "the order"
+        out.print(f"  {slot} earned nothing: {entry['reason']}", markup=False)
+    for placement in story["placements"]:
+        _tell_placement(placement)
+
+
+def _tell_placement(placement: Mapping[str, Any]) -> None:
+    amount = "?"
+    if placement["quantity"] is not None:
+        quantity, unit = shown(placement["quantity"], Unit(placement["unit"]))
+        amount = f"{quantity} {unit}"
+    out.print(
+        f"\n[bold]{placement['slot']}[/bold]: {amount} from {placement['provider']}, [bold]{placement['status']}[/bold]"
+    )
+    for name in ("reason", "ref", "certificate_url", "key"):
+        if placement[name]:
+            out.print(f"  {name.replace('_', ' ')}: {placement[name]}", markup=False)
+    for event in placement["events"]:
+        came = f"{event['from_status'] or 'nothing'} -> {event['to_status']}"
+        attempt = f"attempt {event['attempt']}" if event["attempt"] else ""
+        out.print(
+            f"  {event['at']:%Y-%m-%d %H:%M:%S} {came:22} {attempt:10} {event['detail'] or ''} (run {event['run_id']})",
+            markup=False,
+        )

@@ -1,0 +1,189 @@
+"""
+What an answer means: which error it is, told in one line without a key, an e-mail address or an order's content.
+
+Pure. Sending, waiting and trying again are left to ``http``, the only caller.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from impactflow.clients.limits import seconds_until
+from impactflow.errors import (
+    IdempotencyConflict,
+    NotFound,
+    OutcomeUnknown,
+    ProviderError,
+    RateLimited,
+    Refused,
+    Unauthorized,
+    Unavailable,
+)
+
+#: The most characters of a provider's own text that a message repeats, and the most broken fields that it names.
+LONGEST_QUOTE, MOST_FIELDS = 200, 5
+#: Only this much of an answer is searched for the provider's own text.
+LONGEST_ERROR_BODY = 65_536
+_EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
+
+
+class Misshapen(Unavailable):
+    """The answer to a read is whole, but not as documented; asking again would bring the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """
+    Where a provider is, and what a person would change if that were wrong.
+
+    Args:
+        provider: Its name, as in the policy.
+        base_url: What every path is put behind; it does not end in a slash.
+        key: The API key.
+        headers: What each request carries, the key among it.
+        key_variable: The environment variable of the key.
+        url_variable: The environment variable of the URL.
+    """
+
+    provider: str
+    base_url: str
+    key: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    key_variable: str
+    url_variable: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """
+    One request, as far as its errors need to know it.
+
+    Args:
+        account: To whom.
+        operation: The provider's name of the operation.
+        is_write: Whether it buys or changes something.
+        has_key: Whether it carries an idempotency key.
+    """
+
+    account: Account
+    operation: str
+    is_write: bool
+    has_key: bool = False
+
+    def unanswered(self, why: str) -> ProviderError:
+        """No whole answer came, though the request may have arrived."""
+        if self.is_write:
+            return OutcomeUnknown(
+                f"{why}: it may have taken effect, and is looked for before it is sent again", **self._who()
+            )
+        return Unavailable(f"{why}: try again later", **self._who())
+
+    def unreachable(self, why: str) -> Unavailable:
+        """No connection was made, so nothing was sent."""
+        text = f"could not connect ({why}), nothing was sent: check the network and {self.account.url_variable}"
+        return Unavailable(text, **self._who())
+
+    def held_back(self, wait_s: float) -> RateLimited:
+        """Our own limiter would not let it go in time, so nothing was sent."""
+        text = f"the provider's rate limit is used up for {wait_s:.0f} s more; nothing was sent"
+        return RateLimited(text, status=None, retry_after_s=wait_s, **self._who())
+
+    def refused(self, why: str) -> Refused:
+        """It breaks a documented limit, so nothing was sent."""
+        return Refused(f"{why}; nothing was sent", **self._who())
+
+    def failed(self, response: httpx.Response, now: datetime) -> ProviderError:
+        """Name the error that a status outside 2xx stands for."""
+        status, said = response.status_code, quote(response, self.account.key)
+        more = self._who() | {"status": status, "request_id": _request_id(response)}
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            wait_s = seconds_until(response.headers.get("retry-after"), now)
+            return RateLimited(f"too many requests; nothing was done{said}", retry_after_s=wait_s, **more)
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
+            return self._broke_down(said, more)
+        if status == httpx.codes.CONFLICT and self.has_key:
+            return OutcomeUnknown(f"the first request with this key is still running{said}", **more)
+        if status < httpx.codes.BAD_REQUEST:
+            return Refused(
+                f"answered with a redirect, which is not followed: check {self.account.url_variable}", **more
+            )
+        return self._declined(status, said, more)
+
+    def _broke_down(self, said: str, more: dict[str, Any]) -> ProviderError:
+        if self.is_write:
+            return OutcomeUnknown(f"the provider broke down; it may have taken effect{said}", **more)
+        return Unavailable(f"the provider is down: try again later{said}", **more)
+
+    def _declined(self, status: int, said: str, more: dict[str, Any]) -> Refused:
+        match status:
+            case 401 | 403:
+                return Unauthorized(f"the key may not do this: check {self.account.key_variable}{said}", **more)
+            case 404:
+                return NotFound(f"the provider knows nothing by that name{said}", **more)
+            case 422 if self.has_key:
+                return IdempotencyConflict(f"the idempotency key was used before with another body{said}", **more)
+            case _:
+                return Refused(f"the provider declined{said}", **more)
+
+    def unreadable(self, response: httpx.Response, broken: ValidationError) -> ProviderError:
+        """The answer is a success that is not as documented."""
+        why = f"the answer cannot be read: {broken_fields(broken)}"
+        more = self._who() | {"status": response.status_code, "request_id": _request_id(response)}
+        if self.is_write:
+            return OutcomeUnknown(f"{why}; it may have taken effect", **more)
+        return Unavailable(why, **more) if is_not_json(broken) else Misshapen(why, **more)
+
+    def _who(self) -> dict[str, Any]:
+        return {"provider": self.account.provider, "operation": self.operation}
+
+
+def broken_fields(broken: ValidationError) -> str:
+    """Say which fields are not as documented, and nothing of their content."""
+    errors = broken.errors(include_input=False, include_url=False, include_context=False)
+    if is_not_json(broken):
+        return "it is not JSON"
+    named = [f"field {_place(error['loc'])}: {error['msg']}" for error in errors[:MOST_FIELDS]]
+    return "; ".join(named) + ("; and more" if len(errors) > MOST_FIELDS else "")
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    """Write where a field stands; a name in a mapping of theirs may be anything."""
+    return ".".join(_EMAIL.sub("***", " ".join(str(part).split())) for part in parts) or "(all)"
+
+
+def is_not_json(broken: ValidationError) -> bool:
+    """Whether the answer was cut short, or was a page for people; asking again may help."""
+    return broken.errors(include_input=False, include_url=False)[0]["type"] == "json_invalid"
+
+
+def quote(response: httpx.Response, key: str) -> str:
+    """Repeat the provider's own words, one line, e-mail addresses and the key masked; empty where there are none."""
+    text = " ".join(" ".join(_words(response.content[:LONGEST_ERROR_BODY])).split())
+    text = _EMAIL.sub("***", text.replace(key, "***"))
+    return f" (they say: {text[:LONGEST_QUOTE]})" if text else ""
+
+
+def _words(body: bytes) -> Iterator[str]:
+    """Find a machine's code and a person's sentence in an error body of any of the four providers."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(found, dict) and isinstance(found.get("error"), dict):
+        found = found["error"]
+    if isinstance(found, dict):
+        for names in (("code", "title"), ("message", "detail")):
+            yield from (found[name] for name in names if isinstance(found.get(name), str))
+
+
+def _request_id(response: httpx.Response) -> str | None:
+    if header := response.headers.get("x-request-id"):
+        return str(header)[:LONGEST_QUOTE]
+    found = re.search(rb'"correlation_id"\s*:\s*"([\w-]{1,100})"', response.content[:LONGEST_ERROR_BODY])
+    return found[1].decode() if found else None

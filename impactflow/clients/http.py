@@ -1,0 +1,204 @@
+"""
+Send a provider's requests and read its answers; ``HttpClient._exchange`` is the only line that touches the network.
+
+Reads are tried again here, writes never: what to do about a write is the ledger's business. What an answer means is in
+``answers``, holding requests back in ``limits``. The four clients are the only callers; whoever opens a transport
+closes it.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import httpx
+from pydantic import ValidationError
+
+from impactflow.clients.answers import Account, Call, Misshapen
+from impactflow.clients.limits import HeldBackError, RateLimit
+from impactflow.clients.transport import AiohttpTransport
+from impactflow.clock import Clock, SystemClock
+from impactflow.errors import NotSent, RateLimited, Refused
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+Query = Sequence[tuple[str, str | int]]
+
+#: The clock of a client that was given none.
+SYSTEM_CLOCK = SystemClock()
+#: How often a read is tried.
+TRIES = 5
+#: The first wait of a read after a failure, in seconds; it doubles each time.
+BACKOFF_S = 0.5
+#: The longest that a read waits for its turn, in seconds; the next run may have more luck.
+READ_PATIENCE_S = 300.0
+#: These certainly happened before a byte was sent.
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+#: Key order is as given and nothing is padded: the same arguments make the same bytes, as idempotency keys ask.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+#: Parsing a URL costs as much as everything else about a request; the paths that buy are few and come again.
+_parse_url = lru_cache(maxsize=64)(httpx.URL)
+
+
+def open_transport(concurrency: int) -> httpx.AsyncBaseTransport:
+    """
+    Open the production transport; close it with ``aclose``.
+
+    Args:
+        concurrency: The most connections open at once.
+    """
+    return AiohttpTransport(concurrency)
+
+
+class HttpClient:
+    """
+    One account at one provider: its reads, its writes and its rate limit.
+
+    Args:
+        account: Where, and with which key.
+        transport: What carries the requests.
+        timeout_s: The most seconds from asking for a write to its end, the wait for its turn included; and the most
+            seconds for each try of a read.
+        clock: Tells the time and waits.
+    """
+
+    def __init__(
+        self, account: Account, *, transport: httpx.AsyncBaseTransport, timeout_s: float, clock: Clock
+    ) -> None:
+        self.account = account
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._limit = RateLimit(clock)
+        # What does not change is put together once: a purchase is mostly this client's own work.
+        fixed = (("Host", httpx.URL(account.base_url).netloc.decode()), ("Accept", "application/json"))
+        encodings = (("Accept-Encoding", "gzip, deflate"),)  # what httpx can always decode
+        self._headers = [(k.encode(), v.encode()) for k, v in (*fixed, *encodings, *account.headers)]
+        connect_s = timeout_s / 4
+        timeouts = {"connect": connect_s, "pool": connect_s, "read": timeout_s, "write": timeout_s}
+        self._extensions = {"timeout": timeouts}
+
+    async def read(self, operation: str, path: str, decode: Callable[[bytes], T], *, query: Query = ()) -> T:
+        """
+        Ask without changing anything, up to ``TRIES`` times.
+
+        Args:
+            operation: The provider's name of it.
+            path: What is put behind the base URL, its parts already quoted.
+            decode: Makes the answer's body a value, or raises ``ValidationError``.
+            query: Names and values, not yet quoted.
+
+        Raises:
+            Refused: The provider declined (4xx).
+            RateLimited: Too many requests, for longer than is worth waiting here.
+            Unavailable: No readable answer came, however often it was asked.
+        """
+        call = Call(self.account, operation, is_write=False)
+        url = f"{self.account.base_url}{path}?{urlencode(query)}" if query else f"{self.account.base_url}{path}"
+        tries = 1
+        while True:
+            try:
+                return await self._read_once(call, url, decode)
+            except NotSent as error:
+                if tries == TRIES or not _worth_repeating(error):
+                    raise
+                if not isinstance(error, RateLimited):  # then the limiter waits, before the next turn
+                    await self._clock.sleep(BACKOFF_S * 2 ** (tries - 1) * random.uniform(0.5, 1.0))
+                tries += 1
+                more = {"action": "read_repeated", "provider": error.provider, "operation": operation}
+                _log.info("Asking %s again: %s", error.provider, operation, extra=more)
+
+    async def write(
+        self,
+        operation: str,
+        path: str,
+        decode: Callable[[bytes], T],
+        *,
+        body: object = None,
+        idempotency_key: str | None = None,
+    ) -> T:
+        """
+        Buy or change something, once.
+
+        Args:
+            operation: The provider's name of it.
+            path: What is put behind the base URL, its parts already quoted.
+            decode: Makes the answer's body a value, or raises ``ValidationError``.
+            body: What is sent as JSON; None for no body.
+            idempotency_key: Goes into ``Idempotency-Key``, where the provider knows that.
+
+        Raises:
+            Refused: The provider declined (4xx); nothing happened.
+            NotSent: It was not sent, or it was one too many; nothing happened.
+            OutcomeUnknown: No readable answer came; it may have happened.
+        """
+        call = Call(self.account, operation, is_write=True, has_key=idempotency_key is not None)
+        url = _parse_url(f"{self.account.base_url}{path}")
+        request = self._build("POST", url, body, idempotency_key)
+        response = await self._exchange(call, request, self._timeout_s / 2)
+        try:
+            return decode(response.content)
+        except ValidationError as broken:
+            raise call.unreadable(response, broken) from None
+
+    def refused(self, operation: str, why: str) -> Refused:
+        """Make the error for arguments that break a documented limit."""
+        return Call(self.account, operation, is_write=True).refused(why)
+
+    async def _read_once(self, call: Call, url: str, decode: Callable[[bytes], T]) -> T:
+        response = await self._exchange(call, self._build("GET", httpx.URL(url)), READ_PATIENCE_S)
+        try:
+            return decode(response.content)
+        except ValidationError as broken:
+            raise call.unreadable(response, broken) from None
+
+    def _build(
+        self, method: str, url: httpx.URL, body: object = None, idempotency_key: str | None = None
+    ) -> httpx.Request:
+        """Put a request together; the headers are given raw because merging them costs more than the sending."""
+        headers, content = [*self._headers], b""
+        if body is not None:
+            content = _encode(body).encode()
+            headers.append((b"Content-Type", b"application/json"))
+        if method == "POST":
+            headers.append((b"Content-Length", b"%d" % len(content)))
+        if idempotency_key is not None:
+            headers.append((b"Idempotency-Key", idempotency_key.encode()))
+        stream = httpx.ByteStream(content)
+        request = httpx.Request(method, url, headers=headers, stream=stream, extensions=self._extensions)
+        request.read()
+        return request
+
+    async def _exchange(self, call: Call, request: httpx.Request, patience_s: float) -> httpx.Response:
+        """Wait for a turn, send, and return an answer of success; everything else is raised."""
+        try:
+            turn = await self._limit.take(patience_s)
+        except HeldBackError as held:
+            raise call.held_back(held.wait_s) from None
+        response: httpx.Response | None = None
+        deadline_s = self._timeout_s - turn.waited_s if call.is_write else self._timeout_s
+        try:
+            async with asyncio.timeout(deadline_s):
+                response = await self._transport.handle_async_request(request)
+                await response.aread()
+        except _NOT_CONNECTED as error:
+            raise call.unreachable(type(error).__name__) from None
+        except (httpx.HTTPError, OSError) as error:
+            raise call.unanswered(f"no whole answer came ({type(error).__name__})") from None
+        finally:
+            status = response.status_code if response is not None else None
+            self._limit.settle(turn, status, response.headers if response is not None else {})
+        if not response.is_success:
+            raise call.failed(response, self._clock.now())
+        return response
+
+
+def _worth_repeating(error: NotSent) -> bool:
+    """Whether asking again may help: not where our own limiter said no, nor where the answer is whole but wrong."""
+    held_back = isinstance(error, RateLimited) and error.status is None
+    return not held_back and not isinstance(error, Misshapen)

@@ -1,0 +1,84 @@
+"""
+The production transport: httpx requests sent by aiohttp.
+
+It exists for speed and for honesty. httpx's own pool collapses with many requests in flight, and the public adapter
+``httpx-aiohttp`` reports a connection that breaks after the request was sent as ``httpx.ConnectTimeout``, which reads
+as "nothing was sent" and would buy twice. Here a connect error means that no byte of the request left.
+
+aiohttp silently repeats GET and PUT on a kept-alive connection that turns out closed, and never POST; every write of
+impactflow is a POST. What an answer means is left to ``http``, which alone uses this.
+"""
+
+from functools import lru_cache
+
+import aiohttp
+import httpx
+
+#: Below the 5 s after which many servers close an idle connection: a write that meets a closed one is in doubt.
+KEEP_ALIVE_S = 4.0
+
+
+@lru_cache(maxsize=16)
+def _timeout(connect_s: float | None) -> aiohttp.ClientTimeout:
+    """Bound the connecting only; the caller's deadline bounds the whole."""
+    return aiohttp.ClientTimeout(total=None, connect=connect_s)
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """
+    Sends each request once and reads the whole answer; no redirects, cookies or environment proxies; TLS is verified.
+
+    Args:
+        concurrency: The most connections open at once; a further request waits for one within its connect timeout.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """
+        Send the request and read its answer.
+
+        Raises:
+            httpx.ConnectError: No connection could be made; nothing was sent.
+            httpx.ConnectTimeout: No connection was to be had in time; nothing was sent.
+            httpx.ReadError: The connection broke after that; the request may have arrived.
+            httpx.RemoteProtocolError: What came back is not HTTP; the request has arrived.
+        """
+        session = self._session or self._open()
+        timeouts = request.extensions.get("timeout", {})
+        try:
+            async with session.request(
+                request.method,
+                str(request.url),
+                headers=request.headers.multi_items(),
+                data=request.content,
+                allow_redirects=False,
+                timeout=_timeout(timeouts.get("connect")),
+            ) as answer:
+                body = await answer.read()
+        except aiohttp.ConnectionTimeoutError:
+            raise httpx.ConnectTimeout("no connection in time", request=request) from None
+        except aiohttp.ClientConnectorError as error:
+            raise httpx.ConnectError(type(error).__name__, request=request) from None
+        except aiohttp.ClientResponseError as error:
+            raise httpx.RemoteProtocolError(type(error).__name__, request=request) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise httpx.ReadError(type(error).__name__, request=request) from None
+        return httpx.Response(answer.status, headers=list(answer.raw_headers), content=body, request=request)
+
+    def _open(self) -> aiohttp.ClientSession:
+        """Open the pool at the first request, when the loop that it belongs to runs."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=KEEP_ALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # httpx.Response decodes what its headers say
+        )
+        return self._session
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None

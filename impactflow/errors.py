@@ -1,0 +1,126 @@
+"""
+Every error of impactflow. They answer one question: *did it happen?*
+
+    ImpactError
+    ├── ConfigurationError        nothing ran; the message names the variable or field to set
+    ├── ProviderError             provider, operation, status, request_id
+    │   ├── Refused               no, and it will not: 4xx          → failed
+    │   │   └── NotFound · Unauthorized · IdempotencyConflict
+    │   ├── NotSent               no, but it may later              → planned again, with a time
+    │   │   └── RateLimited · Unavailable
+    │   └── OutcomeUnknown        perhaps                           → in_doubt
+    └── LedgerError               the ledger could not be read or written; what was committed stands
+        └── LedgerBusy · LedgerFull · LedgerTooNew · TransitionRefused · AlreadyRecorded
+
+Callers catch by that question, never by a status code. A message never holds a key, an e-mail address or an order's
+content, and ends with what to do next where there is something to do.
+"""
+
+
+class ImpactError(Exception):
+    """Anything that impactflow itself reports; its text is one line for a person."""
+
+
+class ConfigurationError(ImpactError):
+    """Nothing ran: a setting, a file or an argument is wrong. The message names it."""
+
+
+class ProviderError(ImpactError):
+    """
+    A provider did not do what it was asked.
+
+    Args:
+        message: What happened, one line.
+        provider: Which provider, as in the policy (``cnaught``), or ``wickedreports``.
+        operation: The provider's own name of the operation (``submit_order``).
+        status: The HTTP status, if an answer came.
+        request_id: The provider's name for the request, if it gave one.
+    """
+
+    def __init__(
+        self, message: str, *, provider: str, operation: str, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.provider = provider
+        self.operation = operation
+        self.status = status
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        status = f" (HTTP {self.status})" if self.status is not None else ""
+        return f"{self.provider} {self.operation}{status}: {self.message}"
+
+
+class Refused(ProviderError):
+    """It did not happen and it will not: the provider declined (4xx)."""
+
+
+class NotFound(Refused):
+    """The provider knows nothing by that name (404)."""
+
+
+class Unauthorized(Refused):
+    """The key is missing, wrong or not allowed to do this (401, 403)."""
+
+
+class IdempotencyConflict(Refused):
+    """The idempotency key was used before with another body (422); the first request's effect stands."""
+
+
+class NotSent(ProviderError):
+    """It did not happen, but it may later: no connection could be made, or the provider said so."""
+
+
+class RateLimited(NotSent):
+    """
+    Too many requests (429).
+
+    Args:
+        retry_after_s: Seconds to wait, as the provider asked; None where it did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        operation: str,
+        retry_after_s: float | None,
+        status: int | None = 429,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, operation=operation, status=status, request_id=request_id)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(NotSent):
+    """The provider is down and has said that nothing was done, or the operation was a mere read."""
+
+
+class OutcomeUnknown(ProviderError):
+    """It may have happened: the answer to a write was lost, cut short or unreadable."""
+
+
+class LedgerError(ImpactError):
+    """The ledger could not be read or written; what was committed before stands."""
+
+
+class LedgerBusy(LedgerError):
+    """Another program holds the ledger's lock for longer than we wait."""
+
+
+class LedgerFull(LedgerError):
+    """There is no room to write."""
+
+
+class LedgerTooNew(LedgerError):
+    """The ledger was written by a newer impactflow."""
+
+
+class TransitionRefused(LedgerError):
+    """The placement is no longer in the state that the change starts from."""
+
+
+class AlreadyRecorded(LedgerError):
+    """Another placement already holds this purchase of the provider's."""

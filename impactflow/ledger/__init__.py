@@ -1,0 +1,191 @@
+"""
+The ledger: every placement and every event of its life, in SQLite or Postgres.
+
+``Ledger`` is the one way in. Writes go through a single writer that commits in groups (``writer``); what they may do
+is in ``states`` and ``tables``. Reads go round it. Called by ``placement``, ``tracking`` and ``reconcile``, and by whoever
+reports; it calls nothing but the database.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from impactflow.ledger import moves, planning, queries
+from impactflow.ledger.engine import open_engine, reading, translated
+from impactflow.ledger.moves import Claim, Move, Postponement
+from impactflow.ledger.planning import Page, Planned, placement_key
+from impactflow.ledger.queries import Total
+from impactflow.ledger.states import TRANSITIONS, Status
+from impactflow.ledger.writer import Writer
+from impactflow.models import Placement, ProviderName
+
+__all__ = [
+    "TRANSITIONS",
+    "Claim",
+    "Ledger",
+    "Move",
+    "Page",
+    "Planned",
+    "Postponement",
+    "Status",
+    "Total",
+    "placement_key",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Ledger:
+    """
+    What was earned, what was sent for it, and what became of it.
+
+    Every method that writes returns when its change is on disk and raises ``LedgerError`` where it is not.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reads = reading(engine)
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-reads")
+        self._writer = Writer(engine)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """
+        Open a ledger, and make or upgrade it where needed.
+
+        Args:
+            url: An SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql://...``.
+
+        Raises:
+            ConfigurationError: The URL is of another kind.
+            LedgerTooNew: A newer impactflow wrote it.
+            LedgerError: It cannot be opened.
+        """
+        return cls(open_engine(url))
+
+    def close(self) -> None:
+        """Wait for what is being written, and let go of the database."""
+        self._writer.close()
+        self._reader.shutdown()
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def plan(self, page: Page) -> Planned:
+        """Write what a page of orders has earned, once for each order and slot, whoever else plans the same."""
+        return await self._writer.submit(planning.plan, page)
+
+    async def advance_watermark(self, store: str, source: str, read_to: date) -> None:
+        """Every order of the source dated up to this day is planned."""
+        await self._writer.submit(planning.advance, (store, source, read_to))
+
+    async def claim(self, claim: Claim) -> Placement | None:
+        """The next placement to send, with its intent on disk; None where nothing may be sent now."""
+        return await self._writer.submit(moves.claim, claim)
+
+    async def claim_doubts(self, claim: Claim) -> list[Placement]:
+        """The due placements in doubt, reserved for this run until the lease ends."""
+        return await self._writer.submit(moves.claim_doubts, claim)
+
+    async def expire_leases(self, now: datetime, run_id: str) -> int:
+        """Put in doubt what was being sent when its lease ran out; how many that were."""
+        return await self._writer.submit(moves.expire_leases, (now, run_id))
+
+    async def remember_handle(self, placement: Placement, handle: str | None) -> None:
+        """Keep what a provider calls a purchase that has not taken effect yet."""
+        await self._writer.submit(moves.remember_handles, (placement, handle))
+
+    async def record_answer(self, move: Move) -> None:
+        """Record what became of a request that this run sent, even if its lease is over."""
+        await self._writer.submit(moves.record_answer, move)
+
+    async def record_found(self, move: Move) -> None:
+        """
+        Record a purchase that was found in the provider's records.
+
+        Raises:
+            AlreadyRecorded: Another placement holds that purchase.
+            TransitionRefused: The placement is in doubt no longer.
+        """
+        await self._writer.submit(moves.record_found, move)
+
+    async def move(self, move: Move) -> None:
+        """
+        Change a placement's status.
+
+        Raises:
+            TransitionRefused: The placement is no longer where the move starts, or the table does not allow it.
+        """
+        await self._writer.submit(moves.move, move)
+
+    async def postpone(self, postponement: Postponement) -> None:
+        """Track a placement again later."""
+        await self._writer.submit(moves.postpone, postponement)
+
+    async def watermark(self, store: str, source: str) -> date | None:
+        """How far a source has been read."""
+        return await self._read(queries.watermark, store, source)
+
+    async def next_due(self, provider: ProviderName, statuses: Sequence[Status]) -> datetime | None:
+        """When a provider's first placement in these statuses wants attention."""
+        return await self._read(queries.next_due, provider, statuses)
+
+    async def known_slots(self, store: str, names: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """Which (name of an order, slot) pairs have a placement already."""
+        return await self._read(queries.known_slots, store, names)
+
+    async def counts(
+        self, ordered: tuple[datetime, datetime] | None = None
+    ) -> Mapping[tuple[ProviderName, Status], int]:
+        """Placements by provider and status, of orders sold in a half-open span of time or of all."""
+        return await self._read(queries.counts, ordered)
+
+    async def broken_count(self) -> int:
+        """Orders that could not be read."""
+        return await self._read(queries.broken_count)
+
+    async def broken(self, limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        """Orders that could not be read, with what is wrong with them."""
+        return await self._read(queries.broken, limit)
+
+    async def attention(self, limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        """Placements that need a person or a further run, with the reason."""
+        return await self._read(queries.attention, limit)
+
+    async def placed(
+        self, provider: ProviderName, *, due_by: datetime | None, after: int, limit: int
+    ) -> Sequence[tuple[Placement, int]]:
+        """Placements to track, each with how often it was tracked before."""
+        return await self._read(queries.placed, provider, due_by, after, limit)
+
+    async def claimed_refs(self, provider: ProviderName, refs: Sequence[str]) -> frozenset[str]:
+        """Which of these purchases some placement already holds."""
+        return await self._read(queries.claimed_refs, provider, refs)
+
+    async def totals(self, days: tuple[date, date] | None = None) -> Sequence[Total]:
+        """What was bought per day, slot and provider."""
+        return await self._read(queries.totals, days)
+
+    async def purchases(self) -> Sequence[Mapping[str, Any]]:
+        """Every purchase that took effect."""
+        return await self._read(queries.purchases)
+
+    async def story(self, name: str) -> Mapping[str, Any] | None:
+        """One order's whole life, by any of its names."""
+        return await self._read(queries.story, name)
+
+    async def _read(self, query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        def run() -> R:
+            with translated(), self._reads.begin() as connection:
+                return query(connection, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._reader, run)

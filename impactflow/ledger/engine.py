@@ -1,0 +1,190 @@
+"""
+Opening the database: connections, durability, migrations, and its errors in our words.
+
+Called by ``Ledger.open``. SQLite runs in WAL mode with full synchronous commits, and every writing transaction takes
+its lock at the start; Postgres is spoken through psycopg.
+"""
+
+import functools
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+
+from impactflow.errors import ConfigurationError, LedgerBusy, LedgerError, LedgerFull, LedgerTooNew
+
+#: The newest migration; a database beyond it was written by a newer impactflow.
+HEAD = "0001"
+#: How long to wait for another program's lock, in seconds.
+BUSY_S = 30.0
+#: Any number, so long as nothing else in the same Postgres uses it for its own advisory locks.
+_MIGRATION_LOCK = 7_431_912_605
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def open_engine(url: str) -> Engine:
+    """
+    Connect, and bring the schema up to date.
+
+    Args:
+        url: An SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql://...``.
+
+    Raises:
+        ConfigurationError: The URL is not one that the ledger can use.
+        LedgerTooNew: A newer impactflow wrote it.
+        LedgerError: It cannot be opened or written.
+    """
+    engine = _create(_parse(url))
+    with translated():
+        version = _version(engine)
+        if version != HEAD:
+            if version is not None and not (_migrations() / f"{version}.py").exists():
+                msg = f"the ledger was written by a newer impactflow (schema {version}): upgrade impactflow to use it"
+                raise LedgerTooNew(msg)
+            _migrate(engine)
+    return engine
+
+
+def reading(engine: Engine) -> Engine:
+    """The same database for reads: its transactions take no writer's lock."""
+    return engine.execution_options(impactflow_reads=True)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    match parsed.drivername if parsed is not None else "":
+        case "sqlite" | "sqlite+pysqlite" if parsed is not None:
+            return parsed
+        case "postgres" | "postgresql" | "postgresql+psycopg" if parsed is not None:
+            return parsed.set(drivername="postgresql+psycopg")
+    msg = "IMPACTFLOW_LEDGER_URL must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+    raise ConfigurationError(msg)
+
+
+def _create(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() == "sqlite":
+            engine = create_engine(url, connect_args={"timeout": BUSY_S, "check_same_thread": False})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        return create_engine(
+            url, pool_pre_ping=True, connect_args={"options": f"-c timezone=utc -c lock_timeout={int(BUSY_S)}s"}
+        )
+    except (ArgumentError, NoSuchModuleError) as error:
+        msg = f"IMPACTFLOW_LEDGER_URL cannot be used: {_first_line(error)}"
+        raise ConfigurationError(msg) from None
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads first and writes later fails at once when another program wrote in between.
+    reads = connection.get_execution_options().get("impactflow_reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _version(engine: Engine) -> str | None:
+    with reading(engine).begin() as connection:
+        if not engine.dialect.has_table(connection, "alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrations() -> Path:
+    return Path(__file__).parent / "migrations" / "versions"
+
+
+def _migrate(engine: Engine) -> None:
+    # Imported here because commands on a ledger that is up to date should answer at once.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_migrations().parent))
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+#: What the databases say, what we say.
+_SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
+    (
+        re.compile(r"database is locked|lock timeout|deadlock|could not obtain lock", re.IGNORECASE),
+        LedgerBusy,
+        f"the ledger was locked by another program for {BUSY_S:.0f} s: end that program, then run this again",
+    ),
+    (
+        re.compile(r"disk is full|No space left|disk I/O error|disk full|could not extend", re.IGNORECASE),
+        LedgerFull,
+        "the ledger cannot be written, its disk is full or failing: make room, then run this again; nothing is lost",
+    ),
+    (
+        re.compile(r"unable to open database file|readonly database|permission denied", re.IGNORECASE),
+        LedgerError,
+        "the ledger's file cannot be opened for writing: check IMPACTFLOW_LEDGER_URL and the folder's permissions",
+    ),
+    (
+        re.compile(r"file is not a database|malformed", re.IGNORECASE),
+        LedgerError,
+        "the ledger's file is damaged or no SQLite database: check IMPACTFLOW_LEDGER_URL, or restore a backup",
+    ),
+    (
+        re.compile(
+            r"connection (to server|refused|failed|timeout)|server closed|could not translate|password auth|"
+            r"terminating connection|does not exist|starting up|shutting down|connection is closed|"
+            r"connection is lost",
+            re.IGNORECASE,
+        ),
+        LedgerError,
+        "the ledger's database cannot be reached: check IMPACTFLOW_LEDGER_URL and that the database is running",
+    ),
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The database's errors as ``LedgerError``; unique violations pass, because each caller knows what they mean."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        said = _first_line(error.orig or error)
+        for pattern, kind, message in _SAID:
+            if pattern.search(str(error.orig or error)):
+                raise kind(message) from error
+        msg = f"the ledger's database said: {said}"
+        raise LedgerError(msg) from error
+
+
+def translates(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function under ``translated``."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
+        with translated():
+            return function(*args, **kwargs)
+
+    return wrapper

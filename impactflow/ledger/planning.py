@@ -1,0 +1,375 @@
+"""
+What orders have earned, made durable: one transaction for a page of orders.
+
+A handler for the ``Writer``. Orders that the ledger knows, with nothing changed, cost one look-up. An order that
+changed is planned anew where nothing was sent for it; what was sent is never touched.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, bindparam, select
+
+from impactflow.ledger.states import Status
+from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, ProviderName
+
+#: Statuses in which a plan may still change.
+_WAITING = frozenset({Status.PLANNED.value, Status.HELD.value})
+#: Statuses in which nothing was bought or is being bought.
+_NOTHING_SENT = _WAITING | {Status.CANCELLED.value, Status.FAILED.value}
+#: Providers that take no idempotency key: their records tell purchases apart only by what they are.
+_KEYLESS = frozenset({ProviderName.ONECLICKIMPACT})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    A page of orders with what each has earned.
+
+    Args:
+        store: The policy's store.
+        earnings: Each order with its earnings.
+        broken: Orders that could not be read.
+        policy_digest: Changes whenever the policy means something else.
+        run_id: Which run read them.
+        at: When.
+    """
+
+    store: str
+    earnings: Sequence[tuple[Order, Earnings]]
+    broken: Sequence[BrokenOrder]
+    policy_digest: str
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """How many orders a page held, how many of them were new and count, and how many placements it added."""
+
+    read: int = 0
+    new: int = 0
+    eligible: int = 0
+    broken: int = 0
+    placements: int = 0
+
+    def __add__(self, other: "Planned") -> "Planned":
+        """Two pages as one."""
+        return Planned(
+            self.read + other.read,
+            self.new + other.new,
+            self.eligible + other.eligible,
+            self.broken + other.broken,
+            self.placements + other.placements,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sale:
+    """One sale of a page: all its names, the order as last read, the ledger's row if it has one."""
+
+    order: Order
+    earnings: Earnings
+    digest: str
+    names: frozenset[str]
+    row_ids: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one transaction is going to write."""
+
+    page: Page
+    placements: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    unearned: list[dict[str, Any]] = field(default_factory=list)
+
+
+def placement_key(store: str, order_id: str, slot: str) -> str:
+    """The idempotency key of the one purchase for an order and slot: 50 characters that tell nothing about either."""
+    digest = hashlib.sha256(f"{store}\n{order_id}\n{slot}".encode()).hexdigest()
+    return f"impactflow{digest[:40]}"
+
+
+def plan(connection: Connection, pages: Sequence[Page]) -> list[Planned]:
+    """Write what pages of orders have earned."""
+    return [_plan_page(connection, page) for page in pages]
+
+
+def advance(connection: Connection, marks: Sequence[tuple[str, str, date]]) -> list[None]:
+    """Every order of a source dated up to a day is planned: never moves back."""
+    for store, source, read_to in marks:
+        known = (watermarks.c.store == store) & (watermarks.c.source == source)
+        stands = connection.execute(select(watermarks.c.read_to).where(known)).scalar()
+        if stands is None:
+            connection.execute(watermarks.insert().values(store=store, source=source, read_to=read_to))
+        elif stands < read_to:
+            connection.execute(watermarks.update().where(known).values(read_to=read_to))
+    return [None] * len(marks)
+
+
+def _plan_page(connection: Connection, page: Page) -> Planned:
+    _serialize(connection, page.store)
+    sales = _sales(connection, page)
+    new = [sale for sale in sales if not sale.row_ids]
+    writing = _Plan(page)
+    _plan_new(connection, new, writing)
+    _plan_known(connection, [sale for sale in sales if sale.row_ids], writing)
+    added = len(writing.placements)
+    _write(connection, writing)
+    _write_broken(connection, page)
+    return Planned(
+        read=len(page.earnings) + len(page.broken),
+        new=len(new),
+        eligible=sum(earnings.eligible for _, earnings in page.earnings),
+        broken=len(page.broken),
+        placements=added,
+    )
+
+
+def _serialize(connection: Connection, store: str) -> None:
+    """One planner at a time: two at once that meet the same new order would both fail. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        number = int.from_bytes(hashlib.sha256(store.encode()).digest()[:7])
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+
+def _sales(connection: Connection, page: Page) -> list[_Sale]:
+    """The page's orders as sales: those that share a name, here or in the ledger, are one, as it was read last."""
+    known = _known_names(connection, page)
+    sales: list[_Sale] = []
+    by_name: dict[str, int] = {}
+    for order, earnings in page.earnings:
+        names = frozenset(order.names)
+        row_ids = {known[name] for name in names if name in known}
+        here = sorted({by_name[name] for name in names if name in by_name})
+        for index in here:
+            names |= sales[index].names
+            row_ids |= set(sales[index].row_ids)
+        sale = _Sale(order, earnings, _digest(page, order), names, tuple(sorted(row_ids)))
+        slot = here[0] if here else len(sales)
+        sales[slot : slot + 1] = [sale]
+        by_name.update(dict.fromkeys(names, slot))
+    return [sale for index, sale in enumerate(sales) if by_name[next(iter(sale.names))] == index]
+
+
+def _known_names(connection: Connection, page: Page) -> Mapping[str, int]:
+    names = sorted({name for order, _ in page.earnings for name in order.names})
+    rows = connection.execute(_NAMES, {"store": page.store, "names": names}) if names else ()
+    return {row.name: row.order for row in rows}
+
+
+def _digest(page: Page, order: Order) -> str:
+    said = (
+        page.policy_digest,
+        sorted(order.names),
+        order.ordered_at.isoformat(),
+        str(order.amount),
+        order.currency,
+        str(order.item_count),
+        [payment.status for payment in order.payments],
+        order.customer_email,
+    )
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
+
+
+def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) -> None:
+    if not sales:
+        return
+    store = writing.page.store
+    ids = connection.execute(
+        orders.insert().returning(orders.c.id, sort_by_parameter_order=True),
+        [{"store": store, "order_id": sale.order.id} | _order_values(sale) for sale in sales],
+    ).scalars()
+    names = []
+    for row_id, sale in zip(ids, sales, strict=True):
+        names += [{"store": store, "name": name, "order": row_id} for name in sorted(sale.names)]
+        _plan_impacts(sale.earnings.impacts, row_id, sale.order, writing)
+        _plan_unearned(sale, row_id, writing)
+    connection.execute(order_names.insert(), names)
+
+
+def _plan_known(connection: Connection, sales: Sequence[_Sale], writing: _Plan) -> None:
+    if not sales:
+        return
+    row_ids = sorted({row_id for sale in sales for row_id in sale.row_ids})
+    rows = {row.id: row for row in connection.execute(_ORDERS, {"ids": row_ids})}
+    for sale in sales:
+        row = rows[sale.row_ids[0]]
+        if row.digest != sale.digest or len(sale.row_ids) > 1:
+            _plan_again(connection, sale, row, writing)
+
+
+def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> None:
+    """The order, or the policy, says something else than when it was last planned."""
+    _adopt_names(connection, sale, row.id, writing.page.store)
+    values = _order_values(sale)
+    if row.customer_email is not None:
+        del values["customer_email"]  # whoever a provider was told first is whom its records are searched for
+    connection.execute(orders.update().where(orders.c.id == row.id).values(**values))
+    connection.execute(unearned.delete().where(unearned.c.order == row.id))
+    _plan_unearned(sale, row.id, writing)
+    existing = _one_per_slot(connection, sale, writing)
+    earned = {impact.slot: impact for impact in sale.earnings.impacts}
+    for slot, found in existing.items():
+        _revise(connection, found, earned.get(slot), sale, writing)
+    fresh = [impact for slot, impact in earned.items() if slot not in existing]
+    _plan_impacts(fresh, row.id, replace(sale.order, id=row.order_id), writing)
+
+
+def _one_per_slot(connection: Connection, sale: _Sale, writing: _Plan) -> dict[str, Any]:
+    """
+    The sale's placements by slot.
+
+    Two rows turn out to be one sale when a name joins them: then what one of them has bought, or is buying, stands, and
+    the other's plan for the same slot is withdrawn.
+    """
+    existing: dict[str, Any] = {}
+    found_rows = connection.execute(_PLACEMENTS, {"orders": sale.row_ids}).all()
+    for found in sorted(found_rows, key=lambda row: (row.status in _NOTHING_SENT, row.id)):
+        if existing.setdefault(found.slot, found) is not found and found.status in _WAITING:
+            _withdraw(connection, found, "the same sale is in the ledger by another name", writing)
+    return existing
+
+
+def _withdraw(connection: Connection, found: Any, reason: str, writing: _Plan) -> None:
+    changed = connection.execute(
+        placements.update()
+        .where(placements.c.id == found.id, placements.c.status == found.status)
+        .values(status=Status.CANCELLED.value, due_at=None, reason=reason)
+    ).rowcount
+    if changed:
+        writing.events.append(_event(writing.page, found.id, found.status, Status.CANCELLED, reason))
+
+
+def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -> None:
+    taken = set(connection.execute(_NAMES, {"store": store, "names": sorted(sale.names)}).scalars())
+    fresh = [{"store": store, "name": name, "order": row_id} for name in sorted(sale.names - taken)]
+    if fresh:
+        connection.execute(order_names.insert(), fresh)
+
+
+def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
+    """Bring a placement for which nothing took effect in line with what the order has earned by now."""
+    if found.status not in _WAITING:
+        return
+    if impact is None:
+        reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
+        _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
+    elif found.attempts == 0:  # once it was tried its request is fixed: the provider may have seen its key
+        values = _impact_values(impact, sale.order, writing.page.at)
+        same = placements.c.id == found.id, placements.c.status == found.status, placements.c.attempts == 0
+        changed = connection.execute(placements.update().where(*same).values(**values)).rowcount
+        if changed and (values["status"], values["quantity"]) != (found.status, found.quantity):
+            said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
+            writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
+
+
+def _plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing: _Plan) -> None:
+    page = writing.page
+    for impact in impacts:
+        writing.placements.append(
+            {
+                "order": row_id,
+                "slot": impact.slot,
+                "key": placement_key(page.store, order.id, impact.slot),
+                "attempts": 0,
+                "checks": 0,
+                "planned_at": page.at,
+            }
+            | _impact_values(impact, order, page.at)
+        )
+
+
+def _impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
+    held = impact.held is not None
+    return {
+        "provider": impact.provider.value,
+        "kind": impact.kind.value,
+        "quantity": impact.quantity,
+        "unit": UNIT_OF[impact.kind].value,
+        "options": json.dumps(dict(impact.options), sort_keys=True),
+        "on_behalf": impact.on_behalf_of_customer,
+        "twin": _twin(impact, order) if impact.provider in _KEYLESS else None,
+        "status": (Status.HELD if held else Status.PLANNED).value,
+        "reason": impact.held,
+        "due_at": None if held else at,
+    }
+
+
+def _twin(impact: Impact, order: Order) -> str:
+    customer = (order.customer_email or "").casefold() if impact.on_behalf_of_customer else ""
+    said = "\n".join((impact.provider, impact.kind, str(impact.quantity), customer))
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _plan_unearned(sale: _Sale, row_id: int, writing: _Plan) -> None:
+    reasons: dict[str, str] = {}
+    for entry in sale.earnings.unearned:
+        reasons.setdefault(entry.slot or "", entry.reason)
+    writing.unearned += [{"order": row_id, "slot": slot, "reason": reason} for slot, reason in reasons.items()]
+
+
+def _order_values(sale: _Sale) -> dict[str, Any]:
+    told = any(impact.on_behalf_of_customer for impact in sale.earnings.impacts)
+    values = {"ordered_at": sale.order.ordered_at, "eligible": sale.earnings.eligible, "digest": sale.digest}
+    return values | {"customer_email": sale.order.customer_email if told else None}
+
+
+def _event(page: Page, placement_id: int, from_: str | None, to: str, detail: str | None) -> dict[str, Any]:
+    return {
+        "placement": placement_id,
+        "at": page.at,
+        "from_status": from_,
+        "to_status": to,
+        "attempt": 0,
+        "run_id": page.run_id,
+        "detail": detail,
+    }
+
+
+def _write(connection: Connection, writing: _Plan) -> None:
+    if writing.placements:
+        ids = connection.execute(
+            placements.insert().returning(placements.c.id, sort_by_parameter_order=True), writing.placements
+        ).scalars()
+        for row_id, values in zip(ids, writing.placements, strict=True):
+            said = values["reason"] or f"{values['quantity']} {values['unit']}"
+            writing.events.append(_event(writing.page, row_id, None, values["status"], said))
+    if writing.events:
+        connection.execute(events.insert(), writing.events)
+    if writing.unearned:
+        connection.execute(unearned.insert(), writing.unearned)
+
+
+def _write_broken(connection: Connection, page: Page) -> None:
+    readable = [order.id for order, _ in page.earnings]
+    if readable:
+        connection.execute(_MENDED, {"store": page.store, "names": readable})
+    for broken in page.broken:
+        name = broken.id or "?" + hashlib.sha256(broken.problem.encode()).hexdigest()[:12]
+        seen = {"problem": broken.problem, "last_seen_at": page.at}
+        known = (broken_orders.c.store == page.store) & (broken_orders.c.name == name)
+        if not connection.execute(broken_orders.update().where(known).values(**seen)).rowcount:
+            row = {"store": page.store, "name": name, "first_seen_at": page.at} | seen
+            connection.execute(broken_orders.insert().values(**row))
+
+
+_NAMES = select(order_names.c.name, order_names.c.order).where(
+    order_names.c.store == bindparam("store"), order_names.c.name.in_(bindparam("names", expanding=True))
+)
+_ORDERS = select(orders.c.id, orders.c.order_id, orders.c.digest, orders.c.customer_email).where(
+    orders.c.id.in_(bindparam("ids", expanding=True))
+)
+_PLACEMENTS = select(
+    placements.c.id, placements.c.slot, placements.c.status, placements.c.attempts, placements.c.quantity
+).where(placements.c.order.in_(bindparam("orders", expanding=True)))
+_MENDED = broken_orders.delete().where(
+    broken_orders.c.store == bindparam("store"), broken_orders.c.name.in_(bindparam("names", expanding=True))
+)

@@ -1,0 +1,210 @@
+"""What the ledger can be asked: reads only, each in one transaction of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, case, func, or_, select
+
+from impactflow.ledger.rows import placement_columns, placement_from_row
+from impactflow.ledger.states import Status
+from impactflow.ledger.tables import (
+    broken_orders,
+    events,
+    order_names,
+    orders,
+    placements,
+    unearned,
+    watermarks,
+)
+from impactflow.models import Placement, ProviderName
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What was bought in one slot from one provider on one UTC day, in whole numbers of ``unit``."""
+
+    day: date
+    slot: str
+    provider: str
+    kind: str
+    unit: str
+    placements: int
+    quantity: int
+    #: None where the provider does not say prices.
+    price_usd_cents: int | None
+    completed: int
+
+
+def watermark(connection: Connection, store: str, source: str) -> date | None:
+    """How far a source has been read; None before the first time."""
+    known = (watermarks.c.store == store) & (watermarks.c.source == source)
+    return connection.execute(select(watermarks.c.read_to).where(known)).scalar()
+
+
+def next_due(connection: Connection, provider: ProviderName, statuses: Sequence[Status]) -> datetime | None:
+    """When a provider's first placement in one of these statuses wants attention; None where none does."""
+    wanted = (placements.c.provider == provider) & placements.c.status.in_(statuses)
+    return connection.execute(select(func.min(placements.c.due_at)).where(wanted)).scalar()
+
+
+def counts(
+    connection: Connection, ordered: tuple[datetime, datetime] | None = None
+) -> Mapping[tuple[ProviderName, Status], int]:
+    """How many placements there are by provider and status, of orders sold in a half-open span of time or of all."""
+    query = select(placements.c.provider, placements.c.status, func.count()).group_by(
+        placements.c.provider, placements.c.status
+    )
+    if ordered is not None:
+        began, ended = ordered
+        query = query.join(orders, placements.c.order == orders.c.id).where(
+            orders.c.ordered_at >= began, orders.c.ordered_at < ended
+        )
+    return {(ProviderName(provider), Status(status)): count for provider, status, count in connection.execute(query)}
+
+
+def known_slots(connection: Connection, store: str, names: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """Which (name of an order, slot) pairs have a placement already, whatever became of it."""
+    query = (
+        select(order_names.c.name, placements.c.slot)
+        .join(placements, placements.c.order == order_names.c.order)
+        .where(order_names.c.store == store, order_names.c.name.in_(names))
+    )
+    return frozenset((name, slot) for name, slot in connection.execute(query))
+
+
+def broken_count(connection: Connection) -> int:
+    """How many orders could not be read, and still cannot."""
+    return connection.execute(select(func.count()).select_from(broken_orders)).scalar_one()
+
+
+def broken(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
+    """Orders that could not be read, and still cannot, with what is wrong with them."""
+    query = select(broken_orders.c.name, broken_orders.c.problem, broken_orders.c.last_seen_at)
+    return [dict(row) for row in connection.execute(query.order_by(broken_orders.c.name).limit(limit)).mappings()]
+
+
+def attention(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
+    """Placements that need a person, or that an earlier run left undecided, with the reason: no personal data."""
+    rows = connection.execute(
+        select(
+            orders.c.order_id,
+            placements.c.slot,
+            placements.c.provider,
+            placements.c.status,
+            placements.c.reason,
+            placements.c.due_at,
+        )
+        .join(orders, placements.c.order == orders.c.id)
+        .where(placements.c.status.in_([Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT]))
+        .order_by(placements.c.status, placements.c.id)
+        .limit(limit)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def placed(
+    connection: Connection, provider: ProviderName, due_by: datetime | None, after: int, limit: int
+) -> Sequence[tuple[Placement, int]]:
+    """Placements to track, by id after ``after``, each with how often it was tracked; without ``due_by``, all."""
+    query = (
+        select(*placement_columns())
+        .join(orders, placements.c.order == orders.c.id)
+        .where(placements.c.provider == provider, placements.c.status == Status.PLACED, placements.c.id > after)
+        .order_by(placements.c.id)
+        .limit(limit)
+    )
+    if due_by is not None:
+        query = query.where(placements.c.due_at <= due_by)
+    return [
+        (placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False), row.checks)
+        for row in connection.execute(query)
+    ]
+
+
+def claimed_refs(connection: Connection, provider: ProviderName, refs: Sequence[str]) -> frozenset[str]:
+    """Which of these purchases of a provider's some placement already holds."""
+    query = select(placements.c.ref).where(placements.c.provider == provider, placements.c.ref.in_(refs))
+    return frozenset(ref for ref in connection.execute(query).scalars() if ref is not None)
+
+
+def totals(connection: Connection, days: tuple[date, date] | None = None) -> Sequence[Total]:
+    """What took effect, per day, slot and provider; between two days, both included, or ever."""
+    query = (
+        select(
+            placements.c.placed_on,
+            placements.c.slot,
+            placements.c.provider,
+            placements.c.kind,
+            placements.c.unit,
+            func.count(),
+            func.sum(placements.c.quantity),
+            func.sum(placements.c.price_usd_cents),
+            func.sum(case((placements.c.status == Status.COMPLETED, 1), else_=0)),
+        )
+        .where(placements.c.placed_on.is_not(None), placements.c.status != Status.CANCELLED)
+        .group_by(
+            placements.c.placed_on, placements.c.slot, placements.c.provider, placements.c.kind, placements.c.unit
+        )
+        .order_by(placements.c.placed_on, placements.c.slot, placements.c.provider)
+    )
+    if days is not None:
+        query = query.where(placements.c.placed_on.between(*days))
+    return [
+        Total(day, slot, provider, kind, unit, count, int(quantity), None if price is None else int(price), int(done))
+        for day, slot, provider, kind, unit, count, quantity, price, done in connection.execute(query)
+    ]
+
+
+def purchases(connection: Connection) -> Sequence[Mapping[str, Any]]:
+    """Every purchase that took effect, to be held against a provider's books: no personal data."""
+    rows = connection.execute(
+        select(
+            orders.c.order_id,
+            placements.c.slot,
+            placements.c.key,
+            placements.c.provider,
+            placements.c.kind,
+            placements.c.unit,
+            placements.c.quantity,
+            placements.c.ref,
+            placements.c.status,
+        )
+        .join(orders, placements.c.order == orders.c.id)
+        .where(placements.c.placed_at.is_not(None))
+        .order_by(placements.c.id)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def story(connection: Connection, name: str) -> Mapping[str, Any] | None:
+    """One order's whole life, by any of its names with or without the prefix; None where no order goes by it."""
+    found = connection.execute(
+        select(orders.c.id, orders.c.store, orders.c.order_id, orders.c.ordered_at, orders.c.eligible)
+        .join(order_names, order_names.c.order == orders.c.id)
+        .where(or_(order_names.c.name == name, order_names.c.name == f"wr:{name}", orders.c.order_id == name))
+        .limit(1)
+    ).one_or_none()
+    if found is None:
+        broken = connection.execute(select(broken_orders).where(broken_orders.c.name == name)).mappings().first()
+        return {"order": name, "broken": dict(broken)} if broken else None
+    names = select(order_names.c.name).where(order_names.c.order == found.id).order_by(order_names.c.name)
+    reasons = select(unearned.c.slot, unearned.c.reason).where(unearned.c.order == found.id)
+    bought = select(placements).where(placements.c.order == found.id).order_by(placements.c.id)
+    return {
+        "order": found.order_id,
+        "store": found.store,
+        "ordered_at": found.ordered_at,
+        "counts": found.eligible,
+        "names": list(connection.execute(names).scalars()),
+        "unearned": [dict(row) for row in connection.execute(reasons).mappings()],
+        "placements": [_life(connection, dict(row)) for row in connection.execute(bought).mappings()],
+    }
+
+
+def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    happened = connection.execute(select(events).where(events.c.placement == row["id"]).order_by(events.c.id))
+    hidden = {"id", "order", "twin", "unresolved_twin", "placement"}
+    life = [{name: value for name, value in event.items() if name not in hidden} for event in happened.mappings()]
+    return {name: value for name, value in row.items() if name not in hidden} | {"events": life}

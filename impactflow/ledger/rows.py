@@ -1,0 +1,75 @@
+"""Rows of the ledger to values and back: the one place that knows how a placement lies in its row."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, null
+
+from impactflow.ledger.tables import orders, placements
+from impactflow.models import Kind, Placement, ProviderName
+
+
+def placement_columns() -> Sequence[ColumnElement[Any]]:
+    """What ``placement_from_row`` needs, from ``placements`` joined with ``orders``."""
+    return (
+        *(
+            placements.c[name]
+            for name in (
+                "id",
+                "key",
+                "slot",
+                "provider",
+                "kind",
+                "quantity",
+                "options",
+                "status",
+                "attempts",
+                "planned_at",
+                "first_attempted_at",
+                "attempted_at",
+                "unresolved_twin",
+                "handle",
+                "ref",
+                "checks",
+            )
+        ),
+        orders.c.order_id,
+        case((placements.c.on_behalf, orders.c.customer_email), else_=null()).label("customer_email"),
+    )
+
+
+def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, again: bool = True) -> Placement:
+    """
+    A row as the value that providers work with.
+
+    Args:
+        row: With ``placement_columns``.
+        attempted_at: When the attempt that buys began.
+        alone: Whether its twin is reserved for it.
+        again: Whether this is the beginning of a further attempt; the row still counts the ones before.
+    """
+    began = attempted_at or row.planned_at
+    return Placement(
+        id=row.id,
+        key=row.key,
+        order_id=row.order_id,
+        slot=row.slot,
+        provider=_PROVIDERS[row.provider],
+        kind=_KINDS[row.kind],
+        quantity=row.quantity,
+        options=json.loads(row.options) if row.options != "{}" else {},
+        customer_email=row.customer_email,
+        attempt=row.attempts + again,
+        attempted_at=began,
+        first_attempted_at=row.first_attempted_at or began,
+        handle=row.handle,
+        ref=row.ref,
+        alone=alone,
+    )
+
+
+# A look-up is several times faster than calling the Enum, and this runs once per purchase.
+_PROVIDERS = {name.value: name for name in ProviderName}
+_KINDS = {kind.value: kind for kind in Kind}

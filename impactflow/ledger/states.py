@@ -1,0 +1,58 @@
+"""
+The life of a placement, on one screen.
+
+    held ──▶ planned ──▶ placing ──▶ placed ──▶ completed
+                ▲ │        │ │ │        │
+                │ │        │ │ └▶ failed└▶ cancelling ──▶ cancelled
+                │ ▼        │ ▼
+             cancelled     │ in_doubt ──▶ placed · planned · parked
+                           └▶ planned (certainly not sent)
+
+Only what this table lists can happen; ``ledger`` enforces it in the statement that makes each change.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Status(StrEnum):
+    """Where a placement is. ``due_at`` says when each of the open ones next wants attention."""
+
+    #: Money rules say wait, or a person must mend something first; nothing was sent.
+    HELD = "held"
+    #: Earned; to be sent from ``due_at`` on. Every earlier attempt is known to have had no effect.
+    PLANNED = "planned"
+    #: The intent to send is durable; it belongs to one run until ``due_at``, the lease's end.
+    PLACING = "placing"
+    #: It may have taken effect; looked for in the provider's records from ``due_at`` on.
+    IN_DOUBT = "in_doubt"
+    #: It took effect; followed from ``due_at`` on.
+    PLACED = "placed"
+    #: The provider has finished what was bought.
+    COMPLETED = "completed"
+    #: Refused for good; nothing was bought.
+    FAILED = "failed"
+    #: What happened cannot be decided from the evidence; a person must look. Never repeated.
+    PARKED = "parked"
+    #: A cancellation is being sent.
+    CANCELLING = "cancelling"
+    #: Undone, or withdrawn before anything was bought.
+    CANCELLED = "cancelled"
+
+
+TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
+    {
+        Status.HELD: frozenset({Status.PLANNED, Status.CANCELLED}),
+        # To PLACED where an earlier attempt, judged to have had no effect, is answered late after all.
+        Status.PLANNED: frozenset({Status.PLACING, Status.HELD, Status.CANCELLED, Status.PLACED}),
+        Status.PLACING: frozenset({Status.PLACED, Status.FAILED, Status.PLANNED, Status.IN_DOUBT}),
+        Status.IN_DOUBT: frozenset({Status.PLACED, Status.PLANNED, Status.PARKED}),
+        Status.PLACED: frozenset({Status.COMPLETED, Status.CANCELLING, Status.CANCELLED}),
+        Status.CANCELLING: frozenset({Status.CANCELLED, Status.PLACED}),
+        Status.PARKED: frozenset({Status.PLACED}),  # likewise
+        Status.COMPLETED: frozenset(),
+        Status.FAILED: frozenset(),
+        Status.CANCELLED: frozenset(),
+    }
+)

@@ -1,0 +1,187 @@
+"""
+The ledger's tables. The unique indexes here are the guarantee; code only decides what to try.
+
+Migrations in ``migrations/`` build exactly this (a test compares the two). Times are UTC: ISO 8601 text in SQLite,
+``timestamptz`` in Postgres. Quantities are whole numbers of the unit that ``models.UNIT_OF`` names.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware time, kept as UTC; text that sorts by time where the database has no such type."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Text in SQLite, the database's own type elsewhere."""
+        return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Ours to the database's."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """The database's to ours."""
+        if value is None:
+            return None
+        return datetime.fromisoformat(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only where the column is its own INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: A row for each order that was read, whether it earned anything or not.
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("store", Text, nullable=False),
+    # The Wicked Reports id, or the source's where it came by webhook first: what keys derive from, so it never changes.
+    Column("order_id", Text, nullable=False),
+    Column("ordered_at", Utc, nullable=False),
+    # The one personal datum kept: whom a provider is told the impact is for. NULL where nobody is told.
+    Column("customer_email", Text),
+    Column("eligible", Boolean, nullable=False),
+    # What the order and the policy said when it was last planned: an unchanged pair needs no second look.
+    Column("digest", Text, nullable=False),
+    Index(None, "store", "ordered_at"),
+)
+
+#: Every name an order goes by. Two orders that share one are the same order.
+order_names = Table(
+    "order_names",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("order", Id, ForeignKey("orders.id"), nullable=False, index=True),
+)
+
+#: What an order did not earn, and why; slot is '' where the whole order does not count.
+unearned = Table(
+    "unearned",
+    metadata,
+    Column("order", Id, ForeignKey("orders.id"), primary_key=True),
+    Column("slot", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+)
+
+#: Orders that could not be read; the row goes when a later reading succeeds.
+broken_orders = Table(
+    "broken_orders",
+    metadata,
+    Column("store", Text, primary_key=True),
+    # The order's id; '?' and a digest of the problem where it had none.
+    Column("name", Text, primary_key=True),
+    Column("problem", Text, nullable=False),
+    Column("first_seen_at", Utc, nullable=False),
+    Column("last_seen_at", Utc, nullable=False),
+)
+
+#: The one purchase for one order and slot.
+placements = Table(
+    "placements",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("order", Id, ForeignKey("orders.id"), nullable=False),
+    Column("slot", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    # NULL only while held for want of it.
+    Column("quantity", BigInteger),
+    Column("unit", Text, nullable=False),
+    # What the provider is told besides, as JSON, fixed from the first attempt on so that a repeat has the same body.
+    Column("options", Text, nullable=False),
+    Column("on_behalf", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
+    # Why it is held, failed, parked, in doubt or waiting.
+    Column("reason", Text),
+    # When it next wants attention (states.py says which); NULL when it is at an end or waits for a person.
+    Column("due_at", Utc),
+    Column("attempts", Integer, nullable=False),
+    Column("planned_at", Utc, nullable=False),
+    Column("first_attempted_at", Utc),
+    # The last time a request that buys was about to be sent.
+    Column("attempted_at", Utc),
+    # The same for all placements that the provider's records could not tell apart. NULL where keys tell them apart.
+    Column("twin", Text),
+    # The twin, from the intent until the outcome is known: so only one of them can be unknown at a time.
+    Column("unresolved_twin", Text),
+    # What the provider calls it before it takes effect; a purchase in two steps leaves it NULL until the first.
+    Column("handle", Text),
+    # What the provider calls it once it took effect.
+    Column("ref", Text),
+    Column("price_usd_cents", BigInteger),
+    Column("certificate_url", Text),
+    Column("placed_at", Utc),
+    # The UTC day of placed_at, so that reports group by it in any database.
+    Column("placed_on", Date),
+    Column("completed_at", Utc),
+    # How often it was tracked.
+    Column("checks", Integer, nullable=False),
+    UniqueConstraint("order", "slot"),
+    UniqueConstraint("key"),
+    UniqueConstraint("provider", "ref"),
+    UniqueConstraint("unresolved_twin"),
+    Index(None, "provider", "status", "due_at", "id"),
+    Index(None, "placed_on", "slot"),
+)
+
+#: Every change of a placement's status, in the transaction that made it. An event that begins an attempt (to placing,
+#: or in doubt to in doubt) is written before anything is sent; the placement's key is what the attempt carries.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("placement", Id, ForeignKey("placements.id"), nullable=False, index=True),
+    Column("at", Utc, nullable=False),
+    # NULL at the beginning.
+    Column("from_status", Text),
+    Column("to_status", Text, nullable=False),
+    # Which attempt it belongs to; 0 before the first.
+    Column("attempt", Integer, nullable=False),
+    # The run that made the change, and so sent the attempt.
+    Column("run_id", Text, nullable=False),
+    Column("detail", Text),
+)
+
+#: How far each source has been read: every order dated up to this day is planned.
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("read_to", Date, nullable=False),
+)

@@ -1,0 +1,209 @@
+"""
+The values that pass between the parts: frozen, with units in their names.
+
+Quantities are whole numbers of a unit (a kilogram of CO₂ is 1,000 grams, a dollar is 100 cents), so that sums are exact
+in any database. Times are aware and UTC. Called by everything; calls nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class ProviderName(StrEnum):
+    """Who sells impacts."""
+
+    ONECLICKIMPACT = "oneclickimpact"
+    CNAUGHT = "cnaught"
+    IMPACTAPI = "impactapi"
+
+
+class Kind(StrEnum):
+    """What an impact is, as the policy says it."""
+
+    PLANT_TREES = "plant_trees"
+    CLEAN_OCEAN = "clean_ocean"
+    CAPTURE_CARBON = "capture_carbon"
+    RESTORE_CORAL = "restore_coral"
+    DONATE = "donate"
+    OFFSET = "offset"
+
+
+class Unit(StrEnum):
+    """What a quantity counts. The ledger counts the smallest thing that can be bought of each kind."""
+
+    TREE = "tree"
+    LB = "lb"
+    GRAM = "g"
+    USD_CENT = "usd_cent"
+    CORAL_FRAGMENT = "coral_fragment"
+
+
+UNIT_OF: Mapping[Kind, Unit] = MappingProxyType(
+    {
+        Kind.PLANT_TREES: Unit.TREE,
+        Kind.CLEAN_OCEAN: Unit.LB,
+        Kind.CAPTURE_CARBON: Unit.LB,
+        Kind.RESTORE_CORAL: Unit.CORAL_FRAGMENT,
+        Kind.DONATE: Unit.USD_CENT,
+        Kind.OFFSET: Unit.GRAM,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One payment of an order: its status as Wicked Reports writes it (``APPROVED``, ``Partially Refunded``, ...)."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """
+    Something sold, reduced to what a policy can ask about it.
+
+    Args:
+        id: The Wicked Reports id, told to the providers as ``order_id``.
+        names: Every name the sale goes by (``wr:ID``, ``src:SYSTEM:ID``); two orders sharing one are the same order.
+        ordered_at: When it was sold.
+        amount: What it cost, in ``currency``; None where the source did not say.
+        currency: ISO 4217 code in capitals; None where the source did not say.
+        item_count: The sum of the products' quantities; None where the order lists no products.
+        payments: Its payments; empty where the source did not say.
+        customer_email: Who bought it; None where the source did not say. Never logged.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    ordered_at: datetime
+    amount: Decimal | None
+    currency: str | None
+    item_count: Decimal | None
+    payments: tuple[Payment, ...]
+    customer_email: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOrder:
+    """An order that could not be read: its id if it had one, the fields that broke, and nothing of its content."""
+
+    id: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """
+    What an order has earned in one slot.
+
+    Args:
+        slot: The policy's lasting name for it.
+        provider: Who sells it.
+        kind: What it is.
+        quantity: How many of ``UNIT_OF[kind]``; None while ``held`` for want of it.
+        options: What the provider is told besides (``campaign``, ``category``, ``portfolio_id``, ``notify``).
+        on_behalf_of_customer: Whether the provider is told the customer's e-mail address.
+        held: Why it may not be bought yet, for a person to mend; None when it may.
+    """
+
+    slot: str
+    provider: ProviderName
+    kind: Kind
+    quantity: int | None
+    options: Mapping[str, str | bool] = field(default_factory=dict)
+    on_behalf_of_customer: bool = False
+    held: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unearned:
+    """What an order did not earn, and why; ``slot`` is None where the whole order does not count."""
+
+    slot: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Earnings:
+    """What a policy makes of one order: whether it counts, what it has earned, what it has not and why."""
+
+    eligible: bool
+    impacts: tuple[Impact, ...]
+    unearned: tuple[Unearned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """
+    One purchase, as the ledger hands it to a provider.
+
+    Args:
+        id: The ledger's row.
+        key: The idempotency key: derived from store, order and slot, never from amounts.
+        order_id: The Wicked Reports id of the order.
+        slot: The policy's name for the impact.
+        provider: Who sells it.
+        kind: What it is.
+        quantity: How many of ``UNIT_OF[kind]``.
+        options: As in ``Impact``.
+        customer_email: Whom it is bought on behalf of; None for the merchant. Never logged.
+        attempt: Which attempt this is; the first is 1.
+        attempted_at: When this attempt's intent was committed; before the first, when it was planned.
+        first_attempted_at: When the first attempt's intent was committed: the age of its idempotency key.
+        handle: What the provider calls the purchase before it takes effect (an ImpactAPI session's id).
+        ref: What the provider calls the purchase once it took effect; None before.
+        alone: Whether no other placement that the provider's records could not tell apart is unresolved beside it.
+    """
+
+    id: int
+    key: str
+    order_id: str
+    slot: str
+    provider: ProviderName
+    kind: Kind
+    quantity: int
+    options: Mapping[str, str | bool]
+    customer_email: str | None = field(repr=False)
+    attempt: int
+    attempted_at: datetime
+    first_attempted_at: datetime
+    handle: str | None
+    ref: str | None
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """
+    A provider's word that a purchase took effect.
+
+    Args:
+        ref: What the provider calls it, enough to find it again.
+        price_usd_cents: What it cost, where the provider says.
+        certificate_url: Where anyone can see it, where the provider says.
+    """
+
+    ref: str
+    price_usd_cents: int | None = None
+    certificate_url: str | None = None
+
+
+class Stage(StrEnum):
+    """Where a purchase that took effect stands."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a purchase stands, in our words (``stage``) and the provider's (``detail``)."""
+
+    stage: Stage
+    detail: str
+    certificate_url: str | None = None

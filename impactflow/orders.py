@@ -1,0 +1,202 @@
+"""
+Orders in: which days are read, and how what Wicked Reports says becomes an ``Order``.
+
+Pages stream; nothing is kept of an order but a hash of its id, to tell one that was seen from one that a shifting page
+hid. What an order earns is left to ``policy``, what is known already to ``ledger``. Called by the planning step.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Protocol, Self
+
+from impactflow.clients.wickedreports.models import OrderPage, WickedOrder
+from impactflow.errors import ConfigurationError
+from impactflow.models import BrokenOrder, Order, Payment
+
+log = logging.getLogger(__name__)
+
+_DAY = timedelta(days=1)
+#: A day outside these is a slip, and the very first and last have no day before or after them to read.
+_EARLIEST, _LATEST = date(1970, 1, 1), date(2999, 12, 31)
+#: How often a window is read when its pages hold fewer orders than they announce.
+_READINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """
+    The days that a run reads orders of.
+
+    Args:
+        from_: The first day, UTC.
+        to: The last day, UTC, included.
+        open_ended: Whether ``to`` means "until now": an order that a fast clock dated tomorrow belongs to it too.
+    """
+
+    from_: date
+    to: date
+    open_ended: bool = False
+
+    @classmethod
+    def parse(
+        cls,
+        from_text: str | None,
+        to_text: str | None,
+        *,
+        today: date,
+        watermark: date | None,
+        overlap_days: int = 7,
+    ) -> Self:
+        """
+        The window that a person asked for; by default what may have changed since the last run.
+
+        Args:
+            from_text: The first day, ``YYYY-MM-DD``; by default ``overlap_days`` before the watermark, or before today.
+            to_text: The last day; by default today.
+            today: The day it is, UTC.
+            watermark: Up to which day orders are planned; None before the first run.
+            overlap_days: How far back a run looks again: orders reach Wicked Reports late.
+
+        Raises:
+            ConfigurationError: A text is no day, or the first day is after the last.
+        """
+        from_ = _day("--from", from_text) if from_text is not None else (watermark or today) - overlap_days * _DAY
+        to = _day("--to", to_text) if to_text is not None else today
+        if from_ > to:
+            default = " (the default)"
+            raise ConfigurationError(
+                f"--from {from_}{'' if from_text is not None else default} is after"
+                f" --to {to}{'' if to_text is not None else default}: give days in order"
+            )
+        return cls(from_, to, open_ended=to_text is None)
+
+    @property
+    def reads(self) -> tuple[date, date]:
+        """The days to ask for: one more on each side, since the source does not say in which time zone its days are."""
+        return self.from_ - _DAY, self.to + _DAY
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """The window as a half-open span of time."""
+        ends = self.to + (2 * _DAY if self.open_ended else _DAY)
+        return datetime.combine(self.from_, time.min, UTC), datetime.combine(ends, time.min, UTC)
+
+    def contains(self, ordered_at: datetime) -> bool:
+        """Whether an order of this time belongs to the window."""
+        began, ended = self.span
+        return began <= ordered_at < ended
+
+
+def _day(option: str, text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    # Python also reads 20250131 and 2025-W05-5.
+    if day is None or day.isoformat() != text or not _EARLIEST <= day <= _LATEST:
+        raise ConfigurationError(f"{option} {text!r} is not a day: write it as 2025-01-31")
+    return day
+
+
+class OrderSource(Protocol):
+    """What orders are read from: ``WickedReportsClient``."""
+
+    def order_pages(self, from_: date, to: date) -> AsyncIterator[OrderPage]:
+        """The orders of these days, page by page."""
+        ...
+
+
+async def read_orders(source: OrderSource, window: Window) -> AsyncIterator[list[Order | BrokenOrder]]:
+    """
+    The window's orders, page by page, each order once.
+
+    Pages are cut from a list that changes while it is read, so that an order can slip from a page still to come to one
+    that was read. Where fewer came than the source announced, the window is read again, three times in all.
+
+    Raises:
+        ProviderError: A page could not be read; the pages before it are good.
+    """
+    tally = _Tally()
+    for _ in range(_READINGS):
+        tally.begin()
+        async for page in source.order_pages(*window.reads):
+            tally.announced = page.total or 0
+            yield [_ordered(order) for order in page.orders if tally.is_new(order) and _wanted(order, window)]
+        if len(tally.seen) >= tally.announced:
+            return
+    log.warning(
+        "%d orders were announced, %d came: the next run looks again",
+        tally.announced,
+        len(tally.seen),
+        extra={"action": "orders_missing", "announced": tally.announced, "read": len(tally.seen)},
+    )
+
+
+@dataclass(slots=True)
+class _Tally:
+    """
+    What came of what was announced.
+
+    Args:
+        announced: How many orders the source says there are; 0 where it does not say.
+        seen: A hash of each order's id: a hundred thousand take a few megabytes.
+        nameless: Broken orders without an id in this reading; the third of them is taken for the third of the last.
+    """
+
+    announced: int = 0
+    seen: set[int] = field(default_factory=set)
+    nameless: int = 0
+
+    def begin(self) -> None:
+        """Another reading of the same window."""
+        self.nameless = 0
+
+    def is_new(self, order: WickedOrder | BrokenOrder) -> bool:
+        """Whether this order came for the first time; from now on it has come."""
+        self.nameless += order.id is None
+        key = hash((order.id, self.nameless if order.id is None else 0))
+        is_new = key not in self.seen
+        self.seen.add(key)
+        return is_new
+
+
+def _wanted(order: WickedOrder | BrokenOrder, window: Window) -> bool:
+    """A broken order has no day to go by, and must not be passed over in silence."""
+    return isinstance(order, BrokenOrder) or window.contains(order.date)
+
+
+def _ordered(order: WickedOrder | BrokenOrder) -> Order | BrokenOrder:
+    return order if isinstance(order, BrokenOrder) else order_from_wicked(order)
+
+
+def order_from_wicked(order: WickedOrder) -> Order:
+    """What a policy can ask about an order of Wicked Reports."""
+    email = order.contact.email if order.contact else None
+    return Order(
+        id=order.id,
+        names=_names(order),
+        ordered_at=order.date,
+        amount=order.amount,
+        currency=(order.currency or "").strip().upper() or None,
+        item_count=_item_count(order),
+        payments=tuple(Payment(payment.status or "") for payment in order.payments or ()),
+        customer_email=(email or "").strip() or None,
+    )
+
+
+def _names(order: WickedOrder) -> tuple[str, ...]:
+    """A source's id is a name only together with the source: two shops may both have an order 1001."""
+    system = (order.source_system or "").strip().lower()
+    if system in {"", "unknown"} or not order.source_id.strip():
+        return (f"wr:{order.id}",)
+    return (f"wr:{order.id}", f"src:{system}:{order.source_id.strip()}")
+
+
+def _item_count(order: WickedOrder) -> Decimal | None:
+    """A product without a quantity was sold once."""
+    if not order.products:
+        return None
+    return sum((product.qty if product.qty is not None else Decimal(1) for product in order.products), Decimal(0))

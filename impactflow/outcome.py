@@ -1,0 +1,180 @@
+"""
+How things stand after a run, as ``--json`` prints it, and the exit status that follows from it.
+
+Called at the end of the flows and by ``impactflow status``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from impactflow.ledger import Planned, Status
+from impactflow.models import ProviderName
+from impactflow.patience import Round
+from impactflow.tracking import Tracked
+
+Counts = Mapping[tuple[ProviderName, Status], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """
+    Placements by what matters about them.
+
+    Args:
+        planned: To be sent by a further run.
+        placed: Took effect, the completed ones included.
+        completed: Of those, complete.
+        failed: Refused for good.
+        held: Waiting for a person to mend something.
+        in_doubt: Perhaps bought, those included that a run may still be sending.
+        parked: Undecidable; for a person.
+        cancelled: Undone, or withdrawn before they were sent.
+    """
+
+    planned: int
+    placed: int
+    completed: int
+    failed: int
+    held: int
+    in_doubt: int
+    parked: int
+    cancelled: int
+
+    @classmethod
+    def of(cls, counts: Counts) -> "Standing":
+        """Add up over the providers."""
+
+        def count(*statuses: Status) -> int:
+            return sum(number for (_, status), number in counts.items() if status in statuses)
+
+        return cls(
+            planned=count(Status.PLANNED),
+            placed=count(Status.PLACED, Status.COMPLETED, Status.CANCELLING),
+            completed=count(Status.COMPLETED),
+            failed=count(Status.FAILED),
+            held=count(Status.HELD),
+            in_doubt=count(Status.PLACING, Status.IN_DOUBT),
+            parked=count(Status.PARKED),
+            cancelled=count(Status.CANCELLED),
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many are left for a further run or for a person."""
+        return self.planned + self.held + self.in_doubt + self.parked
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What a run that may place came to.
+
+    Args:
+        planned: What it read; None where it read nothing.
+        in_window: Placements of the orders in its window, as they stand after it.
+        overall: All placements.
+        broken: Orders that could not be read, and still cannot.
+        halted: What each provider's last round came to.
+        requests: How many HTTP requests it made.
+        duration_s: How long it took.
+        report: Where the CSV lies.
+    """
+
+    planned: Planned | None
+    in_window: Counts
+    overall: Counts
+    broken: int
+    halted: Mapping[ProviderName, Round]
+    requests: int
+    duration_s: float
+    report: str
+
+    @property
+    def left_alone(self) -> dict[str, str]:
+        """Why providers were left alone in the end."""
+        return {name.value: done.halted for name, done in self.halted.items() if done.halted}
+
+    @property
+    def refused_keys(self) -> list[str]:
+        """Providers that did not accept their key."""
+        return [name.value for name, done in self.halted.items() if done.unauthorized]
+
+    @property
+    def undone(self) -> bool:
+        """Whether anything failed, or is left for a further run or for a person."""
+        return bool(Standing.of(self.overall).waiting or Standing.of(self.in_window).failed or self.broken)
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        read = self.planned
+        orders = {"read": read.read, "new": read.new, "eligible": read.eligible} if read else None
+        return {
+            **({"orders": orders} if orders else {}),
+            "placements": asdict(Standing.of(self.in_window)),
+            "all_placements": asdict(Standing.of(self.overall)),
+            "broken_orders": self.broken,
+            "left_alone": self.left_alone,
+            "refused_keys": self.refused_keys,
+            "requests": self.requests,
+            "duration_s": round(self.duration_s, 3),
+            "report": self.report,
+            "undone": self.undone,
+        }
+
+    def in_words(self) -> str:
+        """As a person reads it, Markdown."""
+        standing = Standing.of(self.in_window)
+        lines = []
+        if self.planned:
+            lines.append(f"Read {self.planned.read} orders: {self.planned.new} new, {self.planned.eligible} count.")
+        lines.append(
+            f"{standing.placed} placements took effect ({standing.completed} of them complete), {standing.planned} are"
+            f" to be sent, {standing.in_doubt} in doubt, {standing.parked} parked, {standing.held} held,"
+            f" {standing.failed} failed."
+        )
+        lines += [f"{name} was left alone: {why}" for name, why in self.left_alone.items()]
+        if self.broken:
+            lines.append(f"{self.broken} orders could not be read.")
+        lines.append(f"{self.requests} requests in {self.duration_s:.1f} s. Report: {self.report}")
+        return "\n\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackOutcome:
+    """
+    What a run that tracks came to.
+
+    Args:
+        tracked: All its passes.
+        open: Placements that took effect and are not complete.
+        duration_s: How long it took.
+        report: Where the CSV lies.
+    """
+
+    tracked: Tracked
+    open: int
+    duration_s: float
+    report: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "checked": self.tracked.checked,
+            "completed": self.tracked.completed,
+            "cancelled": self.tracked.cancelled,
+            "unanswered": self.tracked.unanswered,
+            "open": self.open,
+            "left_alone": self.tracked.halted,
+            "refused_keys": self.tracked.unauthorized,
+            "duration_s": round(self.duration_s, 3),
+            "report": self.report,
+        }
+
+
+def by_provider(counts: Counts) -> dict[str, dict[str, Any]]:
+    """Counts by provider and status, as ``status --json`` prints them; every provider and every status is there."""
+    return {
+        provider.value: {status.value: counts.get((provider, status), 0) for status in Status}
+        for provider in ProviderName
+    }

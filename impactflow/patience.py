@@ -1,0 +1,83 @@
+"""
+Work at one provider until nothing is due, or until what is due lies further off than a run's patience.
+
+Called by the flows, with the round of work to do; the ledger says when something is due. Nothing here needs the process
+to stay alive: the next run picks up where this one ends.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from impactflow.clock import Clock
+from impactflow.ledger import Ledger, Status
+from impactflow.models import ProviderName
+
+_UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
+_ACTIVE = (Status.PLANNED, *_UNRESOLVED)
+#: The first pause after a round in which nothing could be done, in seconds; each further one is twice as long.
+_FIRST_PAUSE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """
+    What one round of work came to.
+
+    Args:
+        changed: How many placements it changed.
+        halted: Why it ended early, for a person; None where it did not.
+        unauthorized: Whether it was the key that the provider did not accept.
+    """
+
+    changed: int
+    halted: str | None = None
+    unauthorized: bool = False
+
+    def __add__(self, other: "Round") -> "Round":
+        """Two pieces of work as one round."""
+        return Round(self.changed + other.changed, self.halted or other.halted, self.unauthorized or other.unauthorized)
+
+
+async def work_off(
+    ledger: Ledger,
+    clock: Clock,
+    provider: ProviderName,
+    patience_s: float,
+    work: Callable[[], Awaitable[Round]],
+    *,
+    places: bool = True,
+) -> Round:
+    """
+    Repeat a round of work while something is due within ``patience_s`` seconds.
+
+    Args:
+        ledger: Says what is due.
+        clock: Tells the time and waits.
+        provider: Whose placements.
+        patience_s: How far off the next thing due may lie.
+        work: One round.
+        places: Whether the work sends what is planned, besides settling what is unresolved.
+
+    Returns:
+        All rounds as one; ``halted`` is what the last of them says, unless nothing is left to do.
+    """
+    changed, pause_s = 0, 0.0
+    active = _ACTIVE if places else _UNRESOLVED
+    statuses: Sequence[Status] = active
+    done = Round(0)
+    while (due_at := await ledger.next_due(provider, statuses)) is not None:
+        wait_s = max((due_at - clock.now()).total_seconds(), pause_s)
+        if wait_s > patience_s:
+            break
+        await clock.sleep(wait_s)
+        done = await work()
+        changed += done.changed
+        if done.unauthorized:
+            break
+        if done.changed and not done.halted:
+            statuses, pause_s = active, 0.0
+            continue
+        # Down, or all that is planned waits for an unresolved twin: then only what is unresolved can bring news.
+        statuses = active if done.halted else _UNRESOLVED
+        pause_s = max(_FIRST_PAUSE_S, 2 * pause_s)
+    return Round(changed, done.halted if due_at is not None else None, done.unauthorized)

@@ -1,0 +1,150 @@
+"""
+Plan: read a window of orders, ask the policy what each has earned, and make that durable.
+
+    Wicked Reports ──pages──▶ orders ──▶ policy ──▶ ledger        (then, and only then, the watermark moves)
+
+Called by the task ``plan_orders``; ``preview`` does the same without writing, for ``place --dry-run``. What is planned
+is bought by ``placement``.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+from impactflow.clock import Clock
+from impactflow.ledger import Ledger, Page, Planned
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Order
+from impactflow.orders import OrderSource, Window, read_orders
+from impactflow.policy import Policy
+
+#: The name of the orders' source in the ledger.
+SOURCE = "wickedreports"
+#: How many lines a preview keeps; its totals count everything.
+_PREVIEW_LINES = 1000
+
+
+async def plan(
+    ledger: Ledger,
+    source: OrderSource,
+    policy: Policy,
+    window: Window,
+    clock: Clock,
+    run_id: str,
+    *,
+    moves_watermark: bool,
+    report: Callable[[Planned], None] = lambda _: None,
+) -> Planned:
+    """
+    Read and plan a window, page by page: memory does not grow with the number of orders.
+
+    Args:
+        ledger: Where what was earned is kept.
+        source: Where orders come from.
+        policy: What an order earns.
+        window: Which days.
+        clock: Tells the time.
+        run_id: Which run does it.
+        moves_watermark: Whether the window follows on what was read before. A window that a person chose does not move
+            the watermark, or the next run would take the days between for read.
+        report: Called after each page.
+
+    Raises:
+        ProviderError: A page could not be read; the pages before it are planned.
+        LedgerError: A page could not be written; the pages before it are planned.
+    """
+    planned = Planned()
+    digest = hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
+    async for page in read_orders(source, window):
+        earnings, broken = _judge(policy, page)
+        planned += await ledger.plan(Page(policy.store, earnings, broken, digest, run_id, clock.now()))
+        report(planned)
+    if moves_watermark:
+        await ledger.advance_watermark(policy.store, SOURCE, window.to)
+    return planned
+
+
+@dataclass(slots=True)
+class Preview:
+    """
+    What a run would buy.
+
+    Args:
+        read: Orders read.
+        eligible: Orders that count.
+        broken: Orders that could not be read.
+        placements: How many purchases it would make.
+        totals: How much by (slot, provider, unit): purchases and quantity.
+        held: How many purchases would wait for a person.
+        lines: The first of them, one line each: order, slot, provider, quantity, unit, held.
+    """
+
+    read: int = 0
+    eligible: int = 0
+    broken: int = 0
+    placements: int = 0
+    held: int = 0
+    totals: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
+    lines: list[dict[str, str | int | None]] = field(default_factory=list)
+
+
+async def preview(ledger: Ledger, source: OrderSource, policy: Policy, window: Window) -> Preview:
+    """
+    What ``plan`` and the placing after it would buy, with nothing written and nothing bought.
+
+    Raises:
+        ProviderError: A page could not be read.
+    """
+    would = Preview()
+    async for page in read_orders(source, window):
+        earnings, broken = _judge(policy, page)
+        would.read += len(page)
+        would.broken += len(broken)
+        would.eligible += sum(earned.eligible for _, earned in earnings)
+        known = await ledger.known_slots(policy.store, [name for order, _ in earnings for name in order.names])
+        for order, earned in earnings:
+            _foresee(would, order, earned, known)
+    return would
+
+
+def _foresee(would: Preview, order: Order, earned: Earnings, known: frozenset[tuple[str, str]]) -> None:
+    for impact in earned.impacts:
+        if any((name, impact.slot) in known for name in order.names):
+            continue
+        unit = UNIT_OF[impact.kind]
+        if impact.held is not None:
+            would.held += 1
+        else:
+            would.placements += 1
+            count, quantity = would.totals.get((impact.slot, impact.provider, unit), (0, 0))
+            would.totals[impact.slot, impact.provider, unit] = (count + 1, quantity + (impact.quantity or 0))
+        if len(would.lines) < _PREVIEW_LINES:
+            line = {"order": order.id, "slot": impact.slot, "provider": impact.provider.value, "unit": unit.value}
+            would.lines.append({**line, "quantity": impact.quantity, "held": impact.held})
+
+
+def _judge(
+    policy: Policy, page: Iterable[Order | BrokenOrder]
+) -> tuple[list[tuple[Order, Earnings]], list[BrokenOrder]]:
+    earnings: list[tuple[Order, Earnings]] = []
+    broken: list[BrokenOrder] = []
+    for order in page:
+        if isinstance(order, BrokenOrder):
+            broken.append(order)
+        else:
+            earnings.append((order, policy.earnings(order)))
+    return earnings, broken
+
+
+async def choose_window(
+    ledger: Ledger, policy: Policy, from_day: date | None, to_day: date | None, clock: Clock
+) -> Window:
+    """
+    The days to read: those asked for, or what may have changed since the last run.
+
+    Raises:
+        ConfigurationError: The first day is after the last.
+    """
+    watermark = await ledger.watermark(policy.store, SOURCE)
+    from_text, to_text = (None if day is None else day.isoformat() for day in (from_day, to_day))
+    return Window.parse(from_text, to_text, today=clock.now().date(), watermark=watermark)

@@ -1,0 +1,113 @@
+"""
+The whole policy: which orders count, what currencies are worth, and the rules; and what one order earns under it.
+
+Called by ``reading``, which makes a ``Policy`` of a file, and by whoever asks it for an order's ``earnings``.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from impactflow.models import Earnings, Impact, Order, Unearned
+from impactflow.policy.fields import Currency, Day, NotEmpty, Number, Store, Strict, wrong_at
+from impactflow.policy.rules import AnyRule
+from impactflow.policy.sale import Sale
+
+_REFUNDED = "REFUNDED"
+#: The statuses that Wicked Reports documents; only these are repeated in a reason.
+_KNOWN_STATUSES = frozenset({"APPROVED", "MANUAL", "FAILED", "REFUNDED", "PARTIALLY REFUNDED"})
+
+
+def _dollar_is_one(rates: Mapping[str, Any]) -> Mapping[str, Any]:
+    if rates.get("USD", 1) != 1:
+        raise wrong_at(("USD",), "must be 1, or left out: rates are in USD", rates["USD"])
+    return rates
+
+
+def _slots_once(rules: tuple[AnyRule, ...]) -> tuple[AnyRule, ...]:
+    """One slot buys once per order, so a second rule by that name would never buy anything."""
+    for index, rule in enumerate(rules):
+        if rule.slot in {earlier.slot for earlier in rules[:index]}:
+            raise wrong_at((index, "slot"), f"{rule.slot} is taken: each rule needs a slot of its own", rule.slot)
+    return rules
+
+
+class Fx(Strict):
+    """What currencies are worth."""
+
+    as_of: Day
+    """Since when the rates hold."""
+    usd_per: Annotated[
+        dict[Currency, Number],
+        AfterValidator(_dollar_is_one),
+        Field(json_schema_extra={"properties": {"USD": {"const": 1}}, "additionalProperties": False}),
+    ]
+    """USD for one unit of each currency; USD itself is 1."""
+
+
+class Policy(Strict):
+    """What each order of one store earns. Two rules cannot share a slot."""
+
+    model_config = ConfigDict(title="impactflow policy")
+
+    store: Store
+    """Whose orders these are; part of every idempotency key, so it must not change."""
+    eligible_payments: Annotated[tuple[Literal["APPROVED", "MANUAL", "Partially Refunded"], ...], NotEmpty()] = (
+        "APPROVED",
+        "MANUAL",
+    )
+    """An order counts when one of its payments has one of these statuses and none is REFUNDED."""
+    fx: Fx | None = None
+    """What currencies are worth; without it only USD is known."""
+    rules: Annotated[tuple[AnyRule, ...], NotEmpty(), AfterValidator(_slots_once)]
+    """What is bought for each order that counts."""
+
+    def earnings(self, order: Order) -> Earnings:
+        """
+        What an order has earned, what it has not and why; the same order always earns the same.
+
+        Never raises: what a person must mend comes back as a held impact.
+        """
+        if reason := self._why_not_counted(order):
+            return Earnings(eligible=False, impacts=(), unearned=(Unearned(None, reason),))
+        sale = Sale(order, self.usd_per)
+        outcomes = [rule.earn(sale) for rule in self.rules]
+        return Earnings(
+            eligible=True,
+            impacts=tuple(outcome for outcome in outcomes if isinstance(outcome, Impact)),
+            unearned=tuple(outcome for outcome in outcomes if isinstance(outcome, Unearned)),
+        )
+
+    @cached_property
+    def usd_per(self) -> Mapping[str, Fraction]:
+        """USD for one unit of each currency that has a rate, USD included; exact."""
+        rates = self.fx.usd_per if self.fx else {}
+        return {"USD": Fraction(1)} | {currency: Fraction(rate) for currency, rate in rates.items()}
+
+    def _why_not_counted(self, order: Order) -> str | None:
+        if not order.payments:
+            return "the order lists no payments"
+        seen = [payment.status.strip().upper() for payment in order.payments]
+        if _REFUNDED in seen:
+            return "a payment is REFUNDED"
+        if self._eligible.isdisjoint(seen):
+            shown = sorted({status if status in _KNOWN_STATUSES else "another status" for status in seen})
+            return f"no payment is {' or '.join(self.eligible_payments)} (seen: {', '.join(shown)})"
+        return None
+
+    @cached_property
+    def _eligible(self) -> frozenset[str]:
+        return frozenset(status.upper() for status in self.eligible_payments)
+
+
+def policy_schema() -> dict[str, Any]:
+    """
+    The JSON Schema of the policy file, for editors and for ``impactflow policy schema``.
+
+    It accepts exactly what loads, but for two rules that JSON Schema has no words for: slots differ, and
+    ``max_amount_usd`` is not below ``min_amount_usd``.
+    """
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}

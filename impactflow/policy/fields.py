@@ -1,0 +1,213 @@
+"""
+The kinds of value that a policy is written in, and how it says that one of them is wrong.
+
+A type here checks, explains itself in a person's words and describes itself in JSON Schema; it knows nothing of files
+or orders. Called by the models of this package and by ``reading``.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function, no_info_plain_validator_function
+
+SMALLEST_NUMBER = Decimal("0.000000001")
+#: No provider sells more of anything at once, and no currency is worth more.
+LARGEST_NUMBER = Decimal(1_000_000_000)
+
+
+def wrong(says: str) -> PydanticCustomError:
+    """A problem in words that ``reading`` shows as they are."""
+    return PydanticCustomError("policy", "{says}", {"says": says})
+
+
+def wrong_at(where: tuple[str | int, ...], says: str, value: object) -> ValidationError:
+    """A problem with something further inside the value that is being checked."""
+    return ValidationError.from_exception_data("policy", [InitErrorDetails(type=wrong(says), loc=where, input=value)])
+
+
+class Strict(BaseModel):
+    """A mapping whose fields are all known; a field that is not is shown the nearest one that is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_nearest_fields(cls, values: object, check: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return check(values)
+        except ValidationError as invalid:
+            problems = [cls._suggested(error) for error in invalid.errors(include_url=False)]
+            raise ValidationError.from_exception_data(cls.__name__, problems) from None
+
+    @classmethod
+    def _suggested(cls, error: ErrorDetails) -> InitErrorDetails:
+        says = explained(error)
+        if error["type"] == "extra_forbidden":
+            near = get_close_matches(str(error["loc"][-1]), cls.model_fields, n=1)
+            says = (
+                f"unknown field: did you mean {near[0]}?" if near else f"unknown field: {_listed(cls)} are known here"
+            )
+        return InitErrorDetails(type=wrong(says), loc=error["loc"], input=error["input"])
+
+
+def _listed(model: type[BaseModel]) -> str:
+    return ", ".join(model.model_fields)
+
+
+_SAYS = {
+    "missing": "is missing",
+    "string_type": "must be text (put it in quotes)",
+    "bool_type": "must be true or false",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must not be blank",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "mapping_type": "must be a mapping",
+    "model_type": "must be a mapping",
+}
+
+
+def explained(error: ErrorDetails) -> str:
+    """What is wrong, in the words of someone who writes a policy."""
+    match error:
+        case {"type": "literal_error" | "enum", "ctx": {"expected": expected}}:
+            return f"must be {expected}{_not(error['input'])}"
+        case {"type": "missing"}:
+            return _SAYS["missing"]
+        case {"type": kind} if kind in _SAYS:
+            return _SAYS[kind] + _not(error["input"])
+    return error["msg"]
+
+
+def _not(value: object) -> str:
+    """What stands there instead, where it is short enough to show."""
+    shown = "null" if value is None else str(value)
+    return f", not '{shown}'" if isinstance(value, str | int | Decimal | date | None) and len(shown) <= 60 else ""  # noqa: PLR2004 - half a line
+
+
+class Checked(ABC):
+    """What stands in ``Annotated``: it checks a value all by itself, and says in JSON Schema what it lets through."""
+
+    @abstractmethod
+    def check(self, value: object) -> object:
+        """The value as the policy keeps it; raises ``wrong``."""
+
+    @abstractmethod
+    def schema(self) -> JsonSchemaValue:
+        """The same rule for programs."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Called by pydantic: nothing of ``source``'s own, laxer check remains."""
+        return no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Called by pydantic."""
+        return self.schema()
+
+
+@dataclass(frozen=True)
+class Form(Checked):
+    """Text of one form: ``pattern`` says it to programs, ``says`` to people."""
+
+    pattern: str
+    says: str
+
+    def check(self, value: object) -> str:
+        """The text, if it has the form."""
+        if isinstance(value, str) and re.fullmatch(self.pattern, value, re.ASCII):
+            return value
+        raise wrong(f"must be {self.says}{_not(value)}")
+
+    def schema(self) -> JsonSchemaValue:
+        """A pattern."""
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+
+@dataclass(frozen=True)
+class AboveZero(Checked):
+    """An exact number above zero, ``most`` at most; a float is refused, because the text it stood for is lost."""
+
+    most: Decimal = LARGEST_NUMBER
+
+    def check(self, value: object) -> Decimal:
+        """The number, if it makes sense."""
+        number = Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
+        if number is not None and number.is_finite() and SMALLEST_NUMBER <= number <= self.most:
+            return number
+        raise wrong(f"must be a number above 0, from {SMALLEST_NUMBER:f} to {self.most}{_not(value)}")
+
+    def schema(self) -> JsonSchemaValue:
+        """A range."""
+        return {"type": "number", "minimum": float(SMALLEST_NUMBER), "maximum": int(self.most)}
+
+
+class WholeDay(Checked):
+    """A YAML day, or the same in quotes; a time of day would mean that something else was meant."""
+
+    def check(self, value: object) -> date:
+        """The day, if it is one."""
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        try:
+            day = date.fromisoformat(str(value))
+        except ValueError:
+            day = None
+        if day is None or day.isoformat() != value:
+            raise wrong(f"must be a day such as 2025-01-31{_not(value)}")
+        return day
+
+    def schema(self) -> JsonSchemaValue:
+        """A day in ISO 8601."""
+        return {"type": "string", "format": "date"}
+
+
+class NotEmpty:
+    """
+    A list of at least one.
+
+    Pydantic's own ``min_length`` counts the items that are right, so one that is wrong would be called missing too.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Called by pydantic."""
+        return no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Called by pydantic."""
+        return handler(core) | {"minItems": 1}
+
+    @staticmethod
+    def check(value: tuple[object, ...]) -> tuple[object, ...]:
+        """The list, if anything is in it."""
+        if not value:
+            raise wrong("must list at least one")
+        return value
+
+
+Day = Annotated[date, WholeDay()]
+Number = Annotated[Decimal, AboveZero()]
+Percent = Annotated[Decimal, AboveZero(most=Decimal(100))]
+Store = Annotated[str, Form("[a-z0-9][a-z0-9_-]{0,39}", "lower-case letters, digits, - and _, at most 40 of them")]
+Slot = Annotated[
+    str,
+    Form("[a-z][a-z0-9_-]{0,39}", "lower-case letters, digits, - and _, beginning with a letter, at most 40 of them"),
+]
+Currency = Annotated[str, Form("[A-Z]{3}", "a currency of three capital letters such as EUR")]
+Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=512, pattern=r"\S")]

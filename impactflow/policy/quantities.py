@@ -1,0 +1,119 @@
+"""
+The four ways in which a rule says how much, and the one rounding.
+
+Each way turns a sale into an exact fraction, in the rule's unit; nothing here knows providers or their limits. Called
+by ``rules``.
+"""
+
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated, Any, assert_never
+
+from pydantic import Discriminator, Tag
+
+from impactflow.policy.fields import Currency, Number, Percent, Strict
+from impactflow.policy.sale import NotEarned, Sale
+
+
+class Rounding(StrEnum):
+    """How a quantity becomes a whole number of the smallest thing that can be bought."""
+
+    NEAREST = "nearest"
+    UP = "up"
+    DOWN = "down"
+
+
+def rounded(exact: Fraction, rounding: Rounding) -> int:
+    """The whole number; halves go up."""
+    over, under = exact.as_integer_ratio()
+    match rounding:
+        case Rounding.NEAREST:
+            return (2 * over + under) // (2 * under)
+        case Rounding.UP:
+            return -(-over // under)
+        case Rounding.DOWN:
+            return over // under
+        case _:
+            assert_never(rounding)
+
+
+class PerOrder(Strict):
+    """The same for each order that counts."""
+
+    per_order: Number
+    """How much for each order, in the impact's unit."""
+
+    def of(self, sale: Sale) -> Fraction:  # noqa: ARG002 - all four ways are asked alike
+        """How much the sale earns."""
+        return Fraction(self.per_order)
+
+
+class PerItem(Strict):
+    """So much for each item sold."""
+
+    per_item: Number
+    """How much for each item, in the impact's unit; an order's items are the sum of its products' quantities."""
+
+    def of(self, sale: Sale) -> Fraction:
+        """How much the sale earns."""
+        if sale.items <= 0:
+            raise NotEarned("the order has no items")
+        return Fraction(self.per_item) * sale.items
+
+
+class Share(Strict):
+    """So much for each so many of the amount, in proportion: half of ``per`` earns half of ``quantity``."""
+
+    quantity: Number
+    """How much, in the impact's unit."""
+    per: Number
+    """For each so many of the order's amount."""
+    currency: Currency = "USD"
+    """What ``per`` is counted in; amounts in another currency are converted through USD."""
+
+
+class PerAmount(Strict):
+    """In proportion to the order's amount."""
+
+    per_amount: Share
+    """So much for each so many of the order's amount."""
+
+    def of(self, sale: Sale) -> Fraction:
+        """How much the sale earns."""
+        share = self.per_amount
+        return sale.positive_amount_in(share.currency) * Fraction(share.quantity) / Fraction(share.per)
+
+
+class PercentOfOrder(Strict):
+    """A percentage of the order's amount, given away."""
+
+    percent_of_order: Percent
+    """How many percent of the order's amount in USD."""
+
+    def of(self, sale: Sale) -> Fraction:
+        """How much the sale earns, in cents: a percent of a dollar is a cent."""
+        return sale.positive_amount_in("USD") * Fraction(self.percent_of_order)
+
+
+def _ways(value: Any) -> str:
+    """The names that stand in a ``quantity``: exactly one of those known to the rule is right."""
+    names = type(value).model_fields if isinstance(value, Strict) else value
+    return " and ".join(names) if isinstance(names, dict) else str(value)
+
+
+def _one_of(names: str) -> Discriminator:
+    says = f"must be exactly one of {names}"
+    return Discriminator(_ways, custom_error_type="policy", custom_error_message=says)
+
+
+_Amount = (
+    Annotated[PerOrder, Tag("per_order")]
+    | Annotated[PerItem, Tag("per_item")]
+    | Annotated[PerAmount, Tag("per_amount")]
+)
+Quantity = Annotated[_Amount, _one_of("per_order, per_item, per_amount (percent_of_order is for donate)")]
+#: Only money can be a percentage of money.
+DonationQuantity = Annotated[
+    _Amount | Annotated[PercentOfOrder, Tag("percent_of_order")],
+    _one_of("per_order, per_item, per_amount, percent_of_order"),
+]

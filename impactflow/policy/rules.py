@@ -1,0 +1,298 @@
+"""
+What a rule of the policy may say, one model for each thing that can be bought, and what one order earns under it.
+
+The models are the specification: what they accept loads, and ``policy schema`` prints them. Limits are those of the
+providers' references (read 2026-11-21), checked before anything is bought. Called by ``document``.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property
+from math import ceil
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+
+from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned
+from impactflow.policy.fields import Currency, NotEmpty, Number, Slot, Strict, Text, wrong_at
+from impactflow.policy.quantities import DonationQuantity, Quantity, Rounding, rounded
+from impactflow.policy.sale import NotEarned, OnHold, Sale
+
+_GRAMS: Mapping[str, Fraction] = MappingProxyType(
+    {"g": Fraction(1), "kg": Fraction(1000), "lb": Fraction("453.59237")}  # the international pound, exact since 1959
+)
+
+
+class When(Strict):
+    """Conditions; all that are set must hold."""
+
+    currencies: Annotated[tuple[Currency, ...], NotEmpty()] | None = None
+    """Only orders paid in one of these."""
+    min_items: Number | None = None
+    """Only orders of at least so many items."""
+    min_amount_usd: Number | None = None
+    """Only orders worth at least so many USD."""
+    max_amount_usd: Number | None = None
+    """Only orders worth at most so many USD."""
+
+    @model_validator(mode="after")
+    def _some_amount_fits(self) -> Self:
+        least, most = self.min_amount_usd, self.max_amount_usd
+        if least is not None and most is not None and least > most:
+            raise wrong_at(("max_amount_usd",), "must not be below min_amount_usd", most)
+        return self
+
+    def check(self, sale: Sale) -> None:
+        """
+        Look at what needs no rate first, so that an order is not held for the want of one it could do without.
+
+        Raises:
+            NotEarned: A condition does not hold, or the order does not say enough to tell.
+            OnHold: The order's currency has no rate.
+        """
+        if self.currencies is not None and sale.currency not in self.currencies:
+            raise NotEarned(f"{sale.currency} is not one of {', '.join(self.currencies)}")
+        if self.min_items is not None and sale.items < self.min_items:
+            raise NotEarned(f"the order has fewer than {self.min_items:f} items")
+        if self.min_amount_usd is not None and sale.amount_usd < self.min_amount_usd:
+            raise NotEarned(f"the order is worth less than {self.min_amount_usd:f} USD")
+        if self.max_amount_usd is not None and sale.amount_usd > self.max_amount_usd:
+            raise NotEarned(f"the order is worth more than {self.max_amount_usd:f} USD")
+
+
+class Rule(Strict):
+    """What all rules have in common."""
+
+    #: The most that the provider sells at once, in ``UNIT_OF`` the impact.
+    most: ClassVar[int] = 10_000_000
+    #: The fields that the provider is told, where they are set.
+    told: ClassVar[tuple[str, ...]] = ()
+
+    slot: Slot
+    """A lasting name, part of every idempotency key: renaming it would buy again."""
+    provider: ProviderName
+    """Who sells it."""
+    impact: Kind
+    """What is bought."""
+    quantity: DonationQuantity
+    """How much: exactly one of the ways."""
+    rounding: Rounding = Rounding.NEAREST
+    """How the quantity becomes a whole number of the smallest thing that can be bought; nearest: halves go up."""
+    minimum: Number | None = None
+    """The smallest purchase, in the impact's unit: less than this buys nothing."""
+    when: When = When()
+    """Which orders earn it; all, unless conditions are set."""
+
+    def earn(self, sale: Sale) -> Impact | Unearned:
+        """What the order has earned under this rule, or why not, or why that waits for a person."""
+        try:
+            self.when.check(sale)
+            return self._impact(sale, quantity=self._bought(sale), held=None)
+        except NotEarned as nothing:
+            return Unearned(self.slot, str(nothing))
+        except OnHold as hold:
+            return self._impact(sale, quantity=None, held=str(hold))
+
+    def _bought(self, sale: Sale) -> int:
+        """How many of ``UNIT_OF`` the impact; rounded once, here."""
+        unit = UNIT_OF[self.impact]
+        quantity = rounded(self.quantity.of(sale) * self.scale, self.rounding)
+        if quantity < self.least:
+            raise NotEarned(f"it comes to {quantity} {unit}, below the minimum of {self.least} {unit}")
+        if quantity > self.most:
+            raise OnHold(
+                f"it comes to {quantity} {unit}, above the most that {self.provider} sells at once: {self.most}"
+            )
+        return quantity
+
+    def _impact(self, sale: Sale, *, quantity: int | None, held: str | None) -> Impact:
+        return Impact(
+            slot=self.slot,
+            provider=self.provider,
+            kind=self.impact,
+            quantity=quantity,
+            options={name: value for name in self.told if (value := getattr(self, name))},
+            on_behalf_of_customer=self._for_customer and sale.order.customer_email is not None,
+            held=held,
+        )
+
+    @cached_property
+    def least(self) -> int:
+        """The smallest purchase, in ``UNIT_OF`` the impact."""
+        return max(1, ceil(Fraction(self.minimum) * self.scale)) if self.minimum is not None else 1
+
+    @cached_property
+    def scale(self) -> Fraction:
+        """How many of ``UNIT_OF`` the impact one of the rule's unit is."""
+        return Fraction(1)
+
+    @property
+    def _for_customer(self) -> bool:
+        return False
+
+
+class _Weighed(Rule):
+    """A rule about a weight, which may be given in either unit."""
+
+    unit: Literal["kg", "lb"]
+    """What the rule counts in: 1 lb is 0.45359237 kg."""
+
+    @cached_property
+    def scale(self) -> Fraction:
+        """How many of ``UNIT_OF`` the impact one of the rule's unit is."""
+        return _GRAMS[self.unit] / _GRAMS[UNIT_OF[self.impact]]
+
+
+class _OneClickImpact(Rule):
+    """What 1ClickImpact sells."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "properties": {"notify": {"const": True}, "on_behalf_of": {"const": "merchant"}},
+                "required": ["notify", "on_behalf_of"],
+            }
+        }
+    )
+    told: ClassVar[tuple[str, ...]] = ("notify",)
+
+    provider: Literal[ProviderName.ONECLICKIMPACT]
+    """1ClickImpact."""
+    on_behalf_of: Literal["customer", "merchant"] = "customer"
+    """customer: 1ClickImpact is told the customer's e-mail address, where the order has one; merchant: it never is."""
+    notify: Annotated[bool, Field(strict=True)] = False
+    """Whether 1ClickImpact writes to the customer."""
+
+    @model_validator(mode="after")
+    def _someone_to_notify(self) -> Self:
+        if self.notify and self.on_behalf_of == "merchant":
+            raise wrong_at(
+                ("notify",), "must be false where on_behalf_of is merchant: there is no customer to tell", True
+            )
+        return self
+
+    @property
+    def _for_customer(self) -> bool:
+        return self.on_behalf_of == "customer"
+
+
+class PlantTrees(_OneClickImpact):
+    """Trees; whole ones."""
+
+    told = ("category", "notify")
+
+    impact: Literal[Kind.PLANT_TREES]
+    """Trees planted."""
+    quantity: Quantity
+    """How many trees."""
+    category: Literal["food"] | None = None
+    """food: trees that feed people."""
+
+
+class CleanOcean(_OneClickImpact, _Weighed):
+    """Waste taken out of the ocean; whole pounds."""
+
+    impact: Literal[Kind.CLEAN_OCEAN]
+    """Waste removed from the ocean."""
+    quantity: Quantity
+    """How much waste, in ``unit``."""
+    unit: Literal["kg", "lb"] = "lb"
+    """What the rule counts in: 1 lb is 0.45359237 kg."""
+
+
+class CaptureCarbon(_OneClickImpact, _Weighed):
+    """CO2 captured; whole pounds."""
+
+    impact: Literal[Kind.CAPTURE_CARBON]
+    """CO2 captured."""
+    quantity: Quantity
+    """How much CO2, in ``unit``."""
+    unit: Literal["kg", "lb"] = "lb"
+    """What the rule counts in: 1 lb is 0.45359237 kg."""
+
+
+class RestoreCoral(_OneClickImpact):
+    """Coral; whole fragments."""
+
+    impact: Literal[Kind.RESTORE_CORAL]
+    """Coral restored."""
+    quantity: Quantity
+    """How many fragments."""
+
+
+class OneClickDonation(_OneClickImpact):
+    """Money given through 1ClickImpact; whole cents."""
+
+    most = 1_000_000_000
+    told = ("category", "notify")
+
+    impact: Literal[Kind.DONATE]
+    """Money given."""
+    quantity: DonationQuantity
+    """How many cents, or how many percent of the order."""
+    category: Text | None = None
+    """The cause, as the account has it."""
+
+
+class Offset(_Weighed):
+    """CO2 offset through CNaught; whole grams."""
+
+    #: CNaught states no limit; this is our own guard against a slip: ten thousand tonnes, in grams.
+    most = 10_000_000_000
+    told = ("portfolio_id", "description")
+
+    provider: Literal[ProviderName.CNAUGHT]
+    """CNaught."""
+    impact: Literal[Kind.OFFSET]
+    """CO2 offset."""
+    quantity: Quantity
+    """How much CO2, in ``unit``."""
+    unit: Literal["kg", "lb"] = "kg"
+    """What the rule counts in: 1 lb is 0.45359237 kg."""
+    portfolio_id: Text | None = None
+    """Which of the account's portfolios; its default one, unless set."""
+    description: Text | None = None
+    """Shown on the certificate, to anyone."""
+
+
+class ImpactAPIDonation(Rule):
+    """Money given through ImpactAPI; whole cents."""
+
+    most = 1_000_000_000
+    told = ("campaign",)
+
+    provider: Literal[ProviderName.IMPACTAPI]
+    """ImpactAPI."""
+    impact: Literal[Kind.DONATE]
+    """Money given."""
+    quantity: DonationQuantity
+    """How many cents, or how many percent of the order."""
+    campaign: Text
+    """Whom it goes to: a campaign's slug or id."""
+
+
+def _sold(rule: Any) -> str:
+    """Which of the models below a rule is for."""
+    if isinstance(rule, Rule):
+        return f"{rule.provider} {rule.impact}"
+    if isinstance(rule, dict):
+        return f"{rule.get('provider')} {rule.get('impact')}"
+    return str(rule)
+
+
+AnyRule = Annotated[
+    Annotated[PlantTrees, Tag("oneclickimpact plant_trees")]
+    | Annotated[CleanOcean, Tag("oneclickimpact clean_ocean")]
+    | Annotated[CaptureCarbon, Tag("oneclickimpact capture_carbon")]
+    | Annotated[RestoreCoral, Tag("oneclickimpact restore_coral")]
+    | Annotated[OneClickDonation, Tag("oneclickimpact donate")]
+    | Annotated[Offset, Tag("cnaught offset")]
+    | Annotated[ImpactAPIDonation, Tag("impactapi donate")],
+    Discriminator(
+        _sold,
+        custom_error_type="policy",
+        custom_error_message="provider and impact must be oneclickimpact with plant_trees, clean_ocean, "
+        "capture_carbon, restore_coral or donate, cnaught with offset, or impactapi with donate",
+    ),
+]

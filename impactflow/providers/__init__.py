@@ -1,0 +1,153 @@
+"""
+What every provider can do, in our words; the modules beside this one translate.
+
+A provider belongs to one of two regimes, told apart by what it offers when an answer was lost: ``RepeatsSafely`` can be
+asked again without buying again, ``KeepsRecords`` can only be looked through. Called by ``placement``, ``tracking`` and
+``reconcile``; speaks to the world through ``clients``.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol, runtime_checkable
+
+from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt
+
+
+class Hold(Protocol):
+    """A run's hold on a placement while a provider works on it."""
+
+    def check(self) -> None:
+        """
+        To be called before each request that may buy.
+
+        Raises:
+            NotSent: The lease has too little time left for a request; nothing may be sent any more.
+        """
+        ...
+
+    async def remember(self, handle: str | None) -> None:
+        """Make durable what the provider calls the purchase before it takes effect."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The purchase took effect: here is its receipt."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The purchase had no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """The evidence fits more than one story: it is for a person to read."""
+
+    evidence: str
+
+
+Verdict = Found | Absent | Ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    One purchase as a provider's records tell it.
+
+    Args:
+        ref: What the provider calls it.
+        kind: What it is.
+        quantity: How many of ``UNIT_OF[kind]``.
+        customer_email: Whom it was bought on behalf of; None for the merchant.
+        at: When it took effect.
+        key: Our key, where the account returns metadata; None where it does not, or the purchase is not ours.
+    """
+
+    ref: str
+    kind: Kind
+    quantity: int
+    customer_email: str | None
+    at: datetime
+    key: str | None
+
+
+class Provider(Protocol):
+    """Somebody who sells impacts."""
+
+    name: ProviderName
+
+    async def prepare(self) -> None:
+        """
+        Learn about the account what placing needs to know, before a sweep.
+
+        Raises:
+            Unauthorized: The key is not accepted.
+        """
+        ...
+
+    @property
+    def one_twin_at_a_time(self) -> bool:
+        """Whether of placements that the records could not tell apart only one may be unresolved at a time."""
+        ...
+
+    async def place(self, placement: Placement, hold: Hold) -> Receipt:
+        """
+        Buy it.
+
+        Raises:
+            Refused: It was declined for good.
+            NotSent: It certainly did not happen.
+            OutcomeUnknown: It may have happened.
+        """
+        ...
+
+    async def track(self, placement: Placement) -> Progress:
+        """
+        Where a purchase that took effect stands.
+
+        Raises:
+            ProviderError: The provider did not say.
+        """
+        ...
+
+    async def check(self) -> str:
+        """A harmless call that needs the key; returns what to tell a person."""
+        ...
+
+
+@runtime_checkable
+class RepeatsSafely(Provider, Protocol):
+    """A provider that can be asked again without buying again."""
+
+    async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
+        """
+        Find out what became of a purchase, completing it where that is safe.
+
+        Raises:
+            ProviderError: Still unknown.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsRecords(Provider, Protocol):
+    """A provider whose records must be looked through, because a second request would be a second purchase."""
+
+    def records(
+        self, kinds: Sequence[Kind], from_: date, to: date, *, customers: bool, newest_first: bool
+    ) -> AsyncIterator[Record]:
+        """
+        Every purchase of some kinds between two days, both included, page by page.
+
+        Args:
+            kinds: What to look for.
+            from_: The first UTC day.
+            to: The last UTC day.
+            customers: Look through what was bought on behalf of customers, or else for the merchant.
+            newest_first: In which order; pages may shift while they are read, and differently in each order.
+        """
+        ...

@@ -1,0 +1,111 @@
+"""
+Our words to CNaught's: carbon offset orders, with an idempotency key.
+
+Its regime is ``RepeatsSafely``: the same key and body again is the same order. Keys may be forgotten, so once one is
+older than its safe age the order is looked for by its metadata first.
+"""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+
+from impactflow.clients import CNaughtClient
+from impactflow.clients.cnaught.models import Order
+from impactflow.clock import Clock
+from impactflow.errors import IdempotencyConflict, OutcomeUnknown, RateLimited, Refused, Unauthorized
+from impactflow.models import Placement, Progress, ProviderName, Receipt, Stage
+from impactflow.providers import Absent, Ambiguous, Found, Hold, Verdict
+
+_GRAMS_PER_KG = 1000
+#: How far back before the first attempt an order may be dated, for clocks that differ.
+_MARGIN = timedelta(days=1)
+
+
+class CNaught:
+    """The account at CNaught."""
+
+    name = ProviderName.CNAUGHT
+    #: Keys tell placements apart.
+    one_twin_at_a_time = False
+
+    def __init__(self, client: CNaughtClient, clock: Clock, *, key_age_s: float) -> None:
+        self._client = client
+        self._clock = clock
+        self._key_age = timedelta(seconds=key_age_s)
+
+    async def prepare(self) -> None:
+        """Check the key."""
+        await self.check()
+
+    async def place(self, placement: Placement, hold: Hold) -> Receipt:
+        """Submit the order; see ``Provider.place``."""
+        amount_kg = Decimal(placement.quantity) / _GRAMS_PER_KG
+        hold.check()
+        order = await self._client.submit_order(
+            amount_kg=amount_kg,
+            idempotency_key=placement.key,
+            metadata=_metadata(placement),
+            description=_text(placement, "description"),
+            portfolio_id=_text(placement, "portfolio_id"),
+        )
+        if order.amount_kg != amount_kg:
+            msg = f"the answer says {order.amount_kg} kg, {amount_kg} kg was asked for: read the order back"
+            raise OutcomeUnknown(msg, provider=self.name, operation="submit_order")
+        return _receipt(order)
+
+    async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
+        """Send it again under its key, or find it by its metadata where the key may be forgotten."""
+        if self._clock.now() - doubt.first_attempted_at > self._key_age:
+            orders = await self._find(doubt)
+            if len(orders) > 1:
+                return Ambiguous("several orders carry its key: " + ", ".join(order.id for order in orders))
+            if orders:
+                return _found(doubt, orders[0])
+        try:
+            return Found(await self.place(doubt, hold))
+        except IdempotencyConflict as conflict:
+            return Ambiguous(f"its key was used for another order: {conflict.message}")
+        except (Unauthorized, RateLimited):
+            raise
+        except Refused:
+            return Absent()  # an order that had been accepted would have been replayed
+
+    async def track(self, placement: Placement) -> Progress:
+        """Where it stands; complete once the order is fulfilled."""
+        order = await self._client.get_order(placement.ref or "")
+        stage = {"fulfilled": Stage.COMPLETED, "cancelled": Stage.CANCELLED}.get(order.state or "", Stage.OPEN)
+        return Progress(stage, order.state or "unknown", order.certificate_public_url)
+
+    async def check(self) -> str:
+        """Read one order, if there is one."""
+        async for order in self._client.list_orders(limit=1):
+            return f"newest order {order.id}"
+        return "no orders yet"
+
+    async def _find(self, doubt: Placement) -> list[Order]:
+        found = []
+        async for order in self._client.list_orders():
+            if order.created_on is not None and order.created_on < doubt.first_attempted_at - _MARGIN:
+                break
+            if order.metadata == _metadata(doubt):
+                found.append(order)
+        return found
+
+
+def _found(doubt: Placement, order: Order) -> Verdict:
+    if order.amount_kg * _GRAMS_PER_KG != doubt.quantity:
+        return Ambiguous(f"order {order.id} carries its key, but is for {order.amount_kg} kg")
+    return Found(_receipt(order))
+
+
+def _metadata(placement: Placement) -> str:
+    return json.dumps({"order_id": placement.order_id, "impactflow_key": placement.key}, separators=(",", ":"))
+
+
+def _text(placement: Placement, option: str) -> str | None:
+    value = placement.options.get(option)
+    return None if value is None else str(value)
+
+
+def _receipt(order: Order) -> Receipt:
+    return Receipt(order.id, order.price_usd_cents, order.certificate_public_url)

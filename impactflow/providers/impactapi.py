@@ -1,0 +1,106 @@
+"""
+Our words to ImpactAPI's: a donation session, then its confirmation.
+
+Its regime is ``RepeatsSafely``: a session buys nothing until it is confirmed, its id is made durable before that, and
+confirming twice is confirming once. A session whose id was lost is never confirmed; it expires and costs nothing.
+"""
+
+from impactflow.clients import ImpactAPIClient
+from impactflow.clients.impactapi.models import Allocation, Session
+from impactflow.errors import NotFound, NotSent, OutcomeUnknown, Refused, Unauthorized
+from impactflow.models import Placement, Progress, ProviderName, Receipt, Stage
+from impactflow.providers import Absent, Ambiguous, Found, Hold, Verdict
+
+#: For which nobody is asked anything: the campaign and the amount are given with the session.
+_SESSION_TYPE = "portion_of_sales"
+
+
+class ImpactAPI:
+    """The account at ImpactAPI."""
+
+    name = ProviderName.IMPACTAPI
+    #: The session's id tells placements apart.
+    one_twin_at_a_time = False
+
+    def __init__(self, client: ImpactAPIClient) -> None:
+        self._client = client
+
+    async def prepare(self) -> None:
+        """Check the key."""
+        await self.check()
+
+    async def place(self, placement: Placement, hold: Hold) -> Receipt:
+        """Open a session, remember its id, confirm it; see ``Provider.place``."""
+        hold.check()
+        session = await self._reopen(placement) or await self._open(placement, hold)
+        if session.status == "confirmed":
+            return _receipt(placement, session)
+        hold.check()
+        return _receipt(placement, await self._client.confirm_session(session.id))
+
+    async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
+        """Read the session back, and confirm it where that has not happened yet."""
+        session = await self._reopen(doubt)
+        if session is None:
+            return Absent()
+        if session.status != "confirmed":
+            hold.check()
+            try:
+                session = await self._client.confirm_session(session.id)
+            except Unauthorized:
+                raise
+            except Refused:
+                return Absent()  # it cannot be confirmed any more, and it was not
+        try:
+            return Found(_receipt(doubt, session))
+        except OutcomeUnknown as wrong:
+            return Ambiguous(wrong.message)
+
+    async def track(self, placement: Placement) -> Progress:
+        """Complete once every donation of the session can be read; billed at the end of the billing cycle."""
+        session = await self._client.get_session(placement.ref or "")
+        if session.status != "confirmed":
+            return Progress(Stage.OPEN, f"session is {session.status}")
+        try:
+            for intent in session.donation_intents:
+                await self._client.get_donation_intent(intent.id)
+        except NotFound:
+            return Progress(Stage.CANCELLED, "a donation of the session was cancelled at the provider")
+        return Progress(Stage.COMPLETED if session.donation_intents else Stage.OPEN, "confirmed")
+
+    async def check(self) -> str:
+        """How many campaigns the account may give to."""
+        return f"{len(await self._client.campaigns())} campaigns"
+
+    async def _open(self, placement: Placement, hold: Hold) -> Session:
+        try:
+            session = await self._client.create_session(
+                type=_SESSION_TYPE,
+                allocations=[
+                    Allocation(campaign_identifier=str(placement.options["campaign"]), amount=placement.quantity)
+                ],
+                metadata={"order_id": placement.order_id, "impactflow_key": placement.key},
+            )
+        except OutcomeUnknown as lost:
+            msg = f"{lost.message}; a session without its id is never confirmed"
+            raise NotSent(msg, provider=self.name, operation=lost.operation, status=lost.status) from lost
+        await hold.remember(session.id)
+        return session
+
+    async def _reopen(self, placement: Placement) -> Session | None:
+        """The session that an earlier attempt opened, unless it can buy nothing any more."""
+        if placement.handle is None:
+            return None
+        try:
+            session = await self._client.get_session(placement.handle)
+        except NotFound:
+            return None
+        return None if session.status == "expired" else session
+
+
+def _receipt(placement: Placement, session: Session) -> Receipt:
+    given = sum(intent.amount or 0 for intent in session.donation_intents)
+    if session.status != "confirmed" or given != placement.quantity:
+        msg = f"session {session.id} is {session.status} with {given} cents given, {placement.quantity} were asked for"
+        raise OutcomeUnknown(msg, provider=ProviderName.IMPACTAPI, operation="confirm_session")
+    return Receipt(session.id, price_usd_cents=given)

@@ -1,0 +1,157 @@
+"""
+Our words to 1ClickImpact's: trees, ocean, carbon, coral and donations, none of them with an idempotency key.
+
+Its regime is ``KeepsRecords``: after a lost answer the account's records are the only witness. They name our key where
+the account returns metadata; until that has been seen, purchases that look alike are sent one after the other.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from itertools import chain
+from types import MappingProxyType
+from typing import Any
+
+from impactflow.clients import OneClickImpactClient
+from impactflow.clients.oneclickimpact.models import ImpactMade
+from impactflow.clients.oneclickimpact.models import Record as ClientRecord
+from impactflow.errors import OutcomeUnknown
+from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
+from impactflow.providers import Hold, Record
+
+#: The field that carries the amount in answers and records; also what records are filtered by.
+FIELD_OF: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.PLANT_TREES: "tree_planted",
+        Kind.CLEAN_OCEAN: "waste_removed",
+        Kind.CAPTURE_CARBON: "carbon_captured",
+        Kind.RESTORE_CORAL: "coral_restored",
+        Kind.DONATE: "money_donated",
+    }
+)
+#: After how many purchases of its own a run looks again whether the account returns metadata.
+_LOOK_AGAIN_AFTER = frozenset({1, 10, 100, 1000})
+#: How many of the newest records tell whether the account returns metadata.
+_LATEST = 50
+
+
+class OneClickImpact:
+    """The account at 1ClickImpact."""
+
+    name = ProviderName.ONECLICKIMPACT
+
+    def __init__(self, client: OneClickImpactClient) -> None:
+        self._client = client
+        self._returns_metadata = False
+        self._bought = 0
+
+    @property
+    def one_twin_at_a_time(self) -> bool:
+        """Until the account has been seen to return our metadata."""
+        return not self._returns_metadata
+
+    async def prepare(self) -> None:
+        """Check the key, and see whether the newest records carry our metadata."""
+        await self._client.whoami()
+        await self._look_for_metadata()
+
+    async def place(self, placement: Placement, hold: Hold) -> Receipt:
+        """Buy it; see ``Provider.place``."""
+        hold.check()
+        made = await self._act(placement)
+        amount = getattr(made, FIELD_OF[placement.kind])
+        if amount != placement.quantity:
+            msg = f"the answer says {amount}, {placement.quantity} was asked for: its records must tell"
+            raise OutcomeUnknown(msg, provider=self.name, operation=placement.kind)
+        self._bought += 1
+        if self.one_twin_at_a_time and self._bought in _LOOK_AGAIN_AFTER:
+            await self._look_for_metadata()
+        return Receipt(_ref(made))
+
+    async def track(self, placement: Placement) -> Progress:
+        """Where it stands; complete once the provider names the time of completion."""
+        user_id, time_utc = _identity(placement.ref or "")
+        track = await self._client.track(user_id, time_utc)
+        if track.cancelled_on:
+            return Progress(Stage.CANCELLED, "cancelled at the provider", track.certificate)
+        if track.impact_completed:
+            return Progress(Stage.COMPLETED, "impact completed", track.certificate)
+        if track.donation_sent:
+            return Progress(Stage.OPEN, "donation sent", track.certificate)
+        return Progress(
+            Stage.OPEN, "donation available" if track.donation_available else "initiated", track.certificate
+        )
+
+    async def check(self) -> str:
+        """Whose key it is."""
+        return f"account {(await self._client.whoami()).user_id}"
+
+    async def records(
+        self, kinds: Sequence[Kind], from_: date, to: date, *, customers: bool, newest_first: bool
+    ) -> AsyncIterator[Record]:
+        """Every purchase of some kinds; see ``KeepsRecords.records``."""
+        listing = self._client.customer_records if customers else self._client.records
+        async for record in listing(
+            filter_by=[FIELD_OF[kind] for kind in kinds],
+            start_date=from_,
+            end_date=to,
+            sort_order="desc" if newest_first else "asc",
+        ):
+            for ours in _records(record):
+                yield ours
+
+    async def _act(self, placement: Placement) -> ImpactMade:
+        options = placement.options
+        told: dict[str, Any] = {
+            "customer_email": placement.customer_email,
+            "notify": bool(options.get("notify", False)),
+            "metadata": {"order_id": placement.order_id, "impactflow_key": placement.key},
+        }
+        category = str(options["category"]) if "category" in options else None
+        match placement.kind:
+            case Kind.PLANT_TREES:
+                return await self._client.plant_tree(placement.quantity, category=category, **told)
+            case Kind.CLEAN_OCEAN:
+                return await self._client.clean_ocean(placement.quantity, **told)
+            case Kind.CAPTURE_CARBON:
+                return await self._client.capture_carbon(placement.quantity, **told)
+            case Kind.RESTORE_CORAL:
+                return await self._client.restore_coral(placement.quantity, **told)
+            case Kind.DONATE:
+                return await self._client.donate_money(placement.quantity, category=category, **told)
+            case Kind.OFFSET:
+                msg = "the policy pairs offsets with CNaught only"
+                raise AssertionError(msg)
+
+    async def _look_for_metadata(self) -> None:
+        for listing in (self._client.records, self._client.customer_records):
+            seen = 0
+            async for record in listing(limit=_LATEST, sort_order="desc"):
+                if _key(record) is not None:
+                    self._returns_metadata = True
+                    return
+                seen += 1
+                if seen == _LATEST:
+                    break
+
+
+def _ref(made: ImpactMade | ClientRecord) -> str:
+    return f"{made.user_id}|{made.time_utc}"
+
+
+def _identity(ref: str) -> tuple[str, str]:
+    """The provider's two halves; a number behind # is ours, where two purchases share them."""
+    user_id, _, time_utc = ref.partition("#")[0].rpartition("|")
+    return user_id, time_utc
+
+
+def _key(record: ClientRecord) -> str | None:
+    return (record.metadata or {}).get("impactflow_key")
+
+
+def _records(record: ClientRecord) -> list[Record]:
+    email = record.customer.customer_email if record.customer else None
+    at = datetime.fromisoformat(record.time_utc).astimezone(UTC)
+    amounts = chain((kind, getattr(record, field)) for kind, field in FIELD_OF.items())
+    return [
+        Record(_ref(record), kind, amount, email, at, _key(record)) for kind, amount in amounts if amount is not None
+    ]

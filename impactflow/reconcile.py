@@ -1,0 +1,257 @@
+"""
+Settle what is in doubt: each placement whose answer was lost becomes placed, planned again, or parked for a person.
+
+Where a provider repeats safely it is asked again. Where it only keeps records, they are read and compared: ``Evidence``
+is that comparison, pure. "Not in the records" means "not bought" only once the settling time is over
+and only if two readings in opposite orders agree, because pages shift while they are read. Called by the task
+``settle_doubts``.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from impactflow.clock import Clock
+from impactflow.errors import AlreadyRecorded, ProviderError, TransitionRefused, Unauthorized
+from impactflow.ledger import Claim, Ledger, Move, Status
+from impactflow.models import Kind, Placement, Receipt
+from impactflow.placement import Held, Terms, retry_delay_s
+from impactflow.providers import Absent, Ambiguous, Found, KeepsRecords, Provider, Record, RepeatsSafely, Verdict
+from impactflow.together import together
+
+log = logging.getLogger(__name__)
+
+#: How far a provider's clock may be from ours: a record this much older than an attempt may still be its effect.
+CLOCK_SKEW = timedelta(minutes=2)
+#: How far around the attempts the records are read; the days of provider and merchant may differ.
+_MARGIN = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """
+    What became of the doubts.
+
+    Args:
+        placed: Found to have taken effect.
+        planned: Certain to have had none; to be sent again.
+        parked: Undecidable; for a person.
+        open: Still in doubt; looked at again later.
+        halted: Why nothing could be settled, for a person.
+        unauthorized: Whether it was the key that the provider did not accept.
+    """
+
+    placed: int = 0
+    planned: int = 0
+    parked: int = 0
+    open: int = 0
+    halted: str | None = None
+    unauthorized: bool = False
+
+
+async def settle(ledger: Ledger, provider: Provider, clock: Clock, terms: Terms, run_id: str) -> Settled:
+    """
+    Settle every due doubt at one provider, after putting in doubt what some run left unfinished.
+
+    Raises:
+        LedgerError: The ledger failed; what was settled before stands.
+    """
+    now = clock.now()
+    await ledger.expire_leases(now, run_id)
+    until = now + timedelta(seconds=terms.lease_s)
+    doubts = await ledger.claim_doubts(Claim(provider.name, run_id, now, until, exclusive=False))
+    if not doubts:
+        return Settled()
+    desk = _Desk(ledger, provider, clock, terms, run_id, until)
+    if isinstance(provider, RepeatsSafely):
+        return await desk.repeat(provider, doubts)
+    if isinstance(provider, KeepsRecords):
+        return await desk.look_through(provider, doubts)
+    msg = f"{provider.name} neither repeats safely nor keeps records"
+    raise AssertionError(msg)
+
+
+class Evidence:
+    """
+    The records that could explain some doubts, from any number of readings.
+
+    Args:
+        doubts: What to explain. Records of anything else are forgotten at once.
+    """
+
+    def __init__(self, doubts: Sequence[Placement]) -> None:
+        self._keys = frozenset(doubt.key for doubt in doubts)
+        self._doubts_by_look: dict[_Look, list[Placement]] = defaultdict(list)
+        for doubt in doubts:
+            self._doubts_by_look[_look(doubt)].append(doubt)
+        self._keyed: dict[str, dict[str, Record]] = defaultdict(dict)
+        self._alike: dict[int, set[str]] = defaultdict(set)
+
+    def add(self, record: Record) -> None:
+        """Keep a record if it could explain a doubt."""
+        if record.key is not None:
+            if record.key in self._keys:
+                self._keyed[record.key][record.ref] = record
+            return
+        for doubt in self._doubts_by_look.get(_look(record), ()):
+            if record.at >= doubt.attempted_at - CLOCK_SKEW:
+                self._alike[doubt.id].add(record.ref)
+
+    @property
+    def unkeyed_refs(self) -> Sequence[str]:
+        """The purchases in evidence that carry no key: some of them may be other placements'."""
+        return sorted(set().union(*self._alike.values()))
+
+    def verdict(self, doubt: Placement, taken: frozenset[str]) -> Verdict:
+        """
+        What the evidence says about one doubt.
+
+        Args:
+            doubt: One of the doubts.
+            taken: Purchases that other placements hold.
+        """
+        keyed = self._keyed.get(doubt.key, {})
+        if len(keyed) > 1:
+            return Ambiguous("bought more than once: " + ", ".join(sorted(keyed)))
+        for ref, record in keyed.items():
+            if (record.kind, record.quantity) != (doubt.kind, doubt.quantity):
+                return Ambiguous(f"{ref} carries its key, but is {record.quantity} of {record.kind}")
+            return Found(Receipt(ref))
+        alike = sorted(self._alike.get(doubt.id, set()) - taken)
+        if not alike:
+            return Absent()
+        if doubt.alone and len(alike) == 1:
+            return Found(Receipt(alike[0]))
+        return Ambiguous("it may be any of " + ", ".join(alike))
+
+
+_Look = tuple[Kind, int, str]
+
+
+def _look(thing: Placement | Record) -> _Look:
+    """All that tells purchases apart where records carry no key."""
+    return thing.kind, thing.quantity, (thing.customer_email or "").casefold()
+
+
+class _Desk:
+    """One run's work on the doubts at one provider."""
+
+    def __init__(
+        self, ledger: Ledger, provider: Provider, clock: Clock, terms: Terms, run_id: str, until: datetime
+    ) -> None:
+        self._ledger = ledger
+        self._provider = provider
+        self._clock = clock
+        self._terms = terms
+        self._run_id = run_id
+        self._until = until
+        self._settled = Settled()
+
+    async def repeat(self, provider: RepeatsSafely, doubts: Sequence[Placement]) -> Settled:
+        """Ask again, as many at once as may be in flight."""
+        slots = asyncio.Semaphore(self._terms.concurrency)
+
+        async def ask(doubt: Placement) -> None:
+            async with slots:
+                hold = Held(self._ledger, self._clock, doubt, self._until, self._terms.request_timeout_s)
+                try:
+                    verdict: Verdict | None = await provider.settle(doubt, hold)
+                    why = "the provider says it had no effect"
+                except ProviderError as error:
+                    verdict, why = None, str(error)
+                    self._note(error)
+            await self._apply(doubt, verdict, why)
+
+        async with together() as group:
+            for doubt in doubts:
+                group.create_task(ask(doubt))
+        return self._settled
+
+    async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
+        """Read the records once, and once more in the other order for what would be sent again."""
+        read_at = self._clock.now()
+        evidence = Evidence(doubts)
+        verdicts: Mapping[int, Verdict] = {}
+        why = "not in the provider's records"
+        try:
+            await self._read(provider, doubts, evidence, newest_first=False)
+            verdicts = await self._judge(doubts, evidence)
+            missing = [
+                each for each in doubts if isinstance(verdicts[each.id], Absent) and self._settles(each, read_at)
+            ]
+            if missing:
+                await self._read(provider, missing, evidence, newest_first=True)
+                verdicts = await self._judge(doubts, evidence)
+        except ProviderError as error:
+            # Half a reading proves nothing; what was found in it is found again.
+            verdicts, why = {}, str(error)
+            self._note(error)
+        for doubt in doubts:
+            verdict = verdicts.get(doubt.id)
+            final = isinstance(verdict, Found) or self._settles(doubt, read_at)
+            await self._apply(doubt, verdict if final else None, why)
+        return self._settled
+
+    def _settles(self, doubt: Placement, read_at: datetime) -> bool:
+        """Whether the records were read after the settling time, so that what is not in them will not come."""
+        return read_at >= doubt.attempted_at + timedelta(seconds=self._terms.settle_s)
+
+    async def _read(
+        self, provider: KeepsRecords, doubts: Sequence[Placement], evidence: Evidence, *, newest_first: bool
+    ) -> None:
+        from_ = (min(doubt.attempted_at for doubt in doubts) - _MARGIN).astimezone(UTC).date()
+        to = (self._clock.now() + _MARGIN).astimezone(UTC).date()
+        for customers in (False, True):
+            concerned = [doubt for doubt in doubts if (doubt.customer_email is not None) is customers]
+            if not concerned:
+                continue
+            kinds = sorted({doubt.kind for doubt in concerned})
+            records = provider.records(kinds, from_, to, customers=customers, newest_first=newest_first)
+            async for record in records:
+                evidence.add(record)
+
+    async def _judge(self, doubts: Sequence[Placement], evidence: Evidence) -> Mapping[int, Verdict]:
+        taken = await self._ledger.claimed_refs(self._provider.name, evidence.unkeyed_refs)
+        return {doubt.id: evidence.verdict(doubt, taken) for doubt in doubts}
+
+    async def _apply(self, doubt: Placement, verdict: Verdict | None, why: str) -> None:
+        now = self._clock.now()
+        match verdict:
+            case Found(receipt):
+                move = Move(doubt, Status.IN_DOUBT, Status.PLACED, now, self._run_id, due_at=now, receipt=receipt)
+            case Absent():
+                move = Move(doubt, Status.IN_DOUBT, Status.PLANNED, now, self._run_id, why, due_at=now)
+            case Ambiguous(evidence):
+                move = Move(doubt, Status.IN_DOUBT, Status.PARKED, now, self._run_id, evidence)
+            case None:
+                move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._run_id, why, due_at=self._next(doubt))
+        try:
+            await (self._ledger.record_found(move) if isinstance(verdict, Found) else self._ledger.move(move))
+        except AlreadyRecorded:
+            await self._apply(doubt, None, "the purchase that was found is another placement's")
+            return
+        except TransitionRefused:
+            return  # another run settled it, or its late answer did
+        self._count(move.to)
+        log.info(
+            "settled: order %s, slot %s is %s", doubt.order_id, doubt.slot, move.to,
+            extra={"action": f"placement_{move.to}"},
+        )  # fmt: skip
+
+    def _next(self, doubt: Placement) -> datetime:
+        """Soon at first, for records that appear a moment late; and surely once the settling time has passed."""
+        now = self._clock.now()
+        soon = now + timedelta(seconds=min(retry_delay_s(doubt.attempt), self._terms.settle_s / 4))
+        settles = doubt.attempted_at + timedelta(seconds=self._terms.settle_s)
+        return min(soon, settles) if settles > now else soon
+
+    def _note(self, error: ProviderError) -> None:
+        unauthorized = self._settled.unauthorized or isinstance(error, Unauthorized)
+        self._settled = replace(self._settled, halted=self._settled.halted or str(error), unauthorized=unauthorized)
+
+    def _count(self, to: Status) -> None:
+        name = {Status.PLACED: "placed", Status.PLANNED: "planned", Status.PARKED: "parked"}.get(to, "open")
+        self._settled = replace(self._settled, **{name: getattr(self._settled, name) + 1})

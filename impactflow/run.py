@@ -1,0 +1,154 @@
+"""
+A run's things: settings, ledger, clients and providers, opened together and closed together.
+
+Called by whatever begins a run: ``tasks.context`` for the flows, ``cli`` for the commands that need no Prefect, tests.
+Nothing global: two runs in one process do not know of each other.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from impactflow.clients import (
+    WickedReportsClient,
+    open_cnaught,
+    open_impactapi,
+    open_oneclickimpact,
+    open_wickedreports,
+)
+from impactflow.clients.http import open_transport
+from impactflow.clock import Clock, SystemClock
+from impactflow.ledger import Ledger
+from impactflow.models import ProviderName
+from impactflow.placement import Terms
+from impactflow.providers import Provider
+from impactflow.providers.cnaught import CNaught
+from impactflow.providers.impactapi import ImpactAPI
+from impactflow.providers.oneclickimpact import OneClickImpact
+from impactflow.settings import Settings
+
+
+class CountingTransport(httpx.AsyncBaseTransport):
+    """A transport that counts its requests."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+        self.requests = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Count it and pass it on."""
+        self.requests += 1
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close what is inside."""
+        await self._inner.aclose()
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    What one run works with.
+
+    Args:
+        id: What its attempts and events are recorded under.
+        settings: What the environment says.
+        clock: Tells the time.
+        ledger: Where everything is remembered.
+        transport: Carries every request of the run.
+        terms: How it works.
+    """
+
+    id: str
+    settings: Settings
+    clock: Clock
+    ledger: Ledger
+    transport: CountingTransport
+    terms: Terms
+    _providers: dict[ProviderName, Provider] = field(default_factory=dict)
+
+    def provider(self, name: ProviderName) -> Provider:
+        """
+        The account at a provider, opened when it is first asked for.
+
+        Raises:
+            ConfigurationError: Its key is not set.
+        """
+        if name not in self._providers:
+            self._providers[name] = self._open(name)
+        return self._providers[name]
+
+    def require_keys(self, names: Iterable[ProviderName]) -> None:
+        """
+        See that everything a run of a policy needs is configured, before anything is bought.
+
+        Raises:
+            ConfigurationError: A key is not set.
+        """
+        self.order_source()
+        for name in sorted(names):
+            self.provider(name)
+
+    def order_source(self) -> WickedReportsClient:
+        """
+        Where orders are read.
+
+        Raises:
+            ConfigurationError: Its key is not set.
+        """
+        return open_wickedreports(self.settings, self.transport, self.clock)
+
+    def _open(self, name: ProviderName) -> Provider:
+        match name:
+            case ProviderName.ONECLICKIMPACT:
+                return OneClickImpact(open_oneclickimpact(self.settings, self.transport, self.clock))
+            case ProviderName.CNAUGHT:
+                key_age_s = self.settings.impactflow_cnaught_key_age_s
+                client = open_cnaught(self.settings, self.transport, self.clock)
+                return CNaught(client, self.clock, key_age_s=key_age_s)
+            case ProviderName.IMPACTAPI:
+                return ImpactAPI(open_impactapi(self.settings, self.transport, self.clock))
+
+
+def terms_of(settings: Settings) -> Terms:
+    """How runs work under these settings."""
+    return Terms(
+        lease_s=settings.impactflow_lease_s,
+        request_timeout_s=settings.impactflow_request_timeout_s,
+        settle_s=settings.impactflow_settle_s,
+        concurrency=settings.impactflow_concurrency,
+        track_s=settings.impactflow_track_s,
+    )
+
+
+@asynccontextmanager
+async def open_run(
+    settings: Settings,
+    run_id: str,
+    *,
+    clock: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Run]:
+    """
+    Open a run, and close it again.
+
+    Args:
+        settings: What the environment says.
+        run_id: What its attempts and events are recorded under.
+        clock: Tells the time; by default the machine's.
+        transport: Carries the requests; by default real HTTP.
+
+    Raises:
+        ConfigurationError: The ledger's URL cannot be used.
+        LedgerError: The ledger cannot be opened.
+    """
+    # Every provider at once, each with its own share of requests in flight, and the orders' source.
+    connections = settings.impactflow_concurrency * len(ProviderName) + 1
+    carrier = CountingTransport(transport or open_transport(connections))
+    try:
+        with Ledger.open(settings.impactflow_ledger_url) as ledger:
+            yield Run(run_id, settings, clock or SystemClock(), ledger, carrier, terms_of(settings))
+    finally:
+        await carrier.aclose()

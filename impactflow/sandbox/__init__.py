@@ -1,0 +1,116 @@
+"""
+The four providers, pretended by one object: strict as their references, with faults by name, and honest books.
+
+``Sandbox`` answers requests in three settings: in-process for tests (``transport.py``), over HTTP on loopback
+(``server.py``), and under a simulated clock. All chance follows from ``Options.seed`` and all time from the clock that
+it is given. It speaks JSON as the providers' documentation writes it and shares no code with the clients, so that a
+wrong field name in a client fails a test.
+
+Each provider lives below its own prefix (``/cnaught/v1/orders``); ``/_sandbox/books`` and ``/_sandbox/status`` need no
+key and tell the truth.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from impactflow.clock import Clock, SystemClock
+from impactflow.sandbox import cnaught, impactapi, oneclickimpact, wickedreports
+from impactflow.sandbox.books import Books
+from impactflow.sandbox.faults import Faults
+from impactflow.sandbox.line import Line
+from impactflow.sandbox.messages import Reply, Request, json_reply
+from impactflow.sandbox.options import Options
+from impactflow.sandbox.orders import generate_orders
+
+__all__ = ["Books", "Faults", "Options", "Reply", "Request", "Sandbox", "environment", "generate_orders"]
+
+
+class Sandbox:
+    """
+    The four pretend providers and their books.
+
+    Args:
+        options: How it behaves.
+        clock: What tells the time; nothing else does.
+        orders: What the shop has sold, as Wicked Reports writes orders.
+
+    Attributes:
+        shop: Its ``orders`` may be changed at any time.
+        books: Every purchase that took effect.
+    """
+
+    def __init__(
+        self, options: Options | None = None, *, clock: Clock | None = None, orders: Iterable[Any] = ()
+    ) -> None:
+        chosen = options or Options()
+        self.clock: Clock = clock or SystemClock()
+        self.shop = wickedreports.Shop(orders)
+        self.books = Books()
+        apis = (
+            wickedreports.WickedReports(self.shop, chosen),
+            oneclickimpact.OneClickImpact(self.books, chosen),
+            cnaught.CNaught(self.books, chosen),
+            impactapi.ImpactApi(self.books, chosen),
+        )
+        self._lines = {api.name: Line(api, chosen) for api in apis}
+
+    @contextmanager
+    def exchange(self, request: Request) -> Iterator[Reply]:
+        """
+        The reply to a request, which counts as running until the context is left.
+
+        Whoever carries the reply waits its ``delay_s`` inside the context, and leaves early when the client gives up.
+        """
+        prefix, _, rest = request.path.lstrip("/").partition("/")
+        line = self._lines.get(prefix)
+        if line is None:
+            yield self._control(request)
+            return
+        with line.exchange(request, f"/{rest}", self.clock.now()) as reply:
+            yield reply
+
+    async def handle(self, request: Request) -> Reply:
+        """The reply to a request, after its delay."""
+        with self.exchange(request) as reply:
+            if reply.delay_s:
+                await self.clock.sleep(reply.delay_s)
+            return reply
+
+    def settle(self) -> None:
+        """Let late requests take effect whose time has come; every request and every look at the books does so too."""
+        for line in self._lines.values():
+            line.settle(self.clock.now())
+
+    def status(self) -> dict[str, Any]:
+        """By provider: requests served, in flight now and still to take effect, and how often each fault struck."""
+        return {name: line.status() for name, line in self._lines.items()}
+
+    def _control(self, request: Request) -> Reply:
+        self.settle()
+        match request.method, request.path:
+            case "GET", "/_sandbox/books":
+                return json_reply(200, self.books.as_json())
+            case "GET", "/_sandbox/status":
+                return json_reply(200, self.status())
+        return json_reply(404, {"message": "There is nothing here; the README names the sandbox's URLs."})
+
+
+def environment(base_url: str) -> dict[str, str]:
+    """
+    The environment variables that point impactflow at a sandbox.
+
+    Args:
+        base_url: Where the sandbox listens, such as ``http://127.0.0.1:8080``.
+    """
+    base = base_url.rstrip("/")
+    return {
+        "WICKED_REPORTS_URL": f"{base}/wickedreports",
+        "WICKED_REPORTS_API_KEY": wickedreports.API_KEY,
+        "ONECLICKIMPACT_URL": f"{base}/oneclickimpact",
+        "ONECLICKIMPACT_API_KEY": oneclickimpact.API_KEY,
+        "CNAUGHT_URL": f"{base}/cnaught/v1",
+        "CNAUGHT_API_KEY": cnaught.API_KEY,
+        "IMPACTAPI_URL": f"{base}/impactapi",
+        "IMPACTAPI_API_KEY": impactapi.API_KEY,
+    }

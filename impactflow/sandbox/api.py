@@ -1,0 +1,288 @@
+"""
+What the four pretend providers share: routes, the parts of a call, refusals, pages.
+
+An ``Api`` is one provider's rules and state. It always tells the truth and answers at once; the bad line in front of it
+is ``line.py``. To add an operation, write a handler and a line in the provider's ``routes``.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum, auto
+from itertools import chain, islice
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import parse_qs, unquote
+
+from impactflow.sandbox.messages import Reply, Request
+
+T = TypeVar("T")
+
+
+class Declined(Exception):
+    """
+    The provider refuses; each provider writes that in its own words.
+
+    Args:
+        status: The HTTP status.
+        message: What is wrong, for a person.
+        field: Which field or parameter is wrong, where one is.
+        code: The provider's code for it, where it has codes.
+    """
+
+    def __init__(self, status: int, message: str, *, field: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.field = field
+        self.code = code
+
+
+class Nature(Enum):
+    """What a request does, so far as faults care."""
+
+    #: It looks at one thing.
+    READ = auto()
+    #: It looks at a page of a listing.
+    LISTING = auto()
+    #: It changes something.
+    WRITE = auto()
+    #: It buys something that a listing shows afterwards.
+    LISTED_WRITE = auto()
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something."""
+        return self in {Nature.WRITE, Nature.LISTED_WRITE}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    One operation.
+
+    Args:
+        method: In capitals.
+        path: Below the provider's own prefix, with ``*`` for a variable part.
+        handler: What answers it.
+        nature: What it does.
+    """
+
+    method: str
+    path: str
+    handler: "Callable[[Call], Reply]"
+    nature: Nature = Nature.READ
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """
+    One request, taken apart for the handler of its route.
+
+    Args:
+        request: What arrived.
+        route: The operation that it asks for.
+        names: What stood in the variable parts of its path, decoded.
+        now: When it takes effect.
+        listed_at: From when on a listing shows what this call buys.
+        shift: -1 where a page repeats the item before it, 1 where it misses its first item, else 0.
+    """
+
+    request: Request
+    route: Route
+    names: tuple[str, ...]
+    now: datetime
+    listed_at: datetime
+    shift: int = 0
+
+    def query(self) -> dict[str, list[str]]:
+        """The query's parameters."""
+        return parse_qs(self.request.query, keep_blank_values=True)
+
+    def fields(self) -> dict[str, Any]:
+        """
+        The body's JSON object, decimals exact.
+
+        Raises:
+            Declined: The body is not a JSON object.
+        """
+        try:
+            content = _DECODER.decode(self.request.body.decode())
+        except (ValueError, RecursionError):
+            raise Declined(400, "The body is not valid JSON.") from None
+        if not isinstance(content, dict):
+            raise Declined(400, "The body must be a JSON object.")
+        return content
+
+
+def _everything(_: object) -> bool:
+    return True
+
+
+class Api(ABC):
+    """One pretend provider: its routes, its key, its way to say no, and what it remembers."""
+
+    name: str
+
+    def __init__(self) -> None:
+        #: How many pages were really shifted.
+        self.pages_shifted = 0
+        self._left_out: set[tuple[int, int]] = set()
+        self._unknown = Route("", "", self._not_found)
+        self._routes: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
+        for route in self.routes():
+            parts = route.path.split("/")
+            self._routes.setdefault((route.method, len(parts)), []).append((parts, route))
+
+    @abstractmethod
+    def routes(self) -> Iterable[Route]:
+        """Every operation of this provider."""
+
+    @abstractmethod
+    def authorise(self, request: Request) -> None:
+        """
+        Check the key.
+
+        Raises:
+            Declined: It is missing or wrong.
+        """
+
+    @abstractmethod
+    def decline(self, declined: Declined) -> Reply:
+        """A refusal in this provider's own form."""
+
+    def hold(self, request: Request) -> None:  # noqa: B027 - only a provider with idempotency keys must know
+        """A request has arrived, and runs until it is released."""
+
+    def release(self, request: Request) -> None:  # noqa: B027 - likewise
+        """A request has been answered, or nobody waits for its answer any more."""
+
+    def call(self, request: Request, path: str, now: datetime) -> Call:
+        """What a request asks for; ``path`` is what follows the provider's own prefix."""
+        parts = path.split("/")
+        for template, route in self._routes.get((request.method, len(parts)), ()):
+            names = _names(template, parts)
+            if names is not None:
+                return Call(request, route, names, now, now)
+        return Call(request, self._unknown, (), now, now)
+
+    def answer(self, call: Call) -> Reply:
+        """What this provider answers, effects included."""
+        try:
+            self.authorise(call.request)
+            return call.route.handler(call)
+        except Declined as declined:
+            return self.decline(declined)
+
+    def page(
+        self,
+        items: Sequence[T],
+        positions: Sequence[int],
+        call: Call,
+        *,
+        limit: int,
+        before: Sequence[int] = (),
+        wanted: Callable[[T], bool] = _everything,
+    ) -> tuple[list[T], int | None]:
+        """
+        One page of a listing.
+
+        Args:
+            items: The whole listing, which only grows at its end.
+            positions: Which items are still to be read, in order.
+            call: Says whether this page shifts.
+            limit: How many items fit.
+            before: Which items were read already, nearest first; none on a first page, which never shifts.
+            wanted: Which items belong to the answer.
+
+        Returns:
+            The items, and the position of the first one after them, None where nothing is left.
+        """
+        order = self._shifted(items, positions, call.shift, before, wanted) if call.shift and before else positions
+        found = (position for position in order if wanted(items[position]))
+        taken = [items[position] for position in islice(found, limit)]
+        return taken, next(found, None)
+
+    def _shifted(
+        self,
+        items: Sequence[T],
+        positions: Sequence[int],
+        shift: int,
+        before: Sequence[int],
+        wanted: Callable[[T], bool],
+    ) -> Iterable[int]:
+        """The positions, with the one before them repeated or the first one missing (each only once, ever)."""
+        if shift < 0:
+            nearest = list(islice((position for position in before if wanted(items[position])), 1))
+            self.pages_shifted += len(nearest)
+            return chain(nearest, positions)
+        first = next((position for position in positions if wanted(items[position])), None)
+        if first is None or (id(items), first) in self._left_out:
+            return positions
+        self._left_out.add((id(items), first))
+        self.pages_shifted += 1
+        return (position for position in positions if position != first)
+
+    def _not_found(self, call: Call) -> NoReturn:
+        raise Declined(404, f"There is nothing at {call.request.method} {unquote(call.request.path)}.")
+
+
+def whole_number(params: Mapping[str, list[str]], name: str, *, least: int, most: int, default: int) -> int:
+    """
+    A whole number from the query.
+
+    Raises:
+        Declined: It is no number, or out of range.
+    """
+    text = params.get(name, [str(default)])[-1]
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):  # noqa: PLR2004
+        raise Declined(400, f"{name} must be a whole number from {least} to {most}.", field=name)
+    return int(text)
+
+
+def day(params: Mapping[str, list[str]], name: str) -> date | None:
+    """
+    A day from the query, None where it is not given.
+
+    Raises:
+        Declined: It is not of the form YYYY-MM-DD.
+    """
+    text = params.get(name, [None])[-1]
+    if text is None:
+        return None
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.isoformat() != text:
+        raise Declined(400, f"{name} must be a day such as 2026-11-21.", field=name)
+    return found
+
+
+def is_whole(value: object, least: int, most: int) -> bool:
+    """Whether this is a JSON integer within a range."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def is_text(value: object, most: int) -> bool:
+    """Whether this is null or a text of at most so many characters."""
+    return value is None or (isinstance(value, str) and len(value) <= most)
+
+
+def _names(template: list[str], parts: list[str]) -> tuple[str, ...] | None:
+    names = []
+    for expected, part in zip(template, parts, strict=True):
+        if expected == "*" and part:
+            names.append(unquote(part))
+        elif expected != part:
+            return None
+    return tuple(names)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)

@@ -1,0 +1,38 @@
+"""How a sandbox behaves: everything that can be chosen about it, in one frozen value."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from impactflow.sandbox.faults import Faults
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    How a sandbox behaves.
+
+    Args:
+        seed: What all chance follows from: the same seed and the same requests in the same order, the same answers.
+        faults: What goes wrong, and how often.
+        latency_s: How long each provider takes to answer, in seconds.
+        speed: How many times faster than life purchases progress; weeks of tracking are seconds at 1,000,000.
+        metadata: Whether 1ClickImpact returns the metadata it was sent (``echo``) or drops it (``ignored``).
+        extras: Whether 1ClickImpact has what its references leave out (``restore_coral``); otherwise 404.
+        key_lifetime_s: How long CNaught remembers an idempotency key, in seconds; None for ever.
+        already_confirmed_error: Whether ImpactAPI answers a repeated confirm with an error instead of the session.
+        wicked_reports_per_minute: How many requests a minute Wicked Reports takes.
+        hang_s: How long a request hangs before its connection breaks, in seconds.
+        late_s: The longest that something late takes to appear, in seconds.
+    """
+
+    seed: int = 0
+    faults: Faults = field(default_factory=Faults)
+    latency_s: float = 0.0
+    speed: float = 1.0
+    metadata: Literal["echo", "ignored"] = "echo"
+    extras: bool = True
+    key_lifetime_s: float | None = None
+    already_confirmed_error: bool = False
+    wicked_reports_per_minute: int = 120
+    hang_s: float = 60.0
+    late_s: float = 3.0

@@ -1,0 +1,143 @@
+"""
+Every environment variable that impactflow reads, with its unit and default; nothing else reads the environment.
+
+A ``.env`` file in the working directory is read too; the environment wins over it. Keys are ``SecretStr``: they show as
+stars wherever they are printed.
+"""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from impactflow.errors import ConfigurationError
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = "must be a URL such as https://api.example.com"
+        raise ValueError(msg)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        msg = "must begin with https:// (plain http is allowed for this machine's own addresses only)"
+        raise ValueError(msg)
+    if parts.username or parts.password:
+        msg = "must not hold a user or a password"
+        raise ValueError(msg)
+    return url.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_check_url)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """
+    What the environment says, checked.
+
+    Raises:
+        ConfigurationError: from ``load_settings``, naming the variable.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    wicked_reports_api_key: SecretStr | None = None
+    wicked_reports_url: Url = "https://api.wickedreports.com"
+    oneclickimpact_api_key: SecretStr | None = None
+    oneclickimpact_url: Url = "https://api.1clickimpact.com"
+    cnaught_api_key: SecretStr | None = None
+    cnaught_url: Url = "https://api.cnaught.com/v1"
+    impactapi_api_key: SecretStr | None = None
+    #: The live host is the account's own, so there is no default.
+    impactapi_url: Url | None = None
+
+    #: An SQLAlchemy URL; a bare ``postgresql://`` is spoken through psycopg.
+    impactflow_ledger_url: str = "sqlite:///impactflow.db"
+    impactflow_policy: Path = Path("policy.yaml")
+    #: Where reports are written.
+    impactflow_reports: Path = Path("reports")
+    #: How long a placement belongs to the run that sends it, in seconds.
+    impactflow_lease_s: Seconds = 120.0
+    #: How long one request may take, in seconds; by default a quarter of the lease, at most 20.
+    impactflow_request_timeout_s: Seconds = Field(default=0.0, validate_default=False)
+    #: How long after an attempt "not in their records" means "not placed", in seconds; by default twice the lease.
+    impactflow_settle_s: Seconds = Field(default=0.0, validate_default=False)
+    #: Requests in flight per provider.
+    impactflow_concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    #: How old a CNaught idempotency key may be before the order is looked up by its metadata first, in seconds.
+    impactflow_cnaught_key_age_s: Annotated[float, Field(gt=0)] = 86_400.0
+    #: How long after the first look a placement is tracked again, in seconds; it doubles up to a day.
+    impactflow_track_s: Seconds = 300.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_times(cls, values: dict[str, object]) -> dict[str, object]:
+        """Times that were not set follow from the lease, so that setting one of them keeps the others in order."""
+        try:
+            lease_s = float(str(values.get("impactflow_lease_s", 120.0)))
+        except ValueError:
+            return values
+        values.setdefault("impactflow_request_timeout_s", min(20.0, lease_s / 4))
+        values.setdefault("impactflow_settle_s", 2 * lease_s)
+        return values
+
+    @model_validator(mode="after")
+    def _times_in_order(self) -> Self:
+        if self.impactflow_request_timeout_s >= self.impactflow_lease_s:
+            msg = "IMPACTFLOW_REQUEST_TIMEOUT_S must be well below IMPACTFLOW_LEASE_S"
+            raise ValueError(msg)
+        if self.impactflow_settle_s <= self.impactflow_request_timeout_s:
+            msg = "IMPACTFLOW_SETTLE_S must be above IMPACTFLOW_REQUEST_TIMEOUT_S: a late request may still arrive"
+            raise ValueError(msg)
+        return self
+
+
+def load_settings() -> Settings:
+    """
+    Read the environment and ``.env``.
+
+    Raises:
+        ConfigurationError: A variable is malformed; the message names it and never repeats its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        problems = []
+        for error in invalid.errors(include_input=False, include_url=False):
+            name = ".".join(str(part) for part in error["loc"]).upper()
+            text = error["msg"].removeprefix("Value error, ")
+            problems.append(f"{name}: {text}" if name else text)
+        raise ConfigurationError("; ".join(problems)) from None
+
+
+def require_key(key: SecretStr | None, variable: str) -> str:
+    """
+    The key's text, for the one header that carries it.
+
+    Raises:
+        ConfigurationError: The variable is not set, or holds what no HTTP header can carry.
+    """
+    text = key.get_secret_value().strip() if key else ""
+    if not text:
+        msg = (
+            f"{variable} is not set: put the provider's API key in this variable or in .env (or try `impactflow demo`)"
+        )
+        raise ConfigurationError(msg)
+    if not (text.isascii() and text.isprintable()):
+        msg = f"{variable} holds characters that no API key has: set it again"
+        raise ConfigurationError(msg)
+    return text

@@ -1,0 +1,165 @@
+"""
+Follow what was bought until the provider has finished it, for weeks, without a process that stays alive.
+
+The ledger says when each placement wants to be looked at next: at once after it was placed, then after minutes, then
+ever more rarely, at least once a day. A pass looks at what is due and ends. Called by the task ``track_batch``.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from impactflow.clock import Clock
+from impactflow.errors import ProviderError, TransitionRefused, Unauthorized
+from impactflow.ledger import Ledger, Move, Postponement, Status
+from impactflow.models import Placement, Receipt, Stage
+from impactflow.placement import Terms
+from impactflow.providers import Provider
+from impactflow.together import together
+
+log = logging.getLogger(__name__)
+
+_DAY_S = 86_400.0
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """
+    What one pass saw.
+
+    Args:
+        checked: Placements that were asked after.
+        completed: Of those, complete now.
+        cancelled: Of those, cancelled at the provider.
+        unanswered: Of those, not answered; they are asked after again.
+        halted: Why the pass ended early, for a person.
+        unauthorized: Whether it was the key that the provider did not accept.
+    """
+
+    checked: int = 0
+    completed: int = 0
+    cancelled: int = 0
+    unanswered: int = 0
+    halted: str | None = None
+    unauthorized: bool = False
+
+    def __add__(self, other: "Tracked") -> "Tracked":
+        """Two passes as one."""
+        return Tracked(
+            self.checked + other.checked,
+            self.completed + other.completed,
+            self.cancelled + other.cancelled,
+            self.unanswered + other.unanswered,
+            self.halted or other.halted,
+            self.unauthorized or other.unauthorized,
+        )
+
+
+def track_delay_s(first_s: float, checks: int) -> float:
+    """Seconds until the next look after so many: ``first_s``, twice that, ... up to a day."""
+    return min(_DAY_S, first_s * 2.0 ** min(checks, 30))
+
+
+class Tracking:
+    """
+    One pass over the placements of one provider.
+
+    Args:
+        ledger: Which placements are due, and where the answers go.
+        provider: Who is asked.
+        clock: Tells the time.
+        terms: How to work.
+        run_id: Which run does it.
+        everything: Look at all that are open, due or not: somebody is waiting.
+        report: Called with each answer.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        provider: Provider,
+        clock: Clock,
+        terms: Terms,
+        run_id: str,
+        *,
+        everything: bool = False,
+        report: Callable[[Tracked], None] = lambda _: None,
+    ) -> None:
+        self._ledger = ledger
+        self._provider = provider
+        self._clock = clock
+        self._terms = terms
+        self._run_id = run_id
+        self._everything = everything
+        self._report = report
+        self._tracked = Tracked()
+
+    async def run(self) -> Tracked:
+        """
+        Ask after each placement once.
+
+        Raises:
+            LedgerError: The ledger failed; what was answered before stands.
+        """
+        queue: asyncio.Queue[tuple[Placement, int] | None] = asyncio.Queue(maxsize=self._terms.concurrency)
+        async with together() as group:
+            for _ in range(self._terms.concurrency):
+                group.create_task(self._work(queue))
+            async for open_placement in self._placed():
+                await queue.put(open_placement)
+            for _ in range(self._terms.concurrency):
+                await queue.put(None)
+        return self._tracked
+
+    async def _placed(self) -> AsyncIterator[tuple[Placement, int]]:
+        due_by = None if self._everything else self._clock.now()
+        after = 0
+        while self._tracked.halted is None:
+            page = await self._ledger.placed(self._provider.name, due_by=due_by, after=after, limit=_PAGE)
+            if not page:
+                return
+            for open_placement in page:
+                yield open_placement
+            after = page[-1][0].id
+
+    async def _work(self, queue: asyncio.Queue[tuple[Placement, int] | None]) -> None:
+        while (item := await queue.get()) is not None:
+            if self._tracked.halted is None:
+                await self._track(*item)
+                self._report(self._tracked)
+
+    async def _track(self, placement: Placement, checks: int) -> None:
+        certificate_url = None
+        stage = Stage.OPEN
+        try:
+            progress = await self._provider.track(placement)
+            certificate_url, stage = progress.certificate_url, progress.stage
+            self._count("checked")
+        except Unauthorized as error:
+            self._tracked = replace(self._tracked, halted=str(error), unauthorized=True)
+            return
+        except ProviderError as error:
+            self._count("checked", "unanswered")
+            log.info("not answered: %s", error, extra={"action": "track_unanswered"})
+        if stage is Stage.OPEN:
+            due_at = self._clock.now() + timedelta(seconds=track_delay_s(self._terms.track_s, checks))
+            await self._ledger.postpone(Postponement(placement, due_at, certificate_url))
+        else:
+            await self._end(placement, stage, certificate_url)
+
+    async def _end(self, placement: Placement, stage: Stage, certificate_url: str | None) -> None:
+        to = Status.COMPLETED if stage is Stage.COMPLETED else Status.CANCELLED
+        receipt = Receipt(placement.ref or "", certificate_url=certificate_url)
+        detail = None if stage is Stage.COMPLETED else "cancelled at the provider"
+        move = Move(placement, Status.PLACED, to, self._clock.now(), self._run_id, detail, receipt=receipt)
+        try:
+            await self._ledger.move(move)
+        except TransitionRefused:
+            return  # another run saw the same
+        self._count("completed" if stage is Stage.COMPLETED else "cancelled")
+
+    def _count(self, *fields: str) -> None:
+        self._tracked = replace(self._tracked, **{field: getattr(self._tracked, field) + 1 for field in fields})

@@ -1,0 +1,46 @@
+"""
+The task that buys: one sweep over what is due at one provider.
+
+Never cached, never retried by Prefect. Killed at any line, it leaves to the ledger what it had claimed.
+"""
+
+import logging
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from impactflow.ledger import Status
+from impactflow.models import ProviderName
+from impactflow.patience import Round
+from impactflow.placement import Sweep, Swept
+from tasks.context import current_run
+from tasks.progress import progress
+
+log = logging.getLogger(__name__)
+
+#: The most placements of one task run. Requests drain at its end, so it is large; each is a row in the ledger anyway.
+BATCH = 10_000
+
+
+@task(name="place_batch", task_run_name="place at {provider}", cache_policy=NO_CACHE)
+async def place_batch(provider: ProviderName) -> Round:
+    """Place what is due at one provider; see ``impactflow.placement``."""
+    run = current_run()
+    counts = await run.ledger.counts()
+    due = max(1, min(BATCH, counts.get((provider, Status.PLANNED), 0)))
+    so_far = Swept()
+
+    def report(swept: Swept) -> None:
+        nonlocal so_far
+        so_far = swept
+
+    sweep = Sweep(run.ledger, run.provider(provider), run.clock, run.terms, run.id, limit=BATCH, report=report)
+    async with progress(f"placing-{provider}", f"Placements sent to {provider}", lambda: 100 * so_far.sent / due):
+        swept = await sweep.run()
+    log.info(
+        "%s: %d placed, %d failed, %d in doubt, %d to be tried again%s",
+        provider, swept.placed, swept.failed, swept.in_doubt, swept.again,
+        f"; left alone: {swept.halted}" if swept.halted else "",
+        extra={"action": "batch_placed"},
+    )  # fmt: skip
+    return Round(swept.sent, swept.halted, swept.unauthorized)

@@ -1,0 +1,25 @@
+"""The one rule of what Prefect itself may try again: reads, and the ledger's database, never a purchase."""
+
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.tasks import Task
+
+from impactflow.errors import LedgerBusy, NotSent, Unauthorized
+
+
+async def is_worth_repeating(_task: Task[..., Any], _run: object, state: State[Any]) -> bool:
+    """Whether a read failed for a reason that time may mend: the provider was down, the ledger was locked."""
+    try:
+        await state.aresult()
+    except Unauthorized:
+        return False
+    except (NotSent, LedgerBusy):
+        return True
+    except Exception:  # noqa: BLE001 - whatever else it was, repeating will not mend it
+        return False
+    return False
+
+
+#: For tasks that only read: two further tries, seconds apart.
+READS: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 8], "retry_condition_fn": is_worth_repeating}

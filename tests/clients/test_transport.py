@@ -1,0 +1,282 @@
+"""What a real connection does, and what it is reported as: against a tiny server on loopback."""
+
+import asyncio
+import gzip
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from impactflow.clients import OneClickImpactClient
+from impactflow.clients.http import open_transport
+from impactflow.errors import OutcomeUnknown, Refused, Unavailable
+
+BODY = b'{"user_id":"U77","time_utc":"2026-02-03T04:05:06.070Z","tree_planted":1}'
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+
+
+class Server:
+    """Reads each request whole, then does with the connection what the test says."""
+
+    def __init__(self, act: Callable[[asyncio.StreamWriter, int], Awaitable[None]]) -> None:
+        self.act = act
+        self.requests: list[bytes] = []
+        self.connections = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(
+                    (int(x.split(b":")[1]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-l")), 0
+                )
+                self.requests.append(head + await reader.readexactly(length))
+                await self.act(writer, len(self.requests))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def connected(act, *, timeout_s=2.0, concurrency=4, tls=None):
+    """A client joined to such a server by the production transport."""
+    server = Server(act)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    port = listening.sockets[0].getsockname()[1]
+    transport = open_transport(concurrency)
+    try:
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        yield OneClickImpactClient(url, "k", transport=transport, timeout_s=timeout_s), server
+    finally:
+        await transport.aclose()
+        listening.close()
+
+
+def reset(writer):
+    """Close so that the other side sees a reset, not an end."""
+    linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
+
+
+async def answer_whole(writer, _):
+    writer.write(WHOLE)
+
+
+async def reset_unanswered(writer, _):
+    reset(writer)
+
+
+async def close_unanswered(writer, _):
+    writer.close()
+
+
+async def reset_amid_body(writer, _):
+    writer.write(WHOLE[:-20])
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    reset(writer)
+
+
+async def close_amid_body(writer, _):
+    writer.write(WHOLE[:-20])
+    writer.close()
+
+
+async def close_amid_head(writer, _):
+    writer.write(WHOLE[:20])
+    writer.close()
+
+
+async def answer_cut_json(writer, _):
+    cut = BODY[:30]
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(cut), cut))
+
+
+async def answer_html(writer, _):
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>")
+
+
+async def answer_no_http(writer, _):
+    writer.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
+
+
+async def answer_false_gzip(writer, _):
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope")
+
+
+async def never_answer(writer, _):
+    await asyncio.sleep(1)
+    writer.close()
+
+
+async def drip(writer, _):
+    for byte in WHOLE:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.05)
+
+
+IN_DOUBT = [
+    reset_unanswered,
+    close_unanswered,
+    reset_amid_body,
+    close_amid_body,
+    close_amid_head,
+    answer_cut_json,
+    answer_html,
+    answer_no_http,
+    answer_false_gzip,
+    never_answer,
+    drip,
+]
+
+
+@pytest.mark.parametrize("act", IN_DOUBT, ids=lambda act: act.__name__)
+async def test_whatever_happens_after_the_request_was_sent_leaves_a_write_in_doubt(act):
+    """And it is sent once only."""
+    async with connected(act, timeout_s=0.4) as (client, server):
+        with pytest.raises(OutcomeUnknown):
+            await client.plant_tree(1)
+        assert 1 == len(server.requests)
+
+
+async def test_a_refused_connection_means_that_nothing_was_sent():
+    """The message names the variable to check."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        transport = open_transport(1)
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        client = OneClickImpactClient(url, "k", transport=transport, timeout_s=2)
+        with pytest.raises(Unavailable, match="check the network and ONECLICKIMPACT_URL"):
+            await client.plant_tree(1)
+        await transport.aclose()
+
+
+async def test_a_full_pool_means_that_nothing_was_sent():
+    """One connection, and it is taken for longer than connecting may take."""
+    async with connected(never_answer, timeout_s=0.8, concurrency=1) as (client, server):
+        outcomes = await asyncio.gather(client.plant_tree(1), client.plant_tree(2), return_exceptions=True)
+        assert {OutcomeUnknown, Unavailable} == {type(outcome) for outcome in outcomes}
+        assert 1 == len(server.requests)
+
+
+async def test_connections_are_used_again():
+    """Ten purchases, one connection, each with the key and no cookie."""
+    async with connected(answer_whole) as (client, server):
+        for _ in range(10):
+            await client.plant_tree(1)
+        assert (10, 1) == (len(server.requests), server.connections)
+        assert all(b"x-api-key: k\r\n" in request for request in server.requests)
+        assert {1} == {request.lower().count(b"\r\ncontent-length:") for request in server.requests}
+
+
+async def test_a_write_on_a_connection_that_the_server_closes_is_not_sent_again():
+    """The server may have acted on it before it closed."""
+
+    async def second_closes(writer, number):
+        if number == 1:
+            writer.write(WHOLE)
+        else:
+            writer.close()
+
+    async with connected(second_closes) as (client, server):
+        await client.plant_tree(1)
+        with pytest.raises(OutcomeUnknown):
+            await client.plant_tree(1)
+        assert 2 == len(server.requests)
+
+
+async def test_a_connection_that_was_closed_while_idle_is_replaced():
+    """No doubt arises where the close was seen in time."""
+
+    async def close_after(writer, _):
+        writer.write(WHOLE)
+        writer.close()
+
+    async with connected(close_after) as (client, server):
+        await client.plant_tree(1)
+        await asyncio.sleep(0.05)
+        await client.plant_tree(1)
+        assert (2, 2) == (len(server.requests), server.connections)
+
+
+async def test_redirects_are_not_followed_and_cookies_are_not_kept():
+    """The key goes to no other host."""
+
+    async def redirect(writer, _):
+        writer.write(b"HTTP/1.1 307 Go\r\nLocation: /elsewhere\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n")
+
+    async with connected(redirect) as (client, server):
+        for _ in range(2):
+            with pytest.raises(Refused):
+                await client.plant_tree(1)
+        assert (2, False) == (len(server.requests), any(b"cookie" in request.lower() for request in server.requests))
+
+
+async def test_a_proxy_in_the_environment_is_not_used(monkeypatch):
+    """Keys go to the provider alone."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with connected(answer_whole) as (client, _):
+        assert 1 == (await client.plant_tree(1)).tree_planted
+
+
+async def test_a_compressed_answer_is_read():
+    """As the client says that it can."""
+    packed = gzip.compress(BODY)
+
+    async def answer(writer, _):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed)
+
+    async with connected(answer) as (client, server):
+        assert 1 == (await client.plant_tree(1)).tree_planted
+        assert b"accept-encoding: gzip, deflate\r\n" in server.requests[0].lower()
+
+
+async def test_a_transport_that_was_closed_can_be_closed_again():
+    """Also one that was never used."""
+    transport = open_transport(1)
+    await transport.aclose()
+    await transport.aclose()
+
+
+async def test_an_untrusted_certificate_means_that_nothing_was_sent(tmp_path):
+    """The key is told to nobody who cannot prove to be the provider."""
+    certificate = tmp_path / "self_signed.pem"
+    certificate.write_bytes(self_signed())
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    async with connected(answer_whole, tls=context) as (client, server):
+        with pytest.raises(Unavailable):
+            await client.plant_tree(1)
+        assert [] == server.requests
+
+
+def self_signed() -> bytes:
+    """A certificate for 127.0.0.1 that nobody vouches for, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    unlocked = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    return key.private_bytes(*unlocked) + certificate.public_bytes(Encoding.PEM)
+
+
+def test_the_transport_is_one_of_httpx():
+    """So that tests and the sandbox can take its place."""
+    assert isinstance(open_transport(1), httpx.AsyncBaseTransport)
