@@ -12,18 +12,21 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.prefect import run_flow
-from impactflow.ledger import Ledger
+from impactflow.ledger import Ledger, Status
 from impactflow.reports import bought
 from impactflow.settings import load_settings
+
+R = TypeVar("R")
 
 #: Where the demo works; made anew each time.
 FOLDER = Path("demo")
@@ -68,14 +71,17 @@ def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
         tell.beginning(orders)
         began = time.monotonic()
         placed = run_flow("place_impacts", "placing")
-        tell.placed(placed, _get(f"{sandbox}/_sandbox/status"))
+        tell.placed(placed, _get(f"{sandbox}/_sandbox/status"), _ask(Ledger.changes))
+        bought_first = len(_get(f"{sandbox}/_sandbox/books")["purchases"])
         tracked = run_flow("track_placements", "tracking", wait_s=20.0)
         tell.tracked(tracked)
         again = run_flow("place_impacts", "placing again")
-        tell.again(again)
-        verdict = _compare(_get(f"{sandbox}/_sandbox/books")["purchases"])
+        purchases = _get(f"{sandbox}/_sandbox/books")["purchases"]
+        bought_again = len(purchases) - bought_first
+        tell.again(again, bought_again)
+        verdict = _compare(purchases)
         tell.verdict(verdict)
-        good = not (again["undone"] or again["orders"]["new"] or tracked["open"] or verdict["differences"])
+        good = not (again["undone"] or bought_again or tracked["open"] or verdict["differences"])
         seconds = {
             "all": time.monotonic() - began,
             "flows": sum(each["duration_s"] for each in (placed, tracked, again)),
@@ -101,39 +107,47 @@ class _Teller:
             "Three pretend providers sell that, over HTTP; answers get lost on purpose, before and after the purchase."
         )
 
-    def placed(self, result: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+    def placed(self, result: Mapping[str, Any], status: Mapping[str, Any], changes: Mapping[Any, int]) -> None:
         read, placements = result["orders"], result["placements"]
-        struck = {name: count for each in status.values() for name, count in each["faults"].items()}
-        faults = sum(count for each in status.values() for count in each["faults"].values())
+        struck: Counter[str] = Counter()
+        for each in status.values():
+            struck.update(each["faults"])
+        doubts = {to: changes.get((Status.IN_DOUBT, to), 0) for to in Status}
         self._console.print(f"[bold]1[/] read: {read['read']} orders, of which {read['eligible']} count")
         self._console.print(
-            f"[bold]2[/] placed: {placements['placed']} purchases, one each, with {result['requests']} requests;"
-            f" {placements['failed']} failed, {placements['parked']} parked"
+            f"[bold]2[/] placed: {placements['placed']} purchases with {result['requests']} requests;"
+            f" {placements['failed']} failed, {placements['held']} held"
         )
         self._console.print(
-            f"[bold]3[/] faults: {faults} struck ({', '.join(sorted(struck))}); each lost answer has been found:"
-            f" {placements['in_doubt']} are in doubt"
+            f"[bold]3[/] {struck.total()} faults: {', '.join(f'{n} {name}' for name, n in struck.items())}"
+        )
+        self._console.print(
+            f"[bold]4[/] lost and found: {doubts[Status.PLACED]} purchases whose answer was lost were found again,"
+            f" {doubts[Status.PLANNED]} were found not to have happened and sent again, {doubts[Status.PARKED]} parked,"
+            f" {placements['in_doubt']} still in doubt"
         )
 
     def tracked(self, result: Mapping[str, Any]) -> None:
         self._console.print(
-            f"[bold]4[/] tracked: {result['completed']} completed in {result['checked']} looks, {result['open']} open"
+            f"[bold]5[/] tracked: {result['completed']} completed in {result['checked']} looks, {result['open']} open"
         )
 
-    def again(self, result: Mapping[str, Any]) -> None:
+    def again(self, result: Mapping[str, Any], bought_again: int) -> None:
         read = result["orders"]
-        self._console.print(f"[bold]5[/] run again: {read['read']} orders read, {read['new']} new, nothing bought")
+        self._console.print(
+            f"[bold]6[/] run again: {read['read']} orders read, {read['new']} new, {bought_again} more purchases"
+        )
 
     def verdict(self, verdict: Mapping[str, Any]) -> None:
         self._console.print(
-            f"[bold]6[/] compared: the providers' books hold {verdict['bought']} purchases, the ledger"
+            f"[bold]7[/] compared: the providers' books hold {verdict['bought']} purchases, the ledger"
             f" {verdict['recorded']}; {verdict['twice']} bought twice, {verdict['unrecorded']} not recorded,"
             f" {verdict['not_bought']} recorded but not bought, {verdict['wrong']} with a wrong amount"
         )
 
     def end(self, good: bool, seconds: Mapping[str, float], report: str) -> None:
         if self._tables:
-            print_table("What was bought", asyncio.run(_bought()))
+            print_table("What was bought", _bought())
         self._console.print(f"report: {report}, ledger: {FOLDER / 'impactflow.db'}")
         said = "[bold green]The books equal the ledger.[/]" if good else "[bold red]Something differs.[/]"
         self._console.print(
@@ -177,7 +191,7 @@ def _compare(purchases: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     bought: dict[str, list[int]] = {}
     for purchase in purchases:
         bought.setdefault(purchase["impactflow_key"], []).append(purchase["quantity"])
-    recorded = {row["key"]: row["quantity"] for row in asyncio.run(_purchases())}
+    recorded = {row["key"]: row["quantity"] for row in _ask(Ledger.purchases)}
     found = {
         "twice": sum(len(quantities) > 1 for quantities in bought.values()),
         "unrecorded": len(bought.keys() - recorded.keys()),
@@ -187,12 +201,14 @@ def _compare(purchases: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {"bought": len(purchases), "recorded": len(recorded), **found, "differences": sum(found.values())}
 
 
-async def _purchases() -> Sequence[Mapping[str, Any]]:
-    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
-        return await ledger.purchases()
+def _ask(question: Callable[[Ledger], Awaitable[R]]) -> R:
+    async def ask() -> R:
+        with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
+            return await question(ledger)
+
+    return asyncio.run(ask())
 
 
-async def _bought() -> list[dict[str, Any]]:
-    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
-        frame = bought(await ledger.totals())
+def _bought() -> list[dict[str, Any]]:
+    frame = bought(_ask(Ledger.totals))
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

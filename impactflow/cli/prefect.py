@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -31,7 +32,7 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "impactflow,tasks")
-    if "PREFECT_API_URL" not in os.environ:
+    if "PREFECT_API_URL" not in os.environ and "prefect" not in sys.modules:
         err.print("[dim]starting a temporary Prefect server, 10 to 20 s (PREFECT_API_URL names yours)[/dim]")
     flow = getattr(importlib.import_module(f"flows.{name}"), name)
     _hush()
@@ -45,7 +46,7 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
 
 
 def _hush() -> None:
-    """Errors are told in one line by ``main``; Prefect's own console lines would tell them as tracebacks. The UI has all."""
+    """Errors are told in one line by ``main``; Prefect's console lines would be tracebacks. Its UI has all of them."""
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):

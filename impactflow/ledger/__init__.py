@@ -2,8 +2,8 @@
 The ledger: every placement and every event of its life, in SQLite or Postgres.
 
 ``Ledger`` is the one way in. Writes go through a single writer that commits in groups (``writer``); what they may do
-is in ``states`` and ``tables``. Reads go round it. Called by ``placement``, ``tracking`` and ``reconcile``, and by whoever
-reports; it calls nothing but the database.
+is in ``states`` and ``tables``. Reads go round it. Called by ``planning``, ``placement``, ``tracking``, ``reconcile``
+and by reports; it calls nothing but the database.
 """
 
 import asyncio
@@ -138,6 +138,10 @@ class Ledger:
     async def next_due(self, provider: ProviderName, statuses: Sequence[Status]) -> datetime | None:
         """When a provider's first placement in these statuses wants attention."""
         return await self._read(queries.next_due, provider, statuses)
+
+    async def changes(self) -> Mapping[tuple[Status | None, Status], int]:
+        """How often placements went from one status to another."""
+        return await self._read(queries.changes)
 
     async def known_slots(self, store: str, names: Sequence[str]) -> frozenset[tuple[str, str]]:
         """Which (name of an order, slot) pairs have a placement already."""

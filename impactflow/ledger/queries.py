@@ -64,6 +64,15 @@ def counts(
     return {(ProviderName(provider), Status(status)): count for provider, status, count in connection.execute(query)}
 
 
+def changes(connection: Connection) -> Mapping[tuple[Status | None, Status], int]:
+    """How often placements went from one status to another; from None where they began."""
+    query = select(events.c.from_status, events.c.to_status, func.count())
+    return {
+        (Status(from_) if from_ else None, Status(to)): count
+        for from_, to, count in connection.execute(query.group_by(events.c.from_status, events.c.to_status))
+    }
+
+
 def known_slots(connection: Connection, store: str, names: Sequence[str]) -> frozenset[tuple[str, str]]:
     """Which (name of an order, slot) pairs have a placement already, whatever became of it."""
     query = (

@@ -1,0 +1,53 @@
+# Every target does its own set-up: a fresh machine needs Python 3.11 or later, git and make.
+PYTHON ?= python3
+BIN := .venv/bin
+# Writing no byte code doubles the time of every start.
+unexport PYTHONDONTWRITEBYTECODE
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: install demo test lint bench lock clean
+
+install: .venv/installed  ## make .venv and install into it
+
+.venv/python: Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+# --no-deps: the lock files are complete, and each file is checked against its hashes.
+.venv/installed: .venv/python requirements.lock pyproject.toml
+	@echo "installing into .venv (about a minute)"
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: .venv/installed  ## the whole job against the sandbox, with faults, without keys
+	$(BIN)/impactflow demo
+
+lint: .venv/installed-dev  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## everything that CI checks
+	$(BIN)/python -m pytest
+
+bench: .venv/installed-dev  ## one table of ratios, written to benchmarks/results/ too
+	$(BIN)/python -m benchmarks
+
+lock:  ## renew the lock files from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+		--group dev pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--group build -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+clean:  ## remove what the targets made
+	rm -rf .venv demo reports benchmarks/results
