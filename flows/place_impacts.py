@@ -15,7 +15,7 @@ from prefect.runtime import flow_run
 
 from impactflow.models import ProviderName
 from impactflow.outcome import Outcome
-from impactflow.patience import Round, work_off
+from impactflow.patience import UNRESOLVED, Round, work_off
 from impactflow.planning import choose_window
 from impactflow.policy import load_policy
 from impactflow.run import Run
@@ -28,8 +28,8 @@ from tasks.reporting import publish_report, publish_summary
 
 def _name() -> str:
     parameters = flow_run.get_parameters()
-    days = f"{parameters.get('from_day') or 'what is new'} to {parameters.get('to_day') or 'today'}"
-    return f"{'preview' if parameters.get('dry_run') else 'place'} {days}"
+    days = [str(day) for day in (parameters.get("from_day"), parameters.get("to_day")) if day]
+    return f"{'preview' if parameters.get('dry_run') else 'place'} {' to '.join(days) or 'what is new'}"
 
 
 @flow(name="place_impacts", flow_run_name=_name, persist_result=False)
@@ -80,6 +80,9 @@ async def place_all(run: Run, patience_s: float) -> dict[ProviderName, Round]:
 
     async def work(provider: ProviderName) -> Round:
         async def once() -> Round:
+            unresolved_at = await run.ledger.next_due(provider, UNRESOLVED)
+            if unresolved_at is None or unresolved_at > run.clock.now():
+                return await place_batch(provider)
             settled = await settle_doubts(provider)
             return settled if settled.unauthorized else settled + await place_batch(provider)
 

@@ -7,13 +7,17 @@ to stay alive: the next run picks up where this one ends.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from impactflow.clock import Clock
 from impactflow.ledger import Ledger, Status
 from impactflow.models import ProviderName
 
-_UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
-_ACTIVE = (Status.PLANNED, *_UNRESOLVED)
+#: What is settled before anything further is placed.
+UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
+_ACTIVE = (Status.PLANNED, *UNRESOLVED)
+#: What is due later is waited for this much longer, so that its neighbours come along in the same round, in seconds.
+_GATHER_S = 0.5
 #: The first pause after a round in which nothing could be done, in seconds; each further one is twice as long.
 _FIRST_PAUSE_S = 0.5
 
@@ -62,11 +66,11 @@ async def work_off(
         All rounds as one; ``halted`` is what the last of them says, unless nothing is left to do.
     """
     changed, pause_s = 0, 0.0
-    active = _ACTIVE if places else _UNRESOLVED
+    active = _ACTIVE if places else UNRESOLVED
     statuses: Sequence[Status] = active
     done = Round(0)
     while (due_at := await ledger.next_due(provider, statuses)) is not None:
-        wait_s = max((due_at - clock.now()).total_seconds(), pause_s)
+        wait_s = max(_until(due_at, clock), pause_s)
         if wait_s > patience_s:
             break
         await clock.sleep(wait_s)
@@ -78,6 +82,12 @@ async def work_off(
             statuses, pause_s = active, 0.0
             continue
         # Down, or all that is planned waits for an unresolved twin: then only what is unresolved can bring news.
-        statuses = active if done.halted else _UNRESOLVED
+        statuses = active if done.halted else UNRESOLVED
         pause_s = max(_FIRST_PAUSE_S, 2 * pause_s)
     return Round(changed, done.halted if due_at is not None else None, done.unauthorized)
+
+
+def _until(due_at: datetime, clock: Clock) -> float:
+    """Seconds until a round is worth while."""
+    due_in_s = (due_at - clock.now()).total_seconds()
+    return due_in_s + _GATHER_S if due_in_s > 0 else 0.0

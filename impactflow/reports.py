@@ -14,22 +14,9 @@ import pandas as pd
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Total
 from impactflow.models import Unit
+from impactflow.units import shown
 
-#: How a person reads each unit of the ledger: its name, and how many of the ledger's make one.
-SHOWN: dict[Unit, tuple[str, int]] = {
-    Unit.TREE: ("trees", 1),
-    Unit.LB: ("lb", 1),
-    Unit.CORAL_FRAGMENT: ("coral fragments", 1),
-    Unit.GRAM: ("kg CO2", 1000),
-    Unit.USD_CENT: ("USD", 100),
-}
 _COLUMNS = ["day", "slot", "provider", "impact", "placements", "completed", "amount", "unit", "price_usd"]
-
-
-def shown(quantity: int, unit: Unit) -> tuple[Decimal, str]:
-    """A quantity as a person reads it, exactly, with the unit's name."""
-    name, size = SHOWN[unit]
-    return Decimal(quantity) / size, name
 
 
 def bought(totals: Sequence[Total]) -> pd.DataFrame:

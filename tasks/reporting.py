@@ -31,4 +31,4 @@ async def publish_report(name: str, days: tuple[date, date] | None = None) -> st
 @task(name="publish_summary", cache_policy=NO_CACHE, retries=1)
 async def publish_summary(key: str, text: str) -> None:
     """Say in plain words what the run did."""
-    await acreate_markdown_artifact(text, key=key)
+    await acreate_markdown_artifact(text, key=key, description="What the run did")

@@ -14,12 +14,13 @@ from impactflow.cli import console, story
 from impactflow.cli.prefect import run_flow
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
 from impactflow.ledger import Ledger
-from impactflow.models import ProviderName
+from impactflow.models import ProviderName, Unit
 from impactflow.orders import Window
 from impactflow.outcome import Standing, by_provider
 from impactflow.policy import load_policy, policy_schema
 from impactflow.run import open_run
 from impactflow.settings import Settings, load_settings
+from impactflow.units import shown
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -162,8 +163,16 @@ def _tell_preview(result: dict[str, Any]) -> None:
         f"Dry run, nothing was bought: of {orders['read']} orders {orders['eligible']} count;"
         f" {result['would_place']} placements would be made, {result['would_hold']} would be held."
     )
-    console.print_table("Would be bought", result["totals"])
-    console.print_table("The first of them", result["lines"][:20])
+    console.print_table("Would be bought", [_readable(row) for row in result["totals"]])
+    console.print_table("The first of them", [_readable(row) for row in result["lines"][:20]])
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its quantity as a person reads it."""
+    if row["quantity"] is None:
+        return row
+    amount, unit = shown(row["quantity"], Unit(row["unit"]))
+    return {**row, "quantity": amount, "unit": unit}
 
 
 def _tell_placed(result: dict[str, Any]) -> None:

@@ -12,7 +12,10 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
+import httpx
+
 from impactflow.cli.console import err, watching
+from impactflow.errors import ConfigurationError
 from impactflow.settings import load_settings
 
 
@@ -26,13 +29,16 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         parameters: The flow's own.
 
     Raises:
+        ConfigurationError: Nothing answers at PREFECT_API_URL.
         ImpactError: Whatever ended the flow.
     """
     # Prefect reads these when it is imported. A person's own settings win.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "impactflow,tasks")
-    if "PREFECT_API_URL" not in os.environ and "prefect" not in sys.modules:
+    if api_url := os.environ.get("PREFECT_API_URL"):
+        _check_server(api_url)
+    elif "prefect" not in sys.modules:
         err.print("[dim]starting a temporary Prefect server, 10 to 20 s (PREFECT_API_URL names yours)[/dim]")
     flow = getattr(importlib.import_module(f"flows.{name}"), name)
     _hush()
@@ -43,6 +49,17 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
             return await result
 
     return asyncio.run(run())
+
+
+def _check_server(api_url: str) -> None:
+    try:
+        httpx.get(f"{api_url.rstrip('/')}/health", timeout=10)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        msg = (
+            f"PREFECT_API_URL: no Prefect server answers there ({type(error).__name__}): start one with"
+            " `prefect server start`, or unset the variable to use a temporary one"
+        )
+        raise ConfigurationError(msg) from None
 
 
 def _hush() -> None:

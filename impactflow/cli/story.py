@@ -5,7 +5,7 @@ from typing import Any
 
 from impactflow.cli.console import out
 from impactflow.models import Unit
-from impactflow.reports import shown
+from impactflow.units import shown
 
 
 def tell(story: Mapping[str, Any]) -> None:
