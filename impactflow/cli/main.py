@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -37,6 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 
 #: Exit statuses, as the README lists them.
 DONE, UNDONE, MISUSED = 0, 1, 2
+_INTERRUPTED = "interrupted; run it again to go on where it ended"
 
 
 def main() -> NoReturn:
@@ -48,7 +50,11 @@ def main() -> NoReturn:
         misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
         sys.exit(_fail(str(error), MISUSED if misused else UNDONE, as_json=as_json))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit(_fail("interrupted; run it again to go on where it ended", 130, as_json=as_json))
+        sys.exit(_fail(_INTERRUPTED, 128 + signal.SIGINT, as_json=as_json))
+    except BaseException as ended:
+        if type(ended).__name__ != "TerminationSignal":  # Prefect's word for SIGTERM, which it turns into an exception
+            raise
+        sys.exit(_fail(_INTERRUPTED, 128 + signal.SIGTERM, as_json=as_json))
     sys.exit(DONE)
 
 
