@@ -72,7 +72,8 @@ class Settings(BaseSettings):
     impactflow_reports: Path = Path("reports")
     #: How long a placement belongs to the run that sends it, in seconds.
     impactflow_lease_s: Seconds = 120.0
-    #: How long one request may take, in seconds; by default a quarter of the lease, at most 20.
+    #: How long one request may take, in seconds; by default a quarter of the lease or half of the settling time,
+    #: whichever is less, and at most 20.
     impactflow_request_timeout_s: Seconds = Field(default=0.0, validate_default=False)
     #: How long after an attempt "not in their records" means "not placed", in seconds; by default twice the lease.
     impactflow_settle_s: Seconds = Field(default=0.0, validate_default=False)
@@ -89,10 +90,10 @@ class Settings(BaseSettings):
         """Times that were not set follow from the lease, so that setting one of them keeps the others in order."""
         try:
             lease_s = float(str(values.get("impactflow_lease_s", 120.0)))
+            settle_s = float(str(values.setdefault("impactflow_settle_s", 2 * lease_s)))
         except ValueError:
-            return values
-        values.setdefault("impactflow_request_timeout_s", min(20.0, lease_s / 4))
-        values.setdefault("impactflow_settle_s", 2 * lease_s)
+            return values  # the field's own check says what is wrong
+        values.setdefault("impactflow_request_timeout_s", min(20.0, lease_s / 4, settle_s / 2))
         return values
 
     @model_validator(mode="after")

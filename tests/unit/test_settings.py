@@ -150,7 +150,7 @@ class TestMessages:
         ("variable", "value", "other"),
         [
             ("IMPACTFLOW_REQUEST_TIMEOUT_S", "120", "IMPACTFLOW_LEASE_S"),
-            ("IMPACTFLOW_SETTLE_S", "20", "IMPACTFLOW_REQUEST_TIMEOUT_S"),
+            ("IMPACTFLOW_REQUEST_TIMEOUT_S", "250", "IMPACTFLOW_LEASE_S"),
         ],
     )
     def test_times_out_of_order_name_both(
@@ -195,3 +195,16 @@ class TestKeys:
         """They are a value."""
         with pytest.raises(ValidationError, match="frozen"):
             load_settings().impactflow_lease_s = 1  # type: ignore[misc]
+
+    def test_a_settling_time_within_the_request_time_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Otherwise a request that is still on its way would be taken for one that had no effect."""
+        monkeypatch.setenv("IMPACTFLOW_SETTLE_S", "20")
+        monkeypatch.setenv("IMPACTFLOW_REQUEST_TIMEOUT_S", "20")
+        with pytest.raises(ConfigurationError, match=r"IMPACTFLOW_SETTLE_S must be above IMPACTFLOW_REQUEST_TIMEOUT_S"):
+            load_settings()
+
+    def test_the_request_time_follows_from_a_short_settling_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Setting one time keeps the others in order."""
+        monkeypatch.setenv("IMPACTFLOW_SETTLE_S", "4")
+
+        assert load_settings().impactflow_request_timeout_s == 2.0
