@@ -35,6 +35,7 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
     # Prefect reads these when it is imported. A person's own settings win.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")  # migrations on a slow machine
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "impactflow,tasks")
     if api_url := os.environ.get("PREFECT_API_URL"):
         _check_server(api_url)
