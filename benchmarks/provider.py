@@ -110,10 +110,12 @@ class Line(asyncio.Protocol):
         self._write: Callable[[bytes], None] = lambda _: None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Someone has connected."""
         assert isinstance(transport, asyncio.Transport)
         self._write = transport.write
 
     def data_received(self, data: bytes) -> None:
+        """Answer every request that is complete by now."""
         self._read += data
         while (request := self._next()) is not None:
             answer = self._answers.to(*request)

@@ -20,6 +20,8 @@ _ACTIVE = (Status.PLANNED, *UNRESOLVED)
 _GATHER_S = 0.5
 #: The first pause after a round in which nothing could be done, in seconds; each further one is twice as long.
 _FIRST_PAUSE_S = 0.5
+#: The same where the provider seems to be down.
+_DOWN_PAUSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ async def work_off(
             continue
         # Down, or all that is planned waits for an unresolved twin: then only what is unresolved can bring news.
         statuses = active if done.halted else UNRESOLVED
-        pause_s = max(_FIRST_PAUSE_S, 2 * pause_s)
+        pause_s = max(_DOWN_PAUSE_S if done.halted else _FIRST_PAUSE_S, 2 * pause_s)
     return Round(changed, done.halted if due_at is not None else None, done.unauthorized)
 
 

@@ -1,9 +1,9 @@
 """
 Place what is planned: claim, call, record; one sweep over what is due at one provider.
 
-1. ``Ledger.claim`` makes the intent durable, with a lease, before anything is sent.
+1. A claim makes the intent durable, with a lease, before anything is sent.
 2. The provider is called with no transaction open, well inside the lease.
-3. ``Ledger.record_answer`` makes the outcome durable.
+3. The outcome is made durable; ``Ledger.turn_over`` does this for some placements and 1. for the next in one commit.
 
 A sweep may die between any two lines: what it held is in doubt once the lease is over, and ``reconcile`` settles that.
 Called by the task ``place_batch``; leaves what is bought to ``policy`` and how it is said to ``providers``.
@@ -11,7 +11,9 @@ Called by the task ``place_batch``; leaves what is bought to ``policy`` and how 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -22,11 +24,12 @@ from impactflow.errors import (
     OutcomeUnknown,
     RateLimited,
     Refused,
+    TransitionRefused,
     Unauthorized,
     Unavailable,
 )
 from impactflow.ledger import Claim, Ledger, Move, Status
-from impactflow.models import Placement
+from impactflow.models import Placement, Receipt
 from impactflow.providers import Hold, Provider
 from impactflow.together import together
 
@@ -38,6 +41,8 @@ _UNREACHABLE = 5
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
 #: The longest wait before a placement that was certainly not sent is tried again, in seconds.
 _LONGEST_RETRY_S = 3600.0
+#: The longest that an answer waits for others to share its commit, in seconds.
+_LINGER_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Terms:
 
     Args:
         lease_s: How long a placement belongs to the run that sends it.
-        request_timeout_s: How long one request may take; a request and the wait before it end within twice that.
+        request_timeout_s: How long one request may take, the wait for its turn included.
         settle_s: How long after an attempt "not in their records" means "not placed".
         concurrency: Requests in flight per provider.
         track_s: How long after the first look a placement is tracked again.
@@ -87,9 +92,9 @@ class Swept:
         return self.placed + self.failed + self.in_doubt + self.again
 
 
-def retry_delay_s(attempt: int) -> float:
-    """Seconds until the next attempt: 2, 4, 8, ... up to an hour."""
-    return min(_LONGEST_RETRY_S, 2.0 ** min(attempt, 12))
+def retry_delay_s(tries: int) -> float:
+    """Seconds until the next try after so many in vain: 1, 2, 4, 8, ... up to an hour."""
+    return min(_LONGEST_RETRY_S, 2.0 ** min(tries - 1, 12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +109,36 @@ class Held:
 
     def check(self) -> None:
         """
-        See that a request and the wait before it fit into what is left of the lease.
+        See that a request fits into what is left of the lease.
 
         Raises:
-            NotSent: They do not.
+            NotSent: It does not.
         """
-        if (self.until - self.clock.now()).total_seconds() <= 2 * self.request_timeout_s:
+        if (self.until - self.clock.now()).total_seconds() <= self.request_timeout_s:
             msg = "too little of the lease was left to send it"
             raise NotSent(msg, provider=self.placement.provider, operation="place")
 
     async def remember(self, handle: str | None) -> None:
-        """Make the provider's name for the purchase durable before it takes effect."""
-        await self.ledger.remember_handle(self.placement, handle)
+        """
+        Make the provider's name for the purchase durable before it takes effect.
+
+        Raises:
+            NotSent: Another run has the placement by now.
+        """
+        try:
+            await self.ledger.remember_handle(self.placement, handle)
+        except TransitionRefused:
+            msg = "the lease ran out before the provider's name for it was on disk"
+            raise NotSent(msg, provider=self.placement.provider, operation="place") from None
 
 
 class Sweep:
     """
     One sweep over what is due at one provider, with a bounded number of requests in flight.
+
+    As many senders as there may be requests in flight take what is claimed and leave what came of it; one clerk records
+    that and claims ahead of them, both in one commit, so that no request waits for a commit of its own. What is claimed
+    and not sent is what a crash puts in doubt for nothing: it is at most half of what is in flight.
 
     Args:
         ledger: Where placements are claimed and recorded.
@@ -129,7 +147,9 @@ class Sweep:
         terms: How to work.
         run_id: Which run does it.
         limit: At most so many placements.
-        report: Called with each outcome.
+        in_vain: How often this run has tried each placement that was not sent, over all its sweeps: what kills, looks
+            and earlier runs added to the attempts says nothing about how the provider is now.
+        report: Called whenever outcomes were recorded.
     """
 
     def __init__(
@@ -141,6 +161,7 @@ class Sweep:
         run_id: str,
         *,
         limit: int,
+        in_vain: Counter[int] | None = None,
         report: Callable[[Swept], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
@@ -149,11 +170,16 @@ class Sweep:
         self._terms = terms
         self._run_id = run_id
         self._left = limit
+        self._in_vain: Counter[int] = Counter() if in_vain is None else in_vain
         self._report = report
         self._swept = Swept()
-        self._slots = asyncio.Semaphore(terms.concurrency)
-        self._claimed = 0
-        self._answered = asyncio.Condition()
+        self._ahead = terms.concurrency // 2
+        self._claimed: asyncio.Queue[Held | None] = asyncio.Queue()
+        self._answers: list[Move] = []
+        self._open = 0  # claimed, and the outcome not recorded yet
+        self._drained = False  # nothing more is due
+        self._blocked = False  # what is due waits until the outcome of a twin is recorded
+        self._clerk_wanted = asyncio.Event()
         self._unreachable = 0
         self._resume_at = clock.now()
 
@@ -170,54 +196,75 @@ class Sweep:
             self._halt(str(refused), unauthorized=True)
         except (NotSent, Refused) as error:
             self._halt(str(error))
-        # A quarter more workers than requests in flight: while some wait for a commit, the others keep the line busy.
-        # What they have claimed and not sent is what a crash puts in doubt for nothing, so it is not more.
-        workers = self._terms.concurrency + max(1, self._terms.concurrency // 4)
         async with together() as group:
-            for _ in range(min(workers, self._left)):
-                group.create_task(self._work())
+            group.create_task(self._keep_books())
+            for _ in range(min(self._terms.concurrency, self._left)):
+                group.create_task(self._send_claimed())
         return self._swept
 
-    async def _work(self) -> None:
-        while self._swept.halted is None and self._left > 0:
-            self._left -= 1
-            now = self._clock.now()
-            if now < self._resume_at:  # nothing is claimed while the provider asks to wait: leases are for sending
-                await self._clock.sleep((self._resume_at - now).total_seconds())
-                now = self._clock.now()
-            until = now + timedelta(seconds=self._terms.lease_s)
-            alone = self._provider.one_twin_at_a_time
-            placement = await self._ledger.claim(Claim(self._provider.name, self._run_id, now, until, alone))
-            if placement is not None:
-                await self._place(placement, until)
-                continue
-            self._left += 1
-            if not (alone and await self._another_is_answered()):
-                return
+    async def _keep_books(self) -> None:
+        """Record and claim until there is nothing more of either; then let the senders go."""
+        while True:
+            count = await self._claimable()
+            if count or self._answers:
+                await self._turn_over(count)
+            if not self._open:
+                break
+            await self._next_answers()
+        for _ in range(self._terms.concurrency):
+            self._claimed.put_nowait(None)
 
-    async def _another_is_answered(self) -> bool:
-        """Wait for an outcome, where any is awaited: what is due may be waiting for that of its twin."""
-        async with self._answered:
-            if not self._claimed:
-                return False
-            await self._answered.wait()
-            return True
+    async def _claimable(self) -> int:
+        """How many placements may be claimed now: none while the provider asks to wait, for leases are for sending."""
+        if self._swept.halted is not None or self._drained or (self._blocked and not self._answers):
+            return 0
+        pause_s = (self._resume_at - self._clock.now()).total_seconds()
+        if pause_s > 0 and self._open:
+            return 0
+        if pause_s > 0:
+            await self._clock.sleep(pause_s)
+        unanswered = self._open - len(self._answers)
+        return min(self._left, self._terms.concurrency + self._ahead - unanswered)
 
-    async def _place(self, placement: Placement, until: datetime) -> None:
-        self._claimed += 1
-        hold = Held(self._ledger, self._clock, placement, until, self._terms.request_timeout_s)
-        try:
-            async with self._slots:
-                move = await self._send(placement, hold)
-            await self._ledger.record_answer(move)
-        finally:
-            self._claimed -= 1
-            async with self._answered:
-                if self._claimed:
-                    self._answered.notify()
-                else:
-                    self._answered.notify_all()
-        self._count(move.to)
+    async def _turn_over(self, count: int) -> None:
+        """Record what was answered and claim so many more, in one commit."""
+        answers, self._answers = self._answers, []
+        now = self._clock.now()
+        until = now + timedelta(seconds=self._terms.lease_s)
+        alone = self._provider.one_twin_at_a_time
+        claim = Claim(self._provider.name, self._run_id, now, until, alone)
+        claimed = await self._ledger.turn_over(answers, claim, count)
+        self._open += len(claimed) - len(answers)
+        self._left -= len(claimed)
+        self._drained = self._drained or (len(claimed) < count and not alone)
+        self._blocked = len(claimed) < count and alone
+        for placement in claimed:
+            self._claimed.put_nowait(Held(self._ledger, self._clock, placement, until, self._terms.request_timeout_s))
+        if answers:
+            self._count(answers)
+
+    async def _next_answers(self) -> None:
+        """Wait until the senders run short of claims, but never long: what is answered ought to be on disk."""
+        self._clerk_wanted.clear()
+        if self._answers and self._runs_short:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                await self._clerk_wanted.wait()
+
+    @property
+    def _runs_short(self) -> bool:
+        return self._claimed.qsize() <= self._ahead * 3 // 4
+
+    async def _send_claimed(self) -> None:
+        while (hold := await self._claimed.get()) is not None:
+            if self._swept.halted is None:
+                move = await self._send(hold.placement, hold)
+            else:
+                move = self._move(hold.placement, Status.PLANNED, "not sent: the provider was left alone")
+            self._answers.append(move)
+            if self._runs_short:
+                self._clerk_wanted.set()
 
     async def _send(self, placement: Placement, hold: Hold) -> Move:
         try:
@@ -239,10 +286,11 @@ class Sweep:
             self._unreachable = 0
             return self._move(placement, Status.IN_DOUBT, str(error))
         self._unreachable = 0
-        return replace(self._move(placement, Status.PLACED, None), receipt=receipt)
+        return self._move(placement, Status.PLACED, None, receipt=receipt)
 
     def _again(self, placement: Placement, error: NotSent) -> Move:
-        delay_s = retry_delay_s(placement.attempt)
+        self._in_vain[placement.id] += 1
+        delay_s = retry_delay_s(self._in_vain[placement.id])
         match error:
             case RateLimited():
                 delay_s = _PAUSE_S if error.retry_after_s is None else error.retry_after_s
@@ -255,17 +303,33 @@ class Sweep:
                     self._halt(str(error))
         return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)
 
-    def _move(self, placement: Placement, to: Status, detail: str | None, *, due_in_s: float | None = 0.0) -> Move:
+    def _move(
+        self,
+        placement: Placement,
+        to: Status,
+        detail: str | None,
+        *,
+        due_in_s: float | None = 0.0,
+        receipt: Receipt | None = None,
+    ) -> Move:
         now = self._clock.now()
-        due_at = None if due_in_s is None else now + timedelta(seconds=due_in_s)
-        return Move(placement, Status.PLACING, to, now, self._run_id, detail, due_at)
+        due_at = None if due_in_s is None else now + timedelta(seconds=due_in_s) if due_in_s else now
+        return Move(placement, Status.PLACING, to, now, self._run_id, detail, due_at, receipt)
 
     def _halt(self, why: str, *, unauthorized: bool = False) -> None:
         if self._swept.halted is None:
             self._swept = replace(self._swept, halted=why, unauthorized=unauthorized)
             log.warning("%s is left alone: %s", self._provider.name, why, extra={"action": "provider_halted"})
 
-    def _count(self, outcome: Status) -> None:
-        field = {Status.PLACED: "placed", Status.FAILED: "failed", Status.IN_DOUBT: "in_doubt"}.get(outcome, "again")
-        self._swept = replace(self._swept, **{field: getattr(self._swept, field) + 1})
+    def _count(self, recorded: Sequence[Move]) -> None:
+        tally = Counter(move.to for move in recorded)
+        placed, failed, in_doubt = (tally[to] for to in (Status.PLACED, Status.FAILED, Status.IN_DOUBT))
+        swept = self._swept
+        self._swept = replace(
+            swept,
+            placed=swept.placed + placed,
+            failed=swept.failed + failed,
+            in_doubt=swept.in_doubt + in_doubt,
+            again=swept.again + len(recorded) - placed - failed - in_doubt,
+        )
         self._report(self._swept)

@@ -5,6 +5,7 @@ Called by whatever begins a run: ``tasks.context`` for the flows, ``cli`` for th
 Nothing global: two runs in one process do not know of each other.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Run:
         ledger: Where everything is remembered.
         transport: Carries every request of the run.
         terms: How it works.
+        in_vain: How often it has tried each placement that was not sent.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Run:
     ledger: Ledger
     transport: CountingTransport
     terms: Terms
+    in_vain: Counter[int] = field(default_factory=Counter)
     _providers: dict[ProviderName, Provider] = field(default_factory=dict)
 
     def provider(self, name: ProviderName) -> Provider:

@@ -1,5 +1,8 @@
 """The run that tasks work in: opened by the flow, found by its tasks, never a parameter that Prefect looks into."""
 
+import gc
+import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -21,12 +24,34 @@ async def flow_context() -> AsyncIterator[Run]:
         ConfigurationError: A setting is missing or wrong.
         LedgerError: The ledger cannot be opened.
     """
+    _let_lines_through()
+    _make_haste()
     async with open_run(load_settings(), run_id=flow_run.get_id() or "without-prefect") as run:
         token = _current.set(run)
         try:
             yield run
         finally:
             _current.reset(token)
+
+
+def _let_lines_through() -> None:
+    """Prefect's ``EXTRA_LOGGERS`` sets no level; without one, the root logger's holds back all but warnings."""
+    for name in ("impactflow", "tasks"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
+
+
+def _make_haste() -> None:
+    """
+    Two settings of the interpreter that let requests and commits run side by side.
+
+    The ledger's thread and the event loop take turns: by default the loop is asked to make way only every 5 ms, which
+    is as long as a commit. And what is imported by now stays: the collector need not look through it ever again.
+    """
+    sys.setswitchinterval(0.0005)
+    if not gc.get_freeze_count():
+        gc.freeze()
 
 
 def current_run() -> Run:

@@ -34,7 +34,16 @@ async def place_batch(provider: ProviderName) -> Round:
         nonlocal so_far
         so_far = swept
 
-    sweep = Sweep(run.ledger, run.provider(provider), run.clock, run.terms, run.id, limit=BATCH, report=report)
+    sweep = Sweep(
+        run.ledger,
+        run.provider(provider),
+        run.clock,
+        run.terms,
+        run.id,
+        limit=BATCH,
+        in_vain=run.in_vain,
+        report=report,
+    )
     async with progress(f"placing-{provider}", f"Placements sent to {provider}", lambda: 100 * so_far.sent / due):
         swept = await sweep.run()
     log.info(

@@ -21,5 +21,5 @@ async def is_worth_repeating(_task: Task[..., Any], _run: object, state: State[A
     return False
 
 
-#: For tasks that only read: two further tries, seconds apart.
-READS: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 8], "retry_condition_fn": is_worth_repeating}
+#: For tasks that only read: one further try; the client has tried each request several times itself.
+READS: dict[str, Any] = {"retries": 1, "retry_delay_seconds": 2, "retry_condition_fn": is_worth_repeating}

@@ -210,5 +210,5 @@ def _ask(question: Callable[[Ledger], Awaitable[R]]) -> R:
 
 
 def _bought() -> list[dict[str, Any]]:
-    frame = bought(_ask(Ledger.totals))
+    frame = bought(_ask(Ledger.totals)).drop(columns=["day", "impact"])
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

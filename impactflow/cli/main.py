@@ -39,13 +39,17 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 #: Exit statuses, as the README lists them.
 DONE, UNDONE, MISUSED = 0, 1, 2
 _INTERRUPTED = "interrupted; run it again to go on where it ended"
+#: What typer raises for arguments that make no sense; where it lies differs between typer's releases.
+_UsageError: Any = typer.BadParameter.__base__
 
 
 def main() -> NoReturn:
     """Run a command; typed errors become one line and an exit status, never a traceback."""
     as_json = "--json" in sys.argv[1:]
     try:
-        app()
+        sys.exit(app(standalone_mode=not as_json))  # who mistypes is shown the usage; a program gets its one object
+    except _UsageError as misuse:
+        sys.exit(_fail(misuse.format_message(), MISUSED, as_json=as_json))
     except ImpactError as error:
         misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
         sys.exit(_fail(str(error), MISUSED if misused else UNDONE, as_json=as_json))
@@ -55,7 +59,6 @@ def main() -> NoReturn:
         if type(ended).__name__ != "TerminationSignal":  # Prefect's word for SIGTERM, which it turns into an exception
             raise
         sys.exit(_fail(_INTERRUPTED, 128 + signal.SIGTERM, as_json=as_json))
-    sys.exit(DONE)
 
 
 def _fail(message: str, status: int, *, as_json: bool) -> int:
@@ -134,7 +137,7 @@ def track(
             f" Report: {result['report']}"
         )
     if result["refused_keys"]:
-        raise ConfigurationError(result["left_alone"])
+        return _fail_after_result(result["left_alone"])
     failed = bool(result["left_alone"] or result["unanswered"] or (wait and result["open"]))
     return UNDONE if failed else DONE
 
@@ -152,15 +155,20 @@ def reconcile(
     else:
         _tell_placed(result)
     if result["refused_keys"]:
-        raise ConfigurationError("; ".join(result["left_alone"].values()))
+        return _fail_after_result("; ".join(result["left_alone"].values()))
     placements = result["all_placements"]
     return UNDONE if placements["in_doubt"] or placements["parked"] or result["left_alone"] else DONE
 
 
 def _status_of(result: dict[str, Any]) -> int:
     if result["refused_keys"]:
-        raise ConfigurationError("; ".join(result["left_alone"].values()))
+        return _fail_after_result("; ".join(result["left_alone"].values()))
     return UNDONE if result["undone"] else DONE
+
+
+def _fail_after_result(message: str) -> int:
+    """A provider did not accept its key. The result is printed already: with ``--json`` no second object follows it."""
+    return _fail(message, MISUSED, as_json=False)
 
 
 def _tell_preview(result: dict[str, Any]) -> None:
@@ -287,6 +295,9 @@ def sandbox(
     latency_ms: Annotated[float, typer.Option(min=0, help="How long each answer takes.")] = 0.0,
     speed: Annotated[float, typer.Option(min=0.001, help="How many times faster than life weeks pass.")] = 1.0,
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute that Wicked Reports takes.")] = 120,
+    late: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="The longest that something late takes; settle later.")
+    ] = 1.0,
     hang: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long a hanging request hangs.")] = 60.0,
     json: Json = False,
 ) -> int:
@@ -298,7 +309,7 @@ def sandbox(
         raise typer.BadParameter(msg)
     return serve_sandbox(
         port=port, orders=orders, seed=seed, faults=faults, metadata=metadata, latency_s=latency_ms / 1000,
-        speed=speed, rate=rate, hang_s=hang, as_json=json,
+        speed=speed, rate=rate, hang_s=hang, late_s=late, as_json=json,
     )  # fmt: skip
 
 

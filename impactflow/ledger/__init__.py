@@ -20,7 +20,7 @@ from impactflow.ledger.moves import Claim, Move, Postponement
 from impactflow.ledger.planning import Page, Planned, placement_key
 from impactflow.ledger.queries import Total
 from impactflow.ledger.states import TRANSITIONS, Status
-from impactflow.ledger.writer import Writer
+from impactflow.ledger.writer import Changes, Writer
 from impactflow.models import Placement, ProviderName
 
 __all__ = [
@@ -91,6 +91,12 @@ class Ledger:
     async def claim(self, claim: Claim) -> Placement | None:
         """The next placement to send, with its intent on disk; None where nothing may be sent now."""
         return await self._writer.submit(moves.claim, claim)
+
+    async def turn_over(self, answers: Sequence[Move], claim: Claim, count: int) -> list[Placement]:
+        """Record what became of requests and claim up to ``count`` placements to send next, in one commit."""
+        record: Changes = (moves.record_answer, answers)
+        _, claimed = await self._writer.submit_all([record, (moves.claim, [claim] * count)])
+        return [placement for placement in claimed if placement is not None]
 
     async def claim_doubts(self, claim: Claim) -> list[Placement]:
         """The due placements in doubt, reserved for this run until the lease ends."""

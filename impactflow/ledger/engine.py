@@ -6,8 +6,10 @@ its lock at the start; Postgres is spoken through psycopg.
 """
 
 import functools
+import hashlib
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,8 @@ from impactflow.errors import ConfigurationError, LedgerBusy, LedgerError, Ledge
 HEAD = "0001"
 #: How long to wait for another program's lock, in seconds.
 BUSY_S = 30.0
+#: The pause before a new file's mode is tried again while another program changes it, in seconds.
+_MODE_PAUSE_S = 0.02
 #: Any number, so long as nothing else in the same Postgres uses it for its own advisory locks.
 _MIGRATION_LOCK = 7_431_912_605
 
@@ -58,18 +62,30 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(impactflow_reads=True)
 
 
+def one_at_a_time(connection: Connection, what: str) -> None:
+    """Let the transactions of all programs that do this pass one after the other; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        number = int.from_bytes(hashlib.sha256(what.encode()).digest()[:7])
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         parsed = None
     match parsed.drivername if parsed is not None else "":
-        case "sqlite" | "sqlite+pysqlite" if parsed is not None:
+        case "sqlite" | "sqlite+pysqlite" if parsed is not None and _lasts(parsed):
             return parsed
         case "postgres" | "postgresql" | "postgresql+psycopg" if parsed is not None:
             return parsed.set(drivername="postgresql+psycopg")
     msg = "IMPACTFLOW_LEDGER_URL must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
     raise ConfigurationError(msg)
+
+
+def _lasts(url: URL) -> bool:
+    """Whether SQLite keeps this in a file: what was bought must not be forgotten with the process."""
+    return ":memory:" not in (url.database or ":memory:") and url.query.get("mode") != "memory"
 
 
 def _create(url: URL) -> Engine:
@@ -89,8 +105,23 @@ def _create(url: URL) -> Engine:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    _use_write_ahead_log(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Where several open a new file at once one of them changes its mode, and SQLite does not let the others wait."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_MODE_PAUSE_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

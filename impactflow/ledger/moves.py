@@ -15,6 +15,8 @@ from sqlalchemy import Connection, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
+from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import placement_columns, placement_from_row
 from impactflow.ledger.states import TRANSITIONS, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
@@ -79,12 +81,16 @@ def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | N
     claimed: list[Placement | None] = [None] * len(wanted)
     for indexes in by_provider.values():
         request = wanted[indexes[0]]
-        rows = _without_twins(connection.execute(_CLAIMABLE[request.exclusive], _claim_values(request, len(indexes))))
+        if request.exclusive:  # two runs that claim twins in the same moment would run into the index, or a deadlock
+            one_at_a_time(connection, f"claim at {request.provider}")
+        due = connection.execute(_CLAIMABLE[request.exclusive], _claim_values(request, len(indexes))).all()
+        rows = _without_twins(due)
         if not rows:
             continue
-        values = {"ids": [row.id for row in rows], "now": request.now, "until": request.lease_until}
-        _expect(len(rows), connection.execute(_CLAIM, values | {"alone": request.exclusive}).rowcount)
-        _begin_attempts(connection, rows, Status.PLANNED, Status.PLACING, request.now, request.run_id)
+        ids = {"ids": as_list([row.id] for row in rows)}
+        values = ids | {"now": request.now, "until": request.lease_until, "alone": request.exclusive}
+        _expect(len(rows), connection.execute(_CLAIM, values).rowcount)
+        connection.execute(_ATTEMPTS, ids | _begun(Status.PLANNED, Status.PLACING, request))
         for index, row in zip(indexes, rows, strict=False):
             claimed[index] = placement_from_row(row, attempted_at=request.now, alone=request.exclusive)
     return claimed
@@ -96,9 +102,9 @@ def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[P
     for request in wanted:
         rows = connection.execute(_DOUBTS, {"provider": request.provider, "now": request.now}).all()
         if rows:
-            ids = {"ids": [row.id for row in rows], "until": request.lease_until}
-            _expect(len(rows), connection.execute(_CLAIM_DOUBTS, ids).rowcount)
-            _begin_attempts(connection, rows, Status.IN_DOUBT, Status.IN_DOUBT, request.now, request.run_id)
+            ids = {"ids": as_list([row.id] for row in rows)}
+            _expect(len(rows), connection.execute(_CLAIM_DOUBTS, ids | {"until": request.lease_until}).rowcount)
+            connection.execute(_ATTEMPTS, ids | _begun(Status.IN_DOUBT, Status.IN_DOUBT, request))
         taken.append(
             [
                 placement_from_row(row, attempted_at=row.attempted_at, alone=row.unresolved_twin is not None)
@@ -117,11 +123,12 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
         AlreadyRecorded: Another placement holds the same purchase.
     """
     for each in moves:
-        if each.to not in TRANSITIONS[each.from_] and each.to is not each.from_:
+        if each.to not in TRANSITIONS[each.from_] and not (each.from_ is each.to is Status.IN_DOUBT):
             msg = f"a placement never goes from {each.from_} to {each.to}"
             raise TransitionRefused(msg)
-    _expect(len(moves), connection.execute(_MOVE, [_move_values(each) for each in moves]).rowcount)
-    connection.execute(events.insert(), [_event_values(each) for each in moves])
+    changes = {"changes": as_list(_change(each) for each in moves)}
+    _expect(len(moves), connection.execute(_MOVE, changes).rowcount)
+    connection.execute(_MOVE_EVENTS, changes)
     return [None] * len(moves)
 
 
@@ -149,17 +156,13 @@ def record_answer(connection: Connection, moves: Sequence[Move]) -> list[None]:
     still counts. Where a purchase shares its name with another (the providers' clocks have a millisecond's resolution),
     both stand.
     """
+    if len(moves) != 1:
+        return move(connection, moves) if moves else []  # where one of many fails the Writer comes back with each alone
     try:
-        with connection.begin_nested() if len(moves) == 1 else _nothing():
-            return move(connection, moves)
-    except (IntegrityError, TransitionRefused) as error:
-        if len(moves) > 1:
-            raise  # the Writer comes back with each alone
-        if isinstance(error, IntegrityError):
-            _record_shared_ref(connection, moves[0])
-        else:
-            _record_late(connection, moves[0])
-        return [None]
+        _move_sharing(connection, moves[0])
+    except TransitionRefused:
+        _record_late(connection, moves[0])
+    return [None]
 
 
 def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]]) -> list[int]:
@@ -208,7 +211,7 @@ def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, 
     return [None] * len(handles)
 
 
-def _without_twins(rows: sa.CursorResult[Any]) -> list[Any]:
+def _without_twins(rows: Sequence[Any]) -> list[Any]:
     twins: set[str] = set()
     chosen = []
     for row in rows:
@@ -222,29 +225,30 @@ def _claim_values(request: Claim, count: int) -> dict[str, object]:
     return {"provider": request.provider, "now": request.now, "count": count}
 
 
-def _begin_attempts(
-    connection: Connection, rows: Sequence[Any], from_: Status, to: Status, now: datetime, run_id: str
-) -> None:
-    began = {"at": now, "from_status": from_, "to_status": to, "run_id": run_id, "detail": None}
-    connection.execute(events.insert(), [began | {"placement": row.id, "attempt": row.attempts + 1} for row in rows])
+def _begun(from_: Status, to: Status, request: Claim) -> dict[str, object]:
+    return {"now": request.now, "from": from_, "to": to, "run_id": request.run_id}
 
 
-def _move_values(each: Move) -> dict[str, object]:
-    receipt = each.receipt
-    return {
-        "b_id": each.placement.id,
-        "b_attempt": each.placement.attempt,
-        "b_from": each.from_,
-        "b_to": each.to,
-        "b_due_at": each.due_at,
-        "b_reason": each.detail,
-        "b_ref": receipt.ref if receipt else None,
-        "b_price_usd_cents": receipt.price_usd_cents if receipt else None,
-        "b_certificate_url": receipt.certificate_url if receipt else None,
-        "b_placed_at": each.at if each.to is Status.PLACED else None,
-        "b_placed_on": each.at.astimezone(UTC).date() if each.to is Status.PLACED else None,
-        "b_completed_at": each.at if each.to is Status.COMPLETED else None,
-    }
+def _change(each: Move) -> tuple[object, ...]:
+    """A move as a row of ``_CHANGES``."""
+    receipt = each.receipt or _NO_RECEIPT
+    placed_at = each.at if each.to is Status.PLACED else None
+    return (
+        each.placement.id,
+        each.placement.attempt,
+        each.from_,
+        each.to,
+        each.due_at,
+        each.detail,
+        receipt.ref or None,
+        receipt.price_usd_cents,
+        receipt.certificate_url,
+        placed_at,
+        placed_at and placed_at.astimezone(UTC).date(),
+        each.at if each.to is Status.COMPLETED else None,
+        each.at,
+        each.run_id,
+    )
 
 
 def _event_values(each: Move) -> dict[str, object]:
@@ -263,6 +267,15 @@ def _expect(expected: int, changed: int) -> None:
     if changed != expected:
         msg = f"{expected - changed} of {expected} placements had moved on: another run has seen to them"
         raise TransitionRefused(msg)
+
+
+def _move_sharing(connection: Connection, each: Move) -> None:
+    """Move, under another name where the purchase shares its own with another placement's."""
+    try:
+        with connection.begin_nested():
+            move(connection, [each])
+    except IntegrityError:
+        _record_shared_ref(connection, each)
 
 
 def _record_shared_ref(connection: Connection, each: Move) -> None:
@@ -295,7 +308,9 @@ def _record_late(connection: Connection, each: Move) -> None:
         return
     if status in {Status.IN_DOUBT, Status.PLANNED, Status.PARKED}:
         latest = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
-        move(connection, [Move(latest, status, each.to, each.at, each.run_id, each.detail, each.due_at, each.receipt)])
+        _move_sharing(
+            connection, Move(latest, status, each.to, each.at, each.run_id, each.detail, each.due_at, each.receipt)
+        )
         return
     evidence = _event_values(each) | {
         "from_status": status,
@@ -303,11 +318,6 @@ def _record_late(connection: Connection, each: Move) -> None:
         "detail": f"attempt {each.placement.attempt} was answered late, with a purchase of its own: {each.receipt.ref}",
     }
     connection.execute(events.insert(), evidence)
-
-
-class _nothing:  # noqa: N801 - stands where a transaction would
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
 
 
 def _new(column: str) -> sa.BindParameter[Any]:
@@ -341,9 +351,10 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
 
 
 _CLAIMABLE = {exclusive: _claimable(exclusive=exclusive) for exclusive in (False, True)}
+_IDS = select(listed("ids", {"id": placements.c.id.type}).c.id)
 _CLAIM = (
     placements.update()
-    .where(placements.c.id.in_(bindparam("ids", expanding=True)), placements.c.status == Status.PLANNED.value)
+    .where(placements.c.id.in_(_IDS), placements.c.status == Status.PLANNED.value)
     .values(
         status=Status.PLACING.value,
         due_at=_UNTIL,
@@ -353,6 +364,18 @@ _CLAIM = (
         unresolved_twin=case((bindparam("alone", type_=sa.Boolean()), placements.c.twin), else_=None),
         reason=None,
     )
+)
+#: After the claim, which counts the attempt.
+_ATTEMPTS = events.insert().from_select(
+    ["placement", "at", "from_status", "to_status", "attempt", "run_id"],
+    select(
+        placements.c.id,
+        _NOW,
+        bindparam("from", type_=sa.Text()),
+        bindparam("to", type_=sa.Text()),
+        placements.c.attempts,
+        bindparam("run_id", type_=sa.Text()),
+    ).where(placements.c.id.in_(_IDS)),
 )
 _DOUBTS = (
     select(*placement_columns())
@@ -368,7 +391,7 @@ _DOUBTS = (
 )
 _CLAIM_DOUBTS = (
     placements.update()
-    .where(placements.c.id.in_(bindparam("ids", expanding=True)), placements.c.status == Status.IN_DOUBT.value)
+    .where(placements.c.id.in_(_IDS), placements.c.status == Status.IN_DOUBT.value)
     .values(due_at=_UNTIL, attempts=placements.c.attempts + 1)
 )
 _EXPIRED = (
@@ -378,27 +401,53 @@ _EXPIRED = (
     .with_for_update(of=placements, skip_locked=True)
 )
 _ROW = select(*placement_columns()).select_from(_JOINED).where(placements.c.id == bindparam("id"))
+_NO_RECEIPT = Receipt("")
+_CHANGES = listed(
+    "changes",
+    {name: placements.c[name].type for name in ("id", "attempts")}
+    | {name: sa.Text() for name in ("from", "to")}
+    | {
+        name: placements.c[name].type
+        for name in (
+            "due_at",
+            "reason",
+            "ref",
+            "price_usd_cents",
+            "certificate_url",
+            "placed_at",
+            "placed_on",
+            "completed_at",
+        )
+    }
+    | {name: events.c[name].type for name in ("at", "run_id")},
+).c
+_KEPT = ("ref", "price_usd_cents", "certificate_url", "placed_at", "placed_on", "completed_at")
 _MOVE = (
     placements.update()
     .where(
-        placements.c.id == bindparam("b_id"),
-        placements.c.status == bindparam("b_from"),
-        placements.c.attempts == bindparam("b_attempt"),
+        placements.c.id == _CHANGES.id,
+        placements.c.status == _CHANGES["from"],
+        placements.c.attempts == _CHANGES.attempts,
     )
     .values(
-        status=bindparam("b_to", type_=sa.Text()),
-        due_at=_new("due_at"),
-        reason=_new("reason"),
-        ref=func.coalesce(_new("ref"), placements.c.ref),
-        price_usd_cents=func.coalesce(_new("price_usd_cents"), placements.c.price_usd_cents),
-        certificate_url=func.coalesce(_new("certificate_url"), placements.c.certificate_url),
-        placed_at=func.coalesce(_new("placed_at"), placements.c.placed_at),
-        placed_on=func.coalesce(_new("placed_on"), placements.c.placed_on),
-        completed_at=func.coalesce(_new("completed_at"), placements.c.completed_at),
-        unresolved_twin=case(
-            (bindparam("b_to", type_=sa.Text()) == Status.IN_DOUBT.value, placements.c.unresolved_twin), else_=None
-        ),
+        status=_CHANGES.to,
+        due_at=_CHANGES.due_at,
+        reason=_CHANGES.reason,
+        unresolved_twin=case((_CHANGES.to == Status.IN_DOUBT.value, placements.c.unresolved_twin), else_=None),
+        **{name: func.coalesce(_CHANGES[name], placements.c[name]) for name in _KEPT},
     )
+)
+_MOVE_EVENTS = events.insert().from_select(
+    ["placement", "at", "from_status", "to_status", "attempt", "run_id", "detail"],
+    select(
+        _CHANGES.id,
+        _CHANGES.at,
+        _CHANGES["from"],
+        _CHANGES.to,
+        _CHANGES.attempts,
+        _CHANGES.run_id,
+        func.coalesce(_CHANGES.ref, _CHANGES.reason),
+    ),
 )
 _POSTPONE = (
     placements.update()

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, select
 
+from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, ProviderName
@@ -115,7 +115,7 @@ def advance(connection: Connection, marks: Sequence[tuple[str, str, date]]) -> l
 
 
 def _plan_page(connection: Connection, page: Page) -> Planned:
-    _serialize(connection, page.store)
+    one_at_a_time(connection, page.store)  # two planners that meet the same new order would both fail
     sales = _sales(connection, page)
     new = [sale for sale in sales if not sale.row_ids]
     writing = _Plan(page)
@@ -131,13 +131,6 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
         broken=len(page.broken),
         placements=added,
     )
-
-
-def _serialize(connection: Connection, store: str) -> None:
-    """One planner at a time: two at once that meet the same new order would both fail. SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        number = int.from_bytes(hashlib.sha256(store.encode()).digest()[:7])
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
 
 def _sales(connection: Connection, page: Page) -> list[_Sale]:
@@ -228,14 +221,18 @@ def _one_per_slot(connection: Connection, sale: _Sale, writing: _Plan) -> dict[s
     The sale's placements by slot.
 
     Two rows turn out to be one sale when a name joins them: then what one of them has bought, or is buying, stands, and
-    the other's plan for the same slot is withdrawn.
+    the other's plan for the same slot is withdrawn. Where neither has, what waits stands, rather than what is over.
     """
     existing: dict[str, Any] = {}
     found_rows = connection.execute(_PLACEMENTS, {"orders": sale.row_ids}).all()
-    for found in sorted(found_rows, key=lambda row: (row.status in _NOTHING_SENT, row.id)):
+    for found in sorted(found_rows, key=_precedence):
         if existing.setdefault(found.slot, found) is not found and found.status in _WAITING:
             _withdraw(connection, found, "the same sale is in the ledger by another name", writing)
     return existing
+
+
+def _precedence(found: Any) -> tuple[bool, bool, int]:
+    return found.status in _NOTHING_SENT, found.status not in _WAITING, found.id
 
 
 def _withdraw(connection: Connection, found: Any, reason: str, writing: _Plan) -> None:

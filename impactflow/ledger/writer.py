@@ -9,25 +9,29 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from impactflow.errors import TransitionRefused
+from impactflow.errors import AlreadyRecorded, TransitionRefused
 from impactflow.ledger.engine import translated
 
 T = TypeVar("T")
 R = TypeVar("R")
 #: Writes a group of like changes within an open transaction and answers for each, in order.
 Handler = Callable[[Connection, Sequence[T]], Sequence[R]]
+#: Like changes, and what writes them.
+Changes = tuple[Handler[Any, Any], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
-    handler: Handler[Any, Any]
-    item: Any
-    done: asyncio.Future[Any]
+class _Request:
+    """Like changes and unlike ones that one caller waits for together."""
+
+    changes: Sequence[Changes]
+    done: asyncio.Future[list[Sequence[Any]]]
 
 
 class Writer:
@@ -36,7 +40,7 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
-        self._pending: list[_Change] = []
+        self._pending: list[_Request] = []
         self._pump: asyncio.Task[None] | None = None
 
     async def submit(self, handler: Handler[T, R], item: T) -> R:
@@ -47,11 +51,22 @@ class Writer:
             TransitionRefused: The placement had moved on; the others of the group are not touched by that.
             LedgerError: The database failed; nothing of the group was written.
         """
-        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Change(handler, item, done))
+        answers: list[Sequence[R]] = await self.submit_all([(handler, [item])])
+        return answers[0][0]
+
+    def submit_all(self, changes: Sequence[Changes]) -> asyncio.Future[list[Sequence[Any]]]:
+        """
+        Write several changes in one commit, in this order; the handlers' answers, item by item.
+
+        Raises:
+            TransitionRefused: As for ``submit``, if any of the changes was refused.
+            LedgerError: As for ``submit``.
+        """
+        done: asyncio.Future[list[Sequence[Any]]] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Request(changes, done))
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._write_while_pending())
-        return await done
+        return done
 
     def close(self) -> None:
         """Wait for the commit that is under way, and end the thread."""
@@ -63,33 +78,42 @@ class Writer:
         while self._pending:
             group, self._pending = self._pending, []
             answers = await loop.run_in_executor(self._thread, self._write, group)
-            for change, answer in zip(group, answers, strict=True):
-                if change.done.done():  # its caller was cancelled; the change stands
+            for request, answer in zip(group, answers, strict=True):
+                if request.done.done():  # its caller was cancelled; the changes stand
                     continue
                 if isinstance(answer, BaseException):
-                    change.done.set_exception(answer)
+                    request.done.set_exception(answer)
                 else:
-                    change.done.set_result(answer)
+                    request.done.set_result(answer)
 
-    def _write(self, group: Sequence[_Change]) -> Sequence[Any]:
+    def _write(self, group: Sequence[_Request]) -> Sequence[list[Sequence[Any]] | BaseException]:
         """Commit a group as one; if that fails, each change alone, so that only the guilty one fails."""
         try:
-            return self._commit(group)
-        except (TransitionRefused, IntegrityError) as error:
-            if len(group) == 1:
-                return [error]
-            return [self._write([change])[0] for change in group]
+            return self._commit([request.changes for request in group])
+        except (TransitionRefused, AlreadyRecorded, IntegrityError):
+            return [self._write_alone(request.changes) for request in group]
         except BaseException as error:  # noqa: BLE001 - it must reach the callers that wait, whatever it is
             return [error] * len(group)
 
-    def _commit(self, group: Sequence[_Change]) -> Sequence[Any]:
-        by_handler: dict[Handler[Any, Any], list[int]] = {}
-        for index, change in enumerate(group):
-            by_handler.setdefault(change.handler, []).append(index)
-        answers: list[Any] = [None] * len(group)
+    def _write_alone(self, changes: Sequence[Changes]) -> list[Sequence[Any]] | BaseException:
+        """Commit each change of a request by itself; the first error, once all were tried."""
+        failure: BaseException | None = None
+        answers: list[Sequence[Any]] = []
+        for handler, items in changes:
+            alone: list[Any] = []
+            for item in items:
+                try:
+                    alone += self._commit([[(handler, [item])]])[0][0]
+                except BaseException as error:  # noqa: BLE001 - likewise
+                    failure = failure or error
+            answers.append(alone)
+        return failure or answers
+
+    def _commit(self, group: Sequence[Sequence[Changes]]) -> list[list[Sequence[Any]]]:
+        items: dict[Handler[Any, Any], list[Any]] = {}
+        for changes in group:
+            for handler, some in changes:
+                items.setdefault(handler, []).extend(some)
         with translated(), self._engine.begin() as connection:
-            for handler, indexes in by_handler.items():
-                results = handler(connection, [group[index].item for index in indexes])
-                for index, result in zip(indexes, results, strict=True):
-                    answers[index] = result
-        return answers
+            answers = {handler: iter(handler(connection, all_)) for handler, all_ in items.items()}
+        return [[list(islice(answers[handler], len(some))) for handler, some in changes] for changes in group]

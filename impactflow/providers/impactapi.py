@@ -13,6 +13,8 @@ from impactflow.providers import Absent, Ambiguous, Found, Hold, Verdict
 
 #: For which nobody is asked anything: the campaign and the amount are given with the session.
 _SESSION_TYPE = "portion_of_sales"
+#: How many sessions one attempt opens at most, where their ids get lost.
+_SESSIONS = 3
 
 
 class ImpactAPI:
@@ -31,7 +33,6 @@ class ImpactAPI:
 
     async def place(self, placement: Placement, hold: Hold) -> Receipt:
         """Open a session, remember its id, confirm it; see ``Provider.place``."""
-        hold.check()
         session = await self._reopen(placement) or await self._open(placement, hold)
         if session.status == "confirmed":
             return _receipt(placement, session)
@@ -73,19 +74,28 @@ class ImpactAPI:
         return f"{len(await self._client.campaigns())} campaigns"
 
     async def _open(self, placement: Placement, hold: Hold) -> Session:
-        try:
-            session = await self._client.create_session(
-                type=_SESSION_TYPE,
-                allocations=[
-                    Allocation(campaign_identifier=str(placement.options["campaign"]), amount=placement.quantity)
-                ],
-                metadata={"order_id": placement.order_id, "impactflow_key": placement.key},
-            )
-        except OutcomeUnknown as lost:
-            msg = f"{lost.message}; a session without its id is never confirmed"
-            raise NotSent(msg, provider=self.name, operation=lost.operation, status=lost.status) from lost
-        await hold.remember(session.id)
-        return session
+        """Open a session and remember it; one whose id was lost on the way costs nothing, so another is opened."""
+        tries = 0
+        while True:
+            hold.check()
+            try:
+                session = await self._create(placement)
+            except OutcomeUnknown as lost:
+                tries += 1
+                if tries == _SESSIONS:
+                    msg = f"{lost.message}; a session without its id is never confirmed"
+                    raise NotSent(msg, provider=self.name, operation=lost.operation, status=lost.status) from lost
+                continue
+            await hold.remember(session.id)
+            return session
+
+    async def _create(self, placement: Placement) -> Session:
+        campaign = str(placement.options["campaign"])
+        return await self._client.create_session(
+            type=_SESSION_TYPE,
+            allocations=[Allocation(campaign_identifier=campaign, amount=placement.quantity)],
+            metadata={"order_id": placement.order_id, "impactflow_key": placement.key},
+        )
 
     async def _reopen(self, placement: Placement) -> Session | None:
         """The session that an earlier attempt opened, unless it can buy nothing any more."""

@@ -35,4 +35,4 @@ class Options:
     already_confirmed_error: bool = False
     wicked_reports_per_minute: int = 120
     hang_s: float = 60.0
-    late_s: float = 3.0
+    late_s: float = 1.0

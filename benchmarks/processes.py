@@ -1,0 +1,161 @@
+"""The processes of a benchmark: provider, Prefect server, contestants and the flow, each by itself; for ``rounds``."""
+
+import json
+import os
+import resource
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+_POLICY = """\
+store: benchmark
+rules:
+  - slot: trees
+    provider: oneclickimpact
+    impact: plant_trees
+    quantity: {per_order: 1}
+"""
+#: No process takes longer than this, in seconds.
+_LONGEST_S = 300.0
+
+
+@dataclass(frozen=True)
+class FlowRun:
+    """
+    One run of ``place_impacts`` on a fresh ledger.
+
+    Args:
+        orders: How many it placed.
+        placing_s: From the first claim to the last answer.
+        flow_s: The whole flow: reading, planning, placing, reporting.
+        process_s: The whole process, from its start to its end.
+        peak_mb: The most memory that the process held, in megabytes.
+    """
+
+    orders: int
+    placing_s: float
+    flow_s: float
+    process_s: float
+    peak_mb: float
+
+
+@contextmanager
+def provider(orders: int, latency_ms: float) -> Iterator[str]:
+    """A provider and shop while the context is open; its URL."""
+    command = [sys.executable, "-m", "benchmarks.provider", "--orders", str(orders), "--latency-ms", str(latency_ms)]
+    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+@contextmanager
+def prefect_server() -> Iterator[tuple[dict[str, str], float]]:
+    """A Prefect server with a home of its own; the environment that points at it, and the seconds it took to start."""
+    with socket.socket() as free, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        api = f"http://127.0.0.1:{port}/api"
+        quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_LOGGING_LEVEL": "ERROR"}
+        variables = {**os.environ, **quiet, "PREFECT_HOME": home}
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                _await(f"{api}/health")
+                yield {**variables, "PREFECT_API_URL": api}, time.perf_counter() - began
+            finally:
+                process.terminate()
+
+
+def _await(url: str) -> None:
+    until = time.monotonic() + _LONGEST_S
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    sys.exit("the Prefect server did not start")
+
+
+def contestant(name: str, url: str, orders: int, in_flight: int, variables: dict[str, str]) -> float:
+    """Let one contestant place so many orders; its orders per second."""
+    command = [sys.executable, "-m", "benchmarks.contestants", name, url, str(orders), str(in_flight)]
+    ended = subprocess.run(
+        command, cwd=_ROOT, env=variables, capture_output=True, text=True, timeout=_LONGEST_S, check=False
+    )
+    if ended.returncode != 0:
+        sys.exit(f"{name} failed:\n{ended.stderr}")
+    return orders / float(ended.stdout.split()[-1])
+
+
+def flow_run(url: str, orders: int, in_flight: int, variables: dict[str, str]) -> FlowRun:
+    """Place all of the shop's orders with ``impactflow place``, into a fresh ledger on disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "policy.yaml").write_text(_POLICY)
+        ours = {
+            "WICKED_REPORTS_URL": url,
+            "WICKED_REPORTS_API_KEY": "key",
+            "ONECLICKIMPACT_URL": url,
+            "ONECLICKIMPACT_API_KEY": "key",
+            "CNAUGHT_API_KEY": "key",
+            "IMPACTAPI_API_KEY": "key",
+            "IMPACTAPI_URL": url,
+            "IMPACTFLOW_CONCURRENCY": str(in_flight),
+            "IMPACTFLOW_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
+        }
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "impactflow", "place", "--json"]
+        result, peak_mb = _measured(command, folder, {**variables, **ours, "PYTHONPATH": str(_ROOT)})
+        process_s = time.perf_counter() - began
+        placed, placing_s = _placing(Path(folder) / "ledger.db")
+    if placed != orders:
+        sys.exit(f"the flow placed {placed} of {orders} orders")
+    return FlowRun(orders, placing_s, result["duration_s"], process_s, peak_mb)
+
+
+def _measured(command: list[str], folder: str, variables: dict[str, str]) -> tuple[dict[str, float], float]:
+    """Run a command; the object that it printed, and the most memory that it held, in megabytes."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out, stderr=err)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode != 0:
+            sys.exit(f"the flow failed:\n{err.read()}\n{out.read()}")
+        return json.loads(out.read().splitlines()[-1]), _megabytes(used)
+
+
+def _megabytes(used: resource.struct_rusage) -> float:
+    """``ru_maxrss`` counts kilobytes, except on macOS, where it counts bytes."""
+    return used.ru_maxrss / (1_000_000 if sys.platform == "darwin" else 1000)
+
+
+def _placing(ledger: Path) -> tuple[int, float]:
+    """How many placements took effect, and the seconds from the first claim to the last answer."""
+    connection = sqlite3.connect(ledger)
+    try:
+        placed, first, last = connection.execute(
+            "SELECT count(*), min(first_attempted_at), max(placed_at) FROM placements WHERE status = 'placed'"
+        ).fetchone()
+    finally:
+        connection.close()
+    if not placed:
+        return 0, 0.0
+    return placed, (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()

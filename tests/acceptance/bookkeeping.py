@@ -1,0 +1,107 @@
+"""
+What a shop's orders earn under ``POLICY``, worked out anew and on its own, and how that and the books differ.
+
+It shares no line with ``impactflow.policy``: it reads the orders as Wicked Reports writes them.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from impactflow.ledger import Ledger
+
+POLICY = """\
+store: acceptance
+fx:
+  as_of: 2025-01-01
+  usd_per: {EUR: 1.08, GBP: 1.27, CAD: 0.70, AUD: 0.64}
+rules:
+  - {slot: trees, provider: oneclickimpact, impact: plant_trees, quantity: {per_order: 1}}
+  - {slot: offset, provider: cnaught, impact: offset, quantity: {per_item: 2.5}}
+  - {slot: giving, provider: impactapi, impact: donate, campaign: trees-for-the-future, quantity: {percent_of_order: 1}}
+"""
+_USD_PER = {"USD": "1", "EUR": "1.08", "GBP": "1.27", "CAD": "0.70", "AUD": "0.64"}
+
+#: (order, provider) and how much, in the ledger's units.
+Quantities = Mapping[tuple[str, str], int]
+
+
+def earned(orders: Iterable[Mapping[str, Any]]) -> Quantities:
+    """What is to be bought for these orders, in the ledger's units."""
+    quantities = {}
+    for order in orders:
+        if not _counts(order):
+            continue
+        quantities[order["id"], "oneclickimpact"] = 1
+        if order.get("products"):
+            quantities[order["id"], "cnaught"] = sum(2_500 * product.get("qty", 1) for product in order["products"])
+        if cents := _percent_in_cents(order):
+            quantities[order["id"], "impactapi"] = cents
+    return quantities
+
+
+def _counts(order: Mapping[str, Any]) -> bool:
+    statuses = {payment["status"] for payment in order.get("payments") or ()}
+    return bool(statuses & {"APPROVED", "MANUAL"}) and "REFUNDED" not in statuses
+
+
+def _percent_in_cents(order: Mapping[str, Any]) -> int:
+    if order.get("amount") is None or order.get("currency") is None:
+        return 0
+    cents = Decimal(str(order["amount"])) * Decimal(_USD_PER[order["currency"]])  # one percent, times a hundred cents
+    return int(cents.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def differences(expected: Quantities, purchases: Iterable[Mapping[str, Any]]) -> dict[str, list[object]]:
+    """Where the books differ from what was earned; all lists are empty when nothing does."""
+    bought = defaultdict(list)
+    for purchase in purchases:
+        bought[purchase["order_id"], purchase["provider"]].append(purchase["quantity"])
+    return {
+        "twice": sorted(what for what, quantities in bought.items() if len(quantities) > 1),
+        "lost": sorted(expected.keys() - bought.keys()),
+        "unasked": sorted(bought.keys() - expected.keys()),
+        "wrong": sorted(what for what in expected.keys() & bought.keys() if bought[what][0] != expected[what]),
+    }
+
+
+#: What ``differences`` says when there are none.
+NONE: Mapping[str, list[object]] = {"twice": [], "lost": [], "unasked": [], "wrong": []}
+
+
+def in_books(purchases: Iterable[Mapping[str, Any]]) -> set[tuple[object, ...]]:
+    """The books' purchases, as comparable with ``in_ledger``."""
+    return {(row["impactflow_key"], row["provider"], row["quantity"], row["ref"]) for row in purchases}
+
+
+def in_ledger(url: str) -> set[tuple[object, ...]]:
+    """The purchases that a ledger has recorded; where two share a provider's name, ours has a number behind it."""
+
+    async def read() -> set[tuple[object, ...]]:
+        with Ledger.open(url) as ledger:
+            return {
+                (row["key"], row["provider"], row["quantity"], row["ref"].partition("#")[0])
+                for row in await ledger.purchases()
+            }
+
+    return asyncio.run(read())
+
+
+def order(number: int, **fields: Any) -> dict[str, Any]:
+    """An order of two items for 80 USD, sold a moment ago; a field that is None is left out."""
+    sold_at = datetime.now(UTC) - timedelta(minutes=5)
+    plain = {
+        "id": f"WR-{number}",
+        "sourceId": f"{1000 + number}",
+        "sourceSystem": "shopify",
+        "date": sold_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "contact": {"id": f"C{number}", "email": f"customer{number}@example.com"},
+        "products": [{"id": "P1", "name": "Apron", "qty": 2, "PPU": 40}],
+        "payments": [{"date": "2026-03-02T11:00:00", "status": "APPROVED", "amount": 80}],
+        "amount": 80,
+        "currency": "USD",
+    }
+    return {name: value for name, value in (plain | fields).items() if value is not None}

@@ -1,0 +1,223 @@
+"""
+What a person gets wrong, and what breaks around a run: one clear line, the right exit status, nothing lost.
+
+What takes long (no answer, a locked ledger) begins with the module, in threads, and is looked at last.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from bookkeeping import NONE, differences, earned, order
+from processes import Ended, Impactflow, Listening, sandbox_thread
+
+DONE, UNDONE, MISUSED = 0, 1, 2
+ORDERS = [order(number) for number in range(1, 6)]
+#: A port on loopback that nobody listens on.
+NOBODY = "http://127.0.0.1:9"
+#: The command line, but a locked ledger is waited for only a moment.
+IMPATIENT = "import impactflow.ledger.engine as e; e.BUSY_S = 0.5; from impactflow.cli import main; main()"
+#: The command line, but no file may grow beyond what it takes to make the ledger: purchases cannot be recorded.
+CRAMPED = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (150_000,) * 2); from impactflow.cli import main; main()"
+
+
+def said(ended: Ended) -> tuple[int, str]:
+    """The exit status and the one line, which standard output (as JSON) and standard error (for a person) share."""
+    assert not ended.says_traceback, ended.err
+    (line,) = ended.err.strip().splitlines()
+    message = line.removeprefix("error: ")
+    assert ended.json == {"error": message}
+    return ended.status, message
+
+
+@contextmanager
+def opened(folder: Path, command_line) -> Iterator[tuple[Listening, Impactflow]]:
+    """A sandbox of its own with five orders, and a command line that works against it."""
+    folder.mkdir(exist_ok=True)
+    with sandbox_thread(ORDERS) as sandbox:
+        yield sandbox, command_line(folder, sandbox)
+
+
+@pytest.fixture(scope="module")
+def impactflow(tmp_path_factory, command_line):
+    """A command line for what is refused before anything is sent; nothing may be bought with it."""
+    with opened(tmp_path_factory.mktemp("refused"), command_line) as (sandbox, made):
+        yield made
+        assert sandbox.purchases() == []
+
+
+def good_run_after(sandbox: Listening, impactflow: Impactflow) -> tuple[int, dict]:
+    """Whatever went wrong before, a good run places everything once."""
+    good = impactflow.run("place", "--json")
+    return good.status, differences(earned(ORDERS), sandbox.purchases())
+
+
+def unreachable_shop(folder, command_line) -> Ended:
+    """Wicked Reports cannot be reached."""
+    with opened(folder, command_line) as (_, impactflow):
+        return impactflow.but(WICKED_REPORTS_URL=NOBODY).run("place", "--json")
+
+
+def unreachable_provider(folder, command_line) -> tuple[Ended, tuple[int, dict]]:
+    """CNaught cannot be reached, and later can be."""
+    with opened(folder, command_line) as (sandbox, impactflow):
+        ended = impactflow.but(CNAUGHT_URL=f"{NOBODY}/v1").run("place", "--json", "--patience", "0")
+        return ended, good_run_after(sandbox, impactflow)
+
+
+def locked_ledger(folder, command_line) -> tuple[Ended, Ended, tuple[int, dict]]:
+    """Another program holds the ledger's lock while it is written and while it is read, and later lets go."""
+    with opened(folder, command_line) as (sandbox, impactflow):
+        impactflow.run("status")  # makes the ledger
+        with sqlite3.connect(folder / "impactflow.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            writing, reading = impactflow.python(IMPATIENT, "place", "--json"), impactflow.run("status", "--json")
+            other.execute("ROLLBACK")
+        return writing, reading, good_run_after(sandbox, impactflow)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def begun(tmp_path_factory, command_line) -> Iterator[dict[str, Future]]:
+    """The slow cases by name, under way."""
+    with ThreadPoolExecutor(3) as pool:
+        yield {
+            case.__name__: pool.submit(case, tmp_path_factory.mktemp(case.__name__), command_line)
+            for case in (unreachable_shop, unreachable_provider, locked_ledger)
+        }
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["WICKED_REPORTS_API_KEY", "ONECLICKIMPACT_API_KEY", "CNAUGHT_API_KEY", "IMPACTAPI_API_KEY", "IMPACTAPI_URL"],
+)
+def test_a_variable_that_is_not_set_is_named(impactflow, variable):
+    """Before anything is read or bought."""
+    status, message = said(impactflow.but(**{variable: None}).run("place", "--json"))
+    assert (status, message.partition(" ")[0]) == (MISUSED, variable)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (("quantity: {per_order: 1}", "quantity: {per_order: 1}, colour: green"), ("policy.yaml", "6", "colour")),
+        (("slot: trees", "slot: Trees!"), ("policy.yaml", "6", "slot")),
+        (("{per_item: 2.5}", "{per_item: many}"), ("policy.yaml", "7", "per_item")),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused_with_line_and_field(impactflow, tmp_path, edit, words):
+    """An unknown field, a bad slot, a nonsense quantity."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text((impactflow.folder / "policy.yaml").read_text().replace(*edit))
+    status, message = said(impactflow.run("place", "--json", "--policy", str(policy)))
+    assert (status, [word for word in words if word not in message]) == (MISUSED, [])
+
+
+def test_a_missing_policy_is_named(impactflow):
+    """With the two ways to name another."""
+    status, message = said(impactflow.run("place", "--json", "--policy", "nowhere.yaml"))
+    assert status == MISUSED
+    assert "nowhere.yaml" in message
+    assert "IMPACTFLOW_POLICY" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--from", "yesterday"), "--from 'yesterday' is not a day"),
+        (("--from", "2025-02-01", "--to", "2025-01-31"), "--from 2025-02-01 is after --to 2025-01-31"),
+        (("--patience", "-1"), "--patience"),
+        (("--colour", "green"), "--colour"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(impactflow, arguments, words):
+    """With one JSON object for a program, too."""
+    ended = impactflow.run("place", "--json", *arguments)
+    assert (ended.status, ended.says_traceback) == (MISUSED, False)
+    assert words in ended.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("IMPACTFLOW_LEASE_S", "soon"),
+        ("CNAUGHT_URL", "http://api.cnaught.example/v1"),
+        ("IMPACTFLOW_LEDGER_URL", "mysql://user:canary-secret@127.0.0.1/ledger"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named_and_not_repeated(impactflow, variable, text):
+    """Its value might be a secret."""
+    status, message = said(impactflow.but(**{variable: text}).run("status", "--json"))
+    assert status == MISUSED
+    assert variable in message
+    assert text not in message
+    assert "canary-secret" not in message
+
+
+@pytest.mark.parametrize("command", ["place", "status"])
+def test_a_newer_ledger_is_left_alone(impactflow, tmp_path, command):
+    """It asks for an upgrade."""
+    with sqlite3.connect(tmp_path / "newer.db") as newer:
+        newer.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        newer.execute("INSERT INTO alembic_version VALUES ('9999')")
+    url = f"sqlite:///{tmp_path / 'newer.db'}"
+    status, message = said(impactflow.but(IMPACTFLOW_LEDGER_URL=url).run(command, "--json"))
+    assert status == MISUSED
+    assert "upgrade impactflow" in message
+
+
+def test_a_wrong_key_for_the_orders_is_named(impactflow):
+    """And neither key nor anything else is repeated."""
+    status, message = said(impactflow.but(WICKED_REPORTS_API_KEY="canary-wrong").run("place", "--json"))
+    assert status == MISUSED
+    assert "check WICKED_REPORTS_API_KEY" in message
+    assert "canary-wrong" not in message
+
+
+def test_a_wrong_key_for_one_provider_stops_only_that_one(tmp_path, command_line):
+    """The others' purchases are made; its own are made by the next run with the right key."""
+    with opened(tmp_path, command_line) as (sandbox, impactflow):
+        ended = impactflow.but(CNAUGHT_API_KEY="canary-wrong").run("place", "--json")
+        told = ended.json
+        assert (ended.status, ended.says_traceback, told["refused_keys"]) == (MISUSED, False, ["cnaught"])
+        assert (told["placements"]["placed"], told["placements"]["planned"]) == (10, 5)
+        assert "check CNAUGHT_API_KEY" in ended.err
+        assert "canary-wrong" not in ended.out + ended.err
+        assert good_run_after(sandbox, impactflow) == (DONE, NONE)
+
+
+def test_after_a_full_disk_a_run_with_room_buys_nothing_twice(tmp_path, command_line):
+    """The one line asks for room; what was bought and could not be recorded is found."""
+    with opened(tmp_path, command_line) as (sandbox, impactflow):
+        status, message = said(impactflow.python(CRAMPED, "place", "--json"))
+        assert status == UNDONE
+        assert "make room, then run this again" in message
+        assert good_run_after(sandbox, impactflow) == (DONE, NONE)
+
+
+def test_a_locked_ledger_is_told_and_nothing_is_lost(begun):
+    """Reading goes on meanwhile."""
+    writing, reading, good = begun["locked_ledger"].result()
+    status, message = said(writing)
+    assert status == UNDONE
+    assert "locked by another program" in message
+    assert (reading.status, good) == (DONE, (DONE, NONE))
+
+
+def test_an_unreachable_provider_is_told_and_nothing_is_lost(begun):
+    """The other providers' purchases are made."""
+    ended, good = begun["unreachable_provider"].result()
+    told = ended.json
+    assert (ended.status, ended.says_traceback) == (UNDONE, False)
+    assert (told["placements"]["placed"], told["placements"]["planned"]) == (10, 5)
+    assert "CNAUGHT_URL" in told["left_alone"]["cnaught"]
+    assert good == (DONE, NONE)
+
+
+def test_an_unreachable_shop_is_told(begun):
+    """With the variable to look at."""
+    status, message = said(begun["unreachable_shop"].result())
+    assert status == UNDONE
+    assert "WICKED_REPORTS_URL" in message

@@ -1,0 +1,169 @@
+"""The other commands, as a person and a program use them; and which of them are quick because they need no Prefect."""
+
+import json
+import signal
+import time
+
+import httpx
+import pytest
+from bookkeeping import NONE, differences, earned, order
+from processes import Impactflow, base_environment, finish, sandbox_thread
+from typer.testing import CliRunner
+
+from impactflow.cli.main import app
+
+COMMANDS = ["place", "track", "reconcile", "status", "show", "doctor", "demo", "sandbox", "policy schema"]
+#: Seconds; a second's worth of imports, on a machine that is busy with other tests.
+AT_ONCE_S = 4.0
+#: Five weeks in less than a second.
+SPEED = 10_000_000
+ORDERS = [order(number) for number in range(1, 5)]
+#: Runs a command and tells on standard error whether Prefect was loaded.
+WITNESSED = """
+import atexit, sys
+atexit.register(lambda: print("PREFECT" if "prefect" in sys.modules else "NO PREFECT", file=sys.stderr))
+from impactflow.cli import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory, command_line):
+    """A sandbox whose orders were placed and tracked: (sandbox, command line, what placing and tracking printed)."""
+    folder = tmp_path_factory.mktemp("used")
+    with sandbox_thread(ORDERS, speed=SPEED) as sandbox:
+        impactflow = command_line(folder, sandbox)
+        placed = impactflow.run("place")
+        yield sandbox, impactflow, placed, impactflow.run("track", "--wait", "30", "--json")
+
+
+@pytest.fixture(scope="module")
+def unset(tmp_path_factory):
+    """A command line in an empty folder, without a single setting."""
+    folder = tmp_path_factory.mktemp("unset")
+    return Impactflow(folder, base_environment(folder))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_help_with_an_example(command):
+    """That begins with the command itself."""
+    shown = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert shown.exit_code == 0
+    assert f"Example: impactflow {command}" in " ".join(shown.output.split())
+
+
+def test_place_tells_a_person_what_happened(used):
+    """In words, with exit status 0 and everything bought once."""
+    sandbox, _, placed, _ = used
+    assert (placed.status, placed.says_traceback) == (0, False)
+    assert "4 orders read, 4 new, 4 count." in placed.out
+    assert "12 placed" in placed.out
+    assert differences(earned(ORDERS), sandbox.purchases()) == NONE
+
+
+def test_track_waits_until_all_is_complete(used):
+    """And its JSON says how much was looked at."""
+    tracked = used[3]
+    told = {name: tracked.json[name] for name in ("completed", "open")}
+    assert (tracked.status, told) == (0, {"completed": 12, "open": 0})
+    assert tracked.json["checked"] >= 12
+
+
+def test_reconcile_finds_nothing_to_settle(used):
+    """After a run in which no answer was lost."""
+    ended = used[1].run("reconcile", "--json")
+    assert (ended.status, ended.json["all_placements"]["in_doubt"]) == (0, 0)
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("show", "WR-1"), ("doctor",), ("policy", "schema")])
+def test_commands_that_need_no_prefect_do_not_load_it_and_answer_at_once(used, arguments):
+    """Loading it would take two seconds."""
+    began = time.monotonic()
+    ended = used[1].python(WITNESSED, *arguments)
+    assert time.monotonic() - began < AT_ONCE_S
+    assert (ended.status, ended.err.strip()) == (0, "NO PREFECT")
+
+
+def test_status_counts_by_provider_and_status(used):
+    """For a program; a person sees the same as a table."""
+    told, shown = used[1].run("status", "--json"), used[1].run("status")
+    completed = {provider: statuses["completed"] for provider, statuses in told.json["placements"].items()}
+    assert completed == {"oneclickimpact": 4, "cnaught": 4, "impactapi": 4}
+    assert (told.json["undone"], told.status, shown.status) == (False, 0, 0)
+    assert "completed" in shown.out
+
+
+def test_show_tells_an_orders_whole_story_without_its_customer(used):
+    """Each event of each placement, by any of the order's names."""
+    told = used[1].run("show", "src:shopify:1001", "--json")
+    stories = {placement["slot"]: placement["events"] for placement in told.json["placements"]}
+    assert set(stories) == {"trees", "offset", "giving"}
+    for events in stories.values():
+        statuses = [event["to_status"] for event in events]
+        assert statuses == ["planned", "placing", "placed", "completed"]
+    assert "@example" not in told.out + used[1].run("show", "WR-1").out
+
+
+def test_show_of_an_unknown_order_is_a_wrong_usage(used):
+    """One JSON object for a program, here too."""
+    ended = used[1].run("show", "WR-404", "--json")
+    assert (ended.status, ended.says_traceback) == (2, False)
+    assert "WR-404" in ended.json["error"]
+
+
+def test_doctor_checks_everything_and_changes_nothing(used):
+    """Policy, ledger, the orders' source and each provider."""
+    sandbox, impactflow, *_ = used
+    before = sandbox.purchases()
+    ended = impactflow.run("doctor", "--json")
+    assert {check["what"]: check["ok"] for check in ended.json["checks"]} == dict.fromkeys(
+        ("policy", "ledger", "wickedreports", "oneclickimpact", "cnaught", "impactapi"), True
+    )
+    assert (ended.status, ended.json["ok"], sandbox.purchases()) == (0, True, before)
+
+
+def test_doctor_says_everything_that_is_wrong_at_once(used):
+    """A wrong key is a wrong configuration, and the other checks still run."""
+    ended = used[1].but(CNAUGHT_API_KEY="canary-wrong", IMPACTAPI_API_KEY=None).run("doctor", "--json")
+    wrong = {check["what"]: check["said"] for check in ended.json["checks"] if not check["ok"]}
+    assert (ended.status, set(wrong)) == (2, {"cnaught", "impactapi"})
+    assert "CNAUGHT_API_KEY" in wrong["cnaught"]
+    assert "IMPACTAPI_API_KEY" in wrong["impactapi"]
+    assert "canary-wrong" not in ended.out + ended.err
+
+
+def test_the_schema_describes_the_policy(unset):
+    """As one JSON object."""
+    schema = unset.run("policy", "schema").json
+    assert {"store", "rules"} <= set(schema["properties"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_sandbox_prints_its_environment_and_serves_until_it_is_ended(unset, number):
+    """One line of JSON once it listens; then a signal ends it with 0, quickly and without a word."""
+    process = unset.start("sandbox", "--json", "--orders", "3")
+    variables = json.loads(process.stdout.readline())
+    headers = {"apikey": variables["WICKED_REPORTS_API_KEY"]}
+    query = {"from": "2000-01-01", "to": "2999-01-01"}
+    page = httpx.get(f"{variables['WICKED_REPORTS_URL']}/orders", params=query, headers=headers, trust_env=False)
+    process.send_signal(number)
+    ended = finish(process, 5)
+    assert page.json()["total"] == 3
+    assert (ended.status, ended.out, ended.says_traceback) == (0, "", False)
+
+
+def test_the_sandbox_prints_shell_lines_for_a_person(unset):
+    """Each a variable that impactflow reads."""
+    process = unset.start("sandbox", "--orders", "0")
+    lines = [process.stdout.readline() for _ in range(8)]
+    process.terminate()
+    finish(process, 5)
+    assert all(line.startswith("export ") and "=" in line for line in lines)
+
+
+def test_the_demo_ends_well(unset, server):
+    """It needs no setting; the books equal the ledger although answers got lost."""
+    ended = unset.but(PREFECT_API_URL=server.api_url).run("demo", "--orders", "40", "--json")
+    books = ended.json["books"]
+    assert (ended.status, ended.json["ok"], books["differences"]) == (0, True, 0)
+    assert books["bought"] == books["recorded"] > 0

@@ -1,0 +1,42 @@
+"""``place --dry-run`` says what would be bought, and neither buys nor plans anything."""
+
+import pytest
+from bookkeeping import in_ledger, order
+from processes import sandbox_thread
+
+
+@pytest.fixture(scope="module")
+def dry(tmp_path_factory, command_line):
+    """A sandbox with three orders, and two dry runs: one for a program, one for a person."""
+    folder = tmp_path_factory.mktemp("dry")
+    with sandbox_thread([order(1), order(2, currency="SEK"), order(3, payments=None)]) as sandbox:
+        impactflow = command_line(folder, sandbox)
+        runs = impactflow.run("place", "--dry-run", "--json"), impactflow.run("place", "--dry-run")
+        yield sandbox, impactflow, *runs
+
+
+def test_a_dry_run_buys_nothing(dry):
+    """The books are empty, and so is the ledger: a run that follows would find every order new."""
+    sandbox, impactflow, *_ = dry
+    placements = impactflow.run("status", "--json").json["placements"]
+    assert sandbox.purchases() == []
+    assert in_ledger(impactflow.ledger_url) == set()
+    assert sum(count for statuses in placements.values() for count in statuses.values()) == 0
+
+
+def test_a_dry_run_tells_a_program_what_would_be_bought(dry):
+    """Counts, totals by slot in the ledger's units, and what would be held for want of a rate."""
+    told = dry[2].json
+    totals = {(row["slot"], row["placements"], row["quantity"], row["unit"]) for row in told["totals"]}
+    assert dry[2].status == 0
+    assert told["orders"] == {"read": 3, "eligible": 2, "broken": 0}
+    assert (told["would_place"], told["would_hold"]) == (5, 1)
+    assert totals == {("trees", 2, 2, "tree"), ("offset", 2, 10_000, "g"), ("giving", 1, 80, "usd_cent")}
+
+
+def test_a_dry_run_tells_a_person_what_would_be_bought(dry):
+    """In the units that a person reads, order by order."""
+    told = dry[3]
+    assert (told.status, told.says_traceback) == (0, False)
+    for words in ("nothing was bought", "3 orders 2 count", "5 placements", "kg CO2", "WR-1", "fx.usd_per"):
+        assert words in told.out

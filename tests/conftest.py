@@ -1,0 +1,102 @@
+"""
+What all tests share: a closed network, a clock that can be turned, a world to buy in, a ledger on either database.
+
+``ledger_url`` runs a test twice, on SQLite and on Postgres; the server is started when the first test asks for it.
+"""
+
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from postgres_server import PostgresServer
+from virtual_time import VirtualClock
+from world import World, make_world
+
+from impactflow.ledger import Ledger
+
+
+@pytest.fixture(scope="session", autouse=True)
+def closed_network() -> Iterator[None]:
+    """No test reaches anything but this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        yield
+
+
+def _guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in {socket.AF_INET, socket.AF_INET6} and not _is_loopback(address[0]):
+            raise AssertionError(f"a test tried to connect to {address[0]}: tests stay on this machine")
+        return connect(self, address)
+
+    return guarded
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A Postgres server; ``new_database`` gives the URL of an empty database."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> PostgresServer | None:
+    """The server, or None for SQLite."""
+    return request.getfixturevalue("postgres") if request.param == "postgres" else None
+
+
+@pytest.fixture
+def new_ledger_url(database: PostgresServer | None, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """The URL of an empty database, another one with each call, in SQLite and in Postgres."""
+    given: list[str] = []
+
+    def new() -> str:
+        file = tmp_path / f"ledger-{len(given) + 1}.db"
+        given.append(database.new_database() if database else f"sqlite:///{file}")
+        return given[-1]
+
+    yield new
+    for url in given if database else ():
+        database.give_back(url)
+
+
+@pytest.fixture
+def ledger_url(new_ledger_url: Callable[[], str]) -> str:
+    """The URL of an empty database, in SQLite and in Postgres."""
+    return new_ledger_url()
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """An empty ledger, in SQLite and in Postgres."""
+    with Ledger.open(ledger_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """The clock of a test ``@in_virtual_time``."""
+    return VirtualClock()
+
+
+@pytest.fixture
+def new_world(clock: VirtualClock, tmp_path: Path) -> Callable[..., World]:
+    """Makes a shop, its providers and a ledger in SQLite, as ``world.make_world`` says."""
+
+    def new(**chosen: Any) -> World:
+        ledger_url = chosen.pop("ledger_url", f"sqlite:///{tmp_path / 'ledger.db'}")
+        return make_world(clock, ledger_url, **chosen)
+
+    return new

@@ -1,0 +1,311 @@
+"""Settling: what became of each lost answer, by the means that each provider offers; ambiguous evidence is parked."""
+
+import json
+
+import httpx
+import pytest
+from virtual_time import in_virtual_time
+from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, policy_of, settle_at, sold, statuses, sweep, work
+
+from impactflow.models import ProviderName
+from impactflow.sandbox import Faults, Request
+from impactflow.sandbox.faults import Draws
+
+CNAUGHT, IMPACTAPI, ONECLICK = ProviderName.CNAUGHT, ProviderName.IMPACTAPI, ProviderName.ONECLICKIMPACT
+KEYS = {
+    CNAUGHT: {"authorization": "Bearer sandbox-cnaught-key"},
+    IMPACTAPI: {"authorization": "Bearer sandbox-impactapi-key"},
+    ONECLICK: {"x-api-key": "sandbox-oneclickimpact-key"},
+}
+
+
+def ask(world, provider, method, path, body=None, **headers):
+    """Ask the provider behind the ledger's back."""
+    content = b"" if body is None else json.dumps(body).encode()
+    line = world.sandbox._lines[provider]
+    line._draws = Draws(Faults(), provider, 0)  # this one is no accident
+    request = Request(method, f"/{provider}{path}", "", {**KEYS[provider], **headers}, content)
+    with world.sandbox.exchange(request) as reply:
+        return json.loads(reply.body)
+
+
+def mend(world):
+    """From now on nothing goes wrong any more."""
+    for provider, line in world.sandbox._lines.items():
+        line._draws = Draws(Faults(), provider, 0)
+
+
+async def doubtful(world, run, provider):
+    """Plan, send, lose every answer, and stop losing."""
+    await world.plan(run)
+    swept = await sweep(run, provider)
+    mend(world)
+    return swept
+
+
+async def placement(run, order="WR-1"):
+    """The first placement of an order."""
+    return (await run.ledger.story(order))["placements"][0]
+
+
+@pytest.mark.parametrize("fault", ["lost_answer", "lost_request"])
+@in_virtual_time
+async def test_cnaught_is_asked_again_under_the_same_key(new_world, fault):
+    """The same order comes back, or it is bought now; once either way."""
+    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), faults=f"{fault}=1")
+    async with world.run() as run:
+        await doubtful(world, run, CNAUGHT)
+        assert {"in_doubt": 1} == await statuses(run)
+        settled = await settle_at(run, CNAUGHT)
+        assert (1, {"placed": 1}, NONE_DIFFER) == (settled.placed, await statuses(run), await differences(world, run))
+
+
+@pytest.mark.parametrize("bought", [True, False])
+@in_virtual_time
+async def test_a_cnaught_key_that_may_be_forgotten_is_not_relied_on(new_world, bought):
+    """Two hours later the key stands for nothing any more: the order is found by its metadata, or bought then."""
+    fault = "lost_answer" if bought else "lost_request"
+    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), faults=f"{fault}=1", key_lifetime_s=3600)
+    async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
+        await doubtful(world, run, CNAUGHT)
+        world.clock.turn(hours=2)
+        await settle_at(run, CNAUGHT)
+        assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+@in_virtual_time
+async def test_a_cnaught_key_that_was_used_for_another_order_is_parked(new_world):
+    """422: some purchase stands under this key, but not this one; a person must look."""
+    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET))
+    async with world.run() as run:
+        await world.plan(run)
+        key = (await placement(run))["key"]
+        ask(world, CNAUGHT, "POST", "/v1/orders", {"amount_kg": 77}, **{"idempotency-key": key})
+        await work(run, CNAUGHT)
+        await work(run, CNAUGHT)
+        assert ({"parked": 1}, 1) == (await statuses(run), len(world.purchases))
+        assert "used" in (await placement(run))["reason"]
+
+
+@in_virtual_time
+async def test_a_cnaught_order_found_with_another_amount_is_parked(new_world):
+    """It carries our metadata, but is not what was asked for."""
+    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), faults="lost_request=1")
+    async with world.run(impactflow_cnaught_key_age_s=10.0) as run:
+        await doubtful(world, run, CNAUGHT)
+        found = await placement(run)
+        metadata = json.dumps({"order_id": "WR-1", "impactflow_key": found["key"]}, separators=(",", ":"))
+        ask(world, CNAUGHT, "POST", "/v1/orders", {"amount_kg": 77, "metadata": metadata})
+        world.clock.turn(minutes=1)
+        settled = await settle_at(run, CNAUGHT)
+        assert (1, {"parked": 1}) == (settled.parked, await statuses(run))
+
+
+@in_virtual_time
+async def test_a_session_whose_confirmation_was_lost_is_found_confirmed(new_world):
+    """The answer to the confirmation was lost, the donation was made."""
+    world = new_world(orders=[sold(1)], policy=policy_of(GIVING))
+    lose = Losing(world, "/confirm", effect=True)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, IMPACTAPI)
+        lose.over()
+        assert ({"in_doubt": 1}, 1) == (await statuses(run), len(world.purchases))
+        await settle_at(run, IMPACTAPI)
+        assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+@in_virtual_time
+async def test_a_session_that_was_not_confirmed_is_confirmed_when_settled(new_world):
+    """The confirmation never arrived; the session's id is on record, and confirming is safe."""
+    world = new_world(orders=[sold(1)], policy=policy_of(GIVING))
+    lose = Losing(world, "/confirm", effect=False)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, IMPACTAPI)
+        lose.over()
+        assert ({"in_doubt": 1}, []) == (await statuses(run), world.purchases)
+        await settle_at(run, IMPACTAPI)
+        assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+@in_virtual_time
+async def test_a_session_that_expired_is_opened_anew(new_world):
+    """Two days later it can buy nothing any more: planned again, and bought in a new session."""
+    world = new_world(orders=[sold(1)], policy=policy_of(GIVING))
+    lose = Losing(world, "/confirm", effect=False)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, IMPACTAPI)
+        lose.over()
+        world.clock.turn(days=2)
+        settled = await settle_at(run, IMPACTAPI)
+        assert (1, {"planned": 1}) == (settled.planned, await statuses(run))
+        await sweep(run, IMPACTAPI)
+        assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+@pytest.mark.parametrize("effect", [True, False])
+@in_virtual_time
+async def test_a_session_whose_id_was_lost_costs_nothing(new_world, effect):
+    """It is never confirmed; another one is opened, and nothing is in doubt."""
+    world = new_world(orders=[sold(1)], policy=policy_of(GIVING))
+    lose = Losing(world, "/sessions", effect=effect)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, IMPACTAPI)
+        lose.over()
+        assert ({"planned": 1}, None) == (await statuses(run), (await placement(run))["handle"])
+        await work(run, IMPACTAPI)
+        assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+class Losing(httpx.AsyncBaseTransport):
+    """Loses every answer to a write whose path ends so; the request arrives or not."""
+
+    def __init__(self, world, path, *, effect):
+        self._world = world
+        self._inner = world.carrier
+        self._path = path
+        self._effect = effect
+        world.carrier = self
+        self._losing = True
+
+    def over(self):
+        self._losing = False
+
+    async def handle_async_request(self, request):
+        if not (self._losing and request.method == "POST" and request.url.path.endswith(self._path)):
+            return await self._inner.handle_async_request(request)
+        if self._effect:
+            await self._inner.handle_async_request(request)
+        raise httpx.ReadError("lost", request=request)
+
+
+@pytest.mark.parametrize("metadata", ["echo", "ignored"])
+@pytest.mark.parametrize("customer", [True, False])
+@in_virtual_time
+async def test_a_purchase_at_oneclickimpact_is_found_in_the_records(new_world, metadata, customer):
+    """At once, by our key or by its look; among the customers' records or the merchant's own."""
+    order = sold(1) if customer else sold(1, contact=None)
+    world = new_world(orders=[order], policy=policy_of(TREES), faults="lost_answer=1", metadata=metadata)
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        settled = await settle_at(run, ONECLICK)
+        assert (1, {"placed": 1}, NONE_DIFFER) == (settled.placed, await statuses(run), await differences(world, run))
+
+
+@in_virtual_time
+async def test_what_is_not_in_the_records_is_sent_again_only_after_the_settling_time(new_world):
+    """Before that it may still come; then it is planned again and bought."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES), faults="lost_request=1")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        early = await settle_at(run, ONECLICK)
+        assert (1, {"in_doubt": 1}) == (early.open, await statuses(run))
+        world.clock.turn(seconds=31)
+        late = await settle_at(run, ONECLICK)
+        assert (1, {"planned": 1}) == (late.planned, await statuses(run))
+        await work(run, ONECLICK)
+        assert NONE_DIFFER == await differences(world, run)
+
+
+@in_virtual_time
+async def test_a_purchase_that_takes_effect_late_is_not_made_again(new_world):
+    """The request arrives after its sender gave up, within the settling time."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES), faults="late_effect=1", late_s=20, metadata="ignored")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        assert [] == world.purchases
+        await work(run, ONECLICK)
+        assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+@in_virtual_time
+async def test_a_look_alike_that_somebody_else_bought_is_ambiguous(new_world):
+    """Two records fit one doubt and neither names us: parked with both, and never bought again."""
+    order = sold(1, contact=None)
+    world = new_world(orders=[order], policy=policy_of(TREES), faults="lost_answer=1", metadata="ignored")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
+        await work(run, ONECLICK)
+        await work(run, ONECLICK)
+        reason = (await placement(run))["reason"]
+        assert ({"parked": 1}, 2) == (await statuses(run), len(world.purchases))
+        assert all(purchase["ref"] in reason for purchase in world.purchases)
+
+
+@in_virtual_time
+async def test_a_look_alike_does_not_matter_where_the_account_returns_metadata(new_world):
+    """Ours names our key; the other one is somebody else's."""
+    order = sold(1, contact=None)
+    world = new_world(orders=[order], policy=policy_of(TREES), faults="lost_answer=1")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
+        await work(run, ONECLICK)
+        assert {"placed": 1} == await statuses(run)
+        assert world.purchases[0]["ref"] == (await placement(run))["ref"]
+
+
+@in_virtual_time
+async def test_a_look_alike_of_another_customer_amount_or_time_does_not_matter(new_world):
+    """The records tell purchases apart by what they are."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES), faults="lost_answer=1", metadata="ignored")
+    ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1, "customer_email": "customer1@example.com"})
+    world.sandbox._lines["oneclickimpact"]._draws = Draws(Faults.parse("lost_answer=1"), "oneclickimpact", 0)
+    world.clock.turn(minutes=10)
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1, "customer_email": "ana@example.com"})
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 2, "customer_email": "customer1@example.com"})
+        ask(world, ONECLICK, "POST", "/v1/clean_ocean", {"amount": 1, "customer_email": "customer1@example.com"})
+        await settle_at(run, ONECLICK)
+        assert {"placed": 1} == await statuses(run)
+        assert world.purchases[1]["ref"] == (await placement(run))["ref"]
+
+
+@in_virtual_time
+async def test_what_was_bought_twice_under_one_key_is_parked(new_world):
+    """Somebody repeated our request by hand: a person must choose."""
+    world = new_world(orders=[sold(1, contact=None)], policy=policy_of(TREES), faults="lost_answer=1")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        metadata = {"order_id": "WR-1", "impactflow_key": (await placement(run))["key"]}
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1, "metadata": metadata})
+        world.clock.turn(seconds=31)
+        await settle_at(run, ONECLICK)
+        assert {"parked": 1} == await statuses(run)
+        assert "more than once" in (await placement(run))["reason"]
+
+
+@pytest.mark.parametrize("provider", [ONECLICK, CNAUGHT])
+@in_virtual_time
+async def test_a_provider_that_is_down_leaves_its_doubts_open(new_world, provider):
+    """Half a reading proves nothing; the reason is told."""
+    rule = {ONECLICK: TREES, CNAUGHT: OFFSET}[provider]
+    world = new_world(orders=[sold(1), sold(2)], policy=policy_of(rule), faults="lost_answer=1")
+    async with world.run() as run:
+        await doubtful(world, run, provider)
+        world.clock.turn(minutes=5)
+        world.sandbox._lines[provider]._draws = Draws(Faults.parse("error_before=1"), provider, 0)
+        settled = await settle_at(run, provider)
+        assert (2, {"in_doubt": 2}) == (settled.open, await statuses(run))
+        assert "the provider" in settled.halted
+        mend(world)
+        await work(run, provider)
+        assert ({"placed": 2}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+@in_virtual_time
+async def test_a_wrong_key_settles_nothing(new_world):
+    """What is in doubt stays in doubt."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES), faults="lost_answer=1")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+    wrong = type(world.settings.cnaught_api_key)("wrong")
+    world.clock.turn(minutes=5)
+    async with world.run(oneclickimpact_api_key=wrong) as run:
+        settled = await settle_at(run, ONECLICK)
+        assert (True, {"in_doubt": 1}) == (settled.unauthorized, await statuses(run))

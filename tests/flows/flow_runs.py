@@ -1,0 +1,62 @@
+"""Running flows as Prefect itself does it, and looking at what its server then holds."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+from processes import Ended, PrefectServer
+
+ROOT = Path(__file__).parents[2]
+FLOWS = ("place_impacts", "track_placements", "reconcile_providers")
+#: Loads flows from their files, as a worker does, and runs them one after the other; prints what became of each.
+AS_PREFECT_DOES = """
+import asyncio, json, sys
+from prefect.flows import load_flow_from_entrypoint
+async def main():
+    states = {}
+    for name in sys.argv[1:]:
+        state = await load_flow_from_entrypoint(f"flows/{name}.py:{name}")(return_state=True)
+        states[name] = state.name
+    print(json.dumps(states))
+asyncio.run(main())
+"""
+
+
+class Api:
+    """The server's HTTP API, as far as it is asked here."""
+
+    def __init__(self, server: PrefectServer) -> None:
+        self._client = httpx.Client(base_url=server.api_url, timeout=30, trust_env=False)
+
+    def filter(self, what: str, **body) -> list[dict]:
+        """All of something that fits a filter, at most 200 of them."""
+        return self._client.post(f"/{what}/filter", json={"limit": 200, **body}).raise_for_status().json()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """
+    One run of each flow.
+
+    Args:
+        ended: The process that ran them.
+        refused: A second process, whose keys were refused.
+        began: When the first began.
+        folder: Where ledger and reports lie.
+        secrets: What must not be found anywhere: keys, and the customers' addresses.
+        purchases: What was bought.
+    """
+
+    ended: Ended
+    refused: Ended
+    began: datetime
+    folder: Path
+    secrets: frozenset[str]
+    purchases: list[dict]
+
+
+def flow_states(ended: Ended) -> dict[str, str]:
+    """What became of each flow of a process."""
+    return json.loads(ended.out.splitlines()[-1])

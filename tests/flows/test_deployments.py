@@ -1,0 +1,81 @@
+"""
+``prefect.yaml`` becomes deployments that get scheduled runs.
+
+Prefect ignores unknown keys in silence, and with the wrong SQLAlchemy its scheduler creates no run and says so in a log
+line only: no other test would notice either.
+"""
+
+import time
+
+import pytest
+from flow_runs import ROOT
+from processes import Impactflow, base_environment
+from ruamel.yaml import YAML
+
+FILE = YAML(typ="safe").load(ROOT / "prefect.yaml")
+NAMES = [deployment["name"] for deployment in FILE["deployments"]]
+#: What Prefect 3.8 reads; everything else it would ignore.
+TOP = {"name", "prefect-version", "definitions", "build", "push", "pull", "deployments"}
+DEPLOYMENT = {
+    "name", "version", "version_type", "tags", "description", "schedule", "schedules", "entrypoint", "parameters",
+    "enforce_parameter_schema", "work_pool", "build", "push", "pull", "triggers", "sla", "concurrency_limit",
+}  # fmt: skip
+WORK_POOL = {"name", "work_queue_name", "job_variables"}
+SCHEDULE = {"cron", "interval", "rrule", "anchor_date", "timezone", "day_or", "active", "slug", "parameters"}
+LIMIT = {"limit", "collision_strategy", "grace_period_seconds"}
+
+
+@pytest.fixture(scope="module")
+def deployed(api, server, tmp_path_factory):
+    """All deployments by name, as the server knows them after ``prefect deploy --all``, done twice."""
+    home = tmp_path_factory.mktemp("deploying")
+    variables = {**base_environment(home), "PREFECT_API_URL": server.api_url, "IMPACTFLOW_HOME": str(ROOT)}
+    prefect = Impactflow(ROOT, variables)
+    code = "import runpy; runpy.run_module('prefect', run_name='__main__')"
+    pool = prefect.python(code, "work-pool", "create", "impactflow", "--type", "process", "--overwrite")
+    assert pool.status == 0, pool.err
+    for _ in range(2):
+        ended = prefect.python(code, "--no-prompt", "deploy", "--all")
+        assert ended.status == 0, ended.out + ended.err
+    return {found["name"]: found for found in api.filter("deployments")}
+
+
+def test_the_file_holds_no_key_that_prefect_would_ignore():
+    """At the top, in a deployment, and in each of its parts."""
+    unknown = set(FILE) - TOP
+    for deployment in FILE["deployments"]:
+        unknown |= deployment.keys() - DEPLOYMENT
+        unknown |= deployment["work_pool"].keys() - WORK_POOL
+        unknown |= deployment["concurrency_limit"].keys() - LIMIT
+        for schedule in deployment["schedules"]:
+            unknown |= schedule.keys() - SCHEDULE
+    assert unknown == set()
+
+
+def test_every_deployment_is_known_to_the_server_once(deployed):
+    """Also after deploying twice."""
+    assert sorted(deployed) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("deployment", FILE["deployments"], ids=NAMES)
+def test_the_server_knows_a_deployment_as_the_file_says(deployed, deployment):
+    """Its entrypoint, tags, pool, limit and schedules."""
+    known = deployed[deployment["name"]]
+    schedules = {(each["schedule"]["cron"], each["schedule"]["timezone"], each["slug"]) for each in known["schedules"]}
+    assert known["entrypoint"] == deployment["entrypoint"]
+    assert sorted(known["tags"]) == sorted(deployment["tags"])
+    assert known["work_pool_name"] == deployment["work_pool"]["name"]
+    assert known["global_concurrency_limit"]["limit"] == deployment["concurrency_limit"]["limit"]
+    assert known["concurrency_options"]["collision_strategy"] == deployment["concurrency_limit"]["collision_strategy"]
+    assert schedules == {(each["cron"], each["timezone"], each["slug"]) for each in deployment["schedules"]}
+
+
+def test_every_deployment_gets_scheduled_runs(api, deployed):
+    """Within half a minute, without anyone asking."""
+    waiting = {known["id"] for known in deployed.values()}
+    deadline = time.monotonic() + 30
+    while waiting and time.monotonic() < deadline:
+        time.sleep(0.5)
+        scheduled = api.filter("flow_runs", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}})
+        waiting -= {run["deployment_id"] for run in scheduled}
+    assert waiting == set()

@@ -1,0 +1,297 @@
+"""Plans: each order and slot once, whatever names it goes by and however often it is read; nothing sent is touched."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from ledger_helpers import (
+    KEYED,
+    NOON,
+    after,
+    answer,
+    claim,
+    counted,
+    earned,
+    life,
+    offset,
+    path,
+    plan,
+    plan_one,
+    refunded,
+    sale,
+    trees,
+)
+
+from impactflow.ledger import Planned, Status, placement_key
+from impactflow.models import BrokenOrder, Kind, Payment, ProviderName, Unearned
+
+
+async def test_a_new_order_is_planned(ledger):
+    """A placement for each slot, with an event; what was not earned is told."""
+    low = Unearned("giving", "it comes to 0 usd_cent")
+    planned = await plan(ledger, (sale(1), earned(offset(), trees(), unearned=[low])))
+    story = await ledger.story("WR-1")
+    assert Planned(read=1, new=1, eligible=1, placements=2) == planned
+    assert [("offset", 2500, "g", "planned", 0), ("trees", 1, "tree", "planned", 0)] == [
+        (each["slot"], each["quantity"], each["unit"], each["status"], each["attempts"]) for each in story["placements"]
+    ]
+    assert [{"slot": "giving", "reason": "it comes to 0 usd_cent"}] == story["unearned"]
+    assert [(None, "planned", "2500 g")] == [
+        (event["from_status"], event["to_status"], event["detail"]) for event in story["placements"][0]["events"]
+    ]
+
+
+async def test_an_order_that_does_not_count_is_remembered_with_the_reason(ledger):
+    """Nothing is bought for it, and ``show`` can say why."""
+    planned = await plan(ledger, (sale(1), refunded()))
+    story = await ledger.story("WR-1")
+    assert (Planned(read=1, new=1), False, []) == (planned, story["counts"], story["placements"])
+    assert [{"slot": "", "reason": "a payment is REFUNDED"}] == story["unearned"]
+
+
+async def test_an_order_that_is_known_and_unchanged_adds_nothing(ledger):
+    """Read again in another run: no new placement, no event."""
+    await plan_one(ledger)
+    again = await plan(ledger, (sale(1), earned(offset())), at=after(60))
+    assert (Planned(read=1, eligible=1), ["planned"]) == (again, await path(ledger))
+
+
+async def test_an_empty_page_is_fine(ledger):
+    """A day without sales."""
+    assert Planned() == await plan(ledger)
+
+
+async def test_an_order_that_changed_while_it_waited_is_planned_anew(ledger):
+    """Quantity and options follow the order; the key stays."""
+    await plan_one(ledger)
+    edited = offset(7500, options={"portfolio_id": "reef"})
+    await plan(ledger, (sale(1, item_count=Decimal(3)), earned(edited)), at=after(9))
+    found = await life(ledger)
+    assert (7500, '{"portfolio_id": "reef"}', "planned", placement_key("acme", "WR-1", "offset")) == (
+        found["quantity"],
+        found["options"],
+        found["status"],
+        found["key"],
+    )
+    assert "planned anew: 7500 g" == found["events"][-1]["detail"]
+
+
+async def test_an_edited_policy_plans_anew_only_what_waits(ledger):
+    """The same order under another policy: a new slot is added, a slot that is gone is withdrawn."""
+    await plan(ledger, (sale(1), earned(offset(), trees())))
+    await plan(ledger, (sale(1), earned(offset(), trees(2, slot="more-trees"))), policy="policy-2")
+    story = await ledger.story("WR-1")
+    assert [("offset", "planned"), ("trees", "cancelled"), ("more-trees", "planned")] == [
+        (each["slot"], each["status"]) for each in story["placements"]
+    ]
+    assert "its slot is no longer in the policy" == story["placements"][1]["reason"]
+
+
+async def test_a_refund_withdraws_what_waits(ledger):
+    """Planned or held: cancelled, with the reason, and never claimed."""
+    await plan(ledger, (sale(1), earned(offset(), offset(None, slot="held", held="no rate for XYZ"))))
+    await plan(ledger, (sale(1, payments=(Payment("REFUNDED"),)), refunded()), at=after(9))
+    story = await ledger.story("WR-1")
+    assert [("cancelled", "a payment is REFUNDED", None)] * 2 == [
+        (each["status"], each["reason"], each["due_at"]) for each in story["placements"]
+    ]
+    assert (None, False) == (await claim(ledger, after(9)), story["counts"])
+
+
+@pytest.mark.parametrize(
+    "status", [Status.PLACING, Status.IN_DOUBT, Status.PLACED, Status.FAILED, Status.COMPLETED, Status.PARKED]
+)
+async def test_what_was_sent_is_never_touched(ledger, status):
+    """Neither an edit nor a refund nor another policy changes it."""
+    await plan_one(ledger)
+    sent = await claim(ledger)
+    steps = {
+        Status.PLACING: [],
+        Status.COMPLETED: [Status.PLACED, Status.COMPLETED],
+        Status.PARKED: [Status.IN_DOUBT, Status.PARKED],
+    }.get(status, [status])
+    from_ = Status.PLACING
+    for to in steps:
+        await ledger.move(answer(sent, to, from_=from_))
+        from_ = to
+    before = await life(ledger)
+    await plan(ledger, (sale(1, amount=Decimal(1)), earned(offset(99))), at=after(9))
+    await plan(ledger, (sale(1, payments=()), refunded()), at=after(10), policy="policy-2")
+    assert before == await life(ledger)
+
+
+async def test_a_request_that_was_tried_keeps_its_body(ledger):
+    """Certainly not sent, so planned again; but the provider may have seen the key: the quantity stays."""
+    await plan_one(ledger)
+    await ledger.record_answer(answer(await claim(ledger), Status.PLANNED, at=after(1)))
+    await plan(ledger, (sale(1, item_count=Decimal(9)), earned(offset(9999))), at=after(9))
+    assert 2500 == (await claim(ledger, after(9))).quantity
+
+
+async def test_a_refund_withdraws_what_was_tried_in_vain(ledger):
+    """Nothing was bought, so nothing need be."""
+    await plan_one(ledger)
+    await ledger.record_answer(answer(await claim(ledger), Status.PLANNED, at=after(1)))
+    await plan(ledger, (sale(1, payments=()), refunded()), at=after(9))
+    assert ["planned", "placing", "planned", "cancelled"] == await path(ledger)
+
+
+async def test_what_was_held_is_planned_once_a_person_mended_it(ledger):
+    """A rate for the currency appears in the policy."""
+    held = offset(None, held="no rate for SEK")
+    await plan(ledger, (sale(1, currency="SEK"), earned(held)))
+    found = await life(ledger)
+    assert ("held", "no rate for SEK", None) == (found["status"], found["reason"], found["due_at"])
+    await plan(ledger, (sale(1, currency="SEK"), earned(offset(800))), at=after(9), policy="policy-2")
+    assert (["held", "planned"], 800) == (await path(ledger), (await claim(ledger, after(9))).quantity)
+
+
+async def test_what_was_planned_is_held_where_the_policy_says_wait(ledger):
+    """The rate is gone again before anything was sent."""
+    await plan_one(ledger)
+    await plan(ledger, (sale(1), earned(offset(None, held="no rate"))), at=after(9), policy="policy-2")
+    assert (["planned", "held"], None) == (await path(ledger), await claim(ledger, after(9)))
+
+
+async def test_a_new_slot_for_an_order_that_is_known_is_planned_under_its_first_id(ledger):
+    """The key derives from the id that the ledger met first, by whatever name the order comes now."""
+    both = ("wr:WR-2", "src:shopify:9")
+    await plan(ledger, (sale(1, names=("src:shopify:9",)), earned(offset())))
+    await plan(ledger, (sale(2, names=both), earned(offset(), trees())), at=after(9))
+    story = await ledger.story("WR-2")
+    keys = [each["key"] for each in story["placements"]]
+    assert ("WR-1", [placement_key("acme", "WR-1", slot) for slot in ("offset", "trees")]) == (story["order"], keys)
+
+
+async def test_one_sale_twice_on_a_page_is_one(ledger):
+    """By a shared name; as it was read last."""
+    first = sale(1, names=("wr:WR-1", "src:shopify:9"))
+    second = sale(2, names=("wr:WR-2", "src:shopify:9"), amount=Decimal(99))
+    planned = await plan(ledger, (first, earned(offset(1))), (sale(3), earned(offset(3))), (second, earned(offset(2))))
+    assert (2, {"planned": 2}) == (planned.placements, await counted(ledger))
+    assert 2 == (await life(ledger, "WR-1"))["quantity"]
+    assert (await ledger.story("WR-1"))["names"] == (await ledger.story("WR-2"))["names"]
+
+
+async def test_one_sale_on_two_pages_is_one(ledger):
+    """The second page brings another id and the same source."""
+    await plan(ledger, (sale(1, names=("wr:WR-1", "src:shopify:9")), earned(offset())))
+    again = await plan(ledger, (sale(2, names=("wr:WR-2", "src:shopify:9")), earned(offset())), at=after(9))
+    assert (0, 0, {"planned": 1}) == (again.new, again.placements, await counted(ledger))
+    assert ["src:shopify:9", "wr:WR-1", "wr:WR-2"] == (await ledger.story("WR-2"))["names"]
+
+
+async def test_the_same_names_in_two_stores_are_two_sales(ledger):
+    """Stores share nothing."""
+    for store in ("acme", "other"):
+        await plan(ledger, (sale(1), earned(offset())), store=store)
+    assert {"planned": 2} == await counted(ledger)
+
+
+async def two_rows(ledger):
+    """One sale that the ledger met by two names, before anything told that they are one."""
+    await plan(ledger, (sale(1, names=("wr:WR-1",)), earned(offset())))
+    await plan(ledger, (sale(2, names=("src:shopify:9",)), earned(offset())))
+
+
+def bridge():
+    """The order that tells."""
+    return sale(1, names=("wr:WR-1", "src:shopify:9"))
+
+
+async def test_a_name_that_joins_two_rows_leaves_one_purchase(ledger):
+    """While both wait, one is withdrawn."""
+    await two_rows(ledger)
+    await plan(ledger, (bridge(), earned(offset())), at=after(9))
+    assert {"planned": 1, "cancelled": 1} == await counted(ledger)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_a_name_that_joins_two_rows_leaves_the_one_that_was_sent(ledger, which):
+    """Whichever of them was sent stands; the other is withdrawn."""
+    await two_rows(ledger)
+    claimed = [await claim(ledger) for _ in range(2)]
+    await ledger.record_answer(answer(claimed[which]))
+    await ledger.record_answer(answer(claimed[1 - which], Status.PLANNED))
+    await plan(ledger, (bridge(), earned(offset())), at=after(9))
+    await plan(ledger, (bridge(), earned(offset())), at=after(10), policy="policy-2")
+    assert {"placed": 1, "cancelled": 1} == await counted(ledger)
+
+
+async def test_a_name_that_joins_two_rows_leaves_the_one_that_can_still_be_bought(ledger):
+    """The first row's was withdrawn earlier: the second row's plan must not be withdrawn for its sake."""
+    await two_rows(ledger)
+    await plan(ledger, (sale(1, payments=()), refunded()), at=after(1))
+    await plan(ledger, (bridge(), earned(offset())), at=after(9))
+    assert {"planned": 1, "cancelled": 1} == await counted(ledger)
+
+
+async def test_the_customer_who_was_told_first_stays(ledger):
+    """Whom the provider knows the purchase for is whom its records are searched for."""
+    mine = trees(on_behalf_of_customer=True)
+    await plan(ledger, (sale(1), earned(mine)))
+    await plan(ledger, (sale(1, customer_email="new@example.com"), earned(mine)), at=after(9))
+    found = await claim(ledger, after(9), provider=ProviderName.ONECLICKIMPACT)
+    assert "customer1@example.com" == found.customer_email
+
+
+async def test_an_address_is_kept_only_where_a_provider_is_told_it(ledger, ledger_url):
+    """Orders bought for the merchant leave no personal data behind."""
+    await plan(ledger, (sale(1), earned(offset())), (sale(2), earned(trees(on_behalf_of_customer=True))))
+    with ledger._engine.connect() as connection:
+        kept = connection.exec_driver_sql("SELECT customer_email FROM orders ORDER BY order_id").scalars().all()
+    assert [None, "customer2@example.com"] == kept
+
+
+async def test_a_quantity_may_be_as_large_as_money_gets(ledger):
+    """Ten thousand tonnes in grams do not fit into 32 bits."""
+    large = offset(10_000_000_000)
+    await plan(ledger, (sale(1), earned(large)))
+    assert 10_000_000_000 == (await claim(ledger)).quantity
+
+
+async def test_broken_orders_are_kept_until_they_are_mended(ledger):
+    """Counted once however often they are read, with the latest problem; gone when a later reading succeeds."""
+    first = await plan(
+        ledger, (sale(1), earned(offset())), broken=[BrokenOrder("WR-7", "date"), BrokenOrder(None, "x")]
+    )
+    await plan(ledger, broken=[BrokenOrder("WR-7", "date and amount")], at=after(9))
+    assert (Planned(read=3, new=1, eligible=1, broken=2, placements=1), 2) == (first, await ledger.broken_count())
+    nameless, named = await ledger.broken()
+    assert ("WR-7", "date and amount", after(9)) == (named["name"], named["problem"], named["last_seen_at"])
+    assert nameless["name"].startswith("?")
+    assert "date and amount" == (await ledger.story("WR-7"))["broken"]["problem"]
+    await plan(ledger, (sale(7), earned(offset())), at=after(10))
+    assert 1 == await ledger.broken_count()
+
+
+async def test_the_watermark_never_moves_back(ledger):
+    """A run that read older days changes nothing; each store and source has its own."""
+    assert None is await ledger.watermark("acme", "wickedreports")
+    for day in (3, 5, 4):
+        await ledger.advance_watermark("acme", "wickedreports", date(2026, 3, day))
+    assert date(2026, 3, 5) == await ledger.watermark("acme", "wickedreports")
+    assert None is await ledger.watermark("acme", "webhooks")
+    assert None is await ledger.watermark("other", "wickedreports")
+
+
+async def test_a_failed_slot_is_not_planned_again(ledger):
+    """Refused for good; the same order in a later run does not send it anew."""
+    await plan_one(ledger)
+    await ledger.record_answer(answer(await claim(ledger), Status.FAILED))
+    await plan(ledger, (sale(1, amount=Decimal(5)), earned(offset(1))), at=after(9), policy="policy-2")
+    assert ({"failed": 1}, None) == (await counted(ledger), await claim(ledger, after(99)))
+
+
+async def test_several_kinds_and_providers_lie_beside_each_other(ledger):
+    """Each with its unit."""
+    giving = trees(500, slot="giving", provider=ProviderName.IMPACTAPI, kind=Kind.DONATE, options={"campaign": "c"})
+    await plan(ledger, (sale(1), earned(offset(), trees(), giving)))
+    found = await claim(ledger, provider=ProviderName.IMPACTAPI)
+    assert (Kind.DONATE, 500, {"campaign": "c"}, NOON) == (
+        found.kind,
+        found.quantity,
+        found.options,
+        found.attempted_at,
+    )
+    assert KEYED == (await claim(ledger)).provider

@@ -1,0 +1,149 @@
+"""What the ledger can be asked, with the same answers from both databases."""
+
+from datetime import UTC, date, datetime
+
+from ledger_helpers import (
+    KEYED,
+    KEYLESS,
+    NOON,
+    after,
+    answer,
+    claim,
+    earned,
+    in_doubt,
+    offset,
+    plan,
+    plan_one,
+    sale,
+    trees,
+)
+
+from impactflow.ledger import Move, Status, Total
+from impactflow.models import ProviderName, Receipt
+
+
+async def placed(ledger, number, quantity, at, price=250, provider=KEYED):
+    """One purchase; the price is None where the provider does not say."""
+    impact = offset(quantity) if provider is KEYED else trees(quantity)
+    await plan_one(ledger, number, impact, at=at)
+    sent = await claim(ledger, at, provider=provider)
+    receipt = Receipt(f"ref-{number}", price)
+    await ledger.record_answer(Move(sent, Status.PLACING, Status.PLACED, at, "run-1", due_at=at, receipt=receipt))
+    return sent
+
+
+async def test_totals_add_up_per_day_slot_and_provider(ledger):
+    """Exactly, in whole units, on UTC days; what was cancelled is not in them, what is complete is counted."""
+    late = datetime(2026, 3, 2, 23, 59, 59, 999999, tzinfo=UTC)
+    one = await placed(ledger, 1, 2500, NOON)
+    await placed(ledger, 2, 9_000_000_000_000, late, price=10**12)
+    await placed(ledger, 3, 1, late.replace(day=3), price=1)
+    gone = await placed(ledger, 4, 77, NOON)
+    await placed(ledger, 5, 3, NOON, price=None, provider=KEYLESS)
+    await ledger.move(Move(one, Status.PLACED, Status.COMPLETED, after(1), "run-1"))
+    await ledger.move(Move(gone, Status.PLACED, Status.CANCELLED, after(1), "run-1"))
+    await plan_one(ledger, 6)
+    second, third = date(2026, 3, 2), date(2026, 3, 3)
+    expected = [
+        Total(second, "offset", "cnaught", "offset", "g", 2, 9_000_000_002_500, 10**12 + 250, 1),
+        Total(second, "trees", "oneclickimpact", "plant_trees", "tree", 1, 3, None, 0),
+        Total(third, "offset", "cnaught", "offset", "g", 1, 1, 1, 0),
+    ]
+    assert expected == list(await ledger.totals())
+    assert expected[:2] == list(await ledger.totals((second, second)))
+    assert [] == list(await ledger.totals((date(2026, 3, 4), date(2026, 3, 9))))
+
+
+async def test_counts_are_by_provider_and_status(ledger):
+    """Of all orders, or of those sold in a half-open span."""
+    await placed(ledger, 1, 5, NOON)
+    await plan(ledger, (sale(2, ordered_at=after(0)), earned(offset(), trees())))
+    everything = {(KEYED, Status.PLACED): 1, (KEYED, Status.PLANNED): 1, (KEYLESS, Status.PLANNED): 1}
+    early = {(KEYED, Status.PLACED): 1}
+    assert everything == await ledger.counts()
+    assert early == await ledger.counts((after(-3600), NOON))
+    assert {} == await ledger.counts((after(1), after(9)))
+
+
+async def test_next_due_is_the_earliest(ledger):
+    """Of one provider, in the statuses asked for."""
+    await plan_one(ledger, 1, at=after(7))
+    await plan_one(ledger, 2, at=after(5))
+    await plan_one(ledger, 3, trees(), at=after(1))
+    assert after(5) == await ledger.next_due(KEYED, [Status.PLANNED])
+    assert None is await ledger.next_due(KEYED, [Status.IN_DOUBT])
+    assert None is await ledger.next_due(ProviderName.IMPACTAPI, list(Status))
+
+
+async def test_known_slots_are_told_by_any_name(ledger):
+    """For the preview of a run."""
+    await plan(ledger, (sale(1, names=("wr:WR-1", "src:shopify:9")), earned(offset(), trees())))
+    found = await ledger.known_slots("acme", ["src:shopify:9", "wr:WR-2"])
+    assert frozenset({("src:shopify:9", "offset"), ("src:shopify:9", "trees")}) == found
+    assert frozenset() == await ledger.known_slots("other", ["src:shopify:9"])
+    assert frozenset() == await ledger.known_slots("acme", [])
+
+
+async def test_attention_lists_what_is_not_as_it_should_be(ledger):
+    """Failed, held, in doubt and parked, with the reason and nothing personal; what went well is not in it."""
+    await placed(ledger, 1, 5, NOON)
+    await in_doubt(ledger, 2)
+    await plan_one(ledger, 3)
+    await ledger.record_answer(answer(await claim(ledger), Status.FAILED, detail="too much"))
+    await plan_one(ledger, 4, offset(None, held="no rate"))
+    rows = await ledger.attention()
+    assert [
+        ("failed", "WR-3", "too much"),
+        ("held", "WR-4", "no rate"),
+        ("in_doubt", "WR-2", "the answer was lost"),
+    ] == [(row["status"], row["order_id"], row["reason"]) for row in rows]
+    assert 1 == len(await ledger.attention(limit=1))
+    assert "@" not in str(rows)
+
+
+async def test_placements_to_track_come_in_pages(ledger):
+    """By id, each once; with ``due_by`` only those that are due."""
+    for number in range(1, 6):
+        await placed(ledger, number, 5, after(number))
+    first = await ledger.placed(KEYED, due_by=None, after=0, limit=3)
+    rest = await ledger.placed(KEYED, due_by=None, after=first[-1][0].id, limit=3)
+    due = await ledger.placed(KEYED, due_by=after(2), after=0, limit=9)
+    assert [3, 2, 2] == [len(first), len(rest), len(due)]
+    assert ("ref-1", 1, 0) == (first[0][0].ref, first[0][0].attempt, first[0][1])
+
+
+async def test_purchases_are_what_took_effect(ledger):
+    """Whatever became of them afterwards; for the comparison with the providers' books."""
+    one = await placed(ledger, 1, 5, NOON)
+    await ledger.move(Move(one, Status.PLACED, Status.CANCELLED, after(1), "run-1"))
+    await in_doubt(ledger, 2)
+    rows = await ledger.purchases()
+    assert [("WR-1", one.key, "cnaught", "offset", "g", 5, "ref-1", "cancelled")] == [
+        tuple(row[name] for name in ("order_id", "key", "provider", "kind", "unit", "quantity", "ref", "status"))
+        for row in rows
+    ]
+
+
+async def test_a_story_tells_everything_but_personal_data(ledger):
+    """By the id, by the id with its prefix, or by the source's name."""
+    await plan(ledger, (sale(1, names=("wr:WR-1", "src:shopify:9")), earned(trees(on_behalf_of_customer=True))))
+    await ledger.record_answer(answer(await claim(ledger, provider=KEYLESS)))
+    stories = [await ledger.story(name) for name in ("WR-1", "wr:WR-1", "src:shopify:9")]
+    assert stories[0] == stories[1] == stories[2]
+    told = stories[0]
+    assert ("WR-1", "acme", after(-3600), True) == (told["order"], told["store"], told["ordered_at"], told["counts"])
+    assert ["planned", "placing", "placed"] == [event["to_status"] for event in told["placements"][0]["events"]]
+    assert "@" not in str(told)
+
+
+async def test_an_order_that_nobody_knows_has_no_story(ledger):
+    """None."""
+    assert None is await ledger.story("WR-404")
+
+
+async def test_times_come_back_as_they_were_given(ledger):
+    """Aware, UTC, to the microsecond."""
+    moment = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
+    await plan_one(ledger, at=moment)
+    due_at = await ledger.next_due(KEYED, [Status.PLANNED])
+    assert (moment, UTC) == (due_at, due_at.tzinfo)

@@ -1,0 +1,147 @@
+"""Group commit: what is written together stands or falls each by itself, and is on disk when its caller goes on."""
+
+import asyncio
+
+from ledger_helpers import (
+    KEYLESS,
+    NOON,
+    after,
+    answer,
+    claim,
+    claim_doubts,
+    counted,
+    earned,
+    in_doubt,
+    life,
+    offset,
+    plan,
+    plan_one,
+    sale,
+    trees,
+)
+
+from impactflow.errors import AlreadyRecorded, LedgerError, TransitionRefused
+from impactflow.ledger import Claim, Ledger, Status, moves
+from impactflow.ledger.engine import open_engine
+
+
+async def sent(ledger, count):
+    """So many placements, claimed."""
+    await plan(ledger, *((sale(number), earned(offset())) for number in range(1, count + 1)))
+    return [await claim(ledger) for _ in range(count)]
+
+
+async def test_many_changes_at_once_are_all_written(ledger):
+    """However many callers come in the same moment."""
+    claimed = await sent(ledger, 20)
+    await asyncio.gather(*(ledger.record_answer(answer(each)) for each in claimed))
+    assert {"placed": 20} == await counted(ledger)
+
+
+async def test_a_refused_move_does_not_take_others_with_it(ledger):
+    """One placement of ten has moved on: nine are moved."""
+    claimed = await sent(ledger, 10)
+    await ledger.record_answer(answer(claimed[3], Status.FAILED))
+    outcomes = await asyncio.gather(*(ledger.move(answer(each)) for each in claimed), return_exceptions=True)
+    assert [False, False, False, True] == [isinstance(outcome, TransitionRefused) for outcome in outcomes[:4]]
+    assert {"placed": 9, "failed": 1} == await counted(ledger)
+
+
+async def test_a_found_purchase_of_anothers_does_not_take_others_with_it(ledger):
+    """The one that is refused is in a group with answers, with a plan and with another find."""
+    for number in (1, 2):
+        await in_doubt(ledger, number)
+    claimed = await plan_and_claim(ledger, 3, 4, 5)
+    await ledger.record_answer(answer(claimed[0], ref="taken"))
+    mine, other = await claim_doubts(ledger, after(1))
+    outcomes = await asyncio.gather(
+        ledger.record_answer(answer(claimed[1])),
+        ledger.record_found(answer(mine, ref="taken", from_=Status.IN_DOUBT)),
+        ledger.record_answer(answer(claimed[2])),
+        ledger.record_found(answer(other, ref="free", from_=Status.IN_DOUBT)),
+        plan_one(ledger, 6),
+        return_exceptions=True,
+    )
+    assert [None, AlreadyRecorded, None, None, None] == [outcome and type(outcome) for outcome in outcomes]
+    assert {"placed": 4, "in_doubt": 1, "planned": 1} == await counted(ledger)
+
+
+async def test_a_single_find_of_anothers_purchase_does_not_take_answers_with_it(ledger):
+    """Likewise where it is the only find of its group."""
+    await in_doubt(ledger, 1)
+    claimed = await plan_and_claim(ledger, 2, 3)
+    await ledger.record_answer(answer(claimed[0], ref="taken"))
+    [doubt] = await claim_doubts(ledger, after(1))
+    outcomes = await asyncio.gather(
+        ledger.record_found(answer(doubt, ref="taken", from_=Status.IN_DOUBT)),
+        ledger.record_answer(answer(claimed[1])),
+        return_exceptions=True,
+    )
+    assert [AlreadyRecorded, None] == [outcome and type(outcome) for outcome in outcomes]
+
+
+async def plan_and_claim(ledger, *numbers):
+    """These orders, claimed."""
+    for number in numbers:
+        await plan_one(ledger, number)
+    return [await claim(ledger) for _ in numbers]
+
+
+async def test_a_caller_that_gave_up_changes_nothing_for_the_others(ledger):
+    """Its change stands, as theirs do."""
+    claimed = await sent(ledger, 3)
+    writes = [asyncio.create_task(ledger.record_answer(answer(each))) for each in claimed]
+    await asyncio.sleep(0)
+    writes[1].cancel()
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    assert [None, asyncio.CancelledError, None] == [outcome and type(outcome) for outcome in outcomes]
+    assert {"placed": 3} == await counted(ledger)
+
+
+async def test_a_database_that_fails_says_so_to_every_caller(ledger, monkeypatch):
+    """Nothing of the group is written, and the ledger is usable again once the database is."""
+    claimed = await sent(ledger, 3)
+    with monkeypatch.context() as broken:
+        broken.setattr(moves._MOVE.table, "name", "no_such_table")
+        compiled = moves._MOVE.where()
+        broken.setattr(moves, "_MOVE", compiled)
+        outcomes = await asyncio.gather(*(ledger.move(answer(each)) for each in claimed), return_exceptions=True)
+    assert [True] * 3 == [isinstance(outcome, LedgerError) for outcome in outcomes]
+    assert {"placing": 3} == await counted(ledger)
+
+
+async def test_answers_and_further_claims_share_a_commit(ledger):
+    """What was answered is recorded and the next are claimed, in that order: a twin becomes free at once."""
+    for number in (1, 2, 3):
+        await plan_one(ledger, number, trees())
+    first = await claim(ledger, provider=KEYLESS, exclusive=True)
+    wanted = Claim(KEYLESS, "run-1", NOON, after(60), exclusive=True)
+    following = await ledger.turn_over([answer(first)], wanted, 5)
+    assert ["WR-2"] == [each.order_id for each in following]
+    assert {"placed": 1, "placing": 1, "planned": 1} == await counted(ledger)
+
+
+async def test_two_runs_that_turn_over_at_once_do_not_harm_each_other(ledger, ledger_url):
+    """While one run's claim of a twin is being committed, another records an answer and asks for the other twin."""
+    for number in (1, 2):
+        await plan_one(ledger, number, trees())
+    for number in (3, 4):
+        await plan_one(ledger, number, trees(7 + number))
+    mine = await claim(ledger, provider=KEYLESS, exclusive=True)
+    await ledger.record_answer(answer(mine, Status.PLANNED))
+    mine = await claim(ledger, provider=KEYLESS, exclusive=True)
+    wanted = Claim(KEYLESS, "run-2", NOON, after(60), exclusive=True)
+    answered = await claim(ledger, provider=KEYLESS, exclusive=True)
+    engine = open_engine(ledger_url)
+    await ledger.record_answer(answer(mine, Status.PLANNED))
+    with engine.begin() as connection:
+        taken = moves.claim(connection, [wanted])
+        turning = asyncio.create_task(ledger.turn_over([answer(answered)], wanted, 3))
+        await asyncio.sleep(0.3)
+    engine.dispose()
+    following = await turning
+    twins = {"WR-1", "WR-2"}
+    assert 1 == len(twins & {each.order_id for each in [*taken, *following]})
+    assert ("placed", 2) == ((await life(ledger, answered.order_id))["status"], len(following) + len(taken))
+    with Ledger.open(ledger_url) as other:
+        assert {"placed": 1, "placing": 2, "planned": 1} == await counted(other)

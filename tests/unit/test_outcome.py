@@ -1,0 +1,118 @@
+"""Outcomes: every status is counted somewhere, and the exit status follows from what is left."""
+
+import pytest
+
+from impactflow.ledger import Planned, Status
+from impactflow.models import ProviderName
+from impactflow.outcome import Outcome, Standing, TrackOutcome, by_provider
+from impactflow.patience import Round
+from impactflow.tracking import Tracked
+
+CNAUGHT = ProviderName.CNAUGHT
+
+
+def counts(**by_status):
+    """Counts at one provider."""
+    return {(CNAUGHT, Status(status)): number for status, number in by_status.items()}
+
+
+def outcome(**fields):
+    """A run in which nothing was left."""
+    good = {
+        "planned": Planned(read=4, new=3, eligible=2, placements=2),
+        "in_window": counts(placed=2),
+        "overall": counts(placed=2),
+        "broken": 0,
+        "halted": {CNAUGHT: Round(2)},
+        "requests": 9,
+        "duration_s": 1.23456,
+        "report": "reports/bought.csv",
+    }
+    return Outcome(**good | fields)
+
+
+def test_each_status_is_counted_once():
+    """But complete ones, which took effect too; what is being sent may be in doubt, what is being undone stands yet."""
+    everything = counts(**{status.value: 10**place for place, status in enumerate(Status)})
+    standing = Standing.of(everything)
+    power = {status: 10**place for place, status in enumerate(Status)}
+    assert standing == Standing(
+        planned=power[Status.PLANNED],
+        placed=power[Status.PLACED] + power[Status.COMPLETED] + power[Status.CANCELLING],
+        completed=power[Status.COMPLETED],
+        failed=power[Status.FAILED],
+        held=power[Status.HELD],
+        in_doubt=power[Status.PLACING] + power[Status.IN_DOUBT],
+        parked=power[Status.PARKED],
+        cancelled=power[Status.CANCELLED],
+    )
+
+
+def test_providers_are_added_up():
+    """One number for all."""
+    both = {(CNAUGHT, Status.PLACED): 2, (ProviderName.IMPACTAPI, Status.PLACED): 3}
+    assert 5 == Standing.of(both).placed
+
+
+@pytest.mark.parametrize("status", Status)
+def test_what_is_left_decides_the_exit_status(status):
+    """Failed, parked, held, in doubt or still to be sent: undone. Placed, complete, cancelled: done."""
+    done = {Status.PLACED, Status.COMPLETED, Status.CANCELLED, Status.CANCELLING}
+    some = counts(**{status.value: 1})
+    assert (status not in done) == outcome(in_window=some, overall=some).undone
+
+
+def test_an_old_failure_does_not_make_a_new_run_fail():
+    """What is refused for good cannot be mended by running again; what waits outside the window still counts."""
+    assert not outcome(overall=counts(failed=1)).undone
+    assert outcome(overall=counts(parked=1)).undone
+
+
+def test_an_order_that_cannot_be_read_leaves_something_undone():
+    """Though every placement is placed."""
+    assert outcome(broken=1).undone
+
+
+def test_the_json_has_what_scripts_rely_on():
+    """Orders, placements, requests, seconds, and why providers were left alone."""
+    halted = {CNAUGHT: Round(0, "check CNAUGHT_API_KEY", unauthorized=True), ProviderName.IMPACTAPI: Round(1)}
+    found = outcome(halted=halted, in_window=counts(placed=2, held=1), overall=counts(placed=5, held=1)).as_json()
+    assert {"read": 4, "new": 3, "eligible": 2} == found["orders"]
+    assert (2, 1, 5) == (
+        found["placements"]["placed"],
+        found["placements"]["held"],
+        found["all_placements"]["placed"],
+    )
+    assert {"planned", "placed", "failed", "held", "in_doubt", "parked"} <= found["placements"].keys()
+    assert ({"cnaught": "check CNAUGHT_API_KEY"}, ["cnaught"]) == (found["left_alone"], found["refused_keys"])
+    assert (9, 1.235, True) == (found["requests"], found["duration_s"], found["undone"])
+
+
+def test_a_run_that_read_nothing_tells_of_no_orders():
+    """As when it only settles."""
+    assert "orders" not in outcome(planned=None).as_json()
+
+
+def test_a_person_reads_what_happened():
+    """In sentences; the reason why a provider was left alone, and orders that could not be read."""
+    text = outcome(halted={CNAUGHT: Round(0, "it is down")}, broken=2).in_words()
+    assert "Read 4 orders: 3 new, 2 count." in text
+    assert "2 placements took effect" in text
+    assert "cnaught was left alone: it is down" in text
+    assert "2 orders could not be read." in text
+
+
+def test_tracking_tells_what_was_checked_completed_and_open():
+    """And no more than scripts can rely on."""
+    found = TrackOutcome(Tracked(5, 2, 1, 1), 2, 0.5, "reports/tracked.csv").as_json()
+    assert (5, 2, 1, 1, 2) == tuple(found[name] for name in ("checked", "completed", "cancelled", "unanswered", "open"))
+
+
+def test_status_names_every_provider_and_every_status():
+    """Zeros included, so that a script need not ask whether a name is there."""
+    found = by_provider(counts(placed=3))
+    assert ({name.value for name in ProviderName}, {status.value for status in Status}) == (
+        set(found),
+        set(found["impactapi"]),
+    )
+    assert (3, 0) == (found["cnaught"]["placed"], found["impactapi"]["placed"])

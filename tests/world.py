@@ -1,0 +1,195 @@
+"""
+A small world to buy in: a shop's orders, the pretend providers, settings that point at them, and runs.
+
+Everything is in-process and under a virtual clock; only the ledger is a real file or database.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import httpx
+from virtual_time import START, VirtualClock
+
+from impactflow.ledger import Status
+from impactflow.models import ProviderName
+from impactflow.orders import Window
+from impactflow.patience import Round, work_off
+from impactflow.placement import Sweep, Swept
+from impactflow.planning import plan
+from impactflow.policy import Policy
+from impactflow.reconcile import Settled, settle
+from impactflow.run import Run, open_run
+from impactflow.sandbox import Faults, Options, Sandbox, environment
+from impactflow.sandbox.transport import SandboxTransport
+from impactflow.settings import Settings
+from impactflow.tracking import Tracked, Tracking
+
+TREES = {"slot": "trees", "provider": "oneclickimpact", "impact": "plant_trees", "quantity": {"per_order": 1}}
+OFFSET = {"slot": "offset", "provider": "cnaught", "impact": "offset", "quantity": {"per_item": Decimal("2.5")}}
+GIVING = {
+    "slot": "giving",
+    "provider": "impactapi",
+    "impact": "donate",
+    "campaign": "trees-for-the-future",
+    "quantity": {"percent_of_order": 1},
+}
+RULE_OF = {ProviderName.ONECLICKIMPACT: TREES, ProviderName.CNAUGHT: OFFSET, ProviderName.IMPACTAPI: GIVING}
+#: Long enough that whatever can be worked off is worked off.
+PATIENCE_S = 5_000.0
+
+
+def sold(number: int, **fields: Any) -> dict[str, Any]:
+    """An order of two items for 80 USD, sold an hour before the test begins; a field that is None is left out."""
+    order = {
+        "id": f"WR-{number}",
+        "sourceId": f"{1000 + number}",
+        "sourceSystem": "shopify",
+        "date": (START - timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
+        "contact": {"id": f"C{number}", "email": f"customer{number}@example.com"},
+        "products": [{"id": "P1", "name": "Apron", "qty": 2, "PPU": 40}],
+        "payments": [{"date": "2026-03-02T11:00:00", "status": "APPROVED", "amount": 80}],
+        "amount": 80,
+        "currency": "USD",
+    }
+    return {name: value for name, value in (order | fields).items() if value is not None}
+
+
+def policy_of(*rules: Mapping[str, Any], **fields: Any) -> Policy:
+    """A policy with these rules; by default one for each provider."""
+    return Policy.model_validate({"store": "acme", "rules": list(rules or (TREES, OFFSET, GIVING)), **fields})
+
+
+@dataclass
+class World:
+    """
+    A shop, its policy, the providers and the ledger.
+
+    Attributes:
+        carrier: What carries requests to the sandbox; a test may put something else in its place.
+    """
+
+    clock: VirtualClock
+    sandbox: Sandbox
+    settings: Settings
+    policy: Policy
+    carrier: httpx.AsyncBaseTransport
+    _runs: Iterable[int] = field(default_factory=lambda: count(1))
+
+    @asynccontextmanager
+    async def run(self, **settings: Any) -> AsyncIterator[Run]:
+        """A run; settings by their field names replace the world's."""
+        chosen = self.settings.model_copy(update=settings)
+        run_id = f"run-{next(iter(self._runs))}"
+        async with open_run(chosen, run_id, clock=self.clock, transport=self.carrier) as run:
+            yield run
+
+    async def plan(self, run: Run, policy: Policy | None = None) -> None:
+        """Plan the last days' orders."""
+        today = self.clock.now().date()
+        window = Window(today - timedelta(days=7), today, open_ended=True)
+        await plan(
+            run.ledger, run.order_source(), policy or self.policy, window, run.clock, run.id, moves_watermark=True
+        )
+
+    async def place_all(self, run: Run, patience_s: float = PATIENCE_S) -> dict[ProviderName, Round]:
+        """Settle and place at every provider side by side, as the flow does."""
+        rounds = await asyncio.gather(*(work(run, provider, patience_s) for provider in ProviderName))
+        return dict(zip(ProviderName, rounds, strict=True))
+
+    @property
+    def purchases(self) -> list[dict[str, Any]]:
+        """What the providers believe was bought."""
+        self.sandbox.settle()
+        return self.sandbox.books.as_json()["purchases"]
+
+
+def make_world(
+    clock: VirtualClock,
+    ledger_url: str,
+    *,
+    orders: Iterable[Any] = (),
+    policy: Policy | None = None,
+    faults: str = "",
+    settings: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> World:
+    """A world whose runs wait long enough for whatever its faults make late."""
+    sandbox = Sandbox(Options(faults=Faults.parse(faults), **options), clock=clock, orders=orders)
+    chosen = {name.lower(): value for name, value in environment("http://127.0.0.1").items()}
+    times = {"impactflow_lease_s": 60, "impactflow_request_timeout_s": 5, "impactflow_settle_s": 30}
+    more = {"impactflow_ledger_url": ledger_url, "impactflow_concurrency": 8, **(settings or {})}
+    made = Settings(_env_file=None, **(chosen | times | more))
+    return World(clock, sandbox, made, policy or policy_of(), SandboxTransport(sandbox))
+
+
+async def sweep(run: Run, provider: ProviderName, limit: int = 10_000) -> Swept:
+    """One sweep over what is due."""
+    return await Sweep(run.ledger, run.provider(provider), run.clock, run.terms, run.id, limit=limit).run()
+
+
+async def settle_at(run: Run, provider: ProviderName) -> Settled:
+    """Settle what is due."""
+    return await settle(run.ledger, run.provider(provider), run.clock, run.terms, run.id)
+
+
+async def track(run: Run, provider: ProviderName, *, everything: bool = False) -> Tracked:
+    """One pass of tracking."""
+    tracking = Tracking(run.ledger, run.provider(provider), run.clock, run.terms, run.id, everything=everything)
+    return await tracking.run()
+
+
+async def work(run: Run, provider: ProviderName, patience_s: float = PATIENCE_S) -> Round:
+    """Settle and place at one provider until nothing is due that is worth waiting for."""
+
+    async def once() -> Round:
+        settled = await settle_at(run, provider)
+        done = Round(settled.placed + settled.planned + settled.parked, settled.halted, settled.unauthorized)
+        if done.unauthorized:
+            return done
+        swept = await sweep(run, provider)
+        return done + Round(swept.sent, swept.halted, swept.unauthorized)
+
+    return await work_off(run.ledger, run.clock, provider, patience_s, once)
+
+
+async def statuses(run: Run) -> dict[str, int]:
+    """How many placements there are by status."""
+    found: Counter[str] = Counter()
+    for (_, status), number in (await run.ledger.counts()).items():
+        found[status.value] += number
+    return dict(found)
+
+
+async def differences(world: World, run: Run) -> dict[str, list[str]]:
+    """Where the providers' books and the ledger disagree, by the placement's key; all lists empty where they agree."""
+    bought: dict[str, list[dict[str, Any]]] = {}
+    for purchase in world.purchases:
+        bought.setdefault(purchase["impactflow_key"], []).append(purchase)
+    recorded = {row["key"]: row for row in await run.ledger.purchases()}
+    both = bought.keys() & recorded.keys()
+    return {
+        "twice": [key for key, purchases in bought.items() if len(purchases) > 1],
+        "unrecorded": sorted(bought.keys() - recorded.keys()),
+        "not bought": sorted(recorded.keys() - bought.keys()),
+        "wrong": [key for key in both if not _same(bought[key][0], recorded[key])],
+    }
+
+
+def _same(purchase: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    names = ("provider", "kind", "unit", "quantity", "order_id")
+    return [purchase[name] for name in names] == [row[name] for name in names] and (
+        purchase["ref"] == row["ref"].partition("#")[0]
+    )
+
+
+#: What ``differences`` finds where the books and the ledger agree.
+NONE_DIFFER: dict[str, list[str]] = {"twice": [], "unrecorded": [], "not bought": [], "wrong": []}
+#: Statuses that are an end, or from where only the provider's progress leads on.
+DONE = {Status.PLACED, Status.COMPLETED}
