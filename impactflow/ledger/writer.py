@@ -77,7 +77,13 @@ class Writer:
         await asyncio.sleep(0)  # what this tick of the loop still has to say belongs to the same group
         while self._pending:
             group, self._pending = self._pending, []
-            answers = await loop.run_in_executor(self._thread, self._write, group)
+            try:
+                answers = await loop.run_in_executor(self._thread, self._write, group)
+            except BaseException as ended:  # a signal, raised wherever the loop happens to be: nobody may wait for ever
+                for request in (*group, *self._pending):
+                    request.done.cancel(f"the ledger's writer was ended by {type(ended).__name__}")
+                self._pending = []
+                raise
             for request, answer in zip(group, answers, strict=True):
                 if request.done.done():  # its caller was cancelled; the changes stand
                     continue
