@@ -88,12 +88,15 @@ class Ledger:
         """Every order of the source dated up to this day is planned."""
         await self._writer.submit(planning.advance, (store, source, read_to))
 
-    async def claim(self, claim: Claim) -> Placement | None:
-        """The next placement to send, with its intent on disk; None where nothing may be sent now."""
-        return await self._writer.submit(moves.claim, claim)
-
     async def turn_over(self, answers: Sequence[Move], claim: Claim, count: int) -> list[Placement]:
-        """Record what became of requests and claim up to ``count`` placements to send next, in one commit."""
+        """
+        Record what became of requests, even if their lease is over, and claim what to send next, in one commit.
+
+        Args:
+            answers: The outcomes.
+            claim: For whom; what is returned is held until its ``lease_until``, its intent on disk.
+            count: At most so many; fewer come where no more may be sent now.
+        """
         record: Changes = (moves.record_answer, answers)
         _, claimed = await self._writer.submit_all([record, (moves.claim, [claim] * count)])
         return [placement for placement in claimed if placement is not None]
@@ -109,10 +112,6 @@ class Ledger:
     async def remember_handle(self, placement: Placement, handle: str | None) -> None:
         """Keep what a provider calls a purchase that has not taken effect yet."""
         await self._writer.submit(moves.remember_handles, (placement, handle))
-
-    async def record_answer(self, move: Move) -> None:
-        """Record what became of a request that this run sent, even if its lease is over."""
-        await self._writer.submit(moves.record_answer, move)
 
     async def record_found(self, move: Move) -> None:
         """

@@ -93,7 +93,14 @@ async def claim(
     lease_s: float = LEASE_S,
 ) -> Placement | None:
     """Claim one placement."""
-    return await ledger.claim(Claim(provider, run_id, at, at + timedelta(seconds=lease_s), exclusive))
+    claimed = await ledger.turn_over([], Claim(provider, run_id, at, at + timedelta(seconds=lease_s), exclusive), 1)
+    return claimed[0] if claimed else None
+
+
+async def record(ledger: Ledger, move: Move) -> None:
+    """Record one answer."""
+    nothing = Claim(move.placement.provider, move.run_id, move.at, move.at, exclusive=False)
+    await ledger.turn_over([move], nothing, 0)
 
 
 async def claim_doubts(
@@ -124,7 +131,7 @@ async def in_doubt(ledger: Ledger, number: int = 1, impact: Impact | None = None
     await plan_one(ledger, number, impact)
     sent = await claim(ledger, provider=impact.provider, exclusive=exclusive)
     assert sent is not None
-    await ledger.record_answer(answer(sent, Status.IN_DOUBT, detail="the answer was lost"))
+    await record(ledger, answer(sent, Status.IN_DOUBT, detail="the answer was lost"))
     return sent
 
 

@@ -19,6 +19,7 @@ from ledger_helpers import (
     path,
     plan,
     plan_one,
+    record,
     sale,
     trees,
 )
@@ -36,7 +37,7 @@ async def test_nothing_is_claimed_before_it_is_due(ledger):
     """A placement that was postponed waits."""
     await plan_one(ledger)
     sent = await claim(ledger)
-    await ledger.record_answer(answer(sent, Status.PLANNED, due_at=after(10)))
+    await record(ledger, answer(sent, Status.PLANNED, due_at=after(10)))
     assert (None, sent.id) == (await claim(ledger, after(9)), (await claim(ledger, after(10))).id)
 
 
@@ -98,7 +99,7 @@ async def test_the_intent_is_on_disk_before_anything_is_sent(ledger, ledger_url)
 async def test_a_second_attempt_keeps_the_time_of_the_first(ledger):
     """The age of an idempotency key counts from its first use."""
     await plan_one(ledger)
-    await ledger.record_answer(answer(await claim(ledger), Status.PLANNED, at=after(1)))
+    await record(ledger, answer(await claim(ledger), Status.PLANNED, at=after(1)))
     again = await claim(ledger, after(5))
     assert (2, NOON, after(5)) == (again.attempt, again.first_attempted_at, again.attempted_at)
 
@@ -116,7 +117,7 @@ async def test_of_twins_one_is_sent_at_a_time(ledger):
         unlike.order_id,
         await claim(ledger, provider=KEYLESS, exclusive=True),
     )
-    await ledger.record_answer(answer(first))
+    await record(ledger, answer(first))
     assert "WR-2" == (await claim(ledger, provider=KEYLESS, exclusive=True)).order_id
 
 
@@ -126,7 +127,7 @@ async def test_a_twin_waits_only_for_what_is_unresolved(ledger, to):
     for number in (1, 2):
         await plan_one(ledger, number, trees())
     first = await claim(ledger, provider=KEYLESS, exclusive=True)
-    await ledger.record_answer(answer(first, to, due_at=after(100)))
+    await record(ledger, answer(first, to, due_at=after(100)))
     following = await claim(ledger, provider=KEYLESS, exclusive=True)
     assert (to is Status.IN_DOUBT) == (following is None)
 
@@ -232,7 +233,7 @@ async def test_handles_are_kept_for_the_attempt_that_made_them(ledger):
     await plan_one(ledger)
     sent = await claim(ledger)
     await ledger.remember_handle(sent, "session-1")
-    await ledger.record_answer(answer(sent, Status.PLANNED))
+    await record(ledger, answer(sent, Status.PLANNED))
     numbers = count(1)
     again = await claim(ledger, after(next(numbers)))
     assert "session-1" == again.handle

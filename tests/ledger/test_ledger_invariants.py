@@ -15,6 +15,7 @@ from ledger_helpers import (
     earned,
     offset,
     plan,
+    record,
     refunded,
     sale,
     trees,
@@ -90,7 +91,7 @@ class Happening:
             move = answer(sent, (Status.PLANNED, Status.FAILED)[number % 2], self.now)
         else:
             move = answer(sent, at=self.now, ref=ref)
-        await ledger.record_answer(move)
+        await record(ledger, move)
 
     async def doubt(self, ledger, number):
         self._doubts += await claim_doubts(ledger, self.now, provider=(KEYED, KEYLESS)[number % 2])

@@ -17,6 +17,7 @@ from ledger_helpers import (
     path,
     plan,
     plan_one,
+    record,
     refunded,
     sale,
 )
@@ -101,9 +102,7 @@ async def test_a_purchase_is_kept_with_all_that_the_provider_said(ledger):
     await plan_one(ledger)
     sent = await claim(ledger)
     receipt = Receipt("order-9", 588, "https://example.com/c")
-    await ledger.record_answer(
-        Move(sent, Status.PLACING, Status.PLACED, after(2), "run-1", due_at=after(2), receipt=receipt)
-    )
+    await record(ledger, Move(sent, Status.PLACING, Status.PLACED, after(2), "run-1", due_at=after(2), receipt=receipt))
     found = await life(ledger)
     assert ("order-9", 588, "https://example.com/c", after(2), date(2026, 3, 2), None) == (
         found["ref"],
@@ -119,7 +118,7 @@ async def test_completing_keeps_what_was_known(ledger):
     """A certificate comes with completion; the name, price and time of the purchase stay."""
     await plan_one(ledger)
     sent = await claim(ledger)
-    await ledger.record_answer(answer(sent, ref="order-9"))
+    await record(ledger, answer(sent, ref="order-9"))
     done = Move(
         sent, Status.PLACED, Status.COMPLETED, after(99), "run-2", receipt=Receipt("order-9", None, "https://c")
     )
@@ -147,7 +146,7 @@ async def expired(ledger):
 async def test_a_late_receipt_ends_the_doubt(ledger):
     """The answer is proof, however late."""
     sent = await expired(ledger)
-    await ledger.record_answer(answer(sent, at=after(61)))
+    await record(ledger, answer(sent, at=after(61)))
     assert ["planned", "placing", "in_doubt", "placed"] == await path(ledger)
 
 
@@ -155,7 +154,7 @@ async def test_a_late_receipt_ends_the_doubt_while_another_run_looks_into_it(led
     """That run's verdict comes too late then."""
     sent = await expired(ledger)
     [doubt] = await claim_doubts(ledger, after(60))
-    await ledger.record_answer(answer(sent, at=after(61)))
+    await record(ledger, answer(sent, at=after(61)))
     with pytest.raises(TransitionRefused):
         await ledger.move(answer(doubt, Status.PLANNED, after(62), from_=Status.IN_DOUBT))
     assert ("placed", "ref-1") == ((await life(ledger))["status"], (await life(ledger))["ref"])
@@ -167,7 +166,7 @@ async def test_a_late_receipt_counts_more_than_a_verdict(ledger, judged):
     sent = await expired(ledger)
     [doubt] = await claim_doubts(ledger, after(60))
     await ledger.move(answer(doubt, judged, after(61), from_=Status.IN_DOUBT))
-    await ledger.record_answer(answer(sent, at=after(62)))
+    await record(ledger, answer(sent, at=after(62)))
     assert ["planned", "placing", "in_doubt", "=in_doubt", judged.value, "placed"] == await path(ledger)
     assert None is await claim(ledger, after(99))
 
@@ -178,8 +177,8 @@ async def test_a_late_receipt_after_a_second_attempt_is_kept_as_evidence(ledger)
     [doubt] = await claim_doubts(ledger, after(60))
     await ledger.move(answer(doubt, Status.PLANNED, after(61), from_=Status.IN_DOUBT, due_at=after(61)))
     again = await claim(ledger, after(61))
-    await ledger.record_answer(answer(sent, at=after(62), ref="first"))
-    await ledger.record_answer(answer(again, at=after(63), ref="second"))
+    await record(ledger, answer(sent, at=after(62), ref="first"))
+    await record(ledger, answer(again, at=after(63), ref="second"))
     found = await life(ledger)
     assert ("placed", "second") == (found["status"], found["ref"])
     assert "=placing" in await path(ledger)
@@ -192,14 +191,14 @@ async def test_a_late_receipt_of_what_was_found_already_adds_nothing(ledger):
     [doubt] = await claim_doubts(ledger, after(60))
     await ledger.record_found(answer(doubt, at=after(61), ref="order-9", from_=Status.IN_DOUBT))
     before = await path(ledger)
-    await ledger.record_answer(answer(sent, at=after(62), ref="order-9"))
+    await record(ledger, answer(sent, at=after(62), ref="order-9"))
     assert before == await path(ledger)
 
 
 async def test_a_late_answer_without_a_receipt_adds_nothing(ledger):
     """Refused, or not sent: settling finds that out by itself."""
     sent = await expired(ledger)
-    await ledger.record_answer(answer(sent, Status.FAILED, after(61)))
+    await record(ledger, answer(sent, Status.FAILED, after(61)))
     assert ["planned", "placing", "in_doubt"] == await path(ledger)
 
 
@@ -209,7 +208,7 @@ async def test_a_late_receipt_for_a_withdrawn_placement_is_kept_as_evidence(ledg
     [doubt] = await claim_doubts(ledger, after(60))
     await ledger.move(answer(doubt, Status.PLANNED, after(61), from_=Status.IN_DOUBT))
     await plan(ledger, (sale(1, payments=()), refunded()), at=after(62))
-    await ledger.record_answer(answer(sent, at=after(63), ref="order-9"))
+    await record(ledger, answer(sent, at=after(63), ref="order-9"))
     found = await life(ledger)
     assert "cancelled" == found["status"]
     assert "order-9" in found["events"][-1]["detail"]
@@ -220,7 +219,7 @@ async def test_purchases_that_share_a_name_both_stand(ledger):
     for number in (1, 2, 3):
         await plan_one(ledger, number)
     for _ in range(3):
-        await ledger.record_answer(answer(await claim(ledger), ref="U|12:00:00.000"))
+        await record(ledger, answer(await claim(ledger), ref="U|12:00:00.000"))
     refs = [(await life(ledger, f"WR-{number}"))["ref"] for number in (1, 2, 3)]
     assert ["U|12:00:00.000", "U|12:00:00.000#2", "U|12:00:00.000#3"] == refs
 
@@ -229,8 +228,8 @@ async def test_a_late_receipt_may_share_a_name_too(ledger):
     """Late and shared at once: both purchases stand."""
     sent = await expired(ledger)
     await plan_one(ledger, 2, at=after(60))
-    await ledger.record_answer(answer(await claim(ledger, after(60)), at=after(60), ref="U|1"))
-    await ledger.record_answer(answer(sent, at=after(61), ref="U|1"))
+    await record(ledger, answer(await claim(ledger, after(60)), at=after(60), ref="U|1"))
+    await record(ledger, answer(sent, at=after(61), ref="U|1"))
     assert ["U|1#2", "U|1"] == [(await life(ledger, f"WR-{number}"))["ref"] for number in (1, 2)]
 
 
@@ -238,7 +237,7 @@ async def test_a_found_purchase_that_another_placement_holds_is_not_this_ones(le
     """One record explains one placement."""
     await in_doubt(ledger)
     await plan_one(ledger, 2)
-    await ledger.record_answer(answer(await claim(ledger, after(1)), ref="order-9"))
+    await record(ledger, answer(await claim(ledger, after(1)), ref="order-9"))
     [doubt] = await claim_doubts(ledger, after(2))
     with pytest.raises(AlreadyRecorded):
         await ledger.record_found(answer(doubt, ref="order-9", from_=Status.IN_DOUBT))
@@ -268,7 +267,7 @@ async def test_a_handle_of_an_attempt_that_is_over_is_refused(ledger):
 async def test_a_postponed_placement_is_tracked_later(ledger):
     """Each look counts; a certificate that was seen once is kept."""
     await plan_one(ledger)
-    await ledger.record_answer(answer(await claim(ledger)))
+    await record(ledger, answer(await claim(ledger)))
     [(placed, checks)] = await ledger.placed(KEYED, due_by=NOON, after=0, limit=9)
     await ledger.postpone(Postponement(placed, after(300), "https://c"))
     await ledger.postpone(Postponement(placed, after(900), None))
@@ -282,7 +281,7 @@ async def test_what_is_complete_is_not_postponed(ledger):
     """A pass that was slower than another changes nothing."""
     await plan_one(ledger)
     sent = await claim(ledger)
-    await ledger.record_answer(answer(sent))
+    await record(ledger, answer(sent))
     await ledger.move(Move(sent, Status.PLACED, Status.COMPLETED, after(1), "run-1"))
     await ledger.postpone(Postponement(sent, after(300), None))
     found = await life(ledger)
@@ -293,7 +292,7 @@ async def test_several_slots_of_an_order_live_their_own_lives(ledger):
     """One placed, one failed."""
     await plan(ledger, (sale(1), earned(offset(), offset(slot="more"))))
     one, other = await claim(ledger), await claim(ledger)
-    await ledger.record_answer(answer(one))
-    await ledger.record_answer(answer(other, Status.FAILED, detail="too much"))
+    await record(ledger, answer(one))
+    await record(ledger, answer(other, Status.FAILED, detail="too much"))
     assert ["placed", "failed"] == [(await life(ledger, slot=slot))["status"] for slot in (0, 1)]
     assert "too much" == (await life(ledger, slot=1))["reason"]

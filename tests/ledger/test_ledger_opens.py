@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from ledger_helpers import NOON, answer, claim, counted, earned, offset, plan, plan_one, sale
+from ledger_helpers import NOON, answer, claim, counted, earned, offset, plan, plan_one, record, sale
 from sqlalchemy import event, text
 
 from impactflow.errors import ConfigurationError, LedgerBusy, LedgerError, LedgerFull, LedgerTooNew
@@ -198,7 +198,7 @@ async def test_a_full_disk_is_said_to_be_full(sqlite_file):
     with Ledger.open(url) as ledger:
         await plan(ledger, *large)
         sent = await claim(ledger)
-        await ledger.record_answer(answer(sent))
+        await record(ledger, answer(sent))
         assert {"planned": 398, "placed": 1} == await counted(ledger)
 
 

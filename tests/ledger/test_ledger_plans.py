@@ -17,6 +17,7 @@ from ledger_helpers import (
     path,
     plan,
     plan_one,
+    record,
     refunded,
     sale,
     trees,
@@ -123,7 +124,7 @@ async def test_what_was_sent_is_never_touched(ledger, status):
 async def test_a_request_that_was_tried_keeps_its_body(ledger):
     """Certainly not sent, so planned again; but the provider may have seen the key: the quantity stays."""
     await plan_one(ledger)
-    await ledger.record_answer(answer(await claim(ledger), Status.PLANNED, at=after(1)))
+    await record(ledger, answer(await claim(ledger), Status.PLANNED, at=after(1)))
     await plan(ledger, (sale(1, item_count=Decimal(9)), earned(offset(9999))), at=after(9))
     assert 2500 == (await claim(ledger, after(9))).quantity
 
@@ -131,7 +132,7 @@ async def test_a_request_that_was_tried_keeps_its_body(ledger):
 async def test_a_refund_withdraws_what_was_tried_in_vain(ledger):
     """Nothing was bought, so nothing need be."""
     await plan_one(ledger)
-    await ledger.record_answer(answer(await claim(ledger), Status.PLANNED, at=after(1)))
+    await record(ledger, answer(await claim(ledger), Status.PLANNED, at=after(1)))
     await plan(ledger, (sale(1, payments=()), refunded()), at=after(9))
     assert ["planned", "placing", "planned", "cancelled"] == await path(ledger)
 
@@ -211,8 +212,8 @@ async def test_a_name_that_joins_two_rows_leaves_the_one_that_was_sent(ledger, w
     """Whichever of them was sent stands; the other is withdrawn."""
     await two_rows(ledger)
     claimed = [await claim(ledger) for _ in range(2)]
-    await ledger.record_answer(answer(claimed[which]))
-    await ledger.record_answer(answer(claimed[1 - which], Status.PLANNED))
+    await record(ledger, answer(claimed[which]))
+    await record(ledger, answer(claimed[1 - which], Status.PLANNED))
     await plan(ledger, (bridge(), earned(offset())), at=after(9))
     await plan(ledger, (bridge(), earned(offset())), at=after(10), policy="policy-2")
     assert {"placed": 1, "cancelled": 1} == await counted(ledger)
@@ -278,7 +279,7 @@ async def test_the_watermark_never_moves_back(ledger):
 async def test_a_failed_slot_is_not_planned_again(ledger):
     """Refused for good; the same order in a later run does not send it anew."""
     await plan_one(ledger)
-    await ledger.record_answer(answer(await claim(ledger), Status.FAILED))
+    await record(ledger, answer(await claim(ledger), Status.FAILED))
     await plan(ledger, (sale(1, amount=Decimal(5)), earned(offset(1))), at=after(9), policy="policy-2")
     assert ({"failed": 1}, None) == (await counted(ledger), await claim(ledger, after(99)))
 

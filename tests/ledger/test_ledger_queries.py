@@ -14,6 +14,7 @@ from ledger_helpers import (
     offset,
     plan,
     plan_one,
+    record,
     sale,
     trees,
 )
@@ -28,7 +29,7 @@ async def placed(ledger, number, quantity, at, price=250, provider=KEYED):
     await plan_one(ledger, number, impact, at=at)
     sent = await claim(ledger, at, provider=provider)
     receipt = Receipt(f"ref-{number}", price)
-    await ledger.record_answer(Move(sent, Status.PLACING, Status.PLACED, at, "run-1", due_at=at, receipt=receipt))
+    await record(ledger, Move(sent, Status.PLACING, Status.PLACED, at, "run-1", due_at=at, receipt=receipt))
     return sent
 
 
@@ -89,7 +90,7 @@ async def test_attention_lists_what_is_not_as_it_should_be(ledger):
     await placed(ledger, 1, 5, NOON)
     await in_doubt(ledger, 2)
     await plan_one(ledger, 3)
-    await ledger.record_answer(answer(await claim(ledger), Status.FAILED, detail="too much"))
+    await record(ledger, answer(await claim(ledger), Status.FAILED, detail="too much"))
     await plan_one(ledger, 4, offset(None, held="no rate"))
     rows = await ledger.attention()
     assert [
@@ -127,7 +128,7 @@ async def test_purchases_are_what_took_effect(ledger):
 async def test_a_story_tells_everything_but_personal_data(ledger):
     """By the id, by the id with its prefix, or by the source's name."""
     await plan(ledger, (sale(1, names=("wr:WR-1", "src:shopify:9")), earned(trees(on_behalf_of_customer=True))))
-    await ledger.record_answer(answer(await claim(ledger, provider=KEYLESS)))
+    await record(ledger, answer(await claim(ledger, provider=KEYLESS)))
     stories = [await ledger.story(name) for name in ("WR-1", "wr:WR-1", "src:shopify:9")]
     assert stories[0] == stories[1] == stories[2]
     told = stories[0]

@@ -16,6 +16,7 @@ from ledger_helpers import (
     offset,
     plan,
     plan_one,
+    record,
     sale,
     trees,
 )
@@ -34,14 +35,14 @@ async def sent(ledger, count):
 async def test_many_changes_at_once_are_all_written(ledger):
     """However many callers come in the same moment."""
     claimed = await sent(ledger, 20)
-    await asyncio.gather(*(ledger.record_answer(answer(each)) for each in claimed))
+    await asyncio.gather(*(record(ledger, answer(each)) for each in claimed))
     assert {"placed": 20} == await counted(ledger)
 
 
 async def test_a_refused_move_does_not_take_others_with_it(ledger):
     """One placement of ten has moved on: nine are moved."""
     claimed = await sent(ledger, 10)
-    await ledger.record_answer(answer(claimed[3], Status.FAILED))
+    await record(ledger, answer(claimed[3], Status.FAILED))
     outcomes = await asyncio.gather(*(ledger.move(answer(each)) for each in claimed), return_exceptions=True)
     assert [False, False, False, True] == [isinstance(outcome, TransitionRefused) for outcome in outcomes[:4]]
     assert {"placed": 9, "failed": 1} == await counted(ledger)
@@ -52,12 +53,12 @@ async def test_a_found_purchase_of_anothers_does_not_take_others_with_it(ledger)
     for number in (1, 2):
         await in_doubt(ledger, number)
     claimed = await plan_and_claim(ledger, 3, 4, 5)
-    await ledger.record_answer(answer(claimed[0], ref="taken"))
+    await record(ledger, answer(claimed[0], ref="taken"))
     mine, other = await claim_doubts(ledger, after(1))
     outcomes = await asyncio.gather(
-        ledger.record_answer(answer(claimed[1])),
+        record(ledger, answer(claimed[1])),
         ledger.record_found(answer(mine, ref="taken", from_=Status.IN_DOUBT)),
-        ledger.record_answer(answer(claimed[2])),
+        record(ledger, answer(claimed[2])),
         ledger.record_found(answer(other, ref="free", from_=Status.IN_DOUBT)),
         plan_one(ledger, 6),
         return_exceptions=True,
@@ -70,11 +71,11 @@ async def test_a_single_find_of_anothers_purchase_does_not_take_answers_with_it(
     """Likewise where it is the only find of its group."""
     await in_doubt(ledger, 1)
     claimed = await plan_and_claim(ledger, 2, 3)
-    await ledger.record_answer(answer(claimed[0], ref="taken"))
+    await record(ledger, answer(claimed[0], ref="taken"))
     [doubt] = await claim_doubts(ledger, after(1))
     outcomes = await asyncio.gather(
         ledger.record_found(answer(doubt, ref="taken", from_=Status.IN_DOUBT)),
-        ledger.record_answer(answer(claimed[1])),
+        record(ledger, answer(claimed[1])),
         return_exceptions=True,
     )
     assert [AlreadyRecorded, None] == [outcome and type(outcome) for outcome in outcomes]
@@ -90,7 +91,7 @@ async def plan_and_claim(ledger, *numbers):
 async def test_a_caller_that_gave_up_changes_nothing_for_the_others(ledger):
     """Its change stands, as theirs do."""
     claimed = await sent(ledger, 3)
-    writes = [asyncio.create_task(ledger.record_answer(answer(each))) for each in claimed]
+    writes = [asyncio.create_task(record(ledger, answer(each))) for each in claimed]
     await asyncio.sleep(0)
     writes[1].cancel()
     outcomes = await asyncio.gather(*writes, return_exceptions=True)
@@ -128,12 +129,12 @@ async def test_two_runs_that_turn_over_at_once_do_not_harm_each_other(ledger, le
     for number in (3, 4):
         await plan_one(ledger, number, trees(7 + number))
     mine = await claim(ledger, provider=KEYLESS, exclusive=True)
-    await ledger.record_answer(answer(mine, Status.PLANNED))
+    await record(ledger, answer(mine, Status.PLANNED))
     mine = await claim(ledger, provider=KEYLESS, exclusive=True)
     wanted = Claim(KEYLESS, "run-2", NOON, after(60), exclusive=True)
     answered = await claim(ledger, provider=KEYLESS, exclusive=True)
     engine = open_engine(ledger_url)
-    await ledger.record_answer(answer(mine, Status.PLANNED))
+    await record(ledger, answer(mine, Status.PLANNED))
     with engine.begin() as connection:
         taken = moves.claim(connection, [wanted])
         turning = asyncio.create_task(ledger.turn_over([answer(answered)], wanted, 3))
