@@ -9,6 +9,7 @@ Every error of impactflow. They answer one question: *did it happen?*
     │   ├── NotSent               no, but it may later              → planned again, with a time
     │   │   └── RateLimited · Unavailable
     │   └── OutcomeUnknown        perhaps                           → in_doubt
+    │       └── Contradiction     yes, but not what was asked for   → parked
     └── LedgerError               the ledger could not be read or written; what was committed stands
         └── LedgerBusy · LedgerFull · LedgerTooNew · TransitionRefused · AlreadyRecorded
 
@@ -61,7 +62,7 @@ class NotFound(Refused):
 
 
 class Unauthorized(Refused):
-    """The key is missing, wrong or not allowed to do this (401, 403)."""
+    """The key is missing, wrong or not allowed to do this, or the account cannot pay (401, 402, 403)."""
 
 
 class IdempotencyConflict(Refused):
@@ -100,6 +101,10 @@ class Unavailable(NotSent):
 
 class OutcomeUnknown(ProviderError):
     """It may have happened: the answer to a write was lost, cut short or unreadable."""
+
+
+class Contradiction(OutcomeUnknown):
+    """Something took effect, but not what was asked for; the message names it. For a person, never repeated."""
 
 
 class LedgerError(ImpactError):

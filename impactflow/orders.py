@@ -6,7 +6,7 @@ hid. What an order earns is left to ``policy``, what is known already to ``ledge
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -109,12 +109,19 @@ class OrderSource(Protocol):
         ...
 
 
-async def read_orders(source: OrderSource, window: Window) -> AsyncIterator[list[Order | BrokenOrder]]:
+async def read_orders(
+    source: OrderSource, window: Window, missing: Callable[[int], None] = lambda _: None
+) -> AsyncIterator[list[Order | BrokenOrder]]:
     """
     The window's orders, page by page, each order once.
 
     Pages are cut from a list that changes while it is read, so that an order can slip from a page still to come to one
     that was read. Where fewer came than the source announced, the window is read again, three times in all.
+
+    Args:
+        source: What is read.
+        window: Which days.
+        missing: Called at the end with how many orders were announced and never came, where any were.
 
     Raises:
         ProviderError: A page could not be read; the pages before it are good.
@@ -127,6 +134,7 @@ async def read_orders(source: OrderSource, window: Window) -> AsyncIterator[list
             yield [_ordered(order) for order in page.orders if tally.is_new(order) and _wanted(order, window)]
         if len(tally.seen) >= tally.announced:
             return
+    missing(tally.announced - len(tally.seen))
     log.warning(
         "%d orders were announced, %d came: the next run looks again",
         tally.announced,

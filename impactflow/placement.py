@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 
 from impactflow.clock import Clock
 from impactflow.errors import (
+    Contradiction,
     IdempotencyConflict,
     NotSent,
     OutcomeUnknown,
@@ -266,7 +267,7 @@ class Sweep:
             if self._runs_short:
                 self._clerk_wanted.set()
 
-    async def _send(self, placement: Placement, hold: Hold) -> Move:
+    async def _send(self, placement: Placement, hold: Hold) -> Move:  # noqa: PLR0911 - one for each answer there is
         try:
             receipt = await self._provider.place(placement, hold)
         except Unauthorized as error:
@@ -282,6 +283,8 @@ class Sweep:
             return self._move(placement, Status.FAILED, str(error), due_in_s=None)
         except NotSent as error:
             return self._again(placement, error)
+        except Contradiction as error:
+            return self._move(placement, Status.PARKED, str(error), due_in_s=None)
         except OutcomeUnknown as error:
             self._unreachable = 0
             return self._move(placement, Status.IN_DOUBT, str(error))

@@ -55,11 +55,17 @@ async def plan(
     """
     planned = Planned()
     digest = hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
-    async for page in read_orders(source, window):
+    missing = 0
+
+    def miss(count: int) -> None:
+        nonlocal missing
+        missing = count
+
+    async for page in read_orders(source, window, miss):
         earnings, broken = _judge(policy, page)
         planned += await ledger.plan(Page(policy.store, earnings, broken, digest, run_id, clock.now()))
         report(planned)
-    if moves_watermark:
+    if moves_watermark and not missing:
         await ledger.advance_watermark(policy.store, SOURCE, window.to)
     return planned
 

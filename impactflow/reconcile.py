@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from impactflow.clock import Clock
-from impactflow.errors import AlreadyRecorded, ProviderError, TransitionRefused, Unauthorized
+from impactflow.errors import AlreadyRecorded, Contradiction, ProviderError, TransitionRefused, Unauthorized
 from impactflow.ledger import Claim, Ledger, Move, Status
 from impactflow.models import Kind, Placement, Receipt
 from impactflow.placement import Held, Terms, retry_delay_s
@@ -105,13 +105,14 @@ class Evidence:
         """The purchases in evidence that carry no key: some of them may be other placements'."""
         return sorted(set().union(*self._alike.values()))
 
-    def verdict(self, doubt: Placement, taken: frozenset[str]) -> Verdict:
+    def verdict(self, doubt: Placement, taken: "frozenset[tuple[str, _Look]]") -> Verdict:
         """
         What the evidence says about one doubt.
 
         Args:
             doubt: One of the doubts.
-            taken: Purchases that other placements hold.
+            taken: Purchases that other placements hold: the provider's name for each and what it looks like, because
+                two that differ may share a name that is only a time.
         """
         keyed = self._keyed.get(doubt.key, {})
         if len(keyed) > 1:
@@ -120,7 +121,7 @@ class Evidence:
             if (record.kind, record.quantity) != (doubt.kind, doubt.quantity):
                 return Ambiguous(f"{ref} carries its key, but is {record.quantity} of {record.kind}")
             return Found(Receipt(ref))
-        alike = sorted(self._alike.get(doubt.id, set()) - taken)
+        alike = sorted(ref for ref in self._alike.get(doubt.id, ()) if (ref, _look(doubt)) not in taken)
         if not alike:
             return Absent()
         if doubt.alone and len(alike) == 1:
@@ -128,7 +129,7 @@ class Evidence:
         return Ambiguous("it may be any of " + ", ".join(alike))
 
 
-_Look = tuple[Kind, int, str]
+_Look = tuple[Kind | None, int, str]
 
 
 def _look(thing: Placement | Record) -> _Look:
@@ -160,6 +161,8 @@ class _Desk:
                 try:
                     verdict: Verdict | None = await provider.settle(doubt, hold)
                     why = "the provider says it had no effect"
+                except Contradiction as error:
+                    verdict, why = Ambiguous(error.message), ""
                 except ProviderError as error:
                     verdict, why = None, str(error)
                     self._note(error)
@@ -197,7 +200,7 @@ class _Desk:
 
     def _settles(self, doubt: Placement, read_at: datetime) -> bool:
         """Whether the records were read after the settling time, so that what is not in them will not come."""
-        return read_at >= doubt.attempted_at + timedelta(seconds=self._terms.settle_s)
+        return read_at >= doubt.doubted_at + timedelta(seconds=self._terms.settle_s)
 
     async def _read(
         self, provider: KeepsRecords, doubts: Sequence[Placement], evidence: Evidence, *, newest_first: bool
@@ -214,7 +217,8 @@ class _Desk:
                 evidence.add(record)
 
     async def _judge(self, doubts: Sequence[Placement], evidence: Evidence) -> Mapping[int, Verdict]:
-        taken = await self._ledger.claimed_refs(self._provider.name, evidence.unkeyed_refs)
+        holders = await self._ledger.taken(self._provider.name, evidence.unkeyed_refs)
+        taken = frozenset((holder.ref or "", _look(holder)) for holder in holders)
         return {doubt.id: evidence.verdict(doubt, taken) for doubt in doubts}
 
     async def _apply(self, doubt: Placement, verdict: Verdict | None, why: str) -> None:
@@ -245,7 +249,7 @@ class _Desk:
         """Soon at first, for records that appear a moment late; and surely once the settling time has passed."""
         now = self._clock.now()
         soon = now + timedelta(seconds=min(retry_delay_s(doubt.attempt), self._terms.settle_s / 4))
-        settles = doubt.attempted_at + timedelta(seconds=self._terms.settle_s)
+        settles = doubt.doubted_at + timedelta(seconds=self._terms.settle_s)
         return min(soon, settles) if settles > now else soon
 
     def _note(self, error: ProviderError) -> None:

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     #: Requests in flight per provider.
     impactflow_concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
     #: How old a CNaught idempotency key may be before the order is looked up by its metadata first, in seconds.
-    impactflow_cnaught_key_age_s: Annotated[float, Field(gt=0)] = 86_400.0
+    impactflow_cnaught_key_age_s: Annotated[float, Field(gt=0, le=31_536_000)] = 86_400.0
     #: How long after the first look a placement is tracked again, in seconds; it doubles up to a day.
     impactflow_track_s: Seconds = 300.0
 

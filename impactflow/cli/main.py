@@ -47,9 +47,14 @@ def main() -> NoReturn:
     """Run a command; typed errors become one line and an exit status, never a traceback."""
     as_json = "--json" in sys.argv[1:]
     try:
-        sys.exit(app(standalone_mode=not as_json))  # who mistypes is shown the usage; a program gets its one object
+        sys.exit(app(standalone_mode=False))
     except _UsageError as misuse:
-        sys.exit(_fail(misuse.format_message(), MISUSED, as_json=as_json))
+        if as_json:
+            sys.exit(_fail(misuse.format_message(), MISUSED, as_json=True))
+        misuse.show()  # who mistypes is shown the usage; a program gets its one object
+        sys.exit(MISUSED)
+    except typer.Abort:
+        sys.exit(_fail(_INTERRUPTED, 128 + signal.SIGINT, as_json=as_json))
     except ImpactError as error:
         misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
         sys.exit(_fail(str(error), MISUSED if misused else UNDONE, as_json=as_json))

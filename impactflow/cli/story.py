@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
+
 from impactflow.cli.console import out
 from impactflow.models import Unit
 from impactflow.units import shown
@@ -18,7 +20,7 @@ def tell(story: Mapping[str, Any]) -> None:
         )
         return
     counts = "counts" if story["counts"] else "does not count"
-    out.print(f"[bold]{story['order']}[/bold], sold {story['ordered_at']:%Y-%m-%d %H:%M} UTC, {counts}")
+    out.print(f"[bold]{escape(story['order'])}[/bold], sold {story['ordered_at']:%Y-%m-%d %H:%M} UTC, {counts}")
     out.print("known as " + ", ".join(story["names"]), markup=False)
     for entry in story["unearned"]:
         slot = f"slot {entry['slot']}" if entry["slot"] else "the order"

@@ -122,6 +122,8 @@ class Call:
 
     def _declined(self, status: int, said: str, more: dict[str, Any]) -> Refused:
         match status:
+            case 402:
+                return Unauthorized(f"the account cannot pay for this: see to its billing{said}", **more)
             case 401 | 403:
                 return Unauthorized(f"the key may not do this: check {self.account.key_variable}{said}", **more)
             case 404:

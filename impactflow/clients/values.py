@@ -16,7 +16,10 @@ class Answer(BaseModel):
 
 
 def _as_utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time within the years 1 to 9999") from None
 
 
 def _as_mapping(value: object) -> object:

@@ -176,9 +176,9 @@ class Ledger:
         """Placements to track, each with how often it was tracked before."""
         return await self._read(queries.placed, provider, due_by, after, limit)
 
-    async def claimed_refs(self, provider: ProviderName, refs: Sequence[str]) -> frozenset[str]:
-        """Which of these purchases some placement already holds."""
-        return await self._read(queries.claimed_refs, provider, refs)
+    async def taken(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
+        """The placements that hold these purchases of a provider's."""
+        return await self._read(queries.taken, provider, refs)
 
     async def totals(self, days: tuple[date, date] | None = None) -> Sequence[Total]:
         """What was bought per day, slot and provider."""

@@ -91,12 +91,17 @@ def _lasts(url: URL) -> bool:
 def _create(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
-            engine = create_engine(url, connect_args={"timeout": BUSY_S, "check_same_thread": False})
+            engine = create_engine(
+                url, hide_parameters=True, connect_args={"timeout": BUSY_S, "check_same_thread": False}
+            )
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         return create_engine(
-            url, pool_pre_ping=True, connect_args={"options": f"-c timezone=utc -c lock_timeout={int(BUSY_S)}s"}
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            connect_args={"options": f"-c timezone=utc -c lock_timeout={int(BUSY_S)}s"},
         )
     except (ArgumentError, NoSuchModuleError) as error:
         msg = f"IMPACTFLOW_LEDGER_URL cannot be used: {_first_line(error)}"

@@ -139,13 +139,15 @@ def record_found(connection: Connection, moves: Sequence[Move]) -> list[None]:
     Raises:
         AlreadyRecorded: Another placement holds this purchase: the record is not this one's.
     """
-    try:
-        return move(connection, moves)
-    except IntegrityError:
-        if len(moves) > 1:
-            raise
+    if len(moves) > 1:
+        return move(connection, moves)  # where one of many fails the Writer comes back with each alone
+    each = moves[0]
+    receipt = each.receipt
+    if receipt is not None and connection.execute(_HELD_BY_TWIN, {"id": each.placement.id, "ref": receipt.ref}).first():
         msg = "another placement already holds this purchase"
-        raise AlreadyRecorded(msg) from None
+        raise AlreadyRecorded(msg)
+    _move_sharing(connection, each)  # purchases of different kinds may share the provider's name for them
+    return [None]
 
 
 def record_answer(connection: Connection, moves: Sequence[Move]) -> list[None]:
@@ -306,7 +308,7 @@ def _record_late(connection: Connection, each: Move) -> None:
     status = Status(row.status)
     if each.receipt is None or row.ref == each.receipt.ref:
         return
-    if status in {Status.IN_DOUBT, Status.PLANNED, Status.PARKED}:
+    if Status.PLACED in TRANSITIONS[status] and status not in {Status.PLACING, Status.CANCELLING}:
         latest = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
         _move_sharing(
             connection, Move(latest, status, each.to, each.at, each.run_id, each.detail, each.due_at, each.receipt)
@@ -345,7 +347,9 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
         .with_for_update(of=placements, skip_locked=True)
     )
     if exclusive:
-        blocked = select(_BLOCKER.c.id).where(_BLOCKER.c.unresolved_twin == placements.c.twin).exists()
+        # Whatever is unresolved blocks its twins, also what was sent while the account still returned metadata.
+        unresolved = _BLOCKER.c.status.in_([Status.PLACING.value, Status.IN_DOUBT.value])
+        blocked = select(_BLOCKER.c.id).where(_BLOCKER.c.twin == placements.c.twin, unresolved).exists()
         chosen = chosen.where(sa.or_(placements.c.twin.is_(None), ~blocked))
     return chosen
 
@@ -402,6 +406,16 @@ _EXPIRED = (
 )
 _ROW = select(*placement_columns()).select_from(_JOINED).where(placements.c.id == bindparam("id"))
 _NO_RECEIPT = Receipt("")
+_HOLDER = placements.alias("holder")
+#: Another placement with this name of a purchase that the provider's records could not tell from ours, or of any kind
+#: where keys tell them apart.
+_HELD_BY_TWIN = select(_HOLDER.c.id).where(
+    placements.c.id == bindparam("id"),
+    _HOLDER.c.id != placements.c.id,
+    _HOLDER.c.provider == placements.c.provider,
+    _HOLDER.c.ref == bindparam("ref"),
+    sa.or_(placements.c.twin.is_(None), _HOLDER.c.twin == placements.c.twin),
+)
 _CHANGES = listed(
     "changes",
     {name: placements.c[name].type for name in ("id", "attempts")}
@@ -433,6 +447,10 @@ _MOVE = (
         status=_CHANGES.to,
         due_at=_CHANGES.due_at,
         reason=_CHANGES.reason,
+        doubted_at=case(
+            ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
+            else_=placements.c.doubted_at,
+        ),
         unresolved_twin=case((_CHANGES.to == Status.IN_DOUBT.value, placements.c.unresolved_twin), else_=None),
         **{name: func.coalesce(_CHANGES[name], placements.c[name]) for name in _KEPT},
     )

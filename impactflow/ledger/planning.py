@@ -141,14 +141,14 @@ def _sales(connection: Connection, page: Page) -> list[_Sale]:
     for order, earnings in page.earnings:
         names = frozenset(order.names)
         row_ids = {known[name] for name in names if name in known}
-        here = sorted({by_name[name] for name in names if name in by_name})
+        here = sorted({by_name[name] for name in (*names, *map(str, row_ids)) if name in by_name})
         for index in here:
             names |= sales[index].names
             row_ids |= set(sales[index].row_ids)
         sale = _Sale(order, earnings, _digest(page, order), names, tuple(sorted(row_ids)))
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
-        by_name.update(dict.fromkeys(names, slot))
+        by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
     return [sale for index, sale in enumerate(sales) if by_name[next(iter(sale.names))] == index]
 
 
@@ -202,13 +202,15 @@ def _plan_known(connection: Connection, sales: Sequence[_Sale], writing: _Plan) 
 def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> None:
     """The order, or the policy, says something else than when it was last planned."""
     _adopt_names(connection, sale, row.id, writing.page.store)
+    existing = _one_per_slot(connection, sale, writing)
     values = _order_values(sale)
-    if row.customer_email is not None:
-        del values["customer_email"]  # whoever a provider was told first is whom its records are searched for
+    if any(found.attempts for found in existing.values()):
+        # Whoever a provider was told is whom its records are searched for.
+        values["customer_email"] = row.customer_email or values["customer_email"]
+        sale = replace(sale, order=replace(sale.order, customer_email=values["customer_email"]))
     connection.execute(orders.update().where(orders.c.id == row.id).values(**values))
     connection.execute(unearned.delete().where(unearned.c.order == row.id))
     _plan_unearned(sale, row.id, writing)
-    existing = _one_per_slot(connection, sale, writing)
     earned = {impact.slot: impact for impact in sale.earnings.impacts}
     for slot, found in existing.items():
         _revise(connection, found, earned.get(slot), sale, writing)
@@ -254,7 +256,7 @@ def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -
 
 def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
     """Bring a placement for which nothing took effect in line with what the order has earned by now."""
-    if found.status not in _WAITING:
+    if found.status not in _WAITING and (found.status != Status.CANCELLED or found.attempts or impact is None):
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]

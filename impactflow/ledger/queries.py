@@ -132,10 +132,17 @@ def placed(
     ]
 
 
-def claimed_refs(connection: Connection, provider: ProviderName, refs: Sequence[str]) -> frozenset[str]:
-    """Which of these purchases of a provider's some placement already holds."""
-    query = select(placements.c.ref).where(placements.c.provider == provider, placements.c.ref.in_(refs))
-    return frozenset(ref for ref in connection.execute(query).scalars() if ref is not None)
+def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
+    """The placements that hold these purchases of a provider's: what they hold is nobody else's."""
+    query = (
+        select(*placement_columns())
+        .join(orders, placements.c.order == orders.c.id)
+        .where(placements.c.provider == provider, placements.c.ref.in_(refs))
+    )
+    return [
+        placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
+        for row in connection.execute(query)
+    ]
 
 
 def totals(connection: Connection, days: tuple[date, date] | None = None) -> Sequence[Total]:

@@ -46,13 +46,15 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.HELD: frozenset({Status.PLANNED, Status.CANCELLED}),
         # To PLACED where an earlier attempt, judged to have had no effect, is answered late after all.
         Status.PLANNED: frozenset({Status.PLACING, Status.HELD, Status.CANCELLED, Status.PLACED}),
-        Status.PLACING: frozenset({Status.PLACED, Status.FAILED, Status.PLANNED, Status.IN_DOUBT}),
+        # To PARKED where the answer tells of another purchase than was asked for.
+        Status.PLACING: frozenset({Status.PLACED, Status.FAILED, Status.PLANNED, Status.IN_DOUBT, Status.PARKED}),
         Status.IN_DOUBT: frozenset({Status.PLACED, Status.PLANNED, Status.PARKED}),
         Status.PLACED: frozenset({Status.COMPLETED, Status.CANCELLING, Status.CANCELLED}),
         Status.CANCELLING: frozenset({Status.CANCELLED, Status.PLACED}),
         Status.PARKED: frozenset({Status.PLACED}),  # likewise
         Status.COMPLETED: frozenset(),
-        Status.FAILED: frozenset(),
-        Status.CANCELLED: frozenset(),
+        Status.FAILED: frozenset({Status.PLACED}),  # likewise
+        # Withdrawn before anything was sent, and earned again; or answered late after all.
+        Status.CANCELLED: frozenset({Status.PLANNED, Status.HELD, Status.PLACED}),
     }
 )

@@ -135,6 +135,8 @@ placements = Table(
     Column("first_attempted_at", Utc),
     # The last time a request that buys was about to be sent.
     Column("attempted_at", Utc),
+    # When the last attempt came to be in doubt; the settling time counts from here.
+    Column("doubted_at", Utc),
     # The same for all placements that the provider's records could not tell apart. NULL where keys tell them apart.
     Column("twin", Text),
     # The twin, from the intent until the outcome is known: so only one of them can be unknown at a time.
@@ -157,6 +159,7 @@ placements = Table(
     UniqueConstraint("unresolved_twin"),
     Index(None, "provider", "status", "due_at", "id"),
     Index(None, "placed_on", "slot"),
+    Index(None, "twin"),
 )
 
 #: Every change of a placement's status, in the transaction that made it. An event that begins an attempt (to placing,

@@ -60,7 +60,7 @@ class Record:
 
     Args:
         ref: What the provider calls it.
-        kind: What it is.
+        kind: What it is; None where the record does not say.
         quantity: How many of ``UNIT_OF[kind]``.
         customer_email: Whom it was bought on behalf of; None for the merchant.
         at: When it took effect.
@@ -68,7 +68,7 @@ class Record:
     """
 
     ref: str
-    kind: Kind
+    kind: Kind | None
     quantity: int
     customer_email: str | None
     at: datetime
@@ -102,6 +102,7 @@ class Provider(Protocol):
             Refused: It was declined for good.
             NotSent: It certainly did not happen.
             OutcomeUnknown: It may have happened.
+            Contradiction: Something else happened.
         """
         ...
 

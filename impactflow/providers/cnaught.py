@@ -12,7 +12,7 @@ from decimal import Decimal
 from impactflow.clients import CNaughtClient
 from impactflow.clients.cnaught.models import Order
 from impactflow.clock import Clock
-from impactflow.errors import IdempotencyConflict, OutcomeUnknown, RateLimited, Refused, Unauthorized
+from impactflow.errors import Contradiction, IdempotencyConflict, RateLimited, Refused, Unauthorized
 from impactflow.models import Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Absent, Ambiguous, Found, Hold, Verdict
 
@@ -49,26 +49,24 @@ class CNaught:
             portfolio_id=_text(placement, "portfolio_id"),
         )
         if order.amount_kg != amount_kg:
-            msg = f"the answer says {order.amount_kg} kg, {amount_kg} kg was asked for: read the order back"
-            raise OutcomeUnknown(msg, provider=self.name, operation="submit_order")
+            msg = f"order {order.id} was placed, for {order.amount_kg} kg; {amount_kg} kg was asked for"
+            raise Contradiction(msg, provider=self.name, operation="submit_order")
         return _receipt(order)
 
     async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
         """Send it again under its key, or find it by its metadata where the key may be forgotten."""
         if self._clock.now() - doubt.first_attempted_at > self._key_age:
-            orders = await self._find(doubt)
-            if len(orders) > 1:
-                return Ambiguous("several orders carry its key: " + ", ".join(order.id for order in orders))
-            if orders:
-                return _found(doubt, orders[0])
+            found = await self._look_up(doubt)
+            if not isinstance(found, Absent):
+                return found
         try:
             return Found(await self.place(doubt, hold))
         except IdempotencyConflict as conflict:
             return Ambiguous(f"its key was used for another order: {conflict.message}")
         except (Unauthorized, RateLimited):
             raise
-        except Refused:
-            return Absent()  # an order that had been accepted would have been replayed
+        except Refused:  # a repeat may be refused before anyone looks whether the first was accepted
+            return await self._look_up(doubt)
 
     async def track(self, placement: Placement) -> Progress:
         """Where it stands; complete once the order is fulfilled."""
@@ -81,6 +79,13 @@ class CNaught:
         async for order in self._client.list_orders(limit=1):
             return f"newest order {order.id}"
         return "no orders yet"
+
+    async def _look_up(self, doubt: Placement) -> Verdict:
+        """The order by its metadata."""
+        orders = await self._find(doubt)
+        if len(orders) > 1:
+            return Ambiguous("several orders carry its key: " + ", ".join(order.id for order in orders))
+        return _found(doubt, orders[0]) if orders else Absent()
 
     async def _find(self, doubt: Placement) -> list[Order]:
         found = []

@@ -7,9 +7,9 @@ confirming twice is confirming once. A session whose id was lost is never confir
 
 from impactflow.clients import ImpactAPIClient
 from impactflow.clients.impactapi.models import Allocation, Session
-from impactflow.errors import NotFound, NotSent, OutcomeUnknown, Refused, Unauthorized
+from impactflow.errors import Contradiction, NotFound, NotSent, OutcomeUnknown, Refused, Unauthorized
 from impactflow.models import Placement, Progress, ProviderName, Receipt, Stage
-from impactflow.providers import Absent, Ambiguous, Found, Hold, Verdict
+from impactflow.providers import Absent, Found, Hold, Verdict
 
 #: For which nobody is asked anything: the campaign and the amount are given with the session.
 _SESSION_TYPE = "portion_of_sales"
@@ -52,10 +52,7 @@ class ImpactAPI:
                 raise
             except Refused:
                 return Absent()  # it cannot be confirmed any more, and it was not
-        try:
-            return Found(_receipt(doubt, session))
-        except OutcomeUnknown as wrong:
-            return Ambiguous(wrong.message)
+        return Found(_receipt(doubt, session))
 
     async def track(self, placement: Placement) -> Progress:
         """Complete once every donation of the session can be read; billed at the end of the billing cycle."""
@@ -110,7 +107,10 @@ class ImpactAPI:
 
 def _receipt(placement: Placement, session: Session) -> Receipt:
     given = sum(intent.amount or 0 for intent in session.donation_intents)
-    if session.status != "confirmed" or given != placement.quantity:
-        msg = f"session {session.id} is {session.status} with {given} cents given, {placement.quantity} were asked for"
+    if session.status != "confirmed":
+        msg = f"session {session.id} is {session.status}, not confirmed"
         raise OutcomeUnknown(msg, provider=ProviderName.IMPACTAPI, operation="confirm_session")
+    if given != placement.quantity:
+        msg = f"session {session.id} is confirmed with {given} cents given; {placement.quantity} were asked for"
+        raise Contradiction(msg, provider=ProviderName.IMPACTAPI, operation="confirm_session")
     return Receipt(session.id, price_usd_cents=given)

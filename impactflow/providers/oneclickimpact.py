@@ -6,15 +6,15 @@ the account returns metadata; until that has been seen, purchases that look alik
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
-from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
 from impactflow.clients import OneClickImpactClient
 from impactflow.clients.oneclickimpact.models import ImpactMade
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
-from impactflow.errors import OutcomeUnknown
+from impactflow.errors import Contradiction, ProviderError, Unavailable
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Hold, Record
 
@@ -60,11 +60,12 @@ class OneClickImpact:
         made = await self._act(placement)
         amount = getattr(made, FIELD_OF[placement.kind])
         if amount != placement.quantity:
-            msg = f"the answer says {amount}, {placement.quantity} was asked for: its records must tell"
-            raise OutcomeUnknown(msg, provider=self.name, operation=placement.kind)
+            msg = f"{_ref(made)} was bought, for {amount}; {placement.quantity} was asked for"
+            raise Contradiction(msg, provider=self.name, operation=placement.kind)
         self._bought += 1
         if self.one_twin_at_a_time and self._bought in _LOOK_AGAIN_AFTER:
-            await self._look_for_metadata()
+            with suppress(ProviderError):  # whatever comes of looking, the purchase above took effect
+                await self._look_for_metadata()
         return Receipt(_ref(made))
 
     async def track(self, placement: Placement) -> Progress:
@@ -150,8 +151,18 @@ def _key(record: ClientRecord) -> str | None:
 
 def _records(record: ClientRecord) -> list[Record]:
     email = record.customer.customer_email if record.customer else None
-    at = datetime.fromisoformat(record.time_utc).astimezone(UTC)
-    amounts = chain((kind, getattr(record, field)) for kind, field in FIELD_OF.items())
-    return [
-        Record(_ref(record), kind, amount, email, at, _key(record)) for kind, amount in amounts if amount is not None
-    ]
+    at, key, ref = _time(record.time_utc), _key(record), _ref(record)
+    amounts = [(kind, getattr(record, field)) for kind, field in FIELD_OF.items()]
+    found = [Record(ref, kind, amount, email, at, key) for kind, amount in amounts if amount is not None]
+    # A record of ours that says no amount is evidence all the same: that something was bought.
+    return found if found or key is None else [Record(ref, None, 0, email, at, key)]
+
+
+def _time(text: str) -> datetime:
+    """A record's time; without a zone it is UTC, as its name says."""
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        msg = "a record's time_utc is no time: its records cannot be searched"
+        raise Unavailable(msg, provider=ProviderName.ONECLICKIMPACT, operation="records") from None

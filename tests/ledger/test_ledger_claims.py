@@ -132,6 +132,15 @@ async def test_a_twin_waits_only_for_what_is_unresolved(ledger, to):
     assert (to is Status.IN_DOUBT) == (following is None)
 
 
+async def test_what_was_sent_while_keys_were_returned_holds_its_twin_back_too(ledger):
+    """The account stops returning metadata: a doubt from before could be taken for what its twin bought."""
+    for number in (1, 2):
+        await plan_one(ledger, number, trees())
+    before = await claim(ledger, provider=KEYLESS, exclusive=False)
+    await record(ledger, answer(before, Status.IN_DOUBT, due_at=after(100)))
+    assert await claim(ledger, provider=KEYLESS, exclusive=True) is None
+
+
 async def test_twins_claimed_together_are_claimed_one_by_one(ledger):
     """Claims of one group commit obey the rule too."""
     for number in range(1, 5):

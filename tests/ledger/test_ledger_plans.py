@@ -231,9 +231,37 @@ async def test_the_customer_who_was_told_first_stays(ledger):
     """Whom the provider knows the purchase for is whom its records are searched for."""
     mine = trees(on_behalf_of_customer=True)
     await plan(ledger, (sale(1), earned(mine)))
+    sent = await claim(ledger, provider=ProviderName.ONECLICKIMPACT)
+    await record(ledger, answer(sent, Status.PLANNED, after(1)))
     await plan(ledger, (sale(1, customer_email="new@example.com"), earned(mine)), at=after(9))
     found = await claim(ledger, after(9), provider=ProviderName.ONECLICKIMPACT)
     assert "customer1@example.com" == found.customer_email
+
+
+async def test_a_corrected_address_counts_while_nothing_was_sent(ledger):
+    """The provider is told the address that the order has now."""
+    mine = trees(on_behalf_of_customer=True)
+    await plan(ledger, (sale(1), earned(mine)))
+    await plan(ledger, (sale(1, customer_email="new@example.com"), earned(mine)), at=after(9))
+    found = await claim(ledger, after(9), provider=ProviderName.ONECLICKIMPACT)
+    assert "new@example.com" == found.customer_email
+
+
+async def test_what_was_withdrawn_and_is_earned_again_is_planned_again(ledger):
+    """A rule was taken out and put back, or a refund was undone: nothing was sent, so nothing stands in the way."""
+    await plan(ledger, (sale(1), earned(offset())))
+    await plan(ledger, (sale(1, payments=()), refunded()), at=after(1))
+    await plan(ledger, (sale(1), earned(offset())), at=after(2))
+    assert "planned" == (await life(ledger))["status"]
+
+
+async def test_two_listings_of_one_sale_by_different_names_are_one(ledger):
+    """The ledger knows that both names are the same order's, though no listing on this page has both."""
+    await plan(ledger, (sale(1, names=("wr:WR-1", "src:shop:1")), earned(offset())))
+    by_one = sale(1, names=("wr:WR-1", "src:other:1"))
+    by_the_other = sale(1, names=("src:shop:1",))
+    await plan(ledger, (by_one, earned(offset())), (by_the_other, earned(offset())), at=after(1))
+    assert {(KEYED, Status.PLANNED): 1} == dict(await ledger.counts())
 
 
 async def test_an_address_is_kept_only_where_a_provider_is_told_it(ledger, ledger_url):

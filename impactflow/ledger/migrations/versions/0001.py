@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("planned_at", Utc(), nullable=False),
         sa.Column("first_attempted_at", Utc(), nullable=True),
         sa.Column("attempted_at", Utc(), nullable=True),
+        sa.Column("doubted_at", Utc(), nullable=True),
         sa.Column("twin", sa.Text(), nullable=True),
         sa.Column("unresolved_twin", sa.Text(), nullable=True),
         sa.Column("handle", sa.Text(), nullable=True),
@@ -90,6 +91,7 @@ def upgrade() -> None:
         ["provider", "status", "due_at", "id"],
         unique=False,
     )
+    op.create_index(op.f("ix_placements_twin"), "placements", ["twin"], unique=False)
     op.create_table(
         "unearned",
         sa.Column("order", Id, nullable=False),
