@@ -105,12 +105,7 @@ def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[P
             ids = {"ids": as_list([row.id] for row in rows)}
             _expect(len(rows), connection.execute(_CLAIM_DOUBTS, ids | {"until": request.lease_until}).rowcount)
             connection.execute(_ATTEMPTS, ids | _begun(Status.IN_DOUBT, Status.IN_DOUBT, request))
-        taken.append(
-            [
-                placement_from_row(row, attempted_at=row.attempted_at, alone=row.unresolved_twin is not None)
-                for row in rows
-            ]
-        )
+        taken.append([placement_from_row(row, attempted_at=row.attempted_at, alone=row.alone) for row in rows])
     return taken
 
 
@@ -381,8 +376,12 @@ _ATTEMPTS = events.insert().from_select(
         bindparam("run_id", type_=sa.Text()),
     ).where(placements.c.id.in_(_IDS)),
 )
+# A purchase that looks like a parked one may be the parked one's.
+_PARKED_TWIN = (
+    select(_BLOCKER.c.id).where(_BLOCKER.c.twin == placements.c.twin, _BLOCKER.c.status == Status.PARKED.value).exists()
+)
 _DOUBTS = (
-    select(*placement_columns())
+    select(*placement_columns(), (placements.c.unresolved_twin.is_not(None) & ~_PARKED_TWIN).label("alone"))
     .select_from(_JOINED)
     .where(
         placements.c.provider == bindparam("provider", type_=sa.Text()),

@@ -141,6 +141,20 @@ async def test_what_was_sent_while_keys_were_returned_holds_its_twin_back_too(le
     assert await claim(ledger, provider=KEYLESS, exclusive=True) is None
 
 
+async def test_a_doubt_is_not_alone_beside_a_parked_twin(ledger):
+    """A purchase that looks like both may be the parked one's."""
+    for number in (1, 2):
+        await plan_one(ledger, number, trees())
+    for _ in (1, 2):
+        sent = await claim(ledger, provider=KEYLESS, exclusive=True)
+        await record(ledger, answer(sent, Status.IN_DOUBT, due_at=after(1)))
+        [doubt] = await claim_doubts(ledger, after(2), provider=KEYLESS)
+        if sent.order_id == "WR-1":
+            assert doubt.alone
+            await ledger.move(answer(doubt, Status.PARKED, after(3), from_=Status.IN_DOUBT))
+    assert ("WR-2", False) == (doubt.order_id, doubt.alone)
+
+
 async def test_twins_claimed_together_are_claimed_one_by_one(ledger):
     """Claims of one group commit obey the rule too."""
     for number in range(1, 5):
