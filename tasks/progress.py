@@ -21,17 +21,20 @@ async def progress(key: str, description: str, percent: Callable[[], float]) -> 
         percent: How far it is, 0 to 100.
     """
     artifact_id = await acreate_progress_artifact(0.0, key=key, description=description)
+    ended = asyncio.Event()
 
     async def refresh() -> None:
-        while True:
-            await asyncio.sleep(_EVERY_S)
-            await aupdate_progress_artifact(artifact_id, min(100.0, percent()))
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_EVERY_S):
+                    await ended.wait()
+            if not ended.is_set():
+                await aupdate_progress_artifact(artifact_id, min(100.0, percent()))
 
     refreshing = asyncio.create_task(refresh())
     try:
         yield
     finally:
-        refreshing.cancel()
-        with suppress(asyncio.CancelledError):
-            await refreshing
+        ended.set()
+        await refreshing  # not cancelled: an update under way could reach the server after the last one
     await aupdate_progress_artifact(artifact_id, 100.0)
