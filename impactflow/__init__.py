@@ -9,5 +9,3 @@ ledger with the provider's own records.
 Read in this order: ``orders``, ``policy``, ``ledger``, ``placement``, ``tracking``, ``reconcile``, ``reports``;
 ``providers`` and ``clients`` speak to the outside, ``sandbox`` plays it.
 """
-
-__version__ = "0.1.0"

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 CLOCK_SKEW = timedelta(minutes=2)
 #: How far around the attempts the records are read; the days of provider and merchant may differ.
 _MARGIN = timedelta(days=1)
+#: All that tells purchases apart where records carry no key: kind, quantity, customer.
+_Look = tuple[Kind | None, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Evidence:
         """The purchases in evidence that carry no key: some of them may be other placements'."""
         return sorted(set().union(*self._alike.values()))
 
-    def verdict(self, doubt: Placement, taken: "frozenset[tuple[str, _Look]]") -> Verdict:
+    def verdict(self, doubt: Placement, taken: frozenset[tuple[str, _Look]]) -> Verdict:
         """
         What the evidence says about one doubt.
 
@@ -127,9 +129,6 @@ class Evidence:
         if doubt.alone and len(alike) == 1:
             return Found(Receipt(alike[0]))
         return Ambiguous("it may be any of " + ", ".join(alike))
-
-
-_Look = tuple[Kind | None, int, str]
 
 
 def _look(thing: Placement | Record) -> _Look:
