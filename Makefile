@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: install demo test lint bench lock clean
+.PHONY: install demo test lint bench docs lock clean
 
 install: .venv/installed  ## make .venv and install into it
 
@@ -42,6 +42,9 @@ test: lint  ## everything that CI checks
 
 bench: .venv/installed-dev  ## one table of ratios, written to benchmarks/results/ too
 	$(BIN)/python -m benchmarks
+
+docs: .venv/installed-dev  ## renew docs/operations.md, the table of all operations
+	$(BIN)/python tests/operations/table.py
 
 lock:  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \

@@ -49,7 +49,7 @@ class Answers:
         url = urlsplit(target.decode())
         match url.path:
             case "/v1/whoami":
-                return _http(b'{"user_id":"U1"}')
+                return _http(b'{"user_id":"U1","email":"shop@example.com"}')
             case "/v1/records":
                 return _http(json.dumps(_RECORDS).encode())
             case "/v1/customer_records":

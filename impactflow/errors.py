@@ -33,7 +33,7 @@ class ProviderError(ImpactError):
     Args:
         message: What happened, one line.
         provider: Which provider, as in the policy (``cnaught``), or ``wickedreports``.
-        operation: The provider's own name of the operation (``submit_order``).
+        operation: The provider's own name of the operation (``submit_generic_order``).
         status: The HTTP status, if an answer came.
         request_id: The provider's name for the request, if it gave one.
     """

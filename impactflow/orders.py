@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Protocol, Self
 
-from impactflow.clients.wickedreports.models import OrderPage, WickedOrder
+from impactflow.clients.wickedreports.models import CountedPage, WickedOrder
 from impactflow.errors import ConfigurationError
 from impactflow.models import BrokenOrder, Order, Payment
 
@@ -104,7 +104,7 @@ def _day(option: str, text: str) -> date:
 class OrderSource(Protocol):
     """What orders are read from: ``WickedReportsClient``."""
 
-    def order_pages(self, from_: date, to: date) -> AsyncIterator[OrderPage]:
+    def list_orders(self, from_: date, to: date) -> AsyncIterator[CountedPage[WickedOrder | BrokenOrder]]:
         """The orders of these days, page by page."""
         ...
 
@@ -129,9 +129,9 @@ async def read_orders(
     tally = _Tally()
     for _ in range(_READINGS):
         tally.begin()
-        async for page in source.order_pages(*window.reads):
+        async for page in source.list_orders(*window.reads):
             tally.announced = page.total or 0
-            yield [_ordered(order) for order in page.orders if tally.is_new(order) and _wanted(order, window)]
+            yield [_ordered(order) for order in page.items if tally.is_new(order) and _wanted(order, window)]
         if len(tally.seen) >= tally.announced:
             return
     missing(tally.announced - len(tally.seen))

@@ -142,3 +142,15 @@ def require_key(key: SecretStr | None, variable: str) -> str:
         msg = f"{variable} holds characters that no API key has: set it again"
         raise ConfigurationError(msg)
     return text
+
+
+def require_url(url: Url | None, variable: str) -> Url:
+    """
+    The URL, where there is no default for it.
+
+    Raises:
+        ConfigurationError: The variable is not set.
+    """
+    if url is None:
+        raise ConfigurationError(f"{variable} is not set: put your account's own host in it, or in .env")
+    return url

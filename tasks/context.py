@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 
 from impactflow.run import Run, open_run
 from impactflow.settings import load_settings
+from tasks.credentials import with_blocks
 
 _current: ContextVar[Run] = ContextVar("impactflow_run")
 
@@ -21,12 +22,12 @@ async def flow_context() -> AsyncIterator[Run]:
     Open what the flow's tasks work with, under the flow run's id, and close it.
 
     Raises:
-        ConfigurationError: A setting is missing or wrong.
+        ConfigurationError: A setting or a block is missing or wrong.
         LedgerError: The ledger cannot be opened.
     """
     _let_lines_through()
     _make_haste()
-    async with open_run(load_settings(), run_id=flow_run.get_id() or "without-prefect") as run:
+    async with open_run(await with_blocks(load_settings()), run_id=flow_run.get_id() or "without-prefect") as run:
         token = _current.set(run)
         try:
             yield run

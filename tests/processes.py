@@ -25,8 +25,9 @@ from typing import Any
 
 import httpx
 
-from impactflow.sandbox import Options, Sandbox, environment
+from impactflow.sandbox import Books, Options, Sandbox, environment
 from impactflow.sandbox.server import serve
+from impactflow.sandbox.wickedreports import Shop
 
 #: What is inherited; above all no key, no URL and no setting of Prefect's.
 _INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
@@ -186,13 +187,43 @@ def sandbox_process(home: Path, *arguments: str) -> Iterator[Listening]:
 def sandbox_thread(orders: list[Any], **options: Any) -> Iterator[Listening]:
     """A sandbox over HTTP within this process, whose orders a test may write itself."""
     sandbox = Sandbox(Options(wicked_reports_per_minute=1_000_000, **options), orders=orders)
+    with served(sandbox) as there:
+        yield Listening(environment(there.base_url), sandbox)
+
+
+@dataclass(frozen=True)
+class Served:
+    """
+    A sandbox that listens, seen from inside.
+
+    Args:
+        sandbox: The object that answers.
+        base_url: Where it listens; each provider is below its own prefix.
+    """
+
+    sandbox: Sandbox
+    base_url: str
+
+    @property
+    def books(self) -> Books:
+        """Every purchase that took effect."""
+        return self.sandbox.books
+
+    @property
+    def shop(self) -> Shop:
+        """What Wicked Reports knows."""
+        return self.sandbox.shop
+
+
+@contextmanager
+def served(sandbox: Sandbox) -> Iterator[Served]:
+    """Serve a sandbox on a thread of its own, so that what blocks the caller does not block it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="sandbox")
     thread.start()
     serving = serve(sandbox)
     try:
-        base_url = asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(30)
-        yield Listening(environment(base_url), sandbox)
+        yield Served(sandbox, asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(30))
     finally:
         asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
@@ -202,7 +233,7 @@ def sandbox_thread(orders: list[Any], **options: Any) -> Iterator[Listening]:
 
 @dataclass(frozen=True)
 class PrefectServer:
-    """The session's Prefect server: its API's URL, the file of its database, and all that it printed."""
+    """A Prefect server: its API's URL, the file of its database, and all that it printed."""
 
     api_url: str
     database: Path
@@ -217,9 +248,9 @@ def free_port() -> int:
 
 
 @functools.cache
-def prefect_server() -> PrefectServer:
-    """One real Prefect server, started when it is first asked for, ended with this process."""
-    folder = tempfile.TemporaryDirectory(prefix="impactflow-prefect-")
+def prefect_server(purpose: str = "tests") -> PrefectServer:
+    """One real Prefect server for each purpose, started when it is first asked for, ended with this process."""
+    folder = tempfile.TemporaryDirectory(prefix=f"impactflow-prefect-{purpose}-")
     home, port = Path(folder.name), free_port()
     server = PrefectServer(f"http://127.0.0.1:{port}/api", home / "prefect" / "prefect.db", home / "server.log")
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]

@@ -43,8 +43,8 @@ async def examine() -> list[dict[str, Any]]:
 
 async def _read_orders(run: Run) -> str:
     today = run.clock.now().date()
-    async for page in run.order_source().order_pages(today - timedelta(days=1), today, limit=1):
-        return f"{page.total or len(page.orders)} orders since yesterday"
+    async for page in run.order_source().list_orders(today - timedelta(days=1), today, limit=1):
+        return f"{page.total or len(page.items)} orders since yesterday"
     return "no orders since yesterday"
 
 

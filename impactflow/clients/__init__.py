@@ -13,8 +13,7 @@ from impactflow.clients.impactapi.client import ImpactAPIClient
 from impactflow.clients.oneclickimpact.client import OneClickImpactClient
 from impactflow.clients.wickedreports.client import WickedReportsClient
 from impactflow.clock import Clock
-from impactflow.errors import ConfigurationError
-from impactflow.settings import Settings, require_key
+from impactflow.settings import Settings, require_key, require_url
 
 __all__ = [
     "CNaughtClient",
@@ -89,10 +88,8 @@ def open_impactapi(
     Raises:
         ConfigurationError: IMPACTAPI_URL or IMPACTAPI_API_KEY is not set.
     """
-    if settings.impactapi_url is None:
-        raise ConfigurationError("IMPACTAPI_URL is not set: put your ImpactAPI account's own host in it, or in .env")
     return ImpactAPIClient(
-        settings.impactapi_url,
+        require_url(settings.impactapi_url, "IMPACTAPI_URL"),
         require_key(settings.impactapi_api_key, "IMPACTAPI_API_KEY"),
         transport=transport,
         timeout_s=settings.impactflow_request_timeout_s,

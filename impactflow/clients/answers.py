@@ -150,12 +150,12 @@ def broken_fields(broken: ValidationError) -> str:
     errors = broken.errors(include_input=False, include_url=False, include_context=False)
     if is_not_json(broken):
         return "it is not JSON"
-    named = [f"field {_place(error['loc'])}: {error['msg']}" for error in errors[:MOST_FIELDS]]
+    named = [f"field {place(error['loc'])}: {error['msg']}" for error in errors[:MOST_FIELDS]]
     return "; ".join(named) + ("; and more" if len(errors) > MOST_FIELDS else "")
 
 
-def _place(parts: tuple[int | str, ...]) -> str:
-    """Write where a field stands; a name in a mapping of theirs may be anything."""
+def place(parts: tuple[int | str, ...]) -> str:
+    """Write where a field stands; a name in a mapping may be anything."""
     return ".".join(_EMAIL.sub("***", " ".join(str(part).split())) for part in parts) or "(all)"
 
 

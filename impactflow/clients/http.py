@@ -11,6 +11,7 @@ import json
 import logging
 import random
 from collections.abc import Callable, Sequence
+from datetime import date
 from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -27,6 +28,7 @@ from impactflow.errors import NotSent, RateLimited, Refused
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 Query = Sequence[tuple[str, str | int]]
+Headers = Sequence[tuple[str, str]]
 
 #: The clock of a client that was given none.
 SYSTEM_CLOCK = SystemClock()
@@ -78,12 +80,22 @@ class HttpClient:
         # What does not change is put together once: a purchase is mostly this client's own work.
         fixed = (("Host", httpx.URL(account.base_url).netloc.decode()), ("Accept", "application/json"))
         encodings = (("Accept-Encoding", "gzip, deflate"),)  # what httpx can always decode
-        self._headers = [(k.encode(), v.encode()) for k, v in (*fixed, *encodings, *account.headers)]
+        self._fixed, self._key = _raw((*fixed, *encodings)), _raw(account.headers)
         connect_s = timeout_s / 4
         timeouts = {"connect": connect_s, "pool": connect_s, "read": timeout_s, "write": timeout_s}
         self._extensions = {"timeout": timeouts}
 
-    async def read(self, operation: str, path: str, decode: Callable[[bytes], T], *, query: Query = ()) -> T:
+    async def read(
+        self,
+        operation: str,
+        path: str,
+        decode: Callable[[bytes], T],
+        *,
+        query: Query = (),
+        body: object = None,
+        headers: Headers = (),
+        instead_of_key: Headers | None = None,
+    ) -> T:
         """
         Ask without changing anything, up to ``TRIES`` times.
 
@@ -92,6 +104,9 @@ class HttpClient:
             path: What is put behind the base URL, its parts already quoted.
             decode: Makes the answer's body a value, or raises ``ValidationError``.
             query: Names and values, not yet quoted.
+            body: What is sent as JSON, with POST; None for no body, with GET.
+            headers: What goes along with the account's own headers.
+            instead_of_key: What shows who asks, where that is not the account's key.
 
         Raises:
             Refused: The provider declined (4xx).
@@ -100,10 +115,12 @@ class HttpClient:
         """
         call = Call(self.account, operation, is_write=False)
         url = f"{self.account.base_url}{path}?{urlencode(query)}" if query else f"{self.account.base_url}{path}"
+        method = "GET" if body is None else "POST"
+        request = self._build(method, httpx.URL(url), body, headers, instead_of_key)
         tries = 1
         while True:
             try:
-                return await self._read_once(call, url, decode)
+                return await self._read_once(call, request, decode)
             except NotSent as error:
                 if tries == TRIES or not _worth_repeating(error):
                     raise
@@ -119,7 +136,10 @@ class HttpClient:
         path: str,
         decode: Callable[[bytes], T],
         *,
+        method: str = "POST",
         body: object = None,
+        headers: Headers = (),
+        instead_of_key: Headers | None = None,
         idempotency_key: str | None = None,
     ) -> T:
         """
@@ -129,7 +149,10 @@ class HttpClient:
             operation: The provider's name of it.
             path: What is put behind the base URL, its parts already quoted.
             decode: Makes the answer's body a value, or raises ``ValidationError``.
+            method: In capitals.
             body: What is sent as JSON; None for no body.
+            headers: What goes along with the account's own headers.
+            instead_of_key: What shows who asks, where that is not the account's key.
             idempotency_key: Goes into ``Idempotency-Key``, where the provider knows that.
 
         Raises:
@@ -139,7 +162,9 @@ class HttpClient:
         """
         call = Call(self.account, operation, is_write=True, has_key=idempotency_key is not None)
         url = _parse_url(f"{self.account.base_url}{path}")
-        request = self._build("POST", url, body, idempotency_key)
+        if idempotency_key is not None:
+            headers = (*headers, ("Idempotency-Key", idempotency_key))
+        request = self._build(method, url, body, headers, instead_of_key)
         response = await self._exchange(call, request, self._timeout_s / 2)
         try:
             return decode(response.content)
@@ -150,25 +175,25 @@ class HttpClient:
         """Make the error for arguments that break a documented limit."""
         return Call(self.account, operation, is_write=True).refused(why)
 
-    async def _read_once(self, call: Call, url: str, decode: Callable[[bytes], T]) -> T:
-        response = await self._exchange(call, self._build("GET", httpx.URL(url)), READ_PATIENCE_S)
+    async def _read_once(self, call: Call, request: httpx.Request, decode: Callable[[bytes], T]) -> T:
+        response = await self._exchange(call, request, READ_PATIENCE_S)
         try:
             return decode(response.content)
         except ValidationError as broken:
             raise call.unreadable(response, broken) from None
 
     def _build(
-        self, method: str, url: httpx.URL, body: object = None, idempotency_key: str | None = None
+        self, method: str, url: httpx.URL, body: object, more: Headers, instead_of_key: Headers | None
     ) -> httpx.Request:
         """Put a request together; the headers are given raw because merging them costs more than the sending."""
-        headers, content = [*self._headers], b""
+        headers, content = [*self._fixed], b""
+        headers += self._key if instead_of_key is None else _raw(instead_of_key)
         if body is not None:
             content = _encode(body).encode()
             headers.append((b"Content-Type", b"application/json"))
-        if method == "POST":
+        if method != "GET":
             headers.append((b"Content-Length", b"%d" % len(content)))
-        if idempotency_key is not None:
-            headers.append((b"Idempotency-Key", idempotency_key.encode()))
+        headers += _raw(more)
         stream = httpx.ByteStream(content)
         request = httpx.Request(method, url, headers=headers, stream=stream, extensions=self._extensions)
         request.read()
@@ -196,6 +221,16 @@ class HttpClient:
         if not response.is_success:
             raise call.failed(response, self._clock.now())
         return response
+
+
+def given(**parameters: str | int | date | None) -> list[tuple[str, str | int]]:
+    """Write those of a query's parameters that are not None."""
+    written = {name: value.isoformat() if isinstance(value, date) else value for name, value in parameters.items()}
+    return [(name, value) for name, value in written.items() if value is not None]
+
+
+def _raw(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers]
 
 
 def _worth_repeating(error: NotSent) -> bool:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from impactflow.clients import CNaughtClient
 from impactflow.clients.cnaught.models import Order
+from impactflow.clients.paging import items
 from impactflow.clock import Clock
 from impactflow.errors import Contradiction, IdempotencyConflict, RateLimited, Refused, Unauthorized
 from impactflow.models import Placement, Progress, ProviderName, Receipt, Stage
@@ -41,7 +42,7 @@ class CNaught:
         """Submit the order; see ``Provider.place``."""
         amount_kg = Decimal(placement.quantity) / _GRAMS_PER_KG
         hold.check()
-        order = await self._client.submit_order(
+        order = await self._client.submit_generic_order(
             amount_kg=amount_kg,
             idempotency_key=placement.key,
             metadata=_metadata(placement),
@@ -50,7 +51,7 @@ class CNaught:
         )
         if order.amount_kg != amount_kg:
             msg = f"order {order.id} was placed, for {order.amount_kg} kg; {amount_kg} kg was asked for"
-            raise Contradiction(msg, provider=self.name, operation="submit_order")
+            raise Contradiction(msg, provider=self.name, operation="submit_generic_order")
         return _receipt(order)
 
     async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
@@ -76,7 +77,7 @@ class CNaught:
 
     async def check(self) -> str:
         """Read one order, if there is one."""
-        async for order in self._client.list_orders(limit=1):
+        async for order in items(self._client.list_orders(limit=1)):
             return f"newest order {order.id}"
         return "no orders yet"
 
@@ -89,7 +90,7 @@ class CNaught:
 
     async def _find(self, doubt: Placement) -> list[Order]:
         found = []
-        async for order in self._client.list_orders():
+        async for order in items(self._client.list_orders()):
             if order.created_on is not None and order.created_on < doubt.first_attempted_at - _MARGIN:
                 break
             if order.metadata == _metadata(doubt):

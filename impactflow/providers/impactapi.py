@@ -5,14 +5,16 @@ Its regime is ``RepeatsSafely``: a session buys nothing until it is confirmed, i
 confirming twice is confirming once. A session whose id was lost is never confirmed; it expires and costs nothing.
 """
 
+from typing import Final
+
 from impactflow.clients import ImpactAPIClient
-from impactflow.clients.impactapi.models import Allocation, Session
+from impactflow.clients.impactapi.models import Session
 from impactflow.errors import Contradiction, NotFound, NotSent, OutcomeUnknown, Refused, Unauthorized
 from impactflow.models import Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Absent, Found, Hold, Verdict
 
 #: For which nobody is asked anything: the campaign and the amount are given with the session.
-_SESSION_TYPE = "portion_of_sales"
+_SESSION_TYPE: Final = "portion_of_sales"
 #: How many sessions one attempt opens at most, where their ids get lost.
 _SESSIONS = 3
 
@@ -68,7 +70,7 @@ class ImpactAPI:
 
     async def check(self) -> str:
         """How many campaigns the account may give to."""
-        return f"{len(await self._client.campaigns())} campaigns"
+        return f"{len(await self._client.list_campaigns())} campaigns"
 
     async def _open(self, placement: Placement, hold: Hold) -> Session:
         """Open a session and remember it; one whose id was lost on the way costs nothing, so another is opened."""
@@ -90,7 +92,7 @@ class ImpactAPI:
         campaign = str(placement.options["campaign"])
         return await self._client.create_session(
             type=_SESSION_TYPE,
-            allocations=[Allocation(campaign_identifier=campaign, amount=placement.quantity)],
+            allocations=[{"campaign_identifier": campaign, "amount": placement.quantity}],
             metadata={"order_id": placement.order_id, "impactflow_key": placement.key},
         )
 

@@ -12,14 +12,15 @@ from types import MappingProxyType
 from typing import Any
 
 from impactflow.clients import OneClickImpactClient
-from impactflow.clients.oneclickimpact.models import ImpactMade
+from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade, ImpactType
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
+from impactflow.clients.paging import items
 from impactflow.errors import Contradiction, ProviderError, Unavailable
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Hold, Record
 
 #: The field that carries the amount in answers and records; also what records are filtered by.
-FIELD_OF: Mapping[Kind, str] = MappingProxyType(
+FIELD_OF: Mapping[Kind, ImpactType] = MappingProxyType(
     {
         Kind.PLANT_TREES: "tree_planted",
         Kind.CLEAN_OCEAN: "waste_removed",
@@ -91,12 +92,13 @@ class OneClickImpact:
     ) -> AsyncIterator[Record]:
         """Every purchase of some kinds; see ``KeepsRecords.records``."""
         listing = self._client.customer_records if customers else self._client.records
-        async for record in listing(
+        found = listing(
             filter_by=[FIELD_OF[kind] for kind in kinds],
             start_date=from_,
             end_date=to,
             sort_order="desc" if newest_first else "asc",
-        ):
+        )
+        async for record in items(found):
             for ours in _records(record):
                 yield ours
 
@@ -107,10 +109,11 @@ class OneClickImpact:
             "notify": bool(options.get("notify", False)),
             "metadata": {"order_id": placement.order_id, "impactflow_key": placement.key},
         }
-        category = str(options["category"]) if "category" in options else None
+        if "category" in options:
+            told["category"] = options["category"]
         match placement.kind:
             case Kind.PLANT_TREES:
-                return await self._client.plant_tree(placement.quantity, category=category, **told)
+                return await self._client.plant_tree(placement.quantity, **told)
             case Kind.CLEAN_OCEAN:
                 return await self._client.clean_ocean(placement.quantity, **told)
             case Kind.CAPTURE_CARBON:
@@ -118,21 +121,17 @@ class OneClickImpact:
             case Kind.RESTORE_CORAL:
                 return await self._client.restore_coral(placement.quantity, **told)
             case Kind.DONATE:
-                return await self._client.donate_money(placement.quantity, category=category, **told)
+                return await self._client.donate_money(placement.quantity, **told)
             case Kind.OFFSET:
                 msg = "the policy pairs offsets with CNaught only"
                 raise AssertionError(msg)
 
     async def _look_for_metadata(self) -> None:
         for listing in (self._client.records, self._client.customer_records):
-            seen = 0
-            async for record in listing(limit=_LATEST, sort_order="desc"):
-                if _key(record) is not None:
-                    self._returns_metadata = True
-                    return
-                seen += 1
-                if seen == _LATEST:
-                    break
+            newest = await anext(listing(limit=_LATEST, sort_order="desc"))
+            if any(_key(record) is not None for record in newest.items):
+                self._returns_metadata = True
+                return
 
 
 def _ref(made: ImpactMade | ClientRecord) -> str:
@@ -150,7 +149,7 @@ def _key(record: ClientRecord) -> str | None:
 
 
 def _records(record: ClientRecord) -> list[Record]:
-    email = record.customer.customer_email if record.customer else None
+    email = record.customer.customer_email if isinstance(record, CustomerRecord) else None
     at, key, ref = _time(record.time_utc), _key(record), _ref(record)
     amounts = [(kind, getattr(record, field)) for kind, field in FIELD_OF.items()]
     found = [Record(ref, kind, amount, email, at, key) for kind, amount in amounts if amount is not None]

@@ -6,8 +6,8 @@ The four providers, pretended by one object: strict as their references, with fa
 it is given. It speaks JSON as the providers' documentation writes it and shares no code with the clients, so that a
 wrong field name in a client fails a test.
 
-Each provider lives below its own prefix (``/cnaught/v1/orders``); ``/_sandbox/books`` and ``/_sandbox/status`` need no
-key and tell the truth.
+Each provider lives below its own prefix (``/cnaught/v1/orders``); ``/_sandbox/books``, ``/_sandbox/callbacks`` and
+``/_sandbox/status`` need no key and tell the truth.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,6 +17,7 @@ from typing import Any
 from impactflow.clock import Clock, SystemClock
 from impactflow.sandbox import cnaught, impactapi, oneclickimpact, wickedreports
 from impactflow.sandbox.books import Books
+from impactflow.sandbox.callbacks import Callbacks
 from impactflow.sandbox.faults import Faults
 from impactflow.sandbox.line import Line
 from impactflow.sandbox.messages import Reply, Request, json_reply
@@ -38,6 +39,7 @@ class Sandbox:
     Attributes:
         shop: Its ``orders`` may be changed at any time.
         books: Every purchase that took effect.
+        callbacks: What the providers have to tell; only ``server.py`` carries it.
     """
 
     def __init__(
@@ -47,10 +49,11 @@ class Sandbox:
         self.clock: Clock = clock or SystemClock()
         self.shop = wickedreports.Shop(orders)
         self.books = Books()
+        self.callbacks = Callbacks(chosen.speed)
         apis = (
             wickedreports.WickedReports(self.shop, chosen),
             oneclickimpact.OneClickImpact(self.books, chosen),
-            cnaught.CNaught(self.books, chosen),
+            cnaught.CNaught(self.books, self.callbacks, chosen),
             impactapi.ImpactApi(self.books, chosen),
         )
         self._lines = {api.name: Line(api, chosen) for api in apis}
@@ -77,6 +80,11 @@ class Sandbox:
                 await self.clock.sleep(reply.delay_s)
             return reply
 
+    def routes(self) -> list[str]:
+        """Every operation that is served, such as ``GET /cnaught/v1/orders/*``, with ``*`` for a variable part."""
+        lines = self._lines.items()
+        return [f"{route.method} /{name}{route.path}" for name, line in lines for route in line.api.routes()]
+
     def settle(self) -> None:
         """Let late requests take effect whose time has come; every request and every look at the books does so too."""
         for line in self._lines.values():
@@ -91,6 +99,9 @@ class Sandbox:
         match request.method, request.path:
             case "GET", "/_sandbox/books":
                 return json_reply(200, self.books.as_json())
+            case "GET", "/_sandbox/callbacks":
+                told = self.callbacks.happened(self.clock.now())
+                return json_reply(200, {"callbacks": [callback.as_json() for callback in told]})
             case "GET", "/_sandbox/status":
                 return json_reply(200, self.status())
         return json_reply(404, {"message": "There is nothing here; the README names the sandbox's URLs."})

@@ -101,6 +101,18 @@ class Call:
         """The query's parameters."""
         return parse_qs(self.request.query, keep_blank_values=True)
 
+    def content(self) -> Any:
+        """
+        The body's JSON, decimals exact.
+
+        Raises:
+            Declined: The body is not JSON.
+        """
+        try:
+            return _DECODER.decode(self.request.body.decode())
+        except (ValueError, RecursionError):
+            raise Declined(400, "The body is not valid JSON.") from None
+
     def fields(self) -> dict[str, Any]:
         """
         The body's JSON object, decimals exact.
@@ -108,10 +120,7 @@ class Call:
         Raises:
             Declined: The body is not a JSON object.
         """
-        try:
-            content = _DECODER.decode(self.request.body.decode())
-        except (ValueError, RecursionError):
-            raise Declined(400, "The body is not valid JSON.") from None
+        content = self.content()
         if not isinstance(content, dict):
             raise Declined(400, "The body must be a JSON object.")
         return content

@@ -1,9 +1,11 @@
 """Identifiers that look like the providers' own, drawn from a seed. Called by the provider modules."""
 
+import re
 from datetime import datetime
 from random import Random
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID = re.compile(f"[0-7][{_CROCKFORD}]{{25}}", re.ASCII | re.IGNORECASE)
 _ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -29,4 +31,4 @@ class Ids:
 
 def is_ulid(value: object) -> bool:
     """Whether this is written like a ULID."""
-    return isinstance(value, str) and len(value) == 26 and set(value) <= set(_CROCKFORD)  # noqa: PLR2004
+    return isinstance(value, str) and _ULID.fullmatch(value) is not None

@@ -1,20 +1,23 @@
 """
-1ClickImpact, pretended: actions without any idempotency, records in two listings, tracking over weeks.
+1ClickImpact, pretended: actions without any idempotency, records in two listings, totals, tracking over weeks.
 
 The identity of a purchase is (``user_id``, ``time_utc``), so the times of one account are unique: two purchases within
-one millisecond are one apart. Called through ``line.py``.
+one millisecond are one apart. What the reference does not know (coral, cancelling, projects, the cause of a donation)
+is there only with ``extras``. Called through ``line.py``.
 
-Source: the vendor's API reference, its records page and its official Python SDK ``makeimpact`` 2.0.0, read 2026-11-21.
+Source: the vendor's API reference, its records page and its official Python SDK ``makeimpact`` 2.0.0, read 2026-11-22.
 """
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from heapq import merge
+from itertools import groupby
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from impactflow.models import Kind, ProviderName
@@ -22,6 +25,9 @@ from impactflow.sandbox.api import Api, Call, Declined, Nature, Route, day, is_t
 from impactflow.sandbox.books import Books, Purchase
 from impactflow.sandbox.messages import Reply, Request, iso_millis, json_reply, to_json
 from impactflow.sandbox.options import Options
+from impactflow.sandbox.projects import LOCALES, PROJECTS, TYPE_OF, TYPES
+
+T = TypeVar("T")
 
 API_KEY = "sandbox-oneclickimpact-key"
 USER_ID = "U1000"
@@ -41,6 +47,8 @@ _PATH = {
     Kind.DONATE: "/v1/donate_money",
     Kind.RESTORE_CORAL: "/v1/restore_coral",
 }
+#: Trees that bear food, and the cause of a donation.
+_CATEGORISED = frozenset({Kind.PLANT_TREES, Kind.DONATE})
 _MOST = 10_000_000
 _MOST_CENTS = 1_000_000_000
 _RESERVED = frozenset({"gift", "widgetID"})
@@ -54,15 +62,33 @@ class Impact:
     time_utc: str
     purchase: Purchase
     category: str | None
+    cancelled_at: datetime | None = None
+    reason: str | None = None
+
+    @property
+    def amount(self) -> dict[str, Any]:
+        """What was bought, as answers, records and tracking show it."""
+        category = {} if self.category is None else {"category": self.category}
+        return {_FIELD[self.purchase.kind]: self.purchase.quantity, **category}
+
+    @property
+    def cancellation(self) -> dict[str, str]:
+        """What records and tracking show of its end; nothing while it stands."""
+        if self.cancelled_at is None:
+            return {}
+        reason = {} if self.reason is None else {"cancellation_reason": self.reason}
+        return {"cancelled_on": iso_millis(self.cancelled_at), **reason}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Customer:
-    """Somebody on whose behalf something was bought."""
+    """Somebody on whose behalf something was bought, onboarded by the first purchase."""
 
     customer_id: str
     customer_email: str
     customer_name: str | None
+    onboarded_on: str
+    impacts: list[Impact] = field(default_factory=list)
 
     def as_json(self) -> dict[str, str]:
         """As the records show it."""
@@ -78,22 +104,29 @@ class OneClickImpact(Api):
     def __init__(self, books: Books, options: Options) -> None:
         self._books = books
         self._options = options
+        self._fields = [name for kind, name in _FIELD.items() if options.extras or kind is not Kind.RESTORE_CORAL]
         self._own: list[Impact] = []
         self._for_customers: list[Impact] = []
-        self._by_email: dict[str, list[Impact]] = {}
-        self._customers: dict[str, Customer] = {}
+        self._customers: list[Customer] = []
+        self._by_email: dict[str, Customer] = {}
         self._last_ms = 0
         super().__init__()
 
     def routes(self) -> Iterable[Route]:
-        """Account, actions, listings and tracking; ``restore_coral`` only with ``extras``."""
+        """Account, actions, totals, listings and tracking; what the reference does not know only with ``extras``."""
         yield Route("GET", "/v1/whoami", self._whoami)
+        for kind in map(_KIND.__getitem__, self._fields):
+            yield Route("POST", _PATH[kind], partial(self._act, kind), Nature.LISTED_WRITE)
+        yield Route("GET", "/v1/impact", self._impact)
+        yield Route("GET", "/v1/impact/daily", self._daily_impact)
         yield Route("GET", "/v1/records", self._records, Nature.LISTING)
         yield Route("GET", "/v1/customer_records", self._customer_records, Nature.LISTING)
+        yield Route("GET", "/v1/customers", self._list_customers, Nature.LISTING)
         yield Route("GET", "/v1/track", self._track)
-        for kind, path in _PATH.items():
-            if kind is not Kind.RESTORE_CORAL or self._options.extras:
-                yield Route("POST", path, partial(self._act, kind), Nature.LISTED_WRITE)
+        if self._options.extras:
+            yield Route("POST", "/v1/cancel_impact", self._cancel, Nature.WRITE)
+            yield Route("GET", "/v1/projects", self._projects)
+            yield Route("GET", "/v1/projects/*", self._project)
 
     def authorise(self, request: Request) -> None:
         """``x-api-key`` must be the sandbox's."""
@@ -111,12 +144,12 @@ class OneClickImpact(Api):
     def _act(self, kind: Kind, call: Call) -> Reply:
         """Buy; nothing stops a second identical request from buying again."""
         fields = call.fields()
-        _check_action(kind, fields)
+        _check_action(kind, fields, extras=self._options.extras)
         if self._options.metadata == "echo":
             _check_metadata(fields.get("metadata"))
         impact = self._buy(kind, fields, call)
-        answer = {"user_id": USER_ID, _FIELD[kind]: fields["amount"], "time_utc": impact.time_utc}
-        customer = self._customers.get(impact.purchase.customer_email or "")
+        answer = {"user_id": USER_ID, **impact.amount, "time_utc": impact.time_utc}
+        customer = self._by_email.get(impact.purchase.customer_email or "")
         return json_reply(200, answer | ({"customer": customer.as_json()} if customer else {}))
 
     def _buy(self, kind: Kind, fields: dict[str, Any], call: Call) -> Impact:
@@ -132,14 +165,13 @@ class OneClickImpact(Api):
             listed_at=call.listed_at,
             customer_email=email,
         )
-        impact = Impact(time_utc, purchase, fields.get("category"))
+        impact = Impact(time_utc, purchase, fields.get("category") if kind in _CATEGORISED else None)
         self._books.record(purchase)
         if email is None:
             self._own.append(impact)
         else:
             self._for_customers.append(impact)
-            self._by_email.setdefault(email, []).append(impact)
-            self._meet(email, fields.get("customer_name"))
+            self._meet(email, fields.get("customer_name"), time_utc).impacts.append(impact)
         return impact
 
     def _unique_time(self, now: datetime) -> str:
@@ -147,110 +179,230 @@ class OneClickImpact(Api):
         self._last_ms = max(round(now.timestamp() * 1000), self._last_ms + 1)
         return iso_millis(datetime.fromtimestamp(self._last_ms / 1000, UTC))
 
-    def _meet(self, email: str, name: str | None) -> None:
-        known = self._customers.get(email)
-        if known is None:
-            self._customers[email] = Customer(f"C{len(self._customers) + 1001}", email, name)
-        elif name is not None and name != known.customer_name:
-            self._customers[email] = Customer(known.customer_id, email, name)
+    def _meet(self, email: str, name: str | None, time_utc: str) -> Customer:
+        """The customer of this address, a new one where there is none yet."""
+        customer = self._by_email.get(email)
+        if customer is None:
+            customer = self._by_email[email] = Customer(f"U{len(self._customers) + 1001}", email, name, time_utc)
+            self._customers.append(customer)
+        elif name is not None:
+            customer.customer_name = name
+        return customer
+
+    def _impact(self, _: Call) -> Reply:
+        """What stands: cancelling an impact reverses it in the totals too, as the SDK says."""
+        own, theirs = self._totals(self._own), self._totals(self._for_customers)
+        both = {name: own[name] + theirs[name] for name in self._fields}
+        return json_reply(200, {"user_id": USER_ID, **both, "user_impact": own, "customer_impact": theirs})
+
+    def _daily_impact(self, call: Call) -> Reply:
+        """The days on which something was bought that stands; cancelling takes it from the day of its purchase."""
+        query = call.query()
+        chosen = ([impacts[at] for at in _between(query, impacts)] for impacts in (self._own, self._for_customers))
+        standing = (impact for impact in merge(*chosen, key=_time_utc) if not impact.purchase.cancelled)
+        days = [{"date": date, **self._totals(impacts)} for date, impacts in groupby(standing, key=_date)]
+        return json_reply(200, {"user_id": USER_ID, "daily_impact": days})
+
+    def _totals(self, impacts: Iterable[Impact]) -> dict[str, float]:
+        totals: dict[str, float] = dict.fromkeys(self._fields, 0)
+        for impact in impacts:
+            if not impact.purchase.cancelled:
+                totals[_FIELD[impact.purchase.kind]] += impact.purchase.quantity
+        return totals
 
     def _records(self, call: Call) -> Reply:
-        return self._listing(call, self._own, "user_records")
+        return self._listed_impacts(call, self._own, "user_records")
 
     def _customer_records(self, call: Call) -> Reply:
-        email = call.query().get("customer_email", [None])[-1]
-        chosen = self._for_customers if email is None else self._by_email.get(email, [])
-        return self._listing(call, chosen, "customer_records")
+        email = _email(call.query())
+        if email is None:
+            return self._listed_impacts(call, self._for_customers, "customer_records")
+        customer = self._by_email.get(email)
+        return self._listed_impacts(call, customer.impacts if customer else [], "customer_records")
 
-    def _listing(self, call: Call, impacts: Sequence[Impact], title: str) -> Reply:
+    def _listed_impacts(self, call: Call, impacts: Sequence[Impact], title: str) -> Reply:
+        query = call.query()
+        kinds = self._kinds(query)
+
+        def wanted(impact: Impact) -> bool:
+            return impact.purchase.kind in kinds and impact.purchase.listed_at <= call.now
+
+        return self._listing(call, impacts, _between(query, impacts), title, self._record, wanted)
+
+    def _list_customers(self, call: Call) -> Reply:
+        email = _email(call.query())
+        found = self._customers
+        if email is not None:
+            found = [self._by_email[email]] if email in self._by_email else []
+
+        def show(customer: Customer) -> dict[str, str]:
+            return customer.as_json() | {"onboarded_on": customer.onboarded_on}
+
+        return self._listing(call, found, range(len(found)), "customers", show, lambda _: True)
+
+    def _listing(
+        self,
+        call: Call,
+        items: Sequence[T],
+        span: range,
+        title: str,
+        show: Callable[[T], dict[str, Any]],
+        wanted: Callable[[T], bool],
+    ) -> Reply:
         query = call.query()
         limit = whole_number(query, "limit", least=0, most=1000, default=10)
-        unread, read = _positions(query, impacts)
-        page, following = self.page(
-            impacts,
-            unread,
-            call,
-            limit=limit,
-            wanted=_wanted(query, call.now, extras=self._options.extras),
-            before=read,
-        )
-        answer: dict[str, Any] = {title: [self._record(impact) for impact in page]}
+        unread, read = _positions(query, span)
+        page, following = self.page(items, unread, call, limit=limit, wanted=wanted, before=read)
+        answer: dict[str, Any] = {title: [show(item) for item in page]}
         if following is not None:
             answer["cursor"] = urlsafe_b64encode(f"position:{following}".encode()).decode()
         return json_reply(200, answer)
 
+    def _kinds(self, query: dict[str, list[str]]) -> set[Kind]:
+        """What a listing is filtered by."""
+        names = query.get("filter_by", self._fields)
+        if not set(names) <= set(self._fields):
+            raise Declined(400, f"filter_by must be one of {', '.join(self._fields)}.")
+        return {_KIND[name] for name in names}
+
     def _record(self, impact: Impact) -> dict[str, Any]:
-        purchase = impact.purchase
         record: dict[str, Any] = {"user_id": USER_ID}
-        if purchase.customer_email is not None:
-            record["customer"] = self._customers[purchase.customer_email].as_json()
-        return record | {"time_utc": impact.time_utc, _FIELD[purchase.kind]: purchase.quantity, **self._echo(impact)}
+        if impact.purchase.customer_email is not None:
+            record["customer"] = self._by_email[impact.purchase.customer_email].as_json()
+        return record | {"time_utc": impact.time_utc, **impact.amount, **self._echo(impact), **impact.cancellation}
 
     def _echo(self, impact: Impact) -> dict[str, Any]:
         """The metadata, where this account returns it."""
         metadata = impact.purchase.metadata
         return {"metadata": json.loads(metadata)} if metadata and self._options.metadata == "echo" else {}
 
+    def _cancel(self, call: Call) -> Reply:
+        """Reverse an impact; again, nothing changes any more."""
+        fields = call.fields()
+        reason = fields.get("reason")
+        if not is_text(reason, 200):
+            raise Declined(400, "reason must be a text of at most 200 characters.")
+        impact = self._named(fields.get("user_id"), fields.get("time_utc"))
+        message = "The impact was cancelled before."
+        if impact.cancelled_at is None:
+            message = "The impact is cancelled."
+            impact.cancelled_at, impact.reason = call.now, reason
+            impact.purchase.cancelled = True
+        answer = {"user_id": USER_ID, "time_utc": impact.time_utc, **impact.amount, "message": message}
+        answer["cancelled_on"] = iso_millis(impact.cancelled_at)
+        return json_reply(200, answer if impact.reason is None else answer | {"reason": impact.reason})
+
     def _track(self, call: Call) -> Reply:
         query = call.query()
-        user_id, time_utc = (query.get(name, [""])[-1] for name in ("user_id", "time_utc"))
-        if not user_id or not time_utc:
-            raise Declined(400, "user_id and time_utc are both needed.")
-        impact = self._made_at(time_utc) if user_id == USER_ID else None
-        if impact is None:
-            raise Declined(400, "There is no such impact.")
-        return json_reply(200, self._progress(impact, call.now))
+        user_id, time_utc = (query.get(name, [None])[-1] for name in ("user_id", "time_utc"))
+        return json_reply(200, self._progress(self._named(user_id, time_utc), call.now))
 
-    def _made_at(self, time_utc: str) -> Impact | None:
-        for impacts in (self._own, self._for_customers):
+    def _named(self, user_id: object, time_utc: object) -> Impact:
+        """
+        The impact of this name.
+
+        Raises:
+            Declined: It is no name, or there is no such impact.
+        """
+        if not (user_id and isinstance(user_id, str) and time_utc and isinstance(time_utc, str)):
+            raise Declined(400, "user_id and time_utc are both needed.")
+        for impacts in (self._own, self._for_customers) if user_id == USER_ID else ():
             position = bisect_left(impacts, time_utc, key=_time_utc)
             if position < len(impacts) and impacts[position].time_utc == time_utc:
                 return impacts[position]
-        return None
+        raise Declined(400, "There is no such impact.")
 
     def _progress(self, impact: Impact, now: datetime) -> dict[str, Any]:
-        """What tracking shows: what has happened by now, each step as soon as it has."""
-        tracking_id = f"{USER_ID}-{impact.time_utc}"
+        """What tracking shows: what has happened by now, each step as soon as it has; after a cancellation, none."""
+        purchase, tracking_id = impact.purchase, f"{USER_ID}-{impact.time_utc}"
         progress = {
             "tracking_id": tracking_id,
             "impact_initiated": impact.time_utc,
-            _FIELD[impact.purchase.kind]: impact.purchase.quantity,
-            **({"category": impact.category} if impact.category else {}),
+            **impact.amount,
             **self._echo(impact),
+            **impact.cancellation,
         }
+        until = impact.cancelled_at or now
         available, sent, completed = (
-            impact.purchase.at + step / self._options.speed for step in (_AVAILABLE, _SENT, _COMPLETED)
+            purchase.at + step / self._options.speed for step in (_AVAILABLE, _SENT, _COMPLETED)
         )
-        if now >= available:
+        if until >= available:
             progress["donation_available"] = iso_millis(available)
-        if now >= sent:
+        if until >= sent:
             progress |= {"donation_sent": iso_millis(sent), "assigned_agent": "Sandbox Stewards"}
             progress["project_location"] = "A hillside that exists only here."
-        if now >= completed:
+            if purchase.kind is Kind.DONATE:
+                progress["donation_category"] = impact.category or "planting trees"
+            progress |= self._assigned_project(purchase.kind)
+        if until >= completed:
             progress["impact_completed"] = iso_millis(completed)
             progress["certificate"] = f"https://oneclickimpact.example.com/certificate/{quote(tracking_id)}"
         return progress
+
+    def _assigned_project(self, kind: Kind) -> dict[str, str]:
+        """Where an impact is made, if this account knows projects and there is one for it."""
+        if not self._options.extras:
+            return {}
+        found = [project.id for project in PROJECTS if project.available and project.type == TYPE_OF.get(kind)]
+        return {"project_id": found[0]} if found else {}
+
+    def _projects(self, call: Call) -> Reply:
+        query = call.query()
+        locale, type_ = _locale(query), query.get("type", [None])[-1]
+        if type_ is not None and type_ not in TYPES:
+            raise Declined(400, f"type must be one of {', '.join(TYPES)}.")
+        found = [project.as_json(locale) for project in PROJECTS if type_ in {None, project.type}]
+        return json_reply(200, {"projects": found})
+
+    def _project(self, call: Call) -> Reply:
+        locale = _locale(call.query())
+        for project in PROJECTS:
+            if project.id == call.names[0]:
+                return json_reply(200, project.as_json(locale))
+        raise Declined(404, "There is no such project.")
 
 
 def _time_utc(impact: Impact) -> str:
     return impact.time_utc
 
 
-def _check_action(kind: Kind, fields: dict[str, Any]) -> None:
+def _date(impact: Impact) -> str:
+    return impact.time_utc[: len("2026-11-21")]
+
+
+def _check_action(kind: Kind, fields: dict[str, Any], *, extras: bool) -> None:
     most = _MOST_CENTS if kind is Kind.DONATE else _MOST
     if not is_whole(fields.get("amount"), 1, most):
         raise Declined(400, f"amount must be a whole number from 1 to {most}.")
     email, name, category = (fields.get(field) for field in ("customer_email", "customer_name", "category"))
-    if not (email is None or (is_text(email, 320) and "@" in email)):
+    if not (email is None or _is_email(email)):
         raise Declined(400, "customer_email must be an e-mail address.")
-    if not is_text(name, 320) or (name is not None and email is None):
+    if not (name is None or (isinstance(name, str) and email is not None)):
         raise Declined(400, "customer_name must be a text and needs customer_email.")
     if not isinstance(fields.get("notify", True), bool):
         raise Declined(400, "notify must be true or false.")
     if kind is Kind.PLANT_TREES and category not in (None, "food"):
         raise Declined(400, 'category can only be "food".')
-    if not is_text(category, 500):
-        raise Declined(400, "category must be a text.")
+    if kind is Kind.DONATE and category is not None and not (extras and isinstance(category, str)):
+        raise Declined(400, "category must be a text." if extras else "This account cannot choose a category.")
+
+
+def _is_email(value: object) -> bool:
+    return isinstance(value, str) and "@" in value and is_text(value, 320)
+
+
+def _email(query: dict[str, list[str]]) -> str | None:
+    email = query.get("customer_email", [None])[-1]
+    if email is None or _is_email(email):
+        return email
+    raise Declined(400, "customer_email must be an e-mail address.")
+
+
+def _locale(query: dict[str, list[str]]) -> str:
+    locale = query.get("locale", ["en"])[-1]
+    if locale not in LOCALES:
+        raise Declined(400, f"locale must be one of {', '.join(LOCALES)}.")
+    return locale
 
 
 def _check_metadata(metadata: object) -> None:
@@ -265,19 +417,24 @@ def _check_metadata(metadata: object) -> None:
             raise Declined(400, f"The metadata key {name} is reserved.")
 
 
-def _positions(query: dict[str, list[str]], impacts: Sequence[Impact]) -> tuple[Sequence[int], Sequence[int]]:
-    """Which impacts are still to be read, in order, and which were read before, nearest first."""
+def _between(query: dict[str, list[str]], impacts: Sequence[Impact]) -> range:
+    """The positions of the impacts from ``start_date`` to ``end_date``, both days included."""
     start, end = day(query, "start_date"), day(query, "end_date")
     least = bisect_left(impacts, f"{start}", key=_time_utc) if start else 0
     most = bisect_left(impacts, f"{end}~", key=_time_utc) if end else len(impacts)  # "~" sorts after "T"
+    return range(least, most)
+
+
+def _positions(query: dict[str, list[str]], span: range) -> tuple[range, range]:
+    """Which positions are still to be read, in order, and which were read before, nearest first."""
     at = _cursor(query)
     match query.get("sort_order", ["asc"])[-1]:
         case "asc":
-            first = least if at is None else max(at, least)
-            return range(first, most), range(first - 1, least - 1, -1)
+            first = span.start if at is None else max(at, span.start)
+            return range(first, span.stop), range(first - 1, span.start - 1, -1)
         case "desc":
-            first = most - 1 if at is None else min(at, most - 1)
-            return range(first, least - 1, -1), range(first + 1, most)
+            first = span.stop - 1 if at is None else min(at, span.stop - 1)
+            return range(first, span.start - 1, -1), range(first + 1, span.stop)
     raise Declined(400, "sort_order must be asc or desc.")
 
 
@@ -292,13 +449,3 @@ def _cursor(query: dict[str, list[str]]) -> int | None:
     except ValueError:
         pass
     raise Declined(400, "cursor is not one that was given out here.")
-
-
-def _wanted(query: dict[str, list[str]], now: datetime, *, extras: bool) -> Callable[[Impact], bool]:
-    """Which impacts the filters let through, and the listing knows of yet."""
-    names = query.get("filter_by", [])
-    known = set(_KIND) if extras else set(_KIND) - {"coral_restored"}
-    if not known.issuperset(names):
-        raise Declined(400, f"filter_by must be one of {', '.join(sorted(known))}.")
-    kinds = {_KIND[name] for name in names or known}
-    return lambda impact: impact.purchase.kind in kinds and impact.purchase.listed_at <= now

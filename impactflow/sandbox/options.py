@@ -17,10 +17,12 @@ class Options:
         latency_s: How long each provider takes to answer, in seconds.
         speed: How many times faster than life purchases progress; weeks of tracking are seconds at 1,000,000.
         metadata: Whether 1ClickImpact returns the metadata it was sent (``echo``) or drops it (``ignored``).
-        extras: Whether 1ClickImpact has what its references leave out (``restore_coral``); otherwise 404.
+        extras: Whether 1ClickImpact has what its references leave out (coral, cancelling, projects, the category of a
+            donation); otherwise 404, or 400 for the category. Whether CNaught sells by price; otherwise 400.
         key_lifetime_s: How long CNaught remembers an idempotency key, in seconds; None for ever.
         already_confirmed_error: Whether ImpactAPI answers a repeated confirm with an error instead of the session.
         wicked_reports_per_minute: How many requests a minute Wicked Reports takes.
+        late_clicks_s: How long after a click Wicked Reports lists it, in seconds; up to a day is documented.
         hang_s: How long a request hangs before its connection breaks, in seconds.
         late_s: The longest that something late takes to appear, in seconds.
     """
@@ -34,5 +36,6 @@ class Options:
     key_lifetime_s: float | None = None
     already_confirmed_error: bool = False
     wicked_reports_per_minute: int = 120
+    late_clicks_s: float = 0.0
     hang_s: float = 60.0
     late_s: float = 1.0

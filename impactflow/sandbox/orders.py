@@ -111,6 +111,7 @@ class _Till:
         self._currencies = list(currencies)
         self._weights = [_CURRENCIES[currency][0] for currency in currencies]
         self._products = {currency: _products(currency) for currency in currencies}
+        self._first_clicks: dict[str, dict[str, Any]] = {}
 
     def order(self, number: int, sold_at: datetime) -> dict[str, Any]:
         """One order, with a field missing now and then."""
@@ -124,7 +125,7 @@ class _Till:
             "sourceId": f"{100_000 + number}",
             "sourceSystem": None if chance.random() < _RARE else chance.choice(_SYSTEMS),
             "date": iso_millis(sold_at),
-            "attributions": self._attributions(sold_at),
+            "attributions": self._attributions(contact["id"], sold_at),
             "contact": contact,
             "products": products,
             "payments": self._payments(amount, sold_at),
@@ -151,10 +152,13 @@ class _Till:
             for status in statuses
         ]
 
-    def _attributions(self, sold_at: datetime) -> dict[str, Any]:
+    def _attributions(self, contact_id: str, sold_at: datetime) -> dict[str, Any]:
+        """The click that led to the order, and the contact's first, which is that of their first order."""
         clicked = iso_millis(sold_at - timedelta(hours=4)).partition(".")[0]
         click = {"date": clicked, **self.chance.choice(_CLICKS)}
-        return {"firstClick": click, "firstOptin": click, "lastClick": click}
+        first = self._first_clicks.setdefault(contact_id, click)
+        again = {} if first is click else {"reOptin": click}
+        return {"firstClick": first, "firstOptin": first, **again, "lastClick": click}
 
 
 def _contact(chance: Random, number: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,27 +1,35 @@
 """
-Wicked Reports' outbound API, pretended: orders by day, in pages, so many requests a minute.
+Wicked Reports' outbound API, pretended: contacts, clicks and orders by day, in pages, so many requests a minute.
 
-Orders are listed as they stand in ``Shop.orders``, in that order, whatever JSON they are. Both days of a window are
-included. An order whose date cannot be read is in every window, so that broken orders reach the client. Called through
-``line.py``.
+Orders are listed as they stand in ``Shop.orders``, in that order, whatever JSON they are; contacts and clicks follow
+from them. Both days of a window are included. A record whose date cannot be read is in every window, so that broken
+orders reach the client. Called through ``line.py``.
 
-Source: the vendor's Outbound API reference, read 2026-11-21.
+Source: the vendor's Outbound API reference, read 2026-11-22.
 """
 
+import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
 from impactflow.sandbox.api import Api, Call, Declined, Nature, Route, day, whole_number
+from impactflow.sandbox.contacts import NAMES, buyer, clicks_of, contacts_of
 from impactflow.sandbox.messages import Reply, Request, json_reply
 from impactflow.sandbox.options import Options
 
 API_KEY = "sandbox-wickedreports-key"
 
 _MINUTE = timedelta(minutes=1)
+_WRITTEN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+#: The most that the two days of a listing of clicks may differ: of everybody's, and of one contact's.
+_LONGEST, _LONGEST_OF_CONTACT = timedelta(days=30), timedelta(days=180)
+#: How many clicks of one contact are listed where no days are given.
+_MOST_CLICKS = 10_000
 
 
 class Shop:
@@ -33,14 +41,6 @@ class Shop:
 
     def __init__(self, orders: Iterable[Any] = ()) -> None:
         self.orders: list[Any] = list(orders)
-
-    def positions(self, first: str, last: str, contact: str | None) -> list[int]:
-        """Which orders fall into the days from first to last; of one contact, where one is named."""
-        return [
-            position
-            for position, order in enumerate(self.orders)
-            if first <= _day(order, first) <= last and (contact is None or _is_of(order, contact))
-        ]
 
 
 class Throttle:
@@ -68,6 +68,20 @@ class Throttle:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The first and the last day of a listing, written so that they compare as texts."""
+
+    first: str
+    last: str
+
+    def __contains__(self, date: object) -> bool:
+        """Whether a record of this date is listed, as one is whose date cannot be read."""
+        if not isinstance(date, str) or not _WRITTEN_DAY.match(date):
+            return True
+        return self.first <= date[:10] <= self.last
+
+
 class WickedReports(Api):
     """Wicked Reports' rules over one shop's orders."""
 
@@ -76,13 +90,21 @@ class WickedReports(Api):
     def __init__(self, shop: Shop, options: Options) -> None:
         self._shop = shop
         self._throttle = Throttle(options.wicked_reports_per_minute)
-        self._window: tuple[object, list[int]] = (None, [])
+        self._click_takes = timedelta(seconds=options.late_clicks_s)
+        # Lists of their own, renewed in place: what shifts a page tells listings apart by their identity.
+        self._contacts: list[Any] = []
+        self._clicks: list[Any] = []
+        self._reading: tuple[object, list[int]] = (None, [])
         super().__init__()
 
     def routes(self) -> Iterable[Route]:
-        """Orders: all, and one contact's."""
-        yield Route("GET", "/orders", self._orders, Nature.LISTING)
-        yield Route("GET", "/contacts/*/orders", self._contact_orders, Nature.LISTING)
+        """Contacts, clicks and orders: all, and one contact's."""
+        yield Route("GET", "/contacts", self._list_contacts, Nature.LISTING)
+        yield Route("GET", "/contacts/*", self._get_contact)
+        yield Route("GET", "/clicks", self._list_clicks, Nature.LISTING)
+        yield Route("GET", "/contacts/*/clicks", self._list_contact_clicks, Nature.LISTING)
+        yield Route("GET", "/orders", self._list_orders, Nature.LISTING)
+        yield Route("GET", "/contacts/*/orders", self._list_contact_orders, Nature.LISTING)
 
     def authorise(self, request: Request) -> None:
         """``apikey`` must be the sandbox's."""
@@ -101,57 +123,131 @@ class WickedReports(Api):
         reply = super().answer(call)
         return replace(reply, headers={**reply.headers, **self._throttle.headers()})
 
-    def _orders(self, call: Call) -> Reply:
-        return self._listing(call, None, lambda order: order)
+    def _list_contacts(self, call: Call) -> Reply:
+        days = _days(call)
+        return self._listing(call, self._contacts, lambda contact: contact["createDate"] in days, contacts_of)
 
-    def _contact_orders(self, call: Call) -> Reply:
-        contact = call.names[0]
-        if not any(_is_of(order, contact) for order in self._shop.orders):
-            raise Declined(404, f"There is no contact {contact}.")
-        return self._listing(call, contact, _without_contact)
+    def _get_contact(self, call: Call) -> Reply:
+        named = self._named(call)
+        (contact,) = contacts_of(order for order in self._shop.orders if _buyer_id(order) == named)
+        return json_reply(200, {"status": "success", "result": contact})
 
-    def _listing(self, call: Call, contact: str | None, show: Callable[[Any], Any]) -> Reply:
+    def _list_clicks(self, call: Call) -> Reply:
+        days = _days(call, longest=_LONGEST)
+        return self._listing(call, self._clicks, lambda click: click["date"] in days, self._clicks_until(call))
+
+    def _list_contact_clicks(self, call: Call) -> Reply:
+        named, days = self._named(call), _days(call, longest=_LONGEST_OF_CONTACT, required=False)
+        return self._listing(
+            call,
+            self._clicks,
+            lambda click: click["contactId"] == named and click["date"] in days,
+            self._clicks_until(call),
+            most=_MOST_CLICKS if days == _ALWAYS else None,
+        )
+
+    def _list_orders(self, call: Call) -> Reply:
+        days = _days(call)
+        return self._listing(call, self._shop.orders, lambda order: _date(order) in days)
+
+    def _list_contact_orders(self, call: Call) -> Reply:
+        named, days = self._named(call), _days(call)
+        return self._listing(
+            call,
+            self._shop.orders,
+            lambda order: _date(order) in days and _buyer_id(order) == named,
+            show=_without_contact,
+        )
+
+    def _named(self, call: Call) -> str:
+        """The id of the contact in the path."""
+        (name,) = call.names
+        for order in self._shop.orders:
+            contact = buyer(order)
+            if contact is not None and name in {contact[key] for key in NAMES}:
+                return contact["id"]
+        raise Declined(404, f"There is no contact {name}.")
+
+    def _clicks_until(self, call: Call) -> Callable[[Iterable[Any]], list[Any]]:
+        return partial(clicks_of, until=call.now - self._click_takes)
+
+    def _listing(
+        self,
+        call: Call,
+        items: list[Any],
+        wanted: Callable[[Any], bool],
+        derive: Callable[[Iterable[Any]], list[Any]] | None = None,
+        *,
+        show: Callable[[Any], Any] = lambda item: item,
+        most: int | None = None,
+    ) -> Reply:
+        """
+        One page.
+
+        Args:
+            call: Says which.
+            items: The whole listing, whatever its days.
+            wanted: Which items belong to it.
+            derive: What makes the items from the shop's orders; None where they are these.
+            show: How an item is told.
+            most: How many items it has at most; None for no such limit.
+        """
         query = call.query()
-        first, last = day(query, "from"), day(query, "to")
-        if first is None or last is None or first > last:
-            raise Declined(400, "Give the days from and to, from not after to.")
         limit = whole_number(query, "limit", least=1, most=1000, default=100)
-        window = (str(first), str(last), contact)
-        start = _start(query, window)
-        positions = self._positions(window, fresh=start == 0)
+        label = (call.request.path, query.get("from"), query.get("to"))
+        start = _start(query, label)
+        reading = (label, len(self._shop.orders))
+        if start == 0 or self._reading[0] != reading:
+            if derive is not None:
+                items[:] = derive(self._shop.orders)
+            positions = [position for position, item in enumerate(items) if wanted(item)][:most]
+            self._reading = (reading, positions)
+        positions = self._reading[1]
         unread = positions[start : start + limit + 2]
         read = positions[max(0, start - 1) : start]
-        orders = self._shop.orders
-        page, following = self.page(orders, unread, call, limit=limit, before=read)
+        page, following = self.page(items, unread, call, limit=limit, before=read)
         answer = {
             "status": "success",
-            "results": [show(order) for order in page],
+            "results": [show(item) for item in page],
             "page": start // limit + 1,
             "totalPages": -(-len(positions) // limit),
             "total": len(positions),
         }
         if following is not None:
-            answer["next"] = _next(bisect_left(positions, following), window)
+            answer["next"] = _next(bisect_left(positions, following), label)
         return json_reply(200, answer)
 
-    def _positions(self, window: tuple[str, str, str | None], *, fresh: bool) -> Sequence[int]:
-        """The window's orders; kept between the pages of one reading while no order is added."""
-        label = (window, len(self._shop.orders))
-        if fresh or self._window[0] != label:
-            self._window = (label, self._shop.positions(*window))
-        return self._window[1]
+
+#: The days of a listing that is asked for without any.
+_ALWAYS = Days("", "9999-12-31")
 
 
-def _day(order: Any, otherwise: str) -> str:
-    """The day of an order, or another where it has none that can be read."""
-    text = order.get("date") if isinstance(order, dict) else None
-    readable = isinstance(text, str) and text[:4].isdigit() and text[4:5] == "-" and len(text) >= len("2026-11-21")
-    return text[:10] if readable and isinstance(text, str) else otherwise
+def _days(call: Call, *, longest: timedelta | None = None, required: bool = True) -> Days:
+    """
+    The days that a listing is asked for.
+
+    Raises:
+        Declined: They are missing, no days, in the wrong order or too far apart.
+    """
+    query = call.query()
+    first, last = day(query, "from"), day(query, "to")
+    if required and (first is None or last is None):
+        raise Declined(400, "Give the days from and to.")
+    if first is not None and last is not None:
+        if first > last:
+            raise Declined(400, "from must not be after to.")
+        if longest is not None and last - first > longest:
+            raise Declined(400, f"from and to must not be more than {longest.days} days apart.")
+    return Days(str(first or _ALWAYS.first), str(last or _ALWAYS.last))
 
 
-def _is_of(order: Any, contact: str) -> bool:
-    of = order.get("contact") if isinstance(order, dict) else None
-    return isinstance(of, dict) and contact in (of.get("id"), of.get("sourceId"), of.get("email"))
+def _date(order: Any) -> object:
+    return order.get("date") if isinstance(order, dict) else None
+
+
+def _buyer_id(order: Any) -> str | None:
+    contact = buyer(order)
+    return None if contact is None else contact["id"]
 
 
 def _without_contact(order: Any) -> Any:

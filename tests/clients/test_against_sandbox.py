@@ -9,7 +9,7 @@ import pytest
 from client_helpers import NOON, LoopClock, run_virtual
 
 from impactflow.clients import open_cnaught, open_impactapi, open_oneclickimpact, open_wickedreports
-from impactflow.clients.impactapi.models import Allocation
+from impactflow.clients.paging import items
 from impactflow.errors import IdempotencyConflict, NotFound, Unauthorized
 from impactflow.sandbox import Options, Sandbox, environment, generate_orders
 from impactflow.sandbox.transport import SandboxTransport
@@ -43,7 +43,7 @@ def test_all_orders_are_read_over_all_pages(settings):
 
     async def work(transport, clock, _sandbox):
         client = open_wickedreports(settings, transport, clock)
-        return [order.id async for page in client.order_pages(*LAST_WEEK) for order in page.orders]
+        return [order.id async for page in client.list_orders(*LAST_WEEK) for order in page.items]
 
     found = meet(work)
     assert (2_500, 2_500) == (len(found), len(set(found)))
@@ -63,9 +63,9 @@ def test_a_limit_of_five_a_minute_is_never_overstepped(settings, callers):
                 return response
 
         client = open_wickedreports(settings, Listening(), clock)
-        await anext(client.order_pages(*LAST_WEEK))
-        await asyncio.gather(*(anext(client.order_pages(*LAST_WEEK)) for _ in range(callers)))
-        async for _ in client.order_pages(*LAST_WEEK, limit=200):
+        await anext(client.list_orders(*LAST_WEEK))
+        await asyncio.gather(*(anext(client.list_orders(*LAST_WEEK)) for _ in range(callers)))
+        async for _ in client.list_orders(*LAST_WEEK, limit=200):
             pass
         return statuses
 
@@ -87,8 +87,8 @@ def test_what_oneclickimpact_sold_is_in_its_records(settings):
             await client.restore_coral(7),
         ]
         days = {"start_date": NOON.date() - timedelta(days=1), "end_date": NOON.date() + timedelta(days=1)}
-        own = [record async for record in client.records(limit=2, **days)]
-        theirs = [record async for record in client.customer_records("ana@example.org", **days)]
+        own = [record async for record in items(client.records(limit=2, **days))]
+        theirs = [record async for record in items(client.customer_records("ana@example.org", **days))]
         track = await client.track(made[0].user_id, made[0].time_utc)
         return made, own, theirs, track
 
@@ -102,12 +102,12 @@ def test_a_cnaught_order_is_bought_once_listed_and_cancelled(settings):
 
     async def work(transport, clock, sandbox):
         client = open_cnaught(settings, transport, clock)
-        first = await client.submit_order(amount_kg=Decimal("2.5"), idempotency_key="k", metadata="m")
-        again = await client.submit_order(amount_kg=Decimal("2.50"), idempotency_key="k", metadata="m")
+        first = await client.submit_generic_order(amount_kg=Decimal("2.5"), idempotency_key="k", metadata="m")
+        again = await client.submit_generic_order(amount_kg=Decimal("2.50"), idempotency_key="k", metadata="m")
         with pytest.raises(IdempotencyConflict):
-            await client.submit_order(amount_kg=Decimal(3), idempotency_key="k", metadata="m")
-        await client.submit_order(amount_kg=Decimal(1), idempotency_key="k2")
-        listed = [order.id async for order in client.list_orders(limit=1)]
+            await client.submit_generic_order(amount_kg=Decimal(3), idempotency_key="k", metadata="m")
+        await client.submit_generic_order(amount_kg=Decimal(1), idempotency_key="k2")
+        listed = [order.id async for order in items(client.list_orders(limit=1))]
         cancelled = await client.cancel_order(first.id, idempotency_key="c")
         over = await client.cancel_order(first.id, idempotency_key="c2")
         return first, again, listed, cancelled.state, over.state, (await client.get_order(first.id)).metadata
@@ -122,8 +122,8 @@ def test_an_impactapi_session_is_confirmed_however_often(settings, as_error):
 
     async def work(transport, clock, sandbox):
         client = open_impactapi(settings, transport, clock)
-        campaign = (await client.campaigns())[0]
-        share = Allocation(campaign_identifier=campaign.slug, amount=30)
+        campaign = (await client.list_campaigns())[0]
+        share = {"campaign_identifier": campaign.slug, "amount": 30}
         session = await client.create_session(type="portion_of_sales", allocations=[share], metadata=TOLD)
         first = await client.confirm_session(session.id)
         again = await client.confirm_session(session.id)
@@ -150,13 +150,13 @@ def test_a_wrong_key_is_said_to_be_wrong(settings, monkeypatch, name):
     async def ask(transport, clock, _sandbox):
         match name:
             case "WICKED_REPORTS":
-                await anext(open_wickedreports(mistaken, transport, clock).order_pages(*LAST_WEEK))
+                await anext(open_wickedreports(mistaken, transport, clock).list_orders(*LAST_WEEK))
             case "ONECLICKIMPACT":
                 await open_oneclickimpact(mistaken, transport, clock).whoami()
             case "CNAUGHT":
                 await anext(open_cnaught(mistaken, transport, clock).list_orders())
             case _:
-                await open_impactapi(mistaken, transport, clock).campaigns()
+                await open_impactapi(mistaken, transport, clock).list_campaigns()
 
     with pytest.raises(Unauthorized, match=f"check {name}_API_KEY"):
         meet(ask)

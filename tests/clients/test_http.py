@@ -120,7 +120,7 @@ async def test_the_name_of_a_broken_field_shows_no_address_either():
 async def test_a_read_recovers_from_a_passing_failure():
     """Down, cut short, then whole."""
     client, _ = open_client(says(503), says(200, '{"user_'), sample("oneclickimpact", "whoami.200"))
-    assert (await client.whoami()).user_id == "U77"
+    assert (await client.whoami()).user_id == "U123"
 
 
 async def test_a_read_waits_as_long_as_retry_after_asks():
@@ -222,10 +222,10 @@ async def test_a_wrong_key_names_the_variable_to_check():
 )
 async def test_a_write_with_a_key_tells_its_conflicts_apart(status, expected):
     """Still running is in doubt; another body under the same key is refused."""
-    script = Script(sample("cnaught", f"submit_order.{status}"))
+    script = Script(sample("cnaught", f"submit_generic_order.{status}"))
     client = CNaughtClient("https://c.example/v1", KEY, transport=script, timeout_s=20, clock=PatientClock())
     with pytest.raises(ProviderError) as caught:
-        await client.submit_order(amount_kg=Decimal(1), idempotency_key="k")
+        await client.submit_generic_order(amount_kg=Decimal(1), idempotency_key="k")
     assert expected is type(caught.value)
 
 
@@ -234,7 +234,7 @@ async def test_the_providers_own_name_of_the_request_is_kept():
     script = Script(sample("impactapi", "create_session.401"))
     client = ImpactAPIClient("https://i.example", KEY, transport=script, timeout_s=20, clock=PatientClock())
     with pytest.raises(Unauthorized) as caught:
-        await client.campaigns()
+        await client.list_campaigns()
     assert "c-2" == caught.value.request_id
 
 
@@ -251,11 +251,11 @@ async def harmless(client):
         case CNaughtClient():
             await client.get_order("x")
         case ImpactAPIClient():
-            await client.campaigns()
+            await client.list_campaigns()
         case OneClickImpactClient():
             await client.whoami()
         case WickedReportsClient():
-            await anext(client.order_pages(NOON.date(), NOON.date()))
+            await anext(client.list_orders(NOON.date(), NOON.date()))
 
 
 @pytest.mark.parametrize(

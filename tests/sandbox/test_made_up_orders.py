@@ -103,6 +103,18 @@ def test_customers_return_and_names_are_not_all_ascii():
     )
 
 
+def test_an_order_is_attributed_to_its_last_click_and_its_contacts_first():
+    """Who comes again has opted in again."""
+    first: dict[str, str] = {}
+    for order in ORDERS:
+        if "contact" in order and "attributions" in order:
+            dates = {name: touch["date"] for name, touch in order["attributions"].items()}
+            known = first.setdefault(order["contact"]["id"], dates["firstClick"])
+            assert known == dates["firstClick"] == dates["firstOptin"] <= dates["lastClick"] < order["date"]
+            assert ("reOptin" in dates) == (dates["firstClick"] != dates["lastClick"])
+    assert any("reOptin" in order.get("attributions", ()) for order in ORDERS)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_orders_are_fine(count):
     """Down to none."""

@@ -6,11 +6,44 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pretending import TAGS, ask, make, offset, request
+from pretending import TAGS, Answer, ask, make, offset, request
 
 from impactflow.sandbox import Sandbox
 
 ORDERS = "/cnaught/v1/orders"
+QUOTES = "/cnaught/v1/quotes"
+IMPACT = "/cnaught/v1/impact/data"
+SUBACCOUNTS = "/cnaught/v1/subaccounts"
+#: What a test of every operation asks for.
+EVERYTHING = [
+    ("GET", ORDERS),
+    ("POST", ORDERS),
+    ("POST", f"{ORDERS}/ride"),
+    ("GET", f"{ORDERS}/x"),
+    ("POST", f"{ORDERS}/x/cancel"),
+    ("POST", QUOTES),
+    ("POST", f"{QUOTES}/ride"),
+    ("GET", IMPACT),
+    ("GET", "/cnaught/v1/impact/hosted-page-config"),
+    ("GET", SUBACCOUNTS),
+    ("POST", SUBACCOUNTS),
+    ("GET", f"{SUBACCOUNTS}/x"),
+]
+
+
+def create(sandbox: Sandbox, name: str = "Marketing", **fields: Any) -> str:
+    """Create a subaccount; its id."""
+    return ask(sandbox, "POST", SUBACCOUNTS, {"name": name, **fields}).json["id"]
+
+
+def speaking_for(subaccount_id: str) -> dict[str, str]:
+    """The header of a request for a subaccount."""
+    return {"x-subaccount-id": subaccount_id}
+
+
+def problem(answer: Answer) -> str:
+    """What the provider calls its refusal."""
+    return answer.json["type"].removeprefix("https://api.cnaught.com/v1/errors/")
 
 
 def list_all(sandbox: Sandbox, limit: int) -> list[str]:
@@ -49,6 +82,85 @@ def test_an_order_may_name_its_price_instead():
     order = offset(make(), total_price_usd_cents=235).json
 
     assert (order["amount_kg"], order["price_usd_cents"]) == (100, 235)
+
+
+def test_an_account_without_extras_has_no_orders_by_price():
+    """400: it does not know the field, and an amount is needed."""
+    answers = [offset(make(extras=False), **fields) for fields in ({"total_price_usd_cents": 235}, {"amount_kg": 1})]
+
+    assert [(400, ["amount_kg"]), (201, [])] == [(a.status, list(a.json.get("errors", ()))) for a in answers]
+
+
+def test_a_ride_is_ordered_by_its_distance():
+    """0.2 kg per kilometre, made up; the books have the grams."""
+    sandbox = make()
+
+    order = ask(sandbox, "POST", f"{ORDERS}/ride", {"distance_km": 10.5, "metadata": "m"}).json
+
+    assert (order["type"], order["distance_km"], order["amount_kg"], order["price_usd_cents"], order["metadata"]) == (
+        "ride",
+        10.5,
+        2.1,
+        5,
+        "m",
+    )
+    assert [2100] == [purchase.quantity for purchase in sandbox.books.purchases]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({}, "distance_km"),
+        ({"amount_kg": 1}, "distance_km"),
+        ({"distance_km": 0}, "distance_km"),
+        ({"distance_km": -1}, "distance_km"),
+        ({"distance_km": "1"}, "distance_km"),
+        ({"distance_km": 1, "metadata": "m" * 513}, "metadata"),
+        ({"distance_km": 1, "description": "d" * 513}, "description"),
+        ({"distance_km": 1, "notification_config": {"url": "ftp://x"}}, "notification_config"),
+    ],
+)
+def test_a_bad_ride_is_refused_with_a_problem_that_names_the_field(fields, field):
+    """400; nothing is bought."""
+    sandbox = make()
+
+    answer = ask(sandbox, "POST", f"{ORDERS}/ride", fields)
+
+    assert (400, [field], []) == (answer.status, list(answer.json["errors"]), sandbox.books.purchases)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"), [("", {"amount_kg": 8.5}), ("/ride", {"distance_km": 42.5}), ("", {"amount_kg": 0.001})]
+)
+def test_a_quote_is_what_the_order_costs(path, fields):
+    """The same amount and price; a quote buys nothing."""
+    sandbox = make()
+
+    quote = ask(sandbox, "POST", f"{QUOTES}{path}", fields)
+    bought = len(sandbox.books.purchases)
+    order = ask(sandbox, "POST", f"{ORDERS}{path}", fields).json
+
+    assert (200, 0) == (quote.status, bought)
+    assert quote.json == {name: order[name] for name in ("amount_kg", "price_usd_cents")}
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "field"),
+    [
+        ("", {}, "amount_kg"),
+        ("", {"amount_kg": 0}, "amount_kg"),
+        ("", {"amount_kg": True}, "amount_kg"),
+        ("", {"amount_kg": 1, "portfolio_id": 7}, "portfolio_id"),
+        ("", {"amount_kg": 1, "portfolio_id": "unavailable"}, "portfolio_id"),
+        ("/ride", {"amount_kg": 1}, "distance_km"),
+        ("/ride", {"distance_km": -0.5}, "distance_km"),
+    ],
+)
+def test_a_bad_quote_is_refused(path, fields, field):
+    """400: the reference names no other status but 401."""
+    answer = ask(make(), "POST", f"{QUOTES}{path}", fields)
+
+    assert (400, [field]) == (answer.status, list(answer.json["errors"]))
 
 
 def test_an_order_is_fulfilled_after_two_days_and_then_has_certificates():
@@ -102,23 +214,37 @@ def test_a_notification_url_is_kept():
     assert order["callback_url"] == "https://example.com/hook"
 
 
-def test_a_portfolio_that_is_not_available_is_forbidden():
+@pytest.mark.parametrize(("path", "fields"), [("", {"amount_kg": 1}), ("/ride", {"distance_km": 1})])
+def test_a_portfolio_that_is_not_available_is_forbidden(path, fields):
     """403."""
-    assert offset(make(), amount_kg=1, portfolio_id="unavailable").status == 403
+    answer = ask(make(), "POST", f"{ORDERS}{path}", {**fields, "portfolio_id": "unavailable"})
+
+    assert (403, "forbidden") == (answer.status, problem(answer))
 
 
 @pytest.mark.parametrize("authorization", ["", "sandbox-cnaught-key", "Bearer wrong"])
-def test_a_wrong_key_is_refused(authorization):
+@pytest.mark.parametrize(("method", "url"), EVERYTHING)
+def test_a_wrong_key_is_refused_by_every_operation(method, url, authorization):
     """401 as a problem."""
-    answer = ask(make(), "GET", ORDERS, headers={"authorization": authorization})
+    answer = ask(make(), method, url, headers={"authorization": authorization})
 
     assert (answer.status, answer.json["status"]) == (401, 401)
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("POST", "/nothing/cancel"), ("DELETE", "")])
-def test_what_does_not_exist_is_not_found(method, path):
-    """404, for orders and for operations."""
-    assert ask(make(), method, f"{ORDERS}{path}").status == 404
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("GET", f"{ORDERS}/nothing"),
+        ("POST", f"{ORDERS}/nothing/cancel"),
+        ("DELETE", ORDERS),
+        ("GET", f"{SUBACCOUNTS}/nothing"),
+    ],
+)
+def test_what_does_not_exist_is_not_found(method, url):
+    """404, for orders, for subaccounts and for operations."""
+    answer = ask(make(), method, url)
+
+    assert (404, "not-found") == (answer.status, problem(answer))
 
 
 def test_a_cancelled_order_cannot_be_cancelled_again():
@@ -192,9 +318,9 @@ def test_a_key_is_forgotten_after_its_lifetime():
     assert len(sandbox.books.purchases) == 2
 
 
-def test_a_key_has_at_most_512_characters():
-    """400 for a longer one."""
-    assert [offset(make(), "k" * length).status for length in (512, 513)] == [201, 400]
+def test_a_key_may_have_512_characters():
+    """One more is refused, see below."""
+    assert offset(make(), "k" * 512).status == 201
 
 
 @settings(max_examples=60, deadline=None)
@@ -253,12 +379,22 @@ def test_a_page_has_twenty_orders_unless_told_otherwise():
     assert len(ask(sandbox, "GET", ORDERS).json["data"]) == 20
 
 
-@pytest.mark.parametrize("params", [{"limit": 0}, {"limit": 101}, {"starting_after": "x"}, {"ending_before": "x"}])
-def test_bad_parameters_are_refused(params):
-    """400 as a problem that names the parameter."""
-    answer = ask(make(), "GET", ORDERS, params=params)
+@pytest.mark.parametrize("url", [ORDERS, SUBACCOUNTS])
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"limit": 0}, "invalid-parameters"),
+        ({"limit": 101}, "invalid-parameters"),
+        ({"limit": "many"}, "invalid-parameters"),
+        ({"starting_after": "x"}, "invalid-pagination"),
+        ({"ending_before": "x"}, "invalid-pagination"),
+    ],
+)
+def test_bad_parameters_of_a_list_are_refused(url, params, expected):
+    """400 as a problem of its own name."""
+    answer = ask(make(), "GET", url, params=params)
 
-    assert (400, list(params)) == (answer.status, list(answer.json["errors"]))
+    assert (400, expected) == (answer.status, problem(answer))
 
 
 def test_a_page_cannot_begin_and_end_at_an_order():
@@ -266,4 +402,156 @@ def test_a_page_cannot_begin_and_end_at_an_order():
     sandbox = make()
     order_id = offset(sandbox).json["id"]
 
-    assert ask(sandbox, "GET", ORDERS, params={"starting_after": order_id, "ending_before": order_id}).status == 400
+    answer = ask(sandbox, "GET", ORDERS, params={"starting_after": order_id, "ending_before": order_id})
+
+    assert (400, "invalid-pagination") == (answer.status, problem(answer))
+
+
+def test_a_subaccount_is_created_and_can_be_read():
+    """Its id is the provider's."""
+    sandbox = make()
+
+    created = ask(sandbox, "POST", SUBACCOUNTS, {"name": "Marketing", "default_portfolio_id": "p1"})
+
+    expected = {"name": "Marketing", "default_portfolio_id": "p1", "created_on": "2026-11-21T12:00:00.000000Z"}
+    assert (201, expected) == (created.status, {name: created.json[name] for name in expected})
+    assert created.json == ask(sandbox, "GET", f"{SUBACCOUNTS}/{created.json['id']}").json
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({}, "name"),
+        ({"name": None}, "name"),
+        ({"name": 7}, "name"),
+        ({"name": "n" * 513}, "name"),
+        ({"name": "n", "default_portfolio_id": 7}, "default_portfolio_id"),
+        ({"name": "n", "default_portfolio_id": "unavailable"}, "default_portfolio_id"),
+    ],
+)
+def test_a_bad_subaccount_is_refused(fields, field):
+    """400, and there is none."""
+    sandbox = make()
+
+    answer = ask(sandbox, "POST", SUBACCOUNTS, fields)
+
+    assert (400, [field]) == (answer.status, list(answer.json["errors"]))
+    assert ask(sandbox, "GET", SUBACCOUNTS).json == {"data": []}
+
+
+def test_subaccounts_are_listed_newest_first_in_both_directions():
+    """As orders are."""
+    sandbox = make()
+    created = [create(sandbox, f"n{number}") for number in range(5)]
+
+    def page(**params: Any) -> list[str]:
+        return [one["id"] for one in ask(sandbox, "GET", SUBACCOUNTS, params=params).json["data"]]
+
+    assert page(limit=2) == [created[4], created[3]]
+    assert page(limit=2, starting_after=created[3]) == [created[2], created[1]]
+    assert page(limit=2, ending_before=created[0]) == [created[2], created[1]]
+
+
+def test_a_subaccount_sees_its_own_orders_only():
+    """Listed, read, cancelled and summed up for it alone; the account sees all of them."""
+    sandbox = make()
+    mine, other = speaking_for(create(sandbox)), speaking_for(create(sandbox, "Sales"))
+    order = ask(sandbox, "POST", ORDERS, {"amount_kg": 3}, headers=mine).json
+    offset(sandbox, amount_kg=5)
+    url = f"{ORDERS}/{order['id']}"
+
+    assert order["subaccount_id"] == mine["x-subaccount-id"]
+    assert [1, 0, 2] == [len(ask(sandbox, "GET", ORDERS, headers=h).json["data"]) for h in (mine, other, None)]
+    assert [200, 404, 200] == [ask(sandbox, "GET", url, headers=h).status for h in (mine, other, None)]
+    assert [3, 0, 8] == [ask(sandbox, "GET", IMPACT, headers=h).json["total_offset_kgs"] for h in (mine, other, None)]
+    assert [404, 200] == [ask(sandbox, "POST", f"{url}/cancel", headers=h).status for h in (other, mine)]
+
+
+def test_a_subaccounts_orders_are_met_from_its_own_default():
+    """Unless they say otherwise."""
+    sandbox = make()
+    mine = speaking_for(create(sandbox, default_portfolio_id="theirs"))
+
+    orders = [
+        ask(sandbox, "POST", ORDERS, {"amount_kg": 1, **fields}, headers=mine).json
+        for fields in ({}, {"portfolio_id": "another"})
+    ]
+
+    assert ["theirs", "another"] == [order["portfolio_id"] for order in orders]
+
+
+@pytest.mark.parametrize(("method", "url"), [each for each in EVERYTHING if "/subaccounts" not in each[1]])
+def test_an_unknown_subaccount_is_refused_wherever_one_can_be_named(method, url):
+    """400, whatever is asked for."""
+    body = {"amount_kg": 1, "distance_km": 1} if method == "POST" else None
+
+    answer = ask(make(), method, url, body, headers=speaking_for("nobody"))
+
+    assert (400, "invalid-subaccount") == (answer.status, problem(answer))
+
+
+def test_a_key_is_one_subaccounts():
+    """422 for the same request on behalf of another: it would be another order."""
+    sandbox = make()
+    statuses = [
+        ask(sandbox, "POST", ORDERS, {"amount_kg": 1}, headers={"idempotency-key": "k", **speaking_for(who)}).status
+        for who in (create(sandbox), create(sandbox))
+    ]
+
+    assert [201, 422] == statuses
+
+
+@pytest.mark.parametrize(
+    ("url", "fields"),
+    [(ORDERS, {"amount_kg": 1}), (f"{ORDERS}/ride", {"distance_km": 1}), (SUBACCOUNTS, {"name": "Marketing"})],
+)
+def test_every_creation_with_a_key_happens_once(url, fields):
+    """The same answer again, or 422 for another body."""
+    sandbox = make()
+    key = {"idempotency-key": "k"}
+
+    first, again = (ask(sandbox, "POST", url, fields, headers=key) for _ in range(2))
+    other = ask(sandbox, "POST", url, {**fields, "more": 1}, headers=key)
+
+    assert (201, 201, first.json) == (first.status, again.status, again.json)
+    assert (None, "true") == (first.headers.get("x-idempotent-replay"), again.headers.get("x-idempotent-replay"))
+    assert (422, "idempotency-changed-payload") == (other.status, problem(other))
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("", "invalid-parameters"), ("é", "invalid-parameters"), ("k" * 513, "idempotency-key-too-long")],
+)
+def test_a_bad_key_is_refused(key, expected):
+    """400, and nothing is bought."""
+    sandbox = make()
+
+    answer = offset(sandbox, key)
+
+    assert (400, expected, []) == (answer.status, problem(answer), sandbox.books.purchases)
+
+
+def test_the_impact_is_what_the_books_say():
+    """Cancelled orders do not count; other terms follow from the kilograms."""
+    sandbox = make()
+    nothing = ask(sandbox, "GET", IMPACT).json
+    orders = [offset(sandbox, amount_kg=kg).json for kg in (1.5, 60, 1000)]
+    ask(sandbox, "POST", f"{ORDERS}/{orders[2]['id']}/cancel")
+    impact = ask(sandbox, "GET", IMPACT).json
+
+    standing = sandbox.books.as_json()["summary"]["providers"]["cnaught"]["offset"]["quantity"]
+    assert (standing / 1000, 61.5) == (impact["total_offset_kgs"], impact["total_offset_kgs"])
+    assert (1.02, 61.5) == (impact["equivalents"]["trees_planted"], impact["categories"][0]["offset_kgs"])
+    assert (orders[0]["created_on"], "Pretend Shop") == (impact["since_date"], impact["name"])
+    assert (0, None, []) == tuple(nothing[name] for name in ("total_offset_kgs", "since_date", "categories"))
+
+
+def test_each_subaccount_has_a_page_of_its_own():
+    """The account has one too."""
+    sandbox = make()
+    url, mine = "/cnaught/v1/impact/hosted-page-config", create(sandbox)
+
+    own, theirs = ask(sandbox, "GET", url).json, ask(sandbox, "GET", url, headers=speaking_for(mine)).json
+
+    assert {"enabled", "url", "enabled_equivalents"} == set(own)
+    assert f"{own['url']}/{mine}" == theirs["url"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impactflow.clients.wickedreports.models import OrderPage, WickedOrder
+from impactflow.clients.wickedreports.models import CountedPage, WickedOrder
 from impactflow.errors import ConfigurationError
 from impactflow.models import BrokenOrder, Order, Payment
 from impactflow.orders import Window, order_from_wicked, read_orders
@@ -160,12 +160,12 @@ class Shelf:
         self._total = total
         self.asked: list[tuple[date, date]] = []
 
-    async def order_pages(self, from_: date, to: date) -> AsyncIterator[OrderPage]:
+    async def list_orders(self, from_: date, to: date) -> AsyncIterator[CountedPage[WickedOrder | BrokenOrder]]:
         """The pages of the next reading."""
         reading = self._readings[min(len(self.asked), len(self._readings) - 1)]
         self.asked.append((from_, to))
-        for number, orders in enumerate(reading, start=1):
-            yield OrderPage(orders=list(orders), page=number, total=self._total, next=None)
+        for orders in reading:
+            yield CountedPage(items=orders, next=None, total=self._total)
 
 
 async def read(shelf: Shelf) -> list[list[str | None]]:

@@ -1,27 +1,47 @@
 """
-CNaught: order carbon offsets, look them up, cancel them.
+CNaught: order carbon offsets, quote, look up and cancel them, for the account or a subaccount of it.
 
-Each write carries an idempotency key, so that sending it again with the same body is safe while CNaught remembers the
-key. How old a key may be is left to ``providers.cnaught``, the caller.
+Each write carries an idempotency key, so that sending it again with the same arguments is safe while CNaught remembers
+the key. How old a key may be is left to ``providers.cnaught``, the caller of what places orders.
 
 Source: CNaught API reference, and its official SDK for what the reference leaves out; read 2026-11-21.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
+from typing import Annotated
 from urllib.parse import quote
 
 import httpx
+from pydantic import Field
 
 from impactflow.clients.answers import Account
-from impactflow.clients.cnaught.models import Order, OrderPage
-from impactflow.clients.http import SYSTEM_CLOCK, HttpClient
-from impactflow.clients.paging import follow
+from impactflow.clients.cnaught.models import (
+    ImpactData,
+    ImpactHostedPageConfig,
+    Listed,
+    Listing,
+    Order,
+    Quote,
+    Subaccount,
+)
+from impactflow.clients.http import SYSTEM_CLOCK, Headers, HttpClient, given
+from impactflow.clients.operations import operation
+from impactflow.clients.paging import Page, follow
 from impactflow.clock import Clock
-from impactflow.errors import Unauthorized
+from impactflow.errors import Refused, Unauthorized
 
-LONGEST_TEXT = 512
 LONGEST_PAGE = 100
+PageSize = Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
+#: Above zero; a JSON number carries 15 digits for certain.
+Quantity = Annotated[Decimal, Field(gt=0, max_digits=15)]
+Cents = Annotated[int, Field(ge=1)]
+Text512 = Annotated[str, Field(max_length=512)]
+#: Printable ASCII; a space at either end would get lost on the way.
+IdempotencyKey = Annotated[str, Field(max_length=512, pattern=r"^[!-~]([ -~]*[!-~])?$")]
+#: Goes into a path or a header as it is; dots alone would climb in the path.
+Id = Annotated[str, Field(pattern=r"^[!-~]*[!-\-/-~][!-~]*$")]
+WebUrl = Annotated[str, Field(pattern=r"^https?://[!-~]+$")]
 
 
 class CNaughtClient:
@@ -58,18 +78,26 @@ class CNaughtClient:
     def __repr__(self) -> str:
         return f"CNaughtClient({self._http.account.base_url!r})"
 
-    async def list_orders(
-        self, *, limit: int = LONGEST_PAGE, starting_after: str | None = None
-    ) -> AsyncIterator[Order]:
+    @operation("GET /orders")
+    def list_orders(
+        self,
+        *,
+        newer_than: Id | None = None,
+        limit: PageSize = LONGEST_PAGE,
+        cursor: Id | None = None,
+        subaccount_id: Id | None = None,
+    ) -> AsyncIterator[Page[Order]]:
         """
-        Yield the orders, the newest first, page by page.
+        List the orders page by page: the newest first, or those newer than one of them, the oldest first.
 
         A page that is shorter than asked for does not end the list, an empty one does: missing an order here could
-        buy it a second time.
+        buy it a second time. Orders placed meanwhile come up only where the list leads to the newest.
 
         Args:
+            newer_than: The id of an order; only newer ones are listed, the oldest of them first.
             limit: Orders per request, 1 to 100.
-            starting_after: Only the orders that are older than the one of this id.
+            cursor: ``next`` of the page to go on after, the other arguments being as before; any order's id will do.
+            subaccount_id: Whose orders; None for all of the account.
 
         Raises:
             Refused: The provider declined, or a limit is broken.
@@ -77,43 +105,35 @@ class CNaughtClient:
 
         Source: CNaught API reference, "Get List of Orders", read 2026-11-21.
         """
-        if not 1 <= limit <= LONGEST_PAGE:
-            raise self._http.refused("list_orders", f"limit must be from 1 to {LONGEST_PAGE}")
+        decode, whose = Listing[Order].model_validate_json, _speaking_for(subaccount_id)
+        return self._list("list_orders", "/orders", decode, newer_than, limit, cursor, whose)
 
-        async def fetch(after: str | None) -> OrderPage:
-            oldest = after or starting_after
-            query: list[tuple[str, str | int]] = [("limit", limit)]
-            if oldest is not None:
-                query.append(("starting_after", oldest))
-            return await self._http.read("list_orders", "/orders", OrderPage.model_validate_json, query=query)
-
-        def last_id(page: OrderPage) -> str | None:
-            return page.data[-1].id if page.data else None
-
-        async for page in follow(fetch, last_id, provider="cnaught", operation="list_orders"):
-            for order in page.data:
-                yield order
-
-    async def submit_order(
+    @operation("POST /orders", writes=True)
+    async def submit_generic_order(
         self,
         *,
-        amount_kg: Decimal,
-        idempotency_key: str,
-        metadata: str | None = None,
-        description: str | None = None,
+        idempotency_key: IdempotencyKey,
+        amount_kg: Quantity | None = None,
+        total_price_usd_cents: Cents | None = None,
+        metadata: Text512 | None = None,
+        description: Text512 | None = None,
         portfolio_id: str | None = None,
-        notification_url: str | None = None,
+        notification_url: WebUrl | None = None,
+        subaccount_id: Id | None = None,
     ) -> Order:
         """
-        Order offsets. The same arguments make the same bytes, as a repeated key asks.
+        Order offsets, by their amount or by their price. The same arguments make the same bytes, as a key asks.
 
         Args:
-            amount_kg: CO₂ in kilograms, above zero, at most 15 digits.
             idempotency_key: Names the purchase for good; at most 512 printable ASCII characters.
+            amount_kg: CO₂ in kilograms, above zero, at most 15 digits; this or the price.
+            total_price_usd_cents: What to spend, in US cents, at least 1; the amount follows from it. Not every account
+                has it.
             metadata: At most 512 characters that come back with the order and show nowhere.
             description: At most 512 characters that anyone sees on the certificate.
-            portfolio_id: What the order is met from; None for the account's default.
-            notification_url: Where CNaught reports changes of the order's state; None for nowhere.
+            portfolio_id: What the order is met from; None for the default of the account or subaccount.
+            notification_url: Where CNaught posts changes of the order's state, http or https; None for nowhere.
+            subaccount_id: Whose order it is; None for the account itself.
 
         Raises:
             IdempotencyConflict: The key was used with another body before; that order stands.
@@ -121,76 +141,339 @@ class CNaughtClient:
             NotSent: Nothing was ordered; it may be later.
             OutcomeUnknown: No readable answer came, or the first request is still running; it may be ordered.
 
-        Source: CNaught API reference, "Submit Generic Offset Order", read 2026-11-21.
+        Source: CNaught API reference, "Submit Generic Offset Order", read 2026-11-21; by price: its official SDK 2.8.0.
         """
-        self._check_key("submit_order", idempotency_key)
-        body: dict[str, object] = {"amount_kg": self._number(amount_kg)}
-        for name, text in (("metadata", metadata), ("description", description)):
-            if text is not None:
-                if len(text) > LONGEST_TEXT:
-                    raise self._http.refused("submit_order", f"{name} may have {LONGEST_TEXT} characters")
-                body[name] = text
-        if portfolio_id is not None:
-            body["portfolio_id"] = portfolio_id
-        if notification_url is not None:
-            body["notification_config"] = {"url": notification_url}
-        return await self._http.write(
-            "submit_order", "/orders", Order.model_validate_json, body=body, idempotency_key=idempotency_key
+        if (amount_kg is None) == (total_price_usd_cents is None):
+            raise self._http.refused("submit_generic_order", "give one of amount_kg and total_price_usd_cents")
+        try:
+            return await self._submit(
+                "submit_generic_order",
+                "/orders",
+                idempotency_key,
+                subaccount_id,
+                amount_kg=amount_kg,
+                total_price_usd_cents=total_price_usd_cents,
+                metadata=metadata,
+                description=description,
+                portfolio_id=portfolio_id,
+                notification_config=_notifying(notification_url),
+            )
+        except Refused as declined:
+            if total_price_usd_cents is None or declined.status != httpx.codes.BAD_REQUEST:
+                raise
+            raise Refused(
+                f"this account may have no orders by price, give amount_kg: {declined.message}",
+                provider=declined.provider,
+                operation=declined.operation,
+                status=declined.status,
+                request_id=declined.request_id,
+            ) from None
+
+    @operation("POST /orders/ride", writes=True)
+    async def submit_ride_order(
+        self,
+        *,
+        idempotency_key: IdempotencyKey,
+        distance_km: Quantity,
+        metadata: Text512 | None = None,
+        description: Text512 | None = None,
+        portfolio_id: str | None = None,
+        notification_url: WebUrl | None = None,
+        subaccount_id: Id | None = None,
+    ) -> Order:
+        """
+        Offset the ride of a vehicle; CNaught works the amount out.
+
+        Args:
+            idempotency_key: As for ``submit_generic_order``.
+            distance_km: How far it went in kilometres, above zero, at most 15 digits.
+            metadata: As for ``submit_generic_order``.
+            description: As for ``submit_generic_order``.
+            portfolio_id: As for ``submit_generic_order``.
+            notification_url: As for ``submit_generic_order``.
+            subaccount_id: As for ``submit_generic_order``.
+
+        Raises:
+            IdempotencyConflict: The key was used with another body before; that order stands.
+            Refused: The provider declined, or a limit is broken; nothing was ordered.
+            NotSent: Nothing was ordered; it may be later.
+            OutcomeUnknown: No readable answer came, or the first request is still running; it may be ordered.
+
+        Source: CNaught API reference, "Submit Vehicle Ride Offset Order", read 2026-11-21.
+        """
+        return await self._submit(
+            "submit_ride_order",
+            "/orders/ride",
+            idempotency_key,
+            subaccount_id,
+            distance_km=distance_km,
+            metadata=metadata,
+            description=description,
+            portfolio_id=portfolio_id,
+            notification_config=_notifying(notification_url),
         )
 
-    async def get_order(self, id: str) -> Order:  # noqa: A002 - the provider's word
+    @operation("GET /orders/{id}")
+    async def get_order(self, id: Id, *, subaccount_id: Id | None = None) -> Order:  # noqa: A002 - the provider's word
         """
         Look an order up.
 
         Args:
             id: CNaught's id of it.
+            subaccount_id: Whose order it must be; None for anyone's in the account.
 
         Raises:
-            NotFound: There is no such order.
+            NotFound: There is no such order, or it is not the subaccount's.
+            Refused: The provider declined, or a limit is broken.
             NotSent: CNaught cannot be asked now.
 
         Source: CNaught API reference, "Get Order By Id", read 2026-11-21.
         """
-        return await self._http.read("get_order", f"/orders/{quote(id, safe='')}", Order.model_validate_json)
+        path, whose = f"/orders/{quote(id, safe='')}", _speaking_for(subaccount_id)
+        return await self._http.read("get_order", path, Order.model_validate_json, headers=whose)
 
-    async def cancel_order(self, id: str, *, idempotency_key: str) -> Order:  # noqa: A002 - the provider's word
+    @operation("POST /orders/{id}/cancel", writes=True)
+    async def cancel_order(
+        self,
+        id: Id,  # noqa: A002 - the provider's word
+        *,
+        idempotency_key: IdempotencyKey,
+        subaccount_id: Id | None = None,
+    ) -> Order:
         """
         Cancel an order; one that is cancelled already is returned as it is.
+
+        What was fulfilled before is credited on an invoice, perhaps that of the next period.
 
         Args:
             id: CNaught's id of it.
             idempotency_key: Names this cancellation for good; at most 512 printable ASCII characters.
+            subaccount_id: Whose order it must be; None for anyone's in the account.
 
         Raises:
-            NotFound: There is no such order.
-            Refused: The provider declined; the order stands.
+            NotFound: There is no such order, or it is not the subaccount's.
+            IdempotencyConflict: The key was used with another request before; the order stands.
+            Refused: The provider declined, or a limit is broken; the order stands.
             NotSent: The order stands; it may be cancelled later.
             OutcomeUnknown: No readable answer came; it may be cancelled.
 
         Source: CNaught API reference, "Cancel Order", read 2026-11-21.
         """
-        self._check_key("cancel_order", idempotency_key)
-        path = f"/orders/{quote(id, safe='')}/cancel"
         try:
             return await self._http.write(
-                "cancel_order", path, Order.model_validate_json, idempotency_key=idempotency_key
+                "cancel_order",
+                f"/orders/{quote(id, safe='')}/cancel",
+                Order.model_validate_json,
+                headers=_speaking_for(subaccount_id),
+                idempotency_key=idempotency_key,
             )
         except Unauthorized:  # 403 is also how CNaught says that it was cancelled before
-            order = await self.get_order(id)
+            order = await self.get_order(id, subaccount_id=subaccount_id)
             if order.state != "cancelled":
                 raise
             return order
 
-    def _check_key(self, operation: str, key: str) -> None:
-        if not (1 <= len(key) <= LONGEST_TEXT and key.isascii() and key.isprintable()):
-            raise self._http.refused(operation, f"idempotency_key must be 1 to {LONGEST_TEXT} printable characters")
+    @operation("POST /quotes")
+    async def get_generic_quote(
+        self, *, amount_kg: Quantity, portfolio_id: str | None = None, subaccount_id: Id | None = None
+    ) -> Quote:
+        """
+        Ask what an offset would cost; nothing is ordered.
 
-    def _number(self, amount_kg: Decimal) -> int | float:
-        """Write a whole number without a fraction; some pages of the reference ask for an integer."""
-        if not (amount_kg.is_finite() and amount_kg > 0):
-            raise self._http.refused("submit_order", "amount_kg must be above zero")
-        if amount_kg == amount_kg.to_integral_value():
-            return int(amount_kg)
-        if Decimal(repr(float(amount_kg))) != amount_kg:
-            raise self._http.refused("submit_order", "amount_kg may have 15 digits")
-        return float(amount_kg)
+        Args:
+            amount_kg: CO₂ in kilograms, above zero, at most 15 digits.
+            portfolio_id: What the order would be met from; None for the default of the account or subaccount.
+            subaccount_id: Whose prices; None for the account's own.
+
+        Raises:
+            Refused: The provider declined, or a limit is broken.
+            NotSent: CNaught cannot be asked now.
+
+        Source: CNaught API reference, "Get Generic Offset Price Quote", read 2026-11-21.
+        """
+        body = _fields(amount_kg=amount_kg, portfolio_id=portfolio_id)
+        return await self._quote("get_generic_quote", "/quotes", body, subaccount_id)
+
+    @operation("POST /quotes/ride")
+    async def get_ride_quote(
+        self, *, distance_km: Quantity, portfolio_id: str | None = None, subaccount_id: Id | None = None
+    ) -> Quote:
+        """
+        Ask how much CO₂ the ride of a vehicle makes and what offsetting it would cost; nothing is ordered.
+
+        Args:
+            distance_km: How far it goes in kilometres, above zero, at most 15 digits.
+            portfolio_id: As for ``get_generic_quote``.
+            subaccount_id: As for ``get_generic_quote``.
+
+        Raises:
+            Refused: The provider declined, or a limit is broken.
+            NotSent: CNaught cannot be asked now.
+
+        Source: CNaught API reference, "Get Vehicle Ride Offset Price Quote", read 2026-11-21.
+        """
+        body = _fields(distance_km=distance_km, portfolio_id=portfolio_id)
+        return await self._quote("get_ride_quote", "/quotes/ride", body, subaccount_id)
+
+    @operation("GET /impact/data")
+    async def get_impact_data(self, *, subaccount_id: Id | None = None) -> ImpactData:
+        """
+        Sum up what the orders have done for the climate, in kilograms of CO₂ and in other terms.
+
+        Args:
+            subaccount_id: Whose orders; None for all of the account.
+
+        Raises:
+            Refused: The provider declined, or a limit is broken.
+            NotSent: CNaught cannot be asked now.
+
+        Source: CNaught API reference, "Get Climate Impact Data", read 2026-11-21.
+        """
+        whose = _speaking_for(subaccount_id)
+        return await self._http.read("get_impact_data", "/impact/data", ImpactData.model_validate_json, headers=whose)
+
+    @operation("GET /impact/hosted-page-config")
+    async def get_impact_hosted_page_config(self, *, subaccount_id: Id | None = None) -> ImpactHostedPageConfig:
+        """
+        Ask where the public page that shows the impact is, and what it shows.
+
+        Args:
+            subaccount_id: Whose page; None for the account's own.
+
+        Raises:
+            Refused: The provider declined, or a limit is broken.
+            NotSent: CNaught cannot be asked now.
+
+        Source: CNaught API reference, "Get Hosted Climate Impact Page Configuration", read 2026-11-21.
+        """
+        return await self._http.read(
+            "get_impact_hosted_page_config",
+            "/impact/hosted-page-config",
+            ImpactHostedPageConfig.model_validate_json,
+            headers=_speaking_for(subaccount_id),
+        )
+
+    @operation("GET /subaccounts")
+    def list_subaccounts(
+        self, *, newer_than: Id | None = None, limit: PageSize = LONGEST_PAGE, cursor: Id | None = None
+    ) -> AsyncIterator[Page[Subaccount]]:
+        """
+        List the subaccounts page by page: the newest first, or those newer than one of them, the oldest first.
+
+        Args:
+            newer_than: The id of a subaccount; only newer ones are listed, the oldest of them first.
+            limit: Subaccounts per request, 1 to 100.
+            cursor: As for ``list_orders``.
+
+        Raises:
+            Refused: The provider declined, or a limit is broken.
+            NotSent: The subaccounts cannot be read now.
+
+        Source: CNaught API reference, "Get List of Subaccounts", read 2026-11-21.
+        """
+        decode = Listing[Subaccount].model_validate_json
+        return self._list("list_subaccounts", "/subaccounts", decode, newer_than, limit, cursor)
+
+    @operation("POST /subaccounts", writes=True)
+    async def create_subaccount(
+        self, *, idempotency_key: IdempotencyKey, name: Text512, default_portfolio_id: str | None = None
+    ) -> Subaccount:
+        """
+        Create a subaccount, to keep some orders apart.
+
+        Args:
+            idempotency_key: Names this creation for good; at most 512 printable ASCII characters.
+            name: At most 512 characters.
+            default_portfolio_id: What its orders are met from; None for the account's own default.
+
+        Raises:
+            IdempotencyConflict: The key was used with another body before; what that created stands.
+            Refused: The provider declined, or a limit is broken; nothing was created.
+            NotSent: Nothing was created; it may be later.
+            OutcomeUnknown: No readable answer came, or the first request is still running; it may be created.
+
+        Source: CNaught API reference, "Create Subaccount", read 2026-11-21.
+        """
+        return await self._http.write(
+            "create_subaccount",
+            "/subaccounts",
+            Subaccount.model_validate_json,
+            body=_fields(name=name, default_portfolio_id=default_portfolio_id),
+            idempotency_key=idempotency_key,
+        )
+
+    @operation("GET /subaccounts/{id}")
+    async def get_subaccount(self, id: Id) -> Subaccount:  # noqa: A002 - the provider's word
+        """
+        Look a subaccount up.
+
+        Args:
+            id: CNaught's id of it.
+
+        Raises:
+            NotFound: There is no such subaccount.
+            Refused: The provider declined, or a limit is broken.
+            NotSent: CNaught cannot be asked now.
+
+        Source: CNaught API reference, "Get Subaccount By Id", read 2026-11-21.
+        """
+        path = f"/subaccounts/{quote(id, safe='')}"
+        return await self._http.read("get_subaccount", path, Subaccount.model_validate_json)
+
+    async def _submit(
+        self, operation: str, path: str, idempotency_key: str, subaccount_id: str | None, **fields: object
+    ) -> Order:
+        return await self._http.write(
+            operation,
+            path,
+            Order.model_validate_json,
+            body=_fields(**fields),
+            headers=_speaking_for(subaccount_id),
+            idempotency_key=idempotency_key,
+        )
+
+    async def _quote(self, operation: str, path: str, body: object, subaccount_id: str | None) -> Quote:
+        whose = _speaking_for(subaccount_id)
+        return await self._http.read(operation, path, Quote.model_validate_json, body=body, headers=whose)
+
+    async def _list(
+        self,
+        operation: str,
+        path: str,
+        decode: Callable[[bytes], Listing[Listed]],
+        newer_than: str | None,
+        limit: int,
+        cursor: str | None,
+        headers: Headers = (),
+    ) -> AsyncIterator[Page[Listed]]:
+        """Read a list from the newest to the oldest, or upwards from one that is known."""
+        beyond = "starting_after" if newer_than is None else "ending_before"
+
+        async def fetch(last: str | None) -> Page[Listed]:
+            query = [("limit", limit), *given(**{beyond: last})]
+            listing = await self._http.read(operation, path, decode, query=query, headers=headers)
+            found = listing.data if newer_than is None else listing.data[::-1]  # theirs begins with the newest
+            unread = [record for record in found if record.id != last]  # should a page repeat the record before it
+            return Page(unread, found[-1].id if found else None)
+
+        async for page in follow(fetch, cursor or newer_than, provider="cnaught", operation=operation):
+            yield page
+
+
+def _speaking_for(subaccount_id: str | None) -> Headers:
+    return () if subaccount_id is None else (("X-Subaccount-Id", subaccount_id),)
+
+
+def _notifying(url: str | None) -> dict[str, str] | None:
+    return None if url is None else {"url": url}
+
+
+def _fields(**fields: object) -> dict[str, object]:
+    """Those fields of a body that are not None, in this order; decimals become numbers."""
+    told = ((name, _number(value) if isinstance(value, Decimal) else value) for name, value in fields.items())
+    return {name: value for name, value in told if value is not None}
+
+
+def _number(value: Decimal) -> int | float:
+    """Write a whole number without a fraction; some pages of the reference ask for an integer."""
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -1,35 +1,73 @@
 """
-1ClickImpact: plant, clean, capture, restore, donate, and look up what was bought.
+1ClickImpact: plant, clean, capture, restore, donate, cancel, and look up what was bought.
 
 It knows no idempotency key: two calls that are accepted are two purchases. Telling whether a lost one took effect is
-left to ``providers.oneclickimpact``, the caller.
+left to ``providers.oneclickimpact``, the caller. What only the official SDK knows (coral, cancelling, projects) an
+account may lack, and is then told so.
 
-Source: 1ClickImpact API reference, and its official SDK for what the reference leaves out; read 2026-11-21.
+Source: 1ClickImpact API reference, and its official SDK for what the reference leaves out; read 2026-11-22.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import quote
 
 import httpx
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from impactflow.clients.answers import Account
-from impactflow.clients.http import SYSTEM_CLOCK, HttpClient, Query
+from impactflow.clients.http import SYSTEM_CLOCK, HttpClient, Query, given
 from impactflow.clients.oneclickimpact.models import (
+    AggregatedImpact,
+    CustomerRecord,
+    DailyImpact,
+    ImpactCancelled,
     ImpactMade,
+    ImpactType,
+    Listing,
+    OnboardedCustomer,
+    Project,
+    ProjectList,
     Record,
-    RecordPage,
     Track,
     WhoAmI,
 )
-from impactflow.clients.paging import follow
+from impactflow.clients.operations import operation
+from impactflow.clients.paging import Page, follow
 from impactflow.clock import Clock
+from impactflow.errors import NotFound
 
-MOST_PER_ACTION = 10_000_000
-MOST_CENTS = 1_000_000_000
-MOST_METADATA, LONGEST_METADATA_KEY, LONGEST_METADATA_VALUE = 20, 40, 500
-RESERVED_METADATA = frozenset({"gift", "widgetID"})
+T = TypeVar("T")
+
 LONGEST_PAGE = 1000
+RESERVED_METADATA = frozenset({"gift", "widgetID"})
+
+
+def _not_reserved(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    if RESERVED_METADATA.isdisjoint(metadata):
+        return metadata
+    raise PydanticCustomError("reserved", "The keys gift and widgetID are reserved")
+
+
+#: Trees, pounds or coral fragments.
+Amount = Annotated[int, Field(ge=1, le=10_000_000)]
+Cents = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Email = Annotated[str, Field(pattern="@", max_length=320)]
+Metadata = Annotated[
+    Mapping[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=500)]],
+    Field(max_length=20),
+    AfterValidator(_not_reserved),
+]
+#: Half of a purchase's name, or a project's id.
+Name = Annotated[str, Field(min_length=1)]
+Reason = Annotated[str, Field(max_length=200)]
+PageSize = Annotated[int, Field(ge=0, le=LONGEST_PAGE)]
+SortOrder = Literal["asc", "desc"]
+ProjectType = Literal["trees", "ocean", "carbon"]
+Locale = Literal["en", "de", "es", "fr", "nl"]
 
 
 class OneClickImpactClient:
@@ -66,6 +104,7 @@ class OneClickImpactClient:
     def __repr__(self) -> str:
         return f"OneClickImpactClient({self._http.account.base_url!r})"
 
+    @operation("GET /v1/whoami")
     async def whoami(self) -> WhoAmI:
         """
         Ask whose key this is.
@@ -78,15 +117,16 @@ class OneClickImpactClient:
         """
         return await self._http.read("whoami", "/v1/whoami", WhoAmI.model_validate_json)
 
+    @operation("POST /v1/plant_tree", writes=True)
     async def plant_tree(
         self,
-        amount: int,
+        amount: Amount,
         *,
-        customer_email: str | None = None,
+        customer_email: Email | None = None,
         customer_name: str | None = None,
         notify: bool = False,
-        category: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        category: Literal["food"] | None = None,
+        metadata: Metadata | None = None,
     ) -> ImpactMade:
         """
         Plant trees.
@@ -97,7 +137,8 @@ class OneClickImpactClient:
             customer_name: What the customer is called; needs ``customer_email``.
             notify: Whether 1ClickImpact writes to the customer.
             category: ``food`` for trees that bear food; None for reforestation.
-            metadata: At most 20 pairs, of at most 40 and 500 characters, that the records may return.
+            metadata: At most 20 pairs, of at most 40 and 500 characters, that the records may return; ``gift`` and
+                ``widgetID`` are reserved.
 
         Raises:
             Refused: The provider declined, or a limit is broken; nothing was planted.
@@ -106,18 +147,17 @@ class OneClickImpactClient:
 
         Source: 1ClickImpact API reference, "Plant Trees", read 2026-11-21.
         """
-        if category not in {None, "food"}:
-            raise self._http.refused("plant_tree", "category must be food or left out")
         return await self._act("plant_tree", amount, customer_email, customer_name, notify, metadata, category)
 
+    @operation("POST /v1/clean_ocean", writes=True)
     async def clean_ocean(
         self,
-        amount: int,
+        amount: Amount,
         *,
-        customer_email: str | None = None,
+        customer_email: Email | None = None,
         customer_name: str | None = None,
         notify: bool = False,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> ImpactMade:
         """
         Have ocean-bound waste removed.
@@ -138,14 +178,15 @@ class OneClickImpactClient:
         """
         return await self._act("clean_ocean", amount, customer_email, customer_name, notify, metadata)
 
+    @operation("POST /v1/capture_carbon", writes=True)
     async def capture_carbon(
         self,
-        amount: int,
+        amount: Amount,
         *,
-        customer_email: str | None = None,
+        customer_email: Email | None = None,
         customer_name: str | None = None,
         notify: bool = False,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> ImpactMade:
         """
         Have CO₂ captured.
@@ -166,15 +207,16 @@ class OneClickImpactClient:
         """
         return await self._act("capture_carbon", amount, customer_email, customer_name, notify, metadata)
 
+    @operation("POST /v1/donate_money", writes=True)
     async def donate_money(
         self,
-        amount: int,
+        amount: Cents,
         *,
-        customer_email: str | None = None,
+        customer_email: Email | None = None,
         customer_name: str | None = None,
         notify: bool = False,
         category: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> ImpactMade:
         """
         Give money.
@@ -184,7 +226,7 @@ class OneClickImpactClient:
             customer_email: As for ``plant_tree``.
             customer_name: As for ``plant_tree``.
             notify: As for ``plant_tree``.
-            category: The cause; None for the one that the account has set, or trees.
+            category: The cause, where the account can choose one; None for the one that it has set, or trees.
             metadata: As for ``plant_tree``.
 
         Raises:
@@ -196,14 +238,15 @@ class OneClickImpactClient:
         """
         return await self._act("donate_money", amount, customer_email, customer_name, notify, metadata, category)
 
+    @operation("POST /v1/restore_coral", writes=True)
     async def restore_coral(
         self,
-        amount: int,
+        amount: Amount,
         *,
-        customer_email: str | None = None,
+        customer_email: Email | None = None,
         customer_name: str | None = None,
         notify: bool = False,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> ImpactMade:
         """
         Have coral restored.
@@ -216,33 +259,92 @@ class OneClickImpactClient:
             metadata: As for ``plant_tree``.
 
         Raises:
-            NotFound: This account has no coral; nothing was ordered.
+            NotFound: This account does not have coral; nothing was ordered.
             Refused: The provider declined, or a limit is broken; nothing was ordered.
             NotSent: Nothing was ordered; it may be later.
             OutcomeUnknown: No readable answer came; the coral may be ordered.
 
         Source: the official SDK ``makeimpact`` 2.0.0 (the reference lacks it), read 2026-11-21.
         """
-        return await self._act("restore_coral", amount, customer_email, customer_name, notify, metadata)
+        with _missing("this account does not have restore_coral"):
+            return await self._act("restore_coral", amount, customer_email, customer_name, notify, metadata)
 
-    async def records(
+    @operation("POST /v1/cancel_impact", writes=True)
+    async def cancel_impact(self, user_id: Name, time_utc: Name, *, reason: Reason | None = None) -> ImpactCancelled:
+        """
+        Reverse a purchase, as for a refund; safe to repeat, the first time and reason stay.
+
+        Args:
+            user_id: From the purchase's answer or record.
+            time_utc: From the same, the very text.
+            reason: At most 200 characters.
+
+        Raises:
+            NotFound: This account does not have cancelling; nothing was reversed.
+            Refused: The provider declined, as where there is no such purchase; nothing was reversed.
+            NotSent: Nothing was reversed; it may be later.
+            OutcomeUnknown: No readable answer came; it may be reversed, and asking again does no harm.
+
+        Source: the official SDK ``makeimpact`` 2.0.0 (the reference lacks it), read 2026-11-22.
+        """
+        body = {"user_id": user_id, "time_utc": time_utc} | ({} if reason is None else {"reason": reason})
+        with _missing("this account does not have cancel_impact"):
+            return await self._http.write(
+                "cancel_impact", "/v1/cancel_impact", ImpactCancelled.model_validate_json, body=body
+            )
+
+    @operation("GET /v1/impact")
+    async def impact(self) -> AggregatedImpact:
+        """
+        Ask what the account has ever bought, in trees, pounds of waste and of CO₂, US cents and coral fragments.
+
+        Raises:
+            Unauthorized: The key is wrong.
+            NotSent: 1ClickImpact cannot be asked now.
+
+        Source: 1ClickImpact API reference, "Aggregated Impact", read 2026-11-22.
+        """
+        return await self._http.read("impact", "/v1/impact", AggregatedImpact.model_validate_json)
+
+    @operation("GET /v1/impact/daily")
+    async def daily_impact(self, *, start_date: date | None = None, end_date: date | None = None) -> DailyImpact:
+        """
+        Ask what was bought day by day, in the units of ``impact``.
+
+        Args:
+            start_date: The first day; None for the account's first.
+            end_date: The last day; None for today.
+
+        Raises:
+            Refused: The provider declined.
+            NotSent: 1ClickImpact cannot be asked now.
+
+        Source: 1ClickImpact API reference, "Daily Impact", read 2026-11-22.
+        """
+        query = given(start_date=start_date, end_date=end_date)
+        return await self._http.read("daily_impact", "/v1/impact/daily", DailyImpact.model_validate_json, query=query)
+
+    @operation("GET /v1/records")
+    def records(
         self,
         *,
-        filter_by: Sequence[str] = (),
+        filter_by: Sequence[ImpactType] = (),
         start_date: date | None = None,
         end_date: date | None = None,
-        limit: int = LONGEST_PAGE,
-        sort_order: Literal["asc", "desc"] = "asc",
-    ) -> AsyncIterator[Record]:
+        limit: PageSize = LONGEST_PAGE,
+        sort_order: SortOrder = "asc",
+        cursor: str | None = None,
+    ) -> AsyncIterator[Page[Record]]:
         """
         Yield what the account bought for itself, page by page.
 
         Args:
-            filter_by: Names of amounts, such as ``tree_planted``; none for all.
+            filter_by: Which amounts; none for all.
             start_date: The first day.
             end_date: The last day.
-            limit: Records per request, 1 to 1,000.
+            limit: Records per page, 0 to 1,000; a page of 0 tells by its ``next`` whether there are any.
             sort_order: By time, upwards or downwards.
+            cursor: ``next`` of the page to go on after; the other arguments as they were.
 
         Raises:
             Refused: The provider declined, or a limit is broken.
@@ -250,28 +352,21 @@ class OneClickImpactClient:
 
         Source: 1ClickImpact API reference, "Records", read 2026-11-21.
         """
-        query = self._listing("records", filter_by, start_date, end_date, limit, sort_order)
+        query = [*_repeated(filter_by), *given(start_date=start_date, end_date=end_date)]
+        return self._pages("records", Listing[Record], query, limit, sort_order, cursor)
 
-        async def fetch(cursor: str | None) -> RecordPage:
-            more = [("cursor", cursor)] if cursor else []
-            return await self._http.read(
-                "records", "/v1/records", RecordPage.model_validate_json, query=[*query, *more]
-            )
-
-        async for page in follow(fetch, lambda page: page.cursor, provider="oneclickimpact", operation="records"):
-            for record in page.records:
-                yield record
-
-    async def customer_records(
+    @operation("GET /v1/customer_records")
+    def customer_records(
         self,
-        customer_email: str | None = None,
+        customer_email: Email | None = None,
         *,
-        filter_by: Sequence[str] = (),
+        filter_by: Sequence[ImpactType] = (),
         start_date: date | None = None,
         end_date: date | None = None,
-        limit: int = LONGEST_PAGE,
-        sort_order: Literal["asc", "desc"] = "asc",
-    ) -> AsyncIterator[Record]:
+        limit: PageSize = LONGEST_PAGE,
+        sort_order: SortOrder = "asc",
+        cursor: str | None = None,
+    ) -> AsyncIterator[Page[CustomerRecord]]:
         """
         Yield what was bought on behalf of customers, page by page.
 
@@ -282,6 +377,7 @@ class OneClickImpactClient:
             end_date: As for ``records``.
             limit: As for ``records``.
             sort_order: As for ``records``.
+            cursor: As for ``records``.
 
         Raises:
             Refused: The provider declined, or a limit is broken.
@@ -289,12 +385,39 @@ class OneClickImpactClient:
 
         Source: 1ClickImpact API reference, "Customer Records", read 2026-11-21.
         """
-        query = self._listing("customer_records", filter_by, start_date, end_date, limit, sort_order)
-        whose = [("customer_email", customer_email)] if customer_email else []
-        async for record in self._records("customer_records", [*whose, *query]):
-            yield record
+        days = given(start_date=start_date, end_date=end_date)
+        query = [*given(customer_email=customer_email), *_repeated(filter_by), *days]
+        return self._pages("customer_records", Listing[CustomerRecord], query, limit, sort_order, cursor)
 
-    async def track(self, user_id: str, time_utc: str) -> Track:
+    @operation("GET /v1/customers")
+    def customers(
+        self,
+        customer_email: Email | None = None,
+        *,
+        limit: PageSize = LONGEST_PAGE,
+        sort_order: SortOrder = "asc",
+        cursor: str | None = None,
+    ) -> AsyncIterator[Page[OnboardedCustomer]]:
+        """
+        Yield everybody on whose behalf something was bought, page by page.
+
+        Args:
+            customer_email: Whether there is a customer of this address; None for all.
+            limit: Customers per page, 0 to 1,000; a page of 0 tells by its ``next`` whether there are any.
+            sort_order: By the time of the first purchase, upwards or downwards.
+            cursor: As for ``records``.
+
+        Raises:
+            Refused: The provider declined, or a limit is broken.
+            NotSent: The customers cannot be read now.
+
+        Source: 1ClickImpact API reference, "Customers", read 2026-11-22.
+        """
+        query = given(customer_email=customer_email)
+        return self._pages("customers", Listing[OnboardedCustomer], query, limit, sort_order, cursor)
+
+    @operation("GET /v1/track")
+    async def track(self, user_id: Name, time_utc: Name) -> Track:
         """
         Ask how far an impact has come.
 
@@ -303,13 +426,61 @@ class OneClickImpactClient:
             time_utc: From the same, the very text.
 
         Raises:
-            NotFound: There is no such impact.
+            Refused: There is no such impact.
             NotSent: 1ClickImpact cannot be asked now.
 
         Source: 1ClickImpact API reference, "Track", read 2026-11-21.
         """
         query = [("user_id", user_id), ("time_utc", time_utc)]
         return await self._http.read("track", "/v1/track", Track.model_validate_json, query=query)
+
+    @operation("GET /v1/projects")
+    async def list_projects(
+        self,
+        *,
+        type: ProjectType | None = None,  # noqa: A002 - the provider's word
+        locale: Locale | None = None,
+    ) -> Sequence[Project]:
+        """
+        Ask for every project in which impacts are made.
+
+        Args:
+            type: ``trees``, ``ocean`` or ``carbon``; None for all.
+            locale: The language of the texts: ``en``, ``de``, ``es``, ``fr`` or ``nl``; None for English.
+
+        Raises:
+            NotFound: This account does not have projects.
+            Refused: The provider declined, or a limit is broken.
+            NotSent: The projects cannot be read now.
+
+        Source: the official SDK ``makeimpact`` 2.0.0 (the reference lacks it), read 2026-11-22.
+        """
+        query = given(type=type, locale=locale)
+        with _missing("this account does not have projects"):
+            answer = await self._http.read(
+                "list_projects", "/v1/projects", ProjectList.model_validate_json, query=query
+            )
+        return answer.projects
+
+    @operation("GET /v1/projects/{project_id}")
+    async def get_project(self, project_id: Name, *, locale: Locale | None = None) -> Project:
+        """
+        Ask for one project.
+
+        Args:
+            project_id: As ``list_projects`` or ``track`` name it.
+            locale: As for ``list_projects``.
+
+        Raises:
+            NotFound: There is no such project, or this account does not have projects.
+            Refused: The provider declined, or a limit is broken.
+            NotSent: The project cannot be read now.
+
+        Source: the official SDK ``makeimpact`` 2.0.0 (the reference lacks it), read 2026-11-22.
+        """
+        path = f"/v1/projects/{quote(project_id, safe='')}"
+        with _missing("there is no such project, or this account does not have projects"):
+            return await self._http.read("get_project", path, Project.model_validate_json, query=given(locale=locale))
 
     async def _act(
         self,
@@ -321,9 +492,6 @@ class OneClickImpactClient:
         metadata: Mapping[str, str] | None,
         category: str | None = None,
     ) -> ImpactMade:
-        most = MOST_CENTS if operation == "donate_money" else MOST_PER_ACTION
-        if not 1 <= amount <= most:
-            raise self._http.refused(operation, f"amount must be from 1 to {most:,}")
         if customer_name is not None and customer_email is None:
             raise self._http.refused(operation, "customer_name needs customer_email")
         body: dict[str, object] = {"amount": amount}
@@ -335,46 +503,45 @@ class OneClickImpactClient:
         if category is not None:
             body["category"] = category
         if metadata:
-            body["metadata"] = self._check_metadata(operation, metadata)
+            body["metadata"] = metadata
         return await self._http.write(operation, f"/v1/{operation}", ImpactMade.model_validate_json, body=body)
 
-    def _check_metadata(self, operation: str, metadata: Mapping[str, str]) -> dict[str, str]:
-        if len(metadata) > MOST_METADATA:
-            raise self._http.refused(operation, f"metadata may hold at most {MOST_METADATA} pairs")
-        for name, value in metadata.items():
-            if name in RESERVED_METADATA:
-                raise self._http.refused(operation, f"the metadata key {name} is reserved")
-            if len(name) > LONGEST_METADATA_KEY:
-                raise self._http.refused(operation, f"a metadata key may have {LONGEST_METADATA_KEY} characters")
-            if len(value) > LONGEST_METADATA_VALUE:
-                raise self._http.refused(operation, f"metadata {name} may have {LONGEST_METADATA_VALUE} characters")
-        return dict(metadata)
-
-    async def _records(self, operation: str, query: Query) -> AsyncIterator[Record]:
-        async def fetch(cursor: str | None) -> RecordPage:
-            more = [("cursor", cursor)] if cursor else []
-            path = f"/v1/{operation}"
-            return await self._http.read(operation, path, RecordPage.model_validate_json, query=[*query, *more])
-
-        async for page in follow(fetch, lambda page: page.cursor, provider="oneclickimpact", operation=operation):
-            for record in page.records:
-                yield record
-
-    def _listing(
+    async def _pages(
         self,
         operation: str,
-        filter_by: Sequence[str],
-        start_date: date | None,
-        end_date: date | None,
+        listing: type[Listing[T]],
+        filters: Query,
         limit: int,
-        sort_order: str,
-    ) -> Query:
-        if not 1 <= limit <= LONGEST_PAGE:
-            raise self._http.refused(operation, f"limit must be from 1 to {LONGEST_PAGE:,}")
-        return [
-            *(("filter_by", name) for name in filter_by),
-            *((("start_date", start_date.isoformat()),) if start_date else ()),
-            *((("end_date", end_date.isoformat()),) if end_date else ()),
-            ("limit", limit),
-            ("sort_order", sort_order),
-        ]
+        sort_order: SortOrder,
+        cursor: str | None,
+    ) -> AsyncIterator[Page[T]]:
+        query = [*filters, *given(limit=limit, sort_order=sort_order)]
+
+        async def fetch(after: str | None) -> Page[T]:
+            asked = [*query, *given(cursor=after)]
+            page = await self._http.read(operation, f"/v1/{operation}", listing.model_validate_json, query=asked)
+            return Page(page.items, page.cursor)
+
+        async for page in follow(fetch, cursor, provider="oneclickimpact", operation=operation):
+            yield page
+            if limit == 0:  # the page after it would be the same
+                return
+
+
+def _repeated(filter_by: Sequence[ImpactType]) -> Query:
+    return [("filter_by", name) for name in filter_by]
+
+
+@contextmanager
+def _missing(what: str) -> Iterator[None]:
+    """Say what a 404 means to an operation that the reference does not know."""
+    try:
+        yield
+    except NotFound as error:
+        raise NotFound(
+            f"{what}: {error.message}",
+            provider=error.provider,
+            operation=error.operation,
+            status=error.status,
+            request_id=error.request_id,
+        ) from None

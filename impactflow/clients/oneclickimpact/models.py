@@ -1,11 +1,21 @@
-"""What 1ClickImpact answers. Amounts count trees, pounds, US cents and coral fragments."""
+"""
+What 1ClickImpact answers. Amounts count trees, pounds of waste, pounds of CO₂, US cents and coral fragments.
 
-from typing import Annotated
+Times of a purchase stay the text that they wrote: with ``user_id``, ``time_utc`` is a purchase's only name, and a step
+of its life has been reached once its time is there, whatever it looks like.
+"""
+
+import datetime as dt
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from impactflow.clients.values import Answer
+from impactflow.clients.values import Answer, Time
 
+T = TypeVar("T")
+
+#: The name of an amount; ``coral_restored`` only where the account has coral.
+ImpactType = Literal["tree_planted", "waste_removed", "carbon_captured", "money_donated", "coral_restored"]
 #: What a purchase was told of itself; some servers write an empty object as ``[]``.
 Told = Annotated[dict[str, str] | None, BeforeValidator(lambda value: value or None)]
 
@@ -14,60 +24,85 @@ class WhoAmI(Answer):
     """The account that a key belongs to."""
 
     user_id: str
-    email: str | None = Field(default=None, repr=False)
+    email: str = Field(repr=False)
 
 
 class Customer(Answer):
     """On whose behalf an impact was made; who that is never shows."""
 
-    customer_id: str | None = None
+    customer_id: str
     customer_email: str | None = Field(default=None, repr=False)
     customer_name: str | None = Field(default=None, repr=False)
 
 
-class _Amounts(Answer):
+class OnboardedCustomer(Customer):
+    """A customer, and when they came to be one."""
+
+    customer_email: str = Field(repr=False)
+    onboarded_on: Time
+
+
+class _Purchase(Answer):
+    """The amount that was bought, in its own field; ``category`` is a kind of tree or the cause of a donation."""
+
     tree_planted: int | None = None
     waste_removed: int | None = None
     carbon_captured: int | None = None
     money_donated: int | None = None
     coral_restored: int | None = None
+    category: str | None = None
 
 
-class ImpactMade(_Amounts):
-    """
-    A purchase that took effect.
-
-    ``user_id`` and ``time_utc`` together are its only name, so the time stays the text that they wrote.
-    """
+class ImpactMade(_Purchase):
+    """A purchase that took effect; ``user_id`` and ``time_utc`` together are its only name."""
 
     user_id: str
     time_utc: str
     customer: Customer | None = None
 
 
-class Record(ImpactMade):
+class Record(_Purchase):
     """A purchase as their records have it; ``metadata`` only where the account returns it."""
 
+    user_id: str
+    time_utc: str
     metadata: Told = None
     cancelled_on: str | None = None
+    cancellation_reason: str | None = None
 
 
-class RecordPage(Answer):
-    """One page of an account's own records, or of its customers'."""
+class CustomerRecord(Record):
+    """A purchase on behalf of a customer as their records have it."""
 
-    records: list[Record] = Field(validation_alias=AliasChoices("user_records", "customer_records"))
+    customer: Customer
+
+
+class Listing(Answer, Generic[T]):
+    """One page of a listing, under whichever name its operation has for it."""
+
+    items: list[T] = Field(validation_alias=AliasChoices("user_records", "customer_records", "customers"))
     cursor: str | None = None
 
 
-class Track(_Amounts):
-    """How far an impact has come: a step that was not reached yet is None; times are the text that they wrote."""
+class ImpactCancelled(_Purchase):
+    """A purchase that was reversed; cancelled again, it keeps its time and reason."""
+
+    user_id: str
+    time_utc: str
+    cancelled_on: str
+    message: str
+    reason: str | None = None
+
+
+class Track(_Purchase):
+    """How far an impact has come: a step that was not reached yet is None."""
 
     tracking_id: str
-    impact_initiated: str | None = None
-    category: str | None = None
+    impact_initiated: str
     donation_available: str | None = None
     donation_sent: str | None = None
     assigned_agent: str | None = None
+    project_id: str | None = None
     project_location: str | None = None
     location_map: str | None = None
     impact_completed: str | None = None
@@ -79,3 +114,71 @@ class Track(_Amounts):
     is_bonus_impact: bool | None = None
     metadata: Told = None
     cancelled_on: str | None = None
+    cancellation_reason: str | None = None
+
+
+class Totals(Answer):
+    """What impacts come to; an account without coral has restored none."""
+
+    tree_planted: int
+    waste_removed: int
+    carbon_captured: int
+    money_donated: int
+    coral_restored: int = 0
+
+
+class AggregatedImpact(Totals):
+    """What the account has ever bought: in all, for itself, and on behalf of its customers."""
+
+    user_id: str
+    user_impact: Totals
+    customer_impact: Totals
+
+
+class ImpactOfDay(Totals):
+    """What was bought on one day."""
+
+    date: dt.date
+
+
+class DailyImpact(Answer):
+    """What was bought day by day; a day without impact may be missing."""
+
+    user_id: str
+    daily_impact: list[ImpactOfDay]
+
+
+class SustainableDevelopmentGoal(Answer):
+    """One of the United Nations' goals that a project serves."""
+
+    id: str
+    number: int
+    title: str
+    description: str
+    color: str
+    link: str
+    icon_url: str
+
+
+class Project(Answer):
+    """Where impacts are made; ``type`` is ``trees``, ``ocean`` or ``carbon``, the place is in degrees."""
+
+    project_id: str
+    name: str
+    type: str
+    location: str
+    description: str
+    about: list[str]
+    country_code: str
+    organization: str
+    sdgs: list[SustainableDevelopmentGoal]
+    image_urls: list[str]
+    latitude: float
+    longitude: float
+    available: bool
+
+
+class ProjectList(Answer):
+    """Every project of a type."""
+
+    projects: list[Project]

@@ -1,24 +1,49 @@
 """
-Wicked Reports: read the orders of a time, or of one contact. Nothing is ever written.
+Wicked Reports: read contacts, clicks and orders, all of some days or one contact's. Nothing is ever written.
 
-Which orders are new and which count is left to ``orders``, the caller.
+Which orders are new and which count is left to ``orders``, a caller.
 
-Source: Wicked Reports Outbound API; read 2026-11-21.
+Source: Wicked Reports Outbound API; read 2026-11-22.
 """
 
-from collections.abc import AsyncIterator
-from datetime import date
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import date, timedelta
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 import httpx
+from pydantic import Field
 
 from impactflow.clients.answers import Account
-from impactflow.clients.http import SYSTEM_CLOCK, HttpClient
-from impactflow.clients.paging import follow
-from impactflow.clients.wickedreports.models import OrderPage, read_page
+from impactflow.clients.http import SYSTEM_CLOCK, HttpClient, given
+from impactflow.clients.operations import operation
+from impactflow.clients.paging import Page, follow
+from impactflow.clients.wickedreports.models import (
+    ContactAnswer,
+    CountedPage,
+    Listing,
+    WickedClick,
+    WickedContact,
+    WickedOrder,
+    read_order_page,
+)
+from impactflow.clients.wickedreports.spans import Span, cut
 from impactflow.clock import Clock
+from impactflow.errors import Unavailable
+from impactflow.models import BrokenOrder
+
+T = TypeVar("T")
 
 LONGEST_PAGE = 1000
+#: The most that the two days of a listing of clicks may differ: of everybody's, and of one contact's.
+LONGEST_SPAN, LONGEST_CONTACT_SPAN = timedelta(days=30), timedelta(days=180)
+
+PageSize = Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
+#: A contact's id, its id in the source system, or its e-mail address; dots alone would lead to another path.
+ContactId = Annotated[str, Field(pattern=r"[^.]")]
+Cursor = Annotated[str, Field(min_length=1)]
+#: The number of a span and, after the first dot, the provider's name of a page in it; nothing for its first.
+ClickCursor = Annotated[str, Field(pattern=r"^[0-9]{1,6}\.")]
 
 
 class WickedReportsClient:
@@ -55,52 +80,208 @@ class WickedReportsClient:
     def __repr__(self) -> str:
         return f"WickedReportsClient({self._http.account.base_url!r})"
 
-    def order_pages(self, from_: date, to: date, *, limit: int = LONGEST_PAGE) -> AsyncIterator[OrderPage]:
+    @operation("GET /contacts")
+    def list_contacts(
+        self, from_: date, to: date, *, limit: PageSize = LONGEST_PAGE, cursor: Cursor | None = None
+    ) -> AsyncIterator[CountedPage[WickedContact]]:
         """
-        Yield the orders of some days, page by page.
+        Yield the contacts of some days, page by page.
+
+        Args:
+            from_: The first day; which of a contact's dates counts is not documented.
+            to: The last day, not before the first; whether it is included is not documented.
+            limit: Contacts per page, 1 to 1,000.
+            cursor: The ``next`` of the page to go on after, of the same days.
+
+        Raises:
+            Refused: The provider declined, or an argument is out of range and nothing was sent.
+            NotSent: The contacts cannot be read now.
+
+        Source: Wicked Reports Outbound API, "List all contacts", read 2026-11-22.
+        """
+        self._check_days("list_contacts", from_, to)
+        return self._pages("list_contacts", "/contacts", Span(from_, to), limit, cursor, _read_contacts)
+
+    @operation("GET /contacts/{contactId}")
+    async def get_contact(self, contact_id: ContactId) -> WickedContact:
+        """
+        Look a contact up.
+
+        Args:
+            contact_id: The contact's id, its id in the source system, or its e-mail address.
+
+        Raises:
+            NotFound: There is no such contact.
+            Refused: The provider declined, or the id is empty and nothing was sent.
+            NotSent: The contact cannot be read now.
+
+        Source: Wicked Reports Outbound API, "Retrieve a single contact", read 2026-11-22.
+        """
+        answer = await self._http.read("get_contact", _path(contact_id), ContactAnswer.model_validate_json)
+        return answer.result
+
+    @operation("GET /clicks")
+    def list_clicks(
+        self, from_: date, to: date, *, limit: PageSize = LONGEST_PAGE, cursor: ClickCursor | None = None
+    ) -> AsyncIterator[Page[WickedClick]]:
+        """
+        Yield the clicks of some days, page by page; a click may take 24 hours to be listed.
+
+        The provider lists 30 days at a time. More are asked for in spans that overlap by two days, and each click is
+        kept from one of them, by its own time; the very first and last day are as the provider understands them.
 
         Args:
             from_: The first day.
-            to: The last day; whether its own orders are included is not documented.
-            limit: Orders per page, 1 to 1,000.
+            to: The last day, not before the first, however far from it; whether it is included is not documented.
+            limit: Clicks per page, 1 to 1,000; where spans meet, pages hold fewer.
+            cursor: The ``next`` of the page to go on after, of the same days.
 
         Raises:
-            Refused: The provider declined, or a limit is broken.
+            Refused: The provider declined, or an argument is out of range and nothing was sent.
+            NotSent: The clicks cannot be read now.
+
+        Source: Wicked Reports Outbound API, "List all clicks", read 2026-11-22.
+        """
+        self._check_days("list_clicks", from_, to)
+        return self._clicks("list_clicks", "/clicks", cut(from_, to, LONGEST_SPAN), limit, cursor)
+
+    @operation("GET /contacts/{contactId}/clicks")
+    def list_contact_clicks(
+        self,
+        contact_id: ContactId,
+        from_: date | None = None,
+        to: date | None = None,
+        *,
+        limit: PageSize = LONGEST_PAGE,
+        cursor: ClickCursor | None = None,
+    ) -> AsyncIterator[Page[WickedClick]]:
+        """
+        Yield one contact's clicks, page by page; without days, the first 10,000 of them and no more.
+
+        The provider lists 180 days at a time. More are asked for as by ``list_clicks``.
+
+        Args:
+            contact_id: The contact's id, its id in the source system, or its e-mail address.
+            from_: The first day; None for no bound.
+            to: The last day, not before the first; None for no bound.
+            limit: As for ``list_clicks``.
+            cursor: As for ``list_clicks``.
+
+        Raises:
+            NotFound: There is no such contact.
+            Refused: The provider declined, or an argument is out of range and nothing was sent.
+            NotSent: The clicks cannot be read now.
+
+        Source: Wicked Reports Outbound API, "Retrieve the clicks of a specific contact", read 2026-11-22.
+        """
+        self._check_days("list_contact_clicks", from_, to)
+        path = f"{_path(contact_id)}/clicks"
+        return self._clicks("list_contact_clicks", path, cut(from_, to, LONGEST_CONTACT_SPAN), limit, cursor)
+
+    @operation("GET /orders")
+    def list_orders(
+        self, from_: date, to: date, *, limit: PageSize = LONGEST_PAGE, cursor: Cursor | None = None
+    ) -> AsyncIterator[CountedPage[WickedOrder | BrokenOrder]]:
+        """
+        Yield the orders of some days, page by page; a broken one keeps its place and spoils no other.
+
+        Args:
+            from_: The first day.
+            to: The last day, not before the first; whether it is included is not documented.
+            limit: Orders per page, 1 to 1,000.
+            cursor: The ``next`` of the page to go on after, of the same days.
+
+        Raises:
+            Refused: The provider declined, or an argument is out of range and nothing was sent.
             NotSent: The orders cannot be read now.
 
-        Source: Wicked Reports Outbound API, "List all orders", read 2026-11-21.
+        Source: Wicked Reports Outbound API, "List all orders", read 2026-11-22.
         """
-        return self._pages("list_orders", "/orders", from_, to, limit)
+        self._check_days("list_orders", from_, to)
+        return self._pages("list_orders", "/orders", Span(from_, to), limit, cursor, read_order_page)
 
-    def contact_orders_pages(
-        self, contact: str, from_: date, to: date, *, limit: int = LONGEST_PAGE
-    ) -> AsyncIterator[OrderPage]:
+    @operation("GET /contacts/{contactId}/orders")
+    def list_contact_orders(
+        self,
+        contact_id: ContactId,
+        from_: date,
+        to: date,
+        *,
+        limit: PageSize = LONGEST_PAGE,
+        cursor: Cursor | None = None,
+    ) -> AsyncIterator[CountedPage[WickedOrder | BrokenOrder]]:
         """
         Yield one contact's orders of some days, page by page; they come without the contact.
 
         Args:
-            contact: The contact's id, its id in the source system, or its e-mail address.
-            from_: As for ``order_pages``.
-            to: As for ``order_pages``.
-            limit: As for ``order_pages``.
+            contact_id: The contact's id, its id in the source system, or its e-mail address.
+            from_: As for ``list_orders``.
+            to: As for ``list_orders``.
+            limit: As for ``list_orders``.
+            cursor: As for ``list_orders``.
 
         Raises:
             NotFound: There is no such contact.
-            Refused: The provider declined, or a limit is broken.
+            Refused: The provider declined, or an argument is out of range and nothing was sent.
             NotSent: The orders cannot be read now.
 
-        Source: Wicked Reports Outbound API, "Retrieve the orders of a single contact", read 2026-11-21.
+        Source: Wicked Reports Outbound API, "Retrieve the orders of a single contact", read 2026-11-22.
         """
-        return self._pages("contact_orders", f"/contacts/{quote(contact, safe='')}/orders", from_, to, limit)
+        self._check_days("list_contact_orders", from_, to)
+        path = f"{_path(contact_id)}/orders"
+        return self._pages("list_contact_orders", path, Span(from_, to), limit, cursor, read_order_page)
 
-    async def _pages(self, operation: str, path: str, from_: date, to: date, limit: int) -> AsyncIterator[OrderPage]:
-        if not 1 <= limit <= LONGEST_PAGE:
-            raise self._http.refused(operation, f"limit must be from 1 to {LONGEST_PAGE:,}")
-        query: list[tuple[str, str | int]] = [("from", from_.isoformat()), ("to", to.isoformat()), ("limit", limit)]
+    def _check_days(self, operation: str, from_: date | None, to: date | None) -> None:
+        if from_ is not None and to is not None and from_ > to:
+            raise self._http.refused(operation, f"from_: {from_} is after to, {to}")
 
-        async def fetch(name: str | None) -> OrderPage:
-            more = [("next", name)] if name else []
-            return await self._http.read(operation, path, read_page, query=[*query, *more])
+    async def _pages(
+        self,
+        operation: str,
+        path: str,
+        span: Span,
+        limit: int,
+        cursor: str | None,
+        read: Callable[[bytes], Listing[T]],
+    ) -> AsyncIterator[CountedPage[T]]:
+        """Yield the pages of one listing as the provider cuts them."""
+        days = given(**{"from": span.from_, "to": span.to})
 
-        async for page in follow(fetch, lambda page: page.next, provider="wickedreports", operation=operation):
-            yield page
+        async def fetch(name: str | None) -> Listing[T]:
+            return await self._http.read(operation, path, read, query=[*days, *given(limit=limit, next=name)])
+
+        count = 0
+        async for listing in follow(fetch, cursor, provider=self._http.account.provider, operation=operation):
+            count += 1
+            if listing.has_no_end(count):
+                raise Unavailable(
+                    f"page {count} of {listing.total_pages}, of {len(listing.results)} records, names a next one, "
+                    "so the listing has no end",
+                    provider=self._http.account.provider,
+                    operation=operation,
+                )
+            yield CountedPage(listing.results, listing.next, listing.total)
+
+    async def _clicks(
+        self, operation: str, path: str, window: Sequence[Span], limit: int, cursor: str | None
+    ) -> AsyncIterator[Page[WickedClick]]:
+        """Yield the pages of one listing after the other, without the clicks that belong to a neighbour."""
+        part, _, name = (cursor or "0.").partition(".")
+        first, last = int(part), len(window) - 1
+        if first > last:
+            raise self._http.refused(operation, "cursor: is one of other days")
+        for number in range(first, last + 1):
+            span = window[number]
+            after = f"{number + 1}." if number < last else None
+            async for page in self._pages(operation, path, span, limit, name or None, _read_clicks):
+                clicks = [click for click in page.items if click.date in span]
+                yield Page(clicks, f"{number}.{page.next}" if page.next else after)
+            name = ""
+
+
+def _path(contact_id: str) -> str:
+    return f"/contacts/{quote(contact_id, safe='')}"
+
+
+_read_contacts = Listing[WickedContact].model_validate_json
+_read_clicks = Listing[WickedClick].model_validate_json

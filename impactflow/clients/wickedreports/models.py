@@ -1,116 +1,247 @@
 """
-What Wicked Reports answers: orders, reduced to the fields that a policy asks about.
+What Wicked Reports answers: contacts, their clicks, and orders.
 
-A page is read in one go; only where that fails is each order read alone, so that a broken one does not spoil the rest.
+Sums of money are in the order's own currency. A page of orders is read in one go; only where that fails is each order
+read alone, so that a broken one does not spoil the rest.
 """
 
+import json
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from impactflow.clients.answers import broken_fields
+from impactflow.clients.paging import Page
 from impactflow.clients.values import Answer, Time
 from impactflow.models import BrokenOrder
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 #: No shop's order has more than this, in any currency or unit; beyond it something is wrong with the order.
 MOST_MONEY, MOST_ITEMS = Decimal(10**12), Decimal(10**9)
 Money = Annotated[Decimal, Field(ge=-MOST_MONEY, le=MOST_MONEY)]
 Quantity = Annotated[Decimal, Field(ge=-MOST_ITEMS, le=MOST_ITEMS)]
+#: What a database can keep: no NUL and, since there is a pattern at all, no half of a surrogate pair.
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+
+
+class _OrNone:
+    """Reads what is not as documented as None."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+
+
+#: What nothing is bought by: it breaks no order.
+Aside = Annotated[T | None, _OrNone()]
+
+
+def _unless_null(value: object) -> object:
+    """The schema's default of such a time is the text ``null``."""
+    return None if value == "null" else value
+
+
+MaybeTime = Annotated[Time | None, BeforeValidator(_unless_null)]
+
+
+class WickedLink(Answer):
+    """Where more is told: a path below the base URL."""
+
+    href: Text | None = None
+
+
+class WickedUtms(Answer):
+    """Where a click came from, by the tags of its link."""
+
+    source: Text | None = None
+    medium: Text | None = None
+    campaign: Text | None = None
+    content: Text | None = None
+    term: Text | None = None
+
+
+class WickedTouch(WickedUtms):
+    """A click or opt-in that a contact or an order is attributed to."""
+
+    date: MaybeTime = None
 
 
 class WickedContact(Answer):
-    """Who bought; the address never shows."""
+    """
+    Someone who clicked, opted in or bought; addresses and names never show.
 
-    email: str | None = Field(default=None, repr=False)
+    ``ltv`` is what all their orders came to, in a currency that is not told. ``links`` is empty without clicks.
+    """
+
+    id: Text
+    source_id: Annotated[Text, Field(alias="sourceId")]
+    source_system: Annotated[Text | None, Field(alias="sourceSystem")] = None
+    email: Annotated[Text, Field(repr=False)]
+    first_name: Annotated[Text | None, Field(alias="firstName", repr=False)] = None
+    last_name: Annotated[Text | None, Field(alias="lastName", repr=False)] = None
+    ltv: Annotated[Decimal | None, Field(alias="LTV")] = None
+    create_date: Annotated[MaybeTime, Field(alias="createDate")] = None
+    first_click: Annotated[WickedTouch | None, Field(alias="firstClick")] = None
+    first_optin: Annotated[WickedTouch | None, Field(alias="firstOptin")] = None
+    re_optin: Annotated[WickedTouch | None, Field(alias="reOptin")] = None
+    url_wicked: Annotated[Text, Field(alias="urlWicked")]
+    links: Aside[dict[str, WickedLink]] = None
+
+
+class WickedClick(Answer):
+    """A click of a contact. It has no id: two clicks of one contact at the same moment look alike."""
+
+    contact_id: Annotated[Text, Field(alias="contactId")]
+    contact_source_id: Annotated[Text | None, Field(alias="contactSourceId")] = None
+    date: Time
+    email: Annotated[Text | None, Field(repr=False)] = None
+    is_first_click: Annotated[bool | None, Field(alias="isFirstClick")] = None
+    is_first_optin: Annotated[bool | None, Field(alias="isFirstOptin")] = None
+    is_last_click: Annotated[bool | None, Field(alias="isLastClick")] = None
+    is_re_optin: Annotated[bool | None, Field(alias="isReOptin")] = None
+    source: Text | None = None
+    utms: WickedUtms | None = None
+    wickedid: Text | None = None
+    wickedsource: Text | None = None
+    tracking_url: Annotated[Text | None, Field(alias="trackingUrl", repr=False)] = None
+    links: Aside[dict[str, WickedLink]] = None
+
+
+class WickedBuyer(Answer):
+    """Who bought, as an order tells it."""
+
+    id: Aside[Text] = None
+    source_id: Annotated[Aside[Text], Field(alias="sourceId")] = None
+    source_system: Annotated[Aside[Text], Field(alias="sourceSystem")] = None
+    email: Annotated[Text | None, Field(repr=False)] = None
 
 
 class WickedProduct(Answer):
-    """What was bought, and how many."""
+    """What was bought, how many, and the price of one."""
 
+    id: Aside[Text] = None
+    name: Aside[Text] = None
     qty: Quantity | None = None
+    price_per_unit: Annotated[Aside[Money], Field(alias="PPU")] = None
 
 
 class WickedPayment(Answer):
     """One payment: ``APPROVED``, ``FAILED``, ``REFUNDED``, ``Partially Refunded`` or ``MANUAL``."""
 
-    status: str | None = None
+    status: Text | None = None
     date: Time | None = None
     amount: Money | None = None
 
 
-class WickedOrder(Answer):
-    """An order. Everything may be missing but its two ids and its date."""
+class WickedAttributions(Answer):
+    """Which of the contact's clicks an order is attributed to."""
 
-    id: Annotated[str, Field(min_length=1)]
-    source_id: Annotated[str, Field(alias="sourceId")]
+    first_click: Annotated[Aside[WickedTouch], Field(alias="firstClick")] = None
+    first_optin: Annotated[Aside[WickedTouch], Field(alias="firstOptin")] = None
+    re_optin: Annotated[Aside[WickedTouch], Field(alias="reOptin")] = None
+    last_click: Annotated[Aside[WickedTouch], Field(alias="lastClick")] = None
+
+
+class WickedOrder(Answer):
+    """
+    An order. Everything may be missing but its two ids and its date.
+
+    The references promise more of ``contact``, but no order is lost for want of that.
+    """
+
+    id: Annotated[Text, Field(min_length=1)]
+    source_id: Annotated[Text, Field(alias="sourceId")]
     date: Time
-    source_system: Annotated[str | None, Field(alias="sourceSystem")] = None
-    contact: WickedContact | None = None
+    source_system: Annotated[Text | None, Field(alias="sourceSystem")] = None
+    attributions: Aside[WickedAttributions] = None
+    contact: WickedBuyer | None = None
     products: list[WickedProduct] | None = None
     payments: list[WickedPayment] | None = None
     amount: Money | None = None
-    currency: str | None = None
+    currency: Text | None = None
+    subscription_id: Annotated[Aside[Text], Field(alias="subscriptionId")] = None
+    links: Aside[dict[str, WickedLink]] = None
 
 
-class _Listing(Answer):
+class ContactAnswer(Answer):
+    """One contact."""
+
+    result: WickedContact
+
+
+class Listing(Answer, Generic[T_co]):
+    """One page of a listing, as it is told."""
+
+    results: tuple[T_co, ...]
     page: int | None = None
     total_pages: Annotated[int | None, Field(alias="totalPages")] = None
     total: int | None = None
-    next: str | None = None
+    following: Annotated[Text | None, Field(alias="next")] = None
 
+    @property
+    def next(self) -> str | None:
+        """The name of the page after it; None after the last, which may name one all the same."""
+        has_more = bool(self.results) if self.page is None or self.total_pages is None else self.page < self.total_pages
+        return (self.following or None) if has_more else None
 
-class _SoundListing(_Listing):
-    results: list[WickedOrder]
-
-
-class _AnyListing(_Listing):
-    results: list[Any]
+    def has_no_end(self, count: int) -> bool:
+        """Whether it names a next page though it is empty, or though more pages than it tells of were read."""
+        beyond = self.total_pages is not None and count > self.total_pages
+        return self.next is not None and (beyond or not self.results)
 
 
 @dataclass(frozen=True, slots=True)
-class OrderPage:
+class CountedPage(Page[T_co]):
     """
-    One page of orders.
+    One page of a listing that is counted.
 
     Args:
-        orders: Its orders; a broken one keeps its place.
-        page: Its number, where told.
-        total: How many orders there are on all pages, where told.
-        next: The name of the page after it; None after the last.
+        total: How many items all its pages hold, where told.
     """
 
-    orders: list[WickedOrder | BrokenOrder]
-    page: int | None
     total: int | None
-    next: str | None
 
 
-def read_page(body: bytes) -> OrderPage:
+def read_order_page(body: bytes) -> Listing[WickedOrder | BrokenOrder]:
     """
-    Read a page of orders.
+    Read a page of orders; a broken one keeps its place.
 
     Raises:
         ValidationError: It is no page of orders.
     """
     try:
-        sound = _SoundListing.model_validate_json(body)
-    except ValidationError:
-        listing = _AnyListing.model_validate_json(body)
-        return _page(listing, [_read_order(raw) for raw in listing.results])
-    return _page(sound, [*sound.results])
+        return Listing[WickedOrder].model_validate_json(body)
+    except ValidationError as broken:
+        listing = Listing[Any].model_validate(_parse(body, broken))
+        return listing.model_copy(update={"results": tuple(map(_read_order, listing.results))})
 
 
-def _page(listing: _Listing, orders: list[WickedOrder | BrokenOrder]) -> OrderPage:
-    """Find out which page is the last; some of them name a next one all the same."""
-    is_last = listing.page is not None and listing.total_pages is not None and listing.page >= listing.total_pages
-    return OrderPage(orders, listing.page, listing.total, None if is_last or not orders else listing.next or None)
+def _parse(body: bytes, broken: ValidationError) -> Any:
+    """Read JSON with half surrogate pairs or endless numbers in it, so that only the order that has them is broken."""
+    try:
+        return json.loads(body, parse_int=_parse_int)
+    except (ValueError, RecursionError):
+        raise broken from None
+
+
+def _parse_int(digits: str) -> int | Decimal:
+    try:
+        return int(digits)
+    except ValueError:  # thousands of digits, which take too long
+        return Decimal(digits)
 
 
 def _read_order(raw: object) -> WickedOrder | BrokenOrder:
     try:
         return WickedOrder.model_validate(raw)
     except ValidationError as broken:
-        name = raw.get("id") if isinstance(raw, dict) else None
-        return BrokenOrder(id=name if isinstance(name, str) else None, problem=broken_fields(broken))
+        return BrokenOrder(id=_printable_id(raw), problem=broken_fields(broken))
+
+
+def _printable_id(raw: object) -> str | None:
+    name = raw.get("id") if isinstance(raw, dict) else None
+    return name if isinstance(name, str) and name.isprintable() else None

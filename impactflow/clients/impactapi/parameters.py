@@ -1,0 +1,71 @@
+"""What the arguments of ImpactAPI's operations may be. Used by the modules of its resources."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, SecretStr, with_config
+from typing_extensions import TypedDict
+
+#: Part of a path: never empty, nor dots alone, which would climb in it.
+Id = Annotated[str, Field(min_length=1, pattern=r"[^.]")]
+Ulid = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$")]
+Slug = Annotated[str, Field(min_length=1)]
+Slugs = Annotated[Sequence[Slug], Field(min_length=1)]
+Cents = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Text255 = Annotated[str, Field(max_length=255)]
+#: Values are strings, numbers, booleans, nulls, lists or objects.
+JsonObject = Annotated[Mapping[str, JsonValue], AfterValidator(dict)]
+
+SessionType = Literal["add_on", "portion_of_sales_choice", "portion_of_sales"]
+LifetimeMinutes = Annotated[int, Field(ge=15, le=1_440)]
+ExtensionMinutes = Annotated[int, Field(ge=60, le=43_200)]
+
+LONGEST_PAGE = 100
+PageSize = Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
+PageNumber = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
+SortOrder = Literal["asc", "desc"]
+PartySort = Literal["created_at", "name", "updated_at"]
+IntentSort = Literal["created_at"]
+
+#: A TypedDict with a config of its own takes nothing from that of ``operation``.
+_EXACTLY = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+
+
+class Donation(TypedDict):
+    """How many US cents go to which campaign, 1 to 1,000,000,000."""
+
+    campaign_identifier: Slug
+    amount: Cents
+
+
+Allocations = Annotated[Sequence[Donation], Field(min_length=1, max_length=10)]
+Batch = Annotated[Sequence[Donation], Field(min_length=1, max_length=50)]
+
+
+@with_config(_EXACTLY)
+class PartyChanges(TypedDict, total=False):
+    """What changes of a customer or vendor; what is left out stays, None clears it, metadata is merged."""
+
+    external_id: Text255 | None
+    name: Text255 | None
+    metadata: JsonObject | None
+
+
+@with_config(_EXACTLY)
+class SessionChanges(TypedDict, total=False):
+    """What changes of a session; what is left out stays, None clears it, metadata is merged."""
+
+    metadata: JsonObject | None
+    vendor_id: Ulid | None
+    customer_id: Ulid | None
+    approximated: bool
+
+
+def _as_header(secret: str | SecretStr) -> str | SecretStr:
+    text = secret if isinstance(secret, str) else secret.get_secret_value()
+    if not (text.isascii() and text.isprintable() and text.strip() == text != ""):
+        raise ValueError("must be printable ASCII")
+    return secret
+
+
+SessionSecret = Annotated[str | SecretStr, AfterValidator(_as_header)]

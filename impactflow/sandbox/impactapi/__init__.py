@@ -1,0 +1,75 @@
+"""
+ImpactAPI, pretended: campaigns, customers, vendors, donation intents, and sessions that cost nothing until confirmed.
+
+The references show hardly any answer as JSON; the fields here are those that they name in words. One module for each
+resource; ``ImpactApi`` puts them together, knows the key and writes refusals. Called through ``line.py``.
+
+Source: the vendor's endpoint reference and its pages on sessions, errors, pages and metadata, read 2026-11-22.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from impactflow.sandbox.api import Api, Call, Declined, Route
+from impactflow.sandbox.books import Books
+from impactflow.sandbox.ids import Ids
+from impactflow.sandbox.impactapi.campaigns import CAMPAIGNS, show_campaign
+from impactflow.sandbox.impactapi.checks import API_KEY, has_key
+from impactflow.sandbox.impactapi.intents import Intents
+from impactflow.sandbox.impactapi.parties import Parties
+from impactflow.sandbox.impactapi.sessions import Sessions
+from impactflow.sandbox.messages import Reply, Request, json_reply
+from impactflow.sandbox.options import Options
+
+__all__ = ["API_KEY", "ImpactApi"]
+
+_CODES = {
+    400: "request.invalid",
+    401: "auth.unauthorized",
+    403: "auth.forbidden",
+    404: "resource.not-found",
+    422: "validation.failed",
+    429: "rate-limit.exceeded",
+}
+
+
+class ImpactApi(Api):
+    """ImpactAPI's rules, and one organization's records."""
+
+    name = "impactapi"
+
+    def __init__(self, books: Books, options: Options) -> None:
+        self._ids = Ids(options.seed, self.name)
+        self._intents = Intents(books, self._ids, self.page)
+        self._customers = Parties("customer", self._ids, self._intents, self.page)
+        self._vendors = Parties("vendor", self._ids, self._intents, self.page)
+        self._sessions = Sessions(options, self._ids, self._intents, self._customers, self._vendors)
+        super().__init__()
+
+    def routes(self) -> Iterable[Route]:
+        """All 26 operations."""
+        yield Route("GET", "/campaigns", self._campaigns)
+        yield from self._customers.routes()
+        yield from self._vendors.routes()
+        yield from self._intents.routes()
+        yield from self._sessions.routes()
+
+    def authorise(self, request: Request) -> None:
+        """The bearer must be the sandbox's key; a session's secret opens what its customer may do."""
+        if not has_key(request) and not self._sessions.lets_in(request):
+            raise Declined(401, "The API key is missing or not valid.")
+
+    def decline(self, declined: Declined) -> Reply:
+        """``{"error": {"code", "message", "correlation_id"}}``; where a field is wrong, 422 with ``details``."""
+        status = declined.status if declined.field is None else 422
+        error: dict[str, Any] = {
+            "code": declined.code or _CODES.get(status, "server.error"),
+            "message": declined.message,
+            "correlation_id": self._ids.text(26),
+        }
+        if declined.field is not None:
+            error["details"] = {declined.field: [declined.message]}
+        return json_reply(status, {"error": error})
+
+    def _campaigns(self, _: Call) -> Reply:
+        return json_reply(200, {"data": [show_campaign(slug, metrics=True) for slug in CAMPAIGNS]})

@@ -1,0 +1,31 @@
+"""ImpactAPI's operations as tasks; each takes ``ImpactAPICredentials`` first. What they do: see the client."""
+
+from impactflow.clients import ImpactAPIClient
+from tasks.operations import task_for
+
+list_campaigns = task_for(ImpactAPIClient.list_campaigns)
+list_customers = task_for(ImpactAPIClient.list_customers)
+create_customer = task_for(ImpactAPIClient.create_customer)
+get_customer = task_for(ImpactAPIClient.get_customer)
+update_customer = task_for(ImpactAPIClient.update_customer)
+delete_customer = task_for(ImpactAPIClient.delete_customer)
+get_customer_impact_metrics = task_for(ImpactAPIClient.get_customer_impact_metrics)
+list_customer_donation_intents = task_for(ImpactAPIClient.list_customer_donation_intents)
+list_vendors = task_for(ImpactAPIClient.list_vendors)
+create_vendor = task_for(ImpactAPIClient.create_vendor)
+get_vendor = task_for(ImpactAPIClient.get_vendor)
+update_vendor = task_for(ImpactAPIClient.update_vendor)
+delete_vendor = task_for(ImpactAPIClient.delete_vendor)
+get_vendor_impact_metrics = task_for(ImpactAPIClient.get_vendor_impact_metrics)
+list_vendor_donation_intents = task_for(ImpactAPIClient.list_vendor_donation_intents)
+create_donation_intents = task_for(ImpactAPIClient.create_donation_intents)
+list_donation_intents = task_for(ImpactAPIClient.list_donation_intents)
+get_donation_intent = task_for(ImpactAPIClient.get_donation_intent)
+cancel_donation_intent = task_for(ImpactAPIClient.cancel_donation_intent)
+create_session = task_for(ImpactAPIClient.create_session)
+get_session = task_for(ImpactAPIClient.get_session)
+update_session = task_for(ImpactAPIClient.update_session)
+set_allocations = task_for(ImpactAPIClient.set_allocations)
+choose_campaign = task_for(ImpactAPIClient.choose_campaign)
+process_session = task_for(ImpactAPIClient.process_session)
+confirm_session = task_for(ImpactAPIClient.confirm_session)
