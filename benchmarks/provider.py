@@ -27,6 +27,13 @@ _RECORDS = {
         }
     ]
 }
+#: What is answered whatever is asked.
+_ALWAYS = {
+    "/v1/whoami": b'{"user_id":"U1","email":"shop@example.com"}',
+    "/v1/track": b'{"tracking_id":"U1-2026-01-01T00:00:00.000Z","impact_initiated":"2026-01-01T00:00:00.000Z"}',
+    "/v1/records": json.dumps(_RECORDS).encode(),
+    "/v1/customer_records": b'{"customer_records":[]}',
+}
 
 
 class Answers:
@@ -47,18 +54,11 @@ class Answers:
         if method == b"POST":
             return _http(self._tree())
         url = urlsplit(target.decode())
-        match url.path:
-            case "/v1/whoami":
-                return _http(b'{"user_id":"U1","email":"shop@example.com"}')
-            case "/v1/records":
-                return _http(json.dumps(_RECORDS).encode())
-            case "/v1/customer_records":
-                return _http(b'{"customer_records":[]}')
-            case "/orders":
-                query = parse_qs(url.query)
-                return _http(self._page(int(query.get("next", ["0"])[0]), int(query["limit"][0])))
-            case _:
-                return b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"
+        if url.path == "/orders":
+            query = parse_qs(url.query)
+            return _http(self._page(int(query.get("next", ["0"])[0]), int(query["limit"][0])))
+        known = _ALWAYS.get(url.path)
+        return b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}" if known is None else _http(known)
 
     def _tree(self) -> bytes:
         self._bought += 1

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from impactflow.accounts import check_account
 from impactflow.clock import Clock
 from impactflow.errors import (
     Contradiction,
@@ -193,6 +194,7 @@ class Sweep:
         """
         try:
             await self._provider.prepare()
+            await check_account(self._ledger, self._provider)
         except Unauthorized as refused:
             self._halt(str(refused), unauthorized=True)
         except (NotSent, Refused) as error:

@@ -14,8 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from impactflow.accounts import check_account
 from impactflow.clock import Clock
-from impactflow.errors import AlreadyRecorded, Contradiction, ProviderError, TransitionRefused, Unauthorized
+from impactflow.errors import (
+    AlreadyRecorded,
+    Contradiction,
+    NotSent,
+    ProviderError,
+    Refused,
+    TransitionRefused,
+    Unauthorized,
+)
 from impactflow.ledger import Claim, Ledger, Move, Status
 from impactflow.models import Kind, Placement, Receipt
 from impactflow.placement import Held, Terms, retry_delay_s
@@ -63,6 +72,10 @@ async def settle(ledger: Ledger, provider: Provider, clock: Clock, terms: Terms,
     """
     now = clock.now()
     await ledger.expire_leases(now, run_id)
+    try:
+        await check_account(ledger, provider)
+    except (NotSent, Refused) as error:
+        return Settled(halted=str(error), unauthorized=isinstance(error, Unauthorized))
     until = now + timedelta(seconds=terms.lease_s)
     doubts = await ledger.claim_doubts(Claim(provider.name, run_id, now, until, exclusive=False))
     if not doubts:
@@ -217,7 +230,7 @@ class _Desk:
 
     async def _judge(self, doubts: Sequence[Placement], evidence: Evidence) -> Mapping[int, Verdict]:
         holders = await self._ledger.taken(self._provider.name, evidence.unkeyed_refs)
-        taken = frozenset((holder.ref or "", _look(holder)) for holder in holders)
+        taken = frozenset(((holder.ref or "").partition("#")[0], _look(holder)) for holder in holders)
         return {doubt.id: evidence.verdict(doubt, taken) for doubt in doubts}
 
     async def _apply(self, doubt: Placement, verdict: Verdict | None, why: str) -> None:

@@ -176,6 +176,10 @@ class Ledger:
         """Placements to track, each with how often it was tracked before."""
         return await self._read(queries.placed, provider, due_by, after, limit)
 
+    async def latest(self, provider: ProviderName, limit: int) -> Sequence[Placement]:
+        """The latest placements that took effect at a provider."""
+        return await self._read(queries.latest, provider, limit)
+
     async def taken(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
         """The placements that hold these purchases of a provider's."""
         return await self._read(queries.taken, provider, refs)

@@ -17,13 +17,10 @@ from sqlalchemy.exc import IntegrityError
 from impactflow.errors import AlreadyRecorded, TransitionRefused
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.rows import placement_columns, placement_from_row
+from impactflow.ledger.rows import names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import TRANSITIONS, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.models import Placement, ProviderName, Receipt
-
-#: How many purchases of one provider may share an identity; it has a millisecond's resolution at 1ClickImpact.
-_SHARED_REFS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,8 @@ def record_found(connection: Connection, moves: Sequence[Move]) -> list[None]:
         return move(connection, moves)  # where one of many fails the Writer comes back with each alone
     each = moves[0]
     receipt = each.receipt
-    if receipt is not None and connection.execute(_HELD_BY_TWIN, {"id": each.placement.id, "ref": receipt.ref}).first():
+    held = {"id": each.placement.id, "refs": names_for(receipt.ref)} if receipt else None
+    if held and connection.execute(_HELD_BY_TWIN, held).first():
         msg = "another placement already holds this purchase"
         raise AlreadyRecorded(msg)
     _move_sharing(connection, each)  # purchases of different kinds may share the provider's name for them
@@ -283,7 +281,7 @@ def _record_shared_ref(connection: Connection, each: Move) -> None:
     taken = connection.execute(
         select(func.count()).where(
             placements.c.provider == each.placement.provider,
-            placements.c.ref.in_([receipt.ref, *(f"{receipt.ref}#{number}" for number in range(2, _SHARED_REFS))]),
+            placements.c.ref.in_(names_for(receipt.ref)),
         )
     ).scalar_one()
     shared = Receipt(f"{receipt.ref}#{taken + 1}", receipt.price_usd_cents, receipt.certificate_url)
@@ -412,7 +410,7 @@ _HELD_BY_TWIN = select(_HOLDER.c.id).where(
     placements.c.id == bindparam("id"),
     _HOLDER.c.id != placements.c.id,
     _HOLDER.c.provider == placements.c.provider,
-    _HOLDER.c.ref == bindparam("ref"),
+    _HOLDER.c.ref.in_(bindparam("refs", expanding=True)),
     sa.or_(placements.c.twin.is_(None), _HOLDER.c.twin == placements.c.twin),
 )
 _CHANGES = listed(

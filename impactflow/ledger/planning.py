@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.states import Status
@@ -195,14 +195,24 @@ def _plan_known(connection: Connection, sales: Sequence[_Sale], writing: _Plan) 
     rows = {row.id: row for row in connection.execute(_ORDERS, {"ids": row_ids})}
     for sale in sales:
         row = rows[sale.row_ids[0]]
+        if len(sale.row_ids) > 1:
+            _join(connection, sale.row_ids)
         if row.digest != sale.digest or len(sale.row_ids) > 1:
             _plan_again(connection, sale, row, writing)
+
+
+def _join(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Rows that a name has joined are one sale for good, by whichever of their names it comes next."""
+    first, *others = row_ids
+    joined = orders.c.id.in_(others) | orders.c.same_as.in_(others)
+    connection.execute(orders.update().where(joined).values(same_as=first))
+    connection.execute(unearned.delete().where(unearned.c.order.in_(others)))
 
 
 def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> None:
     """The order, or the policy, says something else than when it was last planned."""
     _adopt_names(connection, sale, row.id, writing.page.store)
-    existing = _one_per_slot(connection, sale, writing)
+    existing = _one_per_slot(connection, row.id, writing)
     values = _order_values(sale)
     if any(found.attempts for found in existing.values()):
         # Whoever a provider was told is whom its records are searched for.
@@ -218,7 +228,7 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
     _plan_impacts(fresh, row.id, replace(sale.order, id=row.order_id), writing)
 
 
-def _one_per_slot(connection: Connection, sale: _Sale, writing: _Plan) -> dict[str, Any]:
+def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[str, Any]:
     """
     The sale's placements by slot.
 
@@ -226,7 +236,7 @@ def _one_per_slot(connection: Connection, sale: _Sale, writing: _Plan) -> dict[s
     the other's plan for the same slot is withdrawn. Where neither has, what waits stands, rather than what is over.
     """
     existing: dict[str, Any] = {}
-    found_rows = connection.execute(_PLACEMENTS, {"orders": sale.row_ids}).all()
+    found_rows = connection.execute(_PLACEMENTS, {"order": row_id}).all()
     for found in sorted(found_rows, key=_precedence):
         if existing.setdefault(found.slot, found) is not found and found.status in _WAITING:
             _withdraw(connection, found, "the same sale is in the ledger by another name", writing)
@@ -360,15 +370,19 @@ def _write_broken(connection: Connection, page: Page) -> None:
             connection.execute(broken_orders.insert().values(**row))
 
 
-_NAMES = select(order_names.c.name, order_names.c.order).where(
-    order_names.c.store == bindparam("store"), order_names.c.name.in_(bindparam("names", expanding=True))
+_NAMES = (
+    select(order_names.c.name, func.coalesce(orders.c.same_as, orders.c.id).label("order"))
+    .join(orders, order_names.c.order == orders.c.id)
+    .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(bindparam("names", expanding=True)))
 )
 _ORDERS = select(orders.c.id, orders.c.order_id, orders.c.digest, orders.c.customer_email).where(
     orders.c.id.in_(bindparam("ids", expanding=True))
 )
-_PLACEMENTS = select(
-    placements.c.id, placements.c.slot, placements.c.status, placements.c.attempts, placements.c.quantity
-).where(placements.c.order.in_(bindparam("orders", expanding=True)))
+_PLACEMENTS = (
+    select(placements.c.id, placements.c.slot, placements.c.status, placements.c.attempts, placements.c.quantity)
+    .join(orders, placements.c.order == orders.c.id)
+    .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))
+)
 _MENDED = broken_orders.delete().where(
     broken_orders.c.store == bindparam("store"), broken_orders.c.name.in_(bindparam("names", expanding=True))
 )

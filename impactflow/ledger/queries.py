@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, case, func, or_, select
 
-from impactflow.ledger.rows import placement_columns, placement_from_row
+from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.rows import names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import (
     broken_orders,
@@ -75,9 +76,12 @@ def changes(connection: Connection) -> Mapping[tuple[Status | None, Status], int
 
 def known_slots(connection: Connection, store: str, names: Sequence[str]) -> frozenset[tuple[str, str]]:
     """Which (name of an order, slot) pairs have a placement already, whatever became of it."""
+    named = orders.alias("named")
     query = (
         select(order_names.c.name, placements.c.slot)
-        .join(placements, placements.c.order == order_names.c.order)
+        .join(named, order_names.c.order == named.c.id)
+        .join(orders, _same_sale(func.coalesce(named.c.same_as, named.c.id)))
+        .join(placements, placements.c.order == orders.c.id)
         .where(order_names.c.store == store, order_names.c.name.in_(names))
     )
     return frozenset((name, slot) for name, slot in connection.execute(query))
@@ -132,16 +136,33 @@ def placed(
     ]
 
 
-def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
-    """The placements that hold these purchases of a provider's: what they hold is nobody else's."""
+def latest(connection: Connection, provider: ProviderName, limit: int) -> Sequence[Placement]:
+    """The latest placements that took effect at a provider, the last one first."""
     query = (
         select(*placement_columns())
         .join(orders, placements.c.order == orders.c.id)
-        .where(placements.c.provider == provider, placements.c.ref.in_(refs))
+        .where(placements.c.provider == provider, placements.c.status.in_([Status.PLACED, Status.COMPLETED]))
+        .order_by(placements.c.id.desc())
+        .limit(limit)
     )
     return [
         placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
         for row in connection.execute(query)
+    ]
+
+
+def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
+    """The placements that hold these purchases of a provider's: what they hold is nobody else's."""
+    names = select(listed("names", {"ref": placements.c.ref.type}).c.ref)
+    query = (
+        select(*placement_columns())
+        .join(orders, placements.c.order == orders.c.id)
+        .where(placements.c.provider == provider, placements.c.ref.in_(names))
+    )
+    values = {"names": as_list([name] for ref in refs for name in names_for(ref))}
+    return [
+        placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
+        for row in connection.execute(query, values)
     ]
 
 
@@ -196,18 +217,21 @@ def purchases(connection: Connection) -> Sequence[Mapping[str, Any]]:
 
 def story(connection: Connection, name: str) -> Mapping[str, Any] | None:
     """One order's whole life, by any of its names with or without the prefix; None where no order goes by it."""
+    named = orders.alias("named")
     found = connection.execute(
         select(orders.c.id, orders.c.store, orders.c.order_id, orders.c.ordered_at, orders.c.eligible)
-        .join(order_names, order_names.c.order == orders.c.id)
-        .where(or_(order_names.c.name == name, order_names.c.name == f"wr:{name}", orders.c.order_id == name))
+        .join(named, orders.c.id == func.coalesce(named.c.same_as, named.c.id))
+        .join(order_names, order_names.c.order == named.c.id)
+        .where(or_(order_names.c.name == name, order_names.c.name == f"wr:{name}", named.c.order_id == name))
         .limit(1)
     ).one_or_none()
     if found is None:
         broken = connection.execute(select(broken_orders).where(broken_orders.c.name == name)).mappings().first()
         return {"order": name, "broken": dict(broken)} if broken else None
-    names = select(order_names.c.name).where(order_names.c.order == found.id).order_by(order_names.c.name)
+    rows = select(orders.c.id).where(_same_sale(found.id))
+    names = select(order_names.c.name).where(order_names.c.order.in_(rows)).order_by(order_names.c.name)
     reasons = select(unearned.c.slot, unearned.c.reason).where(unearned.c.order == found.id)
-    bought = select(placements).where(placements.c.order == found.id).order_by(placements.c.id)
+    bought = select(placements).where(placements.c.order.in_(rows)).order_by(placements.c.id)
     return {
         "order": found.order_id,
         "store": found.store,
@@ -217,6 +241,11 @@ def story(connection: Connection, name: str) -> Mapping[str, Any] | None:
         "unearned": [dict(row) for row in connection.execute(reasons).mappings()],
         "placements": [_life(connection, dict(row)) for row in connection.execute(bought).mappings()],
     }
+
+
+def _same_sale(order: Any) -> ColumnElement[bool]:
+    """The rows of one sale, by the id of the first."""
+    return or_(orders.c.id == order, orders.c.same_as == order)
 
 
 def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:

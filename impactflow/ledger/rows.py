@@ -10,6 +10,14 @@ from sqlalchemy import ColumnElement, case, null
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Kind, Placement, ProviderName
 
+#: How many purchases of one provider may share an identity; it has a millisecond's resolution at 1ClickImpact.
+_MOST_SHARING = 20
+
+
+def names_for(ref: str) -> Sequence[str]:
+    """A provider's name for a purchase, and what the ledger calls further purchases of that same name."""
+    return [ref, *(f"{ref}#{number}" for number in range(2, _MOST_SHARING))]
+
 
 def placement_columns() -> Sequence[ColumnElement[Any]]:
     """What ``placement_from_row`` needs, from ``placements`` joined with ``orders``."""

@@ -76,6 +76,8 @@ orders = Table(
     Column("eligible", Boolean, nullable=False),
     # What the order and the policy said when it was last planned: an unchanged pair needs no second look.
     Column("digest", Text, nullable=False),
+    # The row of the same sale that was first here, where a name has joined two that were read apart. Never a chain.
+    Column("same_as", Id, ForeignKey("orders.id"), index=True),
     Index(None, "store", "ordered_at"),
 )
 

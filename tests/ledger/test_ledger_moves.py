@@ -244,6 +244,19 @@ async def test_a_found_purchase_that_another_placement_holds_is_not_this_ones(le
     assert ["WR-2"] == [holder.order_id for holder in await ledger.taken(KEYED, ["order-9", "order-10"])]
 
 
+async def test_a_purchase_kept_under_a_shared_name_is_still_its_holders(ledger):
+    """The number behind the name is ours: by the provider's own name it is found to be taken."""
+    for number in (1, 2):
+        await plan_one(ledger, number)
+        await record(ledger, answer(await claim(ledger), ref="U|1"))
+    assert ["WR-1", "WR-2"] == [holder.order_id for holder in await ledger.taken(KEYED, ["U|1"])]
+    await plan_one(ledger, 3)
+    await record(ledger, answer(await claim(ledger, after(1)), Status.IN_DOUBT, after(1)))
+    [doubt] = await claim_doubts(ledger, after(2))
+    with pytest.raises(AlreadyRecorded):
+        await ledger.record_found(answer(doubt, ref="U|1", from_=Status.IN_DOUBT))
+
+
 async def test_a_found_purchase_of_what_is_in_doubt_no_longer_is_refused(ledger):
     """Another run settled it first."""
     await in_doubt(ledger)

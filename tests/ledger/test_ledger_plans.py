@@ -227,6 +227,21 @@ async def test_a_name_that_joins_two_rows_leaves_the_one_that_can_still_be_bough
     assert {"planned": 1, "cancelled": 1} == await counted(ledger)
 
 
+@pytest.mark.parametrize("name", ["wr:WR-1", "src:shopify:9"])
+async def test_rows_that_were_joined_are_one_sale_by_any_name_ever_after(ledger, name):
+    """A slot that is new in the policy is bought once for them, though the joining name does not come again."""
+    await two_rows(ledger)
+    await plan(ledger, (bridge(), earned(offset())), at=after(9))
+    for number in (1, 2):
+        for order in (sale(number, names=(name,)), sale(1, names=("wr:WR-1",)), sale(2, names=("src:shopify:9",))):
+            await plan(ledger, (order, earned(offset(), trees())), at=after(9 + number), policy="policy-2")
+    story = await ledger.story(name)
+    living = [each["slot"] for each in story["placements"] if each["status"] == "planned"]
+    assert ({"planned": 2, "cancelled": 1}, ["offset", "trees"]) == (await counted(ledger), sorted(living))
+    known = await ledger.known_slots("acme", ["wr:WR-1", "src:shopify:9"])
+    assert {(n, slot) for n in ("wr:WR-1", "src:shopify:9") for slot in ("offset", "trees")} == known
+
+
 async def test_the_customer_who_was_told_first_stays(ledger):
     """Whom the provider knows the purchase for is whom its records are searched for."""
     mine = trees(on_behalf_of_customer=True)

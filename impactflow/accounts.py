@@ -1,0 +1,40 @@
+"""
+See that a key still opens the account that the ledger has bought from.
+
+At another account nothing of what was bought can be found again: a doubt would look like no purchase and be bought a
+second time. Called before anything is bought or settled, by ``placement`` and ``reconcile``.
+"""
+
+from impactflow.errors import Refused, Unauthorized
+from impactflow.ledger import Ledger
+from impactflow.providers import Provider
+
+#: So many purchases must be unknown: one alone may have been deleted there by a person.
+_LATEST = 5
+
+
+async def check_account(ledger: Ledger, provider: Provider) -> None:
+    """
+    Ask after the latest purchases until one of them is known.
+
+    Raises:
+        Unauthorized: None is: the key is of another account, or the URL of another system.
+        NotSent: The provider cannot be asked now.
+    """
+    latest = await ledger.latest(provider.name, _LATEST)
+    for placement in latest:
+        try:
+            await provider.track(placement)
+        except Unauthorized:
+            raise
+        except Refused:
+            continue
+        else:
+            return
+    if latest:
+        raise Unauthorized(
+            f"this account knows none of the last {len(latest)} purchases that the ledger has made there: check the"
+            " provider's key and URL; another account needs a ledger of its own (IMPACTFLOW_LEDGER_URL)",
+            provider=provider.name,
+            operation="track",
+        )

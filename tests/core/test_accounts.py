@@ -1,0 +1,61 @@
+"""A key of another account, or another system's URL, is noticed before anything is bought or settled with it."""
+
+import pytest
+from virtual_time import in_virtual_time
+from world import NONE_DIFFER, RULE_OF, differences, policy_of, settle_at, sold, statuses, sweep, work
+
+from impactflow.models import ProviderName
+from impactflow.sandbox import Faults, Sandbox
+from impactflow.sandbox.faults import Draws
+from impactflow.sandbox.transport import SandboxTransport
+
+
+def change_account(world):
+    """The same URLs and keys lead to accounts that have never bought anything."""
+    first, second = world.sandbox, Sandbox(clock=world.clock, orders=world.sandbox.shop.orders)
+    world.sandbox, world.carrier = second, SandboxTransport(second)
+    return first
+
+
+@pytest.mark.parametrize("provider", ProviderName)
+@in_virtual_time
+async def test_nothing_is_bought_with_another_accounts_key(new_world, provider):
+    """The sweep ends before it claims anything; the exit status will be that of a refused key."""
+    world = new_world(orders=[sold(1)], policy=policy_of(RULE_OF[provider]))
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, provider)
+    first = change_account(world)
+    world.sandbox.shop.orders = [*first.shop.orders, sold(2)]
+    async with world.run() as run:
+        await world.plan(run)
+        swept = await sweep(run, provider)
+        assert (True, 0, {"placed": 1, "planned": 1}) == (swept.unauthorized, swept.sent, await statuses(run))
+        assert "none of the last 1 purchases" in swept.halted
+        assert [] == world.purchases
+
+
+@pytest.mark.parametrize("provider", [ProviderName.CNAUGHT, ProviderName.ONECLICKIMPACT])
+@in_virtual_time
+async def test_no_doubt_is_settled_with_another_accounts_key(new_world, provider):
+    """There the purchase would seem never to have happened, and be made again."""
+    world = new_world(orders=[sold(1)], policy=policy_of(RULE_OF[provider]))
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, provider)
+        world.sandbox.shop.orders = [sold(1), sold(2)]
+        await world.plan(run)
+        world.sandbox._lines[provider]._draws = Draws(Faults.parse("lost_answer=1"), provider, 0)
+        await sweep(run, provider)
+        world.sandbox._lines[provider]._draws = Draws(Faults(), provider, 0)
+        assert {"placed": 1, "in_doubt": 1} == await statuses(run)
+    first = change_account(world)
+    world.clock.turn(days=2)
+    async with world.run() as run:
+        settled = await settle_at(run, provider)
+        assert (True, {"placed": 1, "in_doubt": 1}) == (settled.unauthorized, await statuses(run))
+        assert [] == world.purchases
+    world.sandbox, world.carrier = first, SandboxTransport(first)
+    async with world.run() as run:
+        await work(run, provider)
+        assert NONE_DIFFER == await differences(world, run)
