@@ -46,11 +46,12 @@ def test_prefect_keeps_neither_results_nor_a_cache(client, operation, task):
 
 @of_every_operation
 def test_a_task_reads_as_its_operation(client, operation, task):
-    """The same words, the same parameters behind the account."""
+    """The same name, words and parameters, behind the account."""
     method = getattr(client, operation.name)
     _, *expected = inspect.signature(method).parameters.values()
     credentials, *parameters = inspect.signature(task).parameters.values()
     assert ("credentials", expected, inspect.getdoc(method)) == (credentials.name, parameters, task.description)
+    assert MODULES[client].__name__ == f"tasks.{task.name.removesuffix(f' {operation.name}')}"
 
 
 async def test_a_task_returns_what_the_operation_returns(sandbox):
