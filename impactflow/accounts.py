@@ -5,7 +5,7 @@ At another account nothing of what was bought can be found again: a doubt would 
 second time. Called before anything is bought or settled, by ``placement`` and ``reconcile``.
 """
 
-from impactflow.errors import Refused, Unauthorized
+from impactflow.errors import Forbidden, Refused, Unauthorized
 from impactflow.ledger import Ledger
 from impactflow.providers import Provider
 
@@ -19,13 +19,14 @@ async def check_account(ledger: Ledger, provider: Provider) -> None:
 
     Raises:
         Unauthorized: None is: the key is of another account, or the URL of another system.
+        Forbidden: The account may not look its purchases up.
         NotSent: The provider cannot be asked now.
     """
     latest = await ledger.latest(provider.name, _LATEST)
     for placement in latest:
         try:
             await provider.track(placement)
-        except Unauthorized:
+        except (Unauthorized, Forbidden):
             raise
         except Refused:
             continue

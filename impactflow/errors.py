@@ -5,7 +5,7 @@ Every error of impactflow. They answer one question: *did it happen?*
     ├── ConfigurationError        nothing ran; the message names the variable or field to set
     ├── ProviderError             provider, operation, status, request_id
     │   ├── Refused               no, and it will not: 4xx          → failed
-    │   │   └── NotFound · Unauthorized · IdempotencyConflict
+    │   │   └── NotFound · Unauthorized · Forbidden · IdempotencyConflict
     │   ├── NotSent               no, but it may later              → planned again, with a time
     │   │   └── RateLimited · Unavailable
     │   └── OutcomeUnknown        perhaps                           → in_doubt
@@ -16,6 +16,9 @@ Every error of impactflow. They answer one question: *did it happen?*
 Callers catch by that question, never by a status code. A message never holds a key, an e-mail address or an order's
 content, and ends with what to do next where there is something to do.
 """
+
+from copy import copy
+from typing import Any, Self
 
 
 class ImpactError(Exception):
@@ -52,6 +55,20 @@ class ProviderError(ImpactError):
         status = f" (HTTP {self.status})" if self.status is not None else ""
         return f"{self.provider} {self.operation}{status}: {self.message}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Come whole through ``pickle`` and ``copy``, which by themselves know nothing of arguments with names."""
+        return _made_without_init, (type(self), *self.args), vars(self)
+
+    def with_message(self, message: str) -> Self:
+        """Make the same error in other words."""
+        told = copy(self)
+        told.args, told.message = (message,), message
+        return told
+
+
+def _made_without_init(kind: type[ProviderError], *args: object) -> ProviderError:
+    return kind.__new__(kind, *args)
+
 
 class Refused(ProviderError):
     """It did not happen and it will not: the provider declined (4xx)."""
@@ -62,7 +79,11 @@ class NotFound(Refused):
 
 
 class Unauthorized(Refused):
-    """The key is missing, wrong or not allowed to do this, or the account cannot pay (401, 402, 403)."""
+    """The key is missing or wrong, or the account cannot pay (401, 402): nothing else will be done for it either."""
+
+
+class Forbidden(Refused):
+    """The key is good, but what was asked for is not allowed to the account, or not as things stand (403)."""
 
 
 class IdempotencyConflict(Refused):

@@ -21,6 +21,7 @@ from impactflow.accounts import check_account
 from impactflow.clock import Clock
 from impactflow.errors import (
     Contradiction,
+    Forbidden,
     IdempotencyConflict,
     NotSent,
     OutcomeUnknown,
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 #: A provider that cannot be reached this often in a row is left alone for the rest of the sweep.
 _UNREACHABLE = 5
+#: The same for one that forbids so many in a row: more than one rule of the policy is concerned.
+_FORBIDDEN = 5
 #: How long nothing is sent after a 429 that does not say, and the longest that a sweep waits, in seconds.
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
 #: The longest wait before a placement that was certainly not sent is tried again, in seconds.
@@ -183,6 +186,7 @@ class Sweep:
         self._blocked = False  # what is due waits until the outcome of a twin is recorded
         self._clerk_wanted = asyncio.Event()
         self._unreachable = 0
+        self._forbidden = 0
         self._resume_at = clock.now()
 
     async def run(self) -> Swept:
@@ -282,6 +286,9 @@ class Sweep:
                 "refused: order %s, slot %s: %s", placement.order_id, placement.slot, error,
                 extra={"action": "placement_failed"},
             )  # fmt: skip
+            self._forbidden = self._forbidden + 1 if isinstance(error, Forbidden) else 0
+            if self._forbidden >= _FORBIDDEN:
+                self._halt(str(error))
             return self._move(placement, Status.FAILED, str(error), due_in_s=None)
         except NotSent as error:
             return self._again(placement, error)
@@ -290,7 +297,7 @@ class Sweep:
         except OutcomeUnknown as error:
             self._unreachable = 0
             return self._move(placement, Status.IN_DOUBT, str(error))
-        self._unreachable = 0
+        self._unreachable = self._forbidden = 0
         return self._move(placement, Status.PLACED, None, receipt=receipt)
 
     def _again(self, placement: Placement, error: NotSent) -> Move:

@@ -3,6 +3,9 @@ Make a Prefect task of any operation of a client: ``task_for``, called by the mo
 
 Such a task takes the account's block first, then what the operation takes. Prefect may repeat one that only reads and
 never one that buys or changes something; it keeps neither arguments nor results, for keys and addresses are among them.
+A flow that is run again, by its own retries or by hand, would call all of its tasks again: one that buys or changes
+something refuses then, unless it takes an idempotency key. Prefect counts the runs of a flow anew where a flow that
+calls it is run again, so such a flow must have no retries either.
 Each call opens a client of its own: where there are many, ``credentials.client()`` opens one for all of them.
 """
 
@@ -12,8 +15,12 @@ from functools import wraps
 from inspect import BoundArguments, Signature, signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from prefect.blocks.core import Block
 from prefect.cache_policies import NO_CACHE
+from prefect.context import FlowRunContext
+from prefect.exceptions import MappingLengthMismatch, MappingMissingIterable
 from prefect.tasks import Task
+from prefect.utilities.annotations import unmapped
 
 from impactflow.clients.operations import Operation
 from impactflow.clients.paging import Page, items
@@ -51,9 +58,15 @@ def task_for(method: Callable[..., Any]) -> Task[..., Any]:
     """
     operation: Operation = method.__operation__  # type: ignore[attr-defined]
     name = f"{_provider(method)} {operation.name}"
+    happens_each_time = operation.writes and "idempotency_key" not in signature(method).parameters
 
     @wraps(method)
     async def run(credentials: Credentials[Any], *args: Any, **kwargs: Any) -> Any:
+        if happens_each_time and _is_run_again():
+            raise ConfigurationError(
+                f"{name}: the flow is run again and this would happen again, so it is not sent: take the retries off "
+                "the flow, and start a new run once it is known what the last one did"
+            )
         async with credentials.client() as client:
             if getattr(type(client), operation.name, None) is not method:
                 raise ConfigurationError(f"{name}: {type(credentials).__name__} is an account at another provider")
@@ -63,13 +76,44 @@ def task_for(method: Callable[..., Any]) -> Task[..., Any]:
     run.__signature__ = _DiscreetSignature.of(method, name)  # type: ignore[attr-defined]
     # Without ``retries`` Prefect would take the number from its own settings.
     again: dict[str, Any] = {"retries": 0} if operation.writes else READS
-    return Task(run, name=name, cache_policy=NO_CACHE, persist_result=False, log_prints=False, **again)
+    return OperationTask(run, name=name, cache_policy=NO_CACHE, persist_result=False, log_prints=False, **again)
 
 
 def _provider(method: Callable[..., Any]) -> str:
     """Name whose operation it is, as errors do: each provider's client lies in a package of that name."""
     _impactflow, _clients, provider, *_ = method.__module__.split(".")
     return provider
+
+
+def _is_run_again() -> bool:
+    """Whether the flow around this was started before, in this same run."""
+    context = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.run_count > 1
+
+
+class OperationTask(Task[P, R]):
+    """The task of an operation."""
+
+    def map(self, *args: Any, **kwargs: Any) -> Any:
+        """
+        Call it for each of the values in a list; the account, a block, is the same for all of them.
+
+        Raises:
+            ConfigurationError: There is no list, or there are two of different lengths; none of it is repeated here,
+                as Prefect's own error would, for Prefect keeps it.
+        """
+        named = {name: _same_for_all(value) for name, value in kwargs.items()}
+        try:
+            return super().map(*(_same_for_all(value) for value in args), **named)
+        except MappingMissingIterable:
+            raise ConfigurationError(f"{self.name}: map needs a list among its arguments") from None
+        except MappingLengthMismatch:
+            raise ConfigurationError(f"{self.name}: the lists that map is given must be of one length") from None
+
+
+def _same_for_all(value: Any) -> Any:
+    """A block can be iterated over, and would be taken for a list."""
+    return unmapped(value) if isinstance(value, Block) else value
 
 
 class _DiscreetSignature(Signature):

@@ -5,15 +5,13 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
-from impactflow.errors import LedgerBusy, NotSent, Unauthorized
+from impactflow.errors import LedgerBusy, NotSent
 
 
 async def is_worth_repeating(_task: Task[..., Any], _run: object, state: State[Any]) -> bool:
     """Whether a read failed for a reason that time may mend: the provider was down, the ledger was locked."""
     try:
         await state.aresult()
-    except Unauthorized:
-        return False
     except (NotSent, LedgerBusy):
         return True
     except Exception:  # noqa: BLE001 - whatever else it was, repeating will not mend it

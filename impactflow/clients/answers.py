@@ -6,7 +6,7 @@ Pure. Sending, waiting and trying again are left to ``http``, the only caller.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from impactflow.clients.limits import seconds_until
 from impactflow.errors import (
+    Forbidden,
     IdempotencyConflict,
     NotFound,
     OutcomeUnknown,
@@ -30,7 +31,10 @@ from impactflow.errors import (
 LONGEST_QUOTE, MOST_FIELDS = 200, 5
 #: Only this much of an answer is searched for the provider's own text.
 LONGEST_ERROR_BODY = 65_536
-_EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
+#: Where the statuses that redirect begin, and those that decline, and those that tell of a breakdown.
+_REDIRECTS, _CLIENT_ERRORS, _SERVER_ERRORS = 300, 400, 500
+#: A word with an ``@``, also as a URL writes it; that it starts where a word does keeps the search quick.
+_EMAIL = re.compile(r"(?<![^\s<>\"'(),;:])[^\s<>\"'(),;:]+?(?:@|%(?:25)*40)[^\s<>\"'(),;:]+")
 
 
 class Misshapen(Unavailable):
@@ -69,12 +73,14 @@ class Call:
         operation: The provider's name of the operation.
         is_write: Whether it buys or changes something.
         has_key: Whether it carries an idempotency key.
+        secrets: What it carries that nobody may read, besides the account's key.
     """
 
     account: Account
     operation: str
     is_write: bool
     has_key: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def unanswered(self, why: str) -> ProviderError:
         """No whole answer came, though the request may have arrived."""
@@ -100,19 +106,17 @@ class Call:
 
     def failed(self, response: httpx.Response, now: datetime) -> ProviderError:
         """Name the error that a status outside 2xx stands for."""
-        status, said = response.status_code, quote(response, self.account.key)
-        more = self._who() | {"status": status, "request_id": _request_id(response)}
+        status, said = response.status_code, quote(response, self._masked)
+        more = self._answered(response)
         if status == httpx.codes.TOO_MANY_REQUESTS:
             wait_s = seconds_until(response.headers.get("retry-after"), now)
             return RateLimited(f"too many requests; nothing was done{said}", retry_after_s=wait_s, **more)
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
+        if status == httpx.codes.REQUEST_TIMEOUT or not _REDIRECTS <= status < _SERVER_ERRORS:
             return self._broke_down(said, more)
         if status == httpx.codes.CONFLICT and self.has_key:
             return OutcomeUnknown(f"the first request with this key is still running{said}", **more)
-        if status < httpx.codes.BAD_REQUEST:
-            return Refused(
-                f"answered with a redirect, which is not followed: check {self.account.url_variable}", **more
-            )
+        if status < _CLIENT_ERRORS:
+            return self._sent_elsewhere(more)
         return self._declined(status, said, more)
 
     def _broke_down(self, said: str, more: dict[str, Any]) -> ProviderError:
@@ -120,12 +124,22 @@ class Call:
             return OutcomeUnknown(f"the provider broke down; it may have taken effect{said}", **more)
         return Unavailable(f"the provider is down: try again later{said}", **more)
 
+    def _sent_elsewhere(self, more: dict[str, Any]) -> ProviderError:
+        """It is not followed, for the key would go along; and some servers redirect after they have done their work."""
+        why = f"answered with a redirect, which is not followed: check {self.account.url_variable}"
+        if self.is_write:
+            return OutcomeUnknown(f"{why}; it may have taken effect", **more)
+        return Refused(why, **more)
+
     def _declined(self, status: int, said: str, more: dict[str, Any]) -> Refused:
         match status:
             case 402:
                 return Unauthorized(f"the account cannot pay for this: see to its billing{said}", **more)
-            case 401 | 403:
-                return Unauthorized(f"the key may not do this: check {self.account.key_variable}{said}", **more)
+            case 401:
+                return Unauthorized(f"the key is not accepted: check {self.account.key_variable}{said}", **more)
+            case 403:
+                why = "not allowed to this account, or not as things stand: see to its settings at the provider"
+                return Forbidden(f"{why}{said}", **more)
             case 404:
                 return NotFound(f"the provider knows nothing by that name{said}", **more)
             case 422 if self.has_key:
@@ -136,13 +150,29 @@ class Call:
     def unreadable(self, response: httpx.Response, broken: ValidationError) -> ProviderError:
         """The answer is a success that is not as documented."""
         why = f"the answer cannot be read: {broken_fields(broken)}"
-        more = self._who() | {"status": response.status_code, "request_id": _request_id(response)}
+        more = self._answered(response)
         if self.is_write:
             return OutcomeUnknown(f"{why}; it may have taken effect", **more)
         return Unavailable(why, **more) if is_not_json(broken) else Misshapen(why, **more)
 
+    def undecided(self, error: ProviderError) -> OutcomeUnknown:
+        """A write was declined, perhaps because it was done before, and ``error`` kept that from being looked up."""
+        text = f"declined, perhaps because it was done before, which could not be looked up: {error.message}"
+        return OutcomeUnknown(text, status=error.status, request_id=error.request_id, **self._who())
+
     def _who(self) -> dict[str, Any]:
         return {"provider": self.account.provider, "operation": self.operation}
+
+    def _answered(self, response: httpx.Response) -> dict[str, Any]:
+        request_id = _request_id(response)
+        masked = None if request_id is None else self._masked(request_id)[:LONGEST_QUOTE]
+        return self._who() | {"status": response.status_code, "request_id": masked}
+
+    def _masked(self, text: str) -> str:
+        """The text without the secrets that were sent and without e-mail addresses."""
+        for secret in (*self.secrets, self.account.key):
+            text = text.replace(secret, "***")
+        return _EMAIL.sub("***", text)
 
 
 def broken_fields(broken: ValidationError) -> str:
@@ -164,10 +194,9 @@ def is_not_json(broken: ValidationError) -> bool:
     return broken.errors(include_input=False, include_url=False)[0]["type"] == "json_invalid"
 
 
-def quote(response: httpx.Response, key: str) -> str:
-    """Repeat the provider's own words, one line, e-mail addresses and the key masked; empty where there are none."""
-    text = " ".join(" ".join(_words(response.content[:LONGEST_ERROR_BODY])).split())
-    text = _EMAIL.sub("***", text.replace(key, "***"))
+def quote(response: httpx.Response, mask: Callable[[str], str]) -> str:
+    """Repeat the provider's own words, one line, masked; empty where there are none."""
+    text = mask(" ".join(" ".join(_words(response.content[:LONGEST_ERROR_BODY])).split()))
     return f" (they say: {text[:LONGEST_QUOTE]})" if text else ""
 
 
@@ -186,6 +215,6 @@ def _words(body: bytes) -> Iterator[str]:
 
 def _request_id(response: httpx.Response) -> str | None:
     if header := response.headers.get("x-request-id"):
-        return str(header)[:LONGEST_QUOTE]
+        return str(header)
     found = re.search(rb'"correlation_id"\s*:\s*"([\w-]{1,100})"', response.content[:LONGEST_ERROR_BODY])
     return found[1].decode() if found else None

@@ -10,10 +10,9 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -23,11 +22,11 @@ from impactflow.clients.answers import Account, Call, Misshapen
 from impactflow.clients.limits import HeldBackError, RateLimit
 from impactflow.clients.transport import AiohttpTransport
 from impactflow.clock import Clock, SystemClock
-from impactflow.errors import NotSent, RateLimited, Refused
+from impactflow.errors import NotSent, ProviderError, RateLimited, Refused
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-Query = Sequence[tuple[str, str | int]]
+Query = Mapping[str, Any]
 Headers = Sequence[tuple[str, str]]
 
 #: The clock of a client that was given none.
@@ -91,7 +90,7 @@ class HttpClient:
         path: str,
         decode: Callable[[bytes], T],
         *,
-        query: Query = (),
+        query: Query | None = None,
         body: object = None,
         headers: Headers = (),
         instead_of_key: Headers | None = None,
@@ -103,7 +102,7 @@ class HttpClient:
             operation: The provider's name of it.
             path: What is put behind the base URL, its parts already quoted.
             decode: Makes the answer's body a value, or raises ``ValidationError``.
-            query: Names and values, not yet quoted.
+            query: Names and values, not yet quoted; a list is written as its name with each of its values.
             body: What is sent as JSON, with POST; None for no body, with GET.
             headers: What goes along with the account's own headers.
             instead_of_key: What shows who asks, where that is not the account's key.
@@ -113,8 +112,12 @@ class HttpClient:
             RateLimited: Too many requests, for longer than is worth waiting here.
             Unavailable: No readable answer came, however often it was asked.
         """
-        call = Call(self.account, operation, is_write=False)
-        url = f"{self.account.base_url}{path}?{urlencode(query)}" if query else f"{self.account.base_url}{path}"
+        call = Call(self.account, operation, is_write=False, secrets=_values(instead_of_key))
+        url = (
+            f"{self.account.base_url}{path}?{urlencode(query, doseq=True)}"
+            if query
+            else f"{self.account.base_url}{path}"
+        )
         method = "GET" if body is None else "POST"
         request = self._build(method, httpx.URL(url), body, headers, instead_of_key)
         tries = 1
@@ -158,9 +161,10 @@ class HttpClient:
         Raises:
             Refused: The provider declined (4xx); nothing happened.
             NotSent: It was not sent, or it was one too many; nothing happened.
-            OutcomeUnknown: No readable answer came; it may have happened.
+            OutcomeUnknown: No readable answer came, or a redirect; it may have happened.
         """
-        call = Call(self.account, operation, is_write=True, has_key=idempotency_key is not None)
+        has_key, secrets = idempotency_key is not None, _values(instead_of_key)
+        call = Call(self.account, operation, is_write=True, has_key=has_key, secrets=secrets)
         url = _parse_url(f"{self.account.base_url}{path}")
         if idempotency_key is not None:
             headers = (*headers, ("Idempotency-Key", idempotency_key))
@@ -170,6 +174,22 @@ class HttpClient:
             return decode(response.content)
         except ValidationError as broken:
             raise call.unreadable(response, broken) from None
+
+    async def look_back(self, operation: str, reading: Awaitable[T]) -> T:
+        """
+        Read what tells whether a write that was declined had been done before.
+
+        Args:
+            operation: The provider's name of the write.
+            reading: The read.
+
+        Raises:
+            OutcomeUnknown: The read failed, so that may be or not.
+        """
+        try:
+            return await reading
+        except ProviderError as error:
+            raise Call(self.account, operation, is_write=True).undecided(error) from None
 
     def refused(self, operation: str, why: str) -> Refused:
         """Make the error for arguments that break a documented limit."""
@@ -223,14 +243,17 @@ class HttpClient:
         return response
 
 
-def given(**parameters: str | int | date | None) -> list[tuple[str, str | int]]:
-    """Write those of a query's parameters that are not None."""
-    written = {name: value.isoformat() if isinstance(value, date) else value for name, value in parameters.items()}
-    return [(name, value) for name, value in written.items() if value is not None]
+def given(**fields: Any) -> dict[str, Any]:
+    """Those of a query's or a body's fields that are not None, in this order."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _raw(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers]
+
+
+def _values(headers: Headers | None) -> tuple[str, ...]:
+    return tuple(value for _, value in headers) if headers else ()
 
 
 def _worth_repeating(error: NotSent) -> bool:

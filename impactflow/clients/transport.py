@@ -5,8 +5,8 @@ It exists for speed and for honesty. httpx's own pool collapses with many reques
 ``httpx-aiohttp`` reports a connection that breaks after the request was sent as ``httpx.ConnectTimeout``, which reads
 as "nothing was sent" and would buy twice. Here a connect error means that no byte of the request left.
 
-aiohttp silently repeats GET and PUT on a kept-alive connection that turns out closed, and never POST; every write of
-impactflow is a POST. What an answer means is left to ``http``, which alone uses this.
+Each request is sent once: what aiohttp by itself would repeat, a GET, PUT or DELETE whose kept-alive connection is
+lost, the server may have acted on. What an answer means is left to ``http``, which alone uses this.
 """
 
 from functools import lru_cache
@@ -22,6 +22,16 @@ KEEP_ALIVE_S = 4.0
 def _timeout(connect_s: float | None) -> aiohttp.ClientTimeout:
     """Bound the connecting only; the caller's deadline bounds the whole."""
     return aiohttp.ClientTimeout(total=None, connect=connect_s)
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Report a lost connection as an error that is not aiohttp's own: only after those does it send again."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise httpx.ReadError(type(error).__name__) from None
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -53,7 +63,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
-                data=request.content,
+                data=request.content or None,  # an empty body would get a length, also with GET
                 allow_redirects=False,
                 timeout=_timeout(timeouts.get("connect")),
             ) as answer:
@@ -74,6 +84,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # httpx.Response decodes what its headers say
+            skip_auto_headers=("Content-Type",),  # what has no body has none
+            middlewares=(_once,),
         )
         return self._session
 

@@ -1,18 +1,42 @@
-"""What the models of the four clients share: frozen, unknown fields ignored, no input repeated in errors."""
+"""What the models and the parameters of the four clients share; no input is repeated in errors."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, LiteralString, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+T = TypeVar("T")
 
 
 class Answer(BaseModel):
-    """Something that a provider said."""
+    """Something that a provider said; fields that are not known are left out."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", hide_input_in_errors=True, validate_by_name=True, validate_by_alias=True
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Otherwise:
+    """
+    Reads what is not as documented as something else.
+
+    Args:
+        make: Makes that.
+    """
+
+    make: Callable[[], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_default_schema(handler(source), default_factory=self.make, on_error="default")
+
+
+def _none() -> None:
+    return None
 
 
 def _as_utc(time: datetime) -> datetime:
@@ -27,7 +51,29 @@ def _as_mapping(value: object) -> object:
     return value or {}
 
 
+def shaped(pattern: str, told: LiteralString) -> AfterValidator:
+    """
+    Make the check that a text has a shape, which tells it in words.
+
+    Args:
+        pattern: What all of the text must match.
+        told: What the text should be.
+    """
+    matches, should_be = re.compile(pattern).fullmatch, "String should " + told
+
+    def check(text: str) -> str:
+        if matches(text):
+            return text
+        raise PydanticCustomError("string_shape", should_be)
+
+    return AfterValidator(check)
+
+
+#: A text that can be sent: since there is a pattern at all, no half of a surrogate pair.
+Text = Annotated[str, Field(pattern="")]
 #: A time, aware and UTC; the providers mean UTC where they name no zone.
 Time = Annotated[datetime, AfterValidator(_as_utc)]
 #: What we told the provider along with a request.
 Metadata = Annotated[Mapping[str, Any], BeforeValidator(_as_mapping)]
+#: What nothing is decided by: it breaks no answer, and is None where it cannot be read.
+Aside = Annotated[T | None, Otherwise(_none)]

@@ -3,8 +3,9 @@ CNaught, pretended: offset orders fulfilled after about two days, quotes, subacc
 
 What its references leave open is made up here: a kilogram costs 2.35 US cents whatever it is met from, the ride of a
 vehicle makes 0.2 kg per kilometre, and the portfolio named ``unavailable`` is the one that this account may not use;
-every other name is taken. Without a subaccount in its header a request speaks for the account with all its subaccounts.
-Called through ``line.py``.
+every other name is taken. Without a subaccount in its header a request speaks for the account with all its subaccounts;
+with one that there is not, an order is not found, and everything else is refused with 400, which is made up too. Called
+through ``line.py``.
 
 Source: the vendor's API reference and its official Node SDK 2.8.0, read 2026-11-21.
 """
@@ -35,6 +36,7 @@ _MOST = 10**15
 _MOST_TEXT = 512
 _FULFILLED = timedelta(days=2)
 _URL = re.compile(r"https?://[!-~]+")
+_SUBACCOUNT = "x-subaccount-id"
 _PAGES = "https://cnaught.example.com"
 #: Kilograms of CO₂ in one of each.
 _EQUIVALENTS = {
@@ -261,8 +263,8 @@ class CNaught(Api):
         return json_reply(200, order.as_json(self._state(order, call.now)))
 
     def _find_order(self, call: Call) -> Order:
-        subaccount, order = self._subaccount(call), self._by_id.get(call.names[0])
-        if order is None or not _belongs(order, subaccount):
+        order, whose = self._by_id.get(call.names[0]), call.request.headers.get(_SUBACCOUNT)
+        if order is None or whose not in {None, order.subaccount and order.subaccount.id}:
             raise Declined(404, "There is no order with this id.")
         return order
 
@@ -340,7 +342,7 @@ class CNaught(Api):
 
     def _subaccount(self, call: Call) -> Subaccount | None:
         """The subaccount that the request speaks for; None for the account itself."""
-        subaccount_id = call.request.headers.get("x-subaccount-id")
+        subaccount_id = call.request.headers.get(_SUBACCOUNT)
         if subaccount_id is None:
             return None
         if subaccount_id not in self._subaccount_by_id:

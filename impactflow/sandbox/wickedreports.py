@@ -206,15 +206,17 @@ class WickedReports(Api):
         unread = positions[start : start + limit + 2]
         read = positions[max(0, start - 1) : start]
         page, following = self.page(items, unread, call, limit=limit, before=read)
+        number = -(-start // limit) + 1  # a page that was shifted is a page nevertheless
         answer = {
             "status": "success",
             "results": [show(item) for item in page],
-            "page": start // limit + 1,
-            "totalPages": -(-len(positions) // limit),
+            "page": number,
+            "totalPages": number if positions else 0,
             "total": len(positions),
         }
         if following is not None:
-            answer["next"] = _next(bisect_left(positions, following), label)
+            rest = bisect_left(positions, following)
+            answer |= {"totalPages": number + -(-(len(positions) - rest) // limit), "next": _next(rest, label)}
         return json_reply(200, answer)
 
 

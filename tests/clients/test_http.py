@@ -1,6 +1,7 @@
 """What every client does alike: which error an answer is, what is tried again, what messages may hold."""
 
 import asyncio
+import time
 from decimal import Decimal
 
 import httpx
@@ -8,10 +9,12 @@ import pytest
 from client_helpers import NOON, PatientClock, Script, sample
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from impactflow.clients import CNaughtClient, ImpactAPIClient, OneClickImpactClient, WickedReportsClient
 from impactflow.clients.http import TRIES
 from impactflow.errors import (
+    Forbidden,
     IdempotencyConflict,
     NotFound,
     NotSent,
@@ -41,18 +44,24 @@ def says(status, text="", **headers):
 WRITE_ERRORS = [
     (says(400), Refused),
     (says(401), Unauthorized),
-    (says(403), Unauthorized),
+    (says(402), Unauthorized),
+    (says(403), Forbidden),
     (says(404), NotFound),
     (says(409), Refused),
     (says(413), Refused),
     (says(422), Refused),
     (says(429), RateLimited),
-    (says(302, location="https://elsewhere.example"), Refused),
-    (says(304), Refused),
+    (says(101), OutcomeUnknown),
+    (says(301, location="https://elsewhere.example"), OutcomeUnknown),
+    (says(302, location="https://elsewhere.example"), OutcomeUnknown),
+    (says(304), OutcomeUnknown),
+    (says(307, location="https://elsewhere.example"), OutcomeUnknown),
+    (says(308, location="https://elsewhere.example"), OutcomeUnknown),
     (says(408), OutcomeUnknown),
     (says(500), OutcomeUnknown),
     (says(502, "<html>Bad gateway</html>"), OutcomeUnknown),
     (says(503), OutcomeUnknown),
+    (says(600), OutcomeUnknown),
     (says(200, "<html>Welcome</html>"), OutcomeUnknown),
     (says(200, '{"user_id":"U77","time_u'), OutcomeUnknown),
     (says(200, '{"user_id":"U77"}'), OutcomeUnknown),
@@ -81,8 +90,12 @@ async def test_a_write_that_fails_says_whether_it_happened_and_is_never_repeated
 READ_ERRORS = [
     (says(400), Refused, 1),
     (says(401), Unauthorized, 1),
+    (says(402), Unauthorized, 1),
+    (says(403), Forbidden, 1),
     (says(404), NotFound, 1),
     (says(302), Refused, 1),
+    (says(101), Unavailable, TRIES),
+    (says(600), Unavailable, TRIES),
     (says(429), RateLimited, TRIES),
     (says(500), Unavailable, TRIES),
     (says(200, "<html>"), Unavailable, TRIES),
@@ -182,6 +195,34 @@ async def test_a_message_quotes_the_provider_without_addresses_or_the_key():
     assert expected == str(caught.value)
 
 
+ECHOES = ["secret-91", "jane@example.org", "jane%40example.org", "Jane%2540example.org", "to=jane%40example.org&x=1"]
+
+
+@pytest.mark.parametrize("told", ECHOES)
+@pytest.mark.parametrize("secret", ["secret-91", SecretStr("secret-91")])
+async def test_a_message_repeats_no_secret_of_a_session_and_no_address_of_a_url(secret, told):
+    """Whatever was sent with the request may come back in an answer, in its text or as its id."""
+    answer = httpx.Response(400, json={"error": {"message": f"no {told} here"}}, headers={"x-request-id": f"r {told}"})
+    client = ImpactAPIClient("https://i.example", KEY, transport=Script(answer), timeout_s=20, clock=PatientClock())
+    for asking in (
+        client.get_session("s", session_secret=secret),
+        client.choose_campaign("s", "trees", session_secret=secret),
+    ):
+        with pytest.raises(Refused, match=r"they say: no \*\*\* here") as caught:
+            await asking
+        assert "r ***" == caught.value.request_id
+
+
+def test_a_long_word_without_an_address_is_searched_quickly():
+    """A provider's answer must not stop the loop."""
+    answer = httpx.Response(400, json={"message": "x" * 60_000})
+    client, _ = open_client(answer)
+    started_s = time.perf_counter()
+    with pytest.raises(Refused):
+        asyncio.run(client.plant_tree(1))
+    assert 1 > time.perf_counter() - started_s
+
+
 @given(st.text(min_size=1).map(lambda text: f"{text} {KEY} ana@example.org {text}"), st.sampled_from(WRITE_ERRORS))
 def test_no_message_holds_the_key_or_an_address_or_a_second_line(text, error):
     """Whatever the provider writes."""
@@ -203,11 +244,15 @@ async def test_an_error_body_of_any_shape_is_survived(body):
         await client.plant_tree(1)
 
 
-async def test_a_redirect_names_the_variable_to_check():
-    """It is not followed: the key would go elsewhere."""
+@pytest.mark.parametrize(
+    ("ask", "expected"),
+    [(lambda client: client.whoami(), Refused), (lambda client: client.plant_tree(1), OutcomeUnknown)],
+)
+async def test_a_redirect_names_the_variable_to_check(ask, expected):
+    """It is not followed, for the key would go elsewhere; some servers redirect after they have done their work."""
     client, _ = open_client(says(307, location="https://elsewhere.example"))
-    with pytest.raises(Refused, match="check ONECLICKIMPACT_URL"):
-        await client.whoami()
+    with pytest.raises(expected, match="check ONECLICKIMPACT_URL"):
+        await ask(client)
 
 
 async def test_a_wrong_key_names_the_variable_to_check():
@@ -218,7 +263,7 @@ async def test_a_wrong_key_names_the_variable_to_check():
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(409, OutcomeUnknown), (422, IdempotencyConflict), (403, Unauthorized), (400, Refused)]
+    ("status", "expected"), [(409, OutcomeUnknown), (422, IdempotencyConflict), (403, Forbidden), (400, Refused)]
 )
 async def test_a_write_with_a_key_tells_its_conflicts_apart(status, expected):
     """Still running is in doubt; another body under the same key is refused."""
@@ -227,6 +272,15 @@ async def test_a_write_with_a_key_tells_its_conflicts_apart(status, expected):
     with pytest.raises(ProviderError) as caught:
         await client.submit_generic_order(amount_kg=Decimal(1), idempotency_key="k")
     assert expected is type(caught.value)
+
+
+async def test_what_is_forbidden_names_no_variable_to_check():
+    """The key is good; billing that is not set up is mended at the provider."""
+    script = Script(sample("cnaught", "submit_generic_order.403"))
+    client = CNaughtClient("https://c.example/v1", KEY, transport=script, timeout_s=20, clock=PatientClock())
+    with pytest.raises(Forbidden, match="Billing is not set up") as caught:
+        await client.submit_generic_order(amount_kg=Decimal(1), idempotency_key="k")
+    assert "CNAUGHT_" not in str(caught.value)
 
 
 async def test_the_providers_own_name_of_the_request_is_kept():

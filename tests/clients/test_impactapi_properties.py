@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count as counted
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,9 +36,11 @@ class Meeting:
         self.transport = SandboxTransport(self.sandbox)
         self.client = ImpactAPIClient(URL, KEY, transport=self, timeout_s=20, clock=self.sandbox.clock)
         self.sent = 0
-        bodies = {"customers": {}, "vendors": {}, "sessions": PORTION}
-        self.ids = {name: self.ask("POST", f"/{name}", body)[1]["id"] for name, body in bodies.items()}
-        self.ids["choice"] = self.ask("POST", "/sessions", CHOICE)[1]["id"]
+        self.ids: dict[str, str] = {}
+        for name, body in {"customers": {}, "vendors": {}, "sessions": PORTION}.items():
+            self.ids[name] = self.ask("POST", f"/{name}", body)[1]["id"]
+        choice = self.ask("POST", "/sessions", CHOICE)[1]
+        self.ids |= {"choice": choice["id"], "secret": choice["session_secret"]}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.sent += 1
@@ -46,7 +49,7 @@ class Meeting:
     def ask(self, method: str, path: str, body: Any = None, query: Any = ()) -> tuple[int, Any]:
         """Send a request as it is."""
         content = b"" if body is None else json.dumps(body).encode()
-        headers = {"authorization": f"Bearer {KEY}"}
+        headers = {"authorization": f"Bearer {KEY}", "x-session-secret": self.ids.get("secret", "")}
         with self.sandbox.exchange(Request(method, f"/impactapi{path}", urlencode(query), headers, content)) as reply:
             return reply.status, json.loads(reply.body)
 
@@ -235,7 +238,10 @@ LIMITS = [
         "choose_campaign",
         "POST /sessions/{choice}/choose_campaign",
         as_it_is,
-        {"campaign_identifier": usually("cleanhub", None, "", 7)},
+        {
+            "campaign_identifier": usually("cleanhub", None, "", 7),
+            "session_secret": (itemgetter("secret"), st.just(itemgetter("secret"))),
+        },
     ),
     Limits("process_session", "POST /sessions/{sessions}/process", in_body, {"extends_by": whole(60, 43_200)}),
 ]

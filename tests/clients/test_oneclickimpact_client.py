@@ -258,7 +258,7 @@ BROKEN_LIMITS = [
     ("donate_money", (1_000_000_001,), {}, f"amount: {RANGE.format('less', 1_000_000_000)}"),
     ("plant_tree", (1.0,), {}, "amount: Input should be a valid integer"),
     *((action, (1,), {"customer_name": "Ana"}, "customer_name needs customer_email") for action in ACTIONS),
-    ("plant_tree", (1,), {"customer_email": "Ana"}, "customer_email: String should match pattern '@'"),
+    ("plant_tree", (1,), {"customer_email": "Ana"}, "customer_email: String should hold an @"),
     ("plant_tree", (1,), {"category": "fun"}, "category: Input should be 'food'"),
     (
         "plant_tree",
@@ -362,7 +362,7 @@ async def test_a_documented_error_of_a_read_says_whether_to_ask_again(status, ex
     ("name", "expected"),
     [
         ("restore_coral", "this account does not have restore_coral"),
-        ("cancel_impact", "this account does not have cancel_impact"),
+        ("cancel_impact", "there is no such purchase, or this account does not have cancel_impact"),
         ("list_projects", "this account does not have projects"),
         ("get_project", "there is no such project, or this account does not have projects"),
     ],

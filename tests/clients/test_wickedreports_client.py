@@ -270,6 +270,23 @@ async def test_an_empty_page_that_promises_more_is_an_error():
     assert 1 == len(script.requests)
 
 
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_listing_that_is_cut_off_is_an_error(name):
+    """It must not end as if it were complete; the days are named, for fewer of them can be listed."""
+    client, _ = open_client(says(page=10, totalPages=15, total=15_000))
+    with pytest.raises(Unavailable, match="page 10 of 15 names no next one, so the rest of 2026-02-03 to 2026-02-04 "):
+        [page async for page in LISTS[name](client, from_=DAYS[0], to=DAYS[1])]
+
+
+async def test_a_listing_that_is_cut_off_names_the_span_of_many():
+    """What was listed before it was read."""
+    client, _ = open_client(says(page=1, totalPages=1), says(page=1, totalPages=2))
+    pages = client.list_clicks(date(2026, 1, 2), date(2026, 2, 2))
+    assert "1." == (await anext(pages)).next
+    with pytest.raises(Unavailable, match="the rest of 2026-01-30 to 2026-02-02 cannot be read: ask for fewer days"):
+        await anext(pages)
+
+
 @pytest.mark.parametrize("numbers", [{}, {"page": 1, "totalPages": 0}, {"page": 1, "totalPages": 1}])
 async def test_an_empty_page_is_the_last(numbers):
     """The last one may name a next all the same."""

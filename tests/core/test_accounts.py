@@ -1,5 +1,6 @@
 """A key of another account, or another system's URL, is noticed before anything is bought or settled with it."""
 
+import httpx
 import pytest
 from virtual_time import in_virtual_time
 from world import NONE_DIFFER, RULE_OF, differences, policy_of, settle_at, sold, statuses, sweep, work
@@ -59,3 +60,24 @@ async def test_no_doubt_is_settled_with_another_accounts_key(new_world, provider
     async with world.run() as run:
         await work(run, provider)
         assert NONE_DIFFER == await differences(world, run)
+
+
+@in_virtual_time
+async def test_an_account_that_may_not_look_is_not_taken_for_another_one(new_world):
+    """What is forbidden says nothing of whose the purchases are; the reason told is the provider's."""
+
+    class NoLooking(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            if request.method == "GET":
+                return httpx.Response(403, json={"detail": "not from this address"})
+            return await bought.handle_async_request(request)
+
+    world = new_world(orders=[sold(1)], policy=policy_of(RULE_OF[ProviderName.CNAUGHT]))
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, ProviderName.CNAUGHT)
+    bought, world.carrier = world.carrier, NoLooking()
+    async with world.run() as run:
+        settled = await settle_at(run, ProviderName.CNAUGHT)
+        assert (False, {"placed": 1}) == (settled.unauthorized, await statuses(run))
+        assert "not from this address" in settled.halted

@@ -123,15 +123,34 @@ async def test_a_wrong_key_leaves_everything_planned_and_stops(new_world, provid
 
 
 @in_virtual_time
-async def test_a_key_that_may_read_but_not_buy_leaves_everything_planned(new_world):
-    """The provider says so at the first purchase; the others are not tried."""
-    rule = {**OFFSET, "portfolio_id": UNAVAILABLE_PORTFOLIO}
-    world = new_world(orders=shop(40), policy=policy_of(rule), latency_s=0.1)
+async def test_a_provider_that_forbids_everything_is_left_alone(new_world):
+    """Its billing may not be set up: what was not sent yet waits for that."""
+    forbidden = {**OFFSET, "portfolio_id": UNAVAILABLE_PORTFOLIO}
+    world = new_world(orders=shop(40), policy=policy_of(forbidden), latency_s=0.1)
+    async with world.run() as run:
+        await world.plan(run)
+        swept = await sweep(run, ProviderName.CNAUGHT)
+        found = await statuses(run)
+        assert {"failed", "planned"} == set(found)
+        assert 5 <= found["failed"] <= 5 + world.settings.impactflow_concurrency
+        assert (False, []) == (swept.unauthorized, world.purchases)
+        assert "portfolio is not available" in (swept.halted or "")
+
+
+@in_virtual_time
+async def test_what_is_forbidden_fails_with_its_reason_and_the_rest_is_bought(new_world):
+    """The key is good and nothing was bought: the refusal is this portfolio's alone."""
+    forbidden = {**OFFSET, "slot": "special", "portfolio_id": UNAVAILABLE_PORTFOLIO}
+    world = new_world(orders=shop(20), policy=policy_of(forbidden, OFFSET), latency_s=0.1)
     async with world.run() as run:
         await world.plan(run)
         done = await work(run, ProviderName.CNAUGHT)
-        assert (True, {"planned": 40}, []) == (done.unauthorized, await statuses(run), world.purchases)
-    assert 20 > world.sandbox.status()["cnaught"]["requests"]
+        assert (None, False) == (done.halted, done.unauthorized)
+        assert ({"failed": 20, "placed": 20}, 20) == (await statuses(run), len(world.purchases))
+        story = await run.ledger.story("WR-1")
+        [failed] = [each for each in story["placements"] if each["status"] == "failed"]
+        assert "not allowed to this account" in failed["reason"]
+        assert "check CNAUGHT_API_KEY" not in failed["reason"]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

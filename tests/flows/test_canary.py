@@ -70,6 +70,9 @@ async def compose(one: OneClickImpactCredentials):
         lambda: oneclickimpact.plant_tree(one, 0, customer_email=ADDRESS),
         lambda: oneclickimpact.customer_records(one, ADDRESS, ADDRESS),
         lambda: cnaught.list_orders(wrong),
+        lambda: oneclickimpact.plant_tree.map(one, 2, customer_email=ADDRESS),
+        lambda: oneclickimpact.plant_tree.map(one, [1, 2], customer_email=[ADDRESS]),
+        lambda: oneclickimpact.plant_tree.map(credentials=wrong, amount=[1, 2], customer_email=ADDRESS).result(),
     ):
         try:
             await misuse()
@@ -202,7 +205,7 @@ def test_blocks_named_impactflow_take_the_environments_place(searched):
 
 def test_operations_run_as_tasks_until_the_flow_crashes(searched):
     """All of them were tried: the flow came to its last line."""
-    assert (3, 4) == (searched.composed.status, searched.composed.err.count("refused: ")), searched.composed.err
+    assert (3, 7) == (searched.composed.status, searched.composed.err.count("refused: ")), searched.composed.err
     assert 1 == sum(purchase["customer_email"] == ADDRESS for purchase in searched.purchases)
 
 

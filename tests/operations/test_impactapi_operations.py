@@ -10,7 +10,7 @@ from impactflow.clients import ImpactAPIClient
 from impactflow.clients.impactapi.models import Session
 from impactflow.clients.impactapi.parameters import Donation
 from impactflow.clients.paging import items
-from impactflow.errors import NotFound, Refused, Unauthorized
+from impactflow.errors import Forbidden, NotFound, Refused, Unauthorized
 
 TREES, CLEANHUB = "trees-for-the-future", "cleanhub"
 SHARES: list[Donation] = [
@@ -300,7 +300,7 @@ async def test_process_session(impactapi: ImpactAPIClient) -> None:
     processing = await impactapi.process_session(session.id, extends_by=90)
     assert session.expires_at is not None
     assert ("processing", session.expires_at + timedelta(minutes=90)) == (processing.status, processing.expires_at)
-    with pytest.raises(Unauthorized, match=r"auth\.forbidden"):
+    with pytest.raises(Forbidden, match=r"auth\.forbidden"):
         await impactapi.choose_campaign(session.id, CLEANHUB, session_secret=secret)
     assert "confirmed" == (await impactapi.confirm_session(session.id)).status
 

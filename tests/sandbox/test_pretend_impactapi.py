@@ -27,6 +27,11 @@ def by(secret):
     return {"authorization": "", "x-session-secret": secret}
 
 
+def key_and(browser):
+    """The account's key beside what a customer's browser shows."""
+    return {"x-session-secret": browser["x-session-secret"]}
+
+
 def give(sandbox, *shares, **fields):
     """Confirm a session of these (campaign, cents) pairs; its id."""
     allocations = [{"campaign_identifier": slug, "amount": cents} for slug, cents in shares]
@@ -175,9 +180,20 @@ def test_processing_locks_the_customer_out_but_not_the_key():
     assert (processing.status, processing.json["status"]) == (200, "processing")
     assert code(ask(sandbox, "POST", f"{url}/choose_campaign", choice, headers=secret)) == (403, "auth.forbidden")
     assert ask(sandbox, "GET", url, headers=secret).json["allocations"] == []
-    assert ask(sandbox, "POST", f"{url}/choose_campaign", choice).status == 200
+    assert ask(sandbox, "POST", f"{url}/choose_campaign", choice, headers=key_and(secret)).status == 200
     assert ask(sandbox, "PATCH", url, {"customer_id": None}).status == 200
     assert confirm(sandbox, opened["id"]).json["status"] == "confirmed"
+
+
+def test_the_key_alone_chooses_no_campaign():
+    """Nor with the secret of another session; with this one's it does."""
+    sandbox = make()
+    opened, other = (open_session(sandbox, **INTERACTIVE).json for _ in range(2))
+    url, choice = f"{BASE}/sessions/{opened['id']}/choose_campaign", {"campaign_identifier": "cleanhub"}
+
+    for headers in ({}, key_and(by(other["session_secret"])), by(other["session_secret"]), by("")):
+        assert code(ask(sandbox, "POST", url, choice, headers=headers)) == (401, "auth.unauthorized")
+    assert ask(sandbox, "POST", url, choice, headers=key_and(by(opened["session_secret"]))).status == 200
 
 
 @pytest.mark.parametrize(
@@ -322,11 +338,12 @@ def test_whom_a_session_is_attributed_to_changes_until_it_is_confirmed():
 def test_a_bad_change_of_a_session_is_refused_with_its_code(fields, operation, body, status, code_):
     """And changes nothing."""
     sandbox = make()
-    url = f"{BASE}/sessions/{open_session(sandbox, **fields).json['id']}"
+    opened = open_session(sandbox, **fields).json
+    url, secret = f"{BASE}/sessions/{opened['id']}", {"x-session-secret": opened.get("session_secret", "")}
     before = ask(sandbox, "GET", url).json
     method, _, path = operation.partition(" ")
 
-    assert code(ask(sandbox, method, f"{url}/{path}".rstrip("/"), body)) == (status, code_)
+    assert code(ask(sandbox, method, f"{url}/{path}".rstrip("/"), body, headers=secret)) == (status, code_)
     assert ask(sandbox, "GET", url).json == before
 
 

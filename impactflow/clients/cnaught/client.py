@@ -28,8 +28,9 @@ from impactflow.clients.cnaught.models import (
 from impactflow.clients.http import SYSTEM_CLOCK, Headers, HttpClient, given
 from impactflow.clients.operations import operation
 from impactflow.clients.paging import Page, follow
+from impactflow.clients.values import Text, shaped
 from impactflow.clock import Clock
-from impactflow.errors import Refused, Unauthorized
+from impactflow.errors import Forbidden, Refused
 
 LONGEST_PAGE = 100
 PageSize = Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
@@ -37,11 +38,13 @@ PageSize = Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
 Quantity = Annotated[Decimal, Field(gt=0, max_digits=15)]
 Cents = Annotated[int, Field(ge=1)]
 Text512 = Annotated[str, Field(max_length=512)]
-#: Printable ASCII; a space at either end would get lost on the way.
-IdempotencyKey = Annotated[str, Field(max_length=512, pattern=r"^[!-~]([ -~]*[!-~])?$")]
+#: A space at either end would get lost on the way.
+IdempotencyKey = Annotated[
+    str, Field(max_length=512), shaped("[!-~]([ -~]*[!-~])?", "be printable ASCII without a space at either end")
+]
 #: Goes into a path or a header as it is; dots alone would climb in the path.
-Id = Annotated[str, Field(pattern=r"^[!-~]*[!-\-/-~][!-~]*$")]
-WebUrl = Annotated[str, Field(pattern=r"^https?://[!-~]+$")]
+Id = Annotated[Text, shaped(r"[!-~]*[!-\-/-~][!-~]*", "be printable ASCII without spaces, and not dots alone")]
+WebUrl = Annotated[Text, shaped("https?://[!-~]+", "be a URL that begins with http:// or https://")]
 
 
 class CNaughtClient:
@@ -117,7 +120,7 @@ class CNaughtClient:
         total_price_usd_cents: Cents | None = None,
         metadata: Text512 | None = None,
         description: Text512 | None = None,
-        portfolio_id: str | None = None,
+        portfolio_id: Text | None = None,
         notification_url: WebUrl | None = None,
         subaccount_id: Id | None = None,
     ) -> Order:
@@ -151,7 +154,7 @@ class CNaughtClient:
                 "/orders",
                 idempotency_key,
                 subaccount_id,
-                amount_kg=amount_kg,
+                amount_kg=_number(amount_kg),
                 total_price_usd_cents=total_price_usd_cents,
                 metadata=metadata,
                 description=description,
@@ -161,13 +164,8 @@ class CNaughtClient:
         except Refused as declined:
             if total_price_usd_cents is None or declined.status != httpx.codes.BAD_REQUEST:
                 raise
-            raise Refused(
-                f"this account may have no orders by price, give amount_kg: {declined.message}",
-                provider=declined.provider,
-                operation=declined.operation,
-                status=declined.status,
-                request_id=declined.request_id,
-            ) from None
+            why = "where nothing is wrong but the price, this account has no orders by price: give amount_kg"
+            raise declined.with_message(f"{declined.message}; {why}") from None
 
     @operation("POST /orders/ride", writes=True)
     async def submit_ride_order(
@@ -177,7 +175,7 @@ class CNaughtClient:
         distance_km: Quantity,
         metadata: Text512 | None = None,
         description: Text512 | None = None,
-        portfolio_id: str | None = None,
+        portfolio_id: Text | None = None,
         notification_url: WebUrl | None = None,
         subaccount_id: Id | None = None,
     ) -> Order:
@@ -206,7 +204,7 @@ class CNaughtClient:
             "/orders/ride",
             idempotency_key,
             subaccount_id,
-            distance_km=distance_km,
+            distance_km=_number(distance_km),
             metadata=metadata,
             description=description,
             portfolio_id=portfolio_id,
@@ -255,7 +253,8 @@ class CNaughtClient:
             IdempotencyConflict: The key was used with another request before; the order stands.
             Refused: The provider declined, or a limit is broken; the order stands.
             NotSent: The order stands; it may be cancelled later.
-            OutcomeUnknown: No readable answer came; it may be cancelled.
+            OutcomeUnknown: No readable answer came, or none that tells whether it was cancelled before; it may be
+                cancelled.
 
         Source: CNaught API reference, "Cancel Order", read 2026-11-21.
         """
@@ -267,15 +266,15 @@ class CNaughtClient:
                 headers=_speaking_for(subaccount_id),
                 idempotency_key=idempotency_key,
             )
-        except Unauthorized:  # 403 is also how CNaught says that it was cancelled before
-            order = await self.get_order(id, subaccount_id=subaccount_id)
+        except Forbidden:  # as CNaught says of an order that was cancelled before
+            order = await self._http.look_back("cancel_order", self.get_order(id, subaccount_id=subaccount_id))
             if order.state != "cancelled":
                 raise
             return order
 
     @operation("POST /quotes")
     async def get_generic_quote(
-        self, *, amount_kg: Quantity, portfolio_id: str | None = None, subaccount_id: Id | None = None
+        self, *, amount_kg: Quantity, portfolio_id: Text | None = None, subaccount_id: Id | None = None
     ) -> Quote:
         """
         Ask what an offset would cost; nothing is ordered.
@@ -291,12 +290,12 @@ class CNaughtClient:
 
         Source: CNaught API reference, "Get Generic Offset Price Quote", read 2026-11-21.
         """
-        body = _fields(amount_kg=amount_kg, portfolio_id=portfolio_id)
+        body = given(amount_kg=_number(amount_kg), portfolio_id=portfolio_id)
         return await self._quote("get_generic_quote", "/quotes", body, subaccount_id)
 
     @operation("POST /quotes/ride")
     async def get_ride_quote(
-        self, *, distance_km: Quantity, portfolio_id: str | None = None, subaccount_id: Id | None = None
+        self, *, distance_km: Quantity, portfolio_id: Text | None = None, subaccount_id: Id | None = None
     ) -> Quote:
         """
         Ask how much CO₂ the ride of a vehicle makes and what offsetting it would cost; nothing is ordered.
@@ -312,7 +311,7 @@ class CNaughtClient:
 
         Source: CNaught API reference, "Get Vehicle Ride Offset Price Quote", read 2026-11-21.
         """
-        body = _fields(distance_km=distance_km, portfolio_id=portfolio_id)
+        body = given(distance_km=_number(distance_km), portfolio_id=portfolio_id)
         return await self._quote("get_ride_quote", "/quotes/ride", body, subaccount_id)
 
     @operation("GET /impact/data")
@@ -376,7 +375,7 @@ class CNaughtClient:
 
     @operation("POST /subaccounts", writes=True)
     async def create_subaccount(
-        self, *, idempotency_key: IdempotencyKey, name: Text512, default_portfolio_id: str | None = None
+        self, *, idempotency_key: IdempotencyKey, name: Text512, default_portfolio_id: Text | None = None
     ) -> Subaccount:
         """
         Create a subaccount, to keep some orders apart.
@@ -398,7 +397,7 @@ class CNaughtClient:
             "create_subaccount",
             "/subaccounts",
             Subaccount.model_validate_json,
-            body=_fields(name=name, default_portfolio_id=default_portfolio_id),
+            body=given(name=name, default_portfolio_id=default_portfolio_id),
             idempotency_key=idempotency_key,
         )
 
@@ -427,7 +426,7 @@ class CNaughtClient:
             operation,
             path,
             Order.model_validate_json,
-            body=_fields(**fields),
+            body=given(**fields),
             headers=_speaking_for(subaccount_id),
             idempotency_key=idempotency_key,
         )
@@ -450,7 +449,7 @@ class CNaughtClient:
         beyond = "starting_after" if newer_than is None else "ending_before"
 
         async def fetch(last: str | None) -> Page[Listed]:
-            query = [("limit", limit), *given(**{beyond: last})]
+            query = given(limit=limit, **{beyond: last})
             listing = await self._http.read(operation, path, decode, query=query, headers=headers)
             found = listing.data if newer_than is None else listing.data[::-1]  # theirs begins with the newest
             unread = [record for record in found if record.id != last]  # should a page repeat the record before it
@@ -468,12 +467,8 @@ def _notifying(url: str | None) -> dict[str, str] | None:
     return None if url is None else {"url": url}
 
 
-def _fields(**fields: object) -> dict[str, object]:
-    """Those fields of a body that are not None, in this order; decimals become numbers."""
-    told = ((name, _number(value) if isinstance(value, Decimal) else value) for name, value in fields.items())
-    return {name: value for name, value in told if value is not None}
-
-
-def _number(value: Decimal) -> int | float:
+def _number(value: Decimal | None) -> int | float | None:
     """Write a whole number without a fraction; some pages of the reference ask for an integer."""
+    if value is None:
+        return None
     return int(value) if value == value.to_integral_value() else float(value)

@@ -25,9 +25,10 @@ from impactflow.clients.impactapi.parameters import (
     SortOrder,
     Text255,
 )
-from impactflow.clients.impactapi.resource import Resource, at, filled, nothing
+from impactflow.clients.impactapi.resource import Resource, at, nothing
 from impactflow.clients.operations import operation
 from impactflow.clients.paging import Page
+from impactflow.clients.values import Text
 
 
 class Customers(Resource):
@@ -37,7 +38,7 @@ class Customers(Resource):
     def list_customers(
         self,
         *,
-        external_id: str | None = None,
+        external_id: Text | None = None,
         sort_by: PartySort = "created_at",
         sort_order: SortOrder = "desc",
         limit: PageSize = LONGEST_PAGE,
@@ -85,7 +86,7 @@ class Customers(Resource):
 
         Source: ImpactAPI, "Customers", read 2026-11-22.
         """
-        body = filled(external_id=external_id, name=name, metadata=metadata)
+        body = given(external_id=external_id, name=name, metadata=metadata)
         return await self._http.write("create_customer", "/customers", CUSTOMER.validate_json, body=body)
 
     @operation("GET /customers/{id}")

@@ -16,6 +16,7 @@ from impactflow.clients.impactapi.parameters import (
 from impactflow.clients.impactapi.resource import Resource, at, nothing
 from impactflow.clients.operations import operation
 from impactflow.clients.paging import Page
+from impactflow.errors import Contradiction
 
 
 class DonationIntents(Resource):
@@ -27,17 +28,23 @@ class DonationIntents(Resource):
         Give at once, to one campaign or many. Nothing tells two equal requests apart: a session can be repeated safely.
 
         Args:
-            intents: 1 to 50 donations, each 1 to 1,000,000,000 US cents; all are given, or none.
+            intents: 1 to 50 donations, each 1 to 1,000,000,000 US cents.
 
         Raises:
             Refused: The provider declined, or a limit is broken; nothing was given.
             NotSent: Nothing was given; it may be later.
             OutcomeUnknown: No readable answer came; they may be given, and giving again would give twice.
+            Contradiction: The answer tells of more or fewer donations than were asked for.
 
-        Source: ImpactAPI, "Donation Intents", read 2026-11-22. The limits of an amount are those of sessions.
+        Source: ImpactAPI, "Donation Intents", read 2026-11-22. The limits of an amount are those of sessions; whether
+        some are given where others cannot be is not documented.
         """
-        body = list(intents)
-        return await self._http.write("create_donation_intents", "/donation_intents", INTENTS.validate_json, body=body)
+        name, body = "create_donation_intents", list(intents)
+        made = await self._http.write(name, "/donation_intents", INTENTS.validate_json, body=body)
+        if len(made) != len(body):
+            msg = f"{len(body)} donations were asked for and {len(made)} answered: see which with list_donation_intents"
+            raise Contradiction(msg, provider=self._http.account.provider, operation=name)
+        return made
 
     @operation("GET /donation_intents")
     def list_donation_intents(

@@ -1,14 +1,17 @@
 """
 What ImpactAPI answers, bare or wrapped in ``data``. Amounts are US cents.
 
-The reference shows hardly any answer as JSON: required here is what nothing can be done without.
+The reference shows hardly any answer as JSON: required here is what nothing can be done without, and whatever else is
+not as expected reads as None or as empty, for money may have been given before the answer came.
 """
 
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter
 
-from impactflow.clients.values import Answer, Metadata, Time
+from impactflow.clients.values import Answer, Aside, Metadata, Otherwise, Time
+
+T = TypeVar("T")
 
 
 def _bare(value: object) -> object:
@@ -26,39 +29,50 @@ def _as_list(value: object) -> object:
     return value or []
 
 
+def _as_campaign(value: object) -> object:
+    """A campaign that is told by its slug alone."""
+    return {"slug": value} if isinstance(value, str) else value
+
+
+#: A list, empty where it cannot be read.
+Asides = Annotated[list[T], BeforeValidator(_as_list), Otherwise(list)]
+AsideMetadata = Annotated[Metadata, Otherwise(dict)]
+
+
 class ImpactMetric(Answer):
     """What donations achieve; fields beyond these, such as emoji and verbs to show it with, are in ``model_extra``."""
 
     model_config = ConfigDict(extra="allow")
 
-    name: str | None = None
+    name: Aside[str] = None
     #: Of a campaign: how much one US dollar achieves.
-    impact_per_dollar: float | None = None
+    impact_per_dollar: Aside[float] = None
     #: Of donations: how much they achieved.
-    amount: float | None = None
-
-
-ImpactMetrics = Annotated[list[ImpactMetric], BeforeValidator(_as_list)]
+    amount: Aside[float] = None
 
 
 class Campaign(Answer):
     """A cause; ``slug`` is what a donation calls it."""
 
     slug: str
-    id: str | None = None
-    name: str | None = None
-    impact_metrics: ImpactMetrics = Field(default_factory=list)
+    id: Aside[str] = None
+    name: Aside[str] = None
+    impact_metrics: Asides[ImpactMetric] = Field(default_factory=list)
+
+
+#: A campaign, told in full or by its slug.
+SomeCampaign = Annotated[Campaign, BeforeValidator(_as_campaign)]
 
 
 class _Party(Answer):
     """Whom donations are attributed to; who it is does not show in a log."""
 
     id: str
-    external_id: str | None = Field(default=None, repr=False)
-    name: str | None = Field(default=None, repr=False)
-    metadata: Metadata = Field(default_factory=dict, repr=False)
-    created_at: Time | None = None
-    updated_at: Time | None = None
+    external_id: Aside[str] = Field(default=None, repr=False)
+    name: Aside[str] = Field(default=None, repr=False)
+    metadata: AsideMetadata = Field(default_factory=dict, repr=False)
+    created_at: Aside[Time] = None
+    updated_at: Aside[Time] = None
 
 
 class Customer(_Party):
@@ -70,24 +84,26 @@ class Vendor(_Party):
 
 
 class Allocation(Answer):
-    """How many US cents go to a campaign."""
+    """How many US cents go to a campaign, which is told by its slug, in full, or both."""
 
-    campaign_identifier: str
-    amount: int
+    campaign_identifier: Aside[str] = None
+    campaign: Aside[SomeCampaign] = None
+    amount: Aside[int] = None
 
 
 class DonationIntent(Answer):
     """A donation that will be billed at the end of the billing cycle; customer and vendor are those of its session."""
 
     id: str
+    #: None where it is not told; one that cannot be read is no aside, for it is what was given.
     amount: int | None = None
-    campaign_identifier: str | None = None
-    campaign: Campaign | None = None
-    impact_metrics: ImpactMetrics = Field(default_factory=list)
-    session_id: str | None = None
-    customer_id: str | None = None
-    vendor_id: str | None = None
-    created_at: Time | None = None
+    campaign_identifier: Aside[str] = None
+    campaign: Aside[SomeCampaign] = None
+    impact_metrics: Asides[ImpactMetric] = Field(default_factory=list)
+    session_id: Aside[str] = None
+    customer_id: Aside[str] = None
+    vendor_id: Aside[str] = None
+    created_at: Aside[Time] = None
 
 
 class Session(Answer):
@@ -95,19 +111,19 @@ class Session(Answer):
 
     id: str
     status: str
-    type: str | None = None
-    amount: int | None = None
-    allocations: Annotated[list[Allocation], BeforeValidator(_as_list)] = Field(default_factory=list)
-    available_campaigns: Annotated[list[Campaign], BeforeValidator(_as_list)] = Field(default_factory=list)
+    type: Aside[str] = None
+    amount: Aside[int] = None
+    allocations: Asides[Allocation] = Field(default_factory=list)
+    available_campaigns: Asides[SomeCampaign] = Field(default_factory=list)
     #: Lets the customer's browser read this session and choose its campaign; told once, when it is created.
-    session_secret: SecretStr | None = None
-    customer_id: str | None = None
-    vendor_id: str | None = None
-    metadata: Metadata = Field(default_factory=dict, repr=False)
-    approximated: bool | None = None
-    expires_at: Time | None = None
-    created_at: Time | None = None
-    confirmed_at: Time | None = None
+    session_secret: Aside[SecretStr] = None
+    customer_id: Aside[str] = None
+    vendor_id: Aside[str] = None
+    metadata: AsideMetadata = Field(default_factory=dict, repr=False)
+    approximated: Aside[bool] = None
+    expires_at: Aside[Time] = None
+    created_at: Aside[Time] = None
+    confirmed_at: Aside[Time] = None
     donation_intents: Annotated[list[DonationIntent], BeforeValidator(_as_list)] = Field(default_factory=list)
 
 

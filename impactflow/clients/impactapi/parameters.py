@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, SecretStr, with_config
 from typing_extensions import TypedDict
 
+from impactflow.clients.values import Text, shaped
+
 #: Part of a path: never empty, nor dots alone, which would climb in it.
-Id = Annotated[str, Field(min_length=1, pattern=r"[^.]")]
-Ulid = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$")]
+Id = Annotated[Text, Field(min_length=1), shaped(r"(?s).*[^.].*", "not be dots alone")]
+Ulid = Annotated[Text, shaped("[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}", "be a ULID")]
 Slug = Annotated[str, Field(min_length=1)]
 Slugs = Annotated[Sequence[Slug], Field(min_length=1)]
 Cents = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -22,7 +24,7 @@ ExtensionMinutes = Annotated[int, Field(ge=60, le=43_200)]
 
 LONGEST_PAGE = 100
 PageSize = Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
-PageNumber = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
+PageNumber = Annotated[Text, shaped("[1-9][0-9]{0,8}", "be the number of a page")]
 SortOrder = Literal["asc", "desc"]
 PartySort = Literal["created_at", "name", "updated_at"]
 IntentSort = Literal["created_at"]
@@ -31,6 +33,7 @@ IntentSort = Literal["created_at"]
 _EXACTLY = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
 
 
+@with_config(_EXACTLY)
 class Donation(TypedDict):
     """How many US cents go to which campaign, 1 to 1,000,000,000."""
 

@@ -1,7 +1,6 @@
-"""What ImpactAPI's resources share: how a path is quoted, a body filled, a list read. The client is made of them."""
+"""What ImpactAPI's resources share: how a path is quoted, a list read. The client is made of them."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 from urllib.parse import quote
 
 from impactflow.clients.http import HttpClient, Query
@@ -33,7 +32,7 @@ class Resource:
         seen: set[str] = set()
 
         async def fetch(number: str | None) -> Page[Listed]:
-            asked = [*query, ("per_page", limit), ("page", number or "1")]
+            asked = {**query, "per_page": limit, "page": number or "1"}
             found = await self._http.read(operation, path, decode, query=asked)
             fresh = {record.id: record for record in found.data if record.id not in seen}
             seen.update(fresh)
@@ -46,11 +45,6 @@ class Resource:
 def at(id: str) -> str:  # noqa: A002 - the provider's word
     """An id as part of a path."""
     return quote(id, safe="")
-
-
-def filled(**fields: Any) -> dict[str, Any]:
-    """Those of a body's fields that are not None."""
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def nothing(_body: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Unpack
 import httpx
 from pydantic import SecretStr
 
-from impactflow.clients.http import Headers
+from impactflow.clients.http import Headers, given
 from impactflow.clients.impactapi.models import SESSION, Session
 from impactflow.clients.impactapi.parameters import (
     Allocations,
@@ -25,7 +25,7 @@ from impactflow.clients.impactapi.parameters import (
     Slugs,
     Ulid,
 )
-from impactflow.clients.impactapi.resource import Resource, at, filled
+from impactflow.clients.impactapi.resource import Resource, at
 from impactflow.clients.operations import operation
 from impactflow.errors import Refused
 
@@ -77,7 +77,7 @@ class Sessions(Resource):
         ):
             if (value is not None) != needed:
                 raise self._http.refused("create_session", f"{name}: {type} {'needs it' if needed else 'takes none'}")
-        body = filled(
+        body = given(
             type=type,
             amount=amount,
             available_campaigns=available_campaigns,
@@ -161,7 +161,7 @@ class Sessions(Resource):
         id: Id,  # noqa: A002 - the provider's word
         campaign_identifier: Slug | None,
         *,
-        session_secret: SessionSecret | None = None,
+        session_secret: SessionSecret,
     ) -> Session:
         """
         Choose for the customer which campaign an ``add_on`` or ``portion_of_sales_choice`` session gives to.
@@ -169,8 +169,7 @@ class Sessions(Resource):
         Args:
             id: ImpactAPI's id of it.
             campaign_identifier: The slug of an available campaign; None to give nothing.
-            session_secret: Sent instead of the key. The reference asks for it; that the key will do too follows from
-                its error codes alone.
+            session_secret: What ``create_session`` told, sent instead of the key.
 
         Raises:
             NotFound: There is no such session; nothing was chosen.
@@ -206,7 +205,7 @@ class Sessions(Resource):
 
         Source: ImpactAPI, "Donation Sessions", read 2026-11-22.
         """
-        path, body = f"/sessions/{at(id)}/process", filled(extends_by=extends_by)
+        path, body = f"/sessions/{at(id)}/process", given(extends_by=extends_by)
         return await self._http.write("process_session", path, SESSION.validate_json, body=body)
 
     @operation("POST /sessions/{id}/confirm", writes=True)
@@ -221,7 +220,8 @@ class Sessions(Resource):
             NotFound: There is no such session; nothing was given.
             Refused: The provider declined, for one because the session expired; nothing was given.
             NotSent: Nothing was given; it may be later.
-            OutcomeUnknown: No readable answer came; it may be given, and confirming again is safe.
+            OutcomeUnknown: No readable answer came, or none that tells whether it was confirmed before; it may be
+                given, and confirming again is safe.
 
         Source: ImpactAPI, "Donation Sessions", read 2026-11-22.
         """
@@ -230,7 +230,7 @@ class Sessions(Resource):
         except Refused as refused:  # it may say so of a session that was confirmed before
             if refused.status != httpx.codes.BAD_REQUEST:
                 raise
-            session = await self.get_session(id)
+            session = await self._http.look_back("confirm_session", self.get_session(id))
             if session.status != "confirmed":
                 raise
             return session

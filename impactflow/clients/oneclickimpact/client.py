@@ -37,6 +37,7 @@ from impactflow.clients.oneclickimpact.models import (
 )
 from impactflow.clients.operations import operation
 from impactflow.clients.paging import Page, follow
+from impactflow.clients.values import Text, shaped
 from impactflow.clock import Clock
 from impactflow.errors import NotFound
 
@@ -55,7 +56,7 @@ def _not_reserved(metadata: Mapping[str, str]) -> Mapping[str, str]:
 #: Trees, pounds or coral fragments.
 Amount = Annotated[int, Field(ge=1, le=10_000_000)]
 Cents = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Email = Annotated[str, Field(pattern="@", max_length=320)]
+Email = Annotated[str, Field(max_length=320), shaped(r"(?s).*@.*", "hold an @")]
 Metadata = Annotated[
     Mapping[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=500)]],
     Field(max_length=20),
@@ -123,7 +124,7 @@ class OneClickImpactClient:
         amount: Amount,
         *,
         customer_email: Email | None = None,
-        customer_name: str | None = None,
+        customer_name: Text | None = None,
         notify: bool = False,
         category: Literal["food"] | None = None,
         metadata: Metadata | None = None,
@@ -155,7 +156,7 @@ class OneClickImpactClient:
         amount: Amount,
         *,
         customer_email: Email | None = None,
-        customer_name: str | None = None,
+        customer_name: Text | None = None,
         notify: bool = False,
         metadata: Metadata | None = None,
     ) -> ImpactMade:
@@ -184,7 +185,7 @@ class OneClickImpactClient:
         amount: Amount,
         *,
         customer_email: Email | None = None,
-        customer_name: str | None = None,
+        customer_name: Text | None = None,
         notify: bool = False,
         metadata: Metadata | None = None,
     ) -> ImpactMade:
@@ -213,9 +214,9 @@ class OneClickImpactClient:
         amount: Cents,
         *,
         customer_email: Email | None = None,
-        customer_name: str | None = None,
+        customer_name: Text | None = None,
         notify: bool = False,
-        category: str | None = None,
+        category: Text | None = None,
         metadata: Metadata | None = None,
     ) -> ImpactMade:
         """
@@ -244,7 +245,7 @@ class OneClickImpactClient:
         amount: Amount,
         *,
         customer_email: Email | None = None,
-        customer_name: str | None = None,
+        customer_name: Text | None = None,
         notify: bool = False,
         metadata: Metadata | None = None,
     ) -> ImpactMade:
@@ -280,15 +281,15 @@ class OneClickImpactClient:
             reason: At most 200 characters.
 
         Raises:
-            NotFound: This account does not have cancelling; nothing was reversed.
-            Refused: The provider declined, as where there is no such purchase; nothing was reversed.
+            NotFound: There is no such purchase, or this account does not have cancelling; nothing was reversed.
+            Refused: The provider declined, perhaps because there is no such purchase; nothing was reversed.
             NotSent: Nothing was reversed; it may be later.
             OutcomeUnknown: No readable answer came; it may be reversed, and asking again does no harm.
 
         Source: the official SDK ``makeimpact`` 2.0.0 (the reference lacks it), read 2026-11-22.
         """
-        body = {"user_id": user_id, "time_utc": time_utc} | ({} if reason is None else {"reason": reason})
-        with _missing("this account does not have cancel_impact"):
+        body = given(user_id=user_id, time_utc=time_utc, reason=reason)
+        with _missing("there is no such purchase, or this account does not have cancel_impact"):
             return await self._http.write(
                 "cancel_impact", "/v1/cancel_impact", ImpactCancelled.model_validate_json, body=body
             )
@@ -333,7 +334,7 @@ class OneClickImpactClient:
         end_date: date | None = None,
         limit: PageSize = LONGEST_PAGE,
         sort_order: SortOrder = "asc",
-        cursor: str | None = None,
+        cursor: Text | None = None,
     ) -> AsyncIterator[Page[Record]]:
         """
         Yield what the account bought for itself, page by page.
@@ -352,7 +353,7 @@ class OneClickImpactClient:
 
         Source: 1ClickImpact API reference, "Records", read 2026-11-21.
         """
-        query = [*_repeated(filter_by), *given(start_date=start_date, end_date=end_date)]
+        query = given(filter_by=filter_by, start_date=start_date, end_date=end_date)
         return self._pages("records", Listing[Record], query, limit, sort_order, cursor)
 
     @operation("GET /v1/customer_records")
@@ -365,7 +366,7 @@ class OneClickImpactClient:
         end_date: date | None = None,
         limit: PageSize = LONGEST_PAGE,
         sort_order: SortOrder = "asc",
-        cursor: str | None = None,
+        cursor: Text | None = None,
     ) -> AsyncIterator[Page[CustomerRecord]]:
         """
         Yield what was bought on behalf of customers, page by page.
@@ -385,8 +386,7 @@ class OneClickImpactClient:
 
         Source: 1ClickImpact API reference, "Customer Records", read 2026-11-21.
         """
-        days = given(start_date=start_date, end_date=end_date)
-        query = [*given(customer_email=customer_email), *_repeated(filter_by), *days]
+        query = given(customer_email=customer_email, filter_by=filter_by, start_date=start_date, end_date=end_date)
         return self._pages("customer_records", Listing[CustomerRecord], query, limit, sort_order, cursor)
 
     @operation("GET /v1/customers")
@@ -396,7 +396,7 @@ class OneClickImpactClient:
         *,
         limit: PageSize = LONGEST_PAGE,
         sort_order: SortOrder = "asc",
-        cursor: str | None = None,
+        cursor: Text | None = None,
     ) -> AsyncIterator[Page[OnboardedCustomer]]:
         """
         Yield everybody on whose behalf something was bought, page by page.
@@ -431,7 +431,7 @@ class OneClickImpactClient:
 
         Source: 1ClickImpact API reference, "Track", read 2026-11-21.
         """
-        query = [("user_id", user_id), ("time_utc", time_utc)]
+        query = {"user_id": user_id, "time_utc": time_utc}
         return await self._http.read("track", "/v1/track", Track.model_validate_json, query=query)
 
     @operation("GET /v1/projects")
@@ -494,16 +494,14 @@ class OneClickImpactClient:
     ) -> ImpactMade:
         if customer_name is not None and customer_email is None:
             raise self._http.refused(operation, "customer_name needs customer_email")
-        body: dict[str, object] = {"amount": amount}
-        if customer_email is not None:
-            body["customer_email"] = customer_email
-            if customer_name is not None:
-                body["customer_name"] = customer_name
-            body["notify"] = notify  # left out, it would mean yes
-        if category is not None:
-            body["category"] = category
-        if metadata:
-            body["metadata"] = metadata
+        body = given(
+            amount=amount,
+            customer_email=customer_email,
+            customer_name=customer_name,
+            notify=None if customer_email is None else notify,  # left out, it would mean yes
+            category=category,
+            metadata=metadata or None,
+        )
         return await self._http.write(operation, f"/v1/{operation}", ImpactMade.model_validate_json, body=body)
 
     async def _pages(
@@ -515,10 +513,10 @@ class OneClickImpactClient:
         sort_order: SortOrder,
         cursor: str | None,
     ) -> AsyncIterator[Page[T]]:
-        query = [*filters, *given(limit=limit, sort_order=sort_order)]
+        query = {**filters, "limit": limit, "sort_order": sort_order}
 
         async def fetch(after: str | None) -> Page[T]:
-            asked = [*query, *given(cursor=after)]
+            asked = query | given(cursor=after)
             page = await self._http.read(operation, f"/v1/{operation}", listing.model_validate_json, query=asked)
             return Page(page.items, page.cursor)
 
@@ -528,20 +526,10 @@ class OneClickImpactClient:
                 return
 
 
-def _repeated(filter_by: Sequence[ImpactType]) -> Query:
-    return [("filter_by", name) for name in filter_by]
-
-
 @contextmanager
 def _missing(what: str) -> Iterator[None]:
     """Say what a 404 means to an operation that the reference does not know."""
     try:
         yield
     except NotFound as error:
-        raise NotFound(
-            f"{what}: {error.message}",
-            provider=error.provider,
-            operation=error.operation,
-            status=error.status,
-            request_id=error.request_id,
-        ) from None
+        raise error.with_message(f"{what}: {error.message}") from None

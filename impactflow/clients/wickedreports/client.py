@@ -18,6 +18,7 @@ from impactflow.clients.answers import Account
 from impactflow.clients.http import SYSTEM_CLOCK, HttpClient, given
 from impactflow.clients.operations import operation
 from impactflow.clients.paging import Page, follow
+from impactflow.clients.values import Text, shaped
 from impactflow.clients.wickedreports.models import (
     ContactAnswer,
     CountedPage,
@@ -40,10 +41,10 @@ LONGEST_SPAN, LONGEST_CONTACT_SPAN = timedelta(days=30), timedelta(days=180)
 
 PageSize = Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
 #: A contact's id, its id in the source system, or its e-mail address; dots alone would lead to another path.
-ContactId = Annotated[str, Field(pattern=r"[^.]")]
+ContactId = Annotated[Text, shaped(r"(?s).*[^.].*", "not be empty or dots alone")]
 Cursor = Annotated[str, Field(min_length=1)]
 #: The number of a span and, after the first dot, the provider's name of a page in it; nothing for its first.
-ClickCursor = Annotated[str, Field(pattern=r"^[0-9]{1,6}\.")]
+ClickCursor = Annotated[Text, shaped(r"(?s)[0-9]{1,6}\..*", "be the next of a page of clicks")]
 
 
 class WickedReportsClient:
@@ -158,7 +159,8 @@ class WickedReportsClient:
         """
         Yield one contact's clicks, page by page; without days, the first 10,000 of them and no more.
 
-        The provider lists 180 days at a time. More are asked for as by ``list_clicks``.
+        The provider lists 180 days at a time. More are asked for as by ``list_clicks``. Where it tells of more clicks
+        than it lists, the error names the days of which fewer should be asked for.
 
         Args:
             contact_id: The contact's id, its id in the source system, or its e-mail address.
@@ -248,18 +250,13 @@ class WickedReportsClient:
         days = given(**{"from": span.from_, "to": span.to})
 
         async def fetch(name: str | None) -> Listing[T]:
-            return await self._http.read(operation, path, read, query=[*days, *given(limit=limit, next=name)])
+            return await self._http.read(operation, path, read, query=days | given(limit=limit, next=name))
 
         count = 0
         async for listing in follow(fetch, cursor, provider=self._http.account.provider, operation=operation):
             count += 1
-            if listing.has_no_end(count):
-                raise Unavailable(
-                    f"page {count} of {listing.total_pages}, of {len(listing.results)} records, names a next one, "
-                    "so the listing has no end",
-                    provider=self._http.account.provider,
-                    operation=operation,
-                )
+            if wrong := _what_is_wrong(listing, count, span):
+                raise Unavailable(wrong, provider=self._http.account.provider, operation=operation)
             yield CountedPage(listing.results, listing.next, listing.total)
 
     async def _clicks(
@@ -277,6 +274,18 @@ class WickedReportsClient:
                 clicks = [click for click in page.items if click.date in span]
                 yield Page(clicks, f"{number}.{page.next}" if page.next else after)
             name = ""
+
+
+def _what_is_wrong(listing: Listing[T], count: int, span: Span) -> str | None:
+    """Say why a page, the so-many-th that was read, cannot be followed to the end of the listing; None where it can."""
+    if listing.has_no_end(count):
+        page = f"page {count} of {listing.total_pages}, of {len(listing.results)} records,"
+        return f"{page} names a next one, so the listing has no end"
+    if listing.is_cut_off:
+        days = f"{span.from_ or 'the first day'} to {span.to or 'the last'}"
+        page = f"page {listing.page} of {listing.total_pages}"
+        return f"{page} names no next one, so the rest of {days} cannot be read: ask for fewer days at a time"
+    return None
 
 
 def _path(contact_id: str) -> str:

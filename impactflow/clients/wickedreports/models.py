@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BeforeValidator, Field, ValidationError
 
 from impactflow.clients.answers import broken_fields
 from impactflow.clients.paging import Page
-from impactflow.clients.values import Answer, Time
+from impactflow.clients.values import Answer, Aside, Time
 from impactflow.models import BrokenOrder
 
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 #: No shop's order has more than this, in any currency or unit; beyond it something is wrong with the order.
@@ -27,17 +25,6 @@ Money = Annotated[Decimal, Field(ge=-MOST_MONEY, le=MOST_MONEY)]
 Quantity = Annotated[Decimal, Field(ge=-MOST_ITEMS, le=MOST_ITEMS)]
 #: What a database can keep: no NUL and, since there is a pattern at all, no half of a surrogate pair.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-
-
-class _OrNone:
-    """Reads what is not as documented as None."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
-
-
-#: What nothing is bought by: it breaks no order.
-Aside = Annotated[T | None, _OrNone()]
 
 
 def _unless_null(value: object) -> object:
@@ -187,6 +174,12 @@ class Listing(Answer, Generic[T_co]):
         """The name of the page after it; None after the last, which may name one all the same."""
         has_more = bool(self.results) if self.page is None or self.total_pages is None else self.page < self.total_pages
         return (self.following or None) if has_more else None
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it tells of more pages but names none: of one contact's clicks only 10,000 are listed at a time."""
+        told = self.page is not None and self.total_pages is not None and self.page < self.total_pages
+        return told and not self.following
 
     def has_no_end(self, count: int) -> bool:
         """Whether it names a next page though it is empty, or though more pages than it tells of were read."""

@@ -193,12 +193,19 @@ class Sessions:
         return json_reply(200, session.show(call.now))
 
     def _choose(self, call: Call) -> Reply:
-        """The campaign that gets the whole amount; null is none."""
+        """
+        The campaign that gets the whole amount; null is none.
+
+        The secret is needed; a session without one is refused for its type, whoever asks. The key alone is refused
+        with 401, which is made up.
+        """
         session, slug = self._find(call), call.fields().get("campaign_identifier")
         _check_open(session, call)
         if not session.interactive:
             code = "session.non-interactive-cannot-choose-campaign"
             raise Declined(400, "There is nothing to choose in this session.", code=code)
+        if session.secret != call.request.headers.get("x-session-secret"):
+            raise Declined(401, "X-Session-Secret is missing or not this session's.")
         if session.processing and not has_key(call.request):
             raise Declined(403, "The order is being placed: the customer cannot change the session any more.")
         if slug is not None and slug not in session.available_campaigns:
