@@ -5,5 +5,6 @@ The flows; each file holds one by its own name, a sweep over the ledger that any
 |-----------------------|--------------------|---------------------------------------------|---------------------------|
 | `place_impacts`       | schedule, a person | reads new orders, buys what each has earned | `planning`, `placement`   |
 | `track_placements`    | schedule, a person | asks where everything is that was bought    | `tracking`                |
-| `reconcile_providers` | schedule, a person | settles what is in doubt                    | `reconcile`               |
+| `reconcile_providers` | schedule, a person | settles what is in doubt, audits            | `reconcile`, `audit`      |
+| `settle_parked`       | a person           | does what a person has decided about one    | `ruling`                  |
 """

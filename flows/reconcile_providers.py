@@ -1,36 +1,60 @@
 """
-Settle what is in doubt: the core is ``impactflow.reconcile``.
+Settle what is in doubt, and hold the ledger against the providers' records: ``impactflow.reconcile`` and ``audit``.
 
-``place_impacts`` settles too; this one does nothing else, so it may run often and buys only what repeats safely. On a
+``place_impacts`` settles too; this one reads no orders, so it may run often and buys only what repeats safely. On a
 terminal: ``impactflow reconcile``.
 """
 
 import asyncio
 import time
+from datetime import date
 from typing import Any
 
 from prefect import flow
+from prefect.runtime import flow_run
 
+from impactflow.audit import choose_window
+from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
+from impactflow.orders import Window
 from impactflow.outcome import Outcome
 from impactflow.patience import Round, work_off
 from impactflow.run import Run
 from tasks.context import flow_context
-from tasks.reconciliation import settle_doubts
-from tasks.reporting import publish_report, publish_summary
+from tasks.reconciliation import audit_providers, settle_doubts
+from tasks.reporting import publish_audit, publish_report, publish_summary
 
 
-@flow(name="reconcile_providers", flow_run_name="reconcile", persist_result=False)
-async def reconcile_providers(patience_s: float = 30.0) -> dict[str, Any]:
+def _name() -> str:
+    return "reconcile and audit" if flow_run.get_parameters().get("audit") else "reconcile"
+
+
+@flow(name="reconcile_providers", flow_run_name=_name, persist_result=False)
+async def reconcile_providers(
+    patience_s: float = 30.0,
+    *,
+    audit: bool = False,
+    from_day: date | None = None,
+    to_day: date | None = None,
+    repair: bool = False,
+) -> dict[str, Any]:
     """
-    Find out what became of every placement whose answer was lost.
+    Find out what became of every placement whose answer was lost; then compare with the providers' own records.
 
     Args:
         patience_s: Go on until what is due lies further off than this many seconds.
+        audit: Compare what was bought with the providers' records.
+        from_day: First day of purchases to audit, UTC; by default 60 days ago.
+        to_day: Last day of purchases to audit, included; by default today.
+        repair: Cancel proven duplicates, record proven purchases and cancellations; buys nothing.
     """
     began = time.monotonic()
     async with flow_context() as run:
+        window = _window(run, from_day, to_day) if audit else None
+        if window is None and (from_day or to_day or repair):
+            raise ConfigurationError("from_day, to_day and repair belong to an audit: set audit too")
         rounds = await asyncio.gather(*(settle_all(run, provider, patience_s) for provider in ProviderName))
+        audited = await audit_providers(window, repair=repair) if window else None
         report = await publish_report(f"reconciled-{run.clock.now():%Y%m%d-%H%M%S}")
         overall = await run.ledger.counts()
         outcome = Outcome(
@@ -44,7 +68,15 @@ async def reconcile_providers(patience_s: float = 30.0) -> dict[str, Any]:
             report=report,
         )
         await publish_summary("reconcile-providers", outcome.in_words())
-        return outcome.as_json()
+        if audited is None:
+            return outcome.as_json()
+        await publish_audit(audited)
+        return outcome.as_json() | {"audit": audited.as_json()}
+
+
+def _window(run: Run, from_day: date | None, to_day: date | None) -> Window:
+    from_text, to_text = (None if day is None else day.isoformat() for day in (from_day, to_day))
+    return choose_window(from_text, to_text, today=run.clock.now().date())
 
 
 async def settle_all(run: Run, provider: ProviderName, patience_s: float) -> Round:

@@ -4,12 +4,14 @@ How things stand after a run, as ``--json`` prints it, and the exit status that 
 Called at the end of the flows and by ``impactflow status``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from impactflow.audit import Disagreement, Finding, Tally
 from impactflow.ledger import Planned, Status
 from impactflow.models import ProviderName
+from impactflow.orders import Window
 from impactflow.patience import Round
 from impactflow.tracking import Tracked
 
@@ -169,6 +171,52 @@ class TrackOutcome:
             "refused_keys": self.tracked.unauthorized,
             "duration_s": round(self.duration_s, 3),
             "report": self.report,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOutcome:
+    """
+    What an audit came to.
+
+    Args:
+        window: The days of purchase that were audited.
+        tallies: How much was compared at each provider, and how much disagrees.
+        findings: The first of what disagrees.
+        csv: Where the file lies that holds all of it.
+    """
+
+    window: Window
+    tallies: Mapping[ProviderName, Tally]
+    findings: Sequence[Finding]
+    csv: str
+
+    @property
+    def remaining(self) -> int:
+        """How many findings are left for a person."""
+        return sum(tally.remaining for tally in self.tallies.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "from": self.window.from_.isoformat(),
+            "to": self.window.to.isoformat(),
+            "providers": {
+                name.value: {
+                    "read": tally.read,
+                    "agreed": tally.agreed,
+                    "not_ours": tally.not_ours,
+                    "unsettled": tally.unsettled,
+                    **{what.value: tally.found[what] for what in Disagreement},
+                    "repaired": tally.repaired,
+                    "halted": tally.halted,
+                }
+                for name, tally in self.tallies.items()
+            },
+            "findings": [finding.as_row() for finding in self.findings],
+            "remaining": self.remaining,
+            "refused_keys": [name.value for name, tally in self.tallies.items() if tally.unauthorized],
+            "csv": self.csv,
         }
 
 

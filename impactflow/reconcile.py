@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from impactflow.accounts import check_account
 from impactflow.clock import Clock
@@ -38,7 +39,7 @@ CLOCK_SKEW = timedelta(minutes=2)
 #: How far around the attempts the records are read; the days of provider and merchant may differ.
 _MARGIN = timedelta(days=1)
 #: All that tells purchases apart where records carry no key: kind, quantity, customer.
-_Look = tuple[Kind | None, int, str]
+_Look = tuple[Kind | None, int | Decimal, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Evidence:
     """
 
     def __init__(self, doubts: Sequence[Placement]) -> None:
-        self._keys = frozenset(doubt.key for doubt in doubts)
+        self._doubt_by_key = {doubt.key: doubt for doubt in doubts}
         self._doubts_by_look: dict[_Look, list[Placement]] = defaultdict(list)
         for doubt in doubts:
             self._doubts_by_look[_look(doubt)].append(doubt)
@@ -108,7 +109,8 @@ class Evidence:
     def add(self, record: Record) -> None:
         """Keep a record if it could explain a doubt."""
         if record.key is not None:
-            if record.key in self._keys:
+            keyed = self._doubt_by_key.get(record.key)
+            if keyed is not None and not _was_over(record, keyed):
                 self._keyed[record.key][record.ref] = record
             return
         for doubt in self._doubts_by_look.get(_look(record), ()):
@@ -120,7 +122,7 @@ class Evidence:
         """The purchases in evidence that carry no key: some of them may be other placements'."""
         return sorted(set().union(*self._alike.values()))
 
-    def verdict(self, doubt: Placement, taken: frozenset[tuple[str, _Look]]) -> Verdict:
+    def verdict(self, doubt: Placement, taken: frozenset[tuple[str, _Look]], *, settles: bool) -> Verdict | None:
         """
         What the evidence says about one doubt.
 
@@ -128,20 +130,37 @@ class Evidence:
             doubt: One of the doubts.
             taken: Purchases that other placements hold: the provider's name for each and what it looks like, because
                 two that differ may share a name that is only a time.
+            settles: Whether whatever may come late has come by now. Before that only a record that names our key proves
+                anything: another may be somebody else's, and the doubt's own may follow.
+
+        Returns:
+            None where nothing can be said yet.
         """
-        keyed = self._keyed.get(doubt.key, {})
-        if len(keyed) > 1:
-            return Ambiguous("bought more than once: " + ", ".join(sorted(keyed)))
-        for ref, record in keyed.items():
-            if (record.kind, record.quantity) != (doubt.kind, doubt.quantity):
-                return Ambiguous(f"{ref} carries its key, but is {record.quantity} of {record.kind}")
-            return Found(Receipt(ref))
+        if keyed := self._keyed.get(doubt.key):
+            return _verdict_by_key(doubt, keyed)
+        if not settles:
+            return None
         alike = sorted(ref for ref in self._alike.get(doubt.id, ()) if (ref, _look(doubt)) not in taken)
         if not alike:
             return Absent()
         if doubt.alone and len(alike) == 1:
             return Found(Receipt(alike[0]))
         return Ambiguous("it may be any of " + ", ".join(alike))
+
+
+def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
+    """What records say that name the doubt's own key."""
+    if len(keyed) > 1:
+        return Ambiguous("bought more than once: " + ", ".join(sorted(keyed)))
+    ((ref, record),) = keyed.items()
+    if (record.kind, record.quantity) != (doubt.kind, doubt.quantity):
+        return Ambiguous(f"{ref} carries its key, but is {record.quantity} of {record.kind}")
+    return Found(Receipt(ref))
+
+
+def _was_over(record: Record, doubt: Placement) -> bool:
+    """Whether a purchase was undone before the attempt: a person had it tried again."""
+    return record.cancelled and record.at < doubt.attempted_at - CLOCK_SKEW
 
 
 def _look(thing: Placement | Record) -> _Look:
@@ -189,25 +208,21 @@ class _Desk:
         """Read the records once, and once more in the other order for what would be sent again."""
         read_at = self._clock.now()
         evidence = Evidence(doubts)
-        verdicts: Mapping[int, Verdict] = {}
+        verdicts: Mapping[int, Verdict | None] = {}
         why = "not in the provider's records"
         try:
             await self._read(provider, doubts, evidence, newest_first=False)
-            verdicts = await self._judge(doubts, evidence)
-            missing = [
-                each for each in doubts if isinstance(verdicts[each.id], Absent) and self._settles(each, read_at)
-            ]
+            verdicts = await self._judge(doubts, evidence, read_at)
+            missing = [each for each in doubts if isinstance(verdicts[each.id], Absent)]
             if missing:
                 await self._read(provider, missing, evidence, newest_first=True)
-                verdicts = await self._judge(doubts, evidence)
+                verdicts = await self._judge(doubts, evidence, read_at)
         except ProviderError as error:
             # Half a reading proves nothing; what was found in it is found again.
             verdicts, why = {}, str(error)
             self._note(error)
         for doubt in doubts:
-            verdict = verdicts.get(doubt.id)
-            final = isinstance(verdict, Found) or self._settles(doubt, read_at)
-            await self._apply(doubt, verdict if final else None, why)
+            await self._apply(doubt, verdicts.get(doubt.id), why)
         return self._settled
 
     def _settles(self, doubt: Placement, read_at: datetime) -> bool:
@@ -228,10 +243,12 @@ class _Desk:
             async for record in records:
                 evidence.add(record)
 
-    async def _judge(self, doubts: Sequence[Placement], evidence: Evidence) -> Mapping[int, Verdict]:
+    async def _judge(
+        self, doubts: Sequence[Placement], evidence: Evidence, read_at: datetime
+    ) -> Mapping[int, Verdict | None]:
         holders = await self._ledger.taken(self._provider.name, evidence.unkeyed_refs)
         taken = frozenset(((holder.ref or "").partition("#")[0], _look(holder)) for holder in holders)
-        return {doubt.id: evidence.verdict(doubt, taken) for doubt in doubts}
+        return {doubt.id: evidence.verdict(doubt, taken, settles=self._settles(doubt, read_at)) for doubt in doubts}
 
     async def _apply(self, doubt: Placement, verdict: Verdict | None, why: str) -> None:
         now = self._clock.now()

@@ -1,11 +1,13 @@
 """
-What was bought, for people who must match every cent: ledger totals to pandas frames to CSV.
+What was bought, for people who must match every cent: ledger totals to pandas frames to CSV; findings, row by row.
 
 The database adds up; pandas shapes the result. Amounts are in the unit that the column beside them names: kilograms for
-offsets, dollars for donations. Called by the task ``publish_report``.
+offsets, dollars for donations. Called by the tasks ``publish_report`` and ``audit_providers``.
 """
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -48,6 +50,31 @@ def write_csv(frame: pd.DataFrame, folder: Path, name: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         frame.to_csv(path, index=False)
     except OSError as error:
-        msg = f"IMPACTFLOW_REPORTS: {path} cannot be written: {error.strerror}"
-        raise ConfigurationError(msg) from None
+        raise _unwritable(path, error) from None
     return path
+
+
+@contextmanager
+def csv_rows(
+    folder: Path, name: str, columns: Sequence[str]
+) -> Iterator[tuple[Path, Callable[[Mapping[str, str]], object]]]:
+    """
+    A CSV file that is written row by row: where it lies, and what writes a row.
+
+    Raises:
+        ConfigurationError: The folder cannot be written.
+    """
+    path = folder / f"{name}.csv"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    with file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        yield path, writer.writerow
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"IMPACTFLOW_REPORTS: {path} cannot be written: {error.strerror}")

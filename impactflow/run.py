@@ -112,7 +112,7 @@ class Run:
                 client = open_cnaught(self.settings, self.transport, self.clock)
                 return CNaught(client, self.clock, key_age_s=key_age_s)
             case ProviderName.IMPACTAPI:
-                return ImpactAPI(open_impactapi(self.settings, self.transport, self.clock))
+                return ImpactAPI(open_impactapi(self.settings, self.transport, self.clock), self.clock)
 
 
 def terms_of(settings: Settings) -> Terms:

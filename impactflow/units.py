@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
-from impactflow.models import Unit
+from impactflow.models import UNIT_OF, Kind, Unit
 
 #: How a person reads each unit of the ledger: its name, and how many of the ledger's make one.
 SHOWN: Mapping[Unit, tuple[str, int]] = MappingProxyType(
@@ -18,7 +18,15 @@ SHOWN: Mapping[Unit, tuple[str, int]] = MappingProxyType(
 )
 
 
-def shown(quantity: int, unit: Unit) -> tuple[Decimal, str]:
+def shown(quantity: int | Decimal, unit: Unit) -> tuple[Decimal, str]:
     """A quantity as a person reads it, exactly, with the unit's name."""
     name, size = SHOWN[unit]
     return Decimal(quantity) / size, name
+
+
+def in_words(kind: Kind | None, quantity: int | Decimal) -> str:
+    """What was bought, in a few words; ``kind`` is None where a record does not say it."""
+    if kind is None:
+        return "a kind and quantity that the record does not say"
+    amount, unit = shown(quantity, UNIT_OF[kind])
+    return f"{amount:f} {unit} ({kind})"

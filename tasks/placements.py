@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 BATCH = 10_000
 
 
-@task(name="place_batch", task_run_name="place at {provider}", cache_policy=NO_CACHE)
+@task(name="place_batch", task_run_name="place at {provider}", cache_policy=NO_CACHE, retries=0)
 async def place_batch(provider: ProviderName) -> Round:
     """Place what is due at one provider; see ``impactflow.placement``."""
     run = current_run()

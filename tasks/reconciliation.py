@@ -1,16 +1,34 @@
-"""The task that settles what is in doubt. It may complete a purchase, so Prefect neither caches nor retries it."""
+"""
+Tasks that hold the ledger against the providers' records: settle what is in doubt, audit, do what a person has ruled.
+
+Settling may complete a purchase, an audit may cancel one that was made twice, and a ruling may plan one again: Prefect
+neither caches nor retries them.
+"""
 
 import logging
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from impactflow.audit import COLUMNS, Audit, Finding
+from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
+from impactflow.orders import Window
+from impactflow.outcome import AuditOutcome
 from impactflow.patience import Round
+from impactflow.providers import Provider
 from impactflow.reconcile import settle
+from impactflow.reports import csv_rows
+from impactflow.ruling import Ruled, Ruling
+from impactflow.ruling import settle_by_ruling as settle_ruled
+from impactflow.run import Run
+from impactflow.together import together
 from tasks.context import current_run
 
 log = logging.getLogger(__name__)
+
+#: The most findings that a person is shown; all of them are in the CSV file.
+_SHOWN = 100
 
 
 @task(name="settle_doubts", task_run_name="settle doubts at {provider}", cache_policy=NO_CACHE)
@@ -25,3 +43,55 @@ async def settle_doubts(provider: ProviderName) -> Round:
         extra={"action": "doubts_settled"},
     )  # fmt: skip
     return Round(settled.placed + settled.planned + settled.parked, settled.halted, settled.unauthorized)
+
+
+@task(name="audit_providers", task_run_name="audit {window.from_}..{window.to}", cache_policy=NO_CACHE, retries=0)
+async def audit_providers(window: Window, *, repair: bool) -> AuditOutcome:
+    """Hold the ledger against the records of each provider, side by side; see ``impactflow.audit``."""
+    run = current_run()
+    audits = [
+        Audit(run.ledger, provider, run.clock, run.terms, run.id, window, repair=repair)
+        for provider in await _accounts(run)
+    ]
+    shown: list[Finding] = []
+    name = f"audit-{run.clock.now():%Y%m%d-%H%M%S}"
+    with csv_rows(run.settings.impactflow_reports, name, COLUMNS) as (path, write):
+
+        async def tell(audit: Audit) -> None:
+            async for finding in audit.run():
+                write(finding.as_row())
+                if len(shown) < _SHOWN:
+                    shown.append(finding)
+
+        async with together() as group:
+            for audit in audits:
+                group.create_task(tell(audit))
+    for audit in audits:
+        tally = audit.tally
+        log.info(
+            "audit of %s: %d records, %d purchases agree, %d records are not ours, %d findings, %d of them repaired%s",
+            audit.name, tally.read, tally.agreed, tally.not_ours, tally.found.total(), tally.repaired,
+            f"; ended early: {tally.halted}" if tally.halted else "",
+            extra={"action": "provider_audited"},
+        )  # fmt: skip
+    return AuditOutcome(window, {audit.name: audit.tally for audit in audits}, shown, str(path))
+
+
+async def _accounts(run: Run) -> list[Provider]:
+    """The providers whose key is set; it must be where the ledger has placements."""
+    used = {name for name, _ in await run.ledger.counts()}
+    accounts = []
+    for name in ProviderName:
+        try:
+            accounts.append(run.provider(name))
+        except ConfigurationError:
+            if name in used:
+                raise
+    return accounts
+
+
+@task(name="settle_by_ruling", task_run_name="settle {ruling.order} {ruling.slot}", cache_policy=NO_CACHE, retries=0)
+async def settle_by_ruling(ruling: Ruling) -> Ruled:
+    """Do what a person has decided about one placement; see ``impactflow.ruling``."""
+    run = current_run()
+    return await settle_ruled(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)

@@ -14,7 +14,7 @@ from tasks.progress import progress
 log = logging.getLogger(__name__)
 
 
-@task(name="track_batch", task_run_name="track at {provider}", cache_policy=NO_CACHE)
+@task(name="track_batch", task_run_name="track at {provider}", cache_policy=NO_CACHE, retries=0)
 async def track_batch(provider: ProviderName, *, everything: bool) -> Tracked:
     """One pass over what is due, or over everything that is open; see ``impactflow.tracking``."""
     run = current_run()

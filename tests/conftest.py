@@ -6,16 +6,18 @@ What all tests share: a closed network, a clock that can be turned, a world to b
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_server import PostgresServer
+from postgres_server import SharedPostgres
 from virtual_time import VirtualClock
 from world import World, make_world
 
 from impactflow.ledger import Ledger
+from impactflow.proof.programs import PrefectServer, prefect_server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,21 +46,27 @@ def _is_loopback(host: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def server() -> Iterator[PrefectServer]:
+    """The session's Prefect server."""
+    with prefect_server() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[SharedPostgres]:
     """A Postgres server; ``new_database`` gives the URL of an empty database."""
-    server = PostgresServer()
-    yield server
-    server.stop()
+    with closing(SharedPostgres()) as started:
+        yield started
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest) -> PostgresServer | None:
+def database(request: pytest.FixtureRequest) -> SharedPostgres | None:
     """The server, or None for SQLite."""
     return request.getfixturevalue("postgres") if request.param == "postgres" else None
 
 
 @pytest.fixture
-def new_ledger_url(database: PostgresServer | None, tmp_path: Path) -> Iterator[Callable[[], str]]:
+def new_ledger_url(database: SharedPostgres | None, tmp_path: Path) -> Iterator[Callable[[], str]]:
     """The URL of an empty database, another one with each call, in SQLite and in Postgres."""
     given: list[str] = []
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import getpass
 import signal
 import sys
 from collections.abc import Callable
@@ -11,14 +12,16 @@ from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
-from impactflow.cli import console, story
+from impactflow.audit import choose_window
+from impactflow.cli import audited, console, story
 from impactflow.cli.prefect import run_flow
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
-from impactflow.ledger import Ledger
+from impactflow.ledger import Ledger, Status
 from impactflow.models import ProviderName, Unit
 from impactflow.orders import Window
 from impactflow.outcome import Standing, by_provider
 from impactflow.policy import load_policy, policy_schema
+from impactflow.ruling import OPEN_TO_RULING, Decision, Ruled, Ruling, settle_by_ruling
 from impactflow.run import open_run
 from impactflow.settings import Settings, load_settings
 from impactflow.units import shown
@@ -147,22 +150,78 @@ def track(
     return UNDONE if failed else DONE
 
 
-@app.command(epilog="Example: impactflow reconcile --json")
+@app.command(epilog="Example: impactflow reconcile --audit --from 2025-01-01 --to 2025-01-31")
 @ending
 def reconcile(
+    audit: Annotated[bool, typer.Option("--audit", help="Then compare with the providers' own records.")] = False,
+    from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of purchases, UTC.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Cancel proven duplicates, record proven purchases and cancellations.")
+    ] = False,
     patience: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for what is due.")] = 30.0,
     json: Json = False,
 ) -> int:
-    """Settle what is in doubt, from the providers' own records."""
-    result = run_flow("reconcile_providers", "settling", patience_s=patience)
+    """Settle what is in doubt, from the providers' own records; audit what was bought."""
+    if not audit and (from_ or to or repair):
+        raise typer.BadParameter("--from, --to and --repair belong to --audit")
+    window = choose_window(from_, to, today=datetime.now(UTC).date())
+    result = run_flow(
+        "reconcile_providers", "settling", patience_s=patience, audit=audit, from_day=window.from_ if from_ else None,
+        to_day=window.to if to else None, repair=repair,
+    )  # fmt: skip
     if json:
         console.print_json(result)
     else:
         _tell_placed(result)
-    if result["refused_keys"]:
-        return _fail_after_result("; ".join(result["left_alone"].values()))
+        if audit:
+            audited.tell(result["audit"])
+    return _status_of_reconciled(result)
+
+
+def _status_of_reconciled(result: dict[str, Any]) -> int:
+    audits = result["audit"]["providers"] if "audit" in result else {}
+    halted = {name: tally["halted"] for name, tally in audits.items() if tally["halted"]} | result["left_alone"]
+    if result["refused_keys"] or (audits and result["audit"]["refused_keys"]):
+        return _fail_after_result("; ".join(halted.values()))
     placements = result["all_placements"]
-    return UNDONE if placements["in_doubt"] or placements["parked"] or result["left_alone"] else DONE
+    disagrees = bool(audits and result["audit"]["remaining"])
+    return UNDONE if placements["in_doubt"] or placements["parked"] or halted or disagrees else DONE
+
+
+@app.command(epilog="Example: impactflow settle WR-000017 trees --as bought --ref 'U1000|2025-01-31T12:00:00.000Z'")
+@ending
+def settle(
+    order: Annotated[str, typer.Argument(help="Any name the order goes by.")],
+    slot: Annotated[str, typer.Argument(help="Which of its placements, as the policy names it.")],
+    decision: Annotated[
+        Decision,
+        typer.Option("--as", help="What became of it: not-bought sends it again, given-up cancels it."),
+    ],
+    ref: Annotated[str, typer.Option(metavar="REF", help="The provider's name for what was bought.")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="How you know; kept in the ledger.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")] = "",
+    json: Json = False,
+) -> int:
+    """Settle a parked or failed placement as you have found out; the provider's records are asked if it can be so."""
+    ruled = asyncio.run(_rule(Ruling(order, slot, decision, by or _whoever_types(), why, ref)))
+    if json:
+        console.print_json(ruled.as_json())
+    else:
+        console.out.print(ruled.in_words(), markup=False)
+    return DONE
+
+
+async def _rule(ruling: Ruling) -> Ruled:
+    async with open_run(load_settings(), "settle") as run:
+        return await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+
+
+def _whoever_types() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container without names
+        return "somebody"
 
 
 def _status_of(result: dict[str, Any]) -> int:
@@ -228,6 +287,8 @@ def status(json: Json = False) -> int:
         if not counts:
             console.out.print("The ledger is empty: `impactflow place` fills it.")
         console.print_table("Needs attention", attention)
+        if any(Status(row["status"]) in OPEN_TO_RULING for row in attention):
+            console.out.print("`impactflow settle ORDER SLOT --as ...` settles what is parked or failed.")
         console.print_table("Orders that could not be read", broken)
     return UNDONE if standing.waiting or standing.failed or broken else DONE
 
@@ -287,6 +348,24 @@ def demo(
     from impactflow.cli.demo import run_demo  # noqa: PLC0415 - only this command needs it
 
     return run_demo(orders, seed, as_json=json)
+
+
+@app.command(epilog="Example: impactflow prove --seeds 100000 --process-seconds 0 --baseline-orders 0")
+@ending
+def prove(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds are simulated.")] = 1_000,
+    first_seed: Annotated[int, typer.Option(min=0, help="Where they begin.")] = 0,
+    process_seconds: Annotated[float, typer.Option(min=0, help="How long real processes are killed; 0: not.")] = 75,
+    baseline_orders: Annotated[int, typer.Option(min=0, help="Orders of each usual alternative; 0: none.")] = 40,
+    plant: Annotated[bool, typer.Option(help="Plant bugs that must be noticed.")] = True,
+    json: Json = False,
+) -> int:
+    """Try to break the promise: simulated seeds, a crash at every boundary, planted bugs, killed processes."""
+    from impactflow.cli.prove import run_proof  # noqa: PLC0415 - only this command needs it
+    from impactflow.proof.prove import Size  # noqa: PLC0415 - likewise
+
+    size = Size(first_seed, seeds, process_seconds, baseline_orders, planted_bugs=plant)
+    return run_proof(size, as_json=json)
 
 
 @app.command(epilog="Example: impactflow sandbox --port 8123 --faults rough --metadata ignored")

@@ -14,11 +14,13 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from impactflow.ledger import moves, planning, queries
+from impactflow.ledger import further, moves, planning, queries
 from impactflow.ledger.engine import open_engine, reading, translated
+from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Move, Postponement
 from impactflow.ledger.planning import Page, Planned, placement_key
 from impactflow.ledger.queries import Total
+from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import TRANSITIONS, Status
 from impactflow.ledger.writer import Changes, Writer
 from impactflow.models import Placement, ProviderName
@@ -26,12 +28,14 @@ from impactflow.models import Placement, ProviderName
 __all__ = [
     "TRANSITIONS",
     "Claim",
+    "Entry",
     "Ledger",
     "Move",
     "Page",
     "Planned",
     "Postponement",
     "Status",
+    "Step",
     "Total",
     "placement_key",
 ]
@@ -119,7 +123,7 @@ class Ledger:
 
         Raises:
             AlreadyRecorded: Another placement holds that purchase.
-            TransitionRefused: The placement is in doubt no longer.
+            TransitionRefused: The placement is no longer where the move starts.
         """
         await self._writer.submit(moves.record_found, move)
 
@@ -135,6 +139,14 @@ class Ledger:
     async def postpone(self, postponement: Postponement) -> None:
         """Track a placement again later."""
         await self._writer.submit(moves.postpone, postponement)
+
+    async def intend_to_cancel(self, step: Step) -> None:
+        """A purchase beside the one that a placement holds is about to be cancelled."""
+        await self._writer.submit(further.intend_to_cancel, step)
+
+    async def record_cancelled(self, step: Step) -> None:
+        """A purchase beside the one that a placement holds is cancelled at the provider."""
+        await self._writer.submit(further.record_cancelled, step)
 
     async def watermark(self, store: str, source: str) -> date | None:
         """How far a source has been read."""
@@ -183,6 +195,32 @@ class Ledger:
     async def taken(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
         """The placements that hold these purchases of a provider's."""
         return await self._read(queries.taken, provider, refs)
+
+    async def holders(self, provider: ProviderName, *, refs: Sequence[str], keys: Sequence[str]) -> Sequence[Entry]:
+        """The placements that hold these purchases of a provider's, and those of these keys."""
+        return await self._read(queries.holders, provider, refs, keys)
+
+    async def standing(
+        self, provider: ProviderName, span: tuple[datetime, datetime], *, after: int, limit: int
+    ) -> Sequence[Entry]:
+        """Placements that took effect in a half-open span of time and were not cancelled, by id after ``after``."""
+        return await self._read(queries.standing, provider, span, after, limit)
+
+    async def uncertain(self, provider: ProviderName, since: datetime) -> Sequence[Entry]:
+        """Placements tried since then that may have bought more than they hold: parked, or sent again after a doubt."""
+        return await self._read(queries.uncertain, provider, since)
+
+    async def slot(self, order: str, slot: str) -> Sequence[Entry]:
+        """An order's placements in one slot, by any of the order's names: one, none, or those of joined orders."""
+        return await self._read(queries.slot, order, slot)
+
+    async def further(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[tuple[str, Entry]]:
+        """Which of these purchases are known to be beside the one that a placement holds, each with the placement."""
+        return await self._read(further.known, provider, refs)
+
+    async def being_cancelled(self, provider: ProviderName) -> Sequence[tuple[str, Entry]]:
+        """Purchases beside the one that a placement holds whose cancellation was begun and is not known to be over."""
+        return await self._read(further.being_cancelled, provider)
 
     async def totals(self, days: tuple[date, date] | None = None) -> Sequence[Total]:
         """What was bought per day, slot and provider."""

@@ -18,11 +18,12 @@ from typing import Any, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.pool import StaticPool
 
 from impactflow.errors import ConfigurationError, LedgerBusy, LedgerError, LedgerFull, LedgerTooNew
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
-HEAD = "0002"
+HEAD = "0003"
 #: How long to wait for another program's lock, in seconds.
 BUSY_S = 30.0
 #: The pause before a new file's mode is tried again while another program changes it, in seconds.
@@ -54,6 +55,14 @@ def open_engine(url: str) -> Engine:
                 msg = f"the ledger was written by a newer impactflow (schema {version}): upgrade impactflow to use it"
                 raise LedgerTooNew(msg)
             _migrate(engine)
+    return engine
+
+
+def engine_over(connect: Callable[[], sqlite3.Connection]) -> Engine:
+    """A SQLite ledger over one connection, opened by its owner, who lets no two transactions run at once."""
+    engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 

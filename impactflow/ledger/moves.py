@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
+from impactflow.ledger import further
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import names_for, placement_columns, placement_from_row
@@ -313,6 +314,7 @@ def _record_late(connection: Connection, each: Move) -> None:
         "detail": f"attempt {each.placement.attempt} was answered late, with a purchase of its own: {each.receipt.ref}",
     }
     connection.execute(events.insert(), evidence)
+    further.note(connection, each.placement, each.receipt.ref, each.at)
 
 
 def _new(column: str) -> sa.BindParameter[Any]:
@@ -461,7 +463,7 @@ _MOVE_EVENTS = events.insert().from_select(
         _CHANGES.to,
         _CHANGES.attempts,
         _CHANGES.run_id,
-        func.coalesce(_CHANGES.ref, _CHANGES.reason),
+        func.coalesce(_CHANGES.reason, _CHANGES.ref),
     ),
 )
 _POSTPONE = (

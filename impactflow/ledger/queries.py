@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, or_, select
 
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.rows import names_for, placement_columns, placement_from_row
+from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import (
     broken_orders,
@@ -46,8 +46,7 @@ def watermark(connection: Connection, store: str, source: str) -> date | None:
 
 def next_due(connection: Connection, provider: ProviderName, statuses: Sequence[Status]) -> datetime | None:
     """When a provider's first placement in one of these statuses wants attention; None where none does."""
-    wanted = (placements.c.provider == provider) & placements.c.status.in_(statuses)
-    return connection.execute(select(func.min(placements.c.due_at)).where(wanted)).scalar()
+    return connection.execute(_NEXT_DUE, {"provider": provider, "statuses": statuses}).scalar()
 
 
 def counts(
@@ -138,17 +137,8 @@ def placed(
 
 def latest(connection: Connection, provider: ProviderName, limit: int) -> Sequence[Placement]:
     """The latest placements that took effect at a provider, the last one first."""
-    query = (
-        select(*placement_columns())
-        .join(orders, placements.c.order == orders.c.id)
-        .where(placements.c.provider == provider, placements.c.status.in_([Status.PLACED, Status.COMPLETED]))
-        .order_by(placements.c.id.desc())
-        .limit(limit)
-    )
-    return [
-        placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
-        for row in connection.execute(query)
-    ]
+    rows = connection.execute(_LATEST, {"provider": provider, "limit": limit})
+    return [placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False) for row in rows]
 
 
 def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
@@ -164,6 +154,48 @@ def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -
         placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
         for row in connection.execute(query, values)
     ]
+
+
+def holders(
+    connection: Connection, provider: ProviderName, refs: Sequence[str], keys: Sequence[str]
+) -> Sequence[Entry]:
+    """The placements that hold these purchases of a provider's, and those of these keys, whatever became of them."""
+    names = {"texts": as_list([name] for ref in refs for name in names_for(ref))}
+    found = [*connection.execute(_BY_REF, names | {"provider": provider})]
+    found += connection.execute(_BY_KEY, {"texts": as_list([key] for key in keys)})
+    return [entry_from_row(row) for row in found]
+
+
+def standing(
+    connection: Connection, provider: ProviderName, span: tuple[datetime, datetime], after: int, limit: int
+) -> Sequence[Entry]:
+    """Placements that took effect in a half-open span of time and were not cancelled, by id after ``after``."""
+    began, ended = span
+    values = {"provider": provider, "began": began, "ended": ended, "after": after, "limit": limit}
+    return [entry_from_row(row) for row in connection.execute(_STANDING, values)]
+
+
+def uncertain(connection: Connection, provider: ProviderName, since: datetime) -> Sequence[Entry]:
+    """Placements tried since then that may have bought more than they hold: parked, or sent again after a doubt."""
+    return [entry_from_row(row) for row in connection.execute(_UNCERTAIN, {"provider": provider, "since": since})]
+
+
+def slot(connection: Connection, name: str, slot: str) -> Sequence[Entry]:
+    """
+    An order's placements in one slot, by any of its names.
+
+    There is one, or none; more only where a name has joined two orders that were read apart.
+    """
+    found = _order(connection, name)
+    if found is None:
+        return []
+    query = (
+        select(*placement_columns())
+        .join(orders, placements.c.order == orders.c.id)
+        .where(_same_sale(found.id), placements.c.slot == slot)
+        .order_by(placements.c.id)
+    )
+    return [entry_from_row(row) for row in connection.execute(query)]
 
 
 def totals(connection: Connection, days: tuple[date, date] | None = None) -> Sequence[Total]:
@@ -217,14 +249,7 @@ def purchases(connection: Connection) -> Sequence[Mapping[str, Any]]:
 
 def story(connection: Connection, name: str) -> Mapping[str, Any] | None:
     """One order's whole life, by any of its names with or without the prefix; None where no order goes by it."""
-    named = orders.alias("named")
-    found = connection.execute(
-        select(orders.c.id, orders.c.store, orders.c.order_id, orders.c.ordered_at, orders.c.eligible)
-        .join(named, orders.c.id == func.coalesce(named.c.same_as, named.c.id))
-        .join(order_names, order_names.c.order == named.c.id)
-        .where(or_(order_names.c.name == name, order_names.c.name == f"wr:{name}", named.c.order_id == name))
-        .limit(1)
-    ).one_or_none()
+    found = _order(connection, name)
     if found is None:
         broken = connection.execute(select(broken_orders).where(broken_orders.c.name == name)).mappings().first()
         return {"order": name, "broken": dict(broken)} if broken else None
@@ -243,6 +268,18 @@ def story(connection: Connection, name: str) -> Mapping[str, Any] | None:
     }
 
 
+def _order(connection: Connection, name: str) -> Any:
+    """The first row of the sale that goes by a name, with or without the prefix; None where none does."""
+    named = orders.alias("named")
+    return connection.execute(
+        select(orders.c.id, orders.c.store, orders.c.order_id, orders.c.ordered_at, orders.c.eligible)
+        .join(named, orders.c.id == func.coalesce(named.c.same_as, named.c.id))
+        .join(order_names, order_names.c.order == named.c.id)
+        .where(or_(order_names.c.name == name, order_names.c.name == f"wr:{name}", named.c.order_id == name))
+        .limit(1)
+    ).one_or_none()
+
+
 def _same_sale(order: Any) -> ColumnElement[bool]:
     """The rows of one sale, by the id of the first."""
     return or_(orders.c.id == order, orders.c.same_as == order)
@@ -253,3 +290,40 @@ def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
     hidden = {"id", "order", "twin", "unresolved_twin", "placement"}
     life = [{name: value for name, value in event.items() if name not in hidden} for event in happened.mappings()]
     return {name: value for name, value in row.items() if name not in hidden} | {"events": life}
+
+
+# What every round of work asks is put together once.
+_NEXT_DUE = select(func.min(placements.c.due_at)).where(
+    placements.c.provider == bindparam("provider"), placements.c.status.in_(bindparam("statuses", expanding=True))
+)
+_LATEST = (
+    select(*placement_columns())
+    .join(orders, placements.c.order == orders.c.id)
+    .where(placements.c.provider == bindparam("provider"), placements.c.status.in_([Status.PLACED, Status.COMPLETED]))
+    .order_by(placements.c.id.desc())
+    .limit(bindparam("limit"))
+)
+_ALL = select(*placement_columns()).join(orders, placements.c.order == orders.c.id)
+_TEXTS = select(listed("texts", {"text": placements.c.ref.type}).c.text)
+_BY_REF = _ALL.where(placements.c.provider == bindparam("provider"), placements.c.ref.in_(_TEXTS))
+_BY_KEY = _ALL.where(placements.c.key.in_(_TEXTS))
+_SENT_AGAIN = select(events.c.placement).where(
+    events.c.from_status == Status.IN_DOUBT, events.c.to_status == Status.PLANNED, events.c.at >= bindparam("since")
+)
+_UNCERTAIN = _ALL.where(
+    placements.c.provider == bindparam("provider"),
+    placements.c.attempted_at >= bindparam("since"),
+    or_(placements.c.status == Status.PARKED, placements.c.id.in_(_SENT_AGAIN)),
+).order_by(placements.c.id)
+_STANDING = (
+    _ALL.where(
+        placements.c.id > bindparam("after"),
+        placements.c.placed_at >= bindparam("began"),
+        placements.c.placed_at < bindparam("ended"),
+        # || '': each page goes on along the ids; by the index on these two it would sort half of the table each time.
+        placements.c.provider.concat("") == bindparam("provider"),
+        placements.c.status.concat("").in_([Status.PLACED, Status.COMPLETED]),
+    )
+    .order_by(placements.c.id)
+    .limit(bindparam("limit"))
+)

@@ -2,16 +2,26 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, null
 
+from impactflow.ledger.states import Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Kind, Placement, ProviderName
 
 #: How many purchases of one provider may share an identity; it has a millisecond's resolution at 1ClickImpact.
 _MOST_SHARING = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A placement, and where it is."""
+
+    placement: Placement
+    status: Status
 
 
 def names_for(ref: str) -> Sequence[str]:
@@ -78,6 +88,11 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
         ref=row.ref,
         alone=alone,
     )
+
+
+def entry_from_row(row: Any) -> Entry:
+    """A row, as it was last attempted, with its status."""
+    return Entry(placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False), Status(row.status))
 
 
 # A look-up is several times faster than calling the Enum, and this runs once per purchase.

@@ -2,13 +2,14 @@
 The life of a placement, on one screen.
 
     held ──▶ planned ──▶ placing ──▶ placed ──▶ completed
-                ▲ │        │ │ │        │
+                ▲ │        │ │ │        │           │
                 │ │        │ │ └▶ failed└▶ cancelling ──▶ cancelled
                 │ ▼        │ ▼
              cancelled     │ in_doubt ──▶ placed · planned · parked
                            └▶ planned (certainly not sent)
 
-Only what this table lists can happen; ``ledger`` enforces it in the statement that makes each change.
+A person rules on what is parked or failed: placed · planned · cancelled. Only what this table lists can happen;
+``ledger`` enforces it in the statement that makes each change.
 """
 
 from collections.abc import Mapping
@@ -51,9 +52,12 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.IN_DOUBT: frozenset({Status.PLACED, Status.PLANNED, Status.PARKED}),
         Status.PLACED: frozenset({Status.COMPLETED, Status.CANCELLING, Status.CANCELLED}),
         Status.CANCELLING: frozenset({Status.CANCELLED, Status.PLACED}),
-        Status.PARKED: frozenset({Status.PLACED}),  # likewise
-        Status.COMPLETED: frozenset(),
-        Status.FAILED: frozenset({Status.PLACED}),  # likewise
+        # To PLACED likewise; to the others, and to PLACED too, by a person's ruling.
+        Status.PARKED: frozenset({Status.PLACED, Status.PLANNED, Status.CANCELLED}),
+        # Where the provider undid it afterwards.
+        Status.COMPLETED: frozenset({Status.CANCELLED}),
+        # To PLACED likewise; to the others by a person's ruling.
+        Status.FAILED: frozenset({Status.PLACED, Status.PLANNED, Status.CANCELLED}),
         # Withdrawn before anything was sent, and earned again; or answered late after all.
         Status.CANCELLED: frozenset({Status.PLANNED, Status.HELD, Status.PLACED}),
     }

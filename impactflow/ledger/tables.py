@@ -182,6 +182,21 @@ events = Table(
     Column("detail", Text),
 )
 
+#: Purchases that took effect beside the one that a placement holds: a late answer told of one, or an audit cancels it.
+further_purchases = Table(
+    "further_purchases",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    # What the provider calls it.
+    Column("ref", Text, primary_key=True),
+    # Under whose key it was made.
+    Column("placement", Id, ForeignKey("placements.id"), nullable=False, index=True),
+    Column("found_at", Utc, nullable=False),
+    # When the intent to cancel it was made durable; NULL while nobody has asked for that.
+    Column("cancelling_at", Utc),
+    Column("cancelled_at", Utc),
+)
+
 #: How far each source has been read: every order dated up to this day is planned.
 watermarks = Table(
     "watermarks",

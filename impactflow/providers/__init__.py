@@ -2,13 +2,14 @@
 What every provider can do, in our words; the modules beside this one translate.
 
 A provider belongs to one of two regimes, told apart by what it offers when an answer was lost: ``RepeatsSafely`` can be
-asked again without buying again, ``KeepsRecords`` can only be looked through. Called by ``placement``, ``tracking`` and
-``reconcile``; speaks to the world through ``clients``.
+asked again without buying again, ``KeepsRecords`` can only be looked through. Called by ``placement``, ``tracking``,
+``reconcile``, ``audit`` and ``ruling``; speaks to the world through ``clients``.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt
@@ -61,18 +62,28 @@ class Record:
     Args:
         ref: What the provider calls it.
         kind: What it is; None where the record does not say.
-        quantity: How many of ``UNIT_OF[kind]``.
-        customer_email: Whom it was bought on behalf of; None for the merchant.
+        quantity: How many of ``UNIT_OF[kind]``; a fraction only where somebody bought one.
+        customer_email: Whom it was bought on behalf of; None for the merchant, or where the record does not say.
         at: When it took effect.
         key: Our key, where the account returns metadata; None where it does not, or the purchase is not ours.
+        order_id: The order that it was told to be for, likewise.
+        cancelled: Whether it was undone since.
+        price_usd_cents: What it cost, where the provider says.
     """
 
     ref: str
     kind: Kind | None
-    quantity: int
-    customer_email: str | None
+    quantity: int | Decimal
+    customer_email: str | None = field(repr=False)
     at: datetime
     key: str | None
+    order_id: str | None = None
+    cancelled: bool = False
+    price_usd_cents: int | None = None
+
+    def shows(self, placement: Placement) -> bool:
+        """Whether it is of a placement's kind and quantity."""
+        return (self.kind, self.quantity) == (placement.kind, placement.quantity)
 
 
 class Provider(Protocol):
@@ -117,6 +128,42 @@ class Provider(Protocol):
 
     async def check(self) -> str:
         """A harmless call that needs the key; returns what to tell a person."""
+        ...
+
+    @property
+    def keys_by_look_up(self) -> bool:
+        """Whether a purchase says our key only when it is looked up, and not in the statement."""
+        ...
+
+    def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
+        """
+        Everything that the account bought between two UTC days, both included, ours or not, page by page.
+
+        Pages may shift while they are read, and a purchase may be listed late: what is not here is looked up.
+
+        Raises:
+            ProviderError: A page could not be read; the ones before it are good.
+        """
+        ...
+
+    async def look_up(self, ref: str) -> Record | None:
+        """
+        One purchase by the provider's name for it; None where the provider knows none by that name.
+
+        Raises:
+            ProviderError: The provider did not say.
+        """
+        ...
+
+    async def cancel(self, ref: str) -> None:
+        """
+        Undo a purchase that took effect; done again, it changes nothing.
+
+        Raises:
+            Refused: It stands, and will.
+            NotSent: It stands; it may be cancelled later.
+            OutcomeUnknown: It may be cancelled.
+        """
         ...
 
 

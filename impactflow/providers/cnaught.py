@@ -6,16 +6,17 @@ older than its safe age the order is looked for by its metadata first.
 """
 
 import json
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 
 from impactflow.clients import CNaughtClient
 from impactflow.clients.cnaught.models import Order
 from impactflow.clients.paging import items
 from impactflow.clock import Clock
-from impactflow.errors import Contradiction, IdempotencyConflict, RateLimited, Refused, Unauthorized
-from impactflow.models import Placement, Progress, ProviderName, Receipt, Stage
-from impactflow.providers import Absent, Ambiguous, Found, Hold, Verdict
+from impactflow.errors import Contradiction, IdempotencyConflict, NotFound, RateLimited, Refused, Unauthorized
+from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
+from impactflow.providers import Absent, Ambiguous, Found, Hold, Record, Verdict
 
 _GRAMS_PER_KG = 1000
 #: How far back before the first attempt an order may be dated, for clocks that differ.
@@ -28,6 +29,7 @@ class CNaught:
     name = ProviderName.CNAUGHT
     #: Keys tell placements apart.
     one_twin_at_a_time = False
+    keys_by_look_up = False
 
     def __init__(self, client: CNaughtClient, clock: Clock, *, key_age_s: float) -> None:
         self._client = client
@@ -57,7 +59,7 @@ class CNaught:
     async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
         """Send it again under its key, or find it by its metadata where the key may be forgotten."""
         if self._clock.now() - doubt.first_attempted_at > self._key_age:
-            found = await self._look_up(doubt)
+            found = await self._by_metadata(doubt)
             if not isinstance(found, Absent):
                 return found
         try:
@@ -67,7 +69,7 @@ class CNaught:
         except (Unauthorized, RateLimited):
             raise
         except Refused:  # a repeat may be refused before anyone looks whether the first was accepted
-            return await self._look_up(doubt)
+            return await self._by_metadata(doubt)
 
     async def track(self, placement: Placement) -> Progress:
         """Where it stands; complete once the order is fulfilled."""
@@ -81,7 +83,41 @@ class CNaught:
             return f"newest order {order.id}"
         return "no orders yet"
 
-    async def _look_up(self, doubt: Placement) -> Verdict:
+    async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
+        """Every order of some days, the newest first; see ``Provider.statement``."""
+        async for order in items(self._client.list_orders()):
+            record = self._record(order)
+            if record.at.date() < from_:
+                return
+            if record.at.date() <= to:
+                yield record
+
+    async def look_up(self, ref: str) -> Record | None:
+        """The order of this id; see ``Provider.look_up``."""
+        try:
+            return self._record(await self._client.get_order(ref))
+        except NotFound:
+            return None
+
+    async def cancel(self, ref: str) -> None:
+        """Cancel the order of this id; see ``Provider.cancel``."""
+        await self._client.cancel_order(ref, idempotency_key=f"cancel-{ref}")
+
+    def _record(self, order: Order) -> Record:
+        told = _told(order.metadata)
+        return Record(
+            order.id,
+            Kind.OFFSET,
+            order.amount_kg * _GRAMS_PER_KG,
+            customer_email=None,
+            at=(order.created_on or self._clock.now()).astimezone(UTC),
+            key=told.get("impactflow_key"),
+            order_id=told.get("order_id"),
+            cancelled=order.state == "cancelled",
+            price_usd_cents=order.price_usd_cents,
+        )
+
+    async def _by_metadata(self, doubt: Placement) -> Verdict:
         """The order by its metadata."""
         orders = await self._find(doubt)
         if len(orders) > 1:
@@ -106,6 +142,15 @@ def _found(doubt: Placement, order: Order) -> Verdict:
 
 def _metadata(placement: Placement) -> str:
     return json.dumps({"order_id": placement.order_id, "impactflow_key": placement.key}, separators=(",", ":"))
+
+
+def _told(metadata: str | None) -> dict[str, str]:
+    """What the metadata of an order says, if it is like ours."""
+    try:
+        told = json.loads(metadata or "null")
+    except (ValueError, RecursionError):
+        return {}
+    return {name: text for name, text in told.items() if isinstance(text, str)} if isinstance(told, dict) else {}
 
 
 def _text(placement: Placement, option: str) -> str | None:

@@ -5,13 +5,18 @@ Its regime is ``RepeatsSafely``: a session buys nothing until it is confirmed, i
 confirming twice is confirming once. A session whose id was lost is never confirmed; it expires and costs nothing.
 """
 
-from typing import Final
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import date
+from typing import Any, Final
 
 from impactflow.clients import ImpactAPIClient
-from impactflow.clients.impactapi.models import Session
+from impactflow.clients.impactapi.models import DonationIntent, Session
+from impactflow.clients.paging import items
+from impactflow.clock import Clock
 from impactflow.errors import Contradiction, NotFound, NotSent, OutcomeUnknown, Refused, Unauthorized
-from impactflow.models import Placement, Progress, ProviderName, Receipt, Stage
-from impactflow.providers import Absent, Found, Hold, Verdict
+from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
+from impactflow.providers import Absent, Found, Hold, Record, Verdict
 
 #: For which nobody is asked anything: the campaign and the amount are given with the session.
 _SESSION_TYPE: Final = "portion_of_sales"
@@ -25,9 +30,12 @@ class ImpactAPI:
     name = ProviderName.IMPACTAPI
     #: The session's id tells placements apart.
     one_twin_at_a_time = False
+    #: A donation names its session, and only the session names us.
+    keys_by_look_up = True
 
-    def __init__(self, client: ImpactAPIClient) -> None:
+    def __init__(self, client: ImpactAPIClient, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
 
     async def prepare(self) -> None:
         """Check the key."""
@@ -72,6 +80,51 @@ class ImpactAPI:
         """How many campaigns the account may give to."""
         return f"{len(await self._client.list_campaigns())} campaigns"
 
+    async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
+        """Every donation of some days that a session gave, the newest first; see ``Provider.statement``."""
+        async for intent in items(self._client.list_donation_intents()):
+            at = intent.created_at or self._clock.now()
+            if at.date() < from_:
+                return
+            if at.date() <= to and intent.session_id is not None:
+                yield Record(intent.session_id, Kind.DONATE, intent.amount or 0, customer_email=None, at=at, key=None)
+
+    async def look_up(self, ref: str) -> Record | None:
+        """What the session of this id gave, and what of it stands; see ``Provider.look_up``."""
+        try:
+            session = await self._client.get_session(ref)
+        except NotFound:
+            return None
+        if session.status != "confirmed":
+            return None
+        standing = await self._standing(session)
+        given = sum(intent.amount or 0 for intent in standing)
+        return Record(
+            session.id,
+            Kind.DONATE,
+            given,
+            customer_email=None,
+            at=session.confirmed_at or session.created_at or self._clock.now(),
+            key=_text(session.metadata.get("impactflow_key")),
+            order_id=_text(session.metadata.get("order_id")),
+            cancelled=not standing,
+            price_usd_cents=given,
+        )
+
+    async def cancel(self, ref: str) -> None:
+        """Cancel every donation of the session of this id; see ``Provider.cancel``."""
+        for intent in await self._standing(await self._client.get_session(ref)):
+            with suppress(NotFound):  # somebody else has cancelled it in this moment
+                await self._client.cancel_donation_intent(intent.id)
+
+    async def _standing(self, session: Session) -> list[DonationIntent]:
+        """The donations of a session that were not cancelled, which deletes them."""
+        found = []
+        for intent in session.donation_intents:
+            with suppress(NotFound):
+                found.append(await self._client.get_donation_intent(intent.id))
+        return found
+
     async def _open(self, placement: Placement, hold: Hold) -> Session:
         """Open a session and remember it; one whose id was lost on the way costs nothing, so another is opened."""
         tries = 0
@@ -105,6 +158,10 @@ class ImpactAPI:
         except NotFound:
             return None
         return None if session.status == "expired" else session
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _receipt(placement: Placement, session: Session) -> Receipt:

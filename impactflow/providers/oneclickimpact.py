@@ -5,17 +5,17 @@ Its regime is ``KeepsRecords``: after a lost answer the account's records are th
 the account returns metadata; until that has been seen, purchases that look alike are sent one after the other.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
 
 from impactflow.clients import OneClickImpactClient
-from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade, ImpactType
+from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade, ImpactType, Track
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
 from impactflow.clients.paging import items
-from impactflow.errors import Contradiction, ProviderError, Unavailable
+from impactflow.errors import Contradiction, ProviderError, Refused, Unauthorized, Unavailable
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Hold, Record
 
@@ -39,6 +39,8 @@ class OneClickImpact:
     """The account at 1ClickImpact."""
 
     name = ProviderName.ONECLICKIMPACT
+    #: Both say it, or neither.
+    keys_by_look_up = False
 
     def __init__(self, client: OneClickImpactClient) -> None:
         self._client = client
@@ -102,6 +104,38 @@ class OneClickImpact:
             for ours in _records(record):
                 yield ours
 
+    async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
+        """Every purchase of some days, the merchant's own and then the customers'; see ``Provider.statement``."""
+        for customers in (False, True):
+            async for record in self.records([], from_, to, customers=customers, newest_first=False):
+                yield record
+
+    async def look_up(self, ref: str) -> Record | None:
+        """The purchase of this user and time; see ``Provider.look_up``."""
+        user_id, time_utc = _identity(ref)
+        try:
+            track = await self._client.track(user_id, time_utc)
+        except Unauthorized:
+            raise
+        except Refused:
+            return None
+        kind, quantity = next(_amounts(track), (None, 0))
+        return Record(
+            ref,
+            kind,
+            quantity,
+            customer_email=None,  # tracking does not say it
+            at=_time(time_utc),
+            key=_key(track),
+            order_id=_order_id(track),
+            cancelled=bool(track.cancelled_on),
+        )
+
+    async def cancel(self, ref: str) -> None:
+        """Reverse the purchase of this user and time, where the account can; see ``Provider.cancel``."""
+        user_id, time_utc = _identity(ref)
+        await self._client.cancel_impact(user_id, time_utc)
+
     async def _act(self, placement: Placement) -> ImpactMade:
         options = placement.options
         told: dict[str, Any] = {
@@ -144,17 +178,27 @@ def _identity(ref: str) -> tuple[str, str]:
     return user_id, time_utc
 
 
-def _key(record: ClientRecord) -> str | None:
+def _key(record: ClientRecord | Track) -> str | None:
     return (record.metadata or {}).get("impactflow_key")
+
+
+def _order_id(record: ClientRecord | Track) -> str | None:
+    return (record.metadata or {}).get("order_id")
+
+
+def _amounts(record: ClientRecord | Track) -> Iterator[tuple[Kind, int]]:
+    """What was bought: one kind, unless two purchases share a name."""
+    for kind, field in FIELD_OF.items():
+        if (amount := getattr(record, field)) is not None:
+            yield kind, amount
 
 
 def _records(record: ClientRecord) -> list[Record]:
     email = record.customer.customer_email if isinstance(record, CustomerRecord) else None
-    at, key, ref = _time(record.time_utc), _key(record), _ref(record)
-    amounts = [(kind, getattr(record, field)) for kind, field in FIELD_OF.items()]
-    found = [Record(ref, kind, amount, email, at, key) for kind, amount in amounts if amount is not None]
+    at, key, order_id, cancelled = _time(record.time_utc), _key(record), _order_id(record), bool(record.cancelled_on)
     # A record of ours that says no amount is evidence all the same: that something was bought.
-    return found if found or key is None else [Record(ref, None, 0, email, at, key)]
+    amounts: Iterable[tuple[Kind | None, int]] = list(_amounts(record)) or ([(None, 0)] if key is not None else [])
+    return [Record(_ref(record), kind, amount, email, at, key, order_id, cancelled) for kind, amount in amounts]
 
 
 def _time(text: str) -> datetime:

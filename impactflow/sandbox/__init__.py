@@ -90,6 +90,11 @@ class Sandbox:
         for line in self._lines.values():
             line.settle(self.clock.now())
 
+    def calm(self) -> None:
+        """From now on nothing goes wrong any more; what is late already still comes."""
+        for line in self._lines.values():
+            line.calm()
+
     def status(self) -> dict[str, Any]:
         """By provider: requests served, in flight now and still to take effect, and how often each fault struck."""
         return {name: line.status() for name, line in self._lines.items()}

@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 
 from impactflow.sandbox.api import Api, Call, Declined
-from impactflow.sandbox.faults import Draws, Effect, Mishap
+from impactflow.sandbox.faults import Draws, Effect, Faults, Mishap
 from impactflow.sandbox.messages import Reply, Request
 from impactflow.sandbox.options import Options
 
@@ -59,6 +59,10 @@ class Line:
             self.api.hold(call.request)  # again: whatever kept its key from it may be gone by now
             self.api.answer(replace(call, now=due, listed_at=due))
             self.api.release(call.request)
+
+    def calm(self) -> None:
+        """From now on nothing goes wrong any more."""
+        self._draws = Draws(Faults(), self.api.name, self._options.seed)
 
     def status(self) -> dict[str, Any]:
         """How many requests came, are in flight now and are still to take effect, and how often each fault struck."""

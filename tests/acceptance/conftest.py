@@ -4,31 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bookkeeping import POLICY
-from processes import Impactflow, Listening, PrefectServer, base_environment, prefect_server
+from processes import Impactflow, Served
 
-#: Seconds. Short, and in order: a request's timeout within the lease, the settling time beyond all that comes late.
-TIMES = {
-    "IMPACTFLOW_LEASE_S": "3",
-    "IMPACTFLOW_REQUEST_TIMEOUT_S": "1",
-    "IMPACTFLOW_SETTLE_S": "4.5",
-    "IMPACTFLOW_CONCURRENCY": "8",
-}
+from impactflow.proof import experiment
+from impactflow.proof.programs import PrefectServer
 
 
 @pytest.fixture(scope="session")
-def server() -> PrefectServer:
-    """The session's Prefect server."""
-    return prefect_server()
-
-
-@pytest.fixture(scope="session")
-def command_line(server: PrefectServer) -> Callable[[Path, Listening], Impactflow]:
+def command_line(server: PrefectServer) -> Callable[[Path, Served], Impactflow]:
     """Makes a command line that works in a folder against a sandbox, with the policy that ``bookkeeping`` knows."""
 
-    def make(folder: Path, sandbox: Listening) -> Impactflow:
-        (folder / "policy.yaml").write_text(POLICY)
+    def make(folder: Path, sandbox: Served) -> Impactflow:
         own = {"IMPACTFLOW_LEDGER_URL": f"sqlite:///{folder / 'impactflow.db'}", "PREFECT_API_URL": server.api_url}
-        return Impactflow(folder, {**base_environment(folder), **sandbox.variables, **TIMES, **own})
+        return Impactflow(folder, experiment.command_line(folder, {**sandbox.variables, **own}).variables)
 
     return make

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from bookkeeping import NONE, differences, earned, order
-from processes import Ended, Impactflow, Listening, sandbox_thread
+from processes import Impactflow, Served, order, sandbox_thread
+
+from impactflow.proof.bookkeeping import NONE, differences, earned
+from impactflow.proof.programs import Ended
 
 DONE, UNDONE, MISUSED = 0, 1, 2
 ORDERS = [order(number) for number in range(1, 6)]
@@ -34,7 +36,7 @@ def said(ended: Ended) -> tuple[int, str]:
 
 
 @contextmanager
-def opened(folder: Path, command_line) -> Iterator[tuple[Listening, Impactflow]]:
+def opened(folder: Path, command_line) -> Iterator[tuple[Served, Impactflow]]:
     """A sandbox of its own with five orders, and a command line that works against it."""
     folder.mkdir(exist_ok=True)
     with sandbox_thread(ORDERS) as sandbox:
@@ -49,7 +51,7 @@ def impactflow(tmp_path_factory, command_line):
         assert sandbox.purchases() == []
 
 
-def good_run_after(sandbox: Listening, impactflow: Impactflow) -> tuple[int, dict]:
+def good_run_after(sandbox: Served, impactflow: Impactflow) -> tuple[int, dict]:
     """Whatever went wrong before, a good run places everything once."""
     good = impactflow.run("place", "--json")
     return good.status, differences(earned(ORDERS), sandbox.purchases())

@@ -6,11 +6,12 @@ import time
 
 import httpx
 import pytest
-from bookkeeping import NONE, differences, earned, order
-from processes import Impactflow, base_environment, finish, sandbox_thread
+from processes import Impactflow, order, sandbox_thread
 from typer.testing import CliRunner
 
 from impactflow.cli.main import app
+from impactflow.proof.bookkeeping import NONE, differences, earned
+from impactflow.proof.programs import base_environment, finish
 
 COMMANDS = ["place", "track", "reconcile", "status", "show", "doctor", "demo", "sandbox", "policy schema"]
 #: Seconds; a second's worth of imports, on a machine that is busy with other tests.

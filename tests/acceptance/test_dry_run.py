@@ -1,8 +1,9 @@
 """``place --dry-run`` says what would be bought, and neither buys nor plans anything."""
 
 import pytest
-from bookkeeping import in_ledger, order
-from processes import sandbox_thread
+from processes import order, sandbox_thread
+
+from impactflow.proof.bookkeeping import in_ledger
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
 """Orders that lack what they may lack, and one that is broken: the others are bought, and what is mended is too."""
 
 import pytest
-from bookkeeping import NONE, differences, earned, order
-from processes import sandbox_thread
+from processes import order, sandbox_thread
+
+from impactflow.proof.bookkeeping import NONE, differences, earned
 
 #: Each lacks one field: what it cannot earn for that it does not earn, and everything else it does.
 LACKING = [
@@ -24,7 +25,7 @@ def days(tmp_path_factory, command_line):
         impactflow = command_line(folder, sandbox)
         first = impactflow.run("place", "--json")
         between = impactflow.run("status", "--json"), impactflow.run("show", "WR-7"), sandbox.purchases()
-        sandbox.shop[-2:] = [order(7), order(8)]
+        sandbox.shop.orders[-2:] = [order(7), order(8)]
         yield sandbox, impactflow, first, between, impactflow.run("place", "--json")
 
 
@@ -54,5 +55,5 @@ def test_what_is_mended_is_bought_by_the_next_run(days):
     """Once, and the exit status is 0 again."""
     sandbox, impactflow, _, _, second = days
     assert second.status == 0
-    assert differences(earned(sandbox.shop), sandbox.purchases()) == NONE
+    assert differences(earned(sandbox.shop.orders), sandbox.purchases()) == NONE
     assert impactflow.run("status", "--json").json["broken_orders"] == []

@@ -1,17 +1,23 @@
 """Two processes place the same orders at the same time, on one ledger, while answers get lost."""
 
-import pytest
-from bookkeeping import NONE, differences, earned, in_books, in_ledger
-from processes import finish, sandbox_process
+from datetime import UTC, datetime
 
-FAULTS = "rough,hang=0.002,rate_limited=0.002"
+import pytest
+from processes import sandbox_thread
+
+from impactflow.proof.bookkeeping import NONE, differences, earned, in_books, in_ledger
+from impactflow.proof.experiment import FAULTS
+from impactflow.proof.programs import finish
+from impactflow.sandbox import Faults, generate_orders
+from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 
 
 @pytest.fixture
 def after_two_at_once(tmp_path, command_line, ledger_url):
     """The sandbox and the command line, once two runs that began together and whatever was left have ended."""
-    arguments = ("--orders=80", "--seed=3", f"--faults={FAULTS}", "--latency-ms=80", "--rate=100000")
-    with sandbox_process(tmp_path, *arguments, "--metadata=ignored") as sandbox:
+    orders = generate_orders(80, 3, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES)
+    options = {"seed": 3, "faults": Faults.parse(FAULTS), "latency_s": 0.08, "metadata": "ignored"}
+    with sandbox_thread(orders, **options) as sandbox:
         impactflow = command_line(tmp_path, sandbox).but(IMPACTFLOW_LEDGER_URL=ledger_url)
         runs = [finish(process) for process in [impactflow.start("place", "--json") for _ in range(2)]]
         if any(run.status for run in runs):
@@ -23,6 +29,6 @@ def test_two_processes_buy_everything_once(after_two_at_once):
     """Whichever of them claims a placement, it is bought once, and recorded; in the end nothing is left undone."""
     sandbox, impactflow, runs = after_two_at_once
     purchases = sandbox.purchases()
-    assert differences(earned(sandbox.orders()), purchases) == NONE
+    assert differences(earned(sandbox.shop.orders), purchases) == NONE
     assert in_books(purchases) == in_ledger(impactflow.ledger_url)
     assert (runs[-1].status, [run.says_traceback for run in runs]) == (0, [False] * len(runs))

@@ -186,13 +186,29 @@ class Losing(httpx.AsyncBaseTransport):
 @pytest.mark.parametrize("customer", [True, False])
 @in_virtual_time
 async def test_a_purchase_at_oneclickimpact_is_found_in_the_records(new_world, metadata, customer):
-    """At once, by our key or by its look; among the customers' records or the merchant's own."""
+    """At once by our key, after the settling time by its look; among the customers' records or the merchant's own."""
     order = sold(1) if customer else sold(1, contact=None)
     world = new_world(orders=[order], policy=policy_of(TREES), faults="lost_answer=1", metadata=metadata)
     async with world.run() as run:
         await doubtful(world, run, ONECLICK)
         settled = await settle_at(run, ONECLICK)
+        if metadata == "ignored":
+            assert {"in_doubt": 1} == await statuses(run)
+            world.clock.turn(seconds=31)
+            settled = await settle_at(run, ONECLICK)
         assert (1, {"placed": 1}, NONE_DIFFER) == (settled.placed, await statuses(run), await differences(world, run))
+
+
+@in_virtual_time
+async def test_a_look_alike_is_not_taken_for_a_purchase_that_is_still_on_its_way(new_world):
+    """Somebody else's stands in the records first; ours takes effect late: two fit, and a person decides."""
+    order = sold(1, contact=None)
+    world = new_world(orders=[order], policy=policy_of(TREES), faults="late_effect=1", late_s=20, metadata="ignored")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
+        await work(run, ONECLICK)
+        assert ({"parked": 1}, 2) == (await statuses(run), len(world.purchases))
 
 
 @in_virtual_time
@@ -261,6 +277,7 @@ async def test_a_look_alike_of_another_customer_amount_or_time_does_not_matter(n
         ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1, "customer_email": "ana@example.com"})
         ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 2, "customer_email": "customer1@example.com"})
         ask(world, ONECLICK, "POST", "/v1/clean_ocean", {"amount": 1, "customer_email": "customer1@example.com"})
+        world.clock.turn(seconds=31)
         await settle_at(run, ONECLICK)
         assert {"placed": 1} == await statuses(run)
         assert world.purchases[1]["ref"] == (await placement(run))["ref"]

@@ -7,16 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 from flow_runs import AS_PREFECT_DOES, FLOWS, ROOT, Api, Ran
-from processes import Impactflow, PrefectServer, base_environment, prefect_server, sandbox_thread
+from processes import Impactflow, sandbox_thread
 
+from impactflow.proof.programs import base_environment
 from impactflow.sandbox import Faults, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
-
-
-@pytest.fixture(scope="session")
-def server() -> PrefectServer:
-    """The session's Prefect server."""
-    return prefect_server()
 
 
 @pytest.fixture(scope="session")

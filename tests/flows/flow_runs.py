@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
-from processes import Ended, PrefectServer
+
+from impactflow.proof.programs import Ended, PrefectServer
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ("place_impacts", "track_placements", "reconcile_providers")

@@ -9,15 +9,16 @@ What is meant to be there shows that the search finds something.
 import re
 import time
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from flow_runs import AS_PREFECT_DOES, FLOWS, ROOT, Api, flow_states
-from processes import Ended, Impactflow, base_environment, prefect_server, served
+from processes import Impactflow, served
 
+from impactflow.proof.programs import Ended, PrefectServer, base_environment, prefect_server
 from impactflow.sandbox import Options, Sandbox, environment, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 
@@ -133,9 +134,16 @@ class Searched:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory) -> Searched:
+def own_server() -> Iterator[PrefectServer]:
+    """With nothing in its home but what these tests bring about."""
+    with prefect_server() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory, own_server) -> Searched:
     """The providers take the right keys only, which no process has in its environment but the one that saves them."""
-    folder, server = tmp_path_factory.mktemp("canary"), prefect_server("canary")
+    folder, server = tmp_path_factory.mktemp("canary"), own_server
     orders = generate_orders(20, 5, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES)
     own = {
         "PREFECT_API_URL": server.api_url,

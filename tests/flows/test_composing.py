@@ -5,8 +5,9 @@ import re
 
 import pytest
 from flow_runs import ROOT
-from processes import Impactflow, base_environment, served
+from processes import Impactflow, served
 
+from impactflow.proof.programs import base_environment
 from impactflow.sandbox import Options, Sandbox, environment
 
 #: Runs the flow of a file twice with the same arguments, and once with others.

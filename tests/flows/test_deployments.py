@@ -9,8 +9,10 @@ import time
 
 import pytest
 from flow_runs import ROOT
-from processes import Impactflow, base_environment
+from processes import Impactflow
 from ruamel.yaml import YAML
+
+from impactflow.proof.programs import base_environment
 
 FILE = YAML(typ="safe").load(ROOT / "prefect.yaml")
 NAMES = [deployment["name"] for deployment in FILE["deployments"]]
@@ -61,18 +63,35 @@ def test_every_deployment_is_known_to_the_server_once(deployed):
 def test_the_server_knows_a_deployment_as_the_file_says(deployed, deployment):
     """Its entrypoint, tags, pool, limit and schedules."""
     known = deployed[deployment["name"]]
-    schedules = {(each["schedule"]["cron"], each["schedule"]["timezone"], each["slug"]) for each in known["schedules"]}
+    schedules = [
+        (each["schedule"]["cron"], each["schedule"]["timezone"], each["slug"], each["parameters"])
+        for each in known["schedules"]
+    ]
     assert known["entrypoint"] == deployment["entrypoint"]
     assert sorted(known["tags"]) == sorted(deployment["tags"])
     assert known["work_pool_name"] == deployment["work_pool"]["name"]
     assert known["global_concurrency_limit"]["limit"] == deployment["concurrency_limit"]["limit"]
     assert known["concurrency_options"]["collision_strategy"] == deployment["concurrency_limit"]["collision_strategy"]
-    assert schedules == {(each["cron"], each["timezone"], each["slug"]) for each in deployment["schedules"]}
+    assert sorted(schedules, key=str) == sorted(
+        [
+            (each["cron"], each["timezone"], each["slug"], each.get("parameters", {}))
+            for each in deployment["schedules"]
+        ],
+        key=str,
+    )
 
 
-def test_every_deployment_gets_scheduled_runs(api, deployed):
+def test_the_form_that_settles_offers_the_decisions(deployed):
+    """A select, not a text to mistype; everything else is flat."""
+    schema = deployed["settle"]["parameter_openapi_schema"]
+    assert schema["definitions"]["Decision"]["enum"] == ["bought", "not-bought", "given-up"]
+    assert [name for name in schema["properties"] if name not in schema["required"]] == ["why", "ref"]
+    assert all("description" in schema["properties"][name] for name in ("order", "slot", "by", "why", "ref"))
+
+
+def test_every_deployment_with_a_schedule_gets_scheduled_runs(api, deployed):
     """Within half a minute, without anyone asking."""
-    waiting = {known["id"] for known in deployed.values()}
+    waiting = {known["id"] for known in deployed.values() if known["schedules"]}
     deadline = time.monotonic() + 30
     while waiting and time.monotonic() < deadline:
         time.sleep(0.5)

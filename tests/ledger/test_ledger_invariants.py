@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -31,7 +32,20 @@ LEASE_S = 8
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["plan", "refund", "claim", "claim", "claim", "answer", "answer", "doubt", "settle", "settle", "expire"]
+            [
+                "plan",
+                "refund",
+                "claim",
+                "claim",
+                "claim",
+                "answer",
+                "answer",
+                "doubt",
+                "settle",
+                "settle",
+                "expire",
+                "rule",
+            ]
         ),
         st.integers(0, 1),
         st.integers(0, 11),
@@ -106,6 +120,16 @@ class Happening:
         move = answer(doubt, to, self.now, ref=ref or "", from_=Status.IN_DOUBT)
         with suppress(TransitionRefused, AlreadyRecorded):
             await (ledger.record_found(move) if ref else ledger.move(move))
+
+    async def rule(self, ledger, number):
+        """A person settles what is parked or failed: by the books, or by giving it up."""
+        for entry in await ledger.slot(f"src:shop:{number % 3}", ("offset", "trees")[number % 2]):
+            if entry.status in {Status.PARKED, Status.FAILED}:
+                ref = self.purchase_of.get(entry.placement.key)
+                to = Status.PLACED if ref else (Status.PLANNED, Status.CANCELLED)[number // 6]
+                move = answer(entry.placement, to, self.now, ref=ref or "", from_=entry.status)
+                move = replace(move, due_at=None) if to is Status.CANCELLED else move
+                await (ledger.record_found(move) if ref else ledger.move(move))
 
     async def expire(self, ledger, number):
         self._time_s += number

@@ -9,6 +9,7 @@ from ledger_helpers import (
     after,
     answer,
     claim,
+    claim_doubts,
     earned,
     in_doubt,
     offset,
@@ -148,3 +149,76 @@ async def test_times_come_back_as_they_were_given(ledger):
     await plan_one(ledger, at=moment)
     due_at = await ledger.next_due(KEYED, [Status.PLANNED])
     assert (moment, UTC) == (due_at, due_at.tzinfo)
+
+
+async def test_holders_are_found_by_purchase_and_by_key(ledger):
+    """Whatever became of them; under a shared name all that share it."""
+    one = await placed(ledger, 1, 5, NOON)
+    two = await in_doubt(ledger, 2)
+    await plan_one(ledger, 3)
+    shared = await claim(ledger, after(9))
+    await record(ledger, answer(shared, ref="ref-1"))
+    by_ref = await ledger.holders(KEYED, refs=["ref-1", "ref-9"], keys=[])
+    by_key = await ledger.holders(KEYED, refs=[], keys=[two.key, "nobody's"])
+    both = await ledger.holders(KEYED, refs=["ref-1"], keys=[one.key])
+    assert [("WR-1", "ref-1", Status.PLACED), ("WR-3", "ref-1#2", Status.PLACED)] == sorted(
+        (entry.placement.order_id, entry.placement.ref, entry.status) for entry in by_ref
+    )
+    assert [("WR-2", None, Status.IN_DOUBT)] == [
+        (entry.placement.order_id, entry.placement.ref, entry.status) for entry in by_key
+    ]
+    assert {"WR-1", "WR-3"} == {entry.placement.order_id for entry in both}
+    assert [] == await ledger.holders(KEYLESS, refs=["ref-1"], keys=[])
+    assert [] == await ledger.holders(KEYED, refs=[], keys=[])
+
+
+async def test_what_stands_comes_in_pages(ledger):
+    """What took effect in the span, was not cancelled, is one provider's; by id, each once."""
+    for number in range(1, 6):
+        await placed(ledger, number, 5, after(number))
+    gone, *_ = await ledger.holders(KEYED, refs=["ref-2"], keys=[])
+    await ledger.move(Move(gone.placement, Status.PLACED, Status.CANCELLED, after(9), "run-1"))
+    done, *_ = await ledger.holders(KEYED, refs=["ref-3"], keys=[])
+    await ledger.move(Move(done.placement, Status.PLACED, Status.COMPLETED, after(9), "run-1"))
+    await placed(ledger, 6, 3, after(3), provider=KEYLESS)
+    span = (after(1), after(5))
+    first = await ledger.standing(KEYED, span, after=0, limit=2)
+    rest = await ledger.standing(KEYED, span, after=first[-1].placement.id, limit=2)
+    assert ["ref-1", "ref-3", "ref-4"] == [entry.placement.ref for entry in (*first, *rest)]
+    assert [] == await ledger.standing(KEYED, span, after=rest[-1].placement.id, limit=2)
+
+
+async def test_what_may_have_bought_more_is_what_is_parked_or_was_sent_again_after_a_doubt(ledger):
+    """Of one provider, tried since a moment; not what is in doubt now, nor what was refused or placed at once."""
+    await plan_one(ledger, 1)
+    await record(ledger, answer(await claim(ledger), Status.PARKED, detail="who knows"))
+    await in_doubt(ledger, 2)
+    await ledger.move(
+        answer((await claim_doubts(ledger, after(1)))[0], Status.PLANNED, after(1), from_=Status.IN_DOUBT)
+    )
+    await record(ledger, answer(await claim(ledger, after(2)), at=after(3)))
+    await in_doubt(ledger, 3)
+    await placed(ledger, 4, 5, after(9))
+    found = [(each.placement.order_id, each.status) for each in await ledger.uncertain(KEYED, NOON)]
+    assert [("WR-1", Status.PARKED), ("WR-2", Status.PLACED)] == found
+    assert ["WR-2"] == [each.placement.order_id for each in await ledger.uncertain(KEYED, after(1))]
+    assert [] == await ledger.uncertain(KEYLESS, NOON)
+
+
+async def test_a_slot_is_found_by_any_name_of_the_order(ledger):
+    """With where it is."""
+    await plan(ledger, (sale(1, names=("wr:WR-1", "src:shopify:9")), earned(offset(), trees())))
+    for name in ("WR-1", "wr:WR-1", "src:shopify:9"):
+        [entry] = await ledger.slot(name, "trees")
+        assert ("trees", Status.PLANNED) == (entry.placement.slot, entry.status)
+    assert [] == await ledger.slot("WR-1", "flowers")
+    assert [] == await ledger.slot("WR-404", "trees")
+
+
+async def test_the_reason_of_an_event_is_told_rather_than_the_purchases_name(ledger):
+    """A ruling or a cancellation says why; a plain purchase its name."""
+    one = await placed(ledger, 1, 5, NOON)
+    why = Move(one, Status.PLACED, Status.CANCELLED, after(1), "run-1", "cancelled there", receipt=Receipt("ref-1"))
+    await ledger.move(why)
+    story = await ledger.story("WR-1")
+    assert ["ref-1", "cancelled there"] == [event["detail"] for event in story["placements"][0]["events"]][-2:]

@@ -1,17 +1,18 @@
 """
-What a shop's orders earn under ``POLICY``, worked out anew and on its own, and how that and the books differ.
+What a shop's orders earn under ``POLICY``, worked out anew and on its own, and how that, books and ledger differ.
 
-It shares no line with ``impactflow.policy``: it reads the orders as Wicked Reports writes them.
+It shares no line with ``impactflow.policy``: it reads the orders as Wicked Reports writes them. Called by ``processes``
+and by the acceptance tests.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from impactflow.ledger import Ledger
+from impactflow.outcome import Standing
 
 POLICY = """\
 store: acceptance
@@ -25,13 +26,17 @@ rules:
 """
 _USD_PER = {"USD": "1", "EUR": "1.08", "GBP": "1.27", "CAD": "0.70", "AUD": "0.64"}
 
-#: (order, provider) and how much, in the ledger's units.
-Quantities = Mapping[tuple[str, str], int]
+#: An order's id and a provider; each provider sells for one slot.
+What = tuple[str, str]
+#: How much of what, in the ledger's units.
+Quantities = Mapping[What, int]
+#: What two sets of books have in common about a purchase: its key, provider, quantity and the provider's name for it.
+Line = tuple[str, str, int, str]
 
 
-def earned(orders: Iterable[Mapping[str, Any]]) -> Quantities:
+def earned(orders: Iterable[Mapping[str, Any]]) -> dict[What, int]:
     """What is to be bought for these orders, in the ledger's units."""
-    quantities = {}
+    quantities: dict[What, int] = {}
     for order in orders:
         if not _counts(order):
             continue
@@ -55,9 +60,9 @@ def _percent_in_cents(order: Mapping[str, Any]) -> int:
     return int(cents.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def differences(expected: Quantities, purchases: Iterable[Mapping[str, Any]]) -> dict[str, list[object]]:
+def differences(expected: Quantities, purchases: Iterable[Mapping[str, Any]]) -> dict[str, list[What]]:
     """Where the books differ from what was earned; all lists are empty when nothing does."""
-    bought = defaultdict(list)
+    bought: dict[What, list[int]] = defaultdict(list)
     for purchase in purchases:
         bought[purchase["order_id"], purchase["provider"]].append(purchase["quantity"])
     return {
@@ -69,18 +74,18 @@ def differences(expected: Quantities, purchases: Iterable[Mapping[str, Any]]) ->
 
 
 #: What ``differences`` says when there are none.
-NONE: Mapping[str, list[object]] = {"twice": [], "lost": [], "unasked": [], "wrong": []}
+NONE: Mapping[str, list[What]] = {"twice": [], "lost": [], "unasked": [], "wrong": []}
 
 
-def in_books(purchases: Iterable[Mapping[str, Any]]) -> set[tuple[object, ...]]:
+def in_books(purchases: Iterable[Mapping[str, Any]]) -> set[Line]:
     """The books' purchases, as comparable with ``in_ledger``."""
     return {(row["impactflow_key"], row["provider"], row["quantity"], row["ref"]) for row in purchases}
 
 
-def in_ledger(url: str) -> set[tuple[object, ...]]:
+def in_ledger(url: str) -> set[Line]:
     """The purchases that a ledger has recorded; where two share a provider's name, ours has a number behind it."""
 
-    async def read() -> set[tuple[object, ...]]:
+    async def read() -> set[Line]:
         with Ledger.open(url) as ledger:
             return {
                 (row["key"], row["provider"], row["quantity"], row["ref"].partition("#")[0])
@@ -90,18 +95,12 @@ def in_ledger(url: str) -> set[tuple[object, ...]]:
     return asyncio.run(read())
 
 
-def order(number: int, **fields: Any) -> dict[str, Any]:
-    """An order of two items for 80 USD, sold a moment ago; a field that is None is left out."""
-    sold_at = datetime.now(UTC) - timedelta(minutes=5)
-    plain = {
-        "id": f"WR-{number}",
-        "sourceId": f"{1000 + number}",
-        "sourceSystem": "shopify",
-        "date": sold_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "contact": {"id": f"C{number}", "email": f"customer{number}@example.com"},
-        "products": [{"id": "P1", "name": "Apron", "qty": 2, "PPU": 40}],
-        "payments": [{"date": "2026-03-02T11:00:00", "status": "APPROVED", "amount": 80}],
-        "amount": 80,
-        "currency": "USD",
-    }
-    return {name: value for name, value in (plain | fields).items() if value is not None}
+def undone_in_ledger(url: str) -> int:
+    """How many placements of a ledger wait for a further run or a person, or failed."""
+
+    async def read() -> int:
+        with Ledger.open(url) as ledger:
+            standing = Standing.of(await ledger.counts())
+            return standing.waiting + standing.failed
+
+    return asyncio.run(read())

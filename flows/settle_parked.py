@@ -1,0 +1,35 @@
+"""
+Settle what is parked or failed as a person has decided: the core is ``impactflow.ruling``.
+
+The evidence is in the artifact ``needs-attention`` of every run. On a terminal: ``impactflow settle``.
+"""
+
+from typing import Any
+
+from prefect import flow
+
+from impactflow.ruling import Decision, Ruling
+from tasks.context import flow_context
+from tasks.reconciliation import settle_by_ruling
+from tasks.reporting import publish_summary
+
+
+@flow(name="settle_parked", flow_run_name="settle {order} {slot} as {decision}", persist_result=False)
+async def settle_parked(
+    order: str, slot: str, decision: Decision, by: str, why: str = "", ref: str = ""
+) -> dict[str, Any]:
+    """
+    Record what became of one placement; the provider's records are asked whether it can be so.
+
+    Args:
+        order: Any name of the order.
+        slot: The slot, as the policy names it.
+        decision: bought: it is recorded under ref; not-bought: it is sent again; given-up: it is cancelled.
+        by: Who decides.
+        why: How they know, or why it is given up.
+        ref: The provider's name for the purchase, where it was bought; for 1ClickImpact USER_ID|TIME_UTC.
+    """
+    async with flow_context():
+        ruled = await settle_by_ruling(Ruling(order, slot, decision, by, why, ref))
+        await publish_summary("settle-parked", ruled.in_words())
+        return ruled.as_json()

@@ -1,0 +1,15 @@
+"""
+Audit: the ledger against each provider's own records, both ways, for the purchases of some days.
+
+    the provider's statement ──each record──▶ who holds it, or whose key does it name?   extra · duplicate ·
+                                                                                         wrong amount · cancelled there
+    the ledger's placements ──what the statement did not show──▶ looked up by name       missing · ...
+
+``comparison`` reads and compares, ``findings`` says what disagrees, ``repairs`` does what is proven to be right where
+somebody asked for that. Called by the task ``audit_providers``; what is still in doubt is left to ``reconcile``.
+"""
+
+from impactflow.audit.comparison import DAYS, Audit, Tally, choose_window
+from impactflow.audit.findings import COLUMNS, Disagreement, Finding
+
+__all__ = ["COLUMNS", "DAYS", "Audit", "Disagreement", "Finding", "Tally", "choose_window"]

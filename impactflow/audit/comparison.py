@@ -1,0 +1,327 @@
+"""
+Hold a provider's records against the ledger, and the ledger against them.
+
+The records stream, and so do the findings. What grows is a bit for each placement that was seen, and the provider's
+names of what disagrees. Called by the task ``audit_providers``.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TypeVar, assert_never
+
+from impactflow.accounts import LATEST, check_account
+from impactflow.audit.findings import Disagreement, Finding, Suspect, theirs
+from impactflow.audit.repairs import Repairs
+from impactflow.audit.strangers import Strangers
+from impactflow.clock import Clock
+from impactflow.errors import ProviderError, Unauthorized
+from impactflow.ledger import Entry, Ledger, Status
+from impactflow.orders import Window
+from impactflow.placement import Terms
+from impactflow.providers import Provider, Record
+from impactflow.together import together
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: How many days of purchases are audited unless somebody says otherwise.
+DAYS = 60
+#: How many records or placements are compared at once.
+_BATCH = 500
+#: How long before the first day an attempt may lie whose purchase came late, within the window.
+_MARGIN = timedelta(days=1)
+#: What the ledger counts as bought, and nobody is about to cancel.
+_STANDING = frozenset({Status.PLACED, Status.COMPLETED})
+
+
+@dataclass(slots=True)
+class Tally:
+    """
+    What the audit of one provider came to.
+
+    Args:
+        read: How many records the provider's statement held.
+        agreed: How many purchases ledger and provider agree about.
+        not_ours: How many records name none of our keys, and nobody's purchase.
+        unsettled: How many records are of placements in doubt, which a run is about to settle.
+        found: Findings by kind.
+        repaired: How many of them were repaired.
+        halted: Why it ended early, for a person; what was found before stands.
+        unauthorized: Whether it was the key that the provider did not accept.
+    """
+
+    read: int = 0
+    agreed: int = 0
+    not_ours: int = 0
+    unsettled: int = 0
+    found: Counter[Disagreement] = field(default_factory=Counter)
+    repaired: int = 0
+    halted: str | None = None
+    unauthorized: bool = False
+
+    @property
+    def remaining(self) -> int:
+        """How many findings are left for a person."""
+        return self.found.total() - self.repaired
+
+
+def choose_window(from_text: str | None, to_text: str | None, *, today: date) -> Window:
+    """
+    The days of purchase to audit; by default the last ``DAYS``.
+
+    Args:
+        from_text: The first day, UTC, ``YYYY-MM-DD``.
+        to_text: The last day, included.
+        today: The day it is, UTC.
+
+    Raises:
+        ConfigurationError: A text is no day, or the first day is after the last.
+    """
+    return Window.parse(from_text, to_text, today=today, watermark=None, overlap_days=DAYS)
+
+
+class Audit:
+    """
+    One audit of one provider.
+
+    Args:
+        ledger: What is held against the records.
+        provider: Whose records.
+        clock: Tells the time.
+        terms: How to work.
+        run_id: Which run does it.
+        window: The days of purchase.
+        repair: Whether to do what is proven to be right; otherwise nothing is changed anywhere.
+
+    Attributes:
+        name: Whose records.
+        tally: What it has come to so far.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        provider: Provider,
+        clock: Clock,
+        terms: Terms,
+        run_id: str,
+        window: Window,
+        *,
+        repair: bool,
+    ) -> None:
+        self.name = provider.name
+        self.tally = Tally()
+        self._ledger = ledger
+        self._provider = provider
+        self._window = window
+        self._slots = asyncio.Semaphore(terms.concurrency)
+        self._repairs = Repairs(ledger, provider, clock, run_id) if repair else None
+        self._seen = _Ids()
+        self._first_extra: dict[str, str] = {}
+        self._told: set[tuple[Disagreement, str]] = set()
+
+    async def run(self) -> AsyncIterator[Finding]:
+        """
+        Yield each finding once. Where the provider cannot be asked any more it ends, and ``tally.halted`` says why.
+
+        Raises:
+            LedgerError: The ledger failed; repairs made before that stand.
+        """
+        try:
+            await check_account(self._ledger, self._provider, fewest=LATEST)
+            async for suspects in self._suspects():
+                for suspect in suspects:
+                    if (suspect.what, suspect.ref) not in self._told:
+                        self._told.add((suspect.what, suspect.ref))
+                        yield await self._tell(suspect)
+        except ProviderError as error:
+            self.tally.halted, self.tally.unauthorized = str(error), isinstance(error, Unauthorized)
+
+    async def _tell(self, suspect: Suspect) -> Finding:
+        """Repair it if that was asked for, count it and say it."""
+        repaired, hindered = await self._repairs.attempt(suspect) if self._repairs else (None, None)
+        finding = Finding.of(suspect, self.name, repaired, hindered)
+        self.tally.found[suspect.what] += 1
+        self.tally.repaired += repaired is not None
+        log.info(
+            "audit of %s: %s, order %s, slot %s, %s: %s",
+            finding.provider, finding.finding, finding.order, finding.slot, finding.ref, repaired or finding.to_do,
+            extra={"action": "audit_finding"},
+        )  # fmt: skip
+        return finding
+
+    async def _suspects(self) -> AsyncIterator[Sequence[Suspect]]:
+        """Repairs that were cut off; the records; the placements that no record showed; records that name nobody."""
+        if self._repairs:
+            begun = await self._ledger.being_cancelled(self.name)
+            yield [Suspect(Disagreement.DUPLICATE, entry, None, ref) for ref, entry in begun]
+        since, _ = self._window.span
+        strangers = Strangers(await self._ledger.uncertain(self.name, since - _MARGIN))
+        async for records in _batches(self._provider.statement(self._window.from_, self._window.to)):
+            yield await self._compare(records, strangers)
+        async for entries in self._unseen():
+            suspects = await self._each(entries, self._ask_after)
+            self.tally.agreed += suspects.count(None)
+            yield _some(suspects)
+        yield [*strangers.suspects()]
+
+    async def _compare(self, records: Sequence[Record], strangers: Strangers) -> Sequence[Suspect]:
+        """What seems to disagree among some records; those that name nobody are laid aside."""
+        self.tally.read += len(records)
+        suspects, unnamed = await self._judge(records)
+        if unnamed and self._provider.keys_by_look_up:
+            looked_up = await self._each([record.ref for record in unnamed], self._provider.look_up)
+            more, unnamed = await self._judge(_some(looked_up))
+            suspects += more
+        further = dict(await self._ledger.further(self.name, [record.ref for record in unnamed]))
+        for record in unnamed:
+            if record.ref in further:
+                suspects += self._judge_other(record, further[record.ref])
+            else:
+                self.tally.not_ours += 1
+                if not record.cancelled:
+                    strangers.add(record)
+        return suspects
+
+    async def _judge(self, records: Sequence[Record]) -> tuple[list[Suspect], list[Record]]:
+        """What seems to disagree among some records, and those that name no key and are nobody's."""
+        refs, keys = [record.ref for record in records], [record.key for record in records if record.key]
+        holders = _Holders(await self._ledger.holders(self.name, refs=refs, keys=keys))
+        suspects: list[Suspect] = []
+        unnamed: list[Record] = []
+        unclear: list[Entry] = []
+        for record in records:
+            entry = holders.of(record, self._seen)
+            if entry is None and record.key is None:
+                unnamed.append(record)
+            elif entry is None or theirs(entry.placement) != record.ref:
+                suspects += self._judge_other(record, entry)
+            elif self._is_unclear(record, entry):
+                unclear.append(entry)
+            else:
+                suspects += self._judge_own(record, entry)
+            if entry is not None and theirs(entry.placement) == record.ref:
+                self._seen.add(entry.placement.id)
+        return suspects + _some(await self._each(unclear, self._ask_after)), unnamed
+
+    def _is_unclear(self, record: Record, entry: Entry) -> bool:
+        """Whether only the whole purchase can tell: it was listed before, in part perhaps, or shows another amount."""
+        if entry.status not in _STANDING or record.cancelled:
+            return False
+        return entry.placement.id in self._seen or not record.shows(entry.placement)
+
+    def _judge_own(self, record: Record, entry: Entry) -> Sequence[Suspect]:
+        """The purchase that a placement holds: does it stand, here and there?"""
+        if entry.status in _STANDING and record.cancelled:
+            return [Suspect(Disagreement.CANCELLED_THERE, entry, record, record.ref)]
+        if entry.status is Status.CANCELLED and not record.cancelled:
+            return [Suspect(Disagreement.EXTRA, entry, record, record.ref)]
+        self.tally.agreed += 1
+        return []
+
+    def _judge_other(self, record: Record, entry: Entry | None) -> Sequence[Suspect]:
+        """A purchase under a key of ours, other than the one that the placement of that key holds."""
+        if record.cancelled:
+            return []
+        if entry is None:
+            return [Suspect(Disagreement.EXTRA, None, record, record.ref)]
+        match entry.status:
+            case Status.PLACING | Status.IN_DOUBT:
+                self.tally.unsettled += 1
+                return []
+            case Status.PLACED | Status.COMPLETED | Status.CANCELLING:
+                return [Suspect(Disagreement.DUPLICATE, entry, record, record.ref)]
+            case Status.HELD | Status.PLANNED | Status.FAILED | Status.PARKED | Status.CANCELLED:
+                first = self._first_extra.setdefault(entry.placement.key, record.ref)
+                what = Disagreement.EXTRA if first == record.ref else Disagreement.DUPLICATE
+                return [Suspect(what, entry, record, record.ref)]
+            case never:
+                assert_never(never)
+
+    async def _unseen(self) -> AsyncIterator[Sequence[Entry]]:
+        """The placements of these days that no record showed."""
+        after = 0
+        while page := await self._ledger.standing(self.name, self._window.span, after=after, limit=_BATCH):
+            yield [entry for entry in page if entry.placement.id not in self._seen]
+            after = page[-1].placement.id
+
+    async def _ask_after(self, entry: Entry) -> Suspect | None:
+        """What is wrong with the purchase that a placement holds, from the provider's own word of it."""
+        ref = theirs(entry.placement)
+        record = await self._provider.look_up(ref)
+        if record is None or record.key not in {None, entry.placement.key}:
+            return Suspect(Disagreement.MISSING, entry, record, ref)
+        if record.cancelled:
+            return Suspect(Disagreement.CANCELLED_THERE, entry, record, ref)
+        if not record.shows(entry.placement):
+            return Suspect(Disagreement.WRONG_AMOUNT, entry, record, ref)
+        return None
+
+    async def _each(self, items: Sequence[T], ask: Callable[[T], Awaitable[R]]) -> list[R]:
+        """Ask about each, as many at once as may be in flight."""
+
+        async def one(item: T) -> R:
+            async with self._slots:
+                return await ask(item)
+
+        async with together() as group:
+            asked = [group.create_task(one(item)) for item in items]
+        return [each.result() for each in asked]
+
+
+class _Holders:
+    """The placements that some records may belong to."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._by_key = {entry.placement.key: entry for entry in entries}
+        self._by_ref: dict[str, list[Entry]] = {}
+        for entry in self._by_key.values():
+            if entry.placement.ref is not None:
+                self._by_ref.setdefault(theirs(entry.placement), []).append(entry)
+
+    def of(self, record: Record, seen: "_Ids") -> Entry | None:
+        """By the record's key; else by its name, and where purchases share that, the one that fits best."""
+        if record.key is not None:
+            return self._by_key.get(record.key)
+        sharing = self._by_ref.get(record.ref, [])
+        return min(
+            sharing, key=lambda each: (not record.shows(each.placement), each.placement.id in seen), default=None
+        )
+
+
+class _Ids:
+    """A set of placements' ids, a bit for each: a million take 125 kB."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+
+    def add(self, number: int) -> None:
+        """Put an id in."""
+        byte, bit = divmod(number, 8)
+        if byte >= len(self._bits):
+            self._bits.extend(bytes(byte + 1 - len(self._bits)))
+        self._bits[byte] |= 1 << bit
+
+    def __contains__(self, number: int) -> bool:
+        byte, bit = divmod(number, 8)
+        return byte < len(self._bits) and bool(self._bits[byte] & 1 << bit)
+
+
+def _some(items: Sequence[T | None]) -> list[T]:
+    return [item for item in items if item is not None]
+
+
+async def _batches(records: AsyncIterator[Record]) -> AsyncIterator[Sequence[Record]]:
+    batch: list[Record] = []
+    async for record in records:
+        batch.append(record)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    yield batch

@@ -1,0 +1,169 @@
+"""What an audit finds, in words: how ledger and provider disagree, what that means, and what to do about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from types import MappingProxyType
+
+from impactflow.ledger import Entry, Status
+from impactflow.models import Placement, ProviderName
+from impactflow.providers import Record
+from impactflow.units import in_words
+
+
+class Disagreement(StrEnum):
+    """How the ledger and a provider's records may disagree about a purchase."""
+
+    #: The ledger counts it; the provider knows no such purchase of ours.
+    MISSING = "missing"
+    #: The provider has a purchase of ours that the ledger does not count.
+    EXTRA = "extra"
+    #: The provider has two purchases for one order and slot.
+    DUPLICATE = "duplicate"
+    #: The provider has another kind or quantity than the ledger.
+    WRONG_AMOUNT = "wrong_amount"
+    #: The provider has cancelled what the ledger counts.
+    CANCELLED_THERE = "cancelled_there"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """
+    What seems to disagree.
+
+    Args:
+        what: How.
+        entry: The placement concerned, where the ledger knows one.
+        record: What the provider says; None where it says nothing.
+        ref: The provider's name for the purchase in question, or for several.
+    """
+
+    what: Disagreement
+    entry: Entry | None
+    record: Record | None
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    One disagreement, for a person; no personal data.
+
+    Args:
+        finding: How they disagree.
+        provider: Whose records.
+        order: The order's id, where it is known.
+        slot: The slot, where the ledger knows the placement.
+        status: Where the placement was, as the ledger says.
+        ref: The provider's name for the purchase in question.
+        recorded_ref: The same for the purchase that the ledger holds.
+        there: What the provider has, with its unit.
+        here: What the ledger has, with its unit.
+        means: What the finding means.
+        to_do: What a person should do, and why nothing else did it; empty where it is repaired.
+        repaired: What was done about it; None where nothing was.
+    """
+
+    finding: Disagreement
+    provider: ProviderName
+    order: str | None
+    slot: str | None
+    status: Status | None
+    ref: str
+    recorded_ref: str | None
+    there: str | None
+    here: str | None
+    means: str
+    to_do: str
+    repaired: str | None
+
+    @classmethod
+    def of(cls, suspect: Suspect, provider: ProviderName, repaired: str | None, hindered: str | None) -> "Finding":
+        """
+        Tell what disagrees.
+
+        Args:
+            suspect: What it is.
+            provider: Whose records.
+            repaired: What was done about it.
+            hindered: Why nothing was, though it was asked for.
+        """
+        record, entry = suspect.record, suspect.entry
+        placement = entry.placement if entry else None
+        means, to_do = MEANING[suspect.what]
+        return cls(
+            finding=suspect.what,
+            provider=provider,
+            order=placement.order_id if placement else record.order_id if record else None,
+            slot=placement.slot if placement else None,
+            status=entry.status if entry else None,
+            ref=suspect.ref,
+            recorded_ref=placement.ref if placement else None,
+            there=in_words(record.kind, record.quantity) if record else None,
+            here=in_words(placement.kind, placement.quantity) if placement else None,
+            means=means,
+            to_do="" if repaired else " ".join(filter(None, (_special(suspect) or to_do, hindered))),
+            repaired=repaired,
+        )
+
+    def as_row(self) -> dict[str, str]:
+        """As tables, CSV and JSON show it."""
+        return {name: str(getattr(self, name) or "") for name in COLUMNS}
+
+
+#: The names of a finding's columns, in order.
+COLUMNS = tuple(each.name for each in fields(Finding))
+
+#: What each kind of finding means, and what to do about it unless it is special.
+MEANING: Mapping[Disagreement, tuple[str, str]] = MappingProxyType(
+    {
+        Disagreement.MISSING: (
+            "The ledger says that it was bought; the provider knows no such purchase of ours.",
+            "Ask the provider what became of it; nothing buys it again by itself.",
+        ),
+        Disagreement.EXTRA: (
+            "The provider has a purchase of ours that the ledger does not count.",
+            "Cancel it at the provider if it is not wanted, or record it with --repair.",
+        ),
+        Disagreement.DUPLICATE: (
+            "The provider has two purchases for one order and slot.",
+            "Cancel one of them at the provider; --repair cancels what the ledger does not hold.",
+        ),
+        Disagreement.WRONG_AMOUNT: (
+            "The provider has another kind or quantity than the ledger.",
+            "Have the provider correct it; the ledger keeps what was asked for.",
+        ),
+        Disagreement.CANCELLED_THERE: (
+            "The provider has cancelled what the ledger says was bought.",
+            "Find out who cancelled it; --repair marks it as cancelled here too.",
+        ),
+    }
+)
+
+
+def _special(suspect: Suspect) -> str | None:
+    """What to do where it depends on more than the kind of finding."""
+    record, entry = suspect.record, suspect.entry
+    if record is not None and record.key is None and entry is not None and record.ref != theirs(entry.placement):
+        return "It names nobody, and may be what an earlier attempt bought late: have the provider cancel it if so."
+    if suspect.what is not Disagreement.EXTRA:
+        return None
+    if suspect.entry is None:
+        return (
+            "Another ledger bought it at this account, or this ledger was restored from before that: place nothing"
+            " until you know, or it may be bought again."
+        )
+    placement = suspect.entry.placement
+    if suspect.entry.status is Status.PARKED:
+        return (
+            "If it is what was parked:"
+            f" impactflow settle {placement.order_id} {placement.slot} --as bought --ref '{suspect.ref}'."
+        )
+    if placement.ref is not None:
+        return "The ledger says that it was cancelled: cancel it at the provider."
+    return None
+
+
+def theirs(placement: Placement) -> str:
+    """The provider's name for the purchase that a placement holds; a number behind # is ours."""
+    return (placement.ref or "").partition("#")[0]

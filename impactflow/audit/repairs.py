@@ -1,0 +1,133 @@
+"""
+What an audit may do about a finding by itself, where somebody asked for it: only what is proven to be right.
+
+Everything is asked after once more before it is touched, and a purchase that the ledger holds is never cancelled.
+Nothing is ever bought here. Called by ``comparison``.
+"""
+
+from typing import assert_never
+
+from impactflow.audit.findings import Disagreement, Suspect, theirs
+from impactflow.clock import Clock
+from impactflow.errors import AlreadyRecorded, ImpactError, ProviderError, TransitionRefused
+from impactflow.ledger import Entry, Ledger, Move, Status, Step
+from impactflow.models import Placement, Receipt
+from impactflow.providers import Provider, Record
+from impactflow.units import in_words
+
+#: Where nobody is sending anything, so that a purchase may be recorded. What is in doubt is for settling.
+_WITHOUT_PURCHASE = frozenset({Status.PLANNED, Status.FAILED, Status.PARKED, Status.CANCELLED})
+
+
+class Repairs:
+    """
+    Repairs at one provider.
+
+    Args:
+        ledger: Where intents and outcomes are made durable.
+        provider: Where duplicates are cancelled.
+        clock: Tells the time.
+        run_id: Which run does it.
+    """
+
+    def __init__(self, ledger: Ledger, provider: Provider, clock: Clock, run_id: str) -> None:
+        self._ledger = ledger
+        self._provider = provider
+        self._clock = clock
+        self._run_id = run_id
+
+    async def attempt(self, suspect: Suspect) -> tuple[str | None, str | None]:
+        """
+        Repair it if that is proven to be right.
+
+        Returns:
+            What was done, or else what was in the way; neither where it is for a person anyway.
+
+        Raises:
+            LedgerError: The ledger failed; a cancellation that was begun is finished by the next audit that repairs.
+        """
+        try:
+            return await self._repair(suspect), None
+        except (_UnprovenError, TransitionRefused, AlreadyRecorded, ProviderError) as error:
+            return None, f"Not repaired: {error}."
+
+    async def _repair(self, suspect: Suspect) -> str | None:
+        if suspect.entry is None:
+            return None
+        [entry] = await self._ledger.holders(self._provider.name, refs=[], keys=[suspect.entry.placement.key])
+        if entry.placement.provider is not self._provider.name:
+            raise _UnprovenError(f"the placement is one at {entry.placement.provider}")
+        match suspect.what:
+            case Disagreement.CANCELLED_THERE:
+                return await self._record_cancellation(entry)
+            case Disagreement.DUPLICATE:
+                return await self._cancel(entry, suspect.ref)
+            case Disagreement.EXTRA:
+                return await self._record(entry, suspect.ref) if suspect.record else None
+            case Disagreement.MISSING | Disagreement.WRONG_AMOUNT:
+                return None
+            case never:
+                assert_never(never)
+
+    async def _record_cancellation(self, entry: Entry) -> str:
+        now, detail = self._clock.now(), "cancelled at the provider"
+        await self._ledger.move(Move(entry.placement, entry.status, Status.CANCELLED, now, self._run_id, detail))
+        return "marked as cancelled"
+
+    async def _record(self, entry: Entry, ref: str) -> str:
+        """Record a purchase that carries the placement's key, where the ledger holds none for it."""
+        if entry.placement.ref is not None or entry.status not in _WITHOUT_PURCHASE:
+            raise _UnprovenError(f"the placement is {entry.status}")
+        record = await self._proven(entry.placement, ref)
+        now, receipt = self._clock.now(), Receipt(ref, record.price_usd_cents)
+        detail = f"an audit found {ref}"
+        await self._ledger.record_found(
+            Move(entry.placement, entry.status, Status.PLACED, now, self._run_id, detail, now, receipt)
+        )
+        return "recorded as bought"
+
+    async def _cancel(self, entry: Entry, ref: str) -> str:
+        """Cancel a purchase beside the one that the ledger holds; cut off in between, this finishes it."""
+        placement = entry.placement
+        there = await self._provider.look_up(ref)
+        if there is None:
+            raise _UnprovenError(f"{self._provider.name} knows no {ref}")
+        if not there.cancelled:
+            await self._prove_duplicate(entry, there)
+            await self._ledger.intend_to_cancel(self._step(placement, ref, f"bought twice: about to cancel {ref}"))
+            await self._provider.cancel(ref)
+        await self._ledger.record_cancelled(self._step(placement, ref, f"bought twice: {ref} is cancelled"))
+        return f"{ref} is cancelled"
+
+    async def _prove_duplicate(self, entry: Entry, other: Record) -> None:
+        """
+        See that both purchases are one placement's, and that the one that the ledger holds stands.
+
+        Raises:
+            _UnprovenError: Not so.
+        """
+        if entry.status not in {Status.PLACED, Status.COMPLETED}:
+            raise _UnprovenError(f"the placement is {entry.status}")
+        if other.key != entry.placement.key:
+            raise _UnprovenError(f"{other.ref} does not carry the placement's key")
+        await self._proven(entry.placement, theirs(entry.placement))
+        if await self._ledger.holders(self._provider.name, refs=[other.ref], keys=[]):
+            raise _UnprovenError(f"the ledger holds a purchase of the name {other.ref}")
+
+    async def _proven(self, placement: Placement, ref: str) -> Record:
+        """A purchase that stands and has the placement's key, kind and quantity."""
+        record = await self._provider.look_up(ref)
+        if record is None or record.cancelled:
+            raise _UnprovenError(f"{ref} does not stand")
+        if record.key != placement.key:
+            raise _UnprovenError(f"{ref} does not carry the placement's key")
+        if not record.shows(placement):
+            raise _UnprovenError(f"{ref} is {in_words(record.kind, record.quantity)}")
+        return record
+
+    def _step(self, placement: Placement, ref: str, detail: str) -> Step:
+        return Step(placement, ref, self._clock.now(), self._run_id, detail)
+
+
+class _UnprovenError(ImpactError):
+    """A repair is not proven to be right."""

@@ -1,0 +1,38 @@
+"""An audit as a person reads it: called by ``reconcile --audit``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from impactflow.audit import Disagreement
+from impactflow.cli.console import out
+
+#: The findings that are told; the file holds all of them.
+_TOLD = 20
+
+
+def tell(audit: Mapping[str, Any]) -> None:
+    """Print what was compared at each provider, what disagrees, and what to do about it."""
+    out.print(f"Audit of the purchases from {audit['from']} to {audit['to']}:")
+    for name, tally in audit["providers"].items():
+        told = [f"{count} {what.replace('_', ' ')}" for what, count in tally.items() if count and what != "halted"]
+        out.print(f"  {name}: {', '.join(told) or 'nothing to compare'}")
+        if tally["halted"]:
+            out.print(f"  {name}: the audit ended early: {tally['halted']}", markup=False)
+    for finding in audit["findings"][:_TOLD]:
+        _tell_finding(finding)
+    out.print(f"{audit['remaining']} findings are left for a person. All of them: {audit['csv']}")
+
+
+def _tell_finding(finding: Mapping[str, str]) -> None:
+    slot = f", slot {finding['slot']} ({finding['status']})" if finding["slot"] else ""
+    out.print(f"[bold]{finding['finding'].replace('_', ' ')}[/bold]", end=": ")
+    out.print(f"order {finding['order'] or 'unknown'}{slot}. {finding['means']}", markup=False)
+    if finding["finding"] != Disagreement.MISSING:
+        out.print(f"  at {finding['provider']}: {_purchase(finding['ref'], finding['there'])}", markup=False)
+    if finding["here"]:
+        out.print(f"  in the ledger: {_purchase(finding['recorded_ref'], finding['here'])}", markup=False)
+    out.print(f"  {finding['repaired'] or finding['to_do']}", markup=False)
+
+
+def _purchase(ref: str, amount: str) -> str:
+    return ", ".join(filter(None, (amount, ref)))

@@ -1,0 +1,281 @@
+"""
+One experiment: workers, each a real ``impactflow place``, share a ledger and are killed again and again as they send.
+
+Answers get lost besides, and orders come in all the while. In the end the providers' books are held against what the
+orders have earned and against the ledger. Called by ``processes`` and by the acceptance tests.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from pathlib import Path
+from random import Random
+from typing import Literal, Self
+
+from impactflow.models import ProviderName
+from impactflow.proof.bookkeeping import (
+    POLICY,
+    What,
+    differences,
+    earned,
+    in_books,
+    in_ledger,
+    undone_in_ledger,
+)
+from impactflow.proof.forkserver import Forked, ForkServer
+from impactflow.proof.programs import Impactflow, base_environment
+from impactflow.sandbox import Faults, Options, Reply, Request, Sandbox, environment, generate_orders
+from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
+from impactflow.sandbox.server import serve
+from impactflow.together import together
+
+Metadata = Literal["echo", "ignored"]
+
+#: Seconds. Short, and in order: a request's timeout within the lease, the settling time beyond all that comes late.
+TIMES = {
+    "IMPACTFLOW_LEASE_S": "3",
+    "IMPACTFLOW_REQUEST_TIMEOUT_S": "1",
+    "IMPACTFLOW_SETTLE_S": "4.5",
+    "IMPACTFLOW_CONCURRENCY": "8",
+}
+#: They strike a quarter of all purchases; few are of the kind that makes everybody wait.
+FAULTS = "rough,hang=0.002,rate_limited=0.002"
+#: How long a provider takes to answer, in seconds: longer than impactflow takes for its own part.
+_LATENCY_S = 0.3
+#: The longest that a worker lives on after it was seen to send, in seconds.
+_KILLED_WITHIN_S = 0.8
+#: So many purchases keep all workers busy for some seconds, and so many orders are sold at a time.
+_BACKLOG, _BATCH = 300, 50
+#: How long runs may end with something left undone after the last kill, in seconds.
+_AFTERWARDS_S = 180.0
+#: How often to look whether something has happened, in seconds.
+_POLL_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """
+    What was done to the workers of one ledger, and what came of it.
+
+    Args:
+        orders: How many the shop sold.
+        earned: How many purchases they have earned.
+        purchases: How many the providers' books hold.
+        requests: How many the providers have served.
+        faults: How many of all requests, those included that read orders, were struck by a fault.
+        kills: How many workers were killed.
+        kills_in_flight: How many of them had sent something that buys, and no answer had come yet.
+        cut_off: How many such requests there were.
+        duplicates: Bought more than once.
+        losses: Earned and not bought.
+        wrong_amounts: Bought, but not as much as was earned.
+        unasked: Bought and not earned.
+        unrecorded: In the books and not in the ledger.
+        unfounded: In the ledger and not in the books.
+        undone: Placements that the last run left planned, held, in doubt, parked or failed.
+        tracebacks: Workers that ended by themselves and showed Python's insides.
+    """
+
+    orders: int = 0
+    earned: int = 0
+    purchases: int = 0
+    requests: int = 0
+    faults: int = 0
+    kills: int = 0
+    kills_in_flight: int = 0
+    cut_off: int = 0
+    duplicates: int = 0
+    losses: int = 0
+    wrong_amounts: int = 0
+    unasked: int = 0
+    unrecorded: int = 0
+    unfounded: int = 0
+    undone: int = 0
+    tracebacks: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        """Two ledgers taken together."""
+        return type(self)(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    @property
+    def violations(self) -> int:
+        """How often the promise was broken."""
+        bought = self.duplicates + self.losses + self.wrong_amounts + self.unasked
+        return bought + self.unrecorded + self.unfounded
+
+
+def command_line(folder: Path, variables: Mapping[str, str]) -> Impactflow:
+    """A command line that works in a folder under ``bookkeeping.POLICY``, with short times and these variables."""
+    folder.mkdir(exist_ok=True)
+    (folder / "policy.yaml").write_text(POLICY)
+    return Impactflow(folder, {**base_environment(folder), **TIMES, **variables})
+
+
+class Experiment:
+    """
+    A shop that goes on selling, its pretend providers, one ledger, and the workers that share it; all of it once.
+
+    Args:
+        folder: Where the workers work; made if need be.
+        metadata: Whether 1ClickImpact returns it or drops it: that decides how a doubt is settled.
+        ledger_url: The ledger.
+        starter: Starts the workers.
+        seed: What orders, faults and kills follow from; what they hit depends on the machine, too.
+
+    Attributes:
+        metadata: As above.
+        kills: How many workers were killed so far.
+    """
+
+    def __init__(self, folder: Path, metadata: Metadata, ledger_url: str, starter: ForkServer, seed: str) -> None:
+        self.metadata = metadata
+        self.kills = 0
+        self._kills_in_flight = 0
+        self._cut_off = 0
+        self._tracebacks = 0
+        self._expected: dict[What, int] = {}
+        self._chance = Random(f"{seed} {metadata}")
+        self._ledger_url = ledger_url
+        self._starter = starter
+        own = {"IMPACTFLOW_LEDGER_URL": ledger_url, "PREFECT_API_URL": starter.prefect_api_url}
+        self._command = command_line(folder, own)
+        self._sandbox = _Watched(
+            Options(
+                seed=self._chance.randrange(2**32),
+                faults=Faults.parse(FAULTS),
+                latency_s=_LATENCY_S,
+                metadata=metadata,
+                wicked_reports_per_minute=1_000_000,
+            )
+        )
+
+    async def conduct(self, begins_s: Sequence[float], enough: Callable[[], bool]) -> None:
+        """
+        Let workers place and be killed; then, with nothing going wrong any more, let one do what is left.
+
+        Args:
+            begins_s: When each worker first begins, in seconds from now.
+            enough: Whether nobody is to be killed any more.
+
+        Raises:
+            TimeoutError: One of the last runs did not end within minutes.
+        """
+        async with serve(self._sandbox) as url:
+            async with together() as group:
+                for number, after_s in enumerate(begins_s):
+                    group.create_task(self._keep_killing(number, url, after_s, enough))
+            self._sandbox.calm()
+            last = self._worker("last", url).but(IMPACTFLOW_CONCURRENCY="64")  # nobody aims any more
+            done_by = time.monotonic() + _AFTERWARDS_S
+            while (await asyncio.to_thread(last.run, "place", "--json")).status and time.monotonic() < done_by:
+                pass
+
+    def is_sending(self) -> bool:
+        """Whether something that buys is in flight."""
+        return self._sandbox.in_flight.total() > 0
+
+    def counts(self) -> Counts:
+        """What came of it."""
+        self._sandbox.settle()
+        purchases = self._sandbox.books.as_json()["purchases"]
+        differs = {name: len(found) for name, found in differences(self._expected, purchases).items()}
+        books, ledger = in_books(purchases), in_ledger(self._ledger_url)
+        lines = self._sandbox.status()
+        return Counts(
+            orders=len(self._sandbox.shop.orders),
+            earned=len(self._expected),
+            purchases=len(purchases),
+            requests=sum(lines[name]["requests"] for name in ProviderName),
+            faults=sum(sum(line["faults"].values()) for line in lines.values()),
+            kills=self.kills,
+            kills_in_flight=self._kills_in_flight,
+            cut_off=self._cut_off,
+            duplicates=differs["twice"],
+            losses=differs["lost"],
+            wrong_amounts=differs["wrong"],
+            unasked=differs["unasked"],
+            unrecorded=len(books - ledger),
+            unfounded=len(ledger - books),
+            undone=undone_in_ledger(self._ledger_url),
+            tracebacks=self._tracebacks,
+        )
+
+    async def _keep_killing(self, number: int, url: str, after_s: float, enough: Callable[[], bool]) -> None:
+        """Keep one worker at work, and kill it a moment after it was seen to send to one provider, then to the next."""
+        await asyncio.sleep(after_s)
+        for life, aim in enumerate(islice(cycle(ProviderName), number, None)):
+            if enough():
+                return
+            self._sell()
+            name = f"worker-{number}-{life}"
+            worker = self._worker(name, url)
+            process = self._starter.start(worker, "place", "--json", output=worker.folder / f"{name}.out")
+            try:
+                await self._live(process, name, aim, enough)
+            finally:
+                self._end(process, name)
+
+    async def _live(self, process: Forked, name: str, aim: ProviderName, enough: Callable[[], bool]) -> None:
+        """Return when a worker has lived long enough, or has ended by itself."""
+        dies_at = float("inf")
+        while process.is_alive() and not enough() and time.monotonic() < dies_at:
+            await asyncio.sleep(_POLL_S)
+            if dies_at == float("inf") and self._sandbox.in_flight[name, aim]:
+                dies_at = time.monotonic() + self._chance.uniform(0, _KILLED_WITHIN_S)
+
+    def _end(self, process: Forked, name: str) -> None:
+        """Kill a worker, unless it has ended by itself."""
+        if not process.is_alive():
+            self._tracebacks += "Traceback" in process.output.read_text()
+            return
+        cut_off = sum(count for (who, _), count in self._sandbox.in_flight.items() if who == name)
+        process.kill()
+        self.kills += 1
+        self._kills_in_flight += cut_off > 0
+        self._cut_off += cut_off
+
+    def _worker(self, name: str, url: str) -> Impactflow:
+        return self._command.but(**environment(f"{url}/{name}"))
+
+    def _sell(self) -> None:
+        """Sell as much as keeps the workers busy."""
+        orders = self._sandbox.shop.orders
+        while len(self._expected) < len(self._sandbox.books.purchases) + _BACKLOG:
+            sold = generate_orders(
+                _BATCH, self._chance.randrange(2**32), datetime.now(UTC), days=3, currencies=CONVERTIBLE_CURRENCIES
+            )
+            first = len(orders) + 1
+            named = [{**order, "id": f"WR-{n}", "sourceId": f"{n}"} for n, order in enumerate(sold, first)]
+            self._expected |= earned(named)
+            orders += named
+
+
+class _Watched(Sandbox):
+    """
+    A sandbox that knows who has sent something that buys: the first part of each path names the worker.
+
+    Attributes:
+        in_flight: How many such requests are being answered now, by worker and provider.
+    """
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.in_flight: Counter[tuple[str, str]] = Counter()
+
+    @contextmanager
+    def exchange(self, request: Request) -> Iterator[Reply]:
+        """As ``Sandbox.exchange``, once the worker's name is taken off."""
+        _, worker, path = request.path.split("/", 2)
+        provider = path.partition("/")[0]
+        buys = request.method == "POST"
+        self.in_flight[worker, provider] += buys
+        try:
+            with super().exchange(replace(request, path=f"/{path}")) as reply:
+                yield reply
+        finally:
+            self.in_flight[worker, provider] -= buys

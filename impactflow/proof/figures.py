@@ -1,0 +1,38 @@
+"""What a number of trials supports: how likely a fault may be at most that was seen so often in so many."""
+
+from math import exp, lgamma, log, log1p
+
+#: With this confidence the true share lies below the bound.
+CONFIDENCE = 0.95
+
+
+def upper_bound(events: int, trials: int) -> float:
+    """
+    The largest share of trials, 0 to 1, that ``events`` in ``trials`` does not contradict; one-sided, 95 %.
+
+    The exact binomial bound of Clopper and Pearson; for no events it is close to ``3 / trials``.
+    """
+    if events >= trials:
+        return 1.0
+    low, high = events / trials, 1.0
+    while high - low > 1e-12:  # noqa: PLR2004 - far below what anybody reads
+        middle = (low + high) / 2
+        if _at_most(events, trials, middle) > 1 - CONFIDENCE:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _at_most(events: int, trials: int, share: float) -> float:
+    """How likely so few events are where each trial has one with this chance."""
+    return sum(
+        exp(
+            lgamma(trials + 1)
+            - lgamma(number + 1)
+            - lgamma(trials - number + 1)
+            + number * log(share)
+            + (trials - number) * log1p(-share)
+        )
+        for number in range(events + 1)
+    )

@@ -1,0 +1,147 @@
+"""
+Many simulations and crash points, on several cores. Called by ``prove`` and by tests.
+
+A seed that fails is told with what it found; ``python -m impactflow.proof.many SEED`` runs it again.
+"""
+
+import logging
+import multiprocessing
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TypeVar
+
+from impactflow.proof.crashpoints import Setting, crashes, settings
+from impactflow.proof.scenario import scenario
+from impactflow.proof.simulation import Result, Simulator
+
+T = TypeVar("T")
+R = TypeVar("R")
+#: So many seeds are handed to a process at once: enough to be worth the way, few enough for a smooth bar.
+_BATCH = 20
+
+
+@dataclass
+class Simulated:
+    """
+    What many seeds came to.
+
+    Attributes:
+        runs: How many seeds.
+        purchases: How many purchases took effect in them.
+        deaths: How many processes were killed in them.
+        doubts: By what 1ClickImpact was like, attempts of which nobody knew whether they had their effect.
+        parked: By the same, placements left to a person.
+        failures: Each seed that found something, with what.
+    """
+
+    runs: int = 0
+    purchases: int = 0
+    deaths: int = 0
+    doubts: Counter[str] = field(default_factory=Counter)
+    parked: Counter[str] = field(default_factory=Counter)
+    failures: dict[int, Sequence[str]] = field(default_factory=dict)
+
+    def add(self, result: Result) -> None:
+        """Count one more."""
+        self.runs += 1
+        self.purchases += result.purchases
+        self.deaths += result.deaths
+        self.doubts[result.account] += result.doubts
+        self.parked[result.account] += result.parked
+        if result.findings:
+            self.failures[result.seed] = result.findings
+
+
+@dataclass
+class Crashed:
+    """
+    What all crash points came to.
+
+    Attributes:
+        settings: How many settings were crashed in.
+        points: How often there was a crash, by what it was and where.
+        failures: What was found, and at which crash.
+    """
+
+    settings: int = 0
+    points: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+
+def simulate(seeds: range, *, cores: int, tell: Callable[[int], None] = lambda _: None) -> Simulated:
+    """
+    Run seeds.
+
+    Args:
+        seeds: Which.
+        cores: How many processes to run them in.
+        tell: Called with how many are done.
+    """
+    found = Simulated()
+    batches = [seeds[start : start + _BATCH] for start in range(0, len(seeds), _BATCH)]
+    for results in _spread(_run_seeds, batches, cores):
+        for result in results:
+            found.add(result)
+        tell(found.runs)
+    return found
+
+
+def crash_everywhere(
+    where: Iterable[Setting] | None = None, *, cores: int, tell: Callable[[int], None] = lambda _: None
+) -> Crashed:
+    """
+    Crash at every boundary.
+
+    Args:
+        where: In which settings; by default in all.
+        cores: How many processes to do it in.
+        tell: Called with how many settings are done.
+    """
+    found = Crashed()
+    for points, failures in _spread(_crash_in, list(settings() if where is None else where), cores):
+        found.settings += 1
+        found.points.update(points)
+        found.failures += failures
+        tell(found.settings)
+    return found
+
+
+def _spread(work: Callable[[T], R], items: Sequence[T], cores: int) -> Iterator[R]:
+    """What the work comes to for each item, as it comes in."""
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as processes:
+        futures = [processes.submit(work, item) for item in items]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            processes.shutdown(cancel_futures=True)
+
+
+@cache
+def _simulator() -> Simulator:
+    """One for each process: the statements are compiled once. What went wrong is in the results, not in a log."""
+    logging.getLogger("impactflow").setLevel(logging.ERROR)
+    return Simulator()
+
+
+def _run_seeds(seeds: range) -> list[Result]:
+    return [_simulator().run(scenario(seed)) for seed in seeds]
+
+
+def _crash_in(setting: Setting) -> tuple[Counter[str], list[str]]:
+    points: Counter[str] = Counter()
+    failures = []
+    for crash in crashes(_simulator(), [setting]):
+        points[f"{crash.act.value} {crash.boundary.value}"] += 1
+        if crash.result.findings:
+            failures.append(f"{crash.setting}, boundary {crash.number}: {'; '.join(crash.result.findings)}")
+    return points, failures
+
+
+if __name__ == "__main__":
+    outcome = _simulator().run(scenario(int(sys.argv[1])))
+    sys.stdout.write("\n".join(outcome.findings or ("nothing wrong",)) + "\n")

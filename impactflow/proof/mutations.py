@@ -1,0 +1,317 @@
+"""
+Bugs planted in the core on purpose: each is one that somebody could write, and the simulation must catch it.
+
+A mutation is a change to the text of one module, made while that module is imported, in a process of its own; the text
+must be there exactly once, so that a mutation cannot outlive the line it spoils. What no seed can notice is no mutation
+but a second way to be right. Called by ``prove``; ``python -m impactflow.proof.mutations NAME`` plants one and looks.
+"""
+
+import importlib.abc
+import importlib.machinery
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import spec_from_file_location
+from types import ModuleType
+
+from typing_extensions import Buffer
+
+#: How many seeds are tried before a bug counts as not caught.
+MOST_SEEDS = 1_000
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """
+    One planted bug.
+
+    Args:
+        name: What it is called.
+        module: Where it is planted.
+        before: The text as it is.
+        after: The text as somebody might have written it.
+    """
+
+    name: str
+    module: str
+    before: str
+    after: str
+
+
+MUTATIONS: Sequence[Mutation] = (
+    Mutation(
+        "the intent is not made durable",
+        "impactflow.ledger.moves",
+        "        status=Status.PLACING.value,\n        due_at=_UNTIL,",
+        "        status=Status.PLANNED.value,\n        due_at=_UNTIL,",
+    ),
+    Mutation(
+        "what was cut off is planned again instead of doubted",
+        "impactflow.ledger.moves",
+        "                Status.PLACING,\n                Status.IN_DOUBT,\n                now,",
+        "                Status.PLACING,\n                Status.PLANNED,\n                now,",
+    ),
+    Mutation(
+        "a lost answer is taken for a failure",
+        "impactflow.placement",
+        "            self._unreachable = 0\n            return self._move(placement, Status.IN_DOUBT, str(error))",
+        "            self._unreachable = 0\n            return self._move(placement, Status.FAILED, str(error))",
+    ),
+    Mutation(
+        "a lost answer is tried again at once",
+        "impactflow.placement",
+        "            self._unreachable = 0\n            return self._move(placement, Status.IN_DOUBT, str(error))",
+        "            self._unreachable = 0\n            return self._move(placement, Status.PLANNED, str(error))",
+    ),
+    Mutation(
+        "what was not sent is given up",
+        "impactflow.placement",
+        "        return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)",
+        "        return self._move(placement, Status.FAILED, str(error), due_in_s=delay_s)",
+    ),
+    Mutation(
+        "a timeout counts as not connected",
+        "impactflow.clients.http",
+        "_NOT_CONNECTED = (httpx.ConnectError,",
+        "_NOT_CONNECTED = (httpx.ReadTimeout, TimeoutError, httpx.ConnectError,",
+    ),
+    Mutation(
+        "a broken connection counts as not connected",
+        "impactflow.clients.http",
+        "_NOT_CONNECTED = (httpx.ConnectError,",
+        "_NOT_CONNECTED = (httpx.ReadError, httpx.ConnectError,",
+    ),
+    Mutation(
+        "a 5xx after a write counts as not done",
+        "impactflow.clients.answers",
+        "    def _broke_down(self, said: str, more: dict[str, Any]) -> ProviderError:\n        if self.is_write:",
+        "    def _broke_down(self, said: str, more: dict[str, Any]) -> ProviderError:\n        if not more:",
+    ),
+    Mutation(
+        "an unreadable answer to a write counts as not done",
+        "impactflow.clients.answers",
+        "        more = self._answered(response)\n        if self.is_write:\n",
+        "        more = self._answered(response)\n        if not more:\n",
+    ),
+    Mutation(
+        "doubts are settled before late requests can have arrived",
+        "impactflow.reconcile",
+        "        return read_at >= doubt.doubted_at + timedelta(seconds=self._terms.settle_s)",
+        "        return True",
+    ),
+    Mutation(
+        "clocks are taken to agree to the millisecond",
+        "impactflow.reconcile",
+        "CLOCK_SKEW = timedelta(minutes=2)",
+        "CLOCK_SKEW = timedelta(0)",
+    ),
+    Mutation(
+        "a record may explain what was attempted after it",
+        "impactflow.reconcile",
+        "            if record.at >= doubt.attempted_at - CLOCK_SKEW:",
+        "            if record.at:",
+    ),
+    Mutation(
+        "a record that another placement holds may explain a second one",
+        "impactflow.reconcile",
+        "if (ref, _look(doubt)) not in taken)",
+        "if ref)",
+    ),
+    Mutation(
+        "of several records that fit the first is taken",
+        "impactflow.reconcile",
+        "        if doubt.alone and len(alike) == 1:",
+        "        if alike:",
+    ),
+    Mutation(
+        "records are matched without the customer",
+        "impactflow.reconcile",
+        '    return thing.kind, thing.quantity, (thing.customer_email or "").casefold()',
+        '    return thing.kind, thing.quantity, ""',
+    ),
+    Mutation(
+        "twins are sent side by side",
+        "impactflow.providers.oneclickimpact",
+        "        return not self._returns_metadata",
+        "        return False",
+    ),
+    Mutation(
+        "the idempotency key changes with each attempt",
+        "impactflow.providers.cnaught",
+        "            idempotency_key=placement.key,",
+        '            idempotency_key=f"{placement.key}{placement.attempt}",',
+    ),
+    Mutation(
+        "a key is trusted for ever",
+        "impactflow.providers.cnaught",
+        "        if self._clock.now() - doubt.first_attempted_at > self._key_age:",
+        "        if not doubt:",
+    ),
+    Mutation(
+        "grams are taken for tenths of a kilogram",
+        "impactflow.providers.cnaught",
+        "_GRAMS_PER_KG = 1000",
+        "_GRAMS_PER_KG = 10",
+    ),
+    Mutation(
+        "a session's id is not stored before it is confirmed",
+        "impactflow.providers.impactapi",
+        "            await hold.remember(session.id)\n",
+        "",
+    ),
+    Mutation(
+        "an order is known by its id alone",
+        "impactflow.ledger.planning",
+        "        names = frozenset(order.names)\n        row_ids",
+        '        names = frozenset(name for name in order.names if name.startswith("wr:"))\n        row_ids',
+    ),
+    Mutation(
+        "the provider's own name for a purchase is not unique",
+        "impactflow.providers.oneclickimpact",
+        '    return f"{made.user_id}|{made.time_utc}"',
+        '    return f"{made.user_id}|{made.time_utc[:16]}"',
+    ),
+    Mutation(
+        "the customer is not told to the provider",
+        "impactflow.providers.oneclickimpact",
+        '            "customer_email": placement.customer_email,',
+        '            "customer_email": None,',
+    ),
+    Mutation(
+        "a doubt opens another session instead of reading its own",
+        "impactflow.providers.impactapi",
+        "        if placement.handle is None:",
+        "        if placement.id:",
+    ),
+    Mutation(
+        "a 429 is taken for a refusal",
+        "impactflow.clients.answers",
+        "        if status == httpx.codes.TOO_MANY_REQUESTS:",
+        "        if status == -httpx.codes.TOO_MANY_REQUESTS:",
+    ),
+    Mutation(
+        "nobody looks after leases that ran out",
+        "impactflow.reconcile",
+        "    await ledger.expire_leases(now, run_id)\n",
+        "",
+    ),
+    Mutation(
+        "the key is the order's, whatever the slot",
+        "impactflow.ledger.planning",
+        '    digest = hashlib.sha256(f"{store}\\n{order_id}\\n{slot}".encode()).hexdigest()',
+        '    digest = hashlib.sha256(f"{store}\\n{order_id}".encode()).hexdigest()',
+    ),
+    Mutation(
+        "one item is counted where there are several",
+        "impactflow.policy.sale",
+        '        return _exact(self.order.item_count, "the order\'s number of items")',
+        '        return _exact(self.order.item_count**0, "the order\'s number of items")',
+    ),
+)
+
+
+class _Planting(importlib.machinery.SourceFileLoader):
+    """Loads one module with a bug in it."""
+
+    def __init__(self, mutation: Mutation, path: str) -> None:
+        super().__init__(mutation.module, path)
+        self._mutation = mutation
+
+    def get_data(self, path: str) -> bytes:
+        """The text with the bug; nothing of it is kept as byte code, nor taken from any."""
+        if not path.endswith(".py"):
+            raise OSError(path)
+        return planted(self._mutation, super().get_data(path).decode()).encode()
+
+    def set_data(self, path: str, data: Buffer, *, _mode: int = 0o666) -> None:
+        """Keep nothing."""
+
+
+class _Gardener(importlib.abc.MetaPathFinder):
+    """Has one module loaded by ``_Planting``."""
+
+    def __init__(self, mutation: Mutation) -> None:
+        self._mutation = mutation
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Step in for the one module; leave every other to whoever comes next."""
+        found = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if fullname != self._mutation.module or found is None or found.origin is None:
+            return None
+        return spec_from_file_location(fullname, loader=_Planting(self._mutation, found.origin))
+
+
+def planted(mutation: Mutation, text: str) -> str:
+    """
+    A module's text with the bug in it.
+
+    Raises:
+        ValueError: The line to spoil is not there exactly once: the mutation has to follow the code.
+    """
+    if text.count(mutation.before) != 1:
+        raise ValueError(f"{mutation.name}: its line is {text.count(mutation.before)} times in {mutation.module}")
+    return text.replace(mutation.before, mutation.after)
+
+
+@dataclass(frozen=True)
+class Caught:
+    """
+    What became of a planted bug.
+
+    Args:
+        mutation: Which.
+        seeds: How many seeds it took; None where none of them noticed.
+        finding: What gave it away.
+    """
+
+    mutation: Mutation
+    seeds: int | None
+    finding: str
+
+
+def catch_all(
+    mutations: Iterable[Mutation] = MUTATIONS, *, at_once: int = 2, tell: Callable[[Caught], None] = lambda _: None
+) -> list[Caught]:
+    """Plant each bug in a process of its own, so many at once, and see how many seeds it takes to notice."""
+
+    def catch(mutation: Mutation) -> Caught:
+        command = [sys.executable, "-m", "impactflow.proof.mutations", mutation.name]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+        seeds, _, finding = ended.stdout.strip().partition(" ")
+        if ended.returncode or not seeds:
+            raise RuntimeError(f"{mutation.name}: {ended.stderr.strip().splitlines()[-1:]}")
+        caught = Caught(mutation, int(seeds) or None, finding)
+        tell(caught)
+        return caught
+
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(catch, mutations))
+
+
+def _main(name: str) -> None:
+    """Plant one bug, run seeds until one notices, and print how many that took (0: none did) and what was found."""
+    (mutation,) = (each for each in MUTATIONS if each.name == name)
+    sys.meta_path.insert(0, _Gardener(mutation))
+    from impactflow.proof.scenario import scenario  # noqa: PLC0415 - the bug must be planted first
+    from impactflow.proof.simulation import Simulator  # noqa: PLC0415
+
+    logging.getLogger("impactflow").setLevel(logging.CRITICAL)
+    simulator = Simulator()
+    for seed in range(MOST_SEEDS):
+        try:
+            findings: Sequence[str] = simulator.run(scenario(seed)).findings
+        except Exception as error:  # noqa: BLE001 - a bug that breaks the program is caught too
+            findings = (f"{type(error).__name__}: {error}",)
+        if findings:
+            sys.stdout.write(f"{seed + 1} {findings[0]}\n")
+            return
+    sys.stdout.write("0 not noticed\n")
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

@@ -1,0 +1,125 @@
+"""
+A simulated process: it dies, pauses or loses its database exactly where it is told to.
+
+Between two boundaries nothing of it can be seen from outside. So whatever a crash can do to the ledger and to the
+providers, it does at one of them. Called by ``simulation``.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
+from enum import Enum
+from typing import Any
+
+import httpx
+
+from impactflow.errors import LedgerError
+from impactflow.ledger.writer import Writer
+
+
+class Boundary(Enum):
+    """A moment that a process's surroundings can tell from the one before."""
+
+    COMMIT = "before a commit"
+    COMMITTED = "after a commit"
+    SEND = "before a request"
+    ANSWER = "after a request's effect, before its answer is read"
+
+
+class Act(Enum):
+    """What happens to a process at a boundary."""
+
+    GO_ON = "it goes on"
+    DIE = "it is killed"
+    FAIL = "the database fails"
+    PAUSE = "it stands still for a while, as a machine does that is short of memory"
+
+
+#: How many times longer a pause is where its length is not assumed to be bounded.
+_LONGER = 10
+
+#: What happens at each boundary.
+Fate = Callable[[Boundary], Act]
+
+
+def unharmed(_: Boundary) -> Act:
+    """The fate of a process to which nothing happens."""
+    return Act.GO_ON
+
+
+class Process:
+    """
+    One process, from its start to its end or death.
+
+    A dead process does nothing any more that anybody could see: neither requests nor the database hear of it, not even
+    from what its code does while it is being ended. What it had sent before goes its way.
+
+    Args:
+        fate: What happens to it at each boundary.
+        pause_s: How long it stands still before a request, in seconds; elsewhere ten times as long, because there no
+            length is assumed.
+
+    Attributes:
+        died: Set when it is killed.
+    """
+
+    def __init__(self, fate: Fate = unharmed, pause_s: float = 0.0) -> None:
+        self._fate = fate
+        self._pause_s = pause_s
+        self.died = asyncio.Event()
+
+    async def reach(self, boundary: Boundary) -> Act:
+        """Come to a boundary; returns only if the process lives on."""
+        self.live()
+        act = self._fate(boundary)
+        if act is Act.DIE:
+            self.died.set()
+        if act is Act.PAUSE:
+            await asyncio.sleep(self._pause_s if boundary is Boundary.SEND else _LONGER * self._pause_s)
+        self.live()
+        return act
+
+    def live(self) -> None:
+        """Return if the process lives; a dead one's tasks end here, whatever they were about to do."""
+        if self.died.is_set():
+            raise asyncio.CancelledError
+
+
+_running: ContextVar[Process] = ContextVar("simulated_process")
+
+
+def enter(process: Process) -> None:
+    """From here on the calling task, and every task that it begins, belongs to the process."""
+    _running.set(process)
+
+
+async def on_disk(work: Callable[[], Any]) -> Any:
+    """Do what the ledger wants done in a thread, as a ``time.Disk``; only writes are boundaries."""
+    process = _running.get()
+    writer = getattr(getattr(work, "func", None), "__self__", None)
+    if not isinstance(writer, Writer):
+        process.live()
+        return work()
+    group = work.args[0]  # type: ignore[attr-defined]
+    if await process.reach(Boundary.COMMIT) is Act.FAIL:
+        return [LedgerError("the disk failed")] * len(group)
+    answers = work()
+    if await process.reach(Boundary.COMMITTED) is Act.FAIL:
+        return [LedgerError("the disk failed after the commit")] * len(group)
+    return answers
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """A process's connection to the providers."""
+
+    def __init__(self, process: Process, inner: httpx.AsyncBaseTransport) -> None:
+        self._process = process
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry a request, unless the process dies before or afterwards."""
+        await self._process.reach(Boundary.SEND)
+        try:
+            return await self._inner.handle_async_request(request)
+        finally:
+            await self._process.reach(Boundary.ANSWER)

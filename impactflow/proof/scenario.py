@@ -1,0 +1,263 @@
+"""
+What one seed stands for: a shop, a policy, providers with their faults, and the processes that work on it.
+
+Everything follows from the seed, so a seed that fails is a regression test. Quantities are such that what each sale has
+earned can be told here in one line, without asking the policy. Called by ``simulation``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from impactflow.models import Kind, ProviderName
+from impactflow.policy import Policy
+from impactflow.proof.process import Act, Boundary, Fate
+from impactflow.proof.time import START
+from impactflow.sandbox import Faults, Options
+from impactflow.sandbox.faults import FAULTS
+
+#: Times of the simulated runs, in seconds: a fraction of the real ones, in the same proportions.
+LEASE_S, TIMEOUT_S, SETTLE_S = 60.0, 10.0, 120.0
+#: The longest that anything may come late and still be within what is assumed: a request that its sender gave up, a
+#: record that is not listed yet, a process that stands still between its last look at the clock and its request.
+LATE_S = SETTLE_S / 3
+#: The most that two machines' clocks may differ.
+SKEW_S = 10.0
+#: Before this nobody works, so that what strangers bought is old enough to be told from what we buy: where an account
+#: returns no metadata, a stranger's purchase of the same look at the same minute could not be.
+BEGIN_S = 150.0
+#: How long a CNaught key is taken to be remembered, and how long the pretend CNaught remembers it, in seconds.
+KEY_AGE_S, KEY_LIFETIME_S = 3_600.0, 7_200.0
+
+#: What a sale's id ends in where it is told a second time under another one.
+AGAIN = "-again"
+
+#: The largest share of a provider's requests that is struck by a fault.
+_MOST_STRUCK = 0.8
+
+#: A rule for each kind of action, and how much of the ledger's unit it earns for one item.
+RULES: Mapping[str, tuple[Mapping[str, Any], int]] = {
+    "trees": ({"provider": "oneclickimpact", "impact": "plant_trees", "quantity": {"per_item": 1}}, 1),
+    "ocean": ({"provider": "oneclickimpact", "impact": "clean_ocean", "quantity": {"per_item": 2}}, 2),
+    "carbon": ({"provider": "oneclickimpact", "impact": "capture_carbon", "quantity": {"per_item": 3}}, 3),
+    "coral": ({"provider": "oneclickimpact", "impact": "restore_coral", "quantity": {"per_item": 1}}, 1),
+    "gift": ({"provider": "oneclickimpact", "impact": "donate", "quantity": {"per_item": 25}}, 25),
+    "offset": ({"provider": "cnaught", "impact": "offset", "quantity": {"per_item": Decimal("2.5")}}, 2_500),
+    "giving": (
+        {"provider": "impactapi", "impact": "donate", "campaign": "trees-for-the-future", "quantity": {"per_item": 40}},
+        40,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Sale:
+    """
+    Something that the shop sold.
+
+    Args:
+        number: Which.
+        items: How many things.
+        email: Whose; None where the customer is not known.
+        refunded_after_s: When it is refunded; None where it never is.
+        edited_after_s: When it turns out to be of one more item; None where it does not.
+        twin_after_s: When the same sale comes again under another Wicked Reports id; None where it does not.
+    """
+
+    number: int
+    items: int
+    email: str | None
+    refunded_after_s: float | None = None
+    edited_after_s: float | None = None
+    twin_after_s: float | None = None
+
+    def rows(self, now_s: float) -> list[dict[str, Any]]:
+        """As Wicked Reports tells it at a time of the simulation, in seconds."""
+        edited = self.edited_after_s is not None and now_s >= self.edited_after_s
+        refunded = self.refunded_after_s is not None and now_s >= self.refunded_after_s
+        row: dict[str, Any] = {
+            "id": f"WR-{self.number}",
+            "sourceId": f"{1000 + self.number}",
+            "sourceSystem": "shopify",
+            "date": (START - timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
+            "products": [{"id": "P1", "name": "Apron", "qty": self.items + edited, "PPU": 40}],
+            "payments": [{"date": "2026-03-02T11:00:00", "status": "REFUNDED" if refunded else "APPROVED"}],
+            "amount": 40 * (self.items + edited),
+            "currency": "USD",
+        }
+        if self.email is not None:
+            row["contact"] = {"id": f"C{self.number}", "email": self.email}
+        again = self.twin_after_s is not None and now_s >= self.twin_after_s
+        return [row, row | {"id": f"WR-{self.number}{AGAIN}"}] if again else [row]
+
+    @property
+    def certain(self) -> bool:
+        """Whether what it has earned does not depend on when it is read."""
+        return self.refunded_after_s is None and self.edited_after_s is None
+
+
+@dataclass(frozen=True)
+class Worker:
+    """
+    A machine that starts ``place`` again and again.
+
+    Args:
+        seed: What becomes of its processes.
+        ahead_s: How far its clock is ahead, in seconds.
+        first_after_s: When it first starts one.
+        pause_s: How long its processes stand still where they do.
+        harm: How likely each act is at each boundary.
+    """
+
+    seed: str
+    ahead_s: float
+    first_after_s: float
+    pause_s: float
+    harm: Mapping[Act, float]
+
+    def fate(self, life: int) -> Fate:
+        """What happens to its n-th process."""
+        chance = Random(f"{self.seed} {life}")
+
+        def decide(boundary: Boundary) -> Act:
+            height = chance.random()
+            for act, share in self.harm.items():
+                height -= share
+                if height < 0:
+                    return act if act is not Act.FAIL or boundary in _OF_THE_DATABASE else Act.GO_ON
+            return Act.GO_ON
+
+        return decide
+
+
+_OF_THE_DATABASE = frozenset({Boundary.COMMIT, Boundary.COMMITTED})
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """
+    Everything that a simulation needs to know.
+
+    Args:
+        seed: Which it is.
+        sales: What is sold.
+        slots: What each sale earns, by the names in ``RULES``.
+        on_behalf_of: For whom, at 1ClickImpact.
+        options: How the providers behave.
+        workers: Who works on it, side by side.
+        patience_s: For each process that each of them starts before the last, which nothing happens to: how far off
+            what is due may lie for it to wait for it, in seconds.
+        idle_s: How long it waits between two of them, in seconds, at most.
+        calm_after: After how many processes nothing goes wrong any more at the providers; None for after all.
+        strangers: How many purchases of the same kinds somebody else has made at the same accounts.
+        look_alikes: Whether a stranger's purchase may be of the same amount as one of ours.
+        busy: Whether strangers go on buying the same amounts all the while, at a 1ClickImpact account that is known to
+            return metadata: then what looks alike may have to be left to a person, and must never be taken for ours.
+    """
+
+    seed: int
+    sales: Sequence[Sale]
+    slots: Sequence[str]
+    on_behalf_of: str
+    options: Options
+    workers: Sequence[Worker]
+    patience_s: Sequence[float]
+    idle_s: float
+    calm_after: int | None = None
+    strangers: int = 0
+    look_alikes: bool = False
+    busy: bool = False
+
+    @property
+    def policy(self) -> Policy:
+        """What each sale earns."""
+        rules = [{"slot": slot, **RULES[slot][0]} for slot in self.slots]
+        for rule in rules:
+            if rule["provider"] == ProviderName.ONECLICKIMPACT:
+                rule["on_behalf_of"] = self.on_behalf_of
+        return Policy.model_validate({"store": "acme", "rules": rules})
+
+    def orders(self, now_s: float) -> list[dict[str, Any]]:
+        """What Wicked Reports tells at a time of the simulation, in seconds."""
+        return [row for sale in self.sales for row in sale.rows(now_s)]
+
+    def earned(self) -> Mapping[tuple[str, str], int]:
+        """What must be bought, by order and slot, of the sales that are certain."""
+        return {
+            (f"WR-{sale.number}", slot): RULES[slot][1] * sale.items
+            for sale in self.sales
+            if sale.certain
+            for slot in self.slots
+        }
+
+
+def scenario(seed: int) -> Scenario:
+    """What a seed stands for."""
+    chance = Random(seed)
+    return Scenario(
+        seed=seed,
+        sales=[_sale(chance, number) for number in range(1, chance.choice([1, 1, 1, 2, 2, 3]) + 1)],
+        slots=chance.sample(sorted(RULES), chance.choice([1, 1, 2])),
+        on_behalf_of=chance.choice(["customer", "customer", "merchant"]),
+        options=_options(chance, seed),
+        workers=[_worker(chance, f"{seed} {number}") for number in range(chance.choice([1, 1, 2]))],
+        patience_s=[chance.choice([1.0, 30.0, 300.0]) for _ in range(chance.choice([1, 1, 2]))],
+        idle_s=chance.choice([5.0, 60.0, 600.0, 3 * KEY_AGE_S]),
+        # A page of records holds 1,000 at 1ClickImpact, 100 at CNaught.
+        strangers=chance.choice([0] * 24 + [2] * 20 + [5] * 16 + [120, 1_100]),
+        look_alikes=chance.choice([True, False]),
+        busy=chance.choice([True] + [False] * 4),
+    )
+
+
+def _sale(chance: Random, number: int) -> Sale:
+    email = chance.choice([f"customer{number}@example.com", "ana@example.com", None])
+    sale = Sale(number, chance.choice([1, 1, 2]), email)
+    match chance.randrange(8):
+        case 0:
+            return replace(sale, refunded_after_s=BEGIN_S + chance.uniform(0, 400))
+        case 1:
+            return replace(sale, edited_after_s=BEGIN_S + chance.uniform(0, 400))
+        case 2:
+            return replace(sale, twin_after_s=BEGIN_S + chance.uniform(0, 400))
+    return sale
+
+
+def _options(chance: Random, seed: int) -> Options:
+    rates = {("wickedreports", name): 0.02 for name in FAULTS}
+    for provider in ProviderName:
+        shares = {name: chance.choice([0.0, 0.0, 0.05, 0.2]) for name in FAULTS}
+        scale = min(1.0, _MOST_STRUCK / (sum(shares.values()) or 1.0))
+        rates |= {(provider.value, name): share * scale for name, share in shares.items()}
+    return Options(
+        seed=seed,
+        faults=Faults(rates),
+        latency_s=chance.choice([0.0, 0.05, 1.0]),
+        metadata=chance.choice(["echo", "ignored"]),
+        key_lifetime_s=chance.choice([None, KEY_LIFETIME_S]),
+        already_confirmed_error=chance.choice([True, False]),
+        wicked_reports_per_minute=100_000,
+        hang_s=chance.choice([5.0, 60.0]),
+        late_s=chance.uniform(1.0, LATE_S),
+    )
+
+
+def _worker(chance: Random, seed: str) -> Worker:
+    return Worker(
+        seed,
+        ahead_s=chance.uniform(-SKEW_S / 2, SKEW_S / 2),
+        first_after_s=BEGIN_S + chance.uniform(0, 30),
+        pause_s=chance.uniform(1.0, LATE_S),
+        harm={
+            Act.DIE: chance.choice([0.0, 0.02, 0.1]),
+            Act.FAIL: chance.choice([0.0, 0.0, 0.05]),
+            Act.PAUSE: chance.choice([0.0, 0.0, 0.05, 0.3]),
+        },
+    )
+
+
+#: The kind of impact that each slot buys.
+KIND_OF = {slot: Kind(rule["impact"]) for slot, (rule, _) in RULES.items()}

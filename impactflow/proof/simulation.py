@@ -1,0 +1,252 @@
+"""
+One seed, simulated from the first order to the last audit, and what was found wrong.
+
+The core is the real one: policy, ledger, placement, reconcile, tracking, clients. Simulated are time, the ledger's
+disk, the processes' deaths and the providers. In the end the providers' books, the ledger and what the sales have
+earned must tell one story.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from random import Random
+from typing import Any
+
+from impactflow.errors import ImpactError
+from impactflow.ledger import Ledger, Status
+from impactflow.models import ProviderName
+from impactflow.orders import Window
+from impactflow.patience import Round, work_off
+from impactflow.placement import Sweep
+from impactflow.planning import plan
+from impactflow.policy import Policy
+from impactflow.proof.memory import Memory
+from impactflow.proof.process import Fate, Process, Wire, enter, on_disk, unharmed
+from impactflow.proof.scenario import KEY_AGE_S, LEASE_S, SETTLE_S, TIMEOUT_S, Scenario, Worker
+from impactflow.proof.strangers import THEIR_KEY, Strangers
+from impactflow.proof.time import START, SimulatedClock, SimulatedLoop
+from impactflow.proof.verdict import findings, place
+from impactflow.reconcile import settle
+from impactflow.run import CountingTransport, Run, terms_of
+from impactflow.sandbox import Sandbox, environment
+from impactflow.sandbox.transport import SandboxTransport
+from impactflow.settings import Settings
+from impactflow.together import together
+from impactflow.tracking import Tracking
+
+#: What an account at 1ClickImpact may be like, as far as settling a doubt is concerned.
+ECHO, IGNORED = "returns metadata", "drops metadata"
+BUSY = "returns metadata; others buy the like there meanwhile"
+#: Longer than any placement waits for anything; the last process works until nothing is due.
+_ENDLESS_S = 100_000.0
+#: After this, what took effect is complete at every provider.
+_WEEKS = timedelta(weeks=7)
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    What a simulation came to.
+
+    Args:
+        seed: Of which scenario.
+        findings: What is wrong, one line each; empty where all is well.
+        purchases: How many took effect.
+        parked: Placements left to a person.
+        doubts: How many attempts ended with nobody knowing whether they had their effect.
+        deaths: How many processes were killed.
+        account: What its 1ClickImpact was like.
+    """
+
+    seed: int
+    findings: tuple[str, ...]
+    purchases: int
+    parked: int
+    doubts: int
+    deaths: int
+    account: str
+
+
+class Simulator:
+    """
+    Runs simulations one after the other on one database.
+
+    Args:
+        memory: The database; a spoilt one where a simulation is to show that this is noticed.
+    """
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self._memory = memory or Memory()
+
+    def run(self, scenario: Scenario, fates: Callable[[Worker, int], Fate] | None = None) -> Result:
+        """
+        Simulate a scenario.
+
+        Args:
+            scenario: Which.
+            fates: What happens to each worker's n-th process; by default what the scenario says.
+        """
+        self._memory.reset()
+        random.seed(scenario.seed)  # the clients' jitter
+        with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+            loop = runner.get_loop()
+            if not isinstance(loop, SimulatedLoop):
+                raise TypeError(type(loop))
+            loop.disk = on_disk
+            return runner.run(_Simulation(scenario, self._memory, fates or Worker.fate).run())
+
+
+class _Simulation:
+    def __init__(self, scenario: Scenario, memory: Memory, fates: Callable[[Worker, int], Fate]) -> None:
+        self._scenario = scenario
+        self._engine = memory.engine
+        self._fates = fates
+        self._policy = scenario.policy
+        self._providers = sorted({rule.provider for rule in self._policy.rules})
+        self._clock = SimulatedClock()
+        self._sandbox = Sandbox(scenario.options, clock=self._clock)
+        self._strangers = Strangers(scenario, self._sandbox, self._clock)
+        self._settings = _settings()
+        self._runs = 0
+        self._deaths = 0
+
+    async def run(self) -> Result:
+        self._strangers.came_before()
+        strangers = asyncio.create_task(self._strangers.keep_buying())
+        await asyncio.gather(*(self._work(worker) for worker in self._scenario.workers))
+        self._sandbox.calm()
+        strangers.cancel()
+        found = await self._last()
+        return Result(
+            self._scenario.seed,
+            found,
+            len(self._sandbox.books.purchases),
+            self._parked,
+            self._doubts,
+            self._deaths,
+            self._account,
+        )
+
+    @property
+    def _account(self) -> str:
+        if self._strangers.are_busy:
+            return BUSY
+        return ECHO if self._scenario.options.metadata == "echo" else IGNORED
+
+    async def _work(self, worker: Worker) -> None:
+        """Start one process after the other, whatever becomes of each."""
+        chance = Random(f"{worker.seed} idle")
+        clock = SimulatedClock(timedelta(seconds=worker.ahead_s))
+        await clock.sleep(worker.first_after_s)
+        for life, patience_s in enumerate(self._scenario.patience_s):
+            await self._start(self._fates(worker, life), clock, patience_s, worker.pause_s)
+            if life + 1 == self._scenario.calm_after:
+                self._sandbox.calm()
+            await clock.sleep(chance.uniform(0, self._scenario.idle_s))
+
+    async def _start(self, fate: Fate, clock: SimulatedClock, patience_s: float, pause_s: float = 0.0) -> None:
+        """One process, to its end or death."""
+        process = Process(fate, pause_s)
+        self._runs += 1
+        job = asyncio.create_task(self._place(process, f"run-{self._runs}", clock, patience_s))
+        death = asyncio.create_task(process.died.wait())
+        await asyncio.wait((job, death), return_when=asyncio.FIRST_COMPLETED)
+        if process.died.is_set():
+            self._deaths += 1
+            job.cancel()
+            await asyncio.wait((job,))
+        else:
+            death.cancel()
+            await job
+
+    async def _place(self, process: Process, run_id: str, clock: SimulatedClock, patience_s: float) -> None:
+        """What ``impactflow place`` does."""
+        enter(process)
+        now_s = asyncio.get_running_loop().time()
+        self._sandbox.shop.orders = self._scenario.orders(now_s)
+        run = self._open(process, run_id, clock)
+        try:
+            await _plan(run, self._policy)
+            async with together() as group:
+                for provider in self._providers:
+                    group.create_task(_work_off(run, provider, patience_s))
+        except ImpactError:
+            return  # this run has failed; the next one takes up what it leaves
+
+    def _open(self, process: Process, run_id: str, clock: SimulatedClock) -> Run:
+        wire = CountingTransport(Wire(process, SandboxTransport(self._sandbox)))
+        settings = self._settings
+        return Run(run_id, settings, clock, Ledger(self._engine), wire, terms_of(settings))
+
+    async def _last(self) -> tuple[str, ...]:
+        """Once whatever is late has come, let a run to which nothing happens finish the work, and compare."""
+        await self._clock.sleep(LEASE_S + SETTLE_S)
+        await self._start(unharmed, self._clock, _ENDLESS_S)
+        await self._clock.sleep(_WEEKS.total_seconds())
+        process = Process()
+        enter(process)
+        run = self._open(process, "last", self._clock)
+        for provider in self._providers:
+            await Tracking(run.ledger, run.provider(provider), run.clock, run.terms, run.id, everything=True).run()
+        return await self._compare(run.ledger)
+
+    async def _compare(self, ledger: Ledger) -> tuple[str, ...]:
+        """What is wrong between the books, the ledger and what was earned."""
+        counts = await ledger.counts()
+        by_status = Counter[Status]()
+        for (_, status), count in counts.items():
+            by_status[status] += count
+        self._parked = by_status[Status.PARKED]
+        self._doubts = (await ledger.changes()).get((Status.PLACING, Status.IN_DOUBT), 0)
+        attention = await ledger.attention()
+        parked = {place(row["order_id"], row["slot"]) for row in attention if row["status"] == Status.PARKED}
+        self._sandbox.settle()
+        books = self._sandbox.books.as_json()["purchases"]
+        ours = [purchase for purchase in books if purchase["impactflow_key"] not in {None, THEIR_KEY}]
+        found = findings(self._scenario.earned(), ours, await ledger.purchases(), parked)
+        found += [f"{count} left {status}" for status, count in by_status.items() if status not in _ENDS]
+        if parked and not self._strangers.are_busy:
+            found.append(f"{len(parked)} parked for nothing")
+        return tuple(found)
+
+
+#: What a simulation may leave placements in.
+_ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED})
+
+
+async def _plan(run: Run, policy: Policy) -> None:
+    today = START.date()
+    window = Window(today - timedelta(days=7), today, open_ended=True)
+    await plan(run.ledger, run.order_source(), policy, window, run.clock, run.id, moves_watermark=True)
+
+
+async def _work_off(run: Run, provider: ProviderName, patience_s: float) -> Round:
+    """Settle and place at one provider, as the flow does."""
+
+    async def once() -> Round:
+        account = run.provider(provider)
+        settled = await settle(run.ledger, account, run.clock, run.terms, run.id)
+        done = Round(settled.placed + settled.planned + settled.parked, settled.halted, settled.unauthorized)
+        if done.unauthorized:
+            return done
+        swept = await Sweep(run.ledger, account, run.clock, run.terms, run.id, limit=10_000, in_vain=run.in_vain).run()
+        return done + Round(swept.sent, swept.halted, swept.unauthorized)
+
+    return await work_off(run.ledger, run.clock, provider, patience_s, once)
+
+
+@cache
+def _settings() -> Settings:
+    chosen: dict[str, Any] = {name.lower(): value for name, value in environment("http://127.0.0.1").items()}
+    times = {
+        "impactflow_lease_s": LEASE_S,
+        "impactflow_request_timeout_s": TIMEOUT_S,
+        "impactflow_settle_s": SETTLE_S,
+        "impactflow_cnaught_key_age_s": KEY_AGE_S,
+        "impactflow_concurrency": 4,
+    }
+    return Settings(_env_file=None, **(chosen | times))

@@ -1,0 +1,75 @@
+"""
+Do the providers' books, the ledger and what was earned tell one story? Pure comparison, called by ``simulation``.
+
+A sale that is told a second time under another id is one sale all the same.
+"""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
+
+from impactflow.proof.scenario import AGAIN, RULES
+
+Row = Mapping[str, Any]
+#: Order and slot.
+Place = tuple[str, str]
+
+_SLOT_OF = {(rule["provider"], rule["impact"]): slot for slot, (rule, _) in RULES.items()}
+
+
+def findings(
+    earned: Mapping[Place, int], books: Iterable[Row], recorded: Sequence[Row], parked: Container[Place]
+) -> list[str]:
+    """
+    Say what is wrong, one line each; nothing where all is well.
+
+    Args:
+        earned: How much must be bought, in the ledger's units.
+        books: Our purchases as the providers' books have them.
+        recorded: Purchases as the ledger has them.
+        parked: What is left to a person; it may or may not have been bought.
+    """
+    bought: dict[str, list[Row]] = {}
+    for purchase in books:
+        bought.setdefault(purchase["impactflow_key"], []).append(purchase)
+    rows = {row["key"]: row for row in recorded}
+    by_place = {_place(row): row for row in recorded}
+    times = Counter(map(_place, recorded))
+    return [
+        *(f"bought {len(purchases)} times: {key}" for key, purchases in bought.items() if len(purchases) > 1),
+        *(f"recorded {count} times: {place}" for place, count in times.items() if count > 1),
+        *(f"recorded, not bought: {_place(row)}" for key, row in rows.items() if key not in bought),
+        *(
+            f"bought, not recorded: {_sold(purchase)}"
+            for key, (purchase, *_) in bought.items()
+            if key not in rows and _sold(purchase) not in parked
+        ),
+        *(
+            f"recorded as another purchase: {_sold(purchase)}"
+            for key, (purchase, *_) in bought.items()
+            if key in rows and not _same(purchase, rows[key])
+        ),
+        *(f"never bought: {place}" for place in earned if place not in by_place and place not in parked),
+        *(
+            f"wrong amount: {place}: {by_place[place]['quantity']} instead of {quantity}"
+            for place, quantity in earned.items()
+            if place in by_place and by_place[place]["quantity"] != quantity
+        ),
+    ]
+
+
+def place(order_id: str, slot: str) -> Place:
+    """Order and slot, by whichever of its ids the order came."""
+    return order_id.removesuffix(AGAIN), slot
+
+
+def _place(row: Row) -> Place:
+    return place(row["order_id"], row["slot"])
+
+
+def _sold(purchase: Row) -> Place:
+    return place(purchase["order_id"], _SLOT_OF[purchase["provider"], purchase["kind"]])
+
+
+def _same(purchase: Row, row: Row) -> bool:
+    return (purchase["quantity"], purchase["ref"]) == (row["quantity"], row["ref"].partition("#")[0])

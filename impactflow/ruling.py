@@ -1,0 +1,228 @@
+"""
+What a person decides about a placement that the evidence could not settle, or that was refused.
+
+A ruling is checked against the provider's own record wherever that can be read, so that a slip of the pen buys nothing
+twice; who ruled, why and in which run goes into the ledger. Called by ``impactflow settle`` and by the task
+``settle_by_ruling``.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from impactflow.clock import Clock
+from impactflow.errors import AlreadyRecorded, ConfigurationError, TransitionRefused
+from impactflow.ledger import Entry, Ledger, Move, Status
+from impactflow.models import Placement, ProviderName, Receipt
+from impactflow.placement import Terms
+from impactflow.providers import Provider, Record, RepeatsSafely
+from impactflow.units import in_words
+
+log = logging.getLogger(__name__)
+
+#: What a person may rule on.
+OPEN_TO_RULING = frozenset({Status.PARKED, Status.FAILED})
+#: How far before its first attempt a purchase may be dated, for clocks and days that differ.
+_MARGIN = timedelta(days=1)
+
+
+class Decision(StrEnum):
+    """What became of a placement, as a person has found out."""
+
+    #: It took effect: it is recorded under the provider's name for it.
+    BOUGHT = "bought"
+    #: It had no effect: it is planned again, and sent by the next run.
+    NOT_BOUGHT = "not-bought"
+    #: It had no effect, and shall have none: it is cancelled.
+    GIVEN_UP = "given-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """
+    A person's word on one placement.
+
+    Args:
+        order: Any name of the order.
+        slot: Which of its placements.
+        decision: What became of it.
+        by: Who says so.
+        why: How they know, or why it is given up.
+        ref: The provider's name for the purchase, where it was bought; for 1ClickImpact ``USER_ID|TIME_UTC``.
+    """
+
+    order: str
+    slot: str
+    decision: Decision
+    by: str
+    why: str = ""
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """
+    What a ruling has changed.
+
+    Args:
+        order: The order's id.
+        slot: Which of its placements.
+        provider: Whose it is.
+        from_: Where the placement was.
+        to: Where it is now.
+        ref: The provider's name for the purchase, where it was bought.
+    """
+
+    order: str
+    slot: str
+    provider: ProviderName
+    from_: Status
+    to: Status
+    ref: str | None
+
+    def as_json(self) -> dict[str, str | None]:
+        """As ``--json`` prints it."""
+        return {
+            "order": self.order,
+            "slot": self.slot,
+            "provider": self.provider.value,
+            "from": self.from_.value,
+            "to": self.to.value,
+            "ref": self.ref,
+        }
+
+    def in_words(self) -> str:
+        """As a person reads it."""
+        return f"Order {self.order}, slot {self.slot}: was {self.from_}, is {self.to} now."
+
+
+async def settle_by_ruling(
+    ledger: Ledger,
+    provider_of: Callable[[ProviderName], Provider],
+    clock: Clock,
+    terms: Terms,
+    run_id: str,
+    ruling: Ruling,
+) -> Ruled:
+    """
+    Do what a person decided.
+
+    Args:
+        ledger: Where the placement is.
+        provider_of: Opens the account at a provider; not called where nothing has to be checked there.
+        clock: Tells the time.
+        terms: How to work.
+        run_id: Which run does it.
+        ruling: What was decided.
+
+    Raises:
+        ConfigurationError: The ruling cannot be: there is no such placement, it is not open to a ruling, or the
+            provider's records or another placement say otherwise. Nothing was changed.
+        ProviderError: The provider's records cannot be read now; nothing was changed.
+    """
+    entry = await _open_to_ruling(ledger, ruling)
+    placement, now = entry.placement, clock.now()
+    said = f"{ruling.decision}, says {ruling.by}" + (f": {ruling.why}" if ruling.why else "")
+    due_at, receipt = None, None
+    match ruling.decision:
+        case Decision.BOUGHT:
+            to, due_at = Status.PLACED, now
+            receipt = await _receipt(provider_of(placement.provider), placement, ruling.ref)
+            said = f"{said}; {receipt.ref}"
+        case Decision.NOT_BOUGHT:
+            to, due_at = Status.PLANNED, now
+            await _check_not_bought(provider_of(placement.provider), entry, clock, terms)
+        case Decision.GIVEN_UP:
+            to = Status.CANCELLED
+        case never:
+            assert_never(never)
+    move = Move(placement, entry.status, to, now, run_id, said, due_at, receipt)
+    try:
+        await (ledger.record_found(move) if receipt else ledger.move(move))
+    except AlreadyRecorded:
+        holders = await ledger.holders(placement.provider, refs=[ruling.ref], keys=[])
+        others = ", ".join(f"order {each.placement.order_id}, slot {each.placement.slot}" for each in holders)
+        raise ConfigurationError(f"ref {ruling.ref!r}: that purchase is recorded already, for {others}") from None
+    except TransitionRefused:
+        raise ConfigurationError(f"{_name(placement)} has moved on meanwhile: look at it again") from None
+    log.info(
+        "ruled: order %s, slot %s is %s", placement.order_id, placement.slot, to, extra={"action": "placement_ruled"}
+    )
+    return Ruled(
+        placement.order_id, placement.slot, placement.provider, entry.status, to, receipt.ref if receipt else None
+    )
+
+
+async def _open_to_ruling(ledger: Ledger, ruling: Ruling) -> Entry:
+    entries = await ledger.slot(ruling.order, ruling.slot)
+    if not entries:
+        raise ConfigurationError(
+            f"order {ruling.order!r} has no placement in slot {ruling.slot!r}: `impactflow status` lists what waits"
+        )
+    waiting = [entry for entry in entries if entry.status in OPEN_TO_RULING]
+    if not waiting:
+        raise ConfigurationError(
+            f"{_name(entries[0].placement)} is {entries[0].status}: only what is parked or failed is settled by hand"
+        )
+    if ruling.decision is Decision.BOUGHT and not ruling.ref:
+        raise ConfigurationError("ref: give the provider's name for what was bought")
+    if ruling.decision is not Decision.BOUGHT and ruling.ref:
+        raise ConfigurationError(f"ref: what is {ruling.decision} has none")
+    return waiting[0]
+
+
+async def _receipt(provider: Provider, placement: Placement, ref: str) -> Receipt:
+    """The purchase that a person names, once the provider says that it stands and is what was asked for."""
+    record = await provider.look_up(ref)
+    if record is None:
+        raise ConfigurationError(f"ref {ref!r}: {provider.name} knows no purchase of that name")
+    if record.cancelled:
+        raise ConfigurationError(f"ref {ref!r}: {provider.name} has cancelled it; settle it as not-bought or given-up")
+    if record.key not in {None, placement.key}:
+        raise ConfigurationError(f"ref {ref!r}: it was bought for order {record.order_id}, under another key")
+    if not record.shows(placement):
+        raise ConfigurationError(
+            f"ref {ref!r} is {in_words(record.kind, record.quantity)}, and"
+            f" {in_words(placement.kind, placement.quantity)} was to be bought: cancel it at {provider.name} and settle"
+            " this one as not-bought or given-up"
+        )
+    return Receipt(record.ref, record.price_usd_cents)
+
+
+async def _check_not_bought(provider: Provider, entry: Entry, clock: Clock, terms: Terms) -> None:
+    """See that nothing of the placement's stands at the provider, nor may still come."""
+    placement = entry.placement
+    settled_at = placement.doubted_at + timedelta(seconds=terms.settle_s)
+    if entry.status is Status.PARKED and clock.now() < settled_at:
+        raise ConfigurationError(
+            f"{_name(placement)} may still take effect until {settled_at.astimezone(UTC):%H:%M:%S} UTC: ask again then"
+        )
+    async for record in _of_its_key(provider, placement, clock):
+        if not record.cancelled:
+            raise ConfigurationError(
+                f"{_name(placement)} was bought: {record.ref} at {provider.name} carries its key and stands; settle it"
+                " as bought, or cancel that one there first"
+            )
+        if isinstance(provider, RepeatsSafely):  # whatever is sent under the key is answered with the cancelled one
+            raise ConfigurationError(
+                f"{_name(placement)} cannot be bought again: at {provider.name} its key stands for {record.ref}, which"
+                " is cancelled; settle it as given-up"
+            )
+
+
+async def _of_its_key(provider: Provider, placement: Placement, clock: Clock) -> AsyncIterator[Record]:
+    """The purchases that carry a placement's key; that of its handle among them, where purchases have one before."""
+    if placement.handle and (record := await provider.look_up(placement.handle)):
+        yield record
+    from_ = (placement.first_attempted_at - _MARGIN).astimezone(UTC).date()
+    to = (clock.now() + _MARGIN).astimezone(UTC).date()
+    async for record in provider.statement(from_, to):
+        if record.key == placement.key:
+            yield record
+
+
+def _name(placement: Placement) -> str:
+    return f"order {placement.order_id}, slot {placement.slot}"

@@ -1,0 +1,315 @@
+"""A person's ruling: it is checked against the provider's records, done once, and the story says who, when and why."""
+
+import asyncio
+from datetime import timedelta
+
+import httpx
+import pytest
+from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, change, standing, told
+from virtual_time import in_virtual_time
+from world import OFFSET, RULE_OF, policy_of, settle_at, sold, statuses, sweep, track, work
+
+from impactflow.errors import ConfigurationError, ImpactError, NotSent
+from impactflow.ledger import Claim, Move, Status
+from impactflow.models import Receipt
+from impactflow.ruling import Decision, Ruling, settle_by_ruling
+from impactflow.sandbox.faults import Draws, Faults
+
+BOUGHT, NOT_BOUGHT, GIVEN_UP = Decision
+SLOT_OF = {provider: rule["slot"] for provider, rule in RULE_OF.items()}
+
+
+async def rule(run, decision, *, order="WR-1", slot="trees", ref="", by="ana", why="I asked them"):
+    """A ruling of a person's."""
+    ruling = Ruling(order, slot, decision, by, why, ref)
+    return await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+
+
+async def row_of(run, order="WR-1"):
+    """The first placement of an order, as the ledger tells it."""
+    return {"order_id": order} | (await run.ledger.story(order))["placements"][0]
+
+
+async def parked(world, run, provider, *, sends=True):
+    """The first order's placement, parked by hand an hour after its only attempt; bought or not."""
+    await world.plan(run)
+    now = run.clock.now()
+    claim = Claim(provider, run.id, now, now + timedelta(seconds=60), exclusive=False)
+    [placement] = await run.ledger.turn_over([], claim, 1)
+    ref = buy(world, provider, {"order_id": "WR-1", "impactflow_key": placement.key}) if sends else ""
+    evidence = Move(placement, Status.PLACING, Status.PARKED, now, run.id, "nobody can say")
+    await run.ledger.turn_over([evidence], claim, 0)
+    world.clock.turn(hours=1)
+    return ref
+
+
+def a_world(new_world, provider, count=1, **more):
+    """A shop that buys at one provider, for nobody in particular."""
+    orders = [sold(number, contact=None) for number in range(1, count + 1)]
+    return new_world(orders=orders, policy=policy_of(RULE_OF[provider]), **more)
+
+
+@pytest.mark.parametrize("provider", [CNAUGHT, IMPACTAPI, ONECLICK])
+@in_virtual_time
+async def test_what_was_bought_is_recorded_under_its_name(new_world, provider):
+    """And is followed like every other purchase; the story says who ruled so and why."""
+    world = a_world(new_world, provider)
+    async with world.run() as run:
+        ref = await parked(world, run, provider)
+        ruled = await rule(run, BOUGHT, slot=SLOT_OF[provider], ref=ref)
+        row = await row_of(run)
+        assert (Status.PARKED, Status.PLACED, ref) == (ruled.from_, ruled.to, ruled.ref)
+        assert ("placed", ref, run.clock.now(), run.id) == (
+            row["status"],
+            row["ref"],
+            row["placed_at"],
+            row["events"][-1]["run_id"],
+        )
+        assert f"bought, says ana: I asked them; {ref}" == row["events"][-1]["detail"]
+        assert (provider is ONECLICK) == (row["price_usd_cents"] is None)
+        world.clock.turn(days=40)
+        assert 1 == (await track(run, provider)).completed
+
+
+@pytest.mark.parametrize("provider", [CNAUGHT, IMPACTAPI, ONECLICK])
+@in_virtual_time
+async def test_what_was_not_bought_is_sent_again(new_world, provider):
+    """By the next run, once."""
+    world = a_world(new_world, provider)
+    async with world.run() as run:
+        await parked(world, run, provider, sends=False)
+        await rule(run, NOT_BOUGHT, slot=SLOT_OF[provider])
+        assert {"planned": 1} == await statuses(run)
+        await work(run, provider)
+        row = await row_of(run)
+        assert ({"placed": 1}, [row["ref"]]) == (await statuses(run), standing(world, row))
+        assert "not-bought, says ana: I asked them" in [event["detail"] for event in row["events"]]
+
+
+@pytest.mark.parametrize("from_", ["parked", "failed"])
+@in_virtual_time
+async def test_what_is_given_up_is_never_sent(new_world, from_):
+    """Its reason stays with it, also when the order is read again; nobody needs to look any more."""
+    world = a_world(new_world, CNAUGHT)
+    async with world.run() as run:
+        await (parked(world, run, CNAUGHT, sends=False) if from_ == "parked" else failed(world, run))
+        await rule(run, GIVEN_UP, slot="offset", why="a test order")
+        await world.plan(run, policy_of(OFFSET | {"quantity": {"per_order": 9}}))
+        await work(run, CNAUGHT)
+        assert ({"cancelled": 1}, []) == (await statuses(run), world.purchases)
+        assert "given-up, says ana: a test order" == (await row_of(run))["reason"]
+        assert [] == await run.ledger.attention()
+
+
+class Refusing(httpx.AsyncBaseTransport):
+    """Refuses every purchase."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    async def handle_async_request(self, request):
+        if request.method == "POST":
+            return httpx.Response(400, json={"detail": "not today"})
+        return await self._inner.handle_async_request(request)
+
+
+async def failed(world, run):
+    """The first order's offset, refused for good."""
+    run.transport._inner = Refusing(run.transport._inner)
+    await world.plan(run)
+    await sweep(run, CNAUGHT)
+    run.transport._inner = world.carrier
+    assert {"failed": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_what_was_refused_can_be_tried_again(new_world):
+    """Once whatever was wrong is mended there."""
+    world = a_world(new_world, CNAUGHT)
+    async with world.run() as run:
+        await failed(world, run)
+        ruled = await rule(run, NOT_BOUGHT, slot="offset")
+        assert (Status.FAILED, Status.PLANNED) == (ruled.from_, ruled.to)
+        await sweep(run, CNAUGHT)
+        assert ({"placed": 1}, 1) == (await statuses(run), len(world.purchases))
+
+
+@pytest.mark.parametrize("provider", [CNAUGHT, IMPACTAPI, ONECLICK])
+@in_virtual_time
+async def test_what_carries_the_key_and_stands_was_bought_whatever_a_person_says(new_world, provider):
+    """Nothing is sent again."""
+    world = a_world(new_world, provider)
+    async with world.run() as run:
+        ref = await parked(world, run, provider)
+        if provider is IMPACTAPI:
+            with run.ledger._engine.begin() as connection:
+                connection.exec_driver_sql("UPDATE placements SET handle = ?", (ref,))
+        with pytest.raises(ConfigurationError, match="carries its key and stands"):
+            await rule(run, NOT_BOUGHT, slot=SLOT_OF[provider])
+        assert {"parked": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_what_a_person_cancelled_there_is_bought_anew(new_world):
+    """Where there is no idempotency key; also when the answer to the new purchase is lost."""
+    world = a_world(new_world, ONECLICK)
+    async with world.run() as run:
+        ref = await parked(world, run, ONECLICK)
+        cancel(world, ONECLICK, ref)
+        await rule(run, NOT_BOUGHT)
+        world.sandbox._lines[ONECLICK]._draws = Draws(Faults.parse("lost_answer=1"), ONECLICK, 0)
+        await sweep(run, ONECLICK)
+        world.sandbox.calm()
+        await settle_at(run, ONECLICK)
+        row = await row_of(run)
+        assert ("placed", 2) == (row["status"], len(world.purchases))
+        assert [row["ref"]] == standing(world, row)
+
+
+@pytest.mark.parametrize("provider", [CNAUGHT, IMPACTAPI])
+@in_virtual_time
+async def test_what_a_person_cancelled_there_cannot_be_bought_again_under_its_key(new_world, provider):
+    """The provider would answer with the cancelled purchase: so the ruling is refused."""
+    world = a_world(new_world, provider)
+    async with world.run() as run:
+        ref = await parked(world, run, provider)
+        with run.ledger._engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE placements SET handle = ?", (ref,))
+        cancel(world, provider, ref)
+        with pytest.raises(ConfigurationError, match="settle it as given-up"):
+            await rule(run, NOT_BOUGHT, slot=SLOT_OF[provider])
+        await rule(run, GIVEN_UP, slot=SLOT_OF[provider])
+        assert {"cancelled": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_what_may_still_take_effect_is_not_sent_again(new_world):
+    """A person is asked to wait for the settling time."""
+    world = a_world(new_world, ONECLICK)
+    async with world.run() as run:
+        await parked(world, run, ONECLICK, sends=False)
+        world.clock.turn(hours=-1, seconds=10)
+        with pytest.raises(ConfigurationError, match="may still take effect until 12:00:30 UTC"):
+            await rule(run, NOT_BOUGHT)
+        world.clock.turn(seconds=20)
+        await rule(run, NOT_BOUGHT)
+        assert {"planned": 1} == await statuses(run)
+
+
+REFUSALS = {
+    "knows no purchase": lambda world, ref: "U1000|2026-03-01T00:00:00.000Z",
+    "knows no purchase of that name": lambda world, ref: "nonsense",
+    "was to be bought": lambda world, ref: change(world, ONECLICK, ref) or ref,
+    "has cancelled it": lambda world, ref: cancel(world, ONECLICK, ref) or ref,
+    "under another key": lambda world, ref: buy(world, ONECLICK, {"order_id": "WR-2", "impactflow_key": "impactflow2"}),
+    "give the provider's name": lambda world, ref: "",
+}
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+@in_virtual_time
+async def test_what_cannot_have_been_bought_so_is_refused_with_the_reason(new_world, why):
+    """It stays parked."""
+    world = a_world(new_world, ONECLICK)
+    async with world.run() as run:
+        ref = await parked(world, run, ONECLICK)
+        with pytest.raises(ConfigurationError, match=why):
+            await rule(run, BOUGHT, ref=REFUSALS[why](world, ref))
+        assert {"parked": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("metadata", ["echo", "ignored"])
+@in_virtual_time
+async def test_a_purchase_that_another_placement_holds_is_refused_with_its_name(new_world, metadata):
+    """One purchase is one placement's, whether its record says so or not."""
+    world = a_world(new_world, ONECLICK, 2, metadata=metadata)
+    async with world.run() as run:
+        await parked(world, run, ONECLICK, sends=False)
+        await work(run, ONECLICK)
+        [other] = await run.ledger.purchases()
+        held = "under another key" if metadata == "echo" else "recorded already, for order WR-2, slot trees"
+        with pytest.raises(ConfigurationError, match=held):
+            await rule(run, BOUGHT, ref=other["ref"])
+        assert {"parked": 1, "placed": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("decision", Decision)
+@in_virtual_time
+async def test_only_what_is_parked_or_failed_is_open_to_a_ruling(new_world, decision):
+    """Not what is placed, planned or unknown."""
+    world = a_world(new_world, ONECLICK)
+    ref = "R" if decision is BOUGHT else ""
+    async with world.run() as run:
+        await world.plan(run)
+        with pytest.raises(ConfigurationError, match="is planned: only what is parked or failed"):
+            await rule(run, decision, ref=ref)
+        await work(run, ONECLICK)
+        with pytest.raises(ConfigurationError, match="is placed"):
+            await rule(run, decision, ref=ref)
+        with pytest.raises(ConfigurationError, match="no placement in slot 'flowers'"):
+            await rule(run, decision, slot="flowers", ref=ref)
+        with pytest.raises(ConfigurationError, match="order 'WR-404'"):
+            await rule(run, decision, order="WR-404", ref=ref)
+
+
+@in_virtual_time
+async def test_an_order_is_found_by_any_of_its_names(new_world):
+    """As it is by ``impactflow show``."""
+    world = a_world(new_world, ONECLICK)
+    async with world.run() as run:
+        await parked(world, run, ONECLICK, sends=False)
+        await rule(run, GIVEN_UP, order="src:shopify:1001")
+        assert {"cancelled": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_of_two_people_who_rule_at_once_one_is_heard(new_world):
+    """The other is told that it has moved on."""
+    world = a_world(new_world, ONECLICK, latency_s=0.1)
+    async with world.run() as one, world.run() as other:
+        await parked(world, one, ONECLICK, sends=False)
+        both = await asyncio.gather(rule(one, NOT_BOUGHT), rule(other, NOT_BOUGHT, by="ben"), return_exceptions=True)
+        assert 1 == sum(isinstance(each, ImpactError) for each in both)
+        assert {"planned": 1} == await statuses(one)
+
+
+@in_virtual_time
+async def test_nothing_is_changed_while_the_provider_cannot_be_asked(new_world):
+    """Unless there is nothing to ask: giving up needs no provider."""
+    world = a_world(new_world, ONECLICK)
+    async with world.run() as run:
+        ref = await parked(world, run, ONECLICK)
+        world.sandbox._lines[ONECLICK]._draws = Draws(Faults.parse("error_before=1"), ONECLICK, 0)
+        for decision in (BOUGHT, NOT_BOUGHT):
+            with pytest.raises(NotSent):
+                await rule(run, decision, ref=ref if decision is BOUGHT else "")
+        assert {"parked": 1} == await statuses(run)
+        await rule(run, GIVEN_UP)
+        assert {"cancelled": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_a_late_answer_counts_more_than_a_ruling(new_world):
+    """It was not bought, said a person; then the first sender's answer came: it is not sent again."""
+    world = a_world(new_world, ONECLICK)
+    async with world.run() as run:
+        await world.plan(run)
+        now = run.clock.now()
+        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=False)
+        [placement] = await run.ledger.turn_over([], claim, 1)
+        world.clock.turn(minutes=2)
+        await run.ledger.expire_leases(run.clock.now(), "run-2")
+        [doubt] = await run.ledger.claim_doubts(claim_at(run))
+        await run.ledger.move(Move(doubt, Status.IN_DOUBT, Status.PARKED, run.clock.now(), "run-2", "who knows"))
+        world.clock.turn(hours=1)
+        await rule(run, NOT_BOUGHT)
+        ref = buy(world, ONECLICK, told({"order_id": "WR-1", "key": placement.key}))
+        late = Move(placement, Status.PLACING, Status.PLACED, run.clock.now(), run.id, due_at=now, receipt=Receipt(ref))
+        await run.ledger.turn_over([late], claim, 0)
+        await work(run, ONECLICK)
+        assert ({"placed": 1}, 1) == (await statuses(run), len(world.purchases))
+
+
+def claim_at(run):
+    """A claim of what is in doubt now."""
+    return Claim(ONECLICK, "run-2", run.clock.now(), run.clock.now() + timedelta(seconds=60), exclusive=False)

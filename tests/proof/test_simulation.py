@@ -1,0 +1,89 @@
+"""The simulation: a share of the seeds, the same seed twice, and every planted bug's line."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from impactflow.proof.crashpoints import FIRST_ATTEMPTS, Setting, settings
+from impactflow.proof.figures import upper_bound
+from impactflow.proof.many import crash_everywhere, simulate
+from impactflow.proof.mutations import MUTATIONS, catch_all, planted
+from impactflow.proof.scenario import RULES, scenario
+from impactflow.proof.simulation import ECHO, IGNORED, Simulator
+
+#: ``impactflow prove --seeds 100000`` runs more of them.
+SEEDS = 300
+#: One of each kind of mistake: recorded, sent, settled, matched.
+SOME_BUGS = (
+    "the intent is not made durable",
+    "a lost answer is tried again at once",
+    "a session's id is not stored before it is confirmed",
+    "an order is known by its id alone",
+)
+
+
+def test_no_seed_buys_twice_or_loses_anything():
+    """Whatever goes wrong: books, ledger and what was earned tell one story, and nothing is parked for nothing."""
+    found = simulate(range(SEEDS), cores=2)
+    assert ({}, SEEDS) == (found.failures, found.runs)
+    assert found.deaths > SEEDS / 10
+    assert min(found.doubts[ECHO], found.doubts[IGNORED]) > SEEDS / 10
+
+
+@pytest.mark.parametrize("seed", [3, 17])
+def test_a_seed_is_one_run(seed):
+    """Run again, in another order: the same in everything that is told."""
+    simulator = Simulator()
+    first = simulator.run(scenario(seed))
+    simulator.run(scenario(seed + 1))
+    assert first == simulator.run(scenario(seed))
+
+
+@pytest.mark.parametrize("slot", ["trees", "offset", "giving"])
+def test_a_crash_at_every_boundary_is_recovered_from(slot):
+    """One slot of each provider here; ``impactflow prove`` crashes in all settings."""
+    where = [Setting(slot, "ignored", first_attempt) for first_attempt in FIRST_ATTEMPTS]
+    found = crash_everywhere(where, cores=2)
+    assert ([], len(where)) == (found.failures, found.settings)
+    assert {"it is killed before a request", "it is killed before a commit", "the database fails after a commit"} < set(
+        found.points
+    )
+    assert found.points.total() > 20 * len(where)
+
+
+def test_every_kind_of_action_is_crashed_in():
+    """With both metadata modes where they matter, at the first attempt and at the second."""
+    there = list(settings())
+    assert {(slot, first) for slot in RULES for first in FIRST_ATTEMPTS} == {(s.slot, s.first_attempt) for s in there}
+    assert {"echo", "ignored"} == {setting.metadata for setting in there if setting.slot == "trees"}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_every_planted_bug_changes_a_line_that_is_there(mutation):
+    """Exactly once: a mutation that no longer fits would prove nothing."""
+    spec = find_spec(mutation.module)
+    assert spec is not None
+    assert spec.origin is not None
+    text = Path(spec.origin).read_text()
+    assert text != planted(mutation, text)
+
+
+def test_planted_bugs_are_noticed():
+    """Some of them here; ``impactflow prove`` plants all."""
+    caught = catch_all([mutation for mutation in MUTATIONS if mutation.name in SOME_BUGS])
+    assert set(SOME_BUGS) == {each.mutation.name for each in caught if each.seeds is not None}
+
+
+def test_there_are_enough_planted_bugs():
+    """Each with a name of its own."""
+    assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS) >= 25
+
+
+@pytest.mark.parametrize(
+    ("events", "trials", "expected"),
+    [(0, 1, 0.95), (0, 100, 1 - 0.05**0.01), (1, 100, 0.04656), (5, 10, 0.7776), (10, 10, 1.0)],
+)
+def test_a_bound_is_the_binomial_one(events, trials, expected):
+    """As the tables have it."""
+    assert upper_bound(events, trials) == pytest.approx(expected, abs=5e-5)
