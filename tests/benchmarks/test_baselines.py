@@ -1,13 +1,11 @@
 """The usual alternatives go through the harness, and it tells who buys twice from who does not."""
 
-import asyncio
 import os
 from dataclasses import replace
 
 import pytest
 
 from benchmarks.baselines.harness import MARK_AND_RETRY, OURS, Row, measure
-from benchmarks.processes import prefect_server
 
 ORDERS, SEED = 16, 1
 ROW = Row("somebody", orders=100, faults=290, kills=10, duplicates=3, losses=0)
@@ -22,10 +20,9 @@ async def test_mark_and_retry_buys_twice_where_answers_are_lost():
     assert row.losses == 0
 
 
-def test_impactflow_buys_each_order_once_in_the_same_harness():
+async def test_impactflow_buys_each_order_once_in_the_same_harness(server):
     """With the same faults and at least one kill."""
-    with prefect_server() as (variables, _):
-        row = asyncio.run(measure(OURS, ORDERS, SEED, variables))
+    row = await measure(OURS, ORDERS, SEED, {**os.environ, "PREFECT_API_URL": server.api_url})
     assert row.faults > 0
     assert row.kills > 0
     assert (row.duplicates, row.losses) == (0, 0)

@@ -13,7 +13,7 @@ from impactflow.proof.scenario import RULES, scenario
 from impactflow.proof.simulation import ECHO, IGNORED, Simulator
 
 #: ``impactflow prove --seeds 100000`` runs more of them.
-SEEDS = 300
+SEEDS = 200
 #: One of each kind of mistake: recorded, sent, settled, matched.
 SOME_BUGS = (
     "the intent is not made durable",
