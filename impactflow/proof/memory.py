@@ -5,7 +5,6 @@ The tables, indexes and statements are those of every ledger. Called by ``simula
 """
 
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,15 +16,12 @@ class Memory:
     """
     One database, used again and again.
 
-    Args:
-        changes: SQL that spoils the schema, where a simulation is to show that this is noticed.
-
     Attributes:
         engine: What ledgers are opened on.
     """
 
-    def __init__(self, changes: Sequence[str] = ()) -> None:
-        self._empty = _empty_ledger(changes)
+    def __init__(self) -> None:
+        self._empty = _empty_ledger()
         self.engine = engine_over(self._open)
 
     def reset(self) -> None:
@@ -38,14 +34,11 @@ class Memory:
         return connection
 
 
-def _empty_ledger(changes: Sequence[str]) -> bytes:
+def _empty_ledger() -> bytes:
     """A ledger just made, as the bytes of its file."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.db"
         open_engine(f"sqlite:///{path}").dispose()
         with closing(sqlite3.connect(path)) as file:
             file.execute("PRAGMA journal_mode=DELETE")  # a file that expects a log beside it cannot be held in memory
-            for change in changes:
-                file.execute(change)
-            file.commit()
             return file.serialize()

@@ -173,7 +173,7 @@ def _kill(size: Size, proof: Proof, tell: Tell) -> None:
         f" {total.faults:,} faults; {found.database_stops} database stops"
     )
     proof.rows.append(Row("purchases of real processes", total.purchases, total.violations, of, took_s()))
-    if total.violations or total.undone:
+    if total.violations or total.undone or total.tracebacks:
         proof.failures.append(f"real processes: {total}")
     if found.left_out:
         proof.left_out.append(found.left_out)
@@ -192,7 +192,7 @@ def _compare(size: Size, proof: Proof, tell: Tell) -> None:
         )
         if ended.returncode:
             last = ended.stderr.strip().splitlines()[-1:]
-            proof.left_out.append(f"the usual alternatives: {' '.join(last)} (make install-dev has what they need)")
+            proof.left_out.append(f"the usual alternatives: {' '.join(last)} (`make lint` installs what they need)")
             return
         proof.baselines = json.loads(path.read_text())["rows"]
 

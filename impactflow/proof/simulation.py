@@ -72,15 +72,10 @@ class Result:
 
 
 class Simulator:
-    """
-    Runs simulations one after the other on one database.
+    """Runs simulations one after the other on one database."""
 
-    Args:
-        memory: The database; a spoilt one where a simulation is to show that this is noticed.
-    """
-
-    def __init__(self, memory: Memory | None = None) -> None:
-        self._memory = memory or Memory()
+    def __init__(self) -> None:
+        self._memory = Memory()
 
     def run(self, scenario: Scenario, fates: Callable[[Worker, int], Fate] | None = None) -> Result:
         """
