@@ -51,6 +51,8 @@ lock:  ## renew the lock files from pyproject.toml (needs uv)
 		--group dev pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--group build -c requirements-dev.lock pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--group screenshots -c requirements-dev.lock -o requirements-screenshots.lock
 
 clean:  ## remove what the targets made
 	rm -rf .venv demo reports benchmarks/results

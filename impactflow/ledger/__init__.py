@@ -14,7 +14,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from impactflow.ledger import further, moves, planning, queries
+from impactflow.ledger import deliveries, further, moves, planning, queries
+from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, translated
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Move, Postponement
@@ -28,7 +29,9 @@ from impactflow.models import Placement, ProviderName
 __all__ = [
     "TRANSITIONS",
     "Claim",
+    "Delivery",
     "Entry",
+    "Handled",
     "Ledger",
     "Move",
     "Page",
@@ -147,6 +150,22 @@ class Ledger:
     async def record_cancelled(self, step: Step) -> None:
         """A purchase beside the one that a placement holds is cancelled at the provider."""
         await self._writer.submit(further.record_cancelled, step)
+
+    async def store_delivery(self, delivery: Delivery) -> bool:
+        """Keep what a webhook brought; whether it is new."""
+        return await self._writer.submit(deliveries.store, delivery)
+
+    async def finish_delivery(self, handled: Handled) -> None:
+        """Say what became of a delivery: it is remembered, and its body forgotten unless it could not be read."""
+        await self._writer.submit(deliveries.finish, handled)
+
+    async def pending_deliveries(self, store: str, *, after: int = 0, limit: int = 500) -> Sequence[Delivery]:
+        """Deliveries that nobody has handled, in the order in which they came, by id after ``after``."""
+        return await self._read(deliveries.pending, store, after, limit)
+
+    async def pending_since(self, store: str) -> datetime | None:
+        """When the first delivery came that nobody has handled; None where all are."""
+        return await self._read(deliveries.pending_since, store)
 
     async def watermark(self, store: str, source: str) -> date | None:
         """How far a source has been read."""

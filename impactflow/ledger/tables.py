@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -155,6 +156,10 @@ placements = Table(
     Column("completed_at", Utc),
     # How often it was tracked.
     Column("checks", Integer, nullable=False),
+    # The largest quantity that is bought without a person's approval; NULL where the policy sets no limit.
+    Column("approval_limit", BigInteger),
+    # The digest of what a person has approved; what is sent must still be that.
+    Column("approved", Text),
     UniqueConstraint("order", "slot"),
     UniqueConstraint("key"),
     UniqueConstraint("provider", "ref"),
@@ -195,6 +200,61 @@ further_purchases = Table(
     # When the intent to cancel it was made durable; NULL while nobody has asked for that.
     Column("cancelling_at", Utc),
     Column("cancelled_at", Utc),
+)
+
+#: What persons have decided about placements above the approval limit.
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("placement", Id, ForeignKey("placements.id"), nullable=False, index=True),
+    Column("at", Utc, nullable=False),
+    # Who decided.
+    Column("by", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    # What was approved, and the digest of all of it; NULL where it was rejected.
+    Column("quantity", BigInteger),
+    Column("digest", Text),
+    Column("why", Text),
+    Column("run_id", Text, nullable=False),
+)
+
+#: Every webhook delivery that was accepted. The ids are kept for good, so that nothing is handled twice.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("store", Text, nullable=False),
+    # Whose scheme it came by: sources.py of the webhooks lists them.
+    Column("source", Text, nullable=False),
+    # The sender's id of it, or what tells it apart where the sender gives none.
+    Column("webhook_id", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    # As it was sent; NULL once it is handled, since it tells of a person. Kept where it could not be read.
+    Column("body", LargeBinary),
+    Column("handled_at", Utc),
+    # Why it could not be read.
+    Column("problem", Text),
+    UniqueConstraint("store", "source", "webhook_id"),
+    Index(None, "store", "handled_at", "id"),
+)
+
+#: Refunds that were announced, under each name of their order: what is refunded is not bought for.
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("store", Text, primary_key=True),
+    # A name of the order, which may be unknown yet.
+    Column("name", Text, primary_key=True),
+    # The sender's name for the refund.
+    Column("ref", Text, primary_key=True),
+    # What was given back, as decimal text; NULL where that was not told.
+    Column("amount", Text),
+    Column("currency", Text),
+    # Whether the sender says that everything was given back.
+    Column("is_full", Boolean, nullable=False),
+    Column("seen_at", Utc, nullable=False),
 )
 
 #: How far each source has been read: every order dated up to this day is planned.

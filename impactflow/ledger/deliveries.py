@@ -1,0 +1,114 @@
+"""
+Webhook deliveries: stored once, handled once, remembered for good.
+
+Handlers for the ``Writer`` and reads. What a delivery means is left to ``webhooks.events``. Called by ``Ledger``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, bindparam, select
+
+from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.tables import Utc, deliveries
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """
+    What a webhook brought, verified.
+
+    Args:
+        store: Whose it is.
+        source: Whose scheme it came by.
+        webhook_id: The sender's id of it: one that was stored before is the same delivery.
+        topic: What it tells of, in the sender's words.
+        received_at: When it came first.
+        body: As it was sent. Never logged.
+        id: The ledger's row; 0 before it is stored.
+    """
+
+    store: str
+    source: str
+    webhook_id: str
+    topic: str
+    received_at: datetime
+    body: bytes = field(repr=False)
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """
+    What became of a delivery.
+
+    Args:
+        id: The ledger's row.
+        at: When.
+        problem: Why it could not be read; its body is kept then.
+    """
+
+    id: int
+    at: datetime
+    problem: str | None = None
+
+
+def store(connection: Connection, brought: Sequence[Delivery]) -> list[bool]:
+    """Keep deliveries; for each, whether it is new."""
+    for name in sorted({each.store for each in brought}):
+        one_at_a_time(connection, f"deliveries of {name}")  # two receivers that are told the same would both fail
+    return [_store(connection, each) for each in brought]
+
+
+def _store(connection: Connection, each: Delivery) -> bool:
+    names = {"store": each.store, "source": each.source, "webhook_id": each.webhook_id}
+    if connection.execute(_KNOWN, names).first():
+        return False
+    connection.execute(_INSERT, {**names, "topic": each.topic, "received_at": each.received_at, "body": each.body})
+    return True
+
+
+def finish(connection: Connection, handled: Sequence[Handled]) -> list[None]:
+    """Say what became of deliveries; one that was handled meanwhile stays as it is."""
+    connection.execute(_FINISH, [{"b_id": each.id, "b_at": each.at, "b_problem": each.problem} for each in handled])
+    return [None] * len(handled)
+
+
+def pending(connection: Connection, store_name: str, after: int, limit: int) -> Sequence[Delivery]:
+    """The store's deliveries that nobody has handled, in the order in which they came."""
+    rows = connection.execute(_PENDING, {"store": store_name, "after": after, "limit": limit})
+    return [
+        Delivery(row.store, row.source, row.webhook_id, row.topic, row.received_at, bytes(row.body), row.id)
+        for row in rows
+    ]
+
+
+def pending_since(connection: Connection, store_name: str) -> datetime | None:
+    """When the first of the store's deliveries came that nobody has handled; None where all are."""
+    return connection.execute(_PENDING_SINCE, {"store": store_name}).scalar()
+
+
+_MINE = deliveries.c.store == bindparam("store")
+_KNOWN = select(deliveries.c.id).where(
+    _MINE, deliveries.c.source == bindparam("source"), deliveries.c.webhook_id == bindparam("webhook_id")
+)
+_INSERT = deliveries.insert()
+_FINISH = (
+    deliveries.update()
+    .where(deliveries.c.id == bindparam("b_id"), deliveries.c.handled_at.is_(None))
+    .values(
+        handled_at=bindparam("b_at", type_=Utc()),
+        problem=bindparam("b_problem", type_=sa.Text()),
+        body=sa.case((bindparam("b_problem", type_=sa.Text()).is_(None), sa.null()), else_=deliveries.c.body),
+    )
+)
+_UNHANDLED = _MINE & deliveries.c.handled_at.is_(None)
+_PENDING = (
+    select(*deliveries.c)
+    .where(_UNHANDLED, deliveries.c.id > bindparam("after"))
+    .order_by(deliveries.c.id)
+    .limit(bindparam("limit"))
+)
+_PENDING_SINCE = select(deliveries.c.received_at).where(_UNHANDLED).order_by(deliveries.c.id).limit(1)
