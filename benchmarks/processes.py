@@ -3,18 +3,18 @@
 import json
 import os
 import resource
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from impactflow.proof import programs
 
 _ROOT = Path(__file__).parent.parent
 _POLICY = """\
@@ -65,32 +65,13 @@ def provider(orders: int, latency_ms: float) -> Iterator[str]:
 @contextmanager
 def prefect_server() -> Iterator[tuple[dict[str, str], float]]:
     """A Prefect server with a home of its own; the environment that points at it, and the seconds it took to start."""
-    with socket.socket() as free, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        api = f"http://127.0.0.1:{port}/api"
-        quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_LOGGING_LEVEL": "ERROR"}
-        variables = {**os.environ, **quiet, "PREFECT_HOME": home}
-        began = time.perf_counter()
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            try:
-                _await(f"{api}/health")
-                yield {**variables, "PREFECT_API_URL": api}, time.perf_counter() - began
-            finally:
-                process.terminate()
-
-
-def _await(url: str) -> None:
-    until = time.monotonic() + _LONGEST_S
-    while time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    sys.exit("the Prefect server did not start")
+    began = time.perf_counter()
+    with programs.prefect_server() as server, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        variables = programs.base_environment(Path(home))
+        yield (
+            {**variables, "PREFECT_LOGGING_LEVEL": "ERROR", "PREFECT_API_URL": server.api_url},
+            (time.perf_counter() - began),
+        )
 
 
 def contestant(name: str, url: str, orders: int, in_flight: int, variables: dict[str, str]) -> float:
