@@ -124,7 +124,7 @@ class Audit:
         self._repairs = Repairs(ledger, provider, clock, run_id) if repair else None
         self._seen = _Ids()
         self._first_extra: dict[str, str] = {}
-        self._told: set[tuple[Disagreement, str]] = set()
+        self._told: set[tuple[Disagreement, str, str | None]] = set()
 
     async def run(self) -> AsyncIterator[Finding]:
         """
@@ -137,8 +137,9 @@ class Audit:
             await check_account(self._ledger, self._provider, fewest=LATEST)
             async for suspects in self._suspects():
                 for suspect in suspects:
-                    if (suspect.what, suspect.ref) not in self._told:
-                        self._told.add((suspect.what, suspect.ref))
+                    key = suspect.entry.placement.key if suspect.entry else None
+                    if (telling := (suspect.what, suspect.ref, key)) not in self._told:
+                        self._told.add(telling)
                         yield await self._tell(suspect)
         except ProviderError as error:
             self.tally.halted, self.tally.unauthorized = str(error), isinstance(error, Unauthorized)
@@ -169,7 +170,8 @@ class Audit:
             suspects = await self._each(entries, self._ask_after)
             self.tally.agreed += suspects.count(None)
             yield _some(suspects)
-        yield [*strangers.suspects()]
+        by_now = await self._ledger.holders(self.name, refs=strangers.refs, keys=strangers.keys)
+        yield [*strangers.suspects(by_now)]
 
     async def _compare(self, records: Sequence[Record], strangers: Strangers) -> Sequence[Suspect]:
         """What seems to disagree among some records; those that name nobody are laid aside."""

@@ -226,7 +226,7 @@ class Ledger:
         return await self._read(queries.standing, provider, span, after, limit)
 
     async def uncertain(self, provider: ProviderName, since: datetime) -> Sequence[Entry]:
-        """Placements tried since then that may have bought more than they hold: parked, or sent again after a doubt."""
+        """Placements tried since then that may have bought more than they hold: parked, or sent again since."""
         return await self._read(queries.uncertain, provider, since)
 
     async def slot(self, order: str, slot: str) -> Sequence[Entry]:

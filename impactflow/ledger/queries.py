@@ -176,7 +176,7 @@ def standing(
 
 
 def uncertain(connection: Connection, provider: ProviderName, since: datetime) -> Sequence[Entry]:
-    """Placements tried since then that may have bought more than they hold: parked, or sent again after a doubt."""
+    """Placements tried since then that may have bought more than they hold: parked, or sent again since."""
     return [entry_from_row(row) for row in connection.execute(_UNCERTAIN, {"provider": provider, "since": since})]
 
 
@@ -308,7 +308,9 @@ _TEXTS = select(listed("texts", {"text": placements.c.ref.type}).c.text)
 _BY_REF = _ALL.where(placements.c.provider == bindparam("provider"), placements.c.ref.in_(_TEXTS))
 _BY_KEY = _ALL.where(placements.c.key.in_(_TEXTS))
 _SENT_AGAIN = select(events.c.placement).where(
-    events.c.from_status == Status.IN_DOUBT, events.c.to_status == Status.PLANNED, events.c.at >= bindparam("since")
+    events.c.from_status.in_([Status.IN_DOUBT, Status.PARKED]),
+    events.c.to_status == Status.PLANNED,
+    events.c.at >= bindparam("since"),
 )
 _UNCERTAIN = _ALL.where(
     placements.c.provider == bindparam("provider"),
