@@ -61,7 +61,7 @@ class ImpactAPI:
             except Unauthorized:
                 raise
             except Refused:
-                return Absent()  # it cannot be confirmed any more, and it was not
+                return Absent(so_far=True)  # it cannot be confirmed any more, and was not when it was read
         return Found(_receipt(doubt, session))
 
     async def track(self, placement: Placement) -> Progress:
