@@ -1,10 +1,12 @@
 """The simulation: a share of the seeds, the same seed twice, and every planted bug's line."""
 
+import asyncio
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from impactflow.proof import simulation
 from impactflow.proof.crashpoints import FIRST_ATTEMPTS, Setting, settings
 from impactflow.proof.figures import upper_bound
 from impactflow.proof.many import crash_everywhere, simulate
@@ -38,6 +40,21 @@ def test_a_seed_is_one_run(seed):
     first = simulator.run(scenario(seed))
     simulator.run(scenario(seed + 1))
     assert first == simulator.run(scenario(seed))
+
+
+@pytest.mark.parametrize("broken", [RuntimeError("no\nsuch thing"), None])
+def test_a_seed_that_breaks_the_program_is_told(monkeypatch, broken):
+    """By its number, like one that finds something; so is one in which everything waits for ever."""
+
+    async def settle(*_):
+        if broken:
+            raise broken
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(simulation, "settle", settle)
+    result = Simulator().run(scenario(3))
+    assert 3 == result.seed
+    assert ("RuntimeError: no such thing" if broken else "StuckError: everything waits") in result.findings[0]
 
 
 @pytest.mark.parametrize("slot", ["trees", "offset", "giving"])
