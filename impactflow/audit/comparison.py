@@ -1,7 +1,7 @@
 """
 Hold a provider's records against the ledger, and the ledger against them.
 
-The records stream, and so do the findings. What grows is a bit for each placement that was seen, and the provider's
+The records stream, and so do the findings. What grows is two bits for each placement that was seen, and the provider's
 names of what disagrees. Called by the task ``audit_providers``.
 """
 
@@ -123,6 +123,7 @@ class Audit:
         self._slots = asyncio.Semaphore(terms.concurrency)
         self._repairs = Repairs(ledger, provider, clock, run_id) if repair else None
         self._seen = _Ids()
+        self._named = _Ids()  # of those seen, whose record says the key
         self._first_extra: dict[str, str] = {}
         self._told: set[tuple[Disagreement, str, str | None]] = set()
 
@@ -171,7 +172,8 @@ class Audit:
             self.tally.agreed += suspects.count(None)
             yield _some(suspects)
         by_now = await self._ledger.holders(self.name, refs=strangers.refs, keys=strangers.keys)
-        yield [*strangers.suspects(by_now)]
+        named = {entry.placement.id for entry in by_now if entry.placement.id in self._named}
+        yield [*strangers.suspects(by_now, named)]
 
     async def _compare(self, records: Sequence[Record], strangers: Strangers) -> Sequence[Suspect]:
         """What seems to disagree among some records; those that name nobody are laid aside."""
@@ -210,6 +212,8 @@ class Audit:
                 suspects += self._judge_own(record, entry)
             if entry is not None and theirs(entry.placement) == record.ref:
                 self._seen.add(entry.placement.id)
+                if record.key is not None:
+                    self._named.add(entry.placement.id)
         return suspects + _some(await self._each(unclear, self._ask_after)), unnamed
 
     def _is_unclear(self, record: Record, entry: Entry) -> bool:

@@ -7,7 +7,7 @@ Everything else that names nobody is nobody's business here. Called by ``compari
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -53,13 +53,15 @@ class Strangers:
         """Those of the placements that may have made it."""
         return [*self._records]
 
-    def suspects(self, entries: Sequence[Entry]) -> Iterator[Suspect]:
+    def suspects(self, entries: Sequence[Entry], named: Container[int]) -> Iterator[Suspect]:
         """
         What they may mean: all that may explain a parked placement at once, any other one by one.
 
         Args:
             entries: Whatever holds ``refs`` or has ``keys`` by now, for somebody may be placing meanwhile: a purchase
                 that came to be held is no stranger, and what is being sent or in doubt is about to be settled.
+            named: Ids of placements whose own record says their key: the account returns it, so a record without any
+                is somebody else's.
         """
         held = {theirs(entry.placement) for entry in entries}
         for key, entry in {entry.placement.key: entry for entry in entries}.items():
@@ -68,7 +70,7 @@ class Strangers:
                 case Status.PARKED if records:
                     refs = ", ".join(record.ref for record in records)
                     yield Suspect(Disagreement.EXTRA, entry, None, refs)
-                case Status.PLACED | Status.COMPLETED:
+                case Status.PLACED | Status.COMPLETED if entry.placement.id not in named:
                     yield from (Suspect(Disagreement.DUPLICATE, entry, each, each.ref) for each in records)
                 case Status.PLANNED | Status.FAILED | Status.CANCELLED:
                     yield from (Suspect(Disagreement.EXTRA, entry, each, each.ref) for each in records)

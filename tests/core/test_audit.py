@@ -604,6 +604,19 @@ async def test_what_is_placed_while_an_audit_reads_is_no_stranger(new_world, ans
 
 
 @in_virtual_time
+async def test_a_stranger_who_buys_the_like_is_no_finding_where_the_account_returns_metadata(new_world):
+    """Also soon after ours was sent again: ours says its key there, so theirs would say it if it were ours."""
+    world = a_world(new_world, ONECLICK, 1, faults="lost_request=1")
+    async with world.run() as run:
+        await sent_in_vain(world, run, ONECLICK)
+        world.clock.turn(seconds=31)
+        await work(run, ONECLICK)
+        buy(world, ONECLICK)
+        findings, tally = await audited(run, ONECLICK)
+        assert ([], 1, 1) == (findings, tally.agreed, tally.not_ours)
+
+
+@in_virtual_time
 async def test_a_purchase_that_a_person_took_for_not_made_is_found(new_world):
     """It was sent again on their word, and nothing in its record names us: it is theirs to look at once more."""
     world = a_world(new_world, ONECLICK, 1, faults="lost_answer=1", metadata="ignored")
