@@ -159,7 +159,7 @@ class Audit:
         return finding
 
     async def _suspects(self) -> AsyncIterator[Sequence[Suspect]]:
-        """Repairs that were cut off; the records; the placements that no record showed; records that name nobody."""
+        """Repairs that were cut off; records; placements that none showed; sales bought twice; who is named by none."""
         if self._repairs:
             begun = await self._ledger.being_cancelled(self.name)
             yield [Suspect(Disagreement.DUPLICATE, entry, None, ref) for ref, entry in begun]
@@ -171,6 +171,8 @@ class Audit:
             suspects = await self._each(entries, self._ask_after)
             self.tally.agreed += suspects.count(None)
             yield _some(suspects)
+        for entry in await self._ledger.bought_before(self.name, self._window.span):
+            yield [Suspect(Disagreement.DUPLICATE, entry, None, theirs(entry.placement))]
         by_now = await self._ledger.holders(self.name, refs=strangers.refs, keys=strangers.keys)
         named = {entry.placement.id for entry in by_now if entry.placement.id in self._named}
         yield [*strangers.suspects(by_now, named)]

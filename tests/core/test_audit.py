@@ -551,6 +551,27 @@ async def test_purchases_that_share_a_name_agree(new_world):
         assert ([], 2) == (findings, tally.agreed)
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+@in_virtual_time
+async def test_a_sale_that_was_bought_for_under_two_names_is_a_duplicate_for_a_person(new_world, provider):
+    """The ledger holds both, so neither is cancelled by itself; once a person has cancelled one, all is well."""
+    world = a_world(new_world, provider)
+    async with world.run() as run:
+        _, row, _ = await bought(world, run, provider)
+        assert [] == (await audited(run, provider))[0]
+        world.sandbox.shop.orders = [
+            sold(number, contact=None, sourceId="1001" if number == 2 else str(1000 + number)) for number in (1, 2, 3)
+        ]
+        await world.plan(run)
+        [finding], tally = await audited(run, provider, repair=True)
+        assert (DUPLICATE, "WR-2", row["ref"], 1) == (finding.finding, finding.order, finding.ref, tally.remaining)
+        assert "the ledger holds" in finding.to_do
+        assert [row["ref"]] == standing(world, row)
+        cancel(world, provider, row["ref"])
+        assert [CANCELLED_THERE] == [each.finding for each in (await audited(run, provider, repair=True))[0]]
+        assert [] == (await audited(run, provider))[0]
+
+
 @in_virtual_time
 async def test_losses_that_share_a_name_are_two(new_world):
     """One for each placement."""
