@@ -189,9 +189,12 @@ class _Desk:
         async def ask(doubt: Placement) -> None:
             async with slots:
                 hold = Held(self._ledger, self._clock, doubt, self._until, self._terms.request_timeout_s)
+                asked_at = self._clock.now()
                 try:
                     verdict: Verdict | None = await provider.settle(doubt, hold)
                     why = "the provider says it had no effect"
+                    if verdict == Absent(so_far=True) and not self._settles(doubt, asked_at):
+                        verdict, why = None, "the provider refused to repeat it; what was sent before may still come"
                 except Contradiction as error:
                     verdict, why = Ambiguous(error.message), ""
                 except ProviderError as error:

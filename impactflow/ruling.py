@@ -7,12 +7,13 @@ twice; who ruled, why and in which run goes into the ledger. Called by ``impactf
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from enum import StrEnum
 from typing import assert_never
 
+from impactflow.accounts import check_account
 from impactflow.clock import Clock
 from impactflow.errors import AlreadyRecorded, ConfigurationError, TransitionRefused
 from impactflow.ledger import Entry, Ledger, Move, Status
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: What a person may rule on.
 OPEN_TO_RULING = frozenset({Status.PARKED, Status.FAILED})
+#: Where a placement of the same sale and slot neither was bought nor will be.
+_OVER = frozenset({Status.FAILED, Status.CANCELLED})
 #: How far before its first attempt a purchase may be dated, for clocks and days that differ.
 _MARGIN = timedelta(days=1)
 
@@ -130,11 +133,11 @@ async def settle_by_ruling(
     match ruling.decision:
         case Decision.BOUGHT:
             to, due_at = Status.PLACED, now
-            receipt = await _receipt(provider_of(placement.provider), placement, ruling.ref)
+            receipt = await _receipt(ledger, provider_of(placement.provider), placement, ruling.ref)
             said = f"{said}; {receipt.ref}"
         case Decision.NOT_BOUGHT:
             to, due_at = Status.PLANNED, now
-            await _check_not_bought(provider_of(placement.provider), entry, clock, terms)
+            await _check_not_bought(ledger, provider_of(placement.provider), entry, clock, terms)
         case Decision.GIVEN_UP:
             to = Status.CANCELLED
         case never:
@@ -142,10 +145,8 @@ async def settle_by_ruling(
     move = Move(placement, entry.status, to, now, run_id, said, due_at, receipt)
     try:
         await (ledger.record_found(move) if receipt else ledger.move(move))
-    except AlreadyRecorded:
-        holders = await ledger.holders(placement.provider, refs=[ruling.ref], keys=[])
-        others = ", ".join(f"order {each.placement.order_id}, slot {each.placement.slot}" for each in holders)
-        raise ConfigurationError(f"ref {ruling.ref!r}: that purchase is recorded already, for {others}") from None
+    except AlreadyRecorded:  # in this moment
+        raise ConfigurationError(f"ref {ruling.ref!r}: another placement holds that purchase by now") from None
     except TransitionRefused:
         raise ConfigurationError(f"{_name(placement)} has moved on meanwhile: look at it again") from None
     log.info(
@@ -163,6 +164,7 @@ async def _open_to_ruling(ledger: Ledger, ruling: Ruling) -> Entry:
             f"order {ruling.order!r} has no placement in slot {ruling.slot!r}: `impactflow status` lists what waits"
         )
     waiting = [entry for entry in entries if entry.status in OPEN_TO_RULING]
+    waiting.sort(key=lambda entry: entry.placement.order_id != ruling.order.removeprefix("wr:"))
     if not waiting:
         raise ConfigurationError(
             f"{_name(entries[0].placement)} is {entries[0].status}: only what is parked or failed is settled by hand"
@@ -171,11 +173,24 @@ async def _open_to_ruling(ledger: Ledger, ruling: Ruling) -> Entry:
         raise ConfigurationError("ref: give the provider's name for what was bought")
     if ruling.decision is not Decision.BOUGHT and ruling.ref:
         raise ConfigurationError(f"ref: what is {ruling.decision} has none")
+    if ruling.decision is Decision.NOT_BOUGHT:
+        _check_alone(waiting[0], entries)
     return waiting[0]
 
 
-async def _receipt(provider: Provider, placement: Placement, ref: str) -> Receipt:
-    """The purchase that a person names, once the provider says that it stands and is what was asked for."""
+def _check_alone(entry: Entry, entries: Sequence[Entry]) -> None:
+    """See that no placement of the same sale, read under another name, is bought or may be: one is enough."""
+    for other in entries:
+        if other != entry and other.status not in _OVER:
+            raise ConfigurationError(
+                f"{_name(entry.placement)} is the same sale as order {other.placement.order_id}, which is"
+                f" {other.status}: settle this one as given-up, or it may be bought twice"
+            )
+
+
+async def _receipt(ledger: Ledger, provider: Provider, placement: Placement, ref: str) -> Receipt:
+    """The purchase that a person names, once it stands at the provider, is what was asked for, and is nobody else's."""
+    await check_account(ledger, provider)
     record = await provider.look_up(ref)
     if record is None:
         raise ConfigurationError(f"ref {ref!r}: {provider.name} knows no purchase of that name")
@@ -189,11 +204,16 @@ async def _receipt(provider: Provider, placement: Placement, ref: str) -> Receip
             f" {in_words(placement.kind, placement.quantity)} was to be bought: cancel it at {provider.name} and settle"
             " this one as not-bought or given-up"
         )
+    # Purchases of two kinds may share a name; and whom one was for the provider does not say when it is looked up.
+    for holder in await ledger.holders(provider.name, refs=[record.ref], keys=[]):
+        if record.shows(holder.placement):
+            raise ConfigurationError(f"ref {ref!r}: that purchase is recorded already, for {_name(holder.placement)}")
     return Receipt(record.ref, record.price_usd_cents)
 
 
-async def _check_not_bought(provider: Provider, entry: Entry, clock: Clock, terms: Terms) -> None:
+async def _check_not_bought(ledger: Ledger, provider: Provider, entry: Entry, clock: Clock, terms: Terms) -> None:
     """See that nothing of the placement's stands at the provider, nor may still come."""
+    await check_account(ledger, provider)
     placement = entry.placement
     settled_at = placement.doubted_at + timedelta(seconds=terms.settle_s)
     if entry.status is Status.PARKED and clock.now() < settled_at:

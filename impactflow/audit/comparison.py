@@ -1,7 +1,7 @@
 """
 Hold a provider's records against the ledger, and the ledger against them.
 
-The records stream, and so do the findings. What grows is a bit for each placement that was seen, and the provider's
+The records stream, and so do the findings. What grows is two bits for each placement that was seen, and the provider's
 names of what disagrees. Called by the task ``audit_providers``.
 """
 
@@ -123,8 +123,9 @@ class Audit:
         self._slots = asyncio.Semaphore(terms.concurrency)
         self._repairs = Repairs(ledger, provider, clock, run_id) if repair else None
         self._seen = _Ids()
+        self._named = _Ids()  # of those seen, whose record says the key
         self._first_extra: dict[str, str] = {}
-        self._told: set[tuple[Disagreement, str]] = set()
+        self._told: set[tuple[Disagreement, str, str | None]] = set()
 
     async def run(self) -> AsyncIterator[Finding]:
         """
@@ -137,8 +138,9 @@ class Audit:
             await check_account(self._ledger, self._provider, fewest=LATEST)
             async for suspects in self._suspects():
                 for suspect in suspects:
-                    if (suspect.what, suspect.ref) not in self._told:
-                        self._told.add((suspect.what, suspect.ref))
+                    key = suspect.entry.placement.key if suspect.entry else None
+                    if (telling := (suspect.what, suspect.ref, key)) not in self._told:
+                        self._told.add(telling)
                         yield await self._tell(suspect)
         except ProviderError as error:
             self.tally.halted, self.tally.unauthorized = str(error), isinstance(error, Unauthorized)
@@ -157,7 +159,7 @@ class Audit:
         return finding
 
     async def _suspects(self) -> AsyncIterator[Sequence[Suspect]]:
-        """Repairs that were cut off; the records; the placements that no record showed; records that name nobody."""
+        """Repairs that were cut off; records; placements that none showed; sales bought twice; who is named by none."""
         if self._repairs:
             begun = await self._ledger.being_cancelled(self.name)
             yield [Suspect(Disagreement.DUPLICATE, entry, None, ref) for ref, entry in begun]
@@ -169,7 +171,11 @@ class Audit:
             suspects = await self._each(entries, self._ask_after)
             self.tally.agreed += suspects.count(None)
             yield _some(suspects)
-        yield [*strangers.suspects()]
+        for entry in await self._ledger.bought_before(self.name, self._window.span):
+            yield [Suspect(Disagreement.DUPLICATE, entry, None, theirs(entry.placement))]
+        by_now = await self._ledger.holders(self.name, refs=strangers.refs, keys=strangers.keys)
+        named = {entry.placement.id for entry in by_now if entry.placement.id in self._named}
+        yield [*strangers.suspects(by_now, named)]
 
     async def _compare(self, records: Sequence[Record], strangers: Strangers) -> Sequence[Suspect]:
         """What seems to disagree among some records; those that name nobody are laid aside."""
@@ -208,6 +214,8 @@ class Audit:
                 suspects += self._judge_own(record, entry)
             if entry is not None and theirs(entry.placement) == record.ref:
                 self._seen.add(entry.placement.id)
+                if record.key is not None:
+                    self._named.add(entry.placement.id)
         return suspects + _some(await self._each(unclear, self._ask_after)), unnamed
 
     def _is_unclear(self, record: Record, entry: Entry) -> bool:

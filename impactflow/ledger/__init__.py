@@ -226,8 +226,12 @@ class Ledger:
         return await self._read(queries.standing, provider, span, after, limit)
 
     async def uncertain(self, provider: ProviderName, since: datetime) -> Sequence[Entry]:
-        """Placements tried since then that may have bought more than they hold: parked, or sent again after a doubt."""
+        """Placements tried since then that may have bought more than they hold: parked, or sent again since."""
         return await self._read(queries.uncertain, provider, since)
+
+    async def bought_before(self, provider: ProviderName, span: tuple[datetime, datetime]) -> Sequence[Entry]:
+        """Placements that took effect in a half-open span of time, and so did another of the same sale and slot."""
+        return await self._read(queries.bought_before, provider, span)
 
     async def slot(self, order: str, slot: str) -> Sequence[Entry]:
         """An order's placements in one slot, by any of the order's names: one, none, or those of joined orders."""

@@ -176,8 +176,17 @@ def standing(
 
 
 def uncertain(connection: Connection, provider: ProviderName, since: datetime) -> Sequence[Entry]:
-    """Placements tried since then that may have bought more than they hold: parked, or sent again after a doubt."""
+    """Placements tried since then that may have bought more than they hold: parked, or sent again since."""
     return [entry_from_row(row) for row in connection.execute(_UNCERTAIN, {"provider": provider, "since": since})]
+
+
+def bought_before(connection: Connection, provider: ProviderName, span: tuple[datetime, datetime]) -> Sequence[Entry]:
+    """Placements that took effect in a half-open span of time, and so did another of the same sale and slot."""
+    began, ended = span
+    return [
+        entry_from_row(row)
+        for row in connection.execute(_BOUGHT_BEFORE, {"provider": provider, "began": began, "ended": ended})
+    ]
 
 
 def slot(connection: Connection, name: str, slot: str) -> Sequence[Entry]:
@@ -308,12 +317,33 @@ _TEXTS = select(listed("texts", {"text": placements.c.ref.type}).c.text)
 _BY_REF = _ALL.where(placements.c.provider == bindparam("provider"), placements.c.ref.in_(_TEXTS))
 _BY_KEY = _ALL.where(placements.c.key.in_(_TEXTS))
 _SENT_AGAIN = select(events.c.placement).where(
-    events.c.from_status == Status.IN_DOUBT, events.c.to_status == Status.PLANNED, events.c.at >= bindparam("since")
+    events.c.from_status.in_([Status.IN_DOUBT, Status.PARKED]),
+    events.c.to_status == Status.PLANNED,
+    events.c.at >= bindparam("since"),
 )
 _UNCERTAIN = _ALL.where(
     placements.c.provider == bindparam("provider"),
     placements.c.attempted_at >= bindparam("since"),
     or_(placements.c.status == Status.PARKED, placements.c.id.in_(_SENT_AGAIN)),
+).order_by(placements.c.id)
+_EARLIER, _EARLIER_ROW = placements.alias("earlier"), orders.alias("earlier_row")
+_BOUGHT_BEFORE = _ALL.where(
+    orders.c.same_as.is_not(None),  # a name has joined two rows that were read, and bought for, apart
+    placements.c.provider == bindparam("provider"),
+    placements.c.placed_at >= bindparam("began"),
+    placements.c.placed_at < bindparam("ended"),
+    placements.c.status.in_([Status.PLACED, Status.COMPLETED]),
+    select(_EARLIER.c.id)
+    .join(_EARLIER_ROW, _EARLIER.c.order == _EARLIER_ROW.c.id)
+    .where(
+        or_(
+            _EARLIER_ROW.c.id == orders.c.same_as,
+            (_EARLIER_ROW.c.same_as == orders.c.same_as) & (_EARLIER_ROW.c.id < orders.c.id),
+        ),
+        _EARLIER.c.slot == placements.c.slot,
+        _EARLIER.c.status.in_([Status.PLACED, Status.COMPLETED]),
+    )
+    .exists(),
 ).order_by(placements.c.id)
 _STANDING = (
     _ALL.where(

@@ -7,6 +7,7 @@ providers, it does at one of them. Called by ``simulation``.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
 from typing import Any
@@ -118,8 +119,20 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry a request, unless the process dies before or afterwards."""
-        await self._process.reach(Boundary.SEND)
+        await self._come_to_send(request)
         try:
             return await self._inner.handle_async_request(request)
         finally:
             await self._process.reach(Boundary.ANSWER)
+
+    async def _come_to_send(self, request: httpx.Request) -> None:
+        """Who stands still gives up nothing meanwhile: the request goes out, and then its time is found to be over."""
+        reached = asyncio.ensure_future(self._process.reach(Boundary.SEND))
+        try:
+            await asyncio.shield(reached)
+        except asyncio.CancelledError:
+            if not self._process.died.is_set():
+                await reached
+                with suppress(httpx.TransportError):
+                    await self._inner.handle_async_request(request)
+            raise

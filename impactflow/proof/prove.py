@@ -175,6 +175,8 @@ def _kill(size: Size, proof: Proof, tell: Tell) -> None:
     proof.rows.append(Row("purchases of real processes", total.purchases, total.violations, of, took_s()))
     if total.violations or total.undone or total.tracebacks:
         proof.failures.append(f"real processes: {total}")
+    if not total.kills:
+        proof.left_out.append(f"kills of real processes: {size.processes_s:g} s left no time for any")
     if found.left_out:
         proof.left_out.append(found.left_out)
 

@@ -79,7 +79,7 @@ class Simulator:
 
     def run(self, scenario: Scenario, fates: Callable[[Worker, int], Fate] | None = None) -> Result:
         """
-        Simulate a scenario.
+        Simulate a scenario; what breaks the program is a finding, so that its seed is told like any other.
 
         Args:
             scenario: Which.
@@ -87,12 +87,13 @@ class Simulator:
         """
         self._memory.reset()
         random.seed(scenario.seed)  # the clients' jitter
-        with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-            loop = runner.get_loop()
-            if not isinstance(loop, SimulatedLoop):
-                raise TypeError(type(loop))
-            loop.disk = on_disk
-            return runner.run(_Simulation(scenario, self._memory, fates or Worker.fate).run())
+        simulation = _Simulation(scenario, self._memory, fates or Worker.fate)
+        try:
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
+                found = runner.run(simulation.run())
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            found = (" ".join(f"{type(error).__name__}: {error}".split()),)
+        return simulation.result(found)
 
 
 class _Simulation:
@@ -106,16 +107,19 @@ class _Simulation:
         self._sandbox = Sandbox(scenario.options, clock=self._clock)
         self._strangers = Strangers(scenario, self._sandbox, self._clock)
         self._settings = _settings()
-        self._runs = 0
-        self._deaths = 0
+        self._runs = self._deaths = self._parked = self._doubts = 0
 
-    async def run(self) -> Result:
+    async def run(self) -> tuple[str, ...]:
+        """Everything; what is wrong afterwards."""
         self._strangers.came_before()
         strangers = asyncio.create_task(self._strangers.keep_buying())
         await asyncio.gather(*(self._work(worker) for worker in self._scenario.workers))
         self._sandbox.calm()
         strangers.cancel()
-        found = await self._last()
+        return await self._last()
+
+    def result(self, found: tuple[str, ...]) -> Result:
+        """What it came to, and what was found."""
         return Result(
             self._scenario.seed,
             found,
@@ -207,6 +211,12 @@ class _Simulation:
         if parked and not self._strangers.are_busy:
             found.append(f"{len(parked)} parked for nothing")
         return tuple(found)
+
+
+def _new_loop() -> SimulatedLoop:
+    loop = SimulatedLoop()
+    loop.disk = on_disk
+    return loop
 
 
 #: What a simulation may leave placements in.

@@ -41,7 +41,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The purchase had no effect."""
+    """
+    The purchase had no effect.
+
+    Args:
+        so_far: Whether a request that was sent before may still arrive, or may not be listed yet.
+    """
+
+    so_far: bool = False
 
 
 @dataclass(frozen=True, slots=True)

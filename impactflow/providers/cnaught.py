@@ -69,7 +69,8 @@ class CNaught:
         except (Unauthorized, RateLimited):
             raise
         except Refused:  # a repeat may be refused before anyone looks whether the first was accepted
-            return await self._by_metadata(doubt)
+            found = await self._by_metadata(doubt)
+            return Absent(so_far=True) if isinstance(found, Absent) else found
 
     async def track(self, placement: Placement) -> Progress:
         """Where it stands; complete once the order is fulfilled."""

@@ -61,7 +61,7 @@ class ImpactAPI:
             except Unauthorized:
                 raise
             except Refused:
-                return Absent()  # it cannot be confirmed any more, and it was not
+                return Absent(so_far=True)  # it cannot be confirmed any more, and was not when it was read
         return Found(_receipt(doubt, session))
 
     async def track(self, placement: Placement) -> Progress:
@@ -69,12 +69,11 @@ class ImpactAPI:
         session = await self._client.get_session(placement.ref or "")
         if session.status != "confirmed":
             return Progress(Stage.OPEN, f"session is {session.status}")
-        try:
-            for intent in session.donation_intents:
-                await self._client.get_donation_intent(intent.id)
-        except NotFound:
-            return Progress(Stage.CANCELLED, "a donation of the session was cancelled at the provider")
-        return Progress(Stage.COMPLETED if session.donation_intents else Stage.OPEN, "confirmed")
+        if not session.donation_intents:
+            return Progress(Stage.OPEN, "confirmed")
+        if not await self._standing(session):
+            return Progress(Stage.CANCELLED, "every donation of the session was cancelled at the provider")
+        return Progress(Stage.COMPLETED, "confirmed")
 
     async def check(self) -> str:
         """How many campaigns the account may give to."""

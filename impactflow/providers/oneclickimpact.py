@@ -121,7 +121,7 @@ class OneClickImpact:
             return None
         kind, quantity = next(_amounts(track), (None, 0))
         return Record(
-            ref,
+            f"{user_id}|{time_utc}",
             kind,
             quantity,
             customer_email=None,  # tracking does not say it

@@ -14,6 +14,7 @@ from impactflow.audit import Audit, Disagreement, choose_window
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import ProviderName, Receipt
+from impactflow.ruling import Decision, Ruling, settle_by_ruling
 from impactflow.sandbox.faults import Draws, Faults
 
 PROVIDERS = [CNAUGHT, IMPACTAPI, ONECLICK]
@@ -548,6 +549,116 @@ async def test_purchases_that_share_a_name_agree(new_world):
             connection.exec_driver_sql("UPDATE placements SET ref = ? WHERE key = ?", values)
         findings, tally = await audited(run, ONECLICK)
         assert ([], 2) == (findings, tally.agreed)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@in_virtual_time
+async def test_a_sale_that_was_bought_for_under_two_names_is_a_duplicate_for_a_person(new_world, provider):
+    """The ledger holds both, so neither is cancelled by itself; once a person has cancelled one, all is well."""
+    world = a_world(new_world, provider)
+    async with world.run() as run:
+        _, row, _ = await bought(world, run, provider)
+        assert [] == (await audited(run, provider))[0]
+        world.sandbox.shop.orders = [
+            sold(number, contact=None, sourceId="1001" if number == 2 else str(1000 + number)) for number in (1, 2, 3)
+        ]
+        await world.plan(run)
+        [finding], tally = await audited(run, provider, repair=True)
+        assert (DUPLICATE, "WR-2", row["ref"], 1) == (finding.finding, finding.order, finding.ref, tally.remaining)
+        assert "the ledger holds" in finding.to_do
+        assert [row["ref"]] == standing(world, row)
+        cancel(world, provider, row["ref"])
+        assert [CANCELLED_THERE] == [each.finding for each in (await audited(run, provider, repair=True))[0]]
+        assert [] == (await audited(run, provider))[0]
+
+
+@in_virtual_time
+async def test_losses_that_share_a_name_are_two(new_world):
+    """One for each placement."""
+    world = a_world(new_world, ONECLICK, 2, metadata="ignored")
+    async with world.run() as run:
+        rows = await bought(world, run, ONECLICK)
+        with run.ledger._engine.begin() as connection:
+            values = (f"{rows[0]['ref']}#2", rows[1]["key"])
+            connection.exec_driver_sql("UPDATE placements SET ref = ? WHERE key = ?", values)
+        for row in rows:
+            lose(world, ONECLICK, row["ref"])
+        findings, _ = await audited(run, ONECLICK)
+        assert [(MISSING, "WR-1"), (MISSING, "WR-2")] == [(each.finding, each.order) for each in findings]
+
+
+@pytest.mark.parametrize("answered_in_time", [False, True])
+@in_virtual_time
+async def test_what_is_placed_while_an_audit_reads_is_no_stranger(new_world, answered_in_time):
+    """Its record names nobody, and the ledger knows it only at the end, or not yet."""
+    world = a_world(new_world, ONECLICK, 1, faults="lost_request=1", metadata="ignored")
+    async with world.run() as run:
+        await sent_in_vain(world, run, ONECLICK)
+        await run.ledger.move(await doubt_ended(run, ONECLICK))
+        world.clock.turn(minutes=2)
+        window = choose_window(None, None, today=run.clock.now().date())
+        audit = Audit(run.ledger, run.provider(ONECLICK), run.clock, run.terms, run.id, window, repair=True)
+        suspects = audit._suspects()
+        await anext(suspects)  # repairs that were cut off; from here on the audit knows what was sent again
+        now = run.clock.now()
+        statement = audit._provider.statement
+
+        async def placing_meanwhile(*days):
+            claim = Claim(ONECLICK, "run-2", now, now + timedelta(seconds=60), exclusive=True)
+            [placement] = await run.ledger.turn_over([], claim, 1)
+            ref = buy(world, ONECLICK)
+            async for record in statement(*days):
+                yield record
+            if answered_in_time:
+                unseen = audit._unseen
+                audit._unseen = lambda: recorded(unseen, answered(placement, ref, now), claim)
+
+        async def recorded(unseen, answer, claim):
+            await run.ledger.turn_over([answer], claim, 0)
+            async for page in unseen():
+                yield page
+
+        audit._provider.statement = placing_meanwhile
+        assert [] == [suspect for more in [each async for each in suspects] for suspect in more]
+        assert {"placed" if answered_in_time else "placing": 1} == await statuses(run)
+        assert 1 == audit.tally.read
+
+
+@in_virtual_time
+async def test_a_stranger_who_buys_the_like_is_no_finding_where_the_account_returns_metadata(new_world):
+    """Also soon after ours was sent again: ours says its key there, so theirs would say it if it were ours."""
+    world = a_world(new_world, ONECLICK, 1, faults="lost_request=1")
+    async with world.run() as run:
+        await sent_in_vain(world, run, ONECLICK)
+        world.clock.turn(seconds=31)
+        await work(run, ONECLICK)
+        buy(world, ONECLICK)
+        findings, tally = await audited(run, ONECLICK)
+        assert ([], 1, 1) == (findings, tally.agreed, tally.not_ours)
+
+
+@in_virtual_time
+async def test_a_purchase_that_a_person_took_for_not_made_is_found(new_world):
+    """It was sent again on their word, and nothing in its record names us: it is theirs to look at once more."""
+    world = a_world(new_world, ONECLICK, 1, faults="lost_answer=1", metadata="ignored")
+    async with world.run() as run:
+        await sent_in_vain(world, run, ONECLICK)
+        [doubt] = await run.ledger.claim_doubts(
+            Claim(ONECLICK, run.id, run.clock.now(), run.clock.now() + timedelta(seconds=60), exclusive=False)
+        )
+        await run.ledger.move(Move(doubt, Status.IN_DOUBT, Status.PARKED, run.clock.now(), run.id, "nobody can say"))
+        world.clock.turn(hours=1)
+        ruling = Ruling("WR-1", "trees", Decision.NOT_BOUGHT, "ana")
+        await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+        await work(run, ONECLICK)
+        [finding], tally = await audited(run, ONECLICK, repair=True)
+        first, second = (each["ref"] for each in world.purchases)
+        assert (DUPLICATE, first, second, 1) == (
+            finding.finding,
+            finding.ref,
+            finding.recorded_ref,
+            tally.remaining,
+        )
 
 
 @in_virtual_time

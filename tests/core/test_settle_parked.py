@@ -7,9 +7,9 @@ import httpx
 import pytest
 from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, change, standing, told
 from virtual_time import in_virtual_time
-from world import OFFSET, RULE_OF, policy_of, settle_at, sold, statuses, sweep, track, work
+from world import OFFSET, RULE_OF, TREES, make_world, policy_of, settle_at, sold, statuses, sweep, track, work
 
-from impactflow.errors import ConfigurationError, ImpactError, NotSent
+from impactflow.errors import ConfigurationError, ImpactError, NotSent, Unauthorized
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import Receipt
 from impactflow.ruling import Decision, Ruling, settle_by_ruling
@@ -230,6 +230,80 @@ async def test_a_purchase_that_another_placement_holds_is_refused_with_its_name(
         held = "under another key" if metadata == "echo" else "recorded already, for order WR-2, slot trees"
         with pytest.raises(ConfigurationError, match=held):
             await rule(run, BOUGHT, ref=other["ref"])
+        assert {"parked": 1, "placed": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("behind", ["", "#2"])
+@in_virtual_time
+async def test_one_purchase_is_never_recorded_for_two_customers(new_world, behind):
+    """Looked up by name a purchase does not say whom it is for; the number behind a shared name is the ledger's own."""
+    world = new_world(orders=[sold(1), sold(2)], policy=policy_of(TREES), metadata="ignored")
+    async with world.run() as run:
+        await parked(world, run, ONECLICK, sends=False)
+        await work(run, ONECLICK)
+        [other] = await run.ledger.purchases()
+        with pytest.raises(ConfigurationError, match="recorded already, for order WR-2, slot trees"):
+            await rule(run, BOUGHT, ref=other["ref"] + behind)
+        assert {"parked": 1, "placed": 1} == await statuses(run)
+
+
+async def joined(world, run, provider):
+    """Two orders of which the first was refused and the second is bought turn out to be one sale."""
+    await world.plan(run)
+    now = run.clock.now()
+    claim = Claim(provider, run.id, now, now + timedelta(seconds=60), exclusive=False)
+    [refused] = await run.ledger.turn_over([], claim, 1)
+    await run.ledger.turn_over([Move(refused, Status.PLACING, Status.FAILED, now, run.id, "not today")], claim, 0)
+    await work(run, provider)
+    world.sandbox.shop.orders = [sold(1, sourceId="1002", contact=None), sold(2, contact=None)]
+    await world.plan(run)
+    assert {"failed": 1, "placed": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("provider", [CNAUGHT, IMPACTAPI, ONECLICK])
+@in_virtual_time
+async def test_what_the_same_sale_has_bought_under_another_name_is_not_bought_again(new_world, provider):
+    """Its keys differ, so the provider would sell it twice; giving it up is all that is left."""
+    world = a_world(new_world, provider, 2)
+    async with world.run() as run:
+        await joined(world, run, provider)
+        with pytest.raises(ConfigurationError, match="same sale as order WR-2, which is placed"):
+            await rule(run, NOT_BOUGHT, slot=SLOT_OF[provider])
+        await work(run, provider)
+        assert 1 == len(world.purchases)
+        await rule(run, GIVEN_UP, slot=SLOT_OF[provider])
+        assert {"cancelled": 1, "placed": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_of_two_refused_placements_of_one_sale_one_is_tried_again(new_world):
+    """The one whose order was named; then the other can only be given up."""
+    world = a_world(new_world, CNAUGHT, 2)
+    async with world.run() as run:
+        await joined(world, run, CNAUGHT)
+        with run.ledger._engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE placements SET status = 'failed', ref = NULL, placed_at = NULL")
+        world.sandbox.books.purchases.clear()
+        world.sandbox._lines[CNAUGHT].api._orders.clear()
+        assert "WR-2" == (await rule(run, GIVEN_UP, order="WR-2", slot="offset")).order
+        assert "WR-1" == (await rule(run, NOT_BOUGHT, order="WR-2", slot="offset")).order
+        assert {"planned": 1, "cancelled": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("decision", [BOUGHT, NOT_BOUGHT])
+@pytest.mark.parametrize("provider", [CNAUGHT, IMPACTAPI])
+@in_virtual_time
+async def test_nothing_is_ruled_by_the_records_of_another_account(new_world, provider, decision):
+    """What was bought is not there, and what is there was not bought for us."""
+    world = a_world(new_world, provider, 2)
+    async with world.run() as run:
+        await parked(world, run, provider)
+        await work(run, provider)
+    other = make_world(world.clock, world.settings.impactflow_ledger_url, seed=1)
+    theirs = buy(other, provider) if decision is BOUGHT else ""
+    async with other.run() as run:
+        with pytest.raises(Unauthorized, match="another account"):
+            await rule(run, decision, slot=SLOT_OF[provider], ref=theirs)
         assert {"parked": 1, "placed": 1} == await statuses(run)
 
 

@@ -48,6 +48,44 @@ async def placement(run, order="WR-1"):
     return (await run.ledger.story(order))["placements"][0]
 
 
+class FirstIsLate(httpx.AsyncBaseTransport):
+    """The first request of an operation is under way until ``arrive``; all that follow are refused."""
+
+    def __init__(self, world, word):
+        self._inner, self._word, self._late = world.carrier, word, None
+        world.carrier = self
+
+    async def handle_async_request(self, request):
+        if request.method != "POST" or not request.url.path.endswith(self._word):
+            return await self._inner.handle_async_request(request)
+        if self._late:
+            return httpx.Response(403, json={"detail": "not any more"})
+        self._late = request
+        raise httpx.ReadTimeout("no answer", request=request)
+
+    async def arrive(self):
+        await self._inner.handle_async_request(self._late)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize(("provider", "rule", "word"), [(CNAUGHT, OFFSET, "/orders"), (IMPACTAPI, GIVING, "/confirm")])
+@in_virtual_time
+async def test_a_repeat_that_is_refused_says_nothing_before_the_settling_time(new_world, provider, rule, word, arrives):
+    """What was sent first may still be on its way; only once it would have come is the refusal the last word."""
+    world = new_world(orders=[sold(1)], policy=policy_of(rule))
+    carrier = FirstIsLate(world, word)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, provider)
+        await settle_at(run, provider)
+        assert {"in_doubt": 1} == await statuses(run)
+        if arrives:
+            await carrier.arrive()
+        await work(run, provider)
+        assert {"placed" if arrives else "failed": 1} == await statuses(run)
+        assert NONE_DIFFER == await differences(world, run)
+
+
 @pytest.mark.parametrize("fault", ["lost_answer", "lost_request"])
 @in_virtual_time
 async def test_cnaught_is_asked_again_under_the_same_key(new_world, fault):

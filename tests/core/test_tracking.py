@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from planting import ask
 from virtual_time import START, in_virtual_time
 from world import RULE_OF, policy_of, sold, statuses, sweep, track, work
 
@@ -51,6 +52,22 @@ async def test_a_purchase_is_followed_until_it_is_complete(new_world, provider, 
         assert (days > 0) == (passes > 1)
         assert Tracked() == await track(run, provider, everything=True)
         assert (provider is IMPACTAPI) == (found["certificate_url"] is None)
+
+
+@pytest.mark.parametrize(("cancelled", "ends"), [(1, "completed"), (2, "cancelled")])
+@in_virtual_time
+async def test_a_session_is_cancelled_once_nothing_of_it_stands(new_world, cancelled, ends):
+    """Of two donations that were given by mistake one is cancelled there: the other is the purchase."""
+    world = a_world(new_world, IMPACTAPI)
+    async with world.run() as run:
+        await bought(world, run, IMPACTAPI)
+        api = world.sandbox._lines[IMPACTAPI].api
+        session = api._sessions._by_id[(await placement(run))["ref"]]
+        session.intents += api._intents.give(session.allocations, world.clock.now(), session_id=session.id)
+        for intent in session.intents[:cancelled]:
+            ask(world, IMPACTAPI, "PUT", f"/donation_intents/{intent.id}/cancel")
+        await track(run, IMPACTAPI)
+        assert {ends: 1} == await statuses(run)
 
 
 @in_virtual_time

@@ -1,16 +1,21 @@
 """The simulation: a share of the seeds, the same seed twice, and every planted bug's line."""
 
+import asyncio
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 import pytest
 
+from impactflow.proof import simulation
 from impactflow.proof.crashpoints import FIRST_ATTEMPTS, Setting, settings
 from impactflow.proof.figures import upper_bound
 from impactflow.proof.many import crash_everywhere, simulate
 from impactflow.proof.mutations import MUTATIONS, catch_all, planted
+from impactflow.proof.process import Act, Process, Wire
 from impactflow.proof.scenario import RULES, scenario
 from impactflow.proof.simulation import ECHO, IGNORED, Simulator
+from impactflow.proof.time import SimulatedLoop
 
 #: ``impactflow prove --seeds 100000`` runs more of them.
 SEEDS = 200
@@ -38,6 +43,47 @@ def test_a_seed_is_one_run(seed):
     first = simulator.run(scenario(seed))
     simulator.run(scenario(seed + 1))
     assert first == simulator.run(scenario(seed))
+
+
+@pytest.mark.parametrize("broken", [RuntimeError("no\nsuch thing"), None])
+def test_a_seed_that_breaks_the_program_is_told(monkeypatch, broken):
+    """By its number, like one that finds something; so is one in which everything waits for ever."""
+
+    async def settle(*_):
+        if broken:
+            raise broken
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(simulation, "settle", settle)
+    result = Simulator().run(scenario(3))
+    assert 3 == result.seed
+    assert ("RuntimeError: no such thing" if broken else "StuckError: everything waits") in result.findings[0]
+
+
+class Arrivals(httpx.AsyncBaseTransport):
+    """Remembers when each request arrived."""
+
+    def __init__(self):
+        self.at_s = []
+
+    async def handle_async_request(self, request):
+        self.at_s.append(asyncio.get_running_loop().time())
+        return httpx.Response(200, request=request)
+
+
+def test_what_stands_still_before_it_sends_sends_late():
+    """However long: its own time limit is found to be over only afterwards, with the request on its way."""
+    arrivals = Arrivals()
+
+    async def send():
+        wire = Wire(Process(lambda _: Act.PAUSE, pause_s=30.0), arrivals)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(10.0):
+                await wire.handle_async_request(httpx.Request("POST", "http://127.0.0.1/"))
+
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        runner.run(send())
+    assert [30.0] == arrivals.at_s
 
 
 @pytest.mark.parametrize("slot", ["trees", "offset", "giving"])
