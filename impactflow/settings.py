@@ -40,6 +40,15 @@ def _check_url(url: str) -> str:
 
 
 Read = TypeVar("Read", bound=BaseSettings)
+
+
+def _check_length(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < _SHORTEST_SECRET:
+        raise ValueError(f"must have at least {_SHORTEST_SECRET} characters: `openssl rand -hex 32` makes a good one")
+    return secret
+
+
+_SHORTEST_SECRET = 16
 Url = Annotated[str, AfterValidator(_check_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -90,7 +99,7 @@ class Settings(BaseSettings):
     impactflow_shopify_secrets: SecretStr | None = None
     impactflow_stripe_secrets: SecretStr | None = None
     #: What the paths are made of on which CNaught calls back.
-    impactflow_callback_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+    impactflow_callback_secret: Annotated[SecretStr, AfterValidator(_check_length)] | None = None
     #: Under which URL the receiver is reached from outside.
     impactflow_webhooks_url: Url | None = None
     #: The largest delivery that is taken, in bytes.

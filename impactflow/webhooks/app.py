@@ -195,9 +195,9 @@ def _serve_health(app: FastAPI, desk: _Desk) -> None:
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
-    """The body as JSON; numbers and text are left to whoever reads it later."""
+    """The body as JSON; numbers of any length, because only texts are looked at here."""
     try:
-        content = json.loads(body, parse_int=str, parse_float=str)
+        content = json.loads(body, parse_int=float)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
