@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import socket
+from contextlib import nullcontext
 
 import typer
 
 from impactflow.callbacks import CALLBACK_PATH
 from impactflow.cli.console import err, out, print_json
-from impactflow.clock import Clock, SystemClock
+from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger
 from impactflow.policy import load_policy
@@ -52,19 +53,13 @@ async def _serve(
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # strangers' nonsense is answered, not logged
     clock = SystemClock()
     app = make_app(ledger, store, secrets, clock, Bounds(max_bytes=settings.impactflow_webhooks_max_bytes))
-    async with asyncio.TaskGroup() as tasks:  # where nudging fails, serving ends too
-        nudging = tasks.create_task(_nudge(ledger, store, clock))
+    async with open_prefect_api(load_prefect_api()) or nullcontext() as api, asyncio.TaskGroup() as tasks:
+        nudging = tasks.create_task(Nudge(ledger, store, api).go_on(clock)) if api else None
+        if nudging is None:
+            err.print("[dim]PREFECT_API_URL is not set: what comes waits for the schedule of place_events[/dim]")
         await serve(app, at, lambda: _tell(settings, secrets, at, as_json=as_json))
-        nudging.cancel()
-
-
-async def _nudge(ledger: Ledger, store: str, clock: Clock) -> None:
-    api = open_prefect_api(load_prefect_api())
-    if api is None:
-        err.print("[dim]PREFECT_API_URL is not set: what comes waits for the schedule of place_events[/dim]")
-        return
-    async with api:
-        await Nudge(ledger, store, api).go_on(clock)
+        if nudging is not None:
+            nudging.cancel()
 
 
 def _tell(settings: Settings, secrets: Secrets, at: socket.socket, *, as_json: bool) -> None:
