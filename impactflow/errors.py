@@ -163,7 +163,7 @@ class WebhookRejected(ImpactError):
         retry_after_s: After how many seconds the sender may try again, where that would help.
     """
 
-    def __init__(self, message: str, status: int, *, retry_after_s: int | None = None) -> None:
+    def __init__(self, message: str, status: int = 400, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s

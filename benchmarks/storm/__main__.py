@@ -68,7 +68,8 @@ def _show(aftermath: Aftermath, console: Console) -> None:
         f"events lost {aftermath.lost}, handled twice {aftermath.doubled}, handled without being events"
         f" {aftermath.strange}; all was handled {aftermath.waited_s:.1f} s after the storm, by {aftermath.runs} runs"
     )
-    console.print("the receiver's memory: " + ", ".join(f"{each:.0f} MB" for each in aftermath.memory_mb))
+    memory = ", ".join(f"{each:.0f} MB" for each in aftermath.memory_mb)
+    console.print(f"the receiver's memory: {memory}; it computed for {aftermath.cpu_s:.1f} s")
 
 
 _QUANTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}

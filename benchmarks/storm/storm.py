@@ -13,7 +13,7 @@ from random import Random
 import psutil
 
 from benchmarks.storm.firing import Answers, fire
-from benchmarks.storm.plan import Shot, plan
+from benchmarks.storm.plan import plan
 from benchmarks.storm.prefect import Gate, Worker
 from benchmarks.storm.senders import SECRETS, VARIABLES
 from impactflow.ledger import Ledger
@@ -60,6 +60,7 @@ class Aftermath:
         waited_s: How long after the storm everything was handled.
         took_s: The storm itself.
         memory_mb: The receiver's, at the start, in the middle and at the end.
+        cpu_s: How long the receiver computed, its start included.
     """
 
     answers: Answers
@@ -70,6 +71,7 @@ class Aftermath:
     waited_s: float
     took_s: float
     memory_mb: tuple[float, float, float]
+    cpu_s: float
 
     @property
     def right(self) -> bool:
@@ -141,28 +143,10 @@ async def _watch(
     await asyncio.gather(*troubling)
     expected = {shot.event for shot in shots if shot.event}
     waited_s = await _drained(worker, expected)
-    end_mb = receiver.memory_info().rss / 1e6
-    return _compare(worker, shots, answers, waited_s, took_s, (*memory_mb.values(), end_mb))  # type: ignore[arg-type]
-
-
-async def _drained(worker: Worker, expected: set[tuple[str, str]]) -> float:
-    began = time.monotonic()
-    while len(worker.handled) < len(expected) and time.monotonic() < began + _DRAIN_S:  # noqa: ASYNC110 - others fill it
-        await asyncio.sleep(0.2)
-    return time.monotonic() - began
-
-
-def _compare(
-    worker: Worker,
-    shots: list[Shot],
-    answers: Answers,
-    waited_s: float,
-    took_s: float,
-    memory_mb: tuple[float, float, float],
-) -> Aftermath:
+    memory_mb[len(shots)] = receiver.memory_info().rss / 1e6
+    start_mb, middle_mb, end_mb = memory_mb.values()
     # A callback's id has a digest behind the placement's key.
     handled = Counter((source, name.partition(".")[0]) for source, name in worker.handled)
-    expected = {shot.event for shot in shots if shot.event}
     return Aftermath(
         answers,
         lost=len(expected - handled.keys()),
@@ -171,5 +155,13 @@ def _compare(
         runs=worker.runs,
         waited_s=waited_s,
         took_s=took_s,
-        memory_mb=memory_mb,
+        memory_mb=(start_mb, middle_mb, end_mb),
+        cpu_s=sum(receiver.cpu_times()[:2]),
     )
+
+
+async def _drained(worker: Worker, expected: set[tuple[str, str]]) -> float:
+    began = time.monotonic()
+    while len(worker.handled) < len(expected) and time.monotonic() < began + _DRAIN_S:  # noqa: ASYNC110 - others fill it
+        await asyncio.sleep(0.2)
+    return time.monotonic() - began

@@ -15,6 +15,7 @@ from impactflow.webhooks.intake import Bounds
 from impactflow.webhooks.sources import Secrets
 
 OTHER_SECRET = "whsec_bm90IHRoZSByaWdodCBvbmUsIG5vIGluZGVlZA=="
+_NAMES = st.text("ab1_", min_size=1, max_size=5)
 CHECKS = [
     checks.not_a_server_error,
     openapi_checks.status_code_conformance,
@@ -24,7 +25,7 @@ CHECKS = [
 
 
 def test_no_request_is_answered_with_a_server_error(ledger):
-    """Nor with a status, a type or a body that the document does not tell of; two thirds are signed, one of them rightly."""
+    """Nor with a status, a type or a body that the document does not tell of; a third is signed rightly."""
     secrets = Secrets({source: (SECRETS[source],) for source in ("standard", "shopify", "stripe")}, SECRETS["cnaught"])
     schema = schemathesis.openapi.from_asgi("/openapi.json", make_app(ledger, "acme", secrets, SystemClock(), Bounds()))
     answered = set()
@@ -45,11 +46,7 @@ def _fuzz(operation) -> set[tuple[str | None, int]]:
         max_examples=30, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(
-        case=operation.as_strategy(),
-        sign=st.sampled_from(["no", "rightly", "wrongly"]),
-        name=st.text("ab1_", min_size=1, max_size=5),
-    )
+    @given(case=operation.as_strategy(), sign=st.sampled_from(["no", "rightly", "wrongly"]), name=_NAMES)
     def fuzz(case, sign, name):
         if source and sign != "no":
             _sign(case, source, name, SECRETS[source] if sign == "rightly" else OTHER_SECRET)
