@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.storm", description=main.__doc__)
     parser.add_argument("--deliveries", type=int, default=10_000)
     parser.add_argument("--slow", type=int, default=50, help="bodies that never end, and as many that are merely slow")
-    parser.add_argument("--at-once", type=int, default=100, help="senders")
+    parser.add_argument("--at-once", type=int, default=50, help="senders")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trouble", action="store_true", help="the server is busy, then killed and restarted")
     given = parser.parse_args()

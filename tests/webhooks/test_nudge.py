@@ -14,10 +14,20 @@ from impactflow.settings import PrefectApi
 from impactflow.webhooks.nudge import Nudge, open_prefect_api
 
 
+class Patient(httpx.AsyncHTTPTransport):
+    """Asks again where the server is busy, as one on SQLite now and then is."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        while (answer := await super().handle_async_request(request)).status_code == 503:
+            await answer.aread()
+            await asyncio.sleep(0.2)
+        return answer
+
+
 @pytest.fixture
 async def prefect(server):
     """The server's API, with the deployment and none of its runs from another test."""
-    async with open_prefect_api(PrefectApi(prefect_api_url=server.api_url)) as api:
+    async with httpx.AsyncClient(base_url=server.api_url, transport=Patient(), timeout=60) as api:
         flow = (await api.post("flows/", json={"name": "place_events"})).json()["id"]
         await api.post("deployments/", json={"name": "events", "flow_id": flow})
         for run in await runs(api):
