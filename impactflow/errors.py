@@ -10,8 +10,9 @@ Every error of impactflow. They answer one question: *did it happen?*
     │   │   └── RateLimited · Unavailable
     │   └── OutcomeUnknown        perhaps                           → in_doubt
     │       └── Contradiction     yes, but not what was asked for   → parked
-    └── LedgerError               the ledger could not be read or written; what was committed stands
-        └── LedgerBusy · LedgerFull · LedgerTooNew · TransitionRefused · AlreadyRecorded
+    ├── LedgerError               the ledger could not be read or written; what was committed stands
+    │   └── LedgerBusy · LedgerFull · LedgerTooNew · TransitionRefused · AlreadyRecorded
+    └── WebhookRejected           a delivery was not taken: nothing of it was kept
 
 Callers catch by that question, never by a status code. A message never holds a key, an e-mail address or an order's
 content, and ends with what to do next where there is something to do.
@@ -150,3 +151,19 @@ class TransitionRefused(LedgerError):
 
 class AlreadyRecorded(LedgerError):
     """Another placement already holds this purchase of the provider's."""
+
+
+class WebhookRejected(ImpactError):
+    """
+    A delivery was not taken, and nothing of it was kept.
+
+    Args:
+        message: What is wrong, for whoever sets the sender up; it tells nothing that the sender does not know.
+        status: The HTTP status that says so.
+        retry_after_s: After how many seconds the sender may try again, where that would help.
+    """
+
+    def __init__(self, message: str, status: int = 400, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s

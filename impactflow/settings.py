@@ -7,7 +7,7 @@ stars wherever they are printed.
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -39,6 +39,16 @@ def _check_url(url: str) -> str:
     return url.rstrip("/")
 
 
+Read = TypeVar("Read", bound=BaseSettings)
+
+
+def _check_length(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < _SHORTEST_SECRET:
+        raise ValueError(f"must have at least {_SHORTEST_SECRET} characters: `openssl rand -hex 32` makes a good one")
+    return secret
+
+
+_SHORTEST_SECRET = 16
 Url = Annotated[str, AfterValidator(_check_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -84,6 +94,17 @@ class Settings(BaseSettings):
     #: How long after the first look a placement is tracked again, in seconds; it doubles up to a day.
     impactflow_track_s: Seconds = 300.0
 
+    #: Secrets of the webhooks' senders, apart by spaces or commas: two while one takes the other's place.
+    impactflow_webhook_secrets: SecretStr | None = None
+    impactflow_shopify_secrets: SecretStr | None = None
+    impactflow_stripe_secrets: SecretStr | None = None
+    #: What the paths are made of on which CNaught calls back.
+    impactflow_callback_secret: Annotated[SecretStr, AfterValidator(_check_length)] | None = None
+    #: Under which URL the receiver is reached from outside.
+    impactflow_webhooks_url: Url | None = None
+    #: The largest delivery that is taken, in bytes.
+    impactflow_webhooks_max_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 1_048_576
+
     @model_validator(mode="before")
     @classmethod
     def _derive_times(cls, values: dict[str, object]) -> dict[str, object]:
@@ -107,6 +128,18 @@ class Settings(BaseSettings):
         return self
 
 
+class PrefectApi(BaseSettings):
+    """Where Prefect's API is, in Prefect's own variables; its profiles are not read."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    prefect_api_url: str | None = None
+    prefect_api_key: SecretStr | None = None
+    prefect_api_auth_string: SecretStr | None = None
+
+
 def load_settings() -> Settings:
     """
     Read the environment and ``.env``.
@@ -114,8 +147,22 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: A variable is malformed; the message names it and never repeats its value.
     """
+    return _load(Settings)
+
+
+def load_prefect_api() -> PrefectApi:
+    """
+    Read Prefect's own variables.
+
+    Raises:
+        ConfigurationError: As for ``load_settings``.
+    """
+    return _load(PrefectApi)
+
+
+def _load(kind: type[Read]) -> Read:
     try:
-        return Settings()
+        return kind()
     except ValidationError as invalid:
         problems = []
         for error in invalid.errors(include_input=False, include_url=False):
@@ -123,6 +170,11 @@ def load_settings() -> Settings:
             text = error["msg"].removeprefix("Value error, ")
             problems.append(f"{name}: {text}" if name else text)
         raise ConfigurationError("; ".join(problems)) from None
+
+
+def secrets_in(secrets: SecretStr | None) -> tuple[str, ...]:
+    """The secrets that a variable lists."""
+    return tuple((secrets.get_secret_value() if secrets else "").replace(",", " ").split())
 
 
 def require_key(key: SecretStr | None, variable: str) -> str:

@@ -10,6 +10,7 @@ from impactflow.models import ProviderName
 from impactflow.policy import load_policy
 from impactflow.run import Run, open_run
 from impactflow.settings import load_settings
+from impactflow.webhooks.sources import Secrets
 
 
 async def examine() -> list[dict[str, Any]]:
@@ -32,6 +33,10 @@ async def examine() -> list[dict[str, Any]]:
     except ConfigurationError as error:
         findings.append(_wrong("policy", error))
     try:
+        findings.append(_ok("webhooks", _told(Secrets.of(settings))))
+    except ConfigurationError as error:
+        findings.append(_wrong("webhooks", error))
+    try:
         async with open_run(settings, "doctor") as run:
             findings.append(_ok("ledger", "can be opened"))
             findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
@@ -39,6 +44,12 @@ async def examine() -> list[dict[str, Any]]:
     except ImpactError as error:
         findings.append(_wrong("ledger", error))
     return findings
+
+
+def _told(secrets: Secrets) -> str:
+    """Which sources the receiver would serve; serving none is nothing wrong."""
+    missing = ", ".join(f"{source} ({variable} is not set)" for source, variable in secrets.not_served.items())
+    return f"served: {', '.join(secrets.served) or 'none'}" + (f"; not served: {missing}" if missing else "")
 
 
 async def _read_orders(run: Run) -> str:

@@ -397,6 +397,21 @@ def sandbox(
     )  # fmt: skip
 
 
+@app.command(epilog="Example: impactflow webhooks --port 8080")
+@ending
+def webhooks(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine's.")
+    ] = "127.0.0.1",
+    json: Json = False,
+) -> int:
+    """Receive webhooks: verify and store what Shopify, Stripe, CNaught and others tell, and have it handled."""
+    from impactflow.cli.webhooks import serve_webhooks  # noqa: PLC0415 - only this command needs it
+
+    return serve_webhooks(host, port, as_json=json)
+
+
 @policy_app.command("schema", epilog="Example: impactflow policy schema > policy.schema.json")
 @ending
 def schema() -> int:

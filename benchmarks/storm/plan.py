@@ -1,0 +1,118 @@
+"""What is sent: so many deliveries, honest ones and all that can be wrong with others. Called by ``storm``."""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from random import Random
+
+from benchmarks.storm.senders import Post, signed
+
+SOURCES = ("standard", "shopify", "stripe", "cnaught")
+_TIMED = ("standard", "stripe")
+#: More than the receiver takes.
+_OVERSIZED = 1_100_000
+#: How many of a thousand deliveries are of each kind; the others are honest.
+_SHARES = {
+    "told twice at once": 60,
+    "told again later": 60,
+    "wrong signature": 60,
+    "changed body": 40,
+    "old timestamp": 40,
+    "missing header": 20,
+    "cut short": 20,
+    "not JSON": 20,
+    "other topic": 20,
+    "oversized": 10,
+    "oversized, length untold": 10,
+    "connection lost": 10,
+}
+
+
+class Manner(Enum):
+    """How a body is sent."""
+
+    WHOLE = "at once"
+    CHUNKED = "in pieces, its length untold"
+    DRIPPING = "a little at a time, in time"
+    STALLING = "so slowly that it never ends"
+    LOST = "half of it, and then the connection is closed"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """
+    One request of the storm.
+
+    Args:
+        kind: What is right or wrong with it.
+        post: What is sent.
+        statuses: The answers that are right.
+        manner: How it is sent.
+        event: What must be in the ledger afterwards, source and name; None where nothing may.
+        again: The same is sent once more when everything else was.
+        twice: The same is sent twice at once.
+    """
+
+    kind: str
+    post: Post
+    statuses: frozenset[int]
+    manner: Manner = Manner.WHOLE
+    event: tuple[str, str] | None = None
+    again: bool = False
+    twice: bool = False
+
+
+def plan(count: int, slow: int, random: Random) -> list[Shot]:
+    """
+    Mix a storm.
+
+    Args:
+        count: How many deliveries.
+        slow: How many of them never end, each for as long as the receiver waits, and how many are merely slow.
+        random: What chance follows from.
+    """
+    kinds = [kind for kind, share in _SHARES.items() for _ in range(max(1, count * share // 1000))]
+    kinds += ["slow", "too slow"] * slow
+    kinds += ["honest"] * (count - len(kinds))
+    shots = [_shot(kind, number, random) for number, kind in enumerate(kinds)]
+    random.shuffle(shots)
+    return shots
+
+
+def _shot(kind: str, number: int, random: Random) -> Shot:
+    source, name = random.choice(SOURCES), f"storm-{number:06}"
+    post = signed(source, name)
+    right = Shot(kind, post, frozenset({200} if source == "cnaught" else {202}), event=(source, name))
+    special = {
+        "honest": right,
+        "told twice at once": replace(right, statuses=frozenset({200, 202}), twice=True),
+        "told again later": replace(right, again=True),
+        "slow": replace(right, manner=Manner.DRIPPING),
+        "too slow": Shot(kind, post, frozenset({408}), Manner.STALLING),
+        "connection lost": Shot(kind, post, frozenset({0}), Manner.LOST),
+        "oversized, length untold": Shot(kind, _oversized(source, name), frozenset({413}), Manner.CHUNKED),
+    }
+    if kind in special:
+        return special[kind]
+    wrong, status = _wrong(kind, source, name, random)
+    return Shot(kind, wrong, frozenset({status}))
+
+
+def _wrong(kind: str, source: str, name: str, random: Random) -> tuple[Post, int]:
+    """What nobody may take for an event, and the answer to it."""
+    signing = random.choice(SOURCES[:3])
+    post = signed(signing, name)
+    other = signed(source, name, secret="whsec_bm90IHRoZSByaWdodCBvbmUsIG5vIGluZGVlZA==")
+    return {
+        "wrong signature": (other, 404 if source == "cnaught" else 401),
+        "changed body": (replace(post, body=post.body.replace(b"80", b"90")), 401),
+        "old timestamp": (signed(random.choice(_TIMED), name, age_s=random.randint(310, 10**6)), 401),
+        "missing header": (replace(post, headers={}), 400),
+        "cut short": (replace(post, body=post.body[: len(post.body) // 2]), 401),
+        "not JSON": (signed(source, name, body=b"an order, honestly"), 400),
+        "other topic": (signed(signing, name, topic="customer.created"), 202),
+        "oversized": (_oversized(source, name), 413),
+    }[kind]
+
+
+def _oversized(source: str, name: str) -> Post:
+    return replace(signed(source, name), body=b"{" + b" " * _OVERSIZED)

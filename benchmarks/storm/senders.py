@@ -1,0 +1,115 @@
+"""
+What senders send: deliveries of each source, signed as its documentation says, and what can be wrong with them.
+
+Signatures are made by the senders' libraries where there are any, so that nothing here repeats what the receiver does.
+Called by the storm and by the tests of the receiver.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from standardwebhooks import Webhook
+from stripe import WebhookSignature
+
+from impactflow.callbacks import callback_path
+
+#: One secret for each source, and the variable that it goes into.
+SECRETS = {
+    "standard": "whsec_" + base64.b64encode(b"the storm's secret for Standard").decode(),
+    "shopify": "the-storms-secret-for-Shopify",
+    "stripe": "whsec_the-storms-secret-for-Stripe",
+    "cnaught": "the-storms-secret-for-callbacks",
+}
+VARIABLES = {
+    "standard": "IMPACTFLOW_WEBHOOK_SECRETS",
+    "shopify": "IMPACTFLOW_SHOPIFY_SECRETS",
+    "stripe": "IMPACTFLOW_STRIPE_SECRETS",
+    "cnaught": "IMPACTFLOW_CALLBACK_SECRET",
+}
+#: What each source tells of a paid order.
+TOPICS = {"standard": "order.paid", "shopify": "orders/paid", "stripe": "checkout.session.completed"}
+
+
+@dataclass(frozen=True)
+class Post:
+    """
+    One request.
+
+    Args:
+        path: Below the receiver's URL.
+        headers: All but those of HTTP itself.
+        body: As it goes over the wire.
+    """
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    def with_headers(self, **changes: str | None) -> "Post":
+        """The same with headers changed, or left out by None; underscores stand for dashes."""
+        named = {name.replace("_", "-"): value for name, value in changes.items()}
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in named}
+        return replace(self, headers=kept | {name: value for name, value in named.items() if value is not None})
+
+
+def content_of(source: str, name: str, topic: str | None = None) -> dict[str, Any]:
+    """An order of 80 USD that was paid, as far as a receiver looks."""
+    topic = topic or TOPICS.get(source, "")
+    match source:
+        case "standard":
+            return {"type": topic, "timestamp": datetime.now(UTC).isoformat(), "data": {"id": name, "amount": "80.00"}}
+        case "shopify":
+            return {"id": name, "currency": "USD", "total_price": "80.00", "financial_status": "paid"}
+        case "stripe":
+            paid = {"id": f"cs_{name}", "object": "checkout.session", "payment_status": "paid", "amount_total": 8000}
+            return {"id": name, "object": "event", "type": topic, "livemode": True, "data": {"object": paid}}
+        case _:
+            return {"order": {"id": name, "state": "fulfilled"}}
+
+
+def signed(
+    source: str,
+    name: str,
+    *,
+    secret: str | None = None,
+    age_s: int = 0,
+    topic: str | None = None,
+    body: bytes | None = None,
+) -> Post:
+    """
+    A delivery as its sender would send it.
+
+    Args:
+        source: Whose scheme.
+        name: The delivery's id; for a callback, the placement's key.
+        secret: What it is signed with; by default the right one.
+        age_s: How long ago it was signed.
+        topic: What it tells of; by default, of a paid order.
+        body: Other bytes than the usual ones.
+    """
+    secret = secret or SECRETS[source]
+    body = json.dumps(content_of(source, name, topic)).encode() if body is None else body
+    signed_at, text = int(time.time()) - age_s, body.decode(errors="surrogateescape")
+    match source:
+        case "standard":
+            signature = Webhook(secret).sign(name, datetime.fromtimestamp(signed_at, UTC), text)
+            headers = {"webhook-id": name, "webhook-timestamp": str(signed_at), "webhook-signature": signature}
+        case "shopify":
+            digest = hmac.digest(secret.encode(), body, hashlib.sha256)
+            headers = {
+                "x-shopify-hmac-sha256": base64.b64encode(digest).decode(),
+                "x-shopify-topic": topic or TOPICS["shopify"],
+                "x-shopify-webhook-id": name,
+                "x-shopify-event-id": f"event-{name}",
+            }
+        case "stripe":
+            headers = {"stripe-signature": WebhookSignature.generate_signature_header(text, secret, signed_at)}
+        case _:
+            return Post(callback_path(secret, name), {"content-type": "application/json"}, body)
+    return Post(f"/webhooks/{source}", {**headers, "content-type": "application/json"}, body)

@@ -1,0 +1,83 @@
+"""Serve the receiver of webhooks: called by ``impactflow webhooks``."""
+
+import asyncio
+import logging
+import socket
+import sys
+from contextlib import nullcontext
+
+import typer
+
+from impactflow.callbacks import CALLBACK_PATH
+from impactflow.cli.console import err, out, print_json
+from impactflow.clock import SystemClock
+from impactflow.errors import ConfigurationError
+from impactflow.ledger import Ledger
+from impactflow.policy import load_policy
+from impactflow.settings import Settings, load_prefect_api, load_settings
+from impactflow.webhooks.app import make_app
+from impactflow.webhooks.intake import Bounds
+from impactflow.webhooks.nudge import Nudge, open_prefect_api
+from impactflow.webhooks.server import listen, serve
+from impactflow.webhooks.sources import CNAUGHT, Secrets
+
+
+def serve_webhooks(host: str, port: int, *, as_json: bool) -> int:
+    """
+    Serve until interrupted; the addresses are printed once it listens.
+
+    Raises:
+        ConfigurationError: A setting or the policy is wrong, or no secret is set.
+        LedgerError: The ledger cannot be opened.
+        typer.BadParameter: The port is taken.
+    """
+    settings = load_settings()
+    secrets = Secrets.of(settings)
+    if not secrets.served:
+        variables = ", ".join(secrets.not_served.values())
+        raise ConfigurationError(f"no webhook can be proven: set at least one of {variables}")
+    store = load_policy(settings.impactflow_policy).store
+    try:
+        at = listen(host, port)
+    except OSError as taken:
+        raise typer.BadParameter(f"--host {host} --port {port}: {taken.strerror}") from None
+    with at, Ledger.open(settings.impactflow_ledger_url) as ledger:
+        asyncio.run(_serve(settings, secrets, store, ledger, at, as_json=as_json))
+    return 0
+
+
+async def _serve(
+    settings: Settings, secrets: Secrets, store: str, ledger: Ledger, at: socket.socket, *, as_json: bool
+) -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("impactflow").setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # strangers' nonsense is answered, not logged
+    # The ledger's thread asks the loop to make way after each statement; every 5 ms, as by default, is a commit's time.
+    sys.setswitchinterval(0.0005)
+    clock = SystemClock()
+    app = make_app(ledger, store, secrets, clock, Bounds(max_bytes=settings.impactflow_webhooks_max_bytes))
+    async with open_prefect_api(load_prefect_api()) or nullcontext() as api, asyncio.TaskGroup() as tasks:
+        nudging = tasks.create_task(Nudge(ledger, store, api).go_on(clock)) if api else None
+        if nudging is None:
+            err.print("[dim]PREFECT_API_URL is not set: what comes waits for the schedule of place_events[/dim]")
+        await serve(app, at, lambda: _tell(settings, secrets, at, as_json=as_json))
+        if nudging is not None:
+            nudging.cancel()
+
+
+def _tell(settings: Settings, secrets: Secrets, at: socket.socket, *, as_json: bool) -> None:
+    host, port = at.getsockname()[:2]
+    here = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    base = settings.impactflow_webhooks_url or here
+    addresses = {
+        source: base + (CALLBACK_PATH if source == CNAUGHT else f"/webhooks/{source}") for source in secrets.served
+    }
+    if as_json:
+        print_json({"url": here, "addresses": addresses, "not_served": secrets.not_served})
+        return
+    for source, address in addresses.items():
+        out.print(f"{source}: {address}", markup=False)
+    for source, variable in secrets.not_served.items():
+        out.print(f"{source}: not served, {variable} is not set", markup=False)
+    out.file.flush()
+    err.print(f"[dim]serving on {here}; {here}/health says whether the ledger answers; Ctrl-C ends it[/dim]")

@@ -1,0 +1,253 @@
+"""
+The receiver's HTTP side: verify, store the delivery once, answer.
+
+A delivery is acknowledged (2xx) only when it is on disk or nothing is to be done about it. Where the ledger does not
+take it the answer is 503, and the sender repeats. Neither body nor header is ever logged. Called by the command.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Literal, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from impactflow.callbacks import CALLBACK_PATH, is_callback
+from impactflow.clock import Clock
+from impactflow.errors import LedgerError, WebhookRejected
+from impactflow.ledger import Delivery, Ledger
+from impactflow.webhooks.intake import Bounds, Intake
+from impactflow.webhooks.sources import CALLBACK, CNAUGHT, SCHEMES, Scheme, Secrets
+
+T = TypeVar("T")
+_LONGEST_NAME = 255
+_LEDGER_RETRY_AFTER_S = 10
+#: After these the rest of the body is not read, so the connection cannot be used again.
+_CLOSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+class Taken(BaseModel):
+    """What became of a delivery: new and stored, known from before, or of a topic that is not handled."""
+
+    result: Literal["stored", "known", "ignored"]
+
+
+class Problem(BaseModel):
+    """Why a delivery was not taken."""
+
+    error: str
+
+
+class Health(BaseModel):
+    """Whether deliveries can be stored."""
+
+    ledger: Literal["answers", "does not answer"]
+
+
+def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds: Bounds) -> FastAPI:
+    """
+    Make the receiver of one store.
+
+    Args:
+        ledger: Where deliveries are kept.
+        store: Whose they are.
+        secrets: What they are proven with; a source without any is not served.
+        clock: Tells when they came.
+        bounds: What each source may cost.
+    """
+    app = FastAPI(
+        title="impactflow webhooks",
+        description="Keeps what senders tell of orders and has it handled. Repeat what was not answered with 2xx.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_exception_handler(WebhookRejected, _say_why)
+    desk = _Desk(ledger, store, clock, bounds)
+    for scheme in SCHEMES:
+        if scheme.source in secrets.signing:
+            _serve_signed(app, desk, scheme, secrets.signing[scheme.source])
+    if secrets.callback:
+        _serve_callbacks(app, desk, secrets.callback)
+    _serve_health(app, desk)
+    return app
+
+
+class _Desk:
+    """Takes deliveries in."""
+
+    def __init__(self, ledger: Ledger, store: str, clock: Clock, bounds: Bounds) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._clock = clock
+        self.bounds = bounds
+
+    async def keep(self, source: str, name: str, topic: str, body: bytes) -> bool:
+        """
+        Store a delivery; whether it is new.
+
+        Raises:
+            WebhookRejected: The ledger did not take it in time. If it does so later, a repeated one is known.
+        """
+        delivery = Delivery(self._store, source, name, topic, self._clock.now(), body)
+        return await self._in_time(self._ledger.store_delivery(delivery))
+
+    async def check(self) -> None:
+        """
+        See that the ledger answers.
+
+        Raises:
+            WebhookRejected: It does not.
+        """
+        await self._in_time(self._ledger.pending_since(self._store))
+
+    async def _in_time(self, answer: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self.bounds.ledger_s):
+                return await answer
+        except (LedgerError, TimeoutError):
+            said = "it cannot be stored now; repeat it later"
+            raise WebhookRejected(said, HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=_LEDGER_RETRY_AFTER_S) from None
+
+
+def _serve_signed(app: FastAPI, desk: _Desk, scheme: Scheme, secrets: Sequence[str]) -> None:
+    intake = Intake(desk.bounds)
+
+    async def receive(request: Request) -> JSONResponse:
+        async with intake.body(request) as body:
+            scheme.verify(secrets, request.headers, body)
+            content = _object(body)
+            name = _text(scheme.name(request.headers, content), "id")
+            topic = _text(scheme.topic(request.headers, content), "topic")
+            if topic not in scheme.topics:
+                return _answer(HTTPStatus.ACCEPTED, Taken(result="ignored"))
+            new = await desk.keep(scheme.source, name, topic, body)
+        return (
+            _answer(HTTPStatus.ACCEPTED, Taken(result="stored"))
+            if new
+            else _answer(HTTPStatus.OK, Taken(result="known"))
+        )
+
+    app.add_api_route(
+        f"/webhooks/{scheme.source}",
+        receive,
+        methods=["POST"],
+        status_code=HTTPStatus.ACCEPTED,
+        summary=f"A delivery of {scheme.source}",
+        description="Handled are " + ", ".join(f"`{topic}`" for topic in sorted(scheme.topics)) + ".",
+        responses=_RESPONSES,
+        openapi_extra={
+            "parameters": [_parameter(name, "header", said) for name, said in scheme.headers.items()],
+            "requestBody": _request_body(scheme.body),
+        },
+    )
+
+
+def _serve_callbacks(app: FastAPI, desk: _Desk, secret: str) -> None:
+    intake = Intake(desk.bounds)
+
+    async def receive(request: Request) -> JSONResponse:
+        key, token = request.path_params["key"], request.path_params["token"]
+        if not is_callback(secret, key, token):
+            raise WebhookRejected("nothing is called back here", HTTPStatus.NOT_FOUND)
+        async with intake.body(request) as body:
+            _object(body)
+            name = f"{key}.{hashlib.sha256(body).hexdigest()}"  # callbacks have no id: the same again is the same one
+            new = await desk.keep(CNAUGHT, name, CALLBACK, body)
+        # CNaught repeats for a day what is answered with anything but 200, be it 202.
+        return _answer(HTTPStatus.OK, Taken(result="stored" if new else "known"))
+
+    said = {"key": "The placement's key.", "token": "What proves that we gave out this path."}
+    app.add_api_route(
+        CALLBACK_PATH,
+        receive,
+        methods=["POST"],
+        status_code=HTTPStatus.OK,
+        summary="A callback of CNaught",
+        description="Its body is a hint that something happened; what happened is asked of CNaught.",
+        responses=_CALLBACK_RESPONSES,
+        openapi_extra={
+            "parameters": [_parameter(name, "path", text) for name, text in said.items()],
+            "requestBody": _request_body({"type": "object"}),
+        },
+    )
+
+
+def _serve_health(app: FastAPI, desk: _Desk) -> None:
+    async def health() -> JSONResponse:
+        try:
+            await desk.check()
+        except WebhookRejected:
+            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, Health(ledger="does not answer"))
+        return _answer(HTTPStatus.OK, Health(ledger="answers"))
+
+    app.add_api_route(
+        "/health",
+        health,
+        methods=["GET"],
+        summary="Whether deliveries can be stored",
+        responses={status: {"model": Health} for status in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE)},
+    )
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    """The body as JSON; numbers of any length, because only texts are looked at here."""
+    try:
+        content = json.loads(body, parse_int=float)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise WebhookRejected("the body is no JSON object", HTTPStatus.BAD_REQUEST)
+    return content
+
+
+def _text(told: object, what: str) -> str:
+    """What the sender calls something, if a database can keep it."""
+    if isinstance(told, str) and 0 < len(told) <= _LONGEST_NAME and told.isascii() and told.isprintable():
+        return told
+    raise WebhookRejected(f"the delivery's {what} is missing or malformed", HTTPStatus.BAD_REQUEST)
+
+
+def _answer(status: HTTPStatus, content: BaseModel, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(content.model_dump(), status, headers)
+
+
+async def _say_why(_: Request, rejected: Exception) -> JSONResponse:
+    assert isinstance(rejected, WebhookRejected)
+    headers = {"Connection": "close"} if rejected.status in _CLOSING else {}
+    if rejected.retry_after_s is not None:
+        headers["Retry-After"] = str(rejected.retry_after_s)
+    return _answer(HTTPStatus(rejected.status), Problem(error=str(rejected)), headers)
+
+
+def _parameter(name: str, where: str, said: str) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": True, "schema": {"type": "string"}, "description": said}
+
+
+def _request_body(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": dict(schema)}}}
+
+
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    HTTPStatus.BAD_REQUEST: {"model": Problem, "description": "Malformed: a header, the body, the id or the topic."},
+    HTTPStatus.REQUEST_TIMEOUT: {"model": Problem, "description": "The body came too slowly."},
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: {"model": Problem, "description": "The body is too large."},
+    HTTPStatus.TOO_MANY_REQUESTS: {"model": Problem, "description": "Too much at once.", "headers": _RETRY_AFTER},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"model": Problem, "description": "Not stored now.", "headers": _RETRY_AFTER},
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    HTTPStatus.ACCEPTED: {"model": Taken, "description": "New and stored, or of a topic that is not handled."},
+    HTTPStatus.OK: {"model": Taken, "description": "Known from before."},
+    HTTPStatus.UNAUTHORIZED: {"model": Problem, "description": "Not proven: the signature, or its time."},
+    **_PROBLEMS,
+}
+_CALLBACK_RESPONSES: dict[int | str, dict[str, Any]] = {
+    HTTPStatus.OK: {"model": Taken, "description": "New and stored, or known from before."},
+    HTTPStatus.NOT_FOUND: {"model": Problem, "description": "We never gave out this path."},
+    **_PROBLEMS,
+}

@@ -1,0 +1,104 @@
+"""
+The receiver over real HTTP: uvicorn, with a bound on how long the head of a request may take. Called by the command.
+
+TLS, and how many connections there may be, are the business of the proxy in front.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+#: How long the head of a request may take to come, in seconds; of a new connection, from its beginning.
+_HEAD_S = 10.0
+#: How long deliveries under way may take when the server is ended: longer than a body and the ledger may.
+_GRACE_S = 15
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """
+    Take a port.
+
+    Args:
+        host: One of this machine's addresses.
+        port: 0 for any free one.
+
+    Raises:
+        OSError: It is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+    except OSError:
+        taken.close()
+        raise
+    return taken
+
+
+async def serve(app: FastAPI, at: socket.socket, on_listening: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way."""
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    await _Server(config, on_listening).serve([at])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so once it listens."""
+        await super().startup(sockets)
+        self._on_listening()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End without raising the signal once more: an ordinary end is no failure."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):  # Windows ends the process instead
+                asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+class _Protocol(H11Protocol):
+    """Closes a connection that does not send the head of a request in time; uvicorn would wait for ever."""
+
+    _head_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        self._await_head()
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE and self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        if self._head_due is None:
+            self._head_due = self.loop.call_later(_HEAD_S, self.transport.close)

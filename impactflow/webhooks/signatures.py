@@ -1,0 +1,128 @@
+"""
+Whether a delivery comes from who it says: one function for each scheme, which returns nothing or raises.
+
+Signatures are checked by the senders' own libraries where there are any; how old a delivery may be is checked here, the
+same for all schemes that sign a time. Called by ``app`` through ``sources``.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Mapping, Sequence
+
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
+from stripe import SignatureVerificationError, WebhookSignature
+
+from impactflow.errors import ConfigurationError, WebhookRejected
+
+#: How far the signed time may lie from ours.
+TOLERANCE_S = 300
+_MALFORMED, _NOT_PROVEN = 400, 401
+_STRIPE_TIME = re.compile(r"(?:^|,)t=([0-9]{1,12})(?:,|$)")
+
+
+def check_standard_secrets(secrets: Sequence[str]) -> None:
+    """
+    See that signatures can be checked with these.
+
+    Raises:
+        ConfigurationError: One is no secret of Standard Webhooks.
+    """
+    for secret in secrets:
+        try:
+            Webhook(secret)
+        except (ValueError, EmptyWebhookSecretError):
+            msg = "IMPACTFLOW_WEBHOOK_SECRETS: each secret must be base64, with or without whsec_ before it"
+            raise ConfigurationError(msg) from None
+
+
+def verify_standard(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
+    """
+    Standard Webhooks, symmetric.
+
+    Raises:
+        WebhookRejected: A header is missing or malformed, the time is not near ours, or no secret fits.
+
+    Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+    told = {name: required(headers, name) for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+    _check_age(told["webhook-timestamp"], "webhook-timestamp")
+    for secret in secrets:
+        try:
+            Webhook(secret).verify(body, told, json_parse=False)
+        except (WebhookVerificationError, ValueError):  # the latter for signatures that are no base64
+            continue
+        return
+    raise _no_secret_fits("webhook-signature")
+
+
+def verify_shopify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
+    """
+    Shopify: an HMAC of the body alone, so that neither its age nor its other headers are proven.
+
+    Raises:
+        WebhookRejected: The signature is missing, or no secret fits.
+
+    Source: https://shopify.dev/docs/apps/build/webhooks/verify-deliveries, read 2026-11-22.
+    """
+    told = required(headers, "x-shopify-hmac-sha256").encode()
+    for secret in secrets:
+        expected = base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256))
+        if hmac.compare_digest(expected, told):
+            return
+    raise _no_secret_fits("x-shopify-hmac-sha256")
+
+
+def verify_stripe(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
+    """
+    Stripe: a time and an HMAC of it with the body.
+
+    Raises:
+        WebhookRejected: The signature is missing or malformed, no secret fits, or the time is not near ours.
+
+    Source: https://docs.stripe.com/webhooks/signature, read 2026-11-22.
+    """
+    told = required(headers, "stripe-signature")
+    for secret in secrets:
+        try:
+            WebhookSignature.verify_header(body, told, secret)
+        except (SignatureVerificationError, UnicodeDecodeError):
+            continue
+        signed_at = _STRIPE_TIME.search(told)
+        _check_age(signed_at[1] if signed_at else "", "stripe-signature")
+        return
+    raise _no_secret_fits("stripe-signature")
+
+
+def required(headers: Mapping[str, str], name: str) -> str:
+    """
+    A header's value.
+
+    Raises:
+        WebhookRejected: It is missing, or is not plain text.
+    """
+    value = headers.get(name, "")
+    if not value:
+        raise WebhookRejected(f"the header {name} is missing", _MALFORMED)
+    if not (value.isascii() and value.isprintable()):
+        raise WebhookRejected(f"the header {name} is malformed", _MALFORMED)
+    return value
+
+
+def _check_age(signed_at: str, header: str) -> None:
+    try:
+        age_s = time.time() - float(signed_at)
+    except ValueError:
+        raise WebhookRejected(f"the header {header} tells no time in seconds", _MALFORMED) from None
+    if not age_s <= TOLERANCE_S:
+        raise WebhookRejected(f"{header}: signed more than 5 minutes ago; sign it anew to repeat it", _NOT_PROVEN)
+    if not age_s >= -TOLERANCE_S:
+        raise WebhookRejected(f"{header}: signed more than 5 minutes ahead; do the clocks agree?", _NOT_PROVEN)
+
+
+def _no_secret_fits(header: str) -> WebhookRejected:
+    return WebhookRejected(
+        f"{header} fits none of our secrets: it must be made of the body exactly as it is sent", _NOT_PROVEN
+    )

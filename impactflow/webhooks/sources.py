@@ -1,0 +1,153 @@
+"""
+Who may tell us something, by which scheme, and what of it we handle. Called by ``app``; the ledger keeps these names.
+
+Only a source whose secret is set is served.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from impactflow.settings import Settings, secrets_in
+from impactflow.webhooks.signatures import (
+    check_standard_secrets,
+    required,
+    verify_shopify,
+    verify_standard,
+    verify_stripe,
+)
+
+#: CNaught's callbacks carry no signature; their path proves them, see ``impactflow.callbacks``.
+CNAUGHT = "cnaught"
+CNAUGHT_VARIABLE = "IMPACTFLOW_CALLBACK_SECRET"
+#: The one topic of a callback.
+CALLBACK = "callback"
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """
+    How a sender signs, names and sorts its deliveries.
+
+    Args:
+        source: Its name, in the path and in the ledger.
+        variable: Which variable has its secrets.
+        headers: What it sends beside the body, each with its meaning.
+        topics: What we handle; anything else is acknowledged and not kept.
+        verify: Returns nothing, or raises ``WebhookRejected``.
+        name: The delivery's own id, which a repeated one has too.
+        topic: What it tells of.
+        body: The JSON Schema of the part of the body that the receiver reads.
+    """
+
+    source: str
+    variable: str
+    headers: Mapping[str, str]
+    topics: frozenset[str]
+    verify: Callable[[Sequence[str], Mapping[str, str], bytes], None]
+    name: Callable[[Mapping[str, str], Mapping[str, Any]], object]
+    topic: Callable[[Mapping[str, str], Mapping[str, Any]], object]
+    body: Mapping[str, Any]
+
+
+STANDARD = Scheme(
+    source="standard",
+    variable="IMPACTFLOW_WEBHOOK_SECRETS",
+    headers={
+        "webhook-id": "The delivery's id, the same whenever it is repeated.",
+        "webhook-timestamp": "When it was signed, in seconds since 1970; at most 5 minutes from now.",
+        "webhook-signature": "`v1,` and the base64 of the HMAC-SHA256 of id, timestamp and body; or several.",
+    },
+    topics=frozenset({"order.paid", "order.refunded"}),
+    verify=verify_standard,
+    name=lambda headers, _: required(headers, "webhook-id"),
+    topic=lambda _, content: content.get("type"),
+    body={
+        "type": "object",
+        "required": ["type", "data"],
+        "properties": {
+            "type": {"type": "string", "examples": ["order.paid", "order.refunded"]},
+            "data": {"type": "object"},
+        },
+    },
+)
+#: ``X-Shopify-Webhook-Id`` names the delivery and is repeated with it; ``X-Shopify-Event-Id`` names what the merchant
+#: did, and deliveries of several topics may share it.
+#: Source: https://shopify.dev/docs/apps/build/webhooks/verify-deliveries, read 2026-11-22.
+SHOPIFY = Scheme(
+    source="shopify",
+    variable="IMPACTFLOW_SHOPIFY_SECRETS",
+    headers={
+        "X-Shopify-Hmac-Sha256": "The base64 of the HMAC-SHA256 of the body.",
+        "X-Shopify-Topic": "What the body tells of: `orders/paid` or `refunds/create`.",
+        "X-Shopify-Webhook-Id": "The delivery's id, the same whenever it is repeated.",
+    },
+    topics=frozenset({"orders/paid", "refunds/create"}),
+    verify=verify_shopify,
+    name=lambda headers, _: required(headers, "x-shopify-webhook-id"),
+    topic=lambda headers, _: required(headers, "x-shopify-topic"),
+    body={"type": "object"},
+)
+STRIPE = Scheme(
+    source="stripe",
+    variable="IMPACTFLOW_STRIPE_SECRETS",
+    headers={"Stripe-Signature": "`t=` when it was signed, `v1=` the HMAC-SHA256 of that time and the body."},
+    topics=frozenset({"checkout.session.completed", "charge.refunded"}),
+    verify=verify_stripe,
+    name=lambda _, content: content.get("id"),
+    topic=lambda _, content: content.get("type"),
+    body={
+        "type": "object",
+        "required": ["id", "type"],
+        "properties": {
+            "id": {"type": "string", "examples": ["evt_1"]},
+            "type": {"type": "string", "examples": ["checkout.session.completed", "charge.refunded"]},
+        },
+    },
+)
+SCHEMES = (STANDARD, SHOPIFY, STRIPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """
+    What deliveries are proven with.
+
+    Args:
+        signing: For each source that signs and is served, its secrets.
+        callback: What CNaught's paths are made of; None where they are not served.
+    """
+
+    signing: Mapping[str, Sequence[str]]
+    callback: str | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Secrets":
+        """
+        Those that are set.
+
+        Raises:
+            ConfigurationError: One cannot be used.
+        """
+        listed: dict[str, SecretStr | None] = {
+            STANDARD.source: settings.impactflow_webhook_secrets,
+            SHOPIFY.source: settings.impactflow_shopify_secrets,
+            STRIPE.source: settings.impactflow_stripe_secrets,
+        }
+        signing = {source: secrets for source, text in listed.items() if (secrets := secrets_in(text))}
+        check_standard_secrets(signing.get(STANDARD.source, ()))
+        callback = settings.impactflow_callback_secret
+        return cls(signing, callback.get_secret_value() if callback else None)
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The sources that are served."""
+        return (*self.signing, CNAUGHT) if self.callback else tuple(self.signing)
+
+    @property
+    def not_served(self) -> Mapping[str, str]:
+        """The sources that are not, each with the variable that it lacks."""
+        variables = {scheme.source: scheme.variable for scheme in SCHEMES} | {CNAUGHT: CNAUGHT_VARIABLE}
+        return {source: variable for source, variable in variables.items() if source not in self.served}

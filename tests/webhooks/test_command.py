@@ -1,0 +1,107 @@
+"""``impactflow webhooks`` as a process: what it prints, what it refuses, how it ends."""
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import typer
+
+from benchmarks.storm.senders import SECRETS, VARIABLES, signed
+from impactflow.cli.webhooks import serve_webhooks
+from impactflow.errors import ConfigurationError
+from impactflow.ledger import Ledger
+from impactflow.proof.programs import Impactflow, base_environment, finish
+from impactflow.settings import load_settings
+from impactflow.webhooks.sources import Secrets
+
+POLICY = Path(__file__).parents[2] / "policy.yaml"
+
+
+@pytest.fixture
+def command(empty_ledger, tmp_path):
+    """The command line with a policy, a ledger and every secret."""
+    shutil.copy(POLICY, tmp_path)
+    shutil.copy(empty_ledger, tmp_path / "impactflow.db")
+    secrets = {VARIABLES[source]: secret for source, secret in SECRETS.items()}
+    return Impactflow(tmp_path, base_environment(tmp_path) | secrets)
+
+
+def test_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
+    """One line of JSON once it listens; SIGTERM is exit 0; nothing secret is printed, and what came is on disk."""
+    process = command.but(IMPACTFLOW_STRIPE_SECRETS=None).start("webhooks", "--port", "0", "--json")
+    told = json.loads(process.stdout.readline())
+    post = signed("shopify", "d1")
+    with httpx.Client(base_url=told["url"], trust_env=False) as client:
+        statuses = [client.post(post.path, content=post.body, headers=post.headers).status_code for _ in range(2)]
+        statuses += [client.get("/health").status_code, client.post("/webhooks/stripe").status_code]
+    process.send_signal(signal.SIGTERM)
+    ended = finish(process, 20)
+    with Ledger.open(f"sqlite:///{tmp_path / 'impactflow.db'}") as ledger:
+        [delivery] = asyncio.run(ledger.pending_deliveries("acme"))
+
+    assert [202, 200, 200, 404] == statuses
+    assert delivery.body == post.body
+    assert told["not_served"] == {"stripe": "IMPACTFLOW_STRIPE_SECRETS"}
+    assert told["addresses"]["shopify"] == told["url"] + "/webhooks/shopify"
+    assert (0, "") == (ended.status, ended.out)
+    assert not any(secret in ended.err for secret in SECRETS.values())
+    assert "PREFECT_API_URL is not set" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (dict.fromkeys(VARIABLES.values()), "IMPACTFLOW_SHOPIFY_SECRETS"),
+        ({"PREFECT_API_URL": "nowhere"}, "PREFECT_API_URL"),
+    ],
+)
+def test_wrong_settings_are_named(command, changes, named):
+    """Exit 2 with the variable to set, before anything is served."""
+    ended = command.but(**changes).run("webhooks", "--port", "0", "--json", timeout_s=30)
+
+    assert ended.status == 2
+    assert named in ended.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "secret"),
+    [
+        ("IMPACTFLOW_CALLBACK_SECRET", "short"),
+        ("IMPACTFLOW_WEBHOOK_SECRETS", "whsec_"),
+        ("IMPACTFLOW_WEBHOOK_SECRETS", "a"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_named(monkeypatch, variable, secret):
+    """Before anything is served with it."""
+    monkeypatch.setenv(variable, secret)
+    with pytest.raises(ConfigurationError, match=variable):
+        Secrets.of(load_settings())
+
+
+def test_secrets_are_listed_with_spaces_or_commas(monkeypatch):
+    """Two while one takes the other's place."""
+    monkeypatch.setenv("IMPACTFLOW_SHOPIFY_SECRETS", " old, new\tnewest ")
+
+    assert Secrets.of(load_settings()).signing == {"shopify": ("old", "new", "newest")}
+
+
+def test_a_port_that_is_taken_is_wrong_usage(monkeypatch):
+    """The option is named."""
+    monkeypatch.setenv("IMPACTFLOW_SHOPIFY_SECRETS", "secret")
+    monkeypatch.setenv("IMPACTFLOW_POLICY", str(POLICY))
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(typer.BadParameter, match="--port"):
+        serve_webhooks("127.0.0.1", taken.getsockname()[1], as_json=True)
+
+
+def test_it_does_not_import_prefect(command):
+    """That would cost seconds and a hundred megabytes."""
+    code = "import sys, impactflow.cli.webhooks; sys.exit('prefect' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], env=command.variables, check=False, timeout=60).returncode == 0
