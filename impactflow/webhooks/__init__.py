@@ -1,0 +1,1 @@
+"""What others tell us of their own accord: who may, what is kept of it, and what it means."""
