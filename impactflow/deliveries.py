@@ -3,7 +3,7 @@ Take up what webhooks have brought: what was sold is planned, what was refunded 
 
     stored deliveries ──pages──▶ events ──▶ policy ──▶ ledger        (then, and only then, the delivery is finished)
 
-Killed between the two, a delivery is taken up again, with no further effect. What is planned is bought by ``placement``.
+Killed between the two, a delivery is taken up again, with no further effect. ``placement`` buys what is planned.
 Called by the task ``take_up_deliveries``.
 """
 
@@ -70,9 +70,9 @@ class TakenUp:
         """As a person reads it, one line."""
         sold = self.planned
         return (
-            f"Took up {self.deliveries} deliveries: {sold.read - sold.broken} of orders sold ({sold.new} new,"
-            f" {sold.eligible} count), {self.refunds} of refunds ({self.withdrawn} placements withdrawn), {self.hints} of"
-            f" placements that got further, {sold.broken} that could not be read, {self.others} of nothing that concerns us."
+            f"Took up {self.deliveries} deliveries: {sold.read - sold.broken} of orders that were sold ({sold.new} new,"
+            f" {sold.eligible} count), {self.refunds} of refunds ({self.withdrawn} placements withdrawn), {self.hints}"
+            f" of placements that got further, {sold.broken} unreadable, {self.others} of nothing that concerns us."
         )
 
 

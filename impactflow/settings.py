@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     #: How long after the first look a placement is tracked again, in seconds; it doubles up to a day.
     impactflow_track_s: Seconds = 300.0
 
+    #: What the paths are made of on which CNaught calls back.
+    impactflow_callback_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+    #: Under which URL the receiver is reached from outside.
+    impactflow_webhooks_url: Url | None = None
+
     @model_validator(mode="before")
     @classmethod
     def _derive_times(cls, values: dict[str, object]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """
 What a stored delivery means: an order that was sold, a refund, a hint to look at a placement, or nothing for us.
 
-Pure. Each sender's fields are read in a module by its name; whether a delivery is the sender's was seen to before it was
+Pure. Each sender's fields are read in a module by its name; that a delivery is the sender's was seen to before it was
 stored. Called by ``impactflow.deliveries``.
 """
 

@@ -4,6 +4,7 @@ What Stripe tells: checkout sessions that are paid, and charges that are refunde
 Source: Stripe's API reference (event, checkout session, charge) and its page on currencies, read 2026-11-22.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Generic, TypeVar
@@ -20,8 +21,12 @@ T = TypeVar("T", bound=Answer)
 
 _SYSTEM = "stripe"
 #: Amounts are whole numbers of a hundredth, but for these. ISK and UGX are told in hundredths, though they have none.
-_WHOLE = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
-_THOUSANDTHS = frozenset("BHD JOD KWD OMR TND".split())
+_DIGITS: Mapping[str, int] = {
+    **dict.fromkeys(
+        ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"), 0
+    ),
+    **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
+}
 
 Minor = Annotated[int, Field(ge=0, le=10**15)]
 
@@ -53,7 +58,7 @@ class _Intent(Answer):
 
 
 class _Session(Answer):
-    """A checkout session. Its subscription, customer and payment link are shared with other sales: they are no names."""
+    """A checkout session. Its subscription, customer and payment link belong to other sales too: they are no names."""
 
     id: Id
     payment_status: Text | None = None
@@ -128,7 +133,7 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
 
 
 def _names(*ids: str | None) -> tuple[str, ...]:
-    """Which of Stripe's ids Wicked Reports calls the sale by is not documented, so it goes by every one that is told."""
+    """By which of Stripe's ids Wicked Reports knows a sale is not documented, so it goes by every one that is told."""
     return tuple(dict.fromkeys(source_name(_SYSTEM, each) for each in ids if each is not None))
 
 
@@ -136,8 +141,7 @@ def _major(amount: int | None, currency: str | None) -> Decimal | None:
     """An amount in the currency itself."""
     if amount is None or currency is None:
         return None
-    digits = 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
-    return Decimal(amount).scaleb(-digits)
+    return Decimal(amount).scaleb(-_DIGITS.get(currency, 2))
 
 
 def _code(currency: str | None) -> str | None:
