@@ -54,17 +54,16 @@ def _is_news(connection: Connection, each: Announcement) -> bool:
     told = {"store": each.store, "ref": each.refund.ref}
     before = {row.name: _from_row(row) for row in connection.execute(_BY_REF, told)}
     merged = _merged(each.refund, before.values())
-    news = [name for name in each.refund.names if before.get(name) != replace(merged, names=(name,))]
     amount = None if merged.amount is None else str(merged.amount)
     values = {"amount": amount, "currency": merged.currency, "is_full": merged.is_full}
-    for name in news:
-        if name in before:
-            connection.execute(
-                _CHANGE.values(values), {f"b_{key}": value for key, value in (told | {"name": name}).items()}
-            )
-        else:
-            connection.execute(refunds.insert(), told | {"name": name, "seen_at": each.at} | values)
-    return bool(news)
+    grown = any(replace(merged, names=(name,)) != known_before for name, known_before in before.items())
+    if grown:
+        mine = (refunds.c[key] == value for key, value in told.items())
+        connection.execute(refunds.update().where(*mine).values(values))
+    fresh = [told | values | {"name": name, "seen_at": each.at} for name in merged.names if name not in before]
+    if fresh:
+        connection.execute(refunds.insert(), fresh)
+    return grown or bool(fresh)
 
 
 def _merged(refund: Refund, before: Iterable[Refund]) -> Refund:
@@ -79,11 +78,13 @@ def _merged(refund: Refund, before: Iterable[Refund]) -> Refund:
 
 def _withdraw(connection: Connection, each: Announcement) -> int:
     """Withdraw what waits of a refunded order; the next time that it is read it is looked at anew, refund included."""
-    sale = {"store": each.store, "names": list(each.refund.names)}
-    connection.execute(_LOOK_AGAIN, sale)
-    waiting = connection.execute(_WAITING, sale).all()
+    rows = connection.execute(_ROWS, {"store": each.store, "names": list(each.refund.names)}).scalars().all()
+    connection.execute(orders.update().where(orders.c.id.in_(rows)).values(digest=""))
+    waiting = connection.execute(_WAITING, {"orders": rows}).all()
     if waiting:
-        connection.execute(_CANCEL, {"ids": [row.id for row in waiting]})
+        ids = [row.id for row in waiting]
+        withdrawn = {"status": Status.CANCELLED.value, "due_at": None, "reason": _REASON}
+        connection.execute(placements.update().where(placements.c.id.in_(ids)).values(withdrawn))
         written = {"at": each.at, "to_status": Status.CANCELLED, "attempt": 0, "run_id": each.run_id, "detail": _REASON}
         connection.execute(
             events.insert(), [{"placement": row.id, "from_status": row.status} | written for row in waiting]
@@ -99,7 +100,6 @@ def _from_row(row: Any) -> Refund:
 _NAMES: BindParameter[Any] = bindparam("names", expanding=True)
 _MINE = refunds.c.store == bindparam("store")
 _ANY = select(refunds.c.ref).where(_MINE).limit(1)
-_CHANGE = refunds.update().where(*(refunds.c[key] == bindparam(f"b_{key}") for key in ("store", "name", "ref")))
 _BY_REF = select(refunds).where(_MINE, refunds.c.ref == bindparam("ref"))
 _BY_NAME = select(refunds, refunds.c.name.label("asked")).where(_MINE, refunds.c.name.in_(_NAMES))
 _ASKED, _NAMED = order_names.alias("asked"), orders.alias("named")
@@ -113,22 +113,16 @@ _BY_SALE = (
     .join(refunds, (refunds.c.store == order_names.c.store) & (refunds.c.name == order_names.c.name))
     .where(_ASKED.c.store == bindparam("store"), _ASKED.c.name.in_(_NAMES))
 )
-#: The first rows of the sales that go by some names.
-_SALES = (
-    select(_FIRST)
+#: The rows of the sales that go by some names.
+_ROWS = (
+    select(orders.c.id)
+    .join(_NAMED, or_(orders.c.id == _FIRST, orders.c.same_as == _FIRST))
     .join(order_names, order_names.c.order == _NAMED.c.id)
     .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(_NAMES))
+    .distinct()
 )
-_OF_SALES = or_(orders.c.id.in_(_SALES), orders.c.same_as.in_(_SALES))
-_LOOK_AGAIN = orders.update().where(_OF_SALES).values(digest="")
 _WAITING = (
     select(placements.c.id, placements.c.status)
-    .join(orders, placements.c.order == orders.c.id)
-    .where(_OF_SALES, placements.c.status.in_(WAITING))
-    .with_for_update(of=placements)
-)
-_CANCEL = (
-    placements.update()
-    .where(placements.c.id.in_(bindparam("ids", expanding=True)))
-    .values(status=Status.CANCELLED.value, due_at=None, reason=_REASON)
+    .where(placements.c.order.in_(bindparam("orders", expanding=True)), placements.c.status.in_(WAITING))
+    .with_for_update()
 )
