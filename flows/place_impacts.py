@@ -1,6 +1,7 @@
 """
 Buy what new orders have earned: the core is ``impactflow.planning``, ``placement`` and ``reconcile``.
 
+What webhooks have told is taken up first, so that a lost trigger of ``place_events`` costs a delay, not a purchase.
 Killed at any line, it is finished by the next run of it. On a terminal: ``impactflow place``.
 """
 
@@ -20,6 +21,7 @@ from impactflow.planning import choose_window
 from impactflow.policy import load_policy
 from impactflow.run import Run
 from tasks.context import flow_context
+from tasks.events import take_up_deliveries
 from tasks.orders import plan_orders, preview_orders
 from tasks.placements import place_batch
 from tasks.reconciliation import settle_doubts
@@ -58,6 +60,7 @@ async def place_impacts(
         if dry_run:
             return await preview_orders(policy, window)
         run.require_keys({rule.provider for rule in policy.rules})
+        taken = await take_up_deliveries(policy)
         planned = await plan_orders(policy, window, moves_watermark=from_day is None and to_day is None)
         halted = await place_all(run, patience_s)
         report = await publish_report(f"bought-{run.clock.now():%Y%m%d-%H%M%S}")
@@ -71,8 +74,8 @@ async def place_impacts(
             duration_s=time.monotonic() - began,
             report=report,
         )
-        await publish_summary("place-impacts", outcome.in_words())
-        return outcome.as_json()
+        await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
+        return outcome.as_json() | {"webhooks": taken.as_json()}
 
 
 async def place_all(run: Run, patience_s: float) -> dict[ProviderName, Round]:

@@ -5,8 +5,8 @@ Quantities are whole numbers of a unit (a kilogram of CO₂ is 1,000 grams, a do
 in any database. Times are aware and UTC. Called by everything; calls nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -62,6 +62,26 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Refund:
+    """
+    Money that was given back for an order.
+
+    Args:
+        names: Names of the order, as in ``Order``; it may be unknown yet.
+        ref: The sender's lasting name for it; told again, the larger amount holds.
+        amount: How much, in ``currency``; None where the sender did not say.
+        currency: ISO 4217 code in capitals; None where the sender did not say.
+        is_full: Whether the sender says that everything was given back.
+    """
+
+    names: tuple[str, ...]
+    ref: str
+    amount: Decimal | None
+    currency: str | None
+    is_full: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """
     Something sold, reduced to what a policy can ask about it.
@@ -85,6 +105,36 @@ class Order:
     item_count: Decimal | None
     payments: tuple[Payment, ...]
     customer_email: str | None = field(default=None, repr=False)
+
+    def after(self, refunds: Iterable[Refund]) -> "Order":
+        """
+        The order as its payments stand after refunds that were announced elsewhere; after the same again, the same.
+
+        A sender of refunds may not know what the order came to, so what they add up to is compared with it here.
+        """
+        by_ref = {refund.ref: refund for refund in refunds}
+        if not by_ref:
+            return self
+        status = _REFUNDED if self._is_undone(by_ref.values()) else _PARTIALLY_REFUNDED
+        told = [payment.status.strip().upper() for payment in self.payments]
+        statuses = {"APPROVED": status, "MANUAL": status, "PARTIALLY REFUNDED": status}
+        payments = [
+            Payment(statuses.get(said, payment.status)) for said, payment in zip(told, self.payments, strict=True)
+        ]
+        return replace(self, payments=tuple(payments))
+
+    def _is_undone(self, refunds: Iterable[Refund]) -> bool:
+        """Whether nothing of what was paid is left; where amounts cannot be compared, only a sender's word counts."""
+        given_back = Decimal(0)
+        for refund in refunds:
+            if refund.is_full:
+                return True
+            if refund.amount is not None and refund.currency == self.currency:
+                given_back += refund.amount
+        return self.amount is not None and self.amount > 0 and given_back >= self.amount
+
+
+_REFUNDED, _PARTIALLY_REFUNDED = "REFUNDED", "Partially Refunded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,12 +195,17 @@ def order_from_wicked(order: WickedOrder) -> Order:
     )
 
 
+def source_name(system: str, source_id: str) -> str:
+    """The name of an order by the id that its source gave it: two shops may both have an order 1001."""
+    return f"src:{system.strip().lower()}:{source_id.strip()}"
+
+
 def _names(order: WickedOrder) -> tuple[str, ...]:
-    """A source's id is a name only together with the source: two shops may both have an order 1001."""
-    system = (order.source_system or "").strip().lower()
-    if system in {"", "unknown"} or not order.source_id.strip():
+    """A source's id is a name only together with the source."""
+    system = order.source_system or ""
+    if system.strip().lower() in {"", "unknown"} or not order.source_id.strip():
         return (f"wr:{order.id}",)
-    return (f"wr:{order.id}", f"src:{system}:{order.source_id.strip()}")
+    return f"wr:{order.id}", source_name(system, order.source_id)
 
 
 def _item_count(order: WickedOrder) -> Decimal | None:

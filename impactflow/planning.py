@@ -8,13 +8,13 @@ is bought by ``placement``.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from impactflow.clock import Clock
 from impactflow.ledger import Ledger, Page, Planned
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Order
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Order, Refund
 from impactflow.orders import OrderSource, Window, read_orders
 from impactflow.policy import Policy
 
@@ -54,7 +54,7 @@ async def plan(
         LedgerError: A page could not be written; the pages before it are planned.
     """
     planned = Planned()
-    digest = hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
+    digest = policy_digest(policy)
     missing = 0
 
     def miss(count: int) -> None:
@@ -63,7 +63,7 @@ async def plan(
 
     async for page in read_orders(source, window, miss):
         earnings, broken = _judge(policy, page)
-        planned += await ledger.plan(Page(policy.store, earnings, broken, digest, run_id, clock.now()))
+        planned += await ledger.plan(Page(policy.store, earnings, broken, policy.earnings, digest, run_id, clock.now()))
         report(planned)
     if moves_watermark and not missing:
         await ledger.advance_watermark(policy.store, SOURCE, window.to)
@@ -103,14 +103,22 @@ async def preview(ledger: Ledger, source: OrderSource, policy: Policy, window: W
     """
     would = Preview()
     async for page in read_orders(source, window):
-        earnings, broken = _judge(policy, page)
+        names = [name for order in page if isinstance(order, Order) for name in order.names]
+        refunds = await ledger.refunds(policy.store, names)
+        earnings, broken = _judge(policy, [_after_refunds(order, refunds) for order in page])
         would.read += len(page)
         would.broken += len(broken)
         would.eligible += sum(earned.eligible for _, earned in earnings)
-        known = await ledger.known_slots(policy.store, [name for order, _ in earnings for name in order.names])
+        known = await ledger.known_slots(policy.store, names)
         for order, earned in earnings:
             _foresee(would, order, earned, known)
     return would
+
+
+def _after_refunds(order: Order | BrokenOrder, refunds: Mapping[str, Sequence[Refund]]) -> Order | BrokenOrder:
+    if isinstance(order, BrokenOrder):
+        return order
+    return order.after(refund for name in order.names for refund in refunds.get(name, ()))
 
 
 def _foresee(would: Preview, order: Order, earned: Earnings, known: frozenset[tuple[str, str]]) -> None:
@@ -127,6 +135,11 @@ def _foresee(would: Preview, order: Order, earned: Earnings, known: frozenset[tu
         if len(would.lines) < _PREVIEW_LINES:
             line = {"order": order.id, "slot": impact.slot, "provider": impact.provider.value, "unit": unit.value}
             would.lines.append({**line, "quantity": impact.quantity, "held": impact.held})
+
+
+def policy_digest(policy: Policy) -> str:
+    """A text that changes whenever the policy means something else."""
+    return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
 
 
 def _judge(

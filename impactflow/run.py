@@ -6,12 +6,13 @@ Nothing global: two runs in one process do not know of each other.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
 
+from impactflow.callbacks import callback_path
 from impactflow.clients import (
     WickedReportsClient,
     open_cnaught,
@@ -110,9 +111,17 @@ class Run:
             case ProviderName.CNAUGHT:
                 key_age_s = self.settings.impactflow_cnaught_key_age_s
                 client = open_cnaught(self.settings, self.transport, self.clock)
-                return CNaught(client, self.clock, key_age_s=key_age_s)
+                return CNaught(client, self.clock, key_age_s=key_age_s, callback_url=_callback_url(self.settings))
             case ProviderName.IMPACTAPI:
                 return ImpactAPI(open_impactapi(self.settings, self.transport, self.clock), self.clock)
+
+
+def _callback_url(settings: Settings) -> Callable[[str], str] | None:
+    """Where a provider calls back about the placement of a key; None where no receiver is reached from outside."""
+    url, secret = settings.impactflow_webhooks_url, settings.impactflow_callback_secret
+    if url is None or secret is None:
+        return None
+    return lambda key: url + callback_path(secret.get_secret_value(), key)
 
 
 def terms_of(settings: Settings) -> Terms:

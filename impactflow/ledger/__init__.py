@@ -14,25 +14,28 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from impactflow.ledger import deliveries, further, moves, planning, queries
+from impactflow.ledger import deliveries, further, moves, planning, queries, refunds
 from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, translated
 from impactflow.ledger.further import Step
-from impactflow.ledger.moves import Claim, Move, Postponement
+from impactflow.ledger.moves import Claim, Look, Move, Postponement
 from impactflow.ledger.planning import Page, Planned, placement_key
 from impactflow.ledger.queries import Total
+from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import TRANSITIONS, Status
 from impactflow.ledger.writer import Changes, Writer
-from impactflow.models import Placement, ProviderName
+from impactflow.models import Placement, ProviderName, Refund
 
 __all__ = [
     "TRANSITIONS",
+    "Announcement",
     "Claim",
     "Delivery",
     "Entry",
     "Handled",
     "Ledger",
+    "Look",
     "Move",
     "Page",
     "Planned",
@@ -143,6 +146,10 @@ class Ledger:
         """Track a placement again later."""
         await self._writer.submit(moves.postpone, postponement)
 
+    async def look_now(self, look: Look) -> frozenset[ProviderName]:
+        """Make placements that took effect due to be tracked, by their keys; the providers of those that were not."""
+        return await self._writer.submit(moves.look_now, look)
+
     async def intend_to_cancel(self, step: Step) -> None:
         """A purchase beside the one that a placement holds is about to be cancelled."""
         await self._writer.submit(further.intend_to_cancel, step)
@@ -158,6 +165,14 @@ class Ledger:
     async def finish_delivery(self, handled: Handled) -> None:
         """Say what became of a delivery: it is remembered, and its body forgotten unless it could not be read."""
         await self._writer.submit(deliveries.finish, handled)
+
+    async def record_refund(self, announcement: Announcement) -> int:
+        """Remember a refund, whether its order is known or not, and withdraw what waits; how many placements."""
+        return await self._writer.submit(refunds.record, announcement)
+
+    async def refunds(self, store: str, names: Sequence[str]) -> Mapping[str, Sequence[Refund]]:
+        """Announced refunds of the orders that go by these names, by the name asked for."""
+        return await self._read(refunds.known, store, names)
 
     async def pending_deliveries(self, store: str, *, after: int = 0, limit: int = 500) -> Sequence[Delivery]:
         """Deliveries that nobody has handled, in the order in which they came, by id after ``after``."""

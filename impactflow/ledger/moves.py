@@ -71,6 +71,14 @@ class Postponement:
     certificate_url: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Somebody has hinted that placements of these keys have got further."""
+
+    keys: Sequence[str]
+    now: datetime
+
+
 def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | None]:
     """Take due placements, oldest first: their intent is durable when this commits. None where nothing may be sent."""
     by_provider: dict[ProviderName, list[int]] = {}
@@ -196,6 +204,15 @@ def postpone(connection: Connection, postponements: Sequence[Postponement]) -> l
         ],
     )
     return [None] * len(postponements)
+
+
+def look_now(connection: Connection, looks: Sequence[Look]) -> list[frozenset[ProviderName]]:
+    """Make placed placements due; at which providers there were any that were not."""
+    found = []
+    for look in looks:
+        values = {"now": look.now, "keys": as_list([key] for key in look.keys)}
+        found.append(frozenset(map(ProviderName, connection.execute(_LOOK_NOW, values).scalars())))
+    return found
 
 
 def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, str | None]]) -> list[None]:
@@ -474,6 +491,16 @@ _POSTPONE = (
         checks=placements.c.checks + 1,
         certificate_url=func.coalesce(_new("certificate_url"), placements.c.certificate_url),
     )
+)
+_LOOK_NOW = (
+    placements.update()
+    .where(
+        placements.c.key.in_(select(listed("keys", {"key": placements.c.key.type}).c.key)),
+        placements.c.status == Status.PLACED.value,
+        placements.c.due_at > _NOW,
+    )
+    .values(due_at=_NOW)
+    .returning(placements.c.provider)
 )
 _REMEMBER = (
     placements.update()

@@ -7,22 +7,21 @@ changed is planned anew where nothing was sent for it; what was sent is never to
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
+from impactflow.ledger import refunds
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.states import Status
+from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, ProviderName
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, ProviderName, Refund
 
-#: Statuses in which a plan may still change.
-_WAITING = frozenset({Status.PLANNED.value, Status.HELD.value})
 #: Statuses in which nothing was bought or is being bought.
-_NOTHING_SENT = _WAITING | {Status.CANCELLED.value, Status.FAILED.value}
+_NOTHING_SENT = WAITING | {Status.CANCELLED, Status.FAILED}
 #: Providers that take no idempotency key: their records tell purchases apart only by what they are.
 _KEYLESS = frozenset({ProviderName.ONECLICKIMPACT})
 
@@ -36,17 +35,22 @@ class Page:
         store: The policy's store.
         earnings: Each order with its earnings.
         broken: Orders that could not be read.
+        judge: What an order has earned, for those of which the ledger knows refunds that the orders do not tell.
         policy_digest: Changes whenever the policy means something else.
         run_id: Which run read them.
         at: When.
+        announced: Whether the orders were announced one by one as they were paid, rather than read from the source:
+            that is no news of a sale that counts already, which may be known better by now.
     """
 
     store: str
     earnings: Sequence[tuple[Order, Earnings]]
     broken: Sequence[BrokenOrder]
+    judge: Callable[[Order], Earnings]
     policy_digest: str
     run_id: str
     at: datetime
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def advance(connection: Connection, marks: Sequence[tuple[str, str, date]]) -> l
 
 def _plan_page(connection: Connection, page: Page) -> Planned:
     one_at_a_time(connection, page.store)  # two planners that meet the same new order would both fail
-    sales = _sales(connection, page)
+    sales = _after_refunds(connection, page, _sales(connection, page))
     new = [sale for sale in sales if not sale.row_ids]
     writing = _Plan(page)
     _plan_new(connection, new, writing)
@@ -127,7 +131,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     return Planned(
         read=len(page.earnings) + len(page.broken),
         new=len(new),
-        eligible=sum(earnings.eligible for _, earnings in page.earnings),
+        eligible=sum(sale.earnings.eligible for sale in sales),
         broken=len(page.broken),
         placements=added,
     )
@@ -150,6 +154,19 @@ def _sales(connection: Connection, page: Page) -> list[_Sale]:
         sales[slot : slot + 1] = [sale]
         by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
     return [sale for index, sale in enumerate(sales) if by_name[next(iter(sale.names))] == index]
+
+
+def _after_refunds(connection: Connection, page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
+    """The sales with the refunds that were announced for them, by whichever of their names and before or after them."""
+    announced = refunds.known(connection, page.store, sorted({name for sale in sales for name in sale.names}))
+    return [_after(page, sale, announced) for sale in sales] if announced else sales
+
+
+def _after(page: Page, sale: _Sale, announced: Mapping[str, Sequence[Refund]]) -> _Sale:
+    order = sale.order.after(refund for name in sorted(sale.names) for refund in announced.get(name, ()))
+    if order == sale.order:
+        return sale
+    return replace(sale, order=order, earnings=page.judge(order), digest=_digest(page, order))
 
 
 def _known_names(connection: Connection, page: Page) -> Mapping[str, int]:
@@ -213,6 +230,8 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
     """The order, or the policy, says something else than when it was last planned."""
     _adopt_names(connection, sale, row.id, writing.page.store)
     existing = _one_per_slot(connection, row.id, writing)
+    if writing.page.announced and row.eligible:
+        return
     values = _order_values(sale)
     if any(found.attempts for found in existing.values()):
         # Whoever a provider was told is whom its records are searched for.
@@ -238,13 +257,13 @@ def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[s
     existing: dict[str, Any] = {}
     found_rows = connection.execute(_PLACEMENTS, {"order": row_id}).all()
     for found in sorted(found_rows, key=_precedence):
-        if existing.setdefault(found.slot, found) is not found and found.status in _WAITING:
+        if existing.setdefault(found.slot, found) is not found and found.status in WAITING:
             _withdraw(connection, found, "the same sale is in the ledger by another name", writing)
     return existing
 
 
 def _precedence(found: Any) -> tuple[bool, bool, int]:
-    return found.status in _NOTHING_SENT, found.status not in _WAITING, found.id
+    return found.status in _NOTHING_SENT, found.status not in WAITING, found.id
 
 
 def _withdraw(connection: Connection, found: Any, reason: str, writing: _Plan) -> None:
@@ -266,7 +285,7 @@ def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -
 
 def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
     """Bring a placement for which nothing took effect in line with what the order has earned by now."""
-    if found.status not in _WAITING and (found.status != Status.CANCELLED or found.attempts or impact is None):
+    if found.status not in WAITING and (found.status != Status.CANCELLED or found.attempts or impact is None):
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
@@ -358,9 +377,10 @@ def _write(connection: Connection, writing: _Plan) -> None:
 
 
 def _write_broken(connection: Connection, page: Page) -> None:
-    readable = [order.id for order, _ in page.earnings]
+    readable = {order.id for order, _ in page.earnings}
+    readable |= {name.removeprefix("src:") for order, _ in page.earnings for name in order.names}
     if readable:
-        connection.execute(_MENDED, {"store": page.store, "names": readable})
+        connection.execute(_MENDED, {"store": page.store, "names": sorted(readable)})
     for broken in page.broken:
         name = broken.id or "?" + hashlib.sha256(broken.problem.encode()).hexdigest()[:12]
         seen = {"problem": broken.problem, "last_seen_at": page.at}
@@ -375,7 +395,7 @@ _NAMES = (
     .join(orders, order_names.c.order == orders.c.id)
     .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(bindparam("names", expanding=True)))
 )
-_ORDERS = select(orders.c.id, orders.c.order_id, orders.c.digest, orders.c.customer_email).where(
+_ORDERS = select(orders.c.id, orders.c.order_id, orders.c.digest, orders.c.eligible, orders.c.customer_email).where(
     orders.c.id.in_(bindparam("ids", expanding=True))
 )
 _PLACEMENTS = (

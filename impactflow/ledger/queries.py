@@ -284,7 +284,7 @@ def _order(connection: Connection, name: str) -> Any:
         select(orders.c.id, orders.c.store, orders.c.order_id, orders.c.ordered_at, orders.c.eligible)
         .join(named, orders.c.id == func.coalesce(named.c.same_as, named.c.id))
         .join(order_names, order_names.c.order == named.c.id)
-        .where(or_(order_names.c.name == name, order_names.c.name == f"wr:{name}", named.c.order_id == name))
+        .where(or_(order_names.c.name.in_([name, f"wr:{name}", f"src:{name}"]), named.c.order_id == name))
         .limit(1)
     ).one_or_none()
 

@@ -169,6 +169,18 @@ MUTATIONS: Sequence[Mutation] = (
         '        names = frozenset(name for name in order.names if name.startswith("wr:"))\n        row_ids',
     ),
     Mutation(
+        "a sale goes by another name when a webhook tells of it",
+        "impactflow.webhooks.shopify",
+        "        names=tuple(source_name(_SYSTEM, each) for each in ids),",
+        '        names=tuple(source_name("shop", each) for each in ids),',
+    ),
+    Mutation(
+        "an announced refund is forgotten when the order is planned",
+        "impactflow.ledger.planning",
+        "for refund in announced.get(name, ()))",
+        'for refund in announced.get("", ()))',
+    ),
+    Mutation(
         "the provider's own name for a purchase is not unique",
         "impactflow.providers.oneclickimpact",
         '    return f"{made.user_id}|{made.time_utc}"',

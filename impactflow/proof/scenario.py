@@ -32,6 +32,8 @@ BEGIN_S = 150.0
 #: How long a CNaught key is taken to be remembered, and how long the pretend CNaught remembers it, in seconds.
 KEY_AGE_S, KEY_LIFETIME_S = 3_600.0, 7_200.0
 
+#: What Shopify tells of.
+PAID, REFUND = "orders/paid", "refunds/create"
 #: What a sale's id ends in where it is told a second time under another one.
 AGAIN = "-again"
 
@@ -54,6 +56,24 @@ RULES: Mapping[str, tuple[Mapping[str, Any], int]] = {
 
 
 @dataclass(frozen=True)
+class Webhook:
+    """
+    What Shopify tells of its own accord.
+
+    Args:
+        after_s: When it comes.
+        id: Its id: the same again is the same delivery.
+        topic: What it tells of.
+        body: What it tells.
+    """
+
+    after_s: float
+    id: str
+    topic: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Sale:
     """
     Something that the shop sold.
@@ -65,6 +85,7 @@ class Sale:
         refunded_after_s: When it is refunded; None where it never is.
         edited_after_s: When it turns out to be of one more item; None where it does not.
         twin_after_s: When the same sale comes again under another Wicked Reports id; None where it does not.
+        webhooks: What Shopify tells of it, besides Wicked Reports.
     """
 
     number: int
@@ -73,6 +94,7 @@ class Sale:
     refunded_after_s: float | None = None
     edited_after_s: float | None = None
     twin_after_s: float | None = None
+    webhooks: Sequence[Webhook] = ()
 
     def rows(self, now_s: float) -> list[dict[str, Any]]:
         """As Wicked Reports tells it at a time of the simulation, in seconds."""
@@ -97,6 +119,11 @@ class Sale:
     def certain(self) -> bool:
         """Whether what it has earned does not depend on when it is read."""
         return self.refunded_after_s is None and self.edited_after_s is None
+
+    @property
+    def is_refunded_at_once(self) -> bool:
+        """Whether everybody who works knows from the beginning that nothing of it must be bought."""
+        return any(told.topic == REFUND and told.after_s < BEGIN_S for told in self.webhooks)
 
 
 @dataclass(frozen=True)
@@ -193,13 +220,22 @@ class Scenario:
             for slot in self.slots
         }
 
+    def undone(self) -> frozenset[tuple[str, str]]:
+        """What must not be bought, by order and slot."""
+        return frozenset(
+            (f"WR-{sale.number}", slot) for sale in self.sales if sale.is_refunded_at_once for slot in self.slots
+        )
+
 
 def scenario(seed: int) -> Scenario:
     """What a seed stands for."""
-    chance = Random(seed)
+    chance, webhooks = Random(seed), Random(f"{seed} webhooks")
     return Scenario(
         seed=seed,
-        sales=[_sale(chance, number) for number in range(1, chance.choice([1, 1, 1, 2, 2, 3]) + 1)],
+        sales=[
+            _with_webhooks(webhooks, _sale(chance, number))
+            for number in range(1, chance.choice([1, 1, 1, 2, 2, 3]) + 1)
+        ],
         slots=chance.sample(sorted(RULES), chance.choice([1, 1, 2])),
         on_behalf_of=chance.choice(["customer", "customer", "merchant"]),
         options=_options(chance, seed),
@@ -224,6 +260,23 @@ def _sale(chance: Random, number: int) -> Sale:
         case 2:
             return replace(sale, twin_after_s=BEGIN_S + chance.uniform(0, 400))
     return sale
+
+
+def _with_webhooks(chance: Random, sale: Sale) -> Sale:
+    """Every other sale is told of by webhooks, before or after Wicked Reports does so; once or more; some know less."""
+    if chance.choice([True, False]):
+        return sale
+    order_id, total = 1000 + sale.number, f"{40 * sale.items}.00"
+    paid: dict[str, Any] = {"id": order_id, "total_price": total, "currency": "USD", "email": sale.email}
+    if chance.randrange(4):
+        paid["line_items"] = [{"quantity": sale.items}]
+    ids = chance.choice([("a",), ("a",), ("a", "a"), ("a", "b")])
+    told = [Webhook(chance.uniform(0, BEGIN_S + 400), f"{sale.number}{each}", PAID, paid) for each in ids]
+    if sale.refunded_after_s is not None:
+        given_back = [{"kind": "refund", "status": "success", "amount": total, "currency": "USD"}]
+        refund = {"id": sale.number, "order_id": order_id, "transactions": given_back}
+        told.append(Webhook(chance.uniform(0, BEGIN_S + 400), f"{sale.number}r", REFUND, refund))
+    return replace(sale, webhooks=told)
 
 
 def _options(chance: Random, seed: int) -> Options:

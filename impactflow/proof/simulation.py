@@ -7,6 +7,7 @@ earned must tell one story.
 """
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -16,8 +17,9 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from impactflow.deliveries import take_up
 from impactflow.errors import ImpactError
-from impactflow.ledger import Ledger, Status
+from impactflow.ledger import Delivery, Ledger, Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.patience import Round, work_off
@@ -26,10 +28,10 @@ from impactflow.planning import plan
 from impactflow.policy import Policy
 from impactflow.proof.memory import Memory
 from impactflow.proof.process import Fate, Process, Wire, enter, on_disk, unharmed
-from impactflow.proof.scenario import KEY_AGE_S, LEASE_S, SETTLE_S, TIMEOUT_S, Scenario, Worker
+from impactflow.proof.scenario import KEY_AGE_S, LEASE_S, SETTLE_S, TIMEOUT_S, Scenario, Webhook, Worker
 from impactflow.proof.strangers import THEIR_KEY, Strangers
 from impactflow.proof.time import START, SimulatedClock, SimulatedLoop
-from impactflow.proof.verdict import findings, place
+from impactflow.proof.verdict import findings, place, slot_of
 from impactflow.reconcile import settle
 from impactflow.run import CountingTransport, Run, terms_of
 from impactflow.sandbox import Sandbox, environment
@@ -113,7 +115,8 @@ class _Simulation:
         """Everything; what is wrong afterwards."""
         self._strangers.came_before()
         strangers = asyncio.create_task(self._strangers.keep_buying())
-        await asyncio.gather(*(self._work(worker) for worker in self._scenario.workers))
+        told = (webhook for sale in self._scenario.sales for webhook in sale.webhooks)
+        await asyncio.gather(*(self._work(worker) for worker in self._scenario.workers), *map(self._tell, told))
         self._sandbox.calm()
         strangers.cancel()
         return await self._last()
@@ -147,6 +150,14 @@ class _Simulation:
                 self._sandbox.calm()
             await clock.sleep(chance.uniform(0, self._scenario.idle_s))
 
+    async def _tell(self, webhook: Webhook) -> None:
+        """Store a delivery, as the receiver does; nothing happens to that."""
+        enter(Process())
+        await self._clock.sleep(webhook.after_s)
+        body = json.dumps(webhook.body).encode()
+        delivery = Delivery(self._policy.store, "shopify", webhook.id, webhook.topic, self._clock.now(), body)
+        await Ledger(self._engine).store_delivery(delivery)
+
     async def _start(self, fate: Fate, clock: SimulatedClock, patience_s: float, pause_s: float = 0.0) -> None:
         """One process, to its end or death."""
         process = Process(fate, pause_s)
@@ -169,6 +180,7 @@ class _Simulation:
         self._sandbox.shop.orders = self._scenario.orders(now_s)
         run = self._open(process, run_id, clock)
         try:
+            await take_up(run.ledger, self._policy, run.clock, run.id)
             await _plan(run, self._policy)
             async with together() as group:
                 for provider in self._providers:
@@ -207,6 +219,10 @@ class _Simulation:
         books = self._sandbox.books.as_json()["purchases"]
         ours = [purchase for purchase in books if purchase["impactflow_key"] not in {None, THEIR_KEY}]
         found = findings(self._scenario.earned(), ours, await ledger.purchases(), parked)
+        sold = {place(purchase["order_id"], slot_of(purchase)) for purchase in ours}
+        found += [f"bought in spite of its refund: {undone}" for undone in sorted(sold & self._scenario.undone())]
+        if await ledger.pending_since(self._policy.store) is not None:
+            found.append("a delivery was not taken up")
         found += [f"{count} left {status}" for status, count in by_status.items() if status not in _ENDS]
         if parked and not self._strangers.are_busy:
             found.append(f"{len(parked)} parked for nothing")

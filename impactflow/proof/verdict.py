@@ -14,6 +14,7 @@ Row = Mapping[str, Any]
 #: Order and slot.
 Place = tuple[str, str]
 
+_SHOPIFY = "shopify:"
 _SLOT_OF = {(rule["provider"], rule["impact"]): slot for slot, (rule, _) in RULES.items()}
 
 
@@ -59,8 +60,15 @@ def findings(
 
 
 def place(order_id: str, slot: str) -> Place:
-    """Order and slot, by whichever of its ids the order came."""
+    """Order and slot, by whichever of its ids the order came; sales are numbered from 1, and from 1001 at Shopify."""
+    if order_id.startswith(_SHOPIFY):
+        return f"WR-{int(order_id.removeprefix(_SHOPIFY)) - 1000}", slot
     return order_id.removesuffix(AGAIN), slot
+
+
+def slot_of(purchase: Row) -> str:
+    """For which slot it was bought."""
+    return _SLOT_OF[purchase["provider"], purchase["kind"]]
 
 
 def _place(row: Row) -> Place:
@@ -68,7 +76,7 @@ def _place(row: Row) -> Place:
 
 
 def _sold(purchase: Row) -> Place:
-    return place(purchase["order_id"], _SLOT_OF[purchase["provider"], purchase["kind"]])
+    return place(purchase["order_id"], slot_of(purchase))
 
 
 def _same(purchase: Row, row: Row) -> bool:

@@ -6,7 +6,7 @@ older than its safe age the order is looked for by its metadata first.
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 
@@ -31,10 +31,22 @@ class CNaught:
     one_twin_at_a_time = False
     keys_by_look_up = False
 
-    def __init__(self, client: CNaughtClient, clock: Clock, *, key_age_s: float) -> None:
+    def __init__(
+        self, client: CNaughtClient, clock: Clock, *, key_age_s: float, callback_url: Callable[[str], str] | None = None
+    ) -> None:
+        """
+        Open the account.
+
+        Args:
+            client: Speaks to it.
+            clock: Tells the time.
+            key_age_s: How old a key may be before it counts as forgotten.
+            callback_url: Where changes of the order for a placement's key are told to us; None for nowhere.
+        """
         self._client = client
         self._clock = clock
         self._key_age = timedelta(seconds=key_age_s)
+        self._callback_url = callback_url
 
     async def prepare(self) -> None:
         """Check the key."""
@@ -50,6 +62,7 @@ class CNaught:
             metadata=_metadata(placement),
             description=_text(placement, "description"),
             portfolio_id=_text(placement, "portfolio_id"),
+            notification_url=self._callback_url(placement.key) if self._callback_url else None,
         )
         if order.amount_kg != amount_kg:
             msg = f"order {order.id} was placed, for {order.amount_kg} kg; {amount_kg} kg was asked for"
@@ -64,8 +77,9 @@ class CNaught:
                 return found
         try:
             return Found(await self.place(doubt, hold))
-        except IdempotencyConflict as conflict:
-            return Ambiguous(f"its key was used for another order: {conflict.message}")
+        except IdempotencyConflict as conflict:  # such as ours, with the callback URL of other settings
+            found = await self._by_metadata(doubt)
+            return Ambiguous(f"its key was used for another order: {conflict.message}") if found == Absent() else found
         except (Unauthorized, RateLimited):
             raise
         except Refused:  # a repeat may be refused before anyone looks whether the first was accepted

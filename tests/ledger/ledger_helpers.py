@@ -75,7 +75,7 @@ async def plan(
     store: str = "acme",
 ) -> Planned:
     """Plan one page."""
-    return await ledger.plan(Page(store, earnings, tuple(broken), policy, "run-plan", at))
+    return await ledger.plan(Page(store, earnings, tuple(broken), lambda _: refunded(), policy, "run-plan", at))
 
 
 async def plan_one(ledger: Ledger, number: int = 1, impact: Impact | None = None, at: datetime = NOON) -> None:

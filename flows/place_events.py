@@ -1,0 +1,59 @@
+"""
+Buy what orders have earned that webhooks told of: the core is ``impactflow.deliveries``, ``placement``, ``reconcile``.
+
+The receiver stores deliveries and starts a run; a run takes up whatever is stored until nothing is left, so one at a
+time is enough. ``place_impacts`` takes them up too.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.place_impacts import place_all
+from impactflow.deliveries import TakenUp
+from impactflow.outcome import Outcome
+from impactflow.policy import load_policy
+from tasks.context import flow_context
+from tasks.events import take_up_deliveries
+from tasks.reporting import publish_report, publish_summary
+from tasks.tracking import track_batch
+
+
+@flow(name="place_events", flow_run_name="place what webhooks told", persist_result=False)
+async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[str, Any]:
+    """
+    Take up stored webhook deliveries, buy what each order has earned, once each, and report.
+
+    Args:
+        policy_file: The policy's path; by default IMPACTFLOW_POLICY.
+        patience_s: Go on until what is due lies further off than this many seconds.
+    """
+    began = time.monotonic()
+    async with flow_context() as run:
+        policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
+        run.require_keys({rule.provider for rule in policy.rules})
+        taken = TakenUp()
+        while True:
+            now_taken = await take_up_deliveries(policy)
+            taken += now_taken
+            for provider in sorted(now_taken.due_at):
+                await track_batch(provider, everything=False)
+            halted = await place_all(run, patience_s)
+            overall = await run.ledger.counts()
+            outcome = Outcome(
+                taken.planned,
+                in_window=overall,
+                overall=overall,
+                broken=await run.ledger.broken_count(),
+                halted=halted,
+                requests=run.transport.requests,
+                duration_s=time.monotonic() - began,
+                report=await publish_report(f"events-{run.clock.now():%Y%m%d}"),
+            )
+            await publish_summary("place-events", f"{taken.in_words()}\n\n{outcome.in_words()}")
+            if (
+                await run.ledger.pending_since(policy.store) is None
+            ):  # last, for a run that starts meanwhile is cancelled
+                return outcome.as_json() | {"webhooks": taken.as_json()}

@@ -1,0 +1,160 @@
+"""
+Take up what webhooks have brought: what was sold is planned, what was refunded is withdrawn, what was hinted at is due.
+
+    stored deliveries ──pages──▶ events ──▶ policy ──▶ ledger        (then, and only then, the delivery is finished)
+
+Killed between the two, a delivery is taken up again, with no further effect. ``placement`` buys what is planned.
+Called by the task ``take_up_deliveries``.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, assert_never
+
+from impactflow.clock import Clock
+from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Page, Planned
+from impactflow.models import BrokenOrder, Order, ProviderName, Refund
+from impactflow.planning import policy_digest
+from impactflow.policy import Policy
+from impactflow.webhooks import events
+from impactflow.webhooks.values import Hint, NothingForUs
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """
+    What deliveries came to.
+
+    Args:
+        deliveries: How many there were.
+        planned: Orders that were sold, the unreadable ones included.
+        refunds: How many told of a refund.
+        withdrawn: How many placements that waited were withdrawn for it.
+        hints: How many told that a placement may have got further.
+        others: From which nothing follows.
+        due_at: Providers at which placements are due to be tracked now because of a hint.
+    """
+
+    deliveries: int = 0
+    planned: Planned = field(default_factory=Planned)
+    refunds: int = 0
+    withdrawn: int = 0
+    hints: int = 0
+    others: int = 0
+    due_at: frozenset[ProviderName] = frozenset()
+
+    def __add__(self, other: "TakenUp") -> "TakenUp":
+        """Two pages as one."""
+        return TakenUp(
+            self.deliveries + other.deliveries,
+            self.planned + other.planned,
+            self.refunds + other.refunds,
+            self.withdrawn + other.withdrawn,
+            self.hints + other.hints,
+            self.others + other.others,
+            self.due_at | other.due_at,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        counts = asdict(self)
+        return {
+            **{name: counts[name] for name in ("deliveries", "refunds", "withdrawn", "hints", "others")},
+            "sold": counts["planned"],
+        }
+
+    def in_words(self) -> str:
+        """As a person reads it, one line."""
+        sold = self.planned
+        return (
+            f"Took up {self.deliveries} deliveries: {sold.read - sold.broken} of orders that were sold ({sold.new} new,"
+            f" {sold.eligible} count), {self.refunds} of refunds ({self.withdrawn} placements withdrawn), {self.hints}"
+            f" of placements that got further, {sold.broken} unreadable, {self.others} of nothing that concerns us."
+        )
+
+
+async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> TakenUp:
+    """
+    Take up every delivery that pends, page by page, in the order in which they came.
+
+    Args:
+        ledger: Where deliveries are stored, and where what they mean is kept.
+        policy: What an order earns, and whose deliveries.
+        clock: Tells the time.
+        run_id: Which run does it.
+
+    Raises:
+        LedgerError: A page could not be written; it is taken up again by the next run.
+    """
+    taken, after = TakenUp(), 0
+    while page := await ledger.pending_deliveries(policy.store, after=after, limit=_PAGE):
+        taken += await _Page(ledger, policy, clock, run_id, page).take_up()
+        after = page[-1].id
+    return taken
+
+
+class _Page:
+    def __init__(
+        self, ledger: Ledger, policy: Policy, clock: Clock, run_id: str, deliveries: Sequence[Delivery]
+    ) -> None:
+        self._ledger = ledger
+        self._policy = policy
+        self._clock = clock
+        self._run_id = run_id
+        self._orders: list[Order] = []
+        self._broken: list[BrokenOrder] = []
+        self._refunds: list[Refund] = []
+        self._hints: list[Hint] = []
+        self._handled = [Handled(delivery.id, clock.now(), self._sort(delivery)) for delivery in deliveries]
+
+    def _sort(self, delivery: Delivery) -> str | None:
+        """Put a delivery where it belongs; what is wrong with it, if anything."""
+        match event := events.read(delivery):
+            case Order():
+                self._orders.append(event)
+            case Refund():
+                self._refunds.append(event)
+            case Hint():
+                self._hints.append(event)
+            case BrokenOrder():
+                self._broken.append(event)
+                return event.problem
+            case NothingForUs():
+                return event.why
+            case _:
+                assert_never(event)
+        return None
+
+    async def take_up(self) -> TakenUp:
+        """Refunds before orders, so that nothing is planned that is refunded already."""
+        ledger, store, now = self._ledger, self._policy.store, self._clock.now()
+        announcements = [Announcement(store, refund, self._run_id, now) for refund in self._refunds]
+        withdrawn = await asyncio.gather(*map(ledger.record_refund, announcements))
+        earnings = [(order, self._policy.earnings(order)) for order in self._orders]
+        planned = await ledger.plan(
+            Page(
+                store,
+                earnings,
+                self._broken,
+                self._policy.earnings,
+                policy_digest(self._policy),
+                self._run_id,
+                now,
+                announced=True,
+            )
+        )
+        due_at = await ledger.look_now(Look([hint.key for hint in self._hints], now))
+        await asyncio.gather(*map(ledger.finish_delivery, self._handled))
+        concern_us = planned.read + len(self._refunds) + len(self._hints)
+        return TakenUp(
+            len(self._handled),
+            planned,
+            len(self._refunds),
+            sum(withdrawn),
+            len(self._hints),
+            len(self._handled) - concern_us,
+            due_at,
+        )

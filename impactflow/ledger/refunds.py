@@ -1,0 +1,128 @@
+"""
+Announced refunds: remembered under every name of their order, whether it is known yet or not.
+
+A handler for the ``Writer`` and a read. What waits of a refunded order is withdrawn in the transaction that remembers
+the refund; what is planned afterwards is planned with it (``planning``). What took effect is left alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
+
+from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.states import WAITING, Status
+from impactflow.ledger.tables import events, order_names, orders, placements, refunds
+from impactflow.models import Refund
+
+_REASON = "a refund of the order was announced"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A refund of one of a store's orders, told to a run."""
+
+    store: str
+    refund: Refund
+    run_id: str
+    at: datetime
+
+
+def record(connection: Connection, announced: Sequence[Announcement]) -> list[int]:
+    """Remember refunds, and withdraw what waits of their orders; for each, how many placements that were."""
+    for store in sorted({each.store for each in announced}):
+        one_at_a_time(connection, store)  # an order that is being planned without the refund would not be seen here
+    return [_withdraw(connection, each) if _is_news(connection, each) else 0 for each in announced]
+
+
+def known(connection: Connection, store: str, names: Sequence[str]) -> Mapping[str, Sequence[Refund]]:
+    """The refunds of orders that go by these names, by the name asked for, whichever of the names they came under."""
+    found: dict[str, dict[str, Refund]] = defaultdict(dict)
+    values = {"store": store, "names": list(names)}
+    if names and connection.execute(_ANY, {"store": store}).first():
+        for row in (*connection.execute(_BY_NAME, values), *connection.execute(_BY_SALE, values)):
+            found[row.asked][row.ref] = _from_row(row)
+    return {name: list(refunds_of.values()) for name, refunds_of in found.items()}
+
+
+def _is_news(connection: Connection, each: Announcement) -> bool:
+    """Remember a refund; whether that changed anything."""
+    told = {"store": each.store, "ref": each.refund.ref}
+    before = {row.name: _from_row(row) for row in connection.execute(_BY_REF, told)}
+    merged = _merged(each.refund, before.values())
+    amount = None if merged.amount is None else str(merged.amount)
+    values = {"amount": amount, "currency": merged.currency, "is_full": merged.is_full}
+    grown = any(replace(merged, names=(name,)) != known_before for name, known_before in before.items())
+    if grown:
+        mine = (refunds.c[key] == value for key, value in told.items())
+        connection.execute(refunds.update().where(*mine).values(values))
+    fresh = [told | values | {"name": name, "seen_at": each.at} for name in merged.names if name not in before]
+    if fresh:
+        connection.execute(refunds.insert(), fresh)
+    return grown or bool(fresh)
+
+
+def _merged(refund: Refund, before: Iterable[Refund]) -> Refund:
+    """Senders that tell how much was given back so far may tell it in any order: the larger amount holds."""
+    told = refund
+    for each in before:
+        if told.amount is None or (each.currency == told.currency and (each.amount or 0) > told.amount):
+            told = replace(told, amount=each.amount, currency=each.currency)
+        told = replace(told, is_full=told.is_full or each.is_full)
+    return told
+
+
+def _withdraw(connection: Connection, each: Announcement) -> int:
+    """Withdraw what waits of a refunded order; the next time that it is read it is looked at anew, refund included."""
+    rows = connection.execute(_ROWS, {"store": each.store, "names": list(each.refund.names)}).scalars().all()
+    connection.execute(orders.update().where(orders.c.id.in_(rows)).values(digest=""))
+    waiting = connection.execute(_WAITING, {"orders": rows}).all()
+    if waiting:
+        ids = [row.id for row in waiting]
+        withdrawn = {"status": Status.CANCELLED.value, "due_at": None, "reason": _REASON}
+        connection.execute(placements.update().where(placements.c.id.in_(ids)).values(withdrawn))
+        written = {"at": each.at, "to_status": Status.CANCELLED, "attempt": 0, "run_id": each.run_id, "detail": _REASON}
+        connection.execute(
+            events.insert(), [{"placement": row.id, "from_status": row.status} | written for row in waiting]
+        )
+    return len(waiting)
+
+
+def _from_row(row: Any) -> Refund:
+    amount = None if row.amount is None else Decimal(row.amount)
+    return Refund((row.name,), row.ref, amount, row.currency, row.is_full)
+
+
+_NAMES: BindParameter[Any] = bindparam("names", expanding=True)
+_MINE = refunds.c.store == bindparam("store")
+_ANY = select(refunds.c.ref).where(_MINE).limit(1)
+_BY_REF = select(refunds).where(_MINE, refunds.c.ref == bindparam("ref"))
+_BY_NAME = select(refunds, refunds.c.name.label("asked")).where(_MINE, refunds.c.name.in_(_NAMES))
+_ASKED, _NAMED = order_names.alias("asked"), orders.alias("named")
+_FIRST = func.coalesce(_NAMED.c.same_as, _NAMED.c.id)
+_BY_SALE = (
+    select(refunds, _ASKED.c.name.label("asked"))
+    .select_from(_ASKED)
+    .join(_NAMED, _ASKED.c.order == _NAMED.c.id)
+    .join(orders, or_(orders.c.id == _FIRST, orders.c.same_as == _FIRST))
+    .join(order_names, order_names.c.order == orders.c.id)
+    .join(refunds, (refunds.c.store == order_names.c.store) & (refunds.c.name == order_names.c.name))
+    .where(_ASKED.c.store == bindparam("store"), _ASKED.c.name.in_(_NAMES))
+)
+#: The rows of the sales that go by some names.
+_ROWS = (
+    select(orders.c.id)
+    .join(_NAMED, or_(orders.c.id == _FIRST, orders.c.same_as == _FIRST))
+    .join(order_names, order_names.c.order == _NAMED.c.id)
+    .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(_NAMES))
+    .distinct()
+)
+_WAITING = (
+    select(placements.c.id, placements.c.status)
+    .where(placements.c.order.in_(bindparam("orders", expanding=True)), placements.c.status.in_(WAITING))
+    .with_for_update()
+)

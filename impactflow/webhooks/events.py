@@ -1,0 +1,80 @@
+"""
+What a stored delivery means: an order that was sold, a refund, a hint to look at a placement, or nothing for us.
+
+Pure. Each sender's fields are read in a module by its name; that a delivery is the sender's was seen to before it was
+stored. Called by ``impactflow.deliveries``.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from impactflow.clients.answers import broken_fields
+from impactflow.ledger import Delivery
+from impactflow.models import BrokenOrder, Order, Refund
+from impactflow.orders import source_name
+from impactflow.webhooks import shopify, standard, stripe
+from impactflow.webhooks.values import Hint, NothingForUs
+
+Event = Order | Refund | Hint | BrokenOrder | NothingForUs
+
+#: CNaught's deliveries are named by the key of the placement that they are about, and more.
+_KEY = re.compile(r"impactflow[0-9a-f]{40}")
+_LONGEST_NAME = 200
+
+
+def _sold(read: Callable[[bytes, datetime], Event]) -> Callable[[Delivery], Event]:
+    return lambda delivery: read(delivery.body, delivery.received_at)
+
+
+def _refunded(read: Callable[[bytes], Event]) -> Callable[[Delivery], Event]:
+    return lambda delivery: read(delivery.body)
+
+
+#: By sender and topic: how it is read, and where the id is of the order that it is about.
+_TOPICS: Mapping[tuple[str, str], tuple[Callable[[Delivery], Event], Sequence[str]]] = {
+    ("standard", "order.paid"): (_sold(standard.read_order), ("data", "source_id")),
+    ("standard", "order.refunded"): (_refunded(standard.read_refund), ("data", "source_id")),
+    ("shopify", "orders/paid"): (_sold(shopify.read_order), ("id",)),
+    ("shopify", "refunds/create"): (_refunded(shopify.read_refund), ("order_id",)),
+    ("stripe", "checkout.session.completed"): (_sold(stripe.read_session), ("data", "object", "id")),
+    ("stripe", "checkout.session.async_payment_succeeded"): (_sold(stripe.read_session), ("data", "object", "id")),
+    ("stripe", "charge.refunded"): (_refunded(stripe.read_refund), ("data", "object", "payment_intent")),
+}
+
+
+def read(delivery: Delivery) -> Event:
+    """What a verified delivery means; one that is not as its sender documents is a broken order."""
+    if delivery.source == "cnaught":
+        found = _KEY.match(delivery.webhook_id)
+        return Hint(found[0]) if found else NothingForUs()
+    if (delivery.source, delivery.topic) not in _TOPICS:
+        return NothingForUs()
+    understand, path = _TOPICS[delivery.source, delivery.topic]
+    try:
+        return understand(delivery)
+    except ValidationError as broken:
+        return BrokenOrder(_name(delivery, path), f"{delivery.topic}: {broken_fields(broken)}")
+
+
+def _name(delivery: Delivery, path: Sequence[str]) -> str:
+    """
+    What a broken delivery is listed as: the order that it is about, so that a good reading of that mends it.
+
+    Where even that cannot be read it is the delivery.
+    """
+    found: Any = None
+    try:
+        found = json.loads(delivery.body)
+        system = found["data"]["source_system"] if delivery.source == "standard" else delivery.source
+        for step in path:
+            found = found[step]
+        name = source_name(system, str(found)).removeprefix("src:")
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        name = ""
+    told = isinstance(found, str | int) and name.isprintable() and len(name) <= _LONGEST_NAME
+    return name if name and told else f"{delivery.source} delivery {delivery.webhook_id}"

@@ -1,0 +1,131 @@
+"""
+Our own events, for shops that send Standard Webhooks: an order that is paid, a refund.
+
+The models are the specification; ``docs/webhooks-events.schema.json`` is made of them. A field that is not known is an
+error: a slip of the pen must not cost an order its amount.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from impactflow.clients.values import Time
+from impactflow.clients.wickedreports.models import MOST_ITEMS, MOST_MONEY, Text
+from impactflow.models import Order, Payment, Refund
+from impactflow.orders import source_name
+from impactflow.webhooks.values import A_TEST, Id, NothingForUs
+
+_Amount = Annotated[Decimal, Field(ge=0, le=MOST_MONEY)]
+_Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class _Named(_Strict):
+    source_system: Annotated[Id, Field(description="The system that sold it, as Wicked Reports names it: woocommerce.")]
+    source_id: Annotated[Id, Field(description="Its id there.")]
+
+    @property
+    def name(self) -> str:
+        """As orders of Wicked Reports are named."""
+        return source_name(self.source_system, self.source_id)
+
+
+class PaidOrder(_Named):
+    """What was sold; what is left out cannot earn anything."""
+
+    ordered_at: Annotated[Time | None, Field(description="When it was sold; by default when the event happened.")] = (
+        None
+    )
+    amount: Annotated[_Amount | None, Field(description="What it cost.")] = None
+    currency: Annotated[_Currency | None, Field(description="ISO 4217.")] = None
+    item_count: Annotated[
+        Annotated[Decimal, Field(ge=0, le=MOST_ITEMS)] | None, Field(description="How many things were sold.")
+    ] = None
+    customer_email: Annotated[Text | None, Field(repr=False, description="Who bought it.")] = None
+    test: Annotated[bool, Field(description="Whether nothing was really sold: then nothing is bought.")] = False
+
+
+class RefundedOrder(_Named):
+    """What was given back: either ``full``, or ``amount`` and ``currency``."""
+
+    refund_id: Annotated[Id, Field(description="Names the refund; several of one order add up.")]
+    full: Annotated[bool, Field(description="Whether nothing of the payment is left.")] = False
+    amount: Annotated[_Amount | None, Field(description="How much was given back.")] = None
+    currency: Annotated[_Currency | None, Field(description="ISO 4217.")] = None
+
+    @model_validator(mode="after")
+    def _says_how_much(self) -> Self:
+        if not self.full and (self.amount is None or self.currency is None):
+            raise ValueError("give amount and currency, or full: true")
+        return self
+
+
+class _Envelope(BaseModel):
+    """The envelope that Standard Webhooks recommends; what else it holds is the sender's own."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    timestamp: Annotated[Time | None, Field(description="When it happened.")] = None
+
+
+class OrderPaid(_Envelope):
+    """An order is paid."""
+
+    type: Literal["order.paid"]
+    data: PaidOrder
+
+
+class OrderRefunded(_Envelope):
+    """Money was given back for an order."""
+
+    type: Literal["order.refunded"]
+    data: RefundedOrder
+
+
+def read_order(body: bytes, received_at: datetime) -> Order | NothingForUs:
+    """
+    ``order.paid``.
+
+    Raises:
+        ValidationError: It is not as documented.
+    """
+    event = OrderPaid.model_validate_json(body)
+    told = event.data
+    if told.test:
+        return A_TEST
+    return Order(
+        id=told.name.removeprefix("src:"),
+        names=(told.name,),
+        ordered_at=told.ordered_at or event.timestamp or received_at,
+        amount=told.amount,
+        currency=told.currency,
+        item_count=told.item_count,
+        payments=(Payment("APPROVED"),),
+        customer_email=(told.customer_email or "").strip() or None,
+    )
+
+
+def read_refund(body: bytes) -> Refund:
+    """
+    ``order.refunded``.
+
+    Raises:
+        ValidationError: It is not as documented.
+    """
+    told = OrderRefunded.model_validate_json(body).data
+    return Refund((told.name,), f"{told.name}:{told.refund_id}", told.amount, told.currency, told.full)
+
+
+def event_schema() -> dict[str, Any]:
+    """The JSON Schema of both events."""
+    either: TypeAdapter[Any] = TypeAdapter(Annotated[OrderPaid | OrderRefunded, Field(discriminator="type")])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "impactflow webhook event",
+        **either.json_schema(),
+    }

@@ -1,0 +1,23 @@
+"""The task that takes up what webhooks brought. It buys nothing and may be repeated: the ledger drops what it knows."""
+
+import logging
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from impactflow.deliveries import TakenUp, take_up
+from impactflow.policy import Policy
+from tasks.context import current_run
+from tasks.retries import READS
+
+log = logging.getLogger(__name__)
+
+
+@task(name="take_up_deliveries", cache_policy=NO_CACHE, **READS)
+async def take_up_deliveries(policy: Policy) -> TakenUp:
+    """Plan, withdraw and hasten what stored deliveries tell of; see ``impactflow.deliveries``."""
+    run = current_run()
+    taken = await take_up(run.ledger, policy, run.clock, run.id)
+    if taken.deliveries:
+        log.info("%s", taken.in_words(), extra={"action": "deliveries_taken_up"})
+    return taken

@@ -1,0 +1,246 @@
+"""What webhooks brought becomes purchases, once, whatever Wicked Reports says before or after."""
+
+import asyncio
+
+import pytest
+from virtual_time import in_virtual_time
+from webhook_senders import deliver, shopify_paid, shopify_refund, stripe_paid, stripe_refund, taken_up
+from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, policy_of, sold, statuses, sweep, track
+
+from impactflow.callbacks import callback_path
+from impactflow.errors import LedgerError
+from impactflow.ledger import Ledger
+from impactflow.models import ProviderName
+from impactflow.orders import Window
+from impactflow.planning import preview
+
+CNAUGHT = ProviderName.CNAUGHT
+SECRET, URL = "0123456789abcdef", "http://127.0.0.1:9/impact"
+CALLED_BACK = {"impactflow_webhooks_url": URL, "impactflow_callback_secret": SECRET}
+
+
+async def bought(world, run):
+    """Place everything; what was bought, by order and provider."""
+    await world.place_all(run)
+    assert NONE_DIFFER == await differences(world, run)
+    return sorted((each["order_id"], each["provider"]) for each in world.purchases)
+
+
+@in_virtual_time
+async def test_a_sale_that_a_webhook_tells_of_is_bought_for_at_once(new_world):
+    """Under the id by which it came first, before Wicked Reports knows of it."""
+    world = new_world()
+    async with world.run() as run:
+        await shopify_paid(run, 1)
+        taken = await taken_up(world, run)
+
+        names = ("cnaught", "impactapi", "oneclickimpact")
+        assert [("shopify:5000000000001", name) for name in names] == await bought(world, run)
+        assert (1, 1, 3) == (taken.deliveries, taken.planned.eligible, taken.planned.placements)
+        assert None is await run.ledger.pending_since("acme")
+
+
+@pytest.mark.parametrize("first", ["webhook", "wicked reports", "both at once"])
+@pytest.mark.parametrize("placed_between", [True, False])
+@in_virtual_time
+async def test_a_sale_that_comes_both_ways_is_bought_for_once(new_world, first, placed_between):
+    """By Shopify's order number or by a payment intent of Stripe's, as Wicked Reports has it."""
+    world = new_world(
+        orders=[sold(1), sold(2, sourceSystem="Stripe", sourceId="pi_2")], policy=policy_of(TREES, GIVING)
+    )
+    async with world.run() as run, world.run() as other:
+        await shopify_paid(run, 1)
+        await stripe_paid(run, 2)
+        if first != "both at once":
+            await (taken_up(world, run) if first == "webhook" else world.plan(run))
+        if placed_between:
+            await world.place_all(run)
+        await asyncio.gather(taken_up(world, run), world.plan(other))
+
+        purchases = await bought(world, run)
+        if first != "both at once":
+            ids = ("shopify:5000000000001", "stripe:cs_2") if first == "webhook" else ("WR-1", "WR-2")
+            assert {order for order, _ in purchases} == set(ids)
+        assert ["impactapi"] * 2 + ["oneclickimpact"] * 2 == sorted(provider for _, provider in purchases)
+        assert 2 == len({order for order, _ in purchases})
+
+
+@in_virtual_time
+async def test_two_rows_of_wicked_reports_that_a_webhook_joins_are_one_sale(new_world):
+    """One knows Stripe's session, the other the payment intent: the webhook knows both."""
+    session, intent = (sold(number, sourceSystem="stripe") | {"amount": 80} for number in (1, 2))
+    session["sourceId"], intent["sourceId"] = "cs_7", "pi_7"
+    world = new_world(orders=[session, intent], policy=policy_of(TREES))
+    async with world.run() as run:
+        await world.plan(run)
+        await stripe_paid(run, 7)
+        await taken_up(world, run)
+
+        assert [("WR-1", "oneclickimpact")] == await bought(world, run)
+        assert {"placed": 1, "cancelled": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_a_webhook_that_comes_after_wicked_reports_takes_nothing_away(new_world):
+    """Stripe does not tell how many things were sold, so its webhook knows less."""
+    world = new_world(orders=[sold(1, sourceSystem="stripe", sourceId="cs_1")], policy=policy_of(OFFSET))
+    async with world.run() as run:
+        await world.plan(run)
+        await stripe_paid(run, 1)
+        await taken_up(world, run)
+
+        assert [("WR-1", "cnaught")] == await bought(world, run)
+
+
+@pytest.mark.parametrize("when", ["before", "with", "between", "after"])
+@in_virtual_time
+async def test_a_refunded_sale_is_not_bought_for(new_world, when):
+    """Whenever the refund comes, as long as nothing was sent; although Wicked Reports says nothing of it yet."""
+    world = new_world(orders=[sold(1), sold(2, sourceSystem="stripe", sourceId="cs_2")], policy=policy_of(TREES))
+    async with world.run() as run:
+
+        async def refund():
+            await shopify_refund(run, 1)
+            await stripe_refund(run, 2)
+
+        if when == "before":
+            await refund()
+            await taken_up(world, run)
+        await stripe_paid(run, 2)
+        if when == "with":
+            await refund()
+        await shopify_paid(run, 1)
+        await taken_up(world, run)
+        if when == "between":
+            await refund()
+            await taken_up(world, run)
+        await world.plan(run)
+        if when == "after":
+            await refund()
+            assert 2 == (await taken_up(world, run)).withdrawn
+        await world.plan(run)
+
+        assert [] == await bought(world, run)
+
+
+@in_virtual_time
+async def test_a_preview_knows_announced_refunds(new_world):
+    """It shows what a run would buy."""
+    world = new_world(orders=[sold(1), sold(2)], policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1)
+        await shopify_refund(run, 1)
+        await taken_up(world, run)
+        today = world.clock.now().date()
+        would = await preview(run.ledger, run.order_source(), world.policy, Window(today, today))
+
+        assert (1, 1) == (would.placements, would.eligible)
+
+
+@in_virtual_time
+async def test_a_part_of_an_order_given_back_counts_where_the_policy_says_so(new_world):
+    """It is withdrawn, and planned again by the next reading."""
+    policy = policy_of(TREES, eligible_payments=["APPROVED", "MANUAL", "Partially Refunded"])
+    world = new_world(orders=[sold(1)], policy=policy)
+    async with world.run() as run:
+        await shopify_paid(run, 1)
+        await taken_up(world, run)
+        await shopify_refund(run, 1, "5.00")
+        assert 1 == (await taken_up(world, run)).withdrawn
+        await world.plan(run)
+        assert 1 == len(await bought(world, run))
+
+        await shopify_refund(run, 1, "75.00")  # what is placed is left alone
+        assert 0 == (await taken_up(world, run)).withdrawn
+
+
+@in_virtual_time
+async def test_deliveries_that_mean_nothing_are_finished_and_hold_up_nothing(new_world):
+    """A test order buys nothing and says so; what cannot be read is listed, until the order is read well."""
+    world = new_world(orders=[sold(3)], policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1, test=True)
+        await shopify_paid(run, 3, total_price="a lot")
+        await deliver(run, "shopify", "orders/create", {}, "another topic")
+        await shopify_paid(run, 2)
+        taken = await taken_up(world, run)
+
+        assert (4, 2, 1, 2) == (taken.deliveries, taken.planned.read, taken.planned.broken, taken.others)
+        assert ["shopify:5000000000003"] == [row["name"] for row in await run.ledger.broken()]
+        assert [("shopify:5000000000002", "oneclickimpact")] == await bought(world, run)
+        assert "1 unreadable" in taken.in_words()
+
+        await shopify_paid(run, 3, webhook_id="mended")
+        await taken_up(world, run)
+        assert [] == await run.ledger.broken()
+
+
+@in_virtual_time
+async def test_deliveries_whose_run_was_killed_are_taken_up_again_with_no_further_effect(new_world, monkeypatch):
+    """After everything they mean is on disk and before they are finished."""
+    world = new_world(policy=policy_of(TREES))
+    with monkeypatch.context() as patch:
+
+        async def killed(*_: object) -> None:
+            raise LedgerError
+
+        patch.setattr(Ledger, "finish_delivery", killed)
+        async with world.run() as run:
+            await shopify_paid(run, 1)
+            await shopify_paid(run, 2)
+            await shopify_refund(run, 2)
+            with pytest.raises(LedgerError):
+                await taken_up(world, run)
+    async with world.run() as run:
+        taken = await taken_up(world, run)
+
+        assert (3, 0, 0) == (taken.deliveries, taken.planned.new, taken.planned.placements)
+        assert [("shopify:5000000000001", "oneclickimpact")] == await bought(world, run)
+
+
+@in_virtual_time
+async def test_more_deliveries_than_a_page_holds_are_taken_up_in_order(new_world):
+    """Each once."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await asyncio.gather(*(shopify_paid(run, number) for number in range(1, 521)))
+        taken = await taken_up(world, run)
+
+        assert (520, 520) == (taken.deliveries, taken.planned.placements)
+        assert 0 == (await taken_up(world, run)).deliveries
+
+
+@in_virtual_time
+async def test_a_callback_of_cnaught_has_its_order_looked_at_at_once(new_world):
+    """What the callback says is not believed: CNaught is asked."""
+    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), settings=CALLED_BACK, speed=1_000)
+    async with world.run() as run:
+        await world.plan(run)
+        await world.place_all(run)
+        assert 0 == (await track(run, CNAUGHT)).completed
+        world.clock.turn(seconds=200)  # fulfilled by now, and not due to be looked at yet
+        assert 0 == (await track(run, CNAUGHT)).checked
+
+        [purchase] = await run.ledger.purchases()
+        [callback] = world.sandbox.callbacks.take_due(run.clock.now())
+        assert callback.url == URL + callback_path(SECRET, purchase["key"])
+        await deliver(run, "cnaught", "order", {"order": {"state": "cancelled"}}, f"{purchase['key']}:1f")
+        taken = await taken_up(world, run)
+        tracked = [await track(run, provider) for provider in taken.due_at]
+
+        assert (1, [1]) == (taken.hints, [each.completed for each in tracked])
+
+
+@pytest.mark.parametrize("faults", ["lost_answer=1", "lost_request=1"])
+@in_virtual_time
+async def test_settings_that_change_while_an_answer_is_lost_do_not_park_anything(new_world, faults):
+    """The key then comes with another body, and is refused: the order is found by its metadata."""
+    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), settings=CALLED_BACK, faults=faults)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, CNAUGHT)
+        assert {"in_doubt": 1} == await statuses(run)
+    world.sandbox.calm()
+    async with world.run(impactflow_webhooks_url="https://elsewhere.example.com") as run:
+        assert 1 == len(await bought(world, run))
+        assert {"placed": 1} == await statuses(run)

@@ -1,0 +1,62 @@
+"""What the senders of webhooks tell of the sales that ``world.sold`` makes, stored as the receiver stores it."""
+
+import json
+from typing import Any
+
+from world import World
+
+from impactflow.deliveries import TakenUp, take_up
+from impactflow.ledger import Delivery
+from impactflow.run import Run
+
+
+async def deliver(run: Run, source: str, topic: str, body: Any, webhook_id: str) -> bool:
+    """Store one delivery; whether it is new."""
+    content = json.dumps(body).encode()
+    return await run.ledger.store_delivery(Delivery("acme", source, webhook_id, topic, run.clock.now(), content))
+
+
+async def shopify_paid(run: Run, number: int, *, webhook_id: str = "", **fields: Any) -> bool:
+    """Shopify tells that the sale ``sold(number)`` is paid; Wicked Reports knows it by its order number."""
+    body = {
+        "id": 5_000_000_000_000 + number,
+        "order_number": 1000 + number,
+        "created_at": "2026-03-02T11:00:00Z",
+        "total_price": "80.00",
+        "currency": "USD",
+        "line_items": [{"quantity": 2}],
+        "email": f"customer{number}@example.com",
+    }
+    return await deliver(run, "shopify", "orders/paid", body | fields, webhook_id or f"paid-{number}")
+
+
+async def shopify_refund(run: Run, number: int, amount: str = "80.00", *, webhook_id: str = "") -> bool:
+    """Shopify tells that money was given back for it."""
+    transactions = [{"kind": "refund", "status": "success", "amount": amount, "currency": "USD"}]
+    body = {"id": f"{number}-{amount}", "order_id": 5_000_000_000_000 + number, "transactions": transactions}
+    return await deliver(run, "shopify", "refunds/create", body, webhook_id or f"refund-{number}-{amount}")
+
+
+async def stripe_paid(run: Run, number: int) -> bool:
+    """Stripe tells of a sale for 80 USD, by session and payment intent."""
+    session = {
+        "id": f"cs_{number}",
+        "payment_intent": f"pi_{number}",
+        "payment_status": "paid",
+        "amount_total": 8000,
+        "currency": "usd",
+    }
+    body = {"livemode": True, "data": {"object": session}}
+    return await deliver(run, "stripe", "checkout.session.completed", body, f"evt-paid-{number}")
+
+
+async def stripe_refund(run: Run, number: int) -> bool:
+    """Stripe tells that all of its charge was given back."""
+    charge = {"id": f"ch_{number}", "payment_intent": f"pi_{number}", "amount_refunded": 8000, "currency": "usd"}
+    body = {"livemode": True, "data": {"object": charge | {"refunded": True}}}
+    return await deliver(run, "stripe", "charge.refunded", body, f"evt-refund-{number}")
+
+
+async def taken_up(world: World, run: Run) -> TakenUp:
+    """Take up what is stored, as the flows do."""
+    return await take_up(run.ledger, world.policy, run.clock, run.id)

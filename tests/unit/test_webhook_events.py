@@ -1,0 +1,280 @@
+"""What a verified delivery means, sender by sender."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from impactflow.ledger import Delivery
+from impactflow.models import BrokenOrder, Order, Payment, Refund
+from impactflow.webhooks.events import read
+from impactflow.webhooks.standard import event_schema
+from impactflow.webhooks.values import Hint, NothingForUs
+
+AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
+DOCS = Path(__file__).parents[2] / "docs"
+APPROVED = (Payment("APPROVED"),)
+TEST = NothingForUs("a test order")
+
+PAID = {
+    "id": 5324830114101,
+    "order_number": 1001,
+    "name": "#1001",
+    "processed_at": "2026-03-02T06:00:00-05:00",
+    "created_at": "2026-03-02T05:59:00-05:00",
+    "total_price": "80.10",
+    "currency": "usd",
+    "financial_status": "paid",
+    "line_items": [{"quantity": 2}, {"quantity": 1}],
+    "email": "ana@example.com",
+    "test": False,
+    "note": "anything",
+}
+GIVEN_BACK = {
+    "id": 929361464,
+    "order_id": 5324830114101,
+    "transactions": [
+        {"kind": "refund", "status": "success", "amount": "30.00", "currency": "USD"},
+        {"kind": "refund", "status": "success", "amount": "12.10", "currency": "USD"},
+        {"kind": "refund", "status": "failure", "amount": "99.00", "currency": "USD"},
+    ],
+}
+SESSION = {
+    "id": "cs_1",
+    "payment_status": "paid",
+    "payment_intent": "pi_1",
+    "invoice": None,
+    "amount_total": 8010,
+    "currency": "usd",
+    "customer_details": {"email": "ana@example.com"},
+    "subscription": "sub_1",
+}
+CHARGE = {"id": "ch_1", "payment_intent": "pi_1", "amount_refunded": 8010, "currency": "usd", "refunded": True}
+SOLD = {"source_system": "WooCommerce", "source_id": "1001", "amount": "80.10", "currency": "USD", "item_count": 3}
+RETURNED = {"source_system": "woocommerce", "source_id": "1001", "refund_id": "r1", "amount": "5", "currency": "USD"}
+
+
+def told(source, topic, body, webhook_id="w-1"):
+    """What a delivery of this content means."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read(Delivery("acme", source, webhook_id, topic, AT, content))
+
+
+def paid(**fields):
+    """A paid order of Shopify's; fields that are None are left out."""
+    return told("shopify", "orders/paid", {name: value for name, value in (PAID | fields).items() if value is not None})
+
+
+def session(topic="checkout.session.completed", *, livemode=True, **fields):
+    """A checkout session of Stripe's."""
+    return told("stripe", topic, {"created": 1772452800, "livemode": livemode, "data": {"object": SESSION | fields}})
+
+
+def charge(*, livemode=True, **fields):
+    """A refunded charge of Stripe's."""
+    return told("stripe", "charge.refunded", {"livemode": livemode, "data": {"object": CHARGE | fields}})
+
+
+def standard(topic, data, **fields):
+    """An event of our own."""
+    return told("standard", topic, {"type": topic, "timestamp": "2026-03-02T11:00:00Z", "data": data | fields})
+
+
+def test_a_paid_order_of_shopify_is_known_by_its_id_and_by_its_number():
+    """By which of the two Wicked Reports knows it is not documented."""
+    assert paid() == Order(
+        id="shopify:5324830114101",
+        names=("src:shopify:5324830114101", "src:shopify:1001"),
+        ordered_at=datetime(2026, 3, 2, 6, tzinfo=timezone(timedelta(hours=-5))),
+        amount=Decimal("80.10"),
+        currency="USD",
+        item_count=Decimal(3),
+        payments=APPROVED,
+        customer_email="ana@example.com",
+    )
+
+
+def test_what_shopify_leaves_out_is_not_known():
+    """Nothing but the id is needed."""
+    assert told("shopify", "orders/paid", {"id": 7}) == Order(
+        "shopify:7", ("src:shopify:7",), AT, None, None, None, APPROVED, None
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "payment"),
+    [("partially_refunded", "Partially Refunded"), ("refunded", "REFUNDED"), ("voided", "another status")],
+)
+def test_an_order_that_shopify_says_is_not_simply_paid_is_judged_by_that(status, payment):
+    """A delivery may come late."""
+    assert paid(financial_status=status).payments == (Payment(payment),)
+
+
+@pytest.mark.parametrize("event", [paid(test=True), session(livemode=False), charge(livemode=False)])
+def test_a_test_order_is_nothing_for_us(event):
+    """It must not spend money."""
+    assert event == TEST
+
+
+def test_a_refund_of_shopify_is_what_its_transactions_gave_back():
+    """Those that failed gave nothing."""
+    assert told("shopify", "refunds/create", GIVEN_BACK) == Refund(
+        ("src:shopify:5324830114101",), "shopify:929361464", Decimal("42.10"), "USD", is_full=False
+    )
+
+
+@pytest.mark.parametrize("transactions", [None, [], [{"kind": "void", "amount": "5", "currency": "USD"}]])
+def test_a_refund_of_shopify_by_which_no_money_went_back_is_none(transactions):
+    """Goods came back into stock, or the order was cancelled before it was paid."""
+    assert told("shopify", "refunds/create", GIVEN_BACK | {"transactions": transactions}) == NothingForUs()
+
+
+def test_a_refund_in_two_currencies_cannot_be_added_up():
+    """It is partial then, whatever it comes to."""
+    mixed = [{"kind": "refund", "amount": "5", "currency": currency} for currency in ("USD", "EUR")]
+    event = told("shopify", "refunds/create", GIVEN_BACK | {"transactions": mixed})
+
+    assert (event.amount, event.currency) == (None, None)
+
+
+def test_a_paid_session_of_stripe_goes_by_every_id_of_its_own():
+    """Not by its subscription's, which other sales share."""
+    assert session(invoice="in_1") == Order(
+        id="stripe:cs_1",
+        names=("src:stripe:cs_1", "src:stripe:pi_1", "src:stripe:in_1"),
+        ordered_at=datetime(2026, 3, 2, 12, tzinfo=UTC),
+        amount=Decimal("80.10"),
+        currency="USD",
+        item_count=None,
+        payments=APPROVED,
+        customer_email="ana@example.com",
+    )
+
+
+def test_a_session_that_holds_its_payment_intent_whole_tells_the_charge_too():
+    """Stripe can be asked to put objects in place of ids."""
+    event = session(
+        payment_intent={"id": "pi_1", "latest_charge": {"id": "ch_1"}}, line_items={"data": [{"quantity": 2}]}
+    )
+
+    assert event.names == ("src:stripe:cs_1", "src:stripe:pi_1", "src:stripe:ch_1")
+    assert event.item_count == 2
+
+
+@pytest.mark.parametrize("status", ["unpaid", "no_payment_required", None])
+def test_a_session_that_is_not_paid_is_nothing_for_us(status):
+    """It may be paid later: Stripe then tells so by another event."""
+    assert session(payment_status=status) == NothingForUs()
+    assert isinstance(session("checkout.session.async_payment_succeeded"), Order)
+
+
+@pytest.mark.parametrize(
+    ("currency", "minor", "amount"),
+    [("jpy", 500, "500"), ("kwd", 5120, "5.120"), ("isk", 500, "5"), ("ugx", 500, "5"), ("usd", 1, "0.01")],
+)
+def test_amounts_of_stripe_are_told_in_the_currencys_smallest_unit(currency, minor, amount):
+    """With the exceptions that Stripe documents."""
+    assert session(currency=currency, amount_total=minor).amount == Decimal(amount)
+
+
+def test_a_refunded_charge_of_stripe_names_charge_and_payment_intent():
+    """A session is known by the latter."""
+    assert charge() == Refund(
+        ("src:stripe:ch_1", "src:stripe:pi_1"), "stripe:ch_1", Decimal("80.10"), "USD", is_full=True
+    )
+    assert charge(refunded=False).is_full is False
+
+
+def test_our_own_events_name_an_order_as_wicked_reports_does():
+    """System in small letters, then the id there."""
+    order = standard("order.paid", SOLD)
+
+    assert (order.id, order.names, order.amount) == ("woocommerce:1001", ("src:woocommerce:1001",), Decimal("80.10"))
+    assert (order.ordered_at, order.payments) == (AT - timedelta(hours=1), APPROVED)
+    assert standard("order.refunded", RETURNED) == Refund(
+        ("src:woocommerce:1001",), "src:woocommerce:1001:r1", Decimal(5), "USD", is_full=False
+    )
+    assert standard("order.paid", SOLD, test=True) == TEST
+
+
+@pytest.mark.parametrize(
+    ("topic", "data", "names"),
+    [
+        ("order.paid", SOLD | {"amuont": "80"}, "amuont"),
+        ("order.paid", SOLD | {"amount": "-1"}, "amount"),
+        ("order.paid", SOLD | {"currency": "usd"}, "currency"),
+        ("order.refunded", RETURNED | {"amount": None}, "full: true"),
+    ],
+)
+def test_an_event_of_our_own_with_a_slip_is_broken_and_says_where(topic, data, names):
+    """A slip must not cost an order its amount in silence."""
+    event = standard(topic, data)
+
+    assert isinstance(event, BrokenOrder)
+    assert event.id == "woocommerce:1001"
+    assert names in event.problem
+
+
+def test_what_is_broken_is_listed_by_its_order_or_else_by_its_delivery():
+    """So that a good reading of the order mends it; nothing of its content is repeated."""
+    by_order = paid(total_price="80 ana@example.com")
+    by_delivery = told("shopify", "orders/paid", b'{"id": null}', "w-9")
+
+    assert (by_order.id, by_delivery.id) == ("shopify:5324830114101", "shopify delivery w-9")
+    assert "total_price" in by_order.problem
+    assert "ana" not in by_order.problem
+
+
+def test_a_callback_of_cnaught_hints_at_its_placement_whatever_it_says():
+    """The body is not believed, nor even read."""
+    key = "impactflow" + "0" * 40
+    assert told("cnaught", "order", b"nonsense", f"{key}:1f") == Hint(key)
+    assert told("cnaught", "order", b"nonsense", "another") == NothingForUs()
+
+
+@pytest.mark.parametrize(("source", "topic"), [("shopify", "orders/create"), ("stripe", "ping"), ("other", "x")])
+def test_another_topic_is_nothing_for_us(source, topic):
+    """Whatever it holds."""
+    assert told(source, topic, b"not even JSON") == NothingForUs()
+
+
+TOPICS = {
+    "shopify": ("orders/paid", "refunds/create"),
+    "stripe": ("checkout.session.completed", "charge.refunded"),
+    "standard": ("order.paid", "order.refunded"),
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*PAID, *SESSION]), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(
+    topic=st.sampled_from([(sender, topic) for sender, topics in TOPICS.items() for topic in topics]),
+    body=JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=50),
+    wrapped=st.booleans(),
+)
+def test_whatever_a_sender_signs_is_understood_or_broken(topic, body, wrapped):
+    """Never an exception, which would keep all that came after it waiting."""
+    event = told(*topic, b'{"id": 1, "data": {"object": %b}}' % body if wrapped else body)
+
+    assert isinstance(event, Order | Refund | BrokenOrder | NothingForUs)
+
+
+def test_the_documented_events_are_understood():
+    """Every example of the page."""
+    examples = re.findall(r"```json\n(.*?)```", (DOCS / "webhooks-events.md").read_text(), re.DOTALL)
+    kinds = [type(told("standard", json.loads(example)["type"], example.encode())) for example in examples]
+
+    assert kinds == [Order, Refund, Refund]
+
+
+def test_the_schema_is_that_of_the_models():
+    """To renew it: write ``event_schema()`` into the file."""
+    assert json.loads((DOCS / "webhooks-events.schema.json").read_text()) == event_schema()
