@@ -14,17 +14,20 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
+from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.rows import twin
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, ProviderName
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order
+from impactflow.units import in_words, shown
 
 #: Statuses in which a plan may still change.
-_WAITING = frozenset({Status.PLANNED.value, Status.HELD.value})
+_WAITING = frozenset({Status.PLANNED.value, Status.HELD.value, Status.AWAITING_APPROVAL.value})
 #: Statuses in which nothing was bought or is being bought.
 _NOTHING_SENT = _WAITING | {Status.CANCELLED.value, Status.FAILED.value}
-#: Providers that take no idempotency key: their records tell purchases apart only by what they are.
-_KEYLESS = frozenset({ProviderName.ONECLICKIMPACT})
+#: What becomes of a person's decision when what it was about has changed.
+_UNDECIDED: Mapping[str, None] = {"approved": None, "decided": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +254,7 @@ def _withdraw(connection: Connection, found: Any, reason: str, writing: _Plan) -
     changed = connection.execute(
         placements.update()
         .where(placements.c.id == found.id, placements.c.status == found.status)
-        .values(status=Status.CANCELLED.value, due_at=None, reason=reason)
+        .values(status=Status.CANCELLED.value, due_at=None, reason=reason, **_UNDECIDED)
     ).rowcount
     if changed:
         writing.events.append(_event(writing.page, found.id, found.status, Status.CANCELLED, reason))
@@ -272,12 +275,21 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
     elif found.attempts == 0:  # once it was tried its request is fixed: the provider may have seen its key
-        values = _impact_values(impact, sale.order, writing.page.at)
+        values = _revised(found, impact, sale.order, writing.page.at)
         same = placements.c.id == found.id, placements.c.status == found.status, placements.c.attempts == 0
         changed = connection.execute(placements.update().where(*same).values(**values)).rowcount
         if changed and (values["status"], values["quantity"]) != (found.status, found.quantity):
             said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
+
+
+def _revised(found: Any, impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
+    """A placement as what the order has earned by now would have it; a person's decision about just that stands."""
+    values = _impact_values(impact, order, at)
+    if found.decided is None or found.decided != digest({**values, "key": found.key}):
+        return {**values, **_UNDECIDED}
+    look = twin({**values, "quantity": found.quantity}, order.customer_email)  # the provider may be told somebody else
+    return {"status": found.status, "quantity": found.quantity, "twin": look}
 
 
 def _plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing: _Plan) -> None:
@@ -297,25 +309,32 @@ def _plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing:
 
 
 def _impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
-    held = impact.held is not None
-    return {
+    status, reason = _begin(impact)
+    values = {
         "provider": impact.provider.value,
         "kind": impact.kind.value,
         "quantity": impact.quantity,
         "unit": UNIT_OF[impact.kind].value,
         "options": json.dumps(dict(impact.options), sort_keys=True),
         "on_behalf": impact.on_behalf_of_customer,
-        "twin": _twin(impact, order) if impact.provider in _KEYLESS else None,
-        "status": (Status.HELD if held else Status.PLANNED).value,
-        "reason": impact.held,
-        "due_at": None if held else at,
+        "approval_limit": impact.approval_limit,
+        "status": status.value,
+        "reason": reason,
+        "due_at": at if status is Status.PLANNED else None,
     }
+    return values | {"twin": twin(values, order.customer_email)}
 
 
-def _twin(impact: Impact, order: Order) -> str:
-    customer = (order.customer_email or "").casefold() if impact.on_behalf_of_customer else ""
-    said = "\n".join((impact.provider, impact.kind, str(impact.quantity), customer))
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+def _begin(impact: Impact) -> tuple[Status, str | None]:
+    """Where what was earned begins, and why it cannot be sent yet."""
+    if impact.held is not None:
+        return Status.HELD, impact.held
+    match impact.quantity, impact.approval_limit:
+        case int(quantity), int(limit) if impact.needs_approval:
+            most, unit = shown(limit, UNIT_OF[impact.kind])
+            said = f"{in_words(impact.kind, quantity)}, above the approval limit of {most:f} {unit}"
+            return Status.AWAITING_APPROVAL, said
+    return Status.PLANNED, None
 
 
 def _plan_unearned(sale: _Sale, row_id: int, writing: _Plan) -> None:
@@ -379,7 +398,7 @@ _ORDERS = select(orders.c.id, orders.c.order_id, orders.c.digest, orders.c.custo
     orders.c.id.in_(bindparam("ids", expanding=True))
 )
 _PLACEMENTS = (
-    select(placements.c.id, placements.c.slot, placements.c.status, placements.c.attempts, placements.c.quantity)
+    select(*(placements.c[name] for name in ("id", "key", "slot", "status", "attempts", "quantity", "decided")))
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))
 )
