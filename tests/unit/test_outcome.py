@@ -84,7 +84,9 @@ def test_the_json_has_what_scripts_rely_on():
         found["placements"]["held"],
         found["all_placements"]["placed"],
     )
-    assert {"planned", "placed", "failed", "held", "awaiting_approval", "in_doubt", "parked"} <= found["placements"].keys()
+    assert {"planned", "placed", "failed", "held", "awaiting_approval", "in_doubt", "parked"} <= found[
+        "placements"
+    ].keys()
     assert ({"cnaught": "check CNAUGHT_API_KEY"}, ["cnaught"]) == (found["left_alone"], found["refused_keys"])
     assert (9, 1.235, True) == (found["requests"], found["duration_s"], found["undone"])
 
