@@ -198,7 +198,7 @@ async def test_what_somebody_writes_into_the_database_is_not_bought(ledger, excl
     """It waits again, with the reason, in the commit of the claim, which takes what may be sent in its place."""
     for number, values in enumerate(EDITS):
         await plan_many(ledger, number=number)
-        await decide(ledger)
+        await decide(ledger, asked=(await ledger.awaiting(f"WR-{number}"))[0])
         edit(ledger, f"UPDATE placements SET {values} WHERE status = 'planned'")
         await plan_many(ledger, trees(3), number=f"{number}-other")
         claimed = await claim(ledger, after(9), provider=KEYLESS, exclusive=exclusive)
