@@ -13,15 +13,17 @@ from typing import Any, Literal
 
 from prefect import asuspend_flow_run, flow
 from prefect.input import RunInput
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from impactflow.approval import MOST_ASKED, Answer, Decision, digest, question
 from impactflow.ledger import Awaiting
-from tasks.approvals import publish_question, record_answer
+from tasks.approvals import end_other_questions, publish_question, record_answer
 from tasks.context import flow_context
 from tasks.reporting import publish_summary
 
-#: A week; whoever has not answered by then is asked by the next run.
+#: A week. Prefect fails a run that is not resumed by then; whatever awaits approval goes on doing so, and can be asked
+#: about by another run at any time.
 _PATIENCE_S = 7 * 86_400
 
 
@@ -42,7 +44,12 @@ class Form(RunInput):
         return Answer(Decision(self.decision), self.by, self.why, at_most)
 
 
-@flow(name="approve_placements", flow_run_name="approve {order} {slot}", persist_result=False)
+def _name() -> str:
+    parameters = flow_run.get_parameters()
+    return " ".join(["approve", *filter(None, (parameters.get("order"), parameters.get("slot")))])
+
+
+@flow(name="approve_placements", flow_run_name=_name, persist_result=False)
 async def approve_placements(order: str = "", slot: str = "") -> dict[str, Any]:
     """
     Show what awaits approval, wait for a person's word, and record it; the next placing run buys what was approved.
@@ -54,6 +61,7 @@ async def approve_placements(order: str = "", slot: str = "") -> dict[str, Any]:
     async with flow_context() as run:
         answers = []
         while asked := await run.ledger.awaiting(order or None, slot or None, limit=MOST_ASKED):
+            await end_other_questions(order, slot)
             await publish_question(asked)
             answered = await record_answer(asked, await ask(asked))
             await publish_summary("approve-placements", answered.in_words())
