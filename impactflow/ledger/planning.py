@@ -17,17 +17,13 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.rows import twin
-from impactflow.ledger.states import Status
+from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order
 from impactflow.units import in_words, shown
 
-#: Statuses in which a plan may still change.
-_WAITING = frozenset({Status.PLANNED.value, Status.HELD.value, Status.AWAITING_APPROVAL.value})
 #: Statuses in which nothing was bought or is being bought.
-_NOTHING_SENT = _WAITING | {Status.CANCELLED.value, Status.FAILED.value}
-#: What becomes of a person's decision when what it was about has changed.
-_UNDECIDED: Mapping[str, None] = {"approved": None, "decided": None}
+_NOTHING_SENT = WAITING | {Status.CANCELLED, Status.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,20 +237,20 @@ def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[s
     existing: dict[str, Any] = {}
     found_rows = connection.execute(_PLACEMENTS, {"order": row_id}).all()
     for found in sorted(found_rows, key=_precedence):
-        if existing.setdefault(found.slot, found) is not found and found.status in _WAITING:
+        if existing.setdefault(found.slot, found) is not found and found.status in WAITING:
             _withdraw(connection, found, "the same sale is in the ledger by another name", writing)
     return existing
 
 
 def _precedence(found: Any) -> tuple[bool, bool, int]:
-    return found.status in _NOTHING_SENT, found.status not in _WAITING, found.id
+    return found.status in _NOTHING_SENT, found.status not in WAITING, found.id
 
 
 def _withdraw(connection: Connection, found: Any, reason: str, writing: _Plan) -> None:
     changed = connection.execute(
         placements.update()
         .where(placements.c.id == found.id, placements.c.status == found.status)
-        .values(status=Status.CANCELLED.value, due_at=None, reason=reason, **_UNDECIDED)
+        .values(status=Status.CANCELLED.value, due_at=None, reason=reason)
     ).rowcount
     if changed:
         writing.events.append(_event(writing.page, found.id, found.status, Status.CANCELLED, reason))
@@ -269,7 +265,7 @@ def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -
 
 def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
     """Bring a placement for which nothing took effect in line with what the order has earned by now."""
-    if found.status not in _WAITING and (found.status != Status.CANCELLED or found.attempts or impact is None):
+    if found.status not in WAITING and (found.status != Status.CANCELLED or found.attempts or impact is None):
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
@@ -286,8 +282,9 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
 def _revised(found: Any, impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
     """A placement as what the order has earned by now would have it; a person's decision about just that stands."""
     values = _impact_values(impact, order, at)
-    if found.decided is None or found.decided != digest({**values, "key": found.key}):
-        return {**values, **_UNDECIDED}
+    withdrawn = found.status == Status.CANCELLED and found.approved is not None
+    if found.decided != digest({**values, "key": found.key}) or withdrawn:
+        return values | {"approved": None, "decided": None}
     look = twin({**values, "quantity": found.quantity}, order.customer_email)  # the provider may be told somebody else
     return {"status": found.status, "quantity": found.quantity, "twin": look}
 
@@ -398,7 +395,9 @@ _ORDERS = select(orders.c.id, orders.c.order_id, orders.c.digest, orders.c.custo
     orders.c.id.in_(bindparam("ids", expanding=True))
 )
 _PLACEMENTS = (
-    select(*(placements.c[name] for name in ("id", "key", "slot", "status", "attempts", "quantity", "decided")))
+    select(
+        *(placements.c[name] for name in ("id", "key", "slot", "status", "attempts", "quantity", "approved", "decided"))
+    )
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))
 )

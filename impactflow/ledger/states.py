@@ -45,6 +45,9 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: Where nothing is bought or being bought, and a plan may still change.
+WAITING = frozenset({Status.HELD, Status.AWAITING_APPROVAL, Status.PLANNED})
+
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {
         Status.HELD: frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.CANCELLED}),

@@ -25,11 +25,12 @@ from impactflow.placement import Sweep
 from impactflow.planning import plan
 from impactflow.policy import Policy
 from impactflow.proof.memory import Memory
+from impactflow.proof.persons import Persons
 from impactflow.proof.process import Fate, Process, Wire, enter, on_disk, unharmed
 from impactflow.proof.scenario import KEY_AGE_S, LEASE_S, SETTLE_S, TIMEOUT_S, Scenario, Worker
 from impactflow.proof.strangers import THEIR_KEY, Strangers
 from impactflow.proof.time import START, SimulatedClock, SimulatedLoop
-from impactflow.proof.verdict import findings, place
+from impactflow.proof.verdict import findings, place, sold
 from impactflow.reconcile import settle
 from impactflow.run import CountingTransport, Run, terms_of
 from impactflow.sandbox import Sandbox, environment
@@ -105,6 +106,7 @@ class _Simulation:
         self._clock = SimulatedClock()
         self._sandbox = Sandbox(scenario.options, clock=self._clock)
         self._strangers = Strangers(scenario, self._sandbox, self._clock)
+        self._persons = Persons(scenario, self._engine, self._clock)
         self._settings = _settings()
         self._runs = 0
         self._deaths = 0
@@ -112,9 +114,14 @@ class _Simulation:
     async def run(self) -> Result:
         self._strangers.came_before()
         strangers = asyncio.create_task(self._strangers.keep_buying())
-        await asyncio.gather(*(self._work(worker) for worker in self._scenario.workers))
+        vandal = asyncio.create_task(self._persons.vandalize())
+        await asyncio.gather(
+            *(self._work(worker) for worker in self._scenario.workers),
+            *(self._persons.decide(name) for name in self._scenario.persons),
+        )
         self._sandbox.calm()
         strangers.cancel()
+        vandal.cancel()
         found = await self._last()
         return Result(
             self._scenario.seed,
@@ -202,7 +209,10 @@ class _Simulation:
         self._sandbox.settle()
         books = self._sandbox.books.as_json()["purchases"]
         ours = [purchase for purchase in books if purchase["impactflow_key"] not in {None, THEIR_KEY}]
-        found = findings(self._scenario.earned(), ours, await ledger.purchases(), parked)
+        earned = {**self._scenario.earned(), **self._persons.expected()}
+        found = findings(earned, ours, await ledger.purchases(), parked)
+        bought = [(sold(purchase), purchase["quantity"]) for purchase in ours]
+        found += self._persons.findings(bought, await ledger.awaiting())
         found += [f"{count} left {status}" for status, count in by_status.items() if status not in _ENDS]
         if parked and not self._strangers.are_busy:
             found.append(f"{len(parked)} parked for nothing")
@@ -210,7 +220,7 @@ class _Simulation:
 
 
 #: What a simulation may leave placements in.
-_ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED})
+_ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED, Status.AWAITING_APPROVAL})
 
 
 async def _plan(run: Run, policy: Policy) -> None:
