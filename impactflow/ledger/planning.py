@@ -307,7 +307,7 @@ def _plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing:
 
 def _impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
     status, reason = _begin(impact)
-    values = {
+    values: dict[str, Any] = {
         "provider": impact.provider.value,
         "kind": impact.kind.value,
         "quantity": impact.quantity,
@@ -319,19 +319,19 @@ def _impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]
         "reason": reason,
         "due_at": at if status is Status.PLANNED else None,
     }
-    return values | {"twin": twin(values, order.customer_email)}
+    values["twin"] = twin(values, order.customer_email)
+    return values
 
 
 def _begin(impact: Impact) -> tuple[Status, str | None]:
     """Where what was earned begins, and why it cannot be sent yet."""
     if impact.held is not None:
         return Status.HELD, impact.held
-    match impact.quantity, impact.approval_limit:
-        case int(quantity), int(limit) if impact.needs_approval:
-            most, unit = shown(limit, UNIT_OF[impact.kind])
-            said = f"{in_words(impact.kind, quantity)}, above the approval limit of {most:f} {unit}"
-            return Status.AWAITING_APPROVAL, said
-    return Status.PLANNED, None
+    quantity, limit = impact.quantity, impact.approval_limit
+    if quantity is None or limit is None or not impact.needs_approval:
+        return Status.PLANNED, None
+    most, unit = shown(limit, UNIT_OF[impact.kind])
+    return Status.AWAITING_APPROVAL, f"{in_words(impact.kind, quantity)}, above the approval limit of {most:f} {unit}"
 
 
 def _plan_unearned(sale: _Sale, row_id: int, writing: _Plan) -> None:

@@ -213,14 +213,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "an edited order keeps its approval",
         "impactflow.ledger.approvals",
-        '_COVERED = ("key", "provider", "kind", "quantity", "unit", "options", "on_behalf")',
-        '_COVERED = ("key", "provider", "kind", "unit", "options", "on_behalf")',
-    ),
-    Mutation(
-        "a trim is undone by the next reading",
-        "impactflow.ledger.planning",
-        '    return {"status": found.status, "quantity": found.quantity, "twin": look}',
-        '    return {"status": found.status, "quantity": impact.quantity, "twin": look}',
+        "[row[name] for name in _COVERED]",
+        '[row[name] for name in _COVERED if name != "quantity"]',
     ),
     Mutation(
         "what was rejected is asked about by the next reading",
