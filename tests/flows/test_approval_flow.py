@@ -214,7 +214,7 @@ def test_where_nothing_awaits_approval_the_run_ends_saying_so(forms, execute):
 
 
 def test_the_form_is_flat_and_says_what_would_be_bought(shop, forms, execute):
-    """In plain words, in a table, and without anybody's address; the limit is no other run's to hold."""
+    """In plain words, in a table, and without anybody's address."""
     sell(shop, 11, 12)
     run = forms.start()
     assert "Suspended" == execute(run)
