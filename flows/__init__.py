@@ -8,4 +8,5 @@ The flows; each file holds one by its own name, a sweep over the ledger that any
 | `track_placements`    | schedule, a person | asks where everything is that was bought    | `tracking`                |
 | `reconcile_providers` | schedule, a person | settles what is in doubt, audits            | `reconcile`, `audit`      |
 | `settle_parked`       | a person           | does what a person has decided about one    | `ruling`                  |
+| `approve_placements`  | an event, a person | asks about what exceeds the approval limit  | `approval`                |
 """

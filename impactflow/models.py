@@ -158,6 +158,7 @@ class Impact:
         options: What the provider is told besides (``campaign``, ``category``, ``portfolio_id``, ``notify``).
         on_behalf_of_customer: Whether the provider is told the customer's e-mail address.
         held: Why it may not be bought yet, for a person to mend; None when it may.
+        approval_limit: The most that is bought without a person's approval; None where all is.
     """
 
     slot: str
@@ -167,6 +168,12 @@ class Impact:
     options: Mapping[str, str | bool] = field(default_factory=dict)
     on_behalf_of_customer: bool = False
     held: str | None = None
+    approval_limit: int | None = None
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether it is more than may be bought without a person's approval."""
+        return self.quantity is not None and self.approval_limit is not None and self.quantity > self.approval_limit
 
 
 @dataclass(frozen=True, slots=True)

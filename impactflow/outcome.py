@@ -29,6 +29,7 @@ class Standing:
         completed: Of those, complete.
         failed: Refused for good.
         held: Waiting for a person to mend something.
+        awaiting_approval: Waiting for a person to approve them.
         in_doubt: Perhaps bought, those included that a run may still be sending.
         parked: Undecidable; for a person.
         cancelled: Undone, or withdrawn before they were sent.
@@ -39,6 +40,7 @@ class Standing:
     completed: int
     failed: int
     held: int
+    awaiting_approval: int
     in_doubt: int
     parked: int
     cancelled: int
@@ -56,6 +58,7 @@ class Standing:
             completed=count(Status.COMPLETED),
             failed=count(Status.FAILED),
             held=count(Status.HELD),
+            awaiting_approval=count(Status.AWAITING_APPROVAL),
             in_doubt=count(Status.PLACING, Status.IN_DOUBT),
             parked=count(Status.PARKED),
             cancelled=count(Status.CANCELLED),
@@ -64,7 +67,7 @@ class Standing:
     @property
     def waiting(self) -> int:
         """How many are left for a further run or for a person."""
-        return self.planned + self.held + self.in_doubt + self.parked
+        return self.planned + self.held + self.awaiting_approval + self.in_doubt + self.parked
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ class Outcome:
         lines.append(
             f"{standing.placed} placements took effect ({standing.completed} of them complete), {standing.planned} are"
             f" to be sent, {standing.in_doubt} in doubt, {standing.parked} parked, {standing.held} held,"
-            f" {standing.failed} failed."
+            f" {standing.awaiting_approval} awaiting approval, {standing.failed} failed."
         )
         lines += [f"{name} was left alone: {why}" for name, why in self.left_alone.items()]
         if self.broken:

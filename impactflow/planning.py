@@ -81,8 +81,9 @@ class Preview:
         broken: Orders that could not be read.
         placements: How many purchases it would make.
         totals: How much by (slot, provider, unit): purchases and quantity.
-        held: How many purchases would wait for a person.
-        lines: The first of them, one line each: order, slot, provider, quantity, unit, held.
+        held: How many purchases would wait until a person has mended something.
+        awaiting_approval: How many would wait until a person has approved them.
+        lines: The first of them all, one line each: order, slot, provider, unit, quantity, held, needs_approval.
     """
 
     read: int = 0
@@ -90,8 +91,9 @@ class Preview:
     broken: int = 0
     placements: int = 0
     held: int = 0
+    awaiting_approval: int = 0
     totals: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
-    lines: list[dict[str, str | int | None]] = field(default_factory=list)
+    lines: list[dict[str, str | int | bool | None]] = field(default_factory=list)
 
 
 async def preview(ledger: Ledger, source: OrderSource, policy: Policy, window: Window) -> Preview:
@@ -128,13 +130,16 @@ def _foresee(would: Preview, order: Order, earned: Earnings, known: frozenset[tu
         unit = UNIT_OF[impact.kind]
         if impact.held is not None:
             would.held += 1
+        elif impact.needs_approval:
+            would.awaiting_approval += 1
         else:
             would.placements += 1
             count, quantity = would.totals.get((impact.slot, impact.provider, unit), (0, 0))
             would.totals[impact.slot, impact.provider, unit] = (count + 1, quantity + (impact.quantity or 0))
         if len(would.lines) < _PREVIEW_LINES:
             line = {"order": order.id, "slot": impact.slot, "provider": impact.provider.value, "unit": unit.value}
-            would.lines.append({**line, "quantity": impact.quantity, "held": impact.held})
+            waits = {"held": impact.held, "needs_approval": impact.needs_approval}
+            would.lines.append({**line, "quantity": impact.quantity, **waits})
 
 
 def policy_digest(policy: Policy) -> str:

@@ -45,6 +45,7 @@ async def preview_orders(policy: Policy, window: Window) -> dict[str, Any]:
         "orders": {"read": would.read, "eligible": would.eligible, "broken": would.broken},
         "would_place": would.placements,
         "would_hold": would.held,
+        "would_await_approval": would.awaiting_approval,
         "totals": totals,
         "lines": would.lines,
         "requests": run.transport.requests,

@@ -245,7 +245,14 @@ class Audit:
                 return []
             case Status.PLACED | Status.COMPLETED | Status.CANCELLING:
                 return [Suspect(Disagreement.DUPLICATE, entry, record, record.ref)]
-            case Status.HELD | Status.PLANNED | Status.FAILED | Status.PARKED | Status.CANCELLED:
+            case (
+                Status.HELD
+                | Status.AWAITING_APPROVAL
+                | Status.PLANNED
+                | Status.FAILED
+                | Status.PARKED
+                | Status.CANCELLED
+            ):
                 first = self._first_extra.setdefault(entry.placement.key, record.ref)
                 what = Disagreement.EXTRA if first == record.ref else Disagreement.DUPLICATE
                 return [Suspect(what, entry, record, record.ref)]

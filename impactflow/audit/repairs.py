@@ -16,7 +16,9 @@ from impactflow.providers import Provider, Record
 from impactflow.units import in_words
 
 #: Where nobody is sending anything, so that a purchase may be recorded. What is in doubt is for settling.
-_WITHOUT_PURCHASE = frozenset({Status.PLANNED, Status.FAILED, Status.PARKED, Status.CANCELLED})
+_WITHOUT_PURCHASE = frozenset(
+    {Status.AWAITING_APPROVAL, Status.PLANNED, Status.FAILED, Status.PARKED, Status.CANCELLED}
+)
 
 
 class Repairs:

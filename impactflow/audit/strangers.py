@@ -72,7 +72,7 @@ class Strangers:
                     yield Suspect(Disagreement.EXTRA, entry, None, refs)
                 case Status.PLACED | Status.COMPLETED if entry.placement.id not in named:
                     yield from (Suspect(Disagreement.DUPLICATE, entry, each, each.ref) for each in records)
-                case Status.PLANNED | Status.FAILED | Status.CANCELLED:
+                case Status.AWAITING_APPROVAL | Status.PLANNED | Status.FAILED | Status.CANCELLED:
                     yield from (Suspect(Disagreement.EXTRA, entry, each, each.ref) for each in records)
 
 

@@ -7,12 +7,16 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
+from impactflow.approval import Answer
+from impactflow.approval import Decision as Approval
 from impactflow.audit import choose_window
+from impactflow.cli import approve as approving
 from impactflow.cli import audited, console, story
 from impactflow.cli.prefect import run_flow
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
@@ -217,6 +221,36 @@ async def _rule(ruling: Ruling) -> Ruled:
         return await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
 
 
+@app.command(epilog="Example: impactflow approve WR-000017 trees --at-most 20 --why 'a wholesaler'")
+@ending
+def approve(
+    order: Annotated[
+        str, typer.Argument(help="Any name the order goes by; without one, all that awaits is listed.")
+    ] = "",
+    slot: Annotated[str, typer.Argument(help="Which of its placements, as the policy names it.")] = "",
+    at_most: Annotated[
+        float | None, typer.Option(metavar="QUANTITY", min=0, help="Buy no more than this, in the unit that is listed.")
+    ] = None,
+    reject: Annotated[bool, typer.Option("--reject", help="Buy nothing, unless the order changes.")] = False,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="For what reason; kept in the ledger.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")] = "",
+    json: Json = False,
+) -> int:
+    """Approve what exceeds the policy's limit, so that the next run buys it; or trim, reject or list it."""
+    if not order:
+        if at_most is not None or reject or why or by:
+            raise typer.BadParameter("give ORDER and SLOT too: `impactflow approve` lists them")
+        return UNDONE if approving.tell_awaiting(as_json=json) else DONE
+    if not slot:
+        raise typer.BadParameter("give the order's SLOT too: `impactflow approve` lists them")
+    if reject and at_most is not None:
+        raise typer.BadParameter("--reject buys nothing, so it takes no --at-most")
+    decision = Approval.REJECT if reject else Approval.APPROVE if at_most is None else Approval.TRIM
+    quantity = None if at_most is None else Decimal(str(at_most))
+    approving.decide(order, slot, Answer(decision, by or _whoever_types(), why, quantity), as_json=json)
+    return DONE
+
+
 def _whoever_types() -> str:
     try:
         return getpass.getuser()
@@ -239,7 +273,8 @@ def _tell_preview(result: dict[str, Any]) -> None:
     orders = result["orders"]
     console.out.print(
         f"Dry run, nothing was bought: of {orders['read']} orders {orders['eligible']} count;"
-        f" {result['would_place']} placements would be made, {result['would_hold']} would be held."
+        f" {result['would_place']} placements would be made, {result['would_await_approval']} would await approval,"
+        f" {result['would_hold']} would be held."
     )
     console.print_table("Would be bought", [_readable(row) for row in result["totals"]])
     console.print_table("The first of them", [_readable(row) for row in result["lines"][:20]])
@@ -289,6 +324,8 @@ def status(json: Json = False) -> int:
         console.print_table("Needs attention", attention)
         if any(Status(row["status"]) in OPEN_TO_RULING for row in attention):
             console.out.print("`impactflow settle ORDER SLOT --as ...` settles what is parked or failed.")
+        if standing.awaiting_approval:
+            console.out.print("`impactflow approve` lists what awaits approval, and approves, trims or rejects it.")
         console.print_table("Orders that could not be read", broken)
     return UNDONE if standing.waiting or standing.failed or broken else DONE
 

@@ -14,7 +14,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from impactflow.ledger import deliveries, further, moves, planning, queries, refunds
+from impactflow.ledger import approvals, deliveries, further, moves, planning, queries, refunds
+from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, translated
 from impactflow.ledger.further import Step
@@ -30,6 +31,8 @@ from impactflow.models import Placement, ProviderName, Refund
 __all__ = [
     "TRANSITIONS",
     "Announcement",
+    "Approval",
+    "Awaiting",
     "Claim",
     "Delivery",
     "Entry",
@@ -157,6 +160,21 @@ class Ledger:
     async def record_cancelled(self, step: Step) -> None:
         """A purchase beside the one that a placement holds is cancelled at the provider."""
         await self._writer.submit(further.record_cancelled, step)
+
+    async def decide(self, approval: Approval) -> None:
+        """
+        Do what a person has decided about a placement that awaits approval.
+
+        Raises:
+            TransitionRefused: It does not await approval any more, or is not what the person was shown.
+        """
+        await self._writer.submit(approvals.decide, approval)
+
+    async def awaiting(
+        self, order: str | None = None, slot: str | None = None, *, limit: int = 100
+    ) -> Sequence[Awaiting]:
+        """What awaits a person's approval, the oldest first; of one order by any of its names, or of one slot."""
+        return await self._read(approvals.awaiting, order, slot, limit)
 
     async def store_delivery(self, delivery: Delivery) -> bool:
         """Keep what a webhook brought; whether it is new."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
-from impactflow.ledger import further
+from impactflow.ledger import approvals, further
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import names_for, placement_columns, placement_from_row
@@ -89,8 +89,7 @@ def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | N
         request = wanted[indexes[0]]
         if request.exclusive:  # two runs that claim twins in the same moment would run into the index, or a deadlock
             one_at_a_time(connection, f"claim at {request.provider}")
-        due = connection.execute(_CLAIMABLE[request.exclusive], _claim_values(request, len(indexes))).all()
-        rows = _without_twins(due)
+        rows = _without_twins(_due(connection, request, len(indexes)))
         if not rows:
             continue
         ids = {"ids": as_list([row.id] for row in rows)}
@@ -224,6 +223,15 @@ def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, 
     return [None] * len(handles)
 
 
+def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
+    """What may be sent, the oldest first. What a person should have approved, and has not, does not remain planned."""
+    while True:
+        rows = connection.execute(_CLAIMABLE[request.exclusive], _claim_values(request, count)).all()
+        above = [row.id for row in rows if row.is_above_limit]
+        if not above or not approvals.set_back(connection, above, request.now, request.run_id):
+            return rows
+
+
 def _without_twins(rows: Sequence[Any]) -> list[Any]:
     twins: set[str] = set()
     chosen = []
@@ -347,7 +355,11 @@ _BLOCKER = placements.alias("blocker")
 
 def _claimable(*, exclusive: bool) -> sa.Select[Any]:
     chosen = (
-        select(*placement_columns(), (placements.c.twin if exclusive else sa.null()).label("blocking_twin"))
+        select(
+            *placement_columns(),
+            (placements.c.twin if exclusive else sa.null()).label("blocking_twin"),
+            (placements.c.quantity > placements.c.approval_limit).label("is_above_limit"),
+        )
         .select_from(_JOINED)
         .where(
             placements.c.provider == bindparam("provider", type_=sa.Text()),

@@ -15,15 +15,16 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, or_, select
 
 from impactflow.ledger import refunds
+from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.rows import twin
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, ProviderName, Refund
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
+from impactflow.units import in_words, shown
 
 #: Statuses in which nothing was bought or is being bought.
 _NOTHING_SENT = WAITING | {Status.CANCELLED, Status.FAILED}
-#: Providers that take no idempotency key: their records tell purchases apart only by what they are.
-_KEYLESS = frozenset({ProviderName.ONECLICKIMPACT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,12 +292,22 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
     elif found.attempts == 0:  # once it was tried its request is fixed: the provider may have seen its key
-        values = _impact_values(impact, sale.order, writing.page.at)
+        values = _revised(found, impact, sale.order, writing.page.at)
         same = placements.c.id == found.id, placements.c.status == found.status, placements.c.attempts == 0
         changed = connection.execute(placements.update().where(*same).values(**values)).rowcount
         if changed and (values["status"], values["quantity"]) != (found.status, found.quantity):
             said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
+
+
+def _revised(found: Any, impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
+    """A placement as what the order has earned by now would have it; a person's decision about just that stands."""
+    values = _impact_values(impact, order, at)
+    withdrawn = found.status == Status.CANCELLED and found.approved is not None
+    if found.decided != digest({**values, "key": found.key}) or withdrawn:
+        return values | {"approved": None, "decided": None}
+    look = twin({**values, "quantity": found.quantity}, order.customer_email)  # the provider may be told somebody else
+    return {"status": found.status, "quantity": found.quantity, "twin": look}
 
 
 def _plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing: _Plan) -> None:
@@ -316,25 +327,32 @@ def _plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing:
 
 
 def _impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
-    held = impact.held is not None
-    return {
+    status, reason = _begin(impact)
+    values: dict[str, Any] = {
         "provider": impact.provider.value,
         "kind": impact.kind.value,
         "quantity": impact.quantity,
         "unit": UNIT_OF[impact.kind].value,
         "options": json.dumps(dict(impact.options), sort_keys=True),
         "on_behalf": impact.on_behalf_of_customer,
-        "twin": _twin(impact, order) if impact.provider in _KEYLESS else None,
-        "status": (Status.HELD if held else Status.PLANNED).value,
-        "reason": impact.held,
-        "due_at": None if held else at,
+        "approval_limit": impact.approval_limit,
+        "status": status.value,
+        "reason": reason,
+        "due_at": at if status is Status.PLANNED else None,
     }
+    values["twin"] = twin(values, order.customer_email)
+    return values
 
 
-def _twin(impact: Impact, order: Order) -> str:
-    customer = (order.customer_email or "").casefold() if impact.on_behalf_of_customer else ""
-    said = "\n".join((impact.provider, impact.kind, str(impact.quantity), customer))
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+def _begin(impact: Impact) -> tuple[Status, str | None]:
+    """Where what was earned begins, and why it cannot be sent yet."""
+    if impact.held is not None:
+        return Status.HELD, impact.held
+    quantity, limit = impact.quantity, impact.approval_limit
+    if quantity is None or limit is None or not impact.needs_approval:
+        return Status.PLANNED, None
+    most, unit = shown(limit, UNIT_OF[impact.kind])
+    return Status.AWAITING_APPROVAL, f"{in_words(impact.kind, quantity)}, above the approval limit of {most:f} {unit}"
 
 
 def _plan_unearned(sale: _Sale, row_id: int, writing: _Plan) -> None:
@@ -399,7 +417,9 @@ _ORDERS = select(orders.c.id, orders.c.order_id, orders.c.digest, orders.c.eligi
     orders.c.id.in_(bindparam("ids", expanding=True))
 )
 _PLACEMENTS = (
-    select(placements.c.id, placements.c.slot, placements.c.status, placements.c.attempts, placements.c.quantity)
+    select(
+        *(placements.c[name] for name in ("id", "key", "slot", "status", "attempts", "quantity", "approved", "decided"))
+    )
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))
 )

@@ -11,6 +11,7 @@ from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import (
+    approvals,
     broken_orders,
     events,
     order_names,
@@ -109,8 +110,8 @@ def attention(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]
             placements.c.due_at,
         )
         .join(orders, placements.c.order == orders.c.id)
-        .where(placements.c.status.in_([Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT]))
-        .order_by(placements.c.status, placements.c.id)
+        .where(placements.c.status.in_(_NEEDS_ATTENTION))
+        .order_by(placements.c.status == Status.AWAITING_APPROVAL, placements.c.status, placements.c.id)
         .limit(limit)
     )
     return [dict(row) for row in rows.mappings()]
@@ -296,11 +297,17 @@ def _same_sale(order: Any) -> ColumnElement[bool]:
 
 def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
     happened = connection.execute(select(events).where(events.c.placement == row["id"]).order_by(events.c.id))
-    hidden = {"id", "order", "twin", "unresolved_twin", "placement"}
+    decisions = select(approvals).where(approvals.c.placement == row["id"]).order_by(approvals.c.id)
+    hidden = {"id", "order", "twin", "unresolved_twin", "placement", "approved", "decided"}
+    decided = [
+        {name: value for name, value in each.items() if name not in hidden}
+        for each in connection.execute(decisions).mappings()
+    ]
     life = [{name: value for name, value in event.items() if name not in hidden} for event in happened.mappings()]
-    return {name: value for name, value in row.items() if name not in hidden} | {"events": life}
+    return {name: value for name, value in row.items() if name not in hidden} | {"approvals": decided, "events": life}
 
 
+_NEEDS_ATTENTION = (Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, Status.AWAITING_APPROVAL)
 # What every round of work asks is put together once.
 _NEXT_DUE = select(func.min(placements.c.due_at)).where(
     placements.c.provider == bindparam("provider"), placements.c.status.in_(bindparam("statuses", expanding=True))

@@ -1,7 +1,8 @@
 """Rows of the ledger to values and back: the one place that knows how a placement lies in its row."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,8 @@ from impactflow.models import Kind, Placement, ProviderName
 
 #: How many purchases of one provider may share an identity; it has a millisecond's resolution at 1ClickImpact.
 _MOST_SHARING = 20
+#: Providers that take no idempotency key: their records tell purchases apart only by what they are.
+_KEYLESS = frozenset({ProviderName.ONECLICKIMPACT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,15 @@ class Entry:
 def names_for(ref: str) -> Sequence[str]:
     """A provider's name for a purchase, and what the ledger calls further purchases of that same name."""
     return [ref, *(f"{ref}#{number}" for number in range(2, _MOST_SHARING))]
+
+
+def twin(row: Mapping[str, Any], customer_email: str | None) -> str | None:
+    """The same for all placements that the provider's records could not tell apart; None where keys tell them apart."""
+    if row["provider"] not in _KEYLESS:
+        return None
+    customer = (customer_email or "").casefold() if row["on_behalf"] else ""
+    said = "\n".join((row["provider"], row["kind"], str(row["quantity"]), customer))
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
 def placement_columns() -> Sequence[ColumnElement[Any]]:

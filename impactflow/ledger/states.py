@@ -1,15 +1,16 @@
 """
 The life of a placement, on one screen.
 
-    held ──▶ planned ──▶ placing ──▶ placed ──▶ completed
-                ▲ │        │ │ │        │           │
-                │ │        │ │ └▶ failed└▶ cancelling ──▶ cancelled
-                │ ▼        │ ▼
-             cancelled     │ in_doubt ──▶ placed · planned · parked
-                           └▶ planned (certainly not sent)
+    held · awaiting_approval ──▶ planned ──▶ placing ──▶ placed ──▶ completed
+                                    ▲ │        │ │ │        │           │
+                                    │ │        │ │ └▶ failed└▶ cancelling ──▶ cancelled
+                                    │ ▼        │ ▼
+                                 cancelled     │ in_doubt ──▶ placed · planned · parked
+                                               └▶ planned (certainly not sent)
 
-A person rules on what is parked or failed: placed · planned · cancelled. Only what this table lists can happen;
-``ledger`` enforces it in the statement that makes each change.
+A person approves what awaits it (planned) or rejects it (cancelled), and rules on what is parked or failed: placed ·
+planned · cancelled. Only what this table lists can happen; ``ledger`` enforces it in the statement that makes each
+change.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ class Status(StrEnum):
 
     #: Money rules say wait, or a person must mend something first; nothing was sent.
     HELD = "held"
+    #: More than is bought without a person's approval; nothing was sent.
+    AWAITING_APPROVAL = "awaiting_approval"
     #: Earned; to be sent from ``due_at`` on. Every earlier attempt is known to have had no effect.
     PLANNED = "planned"
     #: The intent to send is durable; it belongs to one run until ``due_at``, the lease's end.
@@ -43,13 +46,17 @@ class Status(StrEnum):
 
 
 #: Where nothing is bought or being bought, and a plan may still change.
-WAITING = frozenset({Status.HELD, Status.PLANNED})
+WAITING = frozenset({Status.HELD, Status.AWAITING_APPROVAL, Status.PLANNED})
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {
-        Status.HELD: frozenset({Status.PLANNED, Status.CANCELLED}),
+        Status.HELD: frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.CANCELLED}),
         # To PLACED where an earlier attempt, judged to have had no effect, is answered late after all.
-        Status.PLANNED: frozenset({Status.PLACING, Status.HELD, Status.CANCELLED, Status.PLACED}),
+        Status.AWAITING_APPROVAL: frozenset({Status.PLANNED, Status.HELD, Status.CANCELLED, Status.PLACED}),
+        # To PLACED likewise; to AWAITING_APPROVAL where the order changed, or the row is not what was approved.
+        Status.PLANNED: frozenset(
+            {Status.PLACING, Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.PLACED}
+        ),
         # To PARKED where the answer tells of another purchase than was asked for.
         Status.PLACING: frozenset({Status.PLACED, Status.FAILED, Status.PLANNED, Status.IN_DOUBT, Status.PARKED}),
         Status.IN_DOUBT: frozenset({Status.PLACED, Status.PLANNED, Status.PARKED}),
@@ -62,6 +69,6 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         # To PLACED likewise; to the others by a person's ruling.
         Status.FAILED: frozenset({Status.PLACED, Status.PLANNED, Status.CANCELLED}),
         # Withdrawn before anything was sent, and earned again; or answered late after all.
-        Status.CANCELLED: frozenset({Status.PLANNED, Status.HELD, Status.PLACED}),
+        Status.CANCELLED: frozenset({Status.PLANNED, Status.HELD, Status.AWAITING_APPROVAL, Status.PLACED}),
     }
 )

@@ -160,6 +160,8 @@ placements = Table(
     Column("approval_limit", BigInteger),
     # The digest of what a person has approved; what is sent must still be that.
     Column("approved", Text),
+    # The digest of what was earned when a person decided about it; while that is earned, the decision stands.
+    Column("decided", Text),
     UniqueConstraint("order", "slot"),
     UniqueConstraint("key"),
     UniqueConstraint("provider", "ref"),
@@ -211,6 +213,7 @@ approvals = Table(
     Column("at", Utc, nullable=False),
     # Who decided.
     Column("by", Text, nullable=False),
+    # approved or rejected.
     Column("decision", Text, nullable=False),
     # What was approved, and the digest of all of it; NULL where it was rejected.
     Column("quantity", BigInteger),

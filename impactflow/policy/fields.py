@@ -141,21 +141,23 @@ class Form(Checked):
 
 
 @dataclass(frozen=True)
-class AboveZero(Checked):
-    """An exact number above zero, ``most`` at most; a float is refused, because the text it stood for is lost."""
+class Between(Checked):
+    """An exact number, ``least`` to ``most``; a float is refused, because the text it stood for is lost."""
 
+    least: Decimal = SMALLEST_NUMBER
     most: Decimal = LARGEST_NUMBER
 
     def check(self, value: object) -> Decimal:
         """The number, if it makes sense."""
         number = Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
-        if number is not None and number.is_finite() and SMALLEST_NUMBER <= number <= self.most:
+        if number is not None and number.is_finite() and self.least <= number <= self.most:
             return number
-        raise wrong(f"must be a number above 0, from {SMALLEST_NUMBER:f} to {self.most}{_not(value)}")
+        above = "above 0, " if self.least else ""
+        raise wrong(f"must be a number {above}from {self.least:f} to {self.most}{_not(value)}")
 
     def schema(self) -> JsonSchemaValue:
         """A range."""
-        return {"type": "number", "minimum": float(SMALLEST_NUMBER), "maximum": int(self.most)}
+        return {"type": "number", "minimum": float(self.least), "maximum": int(self.most)}
 
 
 class WholeDay(Checked):
@@ -202,8 +204,9 @@ class NotEmpty:
 
 
 Day = Annotated[date, WholeDay()]
-Number = Annotated[Decimal, AboveZero()]
-Percent = Annotated[Decimal, AboveZero(most=Decimal(100))]
+Number = Annotated[Decimal, Between()]
+NumberOrZero = Annotated[Decimal, Between(least=Decimal(0))]
+Percent = Annotated[Decimal, Between(most=Decimal(100))]
 Store = Annotated[str, Form("[a-z0-9][a-z0-9_-]{0,39}", "lower-case letters, digits, - and _, at most 40 of them")]
 Slot = Annotated[
     str,

@@ -8,14 +8,14 @@ providers' references (read 2026-11-21), checked before anything is bought. Call
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
-from math import ceil
+from math import ceil, floor
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned
-from impactflow.policy.fields import Currency, NotEmpty, Number, Slot, Strict, Text, wrong_at
+from impactflow.policy.fields import Currency, NotEmpty, Number, NumberOrZero, Slot, Strict, Text, wrong_at
 from impactflow.policy.quantities import DonationQuantity, Quantity, Rounding, rounded
 from impactflow.policy.sale import NotEarned, OnHold, Sale
 
@@ -81,6 +81,8 @@ class Rule(Strict):
     """How the quantity becomes a whole number of the smallest thing that can be bought; nearest: halves go up."""
     minimum: Number | None = None
     """The smallest purchase, in the impact's unit: less than this buys nothing."""
+    approve_above: NumberOrZero | None = None
+    """More than this for one order, in the rule's unit, is bought only once a person has approved it; 0: ask always."""
     when: When = When()
     """Which orders earn it; all, unless conditions are set."""
 
@@ -115,12 +117,18 @@ class Rule(Strict):
             options={name: value for name in self.told if (value := getattr(self, name))},
             on_behalf_of_customer=self._for_customer and sale.order.customer_email is not None,
             held=held,
+            approval_limit=self.approval_limit,
         )
 
     @cached_property
     def least(self) -> int:
         """The smallest purchase, in ``UNIT_OF`` the impact."""
         return max(1, ceil(Fraction(self.minimum) * self.scale)) if self.minimum is not None else 1
+
+    @cached_property
+    def approval_limit(self) -> int | None:
+        """The most that is bought without a person's approval, in ``UNIT_OF`` the impact; None where all is."""
+        return None if self.approve_above is None else floor(Fraction(self.approve_above) * self.scale)
 
     @cached_property
     def scale(self) -> Fraction:

@@ -217,6 +217,24 @@ MUTATIONS: Sequence[Mutation] = (
         '    digest = hashlib.sha256(f"{store}\\n{order_id}".encode()).hexdigest()',
     ),
     Mutation(
+        "the claim does not ask what was approved",
+        "impactflow.ledger.moves",
+        "        if not above or not approvals.set_back(",
+        "        if rows is not None or approvals.set_back(",
+    ),
+    Mutation(
+        "an edited order keeps its approval",
+        "impactflow.ledger.approvals",
+        "[row[name] for name in _COVERED]",
+        '[row[name] for name in _COVERED if name != "quantity"]',
+    ),
+    Mutation(
+        "what was rejected is asked about by the next reading",
+        "impactflow.ledger.planning",
+        "    withdrawn = found.status == Status.CANCELLED and found.approved is not None",
+        "    withdrawn = found.status == Status.CANCELLED",
+    ),
+    Mutation(
         "one item is counted where there are several",
         "impactflow.policy.sale",
         '        return _exact(self.order.item_count, "the order\'s number of items")',

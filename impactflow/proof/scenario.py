@@ -6,7 +6,7 @@ earned can be told here in one line, without asking the policy. Called by ``simu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
@@ -181,6 +181,9 @@ class Scenario:
         calm_after: After how many processes nothing goes wrong any more at the providers; None for after all.
         strangers: How many purchases of the same kinds somebody else has made at the same accounts.
         look_alikes: Whether a stranger's purchase may be of the same amount as one of ours.
+        asks_above: For how many items of a sale is bought without a person's approval, by slot; else for all.
+        persons: Who decides about the others; what each does follows from the text.
+        vandal_after_s: When somebody writes other quantities into the ledger's database; None where nobody does.
         busy: Whether strangers go on buying the same amounts all the while, at a 1ClickImpact account that is known to
             return metadata: then what looks alike may have to be left to a person, and must never be taken for ours.
     """
@@ -196,6 +199,9 @@ class Scenario:
     calm_after: int | None = None
     strangers: int = 0
     look_alikes: bool = False
+    asks_above: Mapping[str, int] = field(default_factory=dict)
+    persons: Sequence[str] = ()
+    vandal_after_s: float | None = None
     busy: bool = False
 
     @property
@@ -205,6 +211,9 @@ class Scenario:
         for rule in rules:
             if rule["provider"] == ProviderName.ONECLICKIMPACT:
                 rule["on_behalf_of"] = self.on_behalf_of
+        for rule in rules:
+            if rule["slot"] in self.asks_above:
+                rule["approve_above"] = rule["quantity"]["per_item"] * self.asks_above[rule["slot"]]
         return Policy.model_validate({"store": "acme", "rules": rules})
 
     def orders(self, now_s: float) -> list[dict[str, Any]]:
@@ -212,12 +221,13 @@ class Scenario:
         return [row for sale in self.sales for row in sale.rows(now_s)]
 
     def earned(self) -> Mapping[tuple[str, str], int]:
-        """What must be bought, by order and slot, of the sales that are certain."""
+        """What must be bought, by order and slot, of the sales that are certain and that nobody is asked about."""
         return {
             (f"WR-{sale.number}", slot): RULES[slot][1] * sale.items
             for sale in self.sales
             if sale.certain
             for slot in self.slots
+            if slot not in self.asks_above or (self.vandal_after_s is None and sale.items <= self.asks_above[slot])
         }
 
     def undone(self) -> frozenset[tuple[str, str]]:
@@ -246,7 +256,19 @@ def scenario(seed: int) -> Scenario:
         strangers=chance.choice([0] * 24 + [2] * 20 + [5] * 16 + [120, 1_100]),
         look_alikes=chance.choice([True, False]),
         busy=chance.choice([True] + [False] * 4),
+        **_approval(Random(f"{seed} approval")),
     )
+
+
+def _approval(chance: Random) -> dict[str, Any]:
+    """In one of three scenarios persons are asked about some sales or all."""
+    if chance.randrange(3):
+        return {}
+    return {
+        "asks_above": {slot: chance.choice([0, 1]) for slot in sorted(RULES) if chance.randrange(4)},
+        "persons": [f"{chance.random()}" for _ in range(chance.choice([1, 2]))],
+        "vandal_after_s": chance.choice([None, None, BEGIN_S + chance.uniform(0, 400)]),
+    }
 
 
 def _sale(chance: Random, number: int) -> Sale:

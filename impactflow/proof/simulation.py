@@ -27,11 +27,12 @@ from impactflow.placement import Sweep
 from impactflow.planning import plan
 from impactflow.policy import Policy
 from impactflow.proof.memory import Memory
+from impactflow.proof.persons import Persons
 from impactflow.proof.process import Fate, Process, Wire, enter, on_disk, unharmed
 from impactflow.proof.scenario import KEY_AGE_S, LEASE_S, SETTLE_S, TIMEOUT_S, Scenario, Webhook, Worker
 from impactflow.proof.strangers import THEIR_KEY, Strangers
 from impactflow.proof.time import START, SimulatedClock, SimulatedLoop
-from impactflow.proof.verdict import findings, place, slot_of
+from impactflow.proof.verdict import findings, place, sold
 from impactflow.reconcile import settle
 from impactflow.run import CountingTransport, Run, terms_of
 from impactflow.sandbox import Sandbox, environment
@@ -108,6 +109,7 @@ class _Simulation:
         self._clock = SimulatedClock()
         self._sandbox = Sandbox(scenario.options, clock=self._clock)
         self._strangers = Strangers(scenario, self._sandbox, self._clock)
+        self._persons = Persons(scenario, self._engine, self._clock)
         self._settings = _settings()
         self._runs = self._deaths = self._parked = self._doubts = 0
 
@@ -115,10 +117,16 @@ class _Simulation:
         """Everything; what is wrong afterwards."""
         self._strangers.came_before()
         strangers = asyncio.create_task(self._strangers.keep_buying())
+        vandal = asyncio.create_task(self._persons.vandalize())
         told = (webhook for sale in self._scenario.sales for webhook in sale.webhooks)
-        await asyncio.gather(*(self._work(worker) for worker in self._scenario.workers), *map(self._tell, told))
+        await asyncio.gather(
+            *(self._work(worker) for worker in self._scenario.workers),
+            *(self._persons.decide(name) for name in self._scenario.persons),
+            *map(self._tell, told),
+        )
         self._sandbox.calm()
         strangers.cancel()
+        vandal.cancel()
         return await self._last()
 
     def result(self, found: tuple[str, ...]) -> Result:
@@ -218,9 +226,12 @@ class _Simulation:
         self._sandbox.settle()
         books = self._sandbox.books.as_json()["purchases"]
         ours = [purchase for purchase in books if purchase["impactflow_key"] not in {None, THEIR_KEY}]
-        found = findings(self._scenario.earned(), ours, await ledger.purchases(), parked)
-        sold = {place(purchase["order_id"], slot_of(purchase)) for purchase in ours}
-        found += [f"bought in spite of its refund: {undone}" for undone in sorted(sold & self._scenario.undone())]
+        earned = {**self._scenario.earned(), **self._persons.expected()}
+        found = findings(earned, ours, await ledger.purchases(), parked)
+        bought = [(sold(purchase), purchase["quantity"]) for purchase in ours]
+        found += self._persons.findings(bought, await ledger.awaiting())
+        undone = {where for where, _ in bought} & self._scenario.undone()
+        found += [f"bought in spite of its refund: {where}" for where in sorted(undone)]
         if await ledger.pending_since(self._policy.store) is not None:
             found.append("a delivery was not taken up")
         found += [f"{count} left {status}" for status, count in by_status.items() if status not in _ENDS]
@@ -236,7 +247,7 @@ def _new_loop() -> SimulatedLoop:
 
 
 #: What a simulation may leave placements in.
-_ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED})
+_ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED, Status.AWAITING_APPROVAL})
 
 
 async def _plan(run: Run, policy: Policy) -> None:

@@ -41,12 +41,12 @@ def findings(
         *(f"recorded {count} times: {place}" for place, count in times.items() if count > 1),
         *(f"recorded, not bought: {_place(row)}" for key, row in rows.items() if key not in bought),
         *(
-            f"bought, not recorded: {_sold(purchase)}"
+            f"bought, not recorded: {sold(purchase)}"
             for key, (purchase, *_) in bought.items()
-            if key not in rows and _sold(purchase) not in parked
+            if key not in rows and sold(purchase) not in parked
         ),
         *(
-            f"recorded as another purchase: {_sold(purchase)}"
+            f"recorded as another purchase: {sold(purchase)}"
             for key, (purchase, *_) in bought.items()
             if key in rows and not _same(purchase, rows[key])
         ),
@@ -75,7 +75,8 @@ def _place(row: Row) -> Place:
     return place(row["order_id"], row["slot"])
 
 
-def _sold(purchase: Row) -> Place:
+def sold(purchase: Row) -> Place:
+    """For which order and slot it was bought."""
     return place(purchase["order_id"], slot_of(purchase))
 
 

@@ -94,9 +94,7 @@ STRIPE = Scheme(
     source="stripe",
     variable="IMPACTFLOW_STRIPE_SECRETS",
     headers={"Stripe-Signature": "`t=` when it was signed, `v1=` the HMAC-SHA256 of that time and the body."},
-    topics=frozenset(
-        {"checkout.session.completed", "checkout.session.async_payment_succeeded", "charge.refunded"}
-    ),
+    topics=frozenset({"checkout.session.completed", "checkout.session.async_payment_succeeded", "charge.refunded"}),
     verify=verify_stripe,
     name=lambda _, content: content.get("id"),
     topic=lambda _, content: content.get("type"),

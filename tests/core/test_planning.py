@@ -140,3 +140,13 @@ async def test_the_window_follows_the_watermark(new_world):
 
 def _days(window):
     return window.from_, window.to
+
+
+@in_virtual_time
+async def test_a_preview_tells_what_would_await_approval(new_world):
+    """It is neither bought nor held; its line says so."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES | {"approve_above": 0}, OFFSET | {"approve_above": 5}))
+    async with world.run() as run:
+        would = await preview(run.ledger, run.order_source(), world.policy, WEEK)
+        assert (1, 0, 1) == (would.placements, would.held, would.awaiting_approval)
+        assert [("trees", True), ("offset", False)] == [(line["slot"], line["needs_approval"]) for line in would.lines]

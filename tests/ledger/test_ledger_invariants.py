@@ -24,8 +24,9 @@ from ledger_helpers import (
 from sqlalchemy import select
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
-from impactflow.ledger import TRANSITIONS, Ledger, Status
-from impactflow.ledger.tables import events, metadata, order_names, placements
+from impactflow.ledger import TRANSITIONS, Approval, Ledger, Status
+from impactflow.ledger.approvals import digest
+from impactflow.ledger.tables import approvals, events, metadata, order_names, placements
 
 LEASE_S = 8
 #: Which step, which of the two runs takes it, and a number that chooses among what there is to choose from.
@@ -45,6 +46,8 @@ STEPS = st.lists(
                 "settle",
                 "expire",
                 "rule",
+                "approve",
+                "approve",
             ]
         ),
         st.integers(0, 1),
@@ -63,6 +66,7 @@ class Happening:
         self._time_s = 0.0
         self._sent = []
         self._doubts = []
+        self._asked = []
         self.purchase_of = {}
 
     @property
@@ -77,7 +81,7 @@ class Happening:
         """Three sales; each goes by one of its names, or by both."""
         sold = number % 3
         names = [(f"wr:WR-{sold}",), (f"src:shop:{sold}",), (f"wr:WR-{sold}", f"src:shop:{sold}")][number // 4]
-        wanted = earned(offset(number % 2 + 1), trees(number % 2 + 1))
+        wanted = earned(offset(number % 2 + 1), trees(number % 2 + 1, approval_limit=1))
         await plan(ledger, (sale(f"{sold}{names[0][:1]}", names=names), wanted), at=self.now, policy=f"p{number % 2}")
 
     async def refund(self, ledger, number):
@@ -131,9 +135,23 @@ class Happening:
                 move = replace(move, due_at=None) if to is Status.CANCELLED else move
                 await (ledger.record_found(move) if ref else ledger.move(move))
 
+    async def approve(self, ledger, number):
+        """A person decides about what awaits it; the other one of the two may have seen it before an edit."""
+        asked = await ledger.awaiting()
+        self._asked += asked
+        if self._asked:
+            each = self._asked.pop(number % len(self._asked))
+            quantity = (each.quantity, 1, None)[number % 3]
+            with suppress(TransitionRefused):
+                await ledger.decide(Approval(each.id, each.digest, quantity, "ana", "", self.now, "run-8"))
+
     async def expire(self, ledger, number):
         self._time_s += number
         await ledger.expire_leases(self.now, "run-9")
+
+
+#: Statuses without a time at which a run sees to them.
+_NOT_DUE = {"held", "awaiting_approval", "cancelled"}
 
 
 def check(connection, purchase_of):
@@ -151,8 +169,12 @@ def check(connection, purchase_of):
         assert all(from_ == to or Status(to) in TRANSITIONS[Status(from_)] for from_, to in steps)
         assert statuses.count("placed") == (row.placed_at is not None)
         assert max(event.attempt for event in told) == row.attempts
+        if row.attempts and row.approval_limit is not None and row.quantity > row.approval_limit:
+            approved = connection.execute(select(approvals.c.digest).where(approvals.c.placement == row.id)).scalars()
+            assert row.approved == digest(row._mapping)
+            assert row.approved in set(approved)
         assert (row.unresolved_twin is None) or row.status in {"placing", "in_doubt"}
-        assert (row.due_at is None) == (row.status in {"held", "cancelled"}) or row.status in {"parked", "failed"}
+        assert (row.due_at is None) == (row.status in _NOT_DUE) or row.status in {"parked", "failed"}
     return rows
 
 

@@ -42,6 +42,7 @@ def test_each_status_is_counted_once():
         completed=power[Status.COMPLETED],
         failed=power[Status.FAILED],
         held=power[Status.HELD],
+        awaiting_approval=power[Status.AWAITING_APPROVAL],
         in_doubt=power[Status.PLACING] + power[Status.IN_DOUBT],
         parked=power[Status.PARKED],
         cancelled=power[Status.CANCELLED],
@@ -56,7 +57,7 @@ def test_providers_are_added_up():
 
 @pytest.mark.parametrize("status", Status)
 def test_what_is_left_decides_the_exit_status(status):
-    """Failed, parked, held, in doubt or still to be sent: undone. Placed, complete, cancelled: done."""
+    """Failed, parked, held, awaiting approval, in doubt or to be sent: undone. Placed, complete, cancelled: done."""
     done = {Status.PLACED, Status.COMPLETED, Status.CANCELLED, Status.CANCELLING}
     some = counts(**{status.value: 1})
     assert (status not in done) == outcome(in_window=some, overall=some).undone
@@ -83,7 +84,9 @@ def test_the_json_has_what_scripts_rely_on():
         found["placements"]["held"],
         found["all_placements"]["placed"],
     )
-    assert {"planned", "placed", "failed", "held", "in_doubt", "parked"} <= found["placements"].keys()
+    assert {"planned", "placed", "failed", "held", "awaiting_approval", "in_doubt", "parked"} <= found[
+        "placements"
+    ].keys()
     assert ({"cnaught": "check CNAUGHT_API_KEY"}, ["cnaught"]) == (found["left_alone"], found["refused_keys"])
     assert (9, 1.235, True) == (found["requests"], found["duration_s"], found["undone"])
 

@@ -222,6 +222,33 @@ class TestHowMuch:
         below = replace(SALE, item_count=Decimal(2))
         assert why_not(rule, below) == "it comes to 2000 g, below the minimum of 3000 g"
 
+    @pytest.mark.parametrize(
+        ("rule", "limit", "needs_approval"),
+        [
+            (OFFSET | {"quantity": {"per_item": 1}, "approve_above": Decimal("2.9994")}, 2_999, True),
+            (OFFSET | {"quantity": {"per_item": 1}, "approve_above": 3}, 3_000, False),
+            (OFFSET | {"quantity": {"per_item": 2}, "approve_above": 3, "unit": "lb"}, 1_360, True),
+            (TREES | {"quantity": {"per_item": 1}, "approve_above": Decimal("2.5")}, 2, True),
+            (GIVING | {"approve_above": 86}, 86, False),
+            (GIVING | {"approve_above": 85}, 85, True),
+            (TREES | {"approve_above": 0}, 0, True),
+            (TREES, None, False),
+        ],
+    )
+    def test_more_than_the_limit_needs_approval(
+        self, rule: dict[str, Any], limit: int | None, needs_approval: bool
+    ) -> None:
+        """It is in the rule's own unit, as the minimum is; what is earned stays what it is."""
+        earned = outcome(rule)
+        assert isinstance(earned, Impact)
+        assert (earned.approval_limit, earned.needs_approval) == (limit, needs_approval)
+
+    def test_what_is_held_needs_no_approval_yet(self) -> None:
+        """It is not known how much it is."""
+        earned = outcome(GIVING | {"approve_above": 0}, replace(SALE, currency="SEK"))
+        assert isinstance(earned, Impact)
+        assert not earned.needs_approval
+
 
 class TestProviderLimits:
     @pytest.mark.parametrize(
@@ -438,6 +465,13 @@ class TestWhatIsRefused:
                 "rules[0].rounding: must be 'nearest', 'up' or",
             ),
             ("{per_order: 1}", "{per_order: 1}\n    minimum: 0", 10, "rules[0].minimum: must be a number above 0"),
+            (
+                "{per_order: 1}",
+                "{per_order: 1}\n    approve_above: -1",
+                10,
+                "rules[0].approve_above: must be a number from 0 to 1000000000, not '-1'",
+            ),
+            ("{per_order: 1}", "{per_order: 1}\n    aprove_above: 5", 10, "did you mean approve_above?"),
             ("{per_order: 1}", "{per_order: 1}\n    when: {min_item: 2}", 10, "did you mean min_items?"),
             ("{per_order: 1}", "{per_order: 1}\n    when: {currencies: []}", 10, "must list at least one"),
             (
@@ -559,7 +593,18 @@ VALUES = st.sampled_from(
 NAMES = st.sampled_from(
     [
         *("store", "eligible_payments", "fx", "as_of", "usd_per", "rules", "slot", "provider", "impact", "quantity"),
-        *("rounding", "minimum", "when", "currencies", "min_items", "unit", "category", "notify", "on_behalf_of"),
+        *(
+            "rounding",
+            "minimum",
+            "approve_above",
+            "when",
+            "currencies",
+            "min_items",
+            "unit",
+            "category",
+            "notify",
+            "on_behalf_of",
+        ),
         *("portfolio_id", "description", "campaign", "per_order", "per", "currency", "USD", "GBP", "x"),
     ]
 )

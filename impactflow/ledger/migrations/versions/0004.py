@@ -56,3 +56,4 @@ def upgrade() -> None:
     op.create_index(op.f("ix_approvals_placement"), "approvals", ["placement"], unique=False)
     op.add_column("placements", sa.Column("approval_limit", sa.BigInteger(), nullable=True))
     op.add_column("placements", sa.Column("approved", sa.Text(), nullable=True))
+    op.add_column("placements", sa.Column("decided", sa.Text(), nullable=True))

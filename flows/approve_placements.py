@@ -1,0 +1,84 @@
+"""
+Ask a person about what exceeds the approval limit, and do what they decide: the core is ``impactflow.approval``.
+
+The run is suspended while it waits and holds no process; when somebody has filled in its form it begins again at the
+top. So it asks by the digest of what is shown: an answer counts for exactly that question, and what has changed
+meanwhile is asked anew. On a terminal: ``impactflow approve``.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import count
+from typing import Any, Literal
+
+from prefect import asuspend_flow_run, flow
+from prefect.input import RunInput
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from impactflow.approval import MOST_ASKED, Answer, Decision, digest, question
+from impactflow.ledger import Awaiting
+from tasks.approvals import end_other_questions, publish_question, record_answer
+from tasks.context import flow_context
+from tasks.reporting import publish_summary
+
+#: A week. Prefect fails a run that is not resumed by then; whatever awaits approval goes on doing so, and can be asked
+#: about by another run at any time.
+_PATIENCE_S = 7 * 86_400
+
+
+class Form(RunInput):
+    """What a person fills in; whether it makes sense is decided by ``Answer.problem``, which can say why not."""
+
+    decision: Literal["approve", "trim", "reject"] = Field(
+        description="approve: all of it is bought; trim: at most so much of each; reject: nothing is bought."
+    )
+    at_most: float = Field(default=0, description="With trim: how much of each, in the unit shown above.")
+    by: str = Field(description="Who decides; kept in the ledger.")
+    why: str = Field(default="", description="For what reason; kept in the ledger.")
+
+    @property
+    def answer(self) -> Answer:
+        """The same in the core's words."""
+        at_most = Decimal(str(self.at_most)) if self.at_most else None
+        return Answer(Decision(self.decision), self.by, self.why, at_most)
+
+
+def _name() -> str:
+    parameters = flow_run.get_parameters()
+    return " ".join(["approve", *filter(None, (parameters.get("order"), parameters.get("slot")))])
+
+
+@flow(name="approve_placements", flow_run_name=_name, persist_result=False)
+async def approve_placements(order: str = "", slot: str = "") -> dict[str, Any]:
+    """
+    Show what awaits approval, wait for a person's word, and record it; the next placing run buys what was approved.
+
+    Args:
+        order: Any name of the order; by default all orders.
+        slot: The slot, as the policy names it; by default all slots.
+    """
+    async with flow_context() as run:
+        answers = []
+        while asked := await run.ledger.awaiting(order or None, slot or None, limit=MOST_ASKED):
+            await end_other_questions(order, slot)
+            await publish_question(asked)
+            answered = await record_answer(asked, await ask(asked))
+            await publish_summary("approve-placements", answered.in_words())
+            answers.append(answered.as_json())
+        if not answers:
+            await publish_summary("approve-placements", "Nothing awaits approval.")
+        return {"answers": answers}
+
+
+async def ask(asked: Sequence[Awaiting]) -> Answer:
+    """Suspend the run until somebody has answered; what cannot be done is asked again, with the reason."""
+    told = question(asked)
+    for attempt in count(1):
+        form = Form.with_initial_data(description=told)
+        given = await asuspend_flow_run(form, timeout=_PATIENCE_S, key=f"{digest(asked)}-{attempt}")
+        answer = given.answer
+        if not (problem := answer.problem(asked)):
+            break
+        told = f"**It was not done. {problem}.**\n\n{question(asked)}"
+    return answer

@@ -1,0 +1,225 @@
+"""
+What a person decides about placements above the policy's approval limit: approve, trim or reject.
+
+The ledger asks (``Ledger.awaiting``) and does what is decided, about exactly what was shown; here a person's words
+become quantities. Called by ``impactflow approve`` and by the task ``record_answer``.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from impactflow.clock import Clock
+from impactflow.errors import ConfigurationError, TransitionRefused
+from impactflow.ledger import Approval, Awaiting, Ledger, Status
+from impactflow.models import UNIT_OF, Kind, ProviderName
+from impactflow.units import SHOWN, in_words, shown
+
+log = logging.getLogger(__name__)
+
+#: The most that a person is asked about at a time.
+MOST_ASKED = 100
+#: So many of them are told one by one in the question itself.
+_TOLD = 20
+
+
+class Decision(StrEnum):
+    """What a person may say."""
+
+    #: All of it is bought.
+    APPROVE = "approve"
+    #: At most so much of each is bought.
+    TRIM = "trim"
+    #: Nothing is bought, unless the order changes.
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    A person's word on all that they were asked about.
+
+    Args:
+        decision: What they say.
+        by: Who says so.
+        why: For what reason.
+        at_most: With trim: how much of each, in the unit that people read (``units.SHOWN``).
+    """
+
+    decision: Decision
+    by: str
+    why: str = ""
+    at_most: Decimal | None = None
+
+    def problem(self, asked: Sequence[Awaiting]) -> str | None:
+        """Why it cannot be done, and what to say instead; None where it can."""
+        if not self.by.strip():
+            return "by: say who decides"
+        if (self.decision is Decision.TRIM) != (self.at_most is not None):
+            return "at_most: say how much of each is to be bought; it belongs to trim, and trim needs it"
+        return None if self.at_most is None else self._trim_problem(asked, self.at_most)
+
+    def _trim_problem(self, asked: Sequence[Awaiting], at_most: Decimal) -> str | None:
+        units = {shown(0, UNIT_OF[each.kind])[1] for each in asked}
+        if len(units) > 1:
+            return f"at_most: {' and '.join(sorted(units))} cannot be trimmed together; ask about one order and slot"
+        if not at_most.is_finite() or any(_trimmed(each, at_most) < 1 for each in asked):
+            least, unit = shown(1, UNIT_OF[asked[0].kind])
+            return f"at_most: the least that can be bought is {least:f} {unit}; to buy nothing, reject"
+        if any(each.was_tried and _trimmed(each, at_most) < each.quantity for each in asked):
+            return "at_most: it was sent before, and the provider may know it as it is; approve all of it or reject"
+        return None
+
+    def quantity(self, each: Awaiting) -> int | None:
+        """How much is to be bought, in the ledger's unit; None for nothing."""
+        if self.decision is Decision.REJECT:
+            return None
+        return each.quantity if self.at_most is None else _trimmed(each, self.at_most)
+
+
+def _trimmed(each: Awaiting, at_most: Decimal) -> int:
+    """So much of it in the ledger's unit, never more than was earned."""
+    _, size = SHOWN[UNIT_OF[each.kind]]
+    return min(each.quantity, int(at_most * size))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """
+    What became of an answer.
+
+    Args:
+        answer: What a person said.
+        done: What it has changed.
+        moved_on: What did not await approval any more, or was another by then: untouched.
+    """
+
+    answer: Answer
+    done: Sequence[Awaiting]
+    moved_on: Sequence[Awaiting]
+
+    def as_json(self) -> dict[str, object]:
+        """As ``--json`` prints it."""
+        to = Status.CANCELLED if self.answer.decision is Decision.REJECT else Status.PLANNED
+        return {
+            "decision": self.answer.decision.value,
+            "by": self.answer.by,
+            "done": [self._line(each) | {"status": to.value} for each in self.done],
+            "moved_on": [{"order": each.order, "slot": each.slot} for each in self.moved_on],
+        }
+
+    def in_words(self) -> str:
+        """As a person reads it, Markdown."""
+        lines = [f"Order {each.order}, slot {each.slot}: {self._said(each)}." for each in self.done]
+        lines += [
+            f"Order {each.order}, slot {each.slot}: untouched, because it is not what was shown any more."
+            for each in self.moved_on
+        ]
+        return "\n\n".join(lines)
+
+    def _line(self, each: Awaiting) -> dict[str, object]:
+        quantity = self.answer.quantity(each)
+        bought = {"quantity": quantity, "unit": UNIT_OF[each.kind].value} if quantity is not None else {}
+        return {"order": each.order, "slot": each.slot, **bought}
+
+    def _said(self, each: Awaiting) -> str:
+        quantity = self.answer.quantity(each)
+        return "rejected" if quantity is None else f"{in_words(each.kind, quantity)} approved, bought by the next run"
+
+
+async def record_answer(
+    ledger: Ledger, clock: Clock, run_id: str, asked: Sequence[Awaiting], answer: Answer
+) -> Answered:
+    """
+    Do what a person has decided about what they were shown.
+
+    Args:
+        ledger: Where it awaits approval.
+        clock: Tells the time.
+        run_id: Which run tells.
+        asked: What they were shown.
+        answer: What they said.
+
+    Raises:
+        ConfigurationError: It cannot be done; nothing was changed.
+        LedgerError: The ledger failed; what was not written awaits approval as before.
+    """
+    if problem := answer.problem(asked):
+        raise ConfigurationError(problem)
+    by, why, now = answer.by.strip(), answer.why.strip(), clock.now()
+
+    async def decide(each: Awaiting) -> bool:
+        approval = Approval(each.id, each.digest, answer.quantity(each), by, why, now, run_id)
+        try:
+            await ledger.decide(approval)
+        except TransitionRefused:
+            return False
+        return True
+
+    heard = await asyncio.gather(*(decide(each) for each in asked))
+    done = [each for each, was_heard in zip(asked, heard, strict=True) if was_heard]
+    moved_on = [each for each, was_heard in zip(asked, heard, strict=True) if not was_heard]
+    log.info(
+        "%s: %d placements; %d had moved on", answer.decision, len(done), len(moved_on),
+        extra={"action": "approval_recorded"},
+    )  # fmt: skip
+    return Answered(answer, done, moved_on)
+
+
+async def ask_about(ledger: Ledger, order: str, slot: str) -> Awaiting:
+    """
+    The one placement of an order and slot that awaits approval.
+
+    Raises:
+        ConfigurationError: There is none; with what there is instead.
+    """
+    asked = await ledger.awaiting(order, slot)
+    if asked:
+        return asked[0]
+    entries = await ledger.slot(order, slot)
+    if not entries:
+        raise ConfigurationError(
+            f"order {order!r} has no placement in slot {slot!r}: `impactflow approve` lists what awaits approval"
+        )
+    raise ConfigurationError(
+        f"order {order!r}, slot {slot!r} is {entries[0].status}: only what awaits approval is approved or rejected"
+    )
+
+
+def digest(asked: Sequence[Awaiting]) -> str:
+    """The same only for exactly the same question."""
+    said = "\n".join(f"{each.id} {each.since.isoformat()} {each.digest}" for each in asked)
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def as_rows(asked: Sequence[Awaiting]) -> Iterator[dict[str, object]]:
+    """A line of a table for each: no personal data."""
+    for each in asked:
+        quantity, unit = shown(each.quantity, UNIT_OF[each.kind])
+        yield {
+            "order": each.order,
+            "slot": each.slot,
+            "provider": each.provider.value,
+            "impact": each.kind.value,
+            "quantity": quantity,
+            "unit": unit,
+            "since": each.since,
+            "reason": each.reason,
+        }
+
+
+def question(asked: Sequence[Awaiting]) -> str:
+    """What would be bought, in plain words, Markdown: no personal data."""
+    totals: Counter[tuple[ProviderName, Kind]] = Counter()
+    for each in asked:
+        totals[each.provider, each.kind] += each.quantity
+    told = ", ".join(f"{in_words(kind, quantity)} from {name}" for (name, kind), quantity in sorted(totals.items()))
+    lines = [f"- order {each.order}, slot {each.slot}: {each.reason}" for each in asked[:_TOLD]]
+    if len(asked) > _TOLD:
+        lines.append(f"- and {len(asked) - _TOLD} more: the artifact awaiting-approval lists them all")
+    return "\n".join([f"**May this be bought: {told}?**\n", *lines])

@@ -1,0 +1,50 @@
+"""Approve, trim or reject what exceeds the policy's approval limit, or list what awaits that: called by ``approve``."""
+
+import asyncio
+from typing import Any
+
+from impactflow.approval import MOST_ASKED, Answer, Answered, as_rows, ask_about, record_answer
+from impactflow.cli import console
+from impactflow.errors import ConfigurationError
+from impactflow.ledger import Ledger
+from impactflow.run import open_run
+from impactflow.settings import load_settings
+
+
+def tell_awaiting(*, as_json: bool) -> int:
+    """List what awaits approval; how many lines that were."""
+    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
+        rows: list[dict[str, Any]] = list(as_rows(asyncio.run(ledger.awaiting(limit=MOST_ASKED))))
+    if as_json:
+        console.print_json({"awaiting_approval": rows})
+    elif rows:
+        console.print_table("Awaiting approval", [{**row, "since": f"{row['since']:%Y-%m-%d %H:%M}"} for row in rows])
+        console.out.print("`impactflow approve ORDER SLOT` approves one; see --help for trimming and rejecting.")
+        if len(rows) == MOST_ASKED:
+            console.out.print(f"These are the first {MOST_ASKED}; `impactflow status` counts all.")
+    else:
+        console.out.print("Nothing awaits approval.")
+    return len(rows)
+
+
+def decide(order: str, slot: str, answer: Answer, *, as_json: bool) -> None:
+    """
+    Record what a person has decided about one placement.
+
+    Raises:
+        ConfigurationError: It cannot be done; nothing was changed.
+    """
+    answered = asyncio.run(_decide(order, slot, answer))
+    if as_json:
+        console.print_json(answered.as_json())
+    else:
+        console.out.print(answered.in_words(), markup=False)
+
+
+async def _decide(order: str, slot: str, answer: Answer) -> Answered:
+    async with open_run(load_settings(), "approve") as run:
+        asked = await ask_about(run.ledger, order, slot)
+        answered = await record_answer(run.ledger, run.clock, run.id, [asked], answer)
+    if answered.moved_on:
+        raise ConfigurationError(f"order {order!r}, slot {slot!r} has moved on meanwhile: look at it again")
+    return answered

@@ -1,0 +1,204 @@
+"""
+What is bought only once a person has approved it: what awaits that, what was decided, and whether it still holds.
+
+Handlers for the ``Writer`` and reads. A decision is about exactly what was shown: a digest says what that was, and
+neither a decision about something else nor a purchase of something else gets past it. Called by ``Ledger``; by
+``planning``, where an order changes; and by ``moves``, before anything is claimed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from impactflow.errors import TransitionRefused
+from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.rows import twin
+from impactflow.ledger.states import Status
+from impactflow.ledger.tables import approvals, events, order_names, orders, placements
+from impactflow.models import Kind, ProviderName
+from impactflow.units import in_words
+
+#: What a purchase is, as far as a person approves of it. Whose e-mail address it is made under is not part of it.
+_COVERED = ("key", "provider", "kind", "quantity", "unit", "options", "on_behalf")
+
+
+@dataclass(frozen=True, slots=True)
+class Awaiting:
+    """
+    A placement that a person is asked about.
+
+    Args:
+        id: The ledger's row.
+        order: The order's id.
+        slot: The policy's name for the impact.
+        provider: Who sells it.
+        kind: What it is.
+        quantity: How many of ``UNIT_OF[kind]`` it has earned.
+        reason: Why they are asked.
+        since: Since when it waits.
+        was_tried: Whether it was sent before: then the provider may know its key, and its quantity is fixed.
+        digest: Says all that would be bought.
+    """
+
+    id: int
+    order: str
+    slot: str
+    provider: ProviderName
+    kind: Kind
+    quantity: int
+    reason: str
+    since: datetime
+    was_tried: bool
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """
+    What a person has decided about one placement.
+
+    Args:
+        placement: The ledger's row.
+        digest: What they were shown.
+        quantity: How much is to be bought, at most what was earned; None for nothing, where it is rejected.
+        by: Who decided.
+        why: For what reason.
+        at: When.
+        run_id: Which run tells.
+    """
+
+    placement: int
+    digest: str
+    quantity: int | None
+    by: str
+    why: str
+    at: datetime
+    run_id: str
+
+
+def digest(row: Any) -> str:
+    """All that would be bought for a row of ``placements``, in one word."""
+    return hashlib.sha256(json.dumps([row[name] for name in _COVERED]).encode()).hexdigest()
+
+
+def awaiting(connection: Connection, order: str | None, slot: str | None, limit: int) -> Sequence[Awaiting]:
+    """What waits for a person's approval, the oldest first; of one order by any of its names, or of one slot."""
+    query = _AWAITING.limit(limit)
+    if order is not None:
+        named = orders.alias("named")
+        sale = (
+            select(func.coalesce(named.c.same_as, named.c.id))
+            .join(order_names, order_names.c.order == named.c.id)
+            .where(order_names.c.name.in_([order, f"wr:{order}"]) | (named.c.order_id == order))
+        )
+        query = query.where(func.coalesce(orders.c.same_as, orders.c.id).in_(sale))
+    if slot is not None:
+        query = query.where(placements.c.slot == slot)
+    return [_asked(row) for row in connection.execute(query).mappings()]
+
+
+def decide(connection: Connection, decisions: Sequence[Approval]) -> list[None]:
+    """
+    Do what persons have decided, and remember who did.
+
+    Raises:
+        TransitionRefused: A placement does not wait any more, or for something else than was shown.
+    """
+    for each in decisions:
+        _decide(connection, each)
+    return [None] * len(decisions)
+
+
+def set_back(connection: Connection, ids: Sequence[int], at: datetime, run_id: str) -> int:
+    """Of placements above their limit, let those wait for a person that nobody has approved so; how many they are."""
+    rows = connection.execute(_ROWS, {"ids": as_list([row_id] for row_id in ids)}).mappings()
+    unapproved = [row for row in rows if row["approved"] != digest(row)]
+    for row in unapproved:
+        said = f"{in_words(Kind(row['kind']), row['quantity'])}: nobody has approved just that"
+        undecided = {"due_at": None, "reason": said, "approved": None, "decided": None}
+        _move(connection, row, Status.AWAITING_APPROVAL, said, at, run_id, undecided)
+    return len(unapproved)
+
+
+def _decide(connection: Connection, each: Approval) -> None:
+    store = connection.execute(_STORE, {"id": each.placement}).scalar_one()
+    one_at_a_time(connection, store)  # whoever plans the order anew comes before this or after it, never between
+    row = connection.execute(_ROWS, {"ids": as_list([[each.placement]])}).mappings().one()
+    if row["status"] != Status.AWAITING_APPROVAL or digest(row) != each.digest:
+        raise TransitionRefused("it does not await approval any more, or is not what was shown")
+    why = f": {each.why}" if each.why else ""
+    if each.quantity is None:
+        approved, said = None, f"rejected by {each.by}{why}"
+        values: dict[str, Any] = {"reason": said, "decided": each.digest}
+        _move(connection, row, Status.CANCELLED, said, each.at, each.run_id, values)
+    else:
+        bought = {**row, "quantity": each.quantity}
+        approved, said = digest(bought), f"{in_words(Kind(row['kind']), each.quantity)} approved by {each.by}{why}"
+        values = {"due_at": each.at, "reason": None, "decided": each.digest, "approved": approved}
+        values |= {"quantity": each.quantity, "twin": twin(bought, row["customer_email"])}
+        _move(connection, row, Status.PLANNED, said, each.at, each.run_id, values)
+    connection.execute(
+        approvals.insert(),
+        {
+            "placement": each.placement,
+            "at": each.at,
+            "by": each.by,
+            "decision": "rejected" if approved is None else "approved",
+            "quantity": each.quantity,
+            "digest": approved,
+            "why": each.why or None,
+            "run_id": each.run_id,
+        },
+    )
+
+
+def _move(
+    connection: Connection, row: Any, to: Status, said: str, at: datetime, run_id: str, values: Mapping[str, Any]
+) -> None:
+    """Change the status of a row that this transaction has locked, and say so in its story."""
+    connection.execute(placements.update().where(placements.c.id == row["id"]).values(status=to.value, **values))
+    told = {"from_status": row["status"], "to_status": to.value, "attempt": row["attempts"], "detail": said}
+    connection.execute(events.insert(), {"placement": row["id"], "at": at, "run_id": run_id, **told})
+
+
+def _asked(row: Any) -> Awaiting:
+    return Awaiting(
+        id=row["id"],
+        order=row["order_id"],
+        slot=row["slot"],
+        provider=ProviderName(row["provider"]),
+        kind=Kind(row["kind"]),
+        quantity=row["quantity"],
+        reason=row["reason"],
+        since=row["since"],
+        was_tried=row["attempts"] > 0,
+        digest=digest(row),
+    )
+
+
+_SEEN = (
+    *(placements.c[name] for name in ("id", "slot", "status", "reason", "attempts", "approved", *_COVERED)),
+    orders.c.order_id,
+    orders.c.customer_email,
+)
+_JOINED = placements.join(orders, placements.c.order == orders.c.id)
+_ROWS = (
+    select(*_SEEN)
+    .select_from(_JOINED)
+    .where(placements.c.id.in_(select(listed("ids", {"id": placements.c.id.type}).c.id)))
+    .with_for_update(of=placements)
+)
+_STORE = select(orders.c.store).select_from(_JOINED).where(placements.c.id == bindparam("id"))
+_SINCE = select(func.max(events.c.at)).where(events.c.placement == placements.c.id).scalar_subquery()
+_AWAITING = (
+    select(*_SEEN, _SINCE.label("since"))
+    .select_from(_JOINED)
+    .where(placements.c.status == Status.AWAITING_APPROVAL.value)
+    .order_by(placements.c.id)
+)

@@ -1,0 +1,55 @@
+"""
+Tasks that ask a person about placements above the approval limit, and do what they decide.
+
+What was decided is planned and bought by the next placing run: nothing here buys.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from prefect import get_client, task
+from prefect.artifacts import acreate_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.runtime import deployment, flow_run
+from prefect.states import Cancelled
+
+from impactflow import approval
+from impactflow.approval import Answer, Answered, as_rows
+from impactflow.ledger import Awaiting
+from tasks.context import current_run
+
+
+@task(name="publish_question", cache_policy=NO_CACHE, retries=1)
+async def publish_question(asked: Sequence[Awaiting]) -> None:
+    """Show what would be bought as a table."""
+    lines = [{name: str(value) for name, value in row.items()} for row in as_rows(asked)]
+    await acreate_table_artifact(lines, key="awaiting-approval", description="Bought only once a person approves it")
+
+
+@task(name="end_other_questions", cache_policy=NO_CACHE, retries=1)
+async def end_other_questions(order: str, slot: str) -> None:
+    """End suspended runs that ask about the same: this one asks about all that they did, and one form is enough."""
+    here = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment.get_id())]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])),
+    )
+    async with get_client() as client:
+        for other in await client.read_flow_runs(flow_run_filter=here):
+            if (other.parameters.get("order", ""), other.parameters.get("slot", "")) == (order, slot):
+                await client.set_flow_run_state(
+                    other.id, Cancelled(message=f"The run {flow_run.get_id()} asks instead")
+                )
+
+
+@task(name="record_answer", cache_policy=NO_CACHE, retries=0)
+async def record_answer(asked: Sequence[Awaiting], answer: Answer) -> Answered:
+    """Do what a person has decided; see ``impactflow.approval``."""
+    run = current_run()
+    return await approval.record_answer(run.ledger, run.clock, run.id, asked, answer)
