@@ -8,13 +8,13 @@ is bought by ``placement``.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from impactflow.clock import Clock
 from impactflow.ledger import Ledger, Page, Planned
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Order
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order
 from impactflow.orders import OrderSource, Window, read_orders
 from impactflow.policy import Policy
 
@@ -54,7 +54,7 @@ async def plan(
         LedgerError: A page could not be written; the pages before it are planned.
     """
     planned = Planned()
-    digest = hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
+    digest = policy_digest(policy)
     missing = 0
 
     def miss(count: int) -> None:
@@ -62,12 +62,17 @@ async def plan(
         missing = count
 
     async for page in read_orders(source, window, miss):
-        earnings, broken = _judge(policy, page)
+        earnings, broken = judge(policy, page)
         planned += await ledger.plan(Page(policy.store, earnings, broken, digest, run_id, clock.now()))
         report(planned)
     if moves_watermark and not missing:
         await ledger.advance_watermark(policy.store, SOURCE, window.to)
     return planned
+
+
+def policy_digest(policy: Policy) -> str:
+    """Changes whenever the policy means something else."""
+    return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
 
 
 @dataclass(slots=True)
@@ -83,6 +88,7 @@ class Preview:
         totals: How much by (slot, provider, unit): purchases and quantity.
         held: How many purchases would wait for a person.
         lines: The first of them, one line each: order, slot, provider, quantity, unit, held.
+        ends_before: The order that would be one purchase too many, and was not looked at; None where all were.
     """
 
     read: int = 0
@@ -92,31 +98,65 @@ class Preview:
     held: int = 0
     totals: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
     lines: list[dict[str, str | int | None]] = field(default_factory=list)
+    ends_before: str | None = None
 
 
-async def preview(ledger: Ledger, source: OrderSource, policy: Policy, window: Window) -> Preview:
+async def preview(
+    ledger: Ledger, source: OrderSource, policy: Policy, window: Window, *, at_most: int | None = None
+) -> Preview:
     """
     What ``plan`` and the placing after it would buy, with nothing written and nothing bought.
+
+    Args:
+        ledger: What is known already.
+        source: Where orders come from.
+        policy: What an order earns.
+        window: Which days.
+        at_most: How many purchases may be made; it ends before the order that would be too much.
 
     Raises:
         ProviderError: A page could not be read.
     """
     would = Preview()
     async for page in read_orders(source, window):
-        earnings, broken = _judge(policy, page)
+        earnings, broken = judge(policy, page)
         would.read += len(page)
         would.broken += len(broken)
         would.eligible += sum(earned.eligible for _, earned in earnings)
         known = await ledger.known_slots(policy.store, [name for order, _ in earnings for name in order.names])
         for order, earned in earnings:
-            _foresee(would, order, earned, known)
+            fresh = fresh_impacts(order, earned, known)
+            if at_most is not None and would.placements + purchases_of(fresh) > at_most:
+                would.ends_before = order.id
+                return would
+            _foresee(would, order, fresh)
     return would
 
 
-def _foresee(would: Preview, order: Order, earned: Earnings, known: frozenset[tuple[str, str]]) -> None:
-    for impact in earned.impacts:
-        if any((name, impact.slot) in known for name in order.names):
-            continue
+def fresh_impacts(order: Order, earned: Earnings, known: Mapping[tuple[str, str], bool]) -> list[Impact]:
+    """
+    What planning an order would add to what is bought, or to what is held.
+
+    Args:
+        order: The order.
+        earned: What it has earned.
+        known: From ``Ledger.known_slots``, for at least its names.
+    """
+
+    def is_fresh(impact: Impact) -> bool:
+        idle = [known[name, impact.slot] for name in order.names if (name, impact.slot) in known]
+        return all(idle) if impact.held is None else not idle
+
+    return [impact for impact in earned.impacts if is_fresh(impact)]
+
+
+def purchases_of(impacts: Iterable[Impact]) -> int:
+    """How many of them would be bought; the others wait for a person."""
+    return sum(impact.held is None for impact in impacts)
+
+
+def _foresee(would: Preview, order: Order, fresh: Sequence[Impact]) -> None:
+    for impact in fresh:
         unit = UNIT_OF[impact.kind]
         if impact.held is not None:
             would.held += 1
@@ -129,9 +169,10 @@ def _foresee(would: Preview, order: Order, earned: Earnings, known: frozenset[tu
             would.lines.append({**line, "quantity": impact.quantity, "held": impact.held})
 
 
-def _judge(
+def judge(
     policy: Policy, page: Iterable[Order | BrokenOrder]
 ) -> tuple[list[tuple[Order, Earnings]], list[BrokenOrder]]:
+    """The orders of a page, each with what it has earned, and those that could not be read."""
     earnings: list[tuple[Order, Earnings]] = []
     broken: list[BrokenOrder] = []
     for order in page:

@@ -179,8 +179,8 @@ class Ledger:
         """How often placements went from one status to another."""
         return await self._read(queries.changes)
 
-    async def known_slots(self, store: str, names: Sequence[str]) -> frozenset[tuple[str, str]]:
-        """Which (name of an order, slot) pairs have a placement already."""
+    async def known_slots(self, store: str, names: Sequence[str]) -> Mapping[tuple[str, str], bool]:
+        """Which (name of an order, slot) pairs have a placement already, and whether nothing was bought there."""
         return await self._read(queries.known_slots, store, names)
 
     async def counts(

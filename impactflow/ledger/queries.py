@@ -73,17 +73,28 @@ def changes(connection: Connection) -> Mapping[tuple[Status | None, Status], int
     }
 
 
-def known_slots(connection: Connection, store: str, names: Sequence[str]) -> frozenset[tuple[str, str]]:
-    """Which (name of an order, slot) pairs have a placement already, whatever became of it."""
+def known_slots(connection: Connection, store: str, names: Sequence[str]) -> Mapping[tuple[str, str], bool]:
+    """
+    Which (name of an order, slot) pairs have a placement already, whatever became of it.
+
+    The value says whether nothing is being bought there, nor was: it is held, or was withdrawn before it was sent.
+    """
     named = orders.alias("named")
     query = (
-        select(order_names.c.name, placements.c.slot)
+        select(
+            order_names.c.name,
+            placements.c.slot,
+            (placements.c.status.in_([Status.HELD, Status.CANCELLED]) & (placements.c.attempts == 0)).label("idle"),
+        )
         .join(named, order_names.c.order == named.c.id)
         .join(orders, _same_sale(func.coalesce(named.c.same_as, named.c.id)))
         .join(placements, placements.c.order == orders.c.id)
         .where(order_names.c.store == store, order_names.c.name.in_(names))
     )
-    return frozenset((name, slot) for name, slot in connection.execute(query))
+    known: dict[tuple[str, str], bool] = {}
+    for name, slot, idle in connection.execute(query):  # more than one where a name has joined two orders
+        known[name, slot] = bool(idle) and known.get((name, slot), True)
+    return known
 
 
 def broken_count(connection: Connection) -> int:
