@@ -14,25 +14,30 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from impactflow.ledger import deliveries, further, moves, planning, queries
+from impactflow.ledger import deliveries, further, moves, news, planning, queries
 from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, translated
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Move, Postponement
+from impactflow.ledger.news import Effect, Group, Line
 from impactflow.ledger.planning import Page, Planned, placement_key
 from impactflow.ledger.queries import Total
 from impactflow.ledger.rows import Entry
-from impactflow.ledger.states import TRANSITIONS, Status
+from impactflow.ledger.states import TRANSITIONS, WAITS_FOR_A_PERSON, Status
 from impactflow.ledger.writer import Changes, Writer
 from impactflow.models import Placement, ProviderName
 
 __all__ = [
     "TRANSITIONS",
+    "WAITS_FOR_A_PERSON",
     "Claim",
     "Delivery",
+    "Effect",
     "Entry",
+    "Group",
     "Handled",
     "Ledger",
+    "Line",
     "Move",
     "Page",
     "Planned",
@@ -178,6 +183,22 @@ class Ledger:
     async def changes(self) -> Mapping[tuple[Status | None, Status], int]:
         """How often placements went from one status to another."""
         return await self._read(queries.changes)
+
+    async def last_event(self) -> int:
+        """The mark behind which everything is that happens from now on."""
+        return await self._read(news.last_event)
+
+    async def changed(self, run_id: str, *, after: int) -> Sequence[Group]:
+        """Where a run that began at a mark left each placement that it changed, by store, provider and status."""
+        return await self._read(news.changed, run_id, after)
+
+    async def waiting(self, *, doubted_before: datetime) -> Sequence[Group]:
+        """What waits for a person, and what has been in doubt since before a time, by store, provider and status."""
+        return await self._read(news.waiting, doubted_before)
+
+    async def effects(self, run_id: str, *, after: int, limit: int) -> Sequence[Effect]:
+        """Purchases that a run has seen to take effect or to be completed, by event after ``after``."""
+        return await self._read(news.effects, run_id, after, limit)
 
     async def known_slots(self, store: str, names: Sequence[str]) -> Mapping[tuple[str, str], bool]:
         """Which (name of an order, slot) pairs have a placement already, and whether nothing was bought there."""

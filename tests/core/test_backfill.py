@@ -1,4 +1,4 @@
-"""A past range is planned window by window: a run goes on where the last one ended, and a cap is kept to the placement."""
+"""A past range is planned window by window: a run goes on where the last one ended, and a cap is kept exactly."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -141,9 +141,9 @@ async def test_orders_that_do_not_come_stop_it(new_world):
         async def handle_async_request(self, request):
             answer = await carrier.handle_async_request(request)
             body = await answer.aread()
-            return httpx.Response(answer.status_code, headers=HEADERS, content=body.replace(b'"total":2', b'"total":3'))
+            return httpx.Response(answer.status_code, headers=headers, content=body.replace(b'"total":2', b'"total":3'))
 
-    HEADERS = {"content-type": "application/json"}
+    headers = {"content-type": "application/json"}
     world.carrier = Forgetful()
     async with world.run() as run:
         result = await planned(run, world.policy)
