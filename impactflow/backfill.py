@@ -7,16 +7,17 @@ on from the earlier one. The watermark of ``place`` is another and stays where i
 before the next one is read. Called by the flow ``backfill_orders``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Self
 
 from impactflow.clock import Clock
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger, Page, Planned
-from impactflow.models import Earnings, Order
+from impactflow.models import Earnings, Order, ProviderName
 from impactflow.orders import OrderSource, Window, read_orders
+from impactflow.patience import Round
 from impactflow.planning import fresh_impacts, judge, policy_digest, purchases_of
 from impactflow.policy import Policy
 
@@ -56,6 +57,30 @@ class Backfilled:
     left: Window | None
     stopped: str | None
 
+    @classmethod
+    def of(
+        cls,
+        days: Window,
+        windows: Sequence[Window],
+        done: Sequence[PlannedWindow],
+        halted: Mapping[ProviderName, Round],
+    ) -> Self:
+        """
+        What a run came to.
+
+        Args:
+            days: The range.
+            windows: What was left of it before the run.
+            done: What the run came to see of that.
+            halted: What the last round at each provider came to.
+        """
+        left = windows[sum(each.stopped is None for each in done) :]
+        if not left:
+            return cls(days, done, None, None)
+        alone = [f"{name} was left alone: {each.halted}" for name, each in halted.items() if each.halted]
+        stopped = done[-1].stopped or "; ".join(alone)
+        return cls(days, done, Window(left[0].from_, days.to), stopped)
+
     @property
     def planned(self) -> Planned:
         """All windows as one."""
@@ -70,6 +95,7 @@ class Backfilled:
             "planned": self.planned.placements,
             "left_from": self.left.from_.isoformat() if self.left else None,
             "stopped": self.stopped,
+            "said": self.in_words(),
         }
 
     def in_words(self) -> str:

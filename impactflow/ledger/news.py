@@ -1,8 +1,8 @@
 """
 What a run has changed, and what waits for a person: reads for events and tables that a person sees.
 
-A run's changes are found behind a mark, the last event there was before it began: looking through all events for one run
-would take longer with every year. Called by ``Ledger``.
+A run's changes are found behind a mark, the last event that there was before it began: looking through all events for
+one run would take longer with every year. Called by ``Ledger``.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ class Effect(NamedTuple):
 
 def last_event(connection: Connection) -> int:
     """The mark behind which everything is that happens from now on."""
-    return connection.execute(select(func.coalesce(func.max(events.c.id), 0))).scalar_one()
+    return connection.execute(select(func.max(events.c.id))).scalar() or 0
 
 
 def changed(connection: Connection, run_id: str, after: int) -> Sequence[Group]:
