@@ -140,15 +140,14 @@ _LAST = select(func.max(events.c.id)).where(_OF_RUN).group_by(events.c.placement
 _LAST_CHANGE = select(events.c.placement, events.c.at, events.c.to_status).where(events.c.id.in_(_LAST)).subquery()
 _CHANGED = _first_of_each(_LAST_CHANGE, _LAST_CHANGE.c.to_status)
 _CAME = events.c.from_status.is_(None) | (events.c.from_status != events.c.to_status)
-#: When each placement that waits came to be where it is.
+_CAME_AT = (
+    select(func.max(events.c.at))
+    .where(events.c.placement == placements.c.id, events.c.to_status == placements.c.status, _CAME)
+    .scalar_subquery()
+)
+#: When each placement that waits came to be where it is; where somebody has moved it by hand, when it was planned.
 _ARRIVAL = (
-    select(
-        placements.c.id.label("placement"),
-        select(func.max(events.c.at))
-        .where(events.c.placement == placements.c.id, events.c.to_status == placements.c.status, _CAME)
-        .scalar_subquery()
-        .label("at"),
-    )
+    select(placements.c.id.label("placement"), func.coalesce(_CAME_AT, placements.c.planned_at).label("at"))
     .where(
         placements.c.status.in_(WAITS_FOR_A_PERSON)
         | (placements.c.status == Status.IN_DOUBT) & (placements.c.doubted_at < bindparam("doubted_before"))
