@@ -8,13 +8,17 @@ import pytest
 from virtual_time import in_virtual_time
 from world import GIVING, OFFSET, TREES, policy_of, sold, statuses
 
-from impactflow.backfill import Backfilled, choose_days, plan_window, remember, windows_left
+from impactflow.backfill import Backfilled, PlannedWindow, choose_days, plan_window, remember, windows_left
 from impactflow.errors import ConfigurationError
+from impactflow.ledger import Planned
+from impactflow.models import ProviderName
 from impactflow.orders import Window
+from impactflow.patience import Round
 from impactflow.planning import SOURCE, preview
 
 FEBRUARY = Window(date(2026, 2, 1), date(2026, 2, 28))
 DAY = timedelta(days=1)
+CNAUGHT = ProviderName.CNAUGHT
 
 
 def sold_on(number, day, **fields):
@@ -157,3 +161,20 @@ def test_the_outcome_says_how_to_go_on():
     assert "From 2026-02-08 on" in stopped.in_words()
     done = Backfilled(FEBRUARY, (), None, None).in_words()
     assert "impactflow place --from 2026-02-01 --to 2026-02-28" in done
+
+
+@pytest.mark.parametrize(
+    ("stops", "halted", "left", "why"),
+    [
+        ((None, None, None), {}, None, None),
+        ((None, None, None), {CNAUGHT: Round(0, "it is down")}, None, None),
+        ((None, None, "order WR-9"), {}, 15, "order WR-9"),
+        ((None,), {CNAUGHT: Round(0, "it is down")}, 8, "cnaught was left alone: it is down"),
+    ],
+)
+def test_what_is_left_begins_with_the_window_that_could_not_be_finished(stops, halted, left, why):
+    """A provider that was left alone at the very end leaves nothing of the range to plan."""
+    windows = [Window(date(2026, 2, day), date(2026, 2, day + 6)) for day in (1, 8, 15)]
+    done = [PlannedWindow(window, Planned(), stop) for window, stop in zip(windows, stops, strict=False)]
+    outcome = Backfilled.of(FEBRUARY, windows, done, halted)
+    assert (left and Window(date(2026, 2, left), FEBRUARY.to), why) == (outcome.left, outcome.stopped)
