@@ -18,8 +18,10 @@ from pydantic import Field
 
 from impactflow.approval import MOST_ASKED, Answer, Decision, digest, question
 from impactflow.ledger import Awaiting
+from tasks.announcing import announce
 from tasks.approvals import end_other_questions, publish_question, record_answer
 from tasks.context import flow_context
+from tasks.naming import run_name
 from tasks.reporting import publish_summary
 
 #: A week. Prefect fails a run that is not resumed by then; whatever awaits approval goes on doing so, and can be asked
@@ -46,7 +48,7 @@ class Form(RunInput):
 
 def _name() -> str:
     parameters = flow_run.get_parameters()
-    return " ".join(["approve", *filter(None, (parameters.get("order"), parameters.get("slot")))])
+    return run_name("approve", " ".join(filter(None, (parameters.get("order"), parameters.get("slot")))))
 
 
 @flow(name="approve_placements", flow_run_name=_name, persist_result=False)
@@ -65,6 +67,7 @@ async def approve_placements(order: str = "", slot: str = "") -> dict[str, Any]:
             await publish_question(asked)
             answered = await record_answer(asked, await ask(asked))
             await publish_summary("approve-placements", answered.in_words())
+            await announce()
             answers.append(answered.as_json())
         if not answers:
             await publish_summary("approve-placements", "Nothing awaits approval.")

@@ -15,13 +15,19 @@ from flows.place_impacts import place_all
 from impactflow.deliveries import TakenUp
 from impactflow.outcome import Outcome
 from impactflow.policy import load_policy
+from tasks.announcing import announce
 from tasks.context import flow_context
 from tasks.events import take_up_deliveries
+from tasks.naming import run_name
 from tasks.reporting import publish_report, publish_summary
 from tasks.tracking import track_batch
 
 
-@flow(name="place_events", flow_run_name="place what webhooks told", persist_result=False)
+def _name() -> str:
+    return run_name("place", "what webhooks told")
+
+
+@flow(name="place_events", flow_run_name=_name, persist_result=False)
 async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[str, Any]:
     """
     Take up stored webhook deliveries, buy what each order has earned, once each, and report.
@@ -53,7 +59,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
                 report=await publish_report(f"events-{run.clock.now():%Y%m%d}"),
             )
             await publish_summary("place-events", f"{taken.in_words()}\n\n{outcome.in_words()}")
-            if (
-                await run.ledger.pending_since(policy.store) is None
-            ):  # last, for a run that starts meanwhile is cancelled
+            await announce()
+            # Asked last, for a run that is created meanwhile is cancelled.
+            if await run.ledger.pending_since(policy.store) is None:
                 return outcome.as_json() | {"webhooks": taken.as_json()}

@@ -20,18 +20,18 @@ from impactflow.patience import UNRESOLVED, Round, work_off
 from impactflow.planning import choose_window
 from impactflow.policy import load_policy
 from impactflow.run import Run
+from tasks.announcing import announce
 from tasks.context import flow_context
 from tasks.events import take_up_deliveries
+from tasks.naming import run_name
 from tasks.orders import plan_orders, preview_orders
 from tasks.placements import place_batch
 from tasks.reconciliation import settle_doubts
-from tasks.reporting import publish_report, publish_summary
+from tasks.reporting import publish_preview, publish_report, publish_summary
 
 
 def _name() -> str:
-    parameters = flow_run.get_parameters()
-    days = [str(day) for day in (parameters.get("from_day"), parameters.get("to_day")) if day]
-    return f"{'preview' if parameters.get('dry_run') else 'place'} {' to '.join(days) or 'what is new'}"
+    return run_name("preview" if flow_run.get_parameters().get("dry_run") else "place", "what is new")
 
 
 @flow(name="place_impacts", flow_run_name=_name, persist_result=False)
@@ -58,7 +58,9 @@ async def place_impacts(
         policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
         window = await choose_window(run.ledger, policy, from_day, to_day, run.clock)
         if dry_run:
-            return await preview_orders(policy, window)
+            told = await preview_orders(policy, window)
+            await publish_preview([told])
+            return told
         run.require_keys({rule.provider for rule in policy.rules})
         taken = await take_up_deliveries(policy)
         planned = await plan_orders(policy, window, moves_watermark=from_day is None and to_day is None)
@@ -75,6 +77,7 @@ async def place_impacts(
             report=report,
         )
         await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
+        await announce()
         return outcome.as_json() | {"webhooks": taken.as_json()}
 
 

@@ -20,13 +20,15 @@ from impactflow.orders import Window
 from impactflow.outcome import Outcome
 from impactflow.patience import Round, work_off
 from impactflow.run import Run
+from tasks.announcing import announce, announce_waiting
 from tasks.context import flow_context
+from tasks.naming import run_name
 from tasks.reconciliation import audit_providers, settle_doubts
 from tasks.reporting import publish_audit, publish_report, publish_summary
 
 
 def _name() -> str:
-    return "reconcile and audit" if flow_run.get_parameters().get("audit") else "reconcile"
+    return run_name("reconcile and audit" if flow_run.get_parameters().get("audit") else "reconcile")
 
 
 @flow(name="reconcile_providers", flow_run_name=_name, persist_result=False)
@@ -68,6 +70,8 @@ async def reconcile_providers(
             report=report,
         )
         await publish_summary("reconcile-providers", outcome.in_words())
+        await announce()
+        await announce_waiting()
         if audited is None:
             return outcome.as_json()
         await publish_audit(audited)

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import flow
 
 from impactflow.ruling import Decision, Ruling
+from tasks.announcing import announce
 from tasks.context import flow_context
 from tasks.reconciliation import settle_by_ruling
 from tasks.reporting import publish_summary
@@ -32,4 +33,5 @@ async def settle_parked(
     async with flow_context():
         ruled = await settle_by_ruling(Ruling(order, slot, decision, by, why, ref))
         await publish_summary("settle-parked", ruled.in_words())
+        await announce()
         return ruled.as_json()

@@ -16,15 +16,21 @@ from impactflow.models import ProviderName
 from impactflow.outcome import TrackOutcome
 from impactflow.run import Run
 from impactflow.tracking import Tracked
+from tasks.announcing import announce
 from tasks.context import flow_context
-from tasks.reporting import publish_report
+from tasks.naming import run_name
+from tasks.reporting import publish_report, publish_summary
 from tasks.tracking import track_batch
 
 #: Between two passes while somebody waits: at first, and at most, in seconds.
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 
 
-@flow(name="track_placements", flow_run_name="track", persist_result=False)
+def _name() -> str:
+    return run_name("track")
+
+
+@flow(name="track_placements", flow_run_name=_name, persist_result=False)
 async def track_placements(wait_s: float = 0.0) -> dict[str, Any]:
     """
     Look at every placement that is due; or at all of them, again and again, until all are complete.
@@ -40,7 +46,10 @@ async def track_placements(wait_s: float = 0.0) -> dict[str, Any]:
             total += await track_all(run, everything=True)
             pause_s = min(_LONGEST_PAUSE_S, 1.5 * pause_s)
         report = await publish_report(f"tracked-{run.clock.now():%Y%m%d-%H%M%S}")
-        return TrackOutcome(total, await open_count(run), time.monotonic() - began, report).as_json()
+        outcome = TrackOutcome(total, await open_count(run), time.monotonic() - began, report)
+        await publish_summary("track-placements", outcome.in_words())
+        await announce()
+        return outcome.as_json()
 
 
 async def track_all(run: Run, *, everything: bool) -> Tracked:

@@ -6,16 +6,32 @@ Called at the end of the flows and by ``impactflow status``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from impactflow.audit import Disagreement, Finding, Tally
-from impactflow.ledger import Planned, Status
+from impactflow.ledger import Group, Planned, Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.patience import Round
 from impactflow.tracking import Tracked
 
 Counts = Mapping[tuple[ProviderName, Status], int]
+
+#: What a person does about placements in a status; what is not here its own reason says.
+_WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
+    {
+        Status.HELD: "mend what the reason names; the next run that reads the order goes on with it",
+        Status.AWAITING_APPROVAL: "run the deployment `approve`, or `impactflow approve ORDER SLOT`",
+        Status.PARKED: "look at the provider whether it was bought, then run the deployment `settle`, or"
+        " `impactflow settle ORDER SLOT --as ...`",
+        Status.FAILED: "mend what was refused, then run the deployment `settle`, or"
+        " `impactflow settle ORDER SLOT --as ...`",
+        Status.IN_DOUBT: "see that the provider can be reached with its key; runs go on trying",
+    }
+)
+#: How many placements are named to a person.
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +192,19 @@ class TrackOutcome:
             "report": self.report,
         }
 
+    def in_words(self) -> str:
+        """As a person reads it, Markdown."""
+        tracked = self.tracked
+        lines = [
+            f"Asked after {tracked.checked} placements, of which {tracked.completed} are complete now.",
+            f"{tracked.cancelled} were cancelled at the provider, {tracked.unanswered} were not answered.",
+            f"{self.open} are open; each is asked after again when it is due.",
+        ]
+        if tracked.halted:
+            lines.append(f"It ended early: {tracked.halted}")
+        lines.append(f"It took {self.duration_s:.1f} s. Report: {self.report}")
+        return "\n\n".join(lines)
+
 
 @dataclass(frozen=True, slots=True)
 class AuditOutcome:
@@ -221,6 +250,23 @@ class AuditOutcome:
             "refused_keys": [name.value for name, tally in self.tallies.items() if tally.unauthorized],
             "csv": self.csv,
         }
+
+
+def needs_in_words(waiting: Sequence[Group]) -> str:
+    """What a person has to do next, Markdown; ``waiting`` is from ``Ledger.waiting``."""
+    if not waiting:
+        return "Nothing needs you."
+    lines = []
+    for group in waiting:
+        named = ", ".join(f"`{line.order}` {line.slot}" for line in group.first[:_NAMED])
+        more = f" and {group.count - _NAMED} more" if group.count > _NAMED else ""
+        lines.append(
+            f"- {group.count} {group.status.replace('_', ' ')} at {group.provider} since {group.since:%Y-%m-%d %H:%M}"
+            f" UTC: {_WHAT_TO_DO.get(group.status, 'see the reason')} ({named}{more})"
+        )
+    # Prefect's pages resolve it, whatever address they are reached by.
+    table = "[All of it, with reasons](/artifacts/key/needs-attention)"
+    return "\n".join(("### What needs you", "", *lines, "", table))
 
 
 def by_provider(counts: Counts) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from datetime import date
 
 from impactflow.clock import Clock
 from impactflow.ledger import Ledger, Page, Planned
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Order, Refund
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
 from impactflow.orders import OrderSource, Window, read_orders
 from impactflow.policy import Policy
 
@@ -62,12 +62,17 @@ async def plan(
         missing = count
 
     async for page in read_orders(source, window, miss):
-        earnings, broken = _judge(policy, page)
+        earnings, broken = judge(policy, page)
         planned += await ledger.plan(Page(policy.store, earnings, broken, policy.earnings, digest, run_id, clock.now()))
         report(planned)
     if moves_watermark and not missing:
         await ledger.advance_watermark(policy.store, SOURCE, window.to)
     return planned
+
+
+def policy_digest(policy: Policy) -> str:
+    """Changes whenever the policy means something else."""
+    return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
 
 
 @dataclass(slots=True)
@@ -84,6 +89,7 @@ class Preview:
         held: How many purchases would wait until a person has mended something.
         awaiting_approval: How many would wait until a person has approved them.
         lines: The first of them all, one line each: order, slot, provider, unit, quantity, held, needs_approval.
+        ends_before: The order that would be one purchase too many, and was not looked at; None where all were.
     """
 
     read: int = 0
@@ -94,11 +100,21 @@ class Preview:
     awaiting_approval: int = 0
     totals: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
     lines: list[dict[str, str | int | bool | None]] = field(default_factory=list)
+    ends_before: str | None = None
 
 
-async def preview(ledger: Ledger, source: OrderSource, policy: Policy, window: Window) -> Preview:
+async def preview(
+    ledger: Ledger, source: OrderSource, policy: Policy, window: Window, *, at_most: int | None = None
+) -> Preview:
     """
     What ``plan`` and the placing after it would buy, with nothing written and nothing bought.
+
+    Args:
+        ledger: What is known already.
+        source: Where orders come from.
+        policy: What an order earns.
+        window: Which days.
+        at_most: How many purchases may be made; it ends before the order that would be too much.
 
     Raises:
         ProviderError: A page could not be read.
@@ -107,13 +123,17 @@ async def preview(ledger: Ledger, source: OrderSource, policy: Policy, window: W
     async for page in read_orders(source, window):
         names = [name for order in page if isinstance(order, Order) for name in order.names]
         refunds = await ledger.refunds(policy.store, names)
-        earnings, broken = _judge(policy, [_after_refunds(order, refunds) for order in page])
+        earnings, broken = judge(policy, [_after_refunds(order, refunds) for order in page])
         would.read += len(page)
         would.broken += len(broken)
         would.eligible += sum(earned.eligible for _, earned in earnings)
         known = await ledger.known_slots(policy.store, names)
         for order, earned in earnings:
-            _foresee(would, order, earned, known)
+            fresh = fresh_impacts(order, earned, known)
+            if at_most is not None and would.placements + purchases_of(fresh) > at_most:
+                would.ends_before = order.id
+                return would
+            _foresee(would, order, fresh)
     return would
 
 
@@ -123,10 +143,34 @@ def _after_refunds(order: Order | BrokenOrder, refunds: Mapping[str, Sequence[Re
     return order.after(refund for name in order.names for refund in refunds.get(name, ()))
 
 
-def _foresee(would: Preview, order: Order, earned: Earnings, known: frozenset[tuple[str, str]]) -> None:
-    for impact in earned.impacts:
-        if any((name, impact.slot) in known for name in order.names):
-            continue
+def fresh_impacts(order: Order, earned: Earnings, known: Mapping[tuple[str, str], bool]) -> list[Impact]:
+    """
+    What planning an order would add to what is bought, or to what waits for a person.
+
+    Args:
+        order: The order.
+        earned: What it has earned.
+        known: From ``Ledger.known_slots``, for at least its names.
+    """
+
+    def is_fresh(impact: Impact) -> bool:
+        idle = [known[name, impact.slot] for name in order.names if (name, impact.slot) in known]
+        return all(idle) if _is_bought(impact) else not idle
+
+    return [impact for impact in earned.impacts if is_fresh(impact)]
+
+
+def purchases_of(impacts: Iterable[Impact]) -> int:
+    """How many of them would be bought; the others wait for a person."""
+    return sum(map(_is_bought, impacts))
+
+
+def _is_bought(impact: Impact) -> bool:
+    return impact.held is None and not impact.needs_approval
+
+
+def _foresee(would: Preview, order: Order, fresh: Sequence[Impact]) -> None:
+    for impact in fresh:
         unit = UNIT_OF[impact.kind]
         if impact.held is not None:
             would.held += 1
@@ -142,14 +186,10 @@ def _foresee(would: Preview, order: Order, earned: Earnings, known: frozenset[tu
             would.lines.append({**line, "quantity": impact.quantity, **waits})
 
 
-def policy_digest(policy: Policy) -> str:
-    """A text that changes whenever the policy means something else."""
-    return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
-
-
-def _judge(
+def judge(
     policy: Policy, page: Iterable[Order | BrokenOrder]
 ) -> tuple[list[tuple[Order, Earnings]], list[BrokenOrder]]:
+    """The orders of a page, each with what it has earned, and those that could not be read."""
     earnings: list[tuple[Order, Earnings]] = []
     broken: list[BrokenOrder] = []
     for order in page:

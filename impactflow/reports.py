@@ -1,8 +1,9 @@
 """
-What was bought, for people who must match every cent: ledger totals to pandas frames to CSV; findings, row by row.
+What was bought, for people who must match every cent: ledger totals to pandas frames to CSV; long lists row by row.
 
 The database adds up; pandas shapes the result. Amounts are in the unit that the column beside them names: kilograms for
-offsets, dollars for donations. Called by the tasks ``publish_report`` and ``audit_providers``.
+offsets, dollars for donations. Called by the tasks ``publish_report`` and
+``audit_providers``.
 """
 
 import csv
@@ -14,10 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from impactflow.errors import ConfigurationError
-from impactflow.ledger import Total
+from impactflow.ledger import Effect, Total
 from impactflow.models import Unit
 from impactflow.units import shown
 
+#: The columns of a list of single purchases.
+EFFECT_COLUMNS = ("order", "slot", "provider", "became", "amount", "unit", "price_usd", "certificate")
 _COLUMNS = ["day", "slot", "provider", "impact", "placements", "completed", "amount", "unit", "price_usd"]
 
 
@@ -36,6 +39,14 @@ def bought(totals: Sequence[Total]) -> pd.DataFrame:
             (total.day, total.slot, total.provider, total.kind, total.placements, total.completed, amount, unit, price)
         )
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"price_usd": object})
+
+
+def effect_row(effect: Effect) -> dict[str, str]:
+    """One purchase as a row under ``EFFECT_COLUMNS``; empty where the provider does not say."""
+    amount, unit = shown(effect.quantity, Unit(effect.unit))
+    price = "" if effect.price_usd_cents is None else str(Decimal(effect.price_usd_cents) / 100)
+    values = (effect.order, effect.slot, effect.provider, effect.status, f"{amount:f}", unit, price)
+    return dict(zip(EFFECT_COLUMNS, (*values, effect.certificate_url or ""), strict=True))
 
 
 def write_csv(frame: pd.DataFrame, folder: Path, name: str) -> Path:

@@ -61,6 +61,7 @@ class Run:
         ledger: Where everything is remembered.
         transport: Carries every request of the run.
         terms: How it works.
+        mark: The ledger's last event before it began; what it changes comes after.
         in_vain: How often it has tried each placement that was not sent.
     """
 
@@ -70,6 +71,7 @@ class Run:
     ledger: Ledger
     transport: CountingTransport
     terms: Terms
+    mark: int = 0
     in_vain: Counter[int] = field(default_factory=Counter)
     _providers: dict[ProviderName, Provider] = field(default_factory=dict)
 
@@ -161,6 +163,7 @@ async def open_run(
     carrier = CountingTransport(transport or open_transport(connections))
     try:
         with Ledger.open(settings.impactflow_ledger_url) as ledger:
-            yield Run(run_id, settings, clock or SystemClock(), ledger, carrier, terms_of(settings))
+            mark = await ledger.last_event()
+            yield Run(run_id, settings, clock or SystemClock(), ledger, carrier, terms_of(settings), mark)
     finally:
         await carrier.aclose()

@@ -6,6 +6,8 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from impactflow import backfill
+from impactflow.backfill import PlannedWindow
 from impactflow.ledger import Planned
 from impactflow.orders import Window
 from impactflow.planning import plan, preview
@@ -31,22 +33,45 @@ async def plan_orders(policy: Policy, window: Window, *, moves_watermark: bool) 
     return planned
 
 
-@task(name="preview_orders", cache_policy=NO_CACHE, **READS)
-async def preview_orders(policy: Policy, window: Window) -> dict[str, Any]:
+@task(name="plan_window", task_run_name="plan {window.from_}..{window.to}", cache_policy=NO_CACHE, retries=0)
+async def plan_window(policy: Policy, window: Window, *, at_most: int | None) -> PlannedWindow:
+    """
+    Plan one window of a backfill; see ``impactflow.backfill``.
+
+    Prefect does not repeat it: what was planned before it failed would not count towards ``at_most``.
+    """
+    run = current_run()
+    done = await backfill.plan_window(
+        run.ledger, run.order_source(), policy, window, run.clock, run.id, at_most=at_most
+    )
+    log.info(
+        "%s to %s: read %d orders, %d of them new, %d count, %d could not be read; %d placements planned%s",
+        window.from_, window.to, done.planned.read, done.planned.new, done.planned.eligible, done.planned.broken,
+        done.planned.placements, f"; {done.stopped}" if done.stopped else "",
+        extra={"action": "window_planned"},
+    )  # fmt: skip
+    return done
+
+
+@task(name="preview_orders", task_run_name="preview {window.from_}..{window.to}", cache_policy=NO_CACHE, **READS)
+async def preview_orders(policy: Policy, window: Window, *, at_most: int | None = None) -> dict[str, Any]:
     """What a run would buy, with nothing written and nothing bought; see ``impactflow.planning.preview``."""
     run = current_run()
-    would = await preview(run.ledger, run.order_source(), policy, window)
+    would = await preview(run.ledger, run.order_source(), policy, window, at_most=at_most)
     totals = [
         {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
         for (slot, provider, unit), (count, quantity) in sorted(would.totals.items())
     ]
     return {
         "dry_run": True,
+        "from": window.from_.isoformat(),
+        "to": window.to.isoformat(),
         "orders": {"read": would.read, "eligible": would.eligible, "broken": would.broken},
         "would_place": would.placements,
         "would_hold": would.held,
         "would_await_approval": would.awaiting_approval,
         "totals": totals,
         "lines": would.lines,
+        "ends_before": would.ends_before,
         "requests": run.transport.requests,
     }

@@ -27,25 +27,24 @@ async def place_batch(provider: ProviderName) -> Round:
     """Place what is due at one provider; see ``impactflow.placement``."""
     run = current_run()
     counts = await run.ledger.counts()
-    due = max(1, min(BATCH, counts.get((provider, Status.PLANNED), 0)))
-    so_far = Swept()
+    due = min(BATCH, counts.get((provider, Status.PLANNED), 0))
+    async with progress(f"placing-{provider}", f"Placements sent to {provider}", due) as far:
 
-    def report(swept: Swept) -> None:
-        nonlocal so_far
-        so_far = swept
+        def report(swept: Swept) -> None:
+            far.done = swept.sent
 
-    sweep = Sweep(
-        run.ledger,
-        run.provider(provider),
-        run.clock,
-        run.terms,
-        run.id,
-        limit=BATCH,
-        in_vain=run.in_vain,
-        report=report,
-    )
-    async with progress(f"placing-{provider}", f"Placements sent to {provider}", lambda: 100 * so_far.sent / due):
+        sweep = Sweep(
+            run.ledger,
+            run.provider(provider),
+            run.clock,
+            run.terms,
+            run.id,
+            limit=BATCH,
+            in_vain=run.in_vain,
+            report=report,
+        )
         swept = await sweep.run()
+        far.of = far.of if swept.halted else far.done  # whatever else was due another run has sent
     log.info(
         "%s: %d placed, %d failed, %d in doubt, %d to be tried again%s",
         provider, swept.placed, swept.failed, swept.in_doubt, swept.again,

@@ -1,8 +1,9 @@
-"""Progress artifacts: how far a task is, refreshed every few seconds however fast it works."""
+"""Progress artifacts: how far something is, refreshed every few seconds however fast it goes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
 
@@ -10,16 +11,30 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 _EVERY_S = 2.0
 
 
+@dataclass(slots=True)
+class Progress:
+    """How much of something is done; whoever does it keeps this up to date."""
+
+    done: float
+    of: float
+
+    @property
+    def percent(self) -> float:
+        """How far it is, 0 to 100; where there is nothing to do it is done."""
+        return 100.0 * min(1.0, self.done / self.of) if self.of else 100.0
+
+
 @asynccontextmanager
-async def progress(key: str, description: str, percent: Callable[[], float]) -> AsyncIterator[None]:
+async def progress(key: str, description: str, of: float) -> AsyncIterator[Progress]:
     """
-    Keep a progress artifact up to date while the context is open.
+    Keep a progress artifact up to date while the context is open; it ends at what was done.
 
     Args:
         key: The artifact's key: lower case letters, digits and dashes.
         description: What makes progress.
-        percent: How far it is, 0 to 100.
+        of: How much there is to do.
     """
+    far = Progress(0.0, of)
     artifact_id = await acreate_progress_artifact(0.0, key=key, description=description)
     ended = asyncio.Event()
 
@@ -29,12 +44,12 @@ async def progress(key: str, description: str, percent: Callable[[], float]) -> 
                 async with asyncio.timeout(_EVERY_S):
                     await ended.wait()
             if not ended.is_set():
-                await aupdate_progress_artifact(artifact_id, min(100.0, percent()))
+                await aupdate_progress_artifact(artifact_id, far.percent)
 
     refreshing = asyncio.create_task(refresh())
     try:
-        yield
+        yield far
     finally:
         ended.set()
         await refreshing  # not cancelled: an update under way could reach the server after the last one
-    await aupdate_progress_artifact(artifact_id, 100.0)
+    await aupdate_progress_artifact(artifact_id, far.percent)

@@ -1,23 +1,42 @@
-"""What a person sees of a run: a CSV file and artifacts in the Prefect UI. No personal data in either."""
+"""
+What a person sees of a run: CSV files and artifacts in the Prefect UI. No personal data in either.
+
+The keys of artifacts never change, so that a person finds each one's history. Prefect's UI reads a text in a cell of a
+table as Markdown, so a link is written as Markdown writes it; numbers are shown as they are.
+"""
 
 from datetime import date
+from typing import Any
+from urllib.parse import quote
 
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from impactflow.outcome import AuditOutcome
-from impactflow.reports import bought, write_csv
+from impactflow.backfill import Backfilled
+from impactflow.models import Unit
+from impactflow.outcome import AuditOutcome, needs_in_words
+from impactflow.reports import EFFECT_COLUMNS, bought, csv_rows, effect_row, write_csv
+from impactflow.run import Run
+from impactflow.units import shown
+from tasks.announcing import waiting
 from tasks.context import current_run
 
 #: The most lines of a table that a person is shown.
 _LINES = 100
+#: How many purchases are read from the ledger at once.
+_PAGE = 1000
 
 
 @task(name="publish_report", cache_policy=NO_CACHE, retries=1)
 async def publish_report(name: str, days: tuple[date, date] | None = None) -> str:
-    """Write what was bought per day, slot and provider as CSV and as a table artifact; return where the file lies."""
+    """
+    Write what was bought per day, slot and provider as CSV and as a table artifact; return where the file lies.
+
+    Likewise each purchase that this run made, or saw completed, and what needs attention, where there is any.
+    """
     run = current_run()
+    await _publish_purchases(run, name)
     frame = bought(await run.ledger.totals(days))
     path = write_csv(frame, run.settings.impactflow_reports, name)
     lines = [{str(column): str(value) for column, value in row.items()} for row in frame.to_dict("records")]
@@ -27,6 +46,64 @@ async def publish_report(name: str, days: tuple[date, date] | None = None) -> st
         rows = [{column: str(value) for column, value in row.items()} for row in waiting]
         await acreate_table_artifact(rows, key="needs-attention", description="Placements that need attention, and why")
     return str(path)
+
+
+async def _publish_purchases(run: Run, name: str) -> None:
+    effects = await run.ledger.effects(run.id, after=run.mark, limit=_PAGE)
+    if not effects:
+        return
+    first = [effect_row(effect) for effect in effects[:_LINES]]
+    count = 0
+    with csv_rows(run.settings.impactflow_reports, f"{name}-purchases-{run.id[:8]}", EFFECT_COLUMNS) as (path, write):
+        while effects:
+            count += len(effects)
+            for effect in effects:
+                write(effect_row(effect))
+            effects = await run.ledger.effects(run.id, after=effects[-1].event, limit=_PAGE)
+    said = f"What this run bought, or saw completed: {'all' if count <= _LINES else f'the first {_LINES}'} of {count}"
+    rows = [{**row, "certificate": _link("certificate", row["certificate"])} for row in first]
+    await acreate_table_artifact(rows, key="purchases", description=f"{said}; the file: {path}")
+
+
+def _link(text: str, url: str) -> str:
+    """A link in a table's cell; nothing where there is no address, and only a web address is one to click."""
+    if not url.startswith(("https://", "http://")):
+        return url
+    return f"[{text}]({quote(url, safe=':/?#@!$&*+,;=%~')})"
+
+
+@task(name="publish_preview", cache_policy=NO_CACHE, retries=1)
+async def publish_preview(told: list[dict[str, Any]]) -> None:
+    """Show what a dry run would buy; ``told`` is from ``preview_orders``, for one window or several."""
+    rows = []
+    for window in told:
+        for total in window["totals"]:
+            amount, unit = shown(total["quantity"], Unit(total["unit"]))
+            row = {"from": window["from"], "to": window["to"], "slot": total["slot"], "provider": total["provider"]}
+            rows.append({**row, "placements": total["placements"], "amount": f"{amount:f}", "unit": unit})
+    placements, held = (sum(window[name] for window in told) for name in ("would_place", "would_hold"))
+    said = f"A dry run, nothing was bought: {placements} placements would be made, {held} would be held"
+    await acreate_table_artifact(rows[-_LINES:], key="preview", description=said)
+
+
+@task(name="publish_windows", cache_policy=NO_CACHE, retries=1)
+async def publish_windows(backfilled: Backfilled) -> None:
+    """Show what each window of a backfill came to."""
+    rows = [
+        {
+            "from": each.window.from_.isoformat(),
+            "to": each.window.to.isoformat(),
+            "read": each.planned.read,
+            "new": each.planned.new,
+            "count": each.planned.eligible,
+            "planned": each.planned.placements,
+            "left": each.stopped or "",
+        }
+        for each in backfilled.windows
+    ]
+    if rows:
+        said = f"Windows that this run read: {'all' if len(rows) <= _LINES else f'the last {_LINES}'} of {len(rows)}"
+        await acreate_table_artifact(rows[-_LINES:], key="backfill-windows", description=said)
 
 
 @task(name="publish_audit", cache_policy=NO_CACHE, retries=1)
@@ -43,5 +120,6 @@ async def publish_audit(audited: AuditOutcome) -> None:
 
 @task(name="publish_summary", cache_policy=NO_CACHE, retries=1)
 async def publish_summary(key: str, text: str) -> None:
-    """Say in plain words what the run did."""
-    await acreate_markdown_artifact(text, key=key, description="What the run did")
+    """Say in plain words what the run did, and what a person has to do next."""
+    needed = needs_in_words(await waiting(current_run()))
+    await acreate_markdown_artifact(f"{text}\n\n{needed}", key=key, description="What the run did, and what needs you")

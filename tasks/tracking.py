@@ -19,18 +19,17 @@ async def track_batch(provider: ProviderName, *, everything: bool) -> Tracked:
     """One pass over what is due, or over everything that is open; see ``impactflow.tracking``."""
     run = current_run()
     counts = await run.ledger.counts()
-    open_now = max(1, counts.get((provider, Status.PLACED), 0))
-    so_far = Tracked()
+    open_now = counts.get((provider, Status.PLACED), 0)
+    async with progress(f"tracking-{provider}", f"Placements asked after at {provider}", open_now) as far:
 
-    def report(tracked: Tracked) -> None:
-        nonlocal so_far
-        so_far = tracked
+        def report(tracked: Tracked) -> None:
+            far.done = tracked.checked
 
-    tracking = Tracking(
-        run.ledger, run.provider(provider), run.clock, run.terms, run.id, everything=everything, report=report
-    )
-    async with progress(f"tracking-{provider}", "Placements asked after", lambda: 100 * so_far.checked / open_now):
+        tracking = Tracking(
+            run.ledger, run.provider(provider), run.clock, run.terms, run.id, everything=everything, report=report
+        )
         tracked = await tracking.run()
+        far.of = far.of if tracked.halted else far.done  # the others are not due yet
     log.info(
         "%s: %d asked after, %d completed, %d cancelled there, %d not answered",
         provider, tracked.checked, tracked.completed, tracked.cancelled, tracked.unanswered,

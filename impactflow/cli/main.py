@@ -16,9 +16,11 @@ import typer
 from impactflow.approval import Answer
 from impactflow.approval import Decision as Approval
 from impactflow.audit import choose_window
+from impactflow.backfill import choose_days
 from impactflow.cli import approve as approving
 from impactflow.cli import audited, console, story
 from impactflow.cli.prefect import run_flow
+from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
 from impactflow.ledger import Ledger, Status
 from impactflow.models import ProviderName, Unit
@@ -131,6 +133,44 @@ def _check(settings: Settings, policy: Path, from_: str | None, to: str | None) 
 async def _check_keys(settings: Settings, providers: set[ProviderName]) -> None:
     async with open_run(settings, "check") as run:
         run.require_keys(providers)
+
+
+@app.command(epilog="Example: impactflow backfill --from 2024-01-01 --to 2024-12-31 --at-most 1000")
+@ending
+def backfill(
+    from_: Annotated[str, typer.Option("--from", metavar="DAY", help="First day of orders, UTC.")],
+    to: Annotated[str, typer.Option("--to", metavar="DAY", help="Last day, included; today at the latest.")],
+    window_days: Annotated[int, typer.Option(metavar="N", min=1, help="Days read, planned and bought at a time.")] = 7,
+    at_most: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Placements that this run may plan; the rest is left.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what each window would buy; buy nothing.")] = False,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
+    ] = 30.0,
+    json: Json = False,
+) -> int:
+    """Buy what the orders of a past range have earned, window by window; run again, it goes on where it ended."""
+    settings = load_settings()
+    path = policy or settings.impactflow_policy
+    from_day, to_day = _check(settings, path, from_, to)
+    if from_day and to_day:
+        choose_days(from_day, to_day, SystemClock())
+    result = run_flow(
+        "backfill_orders", "backfilling", from_day=from_day, to_day=to_day, window_days=window_days, at_most=at_most,
+        policy_file=str(path), dry_run=dry_run, patience_s=patience,
+    )  # fmt: skip
+    if json:
+        console.print_json(result)
+    elif dry_run:
+        _tell_previews(result)
+    else:
+        console.out.print(result["backfill"]["said"], markup=False)
+        _tell_placed(result)
+    if dry_run:
+        return DONE
+    return _status_of(result) or (UNDONE if result["backfill"]["left_from"] else DONE)
 
 
 @app.command(epilog="Example: impactflow track --wait 60")
@@ -278,6 +318,20 @@ def _tell_preview(result: dict[str, Any]) -> None:
     )
     console.print_table("Would be bought", [_readable(row) for row in result["totals"]])
     console.print_table("The first of them", [_readable(row) for row in result["lines"][:20]])
+
+
+def _tell_previews(result: dict[str, Any]) -> None:
+    for window in result["windows"]:
+        would, orders = window["would_place"], window["orders"]
+        console.out.print(
+            f"{window['from']} to {window['to']}: of {orders['read']} orders {orders['eligible']} count;"
+            f" {would} placements would be made, {window['would_hold']} would be held."
+        )
+        console.print_table("", [_readable(row) for row in window["totals"]])
+    if not result["windows"]:
+        console.out.print("The range is planned to its end already, under this policy.")
+    stop = f" It would stop before order {result['ends_before']}." if result["ends_before"] else ""
+    console.out.print(f"Dry run, nothing was bought: {result['would_place']} placements in all.{stop}")
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:

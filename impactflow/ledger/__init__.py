@@ -14,30 +14,35 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from impactflow.ledger import approvals, deliveries, further, moves, planning, queries, refunds
+from impactflow.ledger import approvals, deliveries, further, moves, news, planning, queries, refunds
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, translated
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Move, Postponement
+from impactflow.ledger.news import Effect, Group, Line
 from impactflow.ledger.planning import Page, Planned, placement_key
 from impactflow.ledger.queries import Total
 from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.rows import Entry
-from impactflow.ledger.states import TRANSITIONS, Status
+from impactflow.ledger.states import TRANSITIONS, WAITS_FOR_A_PERSON, Status
 from impactflow.ledger.writer import Changes, Writer
 from impactflow.models import Placement, ProviderName, Refund
 
 __all__ = [
     "TRANSITIONS",
+    "WAITS_FOR_A_PERSON",
     "Announcement",
     "Approval",
     "Awaiting",
     "Claim",
     "Delivery",
+    "Effect",
     "Entry",
+    "Group",
     "Handled",
     "Ledger",
+    "Line",
     "Look",
     "Move",
     "Page",
@@ -212,8 +217,24 @@ class Ledger:
         """How often placements went from one status to another."""
         return await self._read(queries.changes)
 
-    async def known_slots(self, store: str, names: Sequence[str]) -> frozenset[tuple[str, str]]:
-        """Which (name of an order, slot) pairs have a placement already."""
+    async def last_event(self) -> int:
+        """The mark behind which everything is that happens from now on."""
+        return await self._read(news.last_event)
+
+    async def changed(self, run_id: str, *, after: int) -> Sequence[Group]:
+        """Where a run that began at a mark left each placement that it changed, by store, provider and status."""
+        return await self._read(news.changed, run_id, after)
+
+    async def waiting(self, *, doubted_before: datetime) -> Sequence[Group]:
+        """What waits for a person, and what has been in doubt since before a time, by store, provider and status."""
+        return await self._read(news.waiting, doubted_before)
+
+    async def effects(self, run_id: str, *, after: int, limit: int) -> Sequence[Effect]:
+        """Purchases that a run has seen to take effect or to be completed, by event after ``after``."""
+        return await self._read(news.effects, run_id, after, limit)
+
+    async def known_slots(self, store: str, names: Sequence[str]) -> Mapping[tuple[str, str], bool]:
+        """Which (name of an order, slot) pairs have a placement already, and whether nothing was bought there."""
         return await self._read(queries.known_slots, store, names)
 
     async def counts(

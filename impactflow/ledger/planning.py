@@ -25,6 +25,8 @@ from impactflow.units import in_words, shown
 
 #: Statuses in which nothing was bought or is being bought.
 _NOTHING_SENT = WAITING | {Status.CANCELLED, Status.FAILED}
+#: Where nothing is to be bought for the time being; None is before the beginning.
+_IDLE = frozenset({None, Status.HELD.value, Status.AWAITING_APPROVAL.value, Status.CANCELLED.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How many orders a page held, how many of them were new and count, and how many placements it added."""
+    """
+    How many orders a page held, and what came of them.
+
+    Args:
+        read: Orders in it.
+        new: Of those, not in the ledger before.
+        eligible: Of those read, the ones that count.
+        broken: Of those read, the ones that could not be understood.
+        placements: Placements that are to be bought now and were not: new, held, or withdrawn before.
+    """
 
     read: int = 0
     new: int = 0
@@ -126,7 +137,6 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     writing = _Plan(page)
     _plan_new(connection, new, writing)
     _plan_known(connection, [sale for sale in sales if sale.row_ids], writing)
-    added = len(writing.placements)
     _write(connection, writing)
     _write_broken(connection, page)
     return Planned(
@@ -134,7 +144,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
         new=len(new),
         eligible=sum(sale.earnings.eligible for sale in sales),
         broken=len(page.broken),
-        placements=added,
+        placements=sum(_begins(event) for event in writing.events),
     )
 
 
@@ -378,6 +388,11 @@ def _event(page: Page, placement_id: int, from_: str | None, to: str, detail: st
         "run_id": page.run_id,
         "detail": detail,
     }
+
+
+def _begins(event: Mapping[str, Any]) -> bool:
+    """Whether it is from here on that something is to be bought."""
+    return event["from_status"] in _IDLE and event["to_status"] not in _IDLE
 
 
 def _write(connection: Connection, writing: _Plan) -> None:

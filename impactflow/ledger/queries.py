@@ -74,17 +74,28 @@ def changes(connection: Connection) -> Mapping[tuple[Status | None, Status], int
     }
 
 
-def known_slots(connection: Connection, store: str, names: Sequence[str]) -> frozenset[tuple[str, str]]:
-    """Which (name of an order, slot) pairs have a placement already, whatever became of it."""
+def known_slots(connection: Connection, store: str, names: Sequence[str]) -> Mapping[tuple[str, str], bool]:
+    """
+    Which (name of an order, slot) pairs have a placement already, whatever became of it.
+
+    The value says whether nothing is being bought there, nor was: it waits for a person, or was withdrawn unsent.
+    """
     named = orders.alias("named")
     query = (
-        select(order_names.c.name, placements.c.slot)
+        select(
+            order_names.c.name,
+            placements.c.slot,
+            (placements.c.status.in_(_NOT_BEING_BOUGHT) & (placements.c.attempts == 0)).label("idle"),
+        )
         .join(named, order_names.c.order == named.c.id)
         .join(orders, _same_sale(func.coalesce(named.c.same_as, named.c.id)))
         .join(placements, placements.c.order == orders.c.id)
         .where(order_names.c.store == store, order_names.c.name.in_(names))
     )
-    return frozenset((name, slot) for name, slot in connection.execute(query))
+    known: dict[tuple[str, str], bool] = {}
+    for name, slot, idle in connection.execute(query):  # more than one where a name has joined two orders
+        known[name, slot] = bool(idle) and known.get((name, slot), True)
+    return known
 
 
 def broken_count(connection: Connection) -> int:
@@ -308,6 +319,7 @@ def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 _NEEDS_ATTENTION = (Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, Status.AWAITING_APPROVAL)
+_NOT_BEING_BOUGHT = (Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED)
 # What every round of work asks is put together once.
 _NEXT_DUE = select(func.min(placements.c.due_at)).where(
     placements.c.provider == bindparam("provider"), placements.c.status.in_(bindparam("statuses", expanding=True))

@@ -72,3 +72,10 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.CANCELLED: frozenset({Status.PLANNED, Status.HELD, Status.AWAITING_APPROVAL, Status.PLACED}),
     }
 )
+
+#: What runs see to by themselves.
+_MOVING = frozenset({Status.PLANNED, Status.PLACING, Status.IN_DOUBT, Status.PLACED, Status.CANCELLING})
+#: Where nothing is left to do.
+_OVER = frozenset({Status.COMPLETED, Status.CANCELLED})
+#: All the others: nothing happens until a person does something.
+WAITS_FOR_A_PERSON = frozenset(Status) - _MOVING - _OVER

@@ -24,6 +24,20 @@ async def main():
 asyncio.run(main())
 """
 
+#: Runs flows with parameters, as a deployment's run does; prints what each returned, or why it failed.
+WITH_PARAMETERS = """
+import asyncio, json, sys
+from prefect.flows import load_flow_from_entrypoint
+async def main():
+    told = []
+    for name, parameters in json.loads(sys.argv[1]):
+        state = await load_flow_from_entrypoint(f"flows/{name}.py:{name}")(**parameters, return_state=True)
+        result = await state.aresult(raise_on_failure=False)
+        told.append(str(result) if isinstance(result, Exception) else result)
+    print(json.dumps(told))
+asyncio.run(main())
+"""
+
 
 class Api:
     """The server's HTTP API, as far as it is asked here."""
@@ -34,6 +48,11 @@ class Api:
     def filter(self, what: str, **body) -> list[dict]:
         """All of something that fits a filter, at most 200 of them."""
         return self._client.post(f"/{what}/filter", json={"limit": 200, **body}).raise_for_status().json()
+
+    def events(self, **wanted) -> list[dict]:
+        """The events that fit a filter, in the order in which they happened."""
+        asked = {"filter": {"order": "ASC", **wanted}, "limit": 50}
+        return self._client.post("/events/filter", json=asked).raise_for_status().json()["events"]
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,11 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from flow_runs import ROOT
+from flow_runs import ROOT, WITH_PARAMETERS
 from processes import Impactflow, order, sandbox_thread
 
 from impactflow.proof.programs import base_environment
 
-#: Runs flows with parameters, as a deployment's run does; prints what each returned, or why it failed.
-WITH_PARAMETERS = """
-import asyncio, json, sys
-from prefect.flows import load_flow_from_entrypoint
-async def main():
-    told = []
-    for name, parameters in json.loads(sys.argv[1]):
-        state = await load_flow_from_entrypoint(f"flows/{name}.py:{name}")(**parameters, return_state=True)
-        result = await state.aresult(raise_on_failure=False)
-        told.append(str(result) if isinstance(result, Exception) else result)
-    print(json.dumps(told))
-asyncio.run(main())
-"""
 RULING = {"order": "WR-2", "slot": "trees", "decision": "bought", "by": "ana", "why": "I asked them"}
 
 
@@ -138,4 +125,4 @@ def test_all_findings_are_in_a_csv_file(done):
 def test_runs_are_named_by_what_they_do(api, done):
     """In the UI's list of runs."""
     names = {run["name"] for run in api.filter("flow_runs")}
-    assert {"reconcile and audit", "settle WR-2 trees as bought"} <= names
+    assert {"reconcile and audit acme", "settle WR-2 trees as bought"} <= names

@@ -7,9 +7,9 @@ import pytest
 from flow_runs import FLOWS, flow_states
 
 NAMES = {
-    "place_impacts": "place what is new",
-    "track_placements": "track",
-    "reconcile_providers": "reconcile",
+    "place_impacts": "place acme what is new",
+    "track_placements": "track acme",
+    "reconcile_providers": "reconcile acme",
 }
 
 

@@ -16,6 +16,7 @@ from ledger_helpers import (
     plan,
     plan_one,
     record,
+    refunded,
     sale,
     trees,
 )
@@ -81,9 +82,20 @@ async def test_known_slots_are_told_by_any_name(ledger):
     """For the preview of a run."""
     await plan(ledger, (sale(1, names=("wr:WR-1", "src:shopify:9")), earned(offset(), trees())))
     found = await ledger.known_slots("acme", ["src:shopify:9", "wr:WR-2"])
-    assert frozenset({("src:shopify:9", "offset"), ("src:shopify:9", "trees")}) == found
-    assert frozenset() == await ledger.known_slots("other", ["src:shopify:9"])
-    assert frozenset() == await ledger.known_slots("acme", [])
+    assert {("src:shopify:9", "offset"): False, ("src:shopify:9", "trees"): False} == found
+    assert {} == await ledger.known_slots("other", ["src:shopify:9"])
+    assert {} == await ledger.known_slots("acme", [])
+
+
+async def test_known_slots_say_where_nothing_was_bought(ledger):
+    """Held, or withdrawn before it was sent: planning may begin it yet."""
+    await plan(ledger, (sale(1), earned(offset(None, held="no rate"))))
+    await plan(ledger, (sale(2), earned(offset())))
+    await plan(ledger, (sale(2, payments=()), refunded()), at=after(1))
+    await plan_one(ledger, 3)
+    await record(ledger, answer(await claim(ledger), Status.FAILED))
+    found = await ledger.known_slots("acme", [f"wr:WR-{number}" for number in (1, 2, 3)])
+    assert {("wr:WR-1", "offset"): True, ("wr:WR-2", "offset"): True, ("wr:WR-3", "offset"): False} == found
 
 
 async def test_attention_lists_what_is_not_as_it_should_be(ledger):

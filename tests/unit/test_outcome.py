@@ -1,10 +1,12 @@
 """Outcomes: every status is counted somewhere, and the exit status follows from what is left."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from impactflow.ledger import Planned, Status
+from impactflow.ledger import WAITS_FOR_A_PERSON, Group, Line, Planned, Status
 from impactflow.models import ProviderName
-from impactflow.outcome import Outcome, Standing, TrackOutcome, by_provider
+from impactflow.outcome import Outcome, Standing, TrackOutcome, by_provider, needs_in_words
 from impactflow.patience import Round
 from impactflow.tracking import Tracked
 
@@ -119,3 +121,27 @@ def test_status_names_every_provider_and_every_status():
         set(found["impactapi"]),
     )
     assert (3, 0) == (found["cnaught"]["placed"], found["impactapi"]["placed"])
+
+
+@pytest.mark.parametrize("status", sorted({*WAITS_FOR_A_PERSON, Status.IN_DOUBT}))
+def test_a_person_is_told_what_to_do_next(status):
+    """How many, since when, which, and where all of it is; a status without words of its own refers to the reason."""
+    since = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    lines = [Line(f"WR-{number}", "trees", "why", since) for number in range(1, 6)]
+    told = needs_in_words([Group("acme", CNAUGHT, status, 5, since, lines)])
+    assert f"5 {status.replace('_', ' ')} at cnaught since 2026-03-02 12:00 UTC: " in told
+    assert "(`WR-1` trees, `WR-2` trees, `WR-3` trees and 2 more)" in told
+    assert "(/artifacts/key/needs-attention)" in told
+
+
+def test_where_nothing_waits_a_person_is_told_so():
+    """Rather than nothing."""
+    assert needs_in_words([]) == "Nothing needs you."
+
+
+def test_tracking_is_told_in_words():
+    """With why it ended early, where it did."""
+    tracked = Tracked(checked=5, completed=2, cancelled=1, unanswered=1, halted="check CNAUGHT_API_KEY")
+    told = TrackOutcome(tracked, 3, 1.0, "reports/tracked.csv").in_words()
+    for words in ("5 placements, of which 2 are complete", "1 were cancelled", "3 are open", "check CNAUGHT_API_KEY"):
+        assert words in told

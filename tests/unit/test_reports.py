@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from impactflow.errors import ConfigurationError
-from impactflow.ledger import Total
+from impactflow.ledger import Effect, Total
 from impactflow.models import Unit
-from impactflow.reports import bought, write_csv
+from impactflow.reports import EFFECT_COLUMNS, bought, effect_row, write_csv
 from impactflow.units import SHOWN, shown
 
 DAY = date(2026, 3, 2)
@@ -74,3 +74,21 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="IMPACTFLOW_REPORTS"):
         write_csv(bought(TOTALS), tmp_path / "file", "bought")
+
+
+def test_a_purchase_is_a_row_that_a_person_reads():
+    """Kilograms and dollars; empty where the provider does not say."""
+    said = effect_row(Effect(7, "placed", "WR-1", "offset", "cnaught", 2500, "g", 1250, "https://example.com/c"))
+    assert list(said.values()) == [
+        "WR-1",
+        "offset",
+        "cnaught",
+        "placed",
+        "2.5",
+        "kg CO2",
+        "12.5",
+        "https://example.com/c",
+    ]
+    unsaid = effect_row(Effect(8, "completed", "WR-1", "trees", "oneclickimpact", 1, "tree", None, None))
+    assert (unsaid["price_usd"], unsaid["certificate"]) == ("", "")
+    assert tuple(said) == EFFECT_COLUMNS

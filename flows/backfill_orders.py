@@ -1,0 +1,126 @@
+"""
+Buy what the orders of a past range have earned, window by window: the core is ``impactflow.backfill``.
+
+Killed at any line, the next run goes on in the window it had come to. Two at once do no harm: the ledger plans each
+order once, lets one run claim each placement, and what is remembered of a range never goes back. So it may run beside
+``place`` too, whose watermark it leaves alone. On a terminal: ``impactflow backfill``.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from flows.place_impacts import place_all
+from impactflow.backfill import Backfilled, PlannedWindow, choose_days, remember, windows_left
+from impactflow.models import ProviderName
+from impactflow.orders import Window
+from impactflow.outcome import Outcome
+from impactflow.patience import Round
+from impactflow.policy import Policy, load_policy
+from impactflow.run import Run
+from tasks.announcing import announce
+from tasks.context import flow_context
+from tasks.naming import run_name
+from tasks.orders import plan_window, preview_orders
+from tasks.progress import progress
+from tasks.reporting import publish_preview, publish_report, publish_summary, publish_windows
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+
+
+def _name() -> str:
+    return run_name("preview backfill" if flow_run.get_parameters().get("dry_run") else "backfill")
+
+
+@flow(name="backfill_orders", flow_run_name=_name, persist_result=False)
+async def backfill_orders(
+    from_day: date,
+    to_day: date,
+    window_days: AtLeastOne = 7,
+    at_most: AtLeastOne | None = None,
+    policy_file: str = "",
+    *,
+    dry_run: bool = False,
+    patience_s: float = 30.0,
+) -> dict[str, Any]:
+    """
+    Read a past range of orders in windows, oldest first, buy what each has earned, once each, and report.
+
+    Args:
+        from_day: First day of orders to read, UTC.
+        to_day: Last day of orders to read, included; today at the latest.
+        window_days: How many days are read, planned and bought before the next ones are read.
+        at_most: How many placements this run may plan; the rest of the range is left for the next run.
+        policy_file: The policy's path; by default IMPACTFLOW_POLICY.
+        dry_run: Show what each window would buy; buy and write nothing.
+        patience_s: Go on in a window until what is due lies further off than this many seconds.
+    """
+    began = time.monotonic()
+    async with flow_context() as run:
+        policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
+        days = choose_days(from_day, to_day, run.clock)
+        windows = await windows_left(run.ledger, policy, days, window_days)
+        if dry_run:
+            return await preview_all(policy, windows, at_most)
+        run.require_keys({rule.provider for rule in policy.rules})
+        done, halted = await backfill_all(run, policy, days, windows, at_most, patience_s)
+        backfilled = Backfilled.of(days, windows, done, halted)
+        report = await publish_report(f"backfilled-{run.clock.now():%Y%m%d-%H%M%S}")
+        outcome = Outcome(
+            backfilled.planned,
+            in_window=await run.ledger.counts(days.span),
+            overall=await run.ledger.counts(),
+            broken=await run.ledger.broken_count(),
+            halted=halted,
+            requests=run.transport.requests,
+            duration_s=time.monotonic() - began,
+            report=report,
+        )
+        await publish_windows(backfilled)
+        await publish_summary("backfill-orders", f"{backfilled.in_words()}\n\n{outcome.in_words()}")
+        await announce()
+        return outcome.as_json() | {"backfill": backfilled.as_json()}
+
+
+async def backfill_all(
+    run: Run, policy: Policy, days: Window, windows: Sequence[Window], at_most: int | None, patience_s: float
+) -> tuple[list[PlannedWindow], dict[ProviderName, Round]]:
+    """Plan window after window and place what is due, until one cannot be finished or a provider is left alone."""
+    done: list[PlannedWindow] = []
+    halted = {} if windows else await place_all(run, patience_s)  # what an earlier run has left
+    async with progress("backfilling", "Windows planned and placed", len(windows)) as far:
+        for window in windows:
+            room = None if at_most is None else at_most - sum(each.planned.placements for each in done)
+            done.append(await plan_window(policy, window, at_most=room))
+            halted = await place_all(run, patience_s)
+            if done[-1].stopped:
+                break
+            await remember(run.ledger, policy, days, window, run.clock)
+            far.done += 1
+            if any(each.halted for each in halted.values()):
+                break
+    return done, halted
+
+
+async def preview_all(policy: Policy, windows: Sequence[Window], at_most: int | None) -> dict[str, Any]:
+    """What each window would buy, up to the cap; nothing is written but what a person sees."""
+    told: list[dict[str, Any]] = []
+    for window in windows:
+        room = None if at_most is None else at_most - sum(each["would_place"] for each in told)
+        told.append(await preview_orders(policy, window, at_most=room))
+        if told[-1]["ends_before"]:
+            break
+    await publish_preview(told)
+    return {
+        "dry_run": True,
+        "windows": told,
+        "would_place": sum(each["would_place"] for each in told),
+        "would_hold": sum(each["would_hold"] for each in told),
+        "ends_before": told[-1]["ends_before"] if told else None,
+    }

@@ -1,0 +1,72 @@
+"""
+Events that automations react to: what a run has changed, and what waits for a person.
+
+They are read from the ledger, not counted on the way, so they tell what is so. Each is one event for many placements,
+never one for each: Prefect's server loses events that come in floods. ``docs/events.md`` describes them.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+
+from impactflow.ledger import Group
+from impactflow.run import Run
+from tasks.context import current_run
+
+#: A doubt is settled by the run that follows its settling time; one that is in its second hour has seen two of them.
+_TOO_LONG = timedelta(hours=1)
+#: The most of a reason that an event tells, in characters.
+_REASON = 200
+
+
+@task(name="announce", cache_policy=NO_CACHE, retries=0)
+async def announce() -> None:
+    """Tell where this run has left what it changed: an event for each store, provider and status."""
+    run = current_run()
+    for group in await run.ledger.changed(run.id, after=run.mark):
+        _emit(group.status, group)
+
+
+@task(name="announce_waiting", cache_policy=NO_CACHE, retries=0)
+async def announce_waiting() -> None:
+    """Tell what waits for a person, or has been in doubt too long, with every run anew."""
+    for group in await waiting(current_run()):
+        _emit("waiting", group)
+
+
+async def waiting(run: Run) -> Sequence[Group]:
+    """What no run sees to by itself, or has tried to for too long."""
+    settled_by = timedelta(seconds=run.terms.settle_s) + _TOO_LONG
+    return await run.ledger.waiting(doubted_before=run.clock.now() - settled_by)
+
+
+def _emit(what: str, group: Group) -> None:
+    first = [
+        {
+            "order": line.order,
+            "slot": line.slot,
+            "reason": (line.reason or "")[:_REASON],
+            "since": line.since.isoformat(),
+        }
+        for line in group.first
+    ]
+    emit_event(
+        event=f"impactflow.placement.{what}",
+        resource={
+            "prefect.resource.id": f"impactflow.store.{group.store}",
+            "prefect.resource.name": group.store,
+            "impactflow.provider": group.provider,
+            "impactflow.status": group.status,
+        },
+        payload={
+            "store": group.store,
+            "provider": group.provider,
+            "status": group.status,
+            "count": group.count,
+            "since": group.since.isoformat(),
+            "first": first,
+        },
+    )
