@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: install demo test lint bench docs lock clean
+.PHONY: install demo up test lint bench docs lock clean
 
 install: .venv/installed  ## make .venv and install into it
 
@@ -30,6 +30,9 @@ install: .venv/installed  ## make .venv and install into it
 
 demo: .venv/installed  ## the whole job against the sandbox, with faults, without keys
 	$(BIN)/impactflow demo
+
+up: .venv/installed  ## Prefect with its pages, the deployments, the receiver and the sandbox; Ctrl-C ends all of it
+	$(BIN)/impactflow up
 
 lint: .venv/installed-dev  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
