@@ -60,11 +60,12 @@ async def install(notify: str | None, vanished_after_s: float, pending_after_s: 
 
 
 async def _put(client: PrefectClient, automation: AutomationCore) -> None:
+    """Leave one alone that is as it should be: an update forgets which runs it was waiting to hear of."""
     known = await client.read_automations_by_name(automation.name)
-    if known:
-        await client.update_automation(known[0].id, automation)
-    else:
+    if not known:
         await client.create_automation(automation)
+    elif any(getattr(known[0], field) != getattr(automation, field) for field in ("description", "trigger", "actions")):
+        await client.update_automation(known[0].id, automation)
 
 
 def _marking(vanished_after_s: float, pending_after_s: float) -> list[AutomationCore]:

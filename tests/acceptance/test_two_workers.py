@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 
 ROOT = Path(__file__).parents[2]
 #: Seconds. A run has vanished when the sign of life that comes every 30 s is missing.
-LEASE_S, SCHEDULE_S, VANISHED_AFTER_S, PENDING_AFTER_S = 35, 30, 32, 10
+LEASE_S, SCHEDULE_S, VANISHED_AFTER_S, PENDING_AFTER_S = 35, 60, 32, 10
+#: When the next scheduled run is due after the first began: before that is marked, so it has to wait for its place.
+NEXT_RUN_S = 40
 #: So much is bought before the kill; it is a part of what there is to buy.
 BOUGHT_BEFORE = 60
 
@@ -88,7 +90,8 @@ def story(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
         deployments = _deployments(api)
         place, track = deployments["place"]["id"], deployments["track"]["id"]
         killed = api.post(f"/deployments/{place}/create_flow_run", json={}).raise_for_status().json()["id"]
-        every = {"interval": SCHEDULE_S, "anchor_date": datetime.now(UTC).isoformat()}
+        anchor = datetime.now(UTC) + timedelta(seconds=NEXT_RUN_S)
+        every = {"interval": SCHEDULE_S, "anchor_date": anchor.isoformat()}
         api.post(f"/deployments/{place}/schedules", json=[{"active": True, "schedule": every}]).raise_for_status()
         pending = _leave_pending(api, track)
         _wait(lambda: len(sandbox.books.purchases) >= BOUGHT_BEFORE, "the first purchases")
