@@ -7,6 +7,7 @@ browser and of what was seen before; another one is added to ``SCENES``.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -30,7 +31,7 @@ _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-_SIZE = {"width": 1280, "height": 900}
+_SIZE = {"width": 1280, "height": 1240}
 #: The longest that a run may take on a slow machine, in seconds.
 _LONGEST_RUN_S = 180.0
 
@@ -43,7 +44,7 @@ class Operator:
     Args:
         page: The browser's.
         api_url: Prefect's API, which is asked only whether a run has ended.
-        impactflow: How the command line is started for the same ledger.
+        folder: Where ``up`` keeps what it writes.
     """
 
     page: Page
@@ -59,7 +60,7 @@ class Operator:
         """Take one of what is there now, once it stands still."""
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(1500)
-        self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+        self.page.screenshot(path=PICTURES / f"{name}.png")
         sys.stdout.write(f"{PICTURES.relative_to(ROOT)}/{name}.png\n")
 
     def open_form(self, deployment: str) -> None:
@@ -72,14 +73,22 @@ class Operator:
 
     def fill(self, parameter: str, text: str) -> None:
         """One field of a form, found by its name."""
-        field = self.page.locator(".p-label", has=self.page.get_by_text(parameter, exact=False)).last
-        field.locator("input, textarea").last.fill(text)
+        self._field(parameter).locator("input, textarea").fill(text)
 
     def choose(self, parameter: str, option: str) -> None:
         """One of a field's options."""
-        field = self.page.locator(".p-label", has=self.page.get_by_text(parameter, exact=False)).last
-        field.locator("button, .p-select").last.click()
-        self.page.get_by_role("option", name=option, exact=True).click()
+        self._field(parameter).locator(".p-label__body").click()
+        self.page.get_by_text(option, exact=True).last.click()
+
+    def open_artifacts(self, run: str, key: str) -> None:
+        """Those of a run, among them one that is waited for."""
+        self.open(f"/runs/flow-run/{run}", "Artifacts")
+        self.page.get_by_text("Artifacts", exact=True).click()
+        self.page.get_by_text(key, exact=True).wait_for()
+
+    def _field(self, parameter: str) -> Locator:
+        name = self.page.locator(".schema-form-property__label", has_text=re.compile(rf"^{parameter}( \(Optional\))?$"))
+        return self.page.locator(".schema-form-property", has=name)
 
     def submit(self, deployment: str) -> str:
         """Click, wait until the run has ended, and return its id."""
@@ -124,23 +133,24 @@ def place(operator: Operator) -> None:
     run = operator.submit("place")
     operator.open(f"/runs/flow-run/{run}", "Artifacts")
     operator.picture("place-run")
-    operator.open(f"/runs/flow-run/{run}?tab=Artifacts", "Artifacts")
-    operator.page.get_by_text("needs-attention").first.wait_for()
+    operator.open_artifacts(run, "needs-attention")
     operator.picture("place-artifacts")
+    operator.page.get_by_text("needs-attention", exact=True).click()
+    operator.page.get_by_text("WR-").first.wait_for()
+    operator.picture("needs-attention")
 
 
 def settle(operator: Operator) -> None:
     """A placement that waits for a person, settled by its form."""
     waiting = next(row for row in operator.status()["needs_attention"] if row["status"] in {"parked", "failed"})
     operator.open_form("settle")
-    for parameter, text in (("order", waiting["order"]), ("slot", waiting["slot"]), ("by", "Ines")):
+    for parameter, text in (("order", waiting["order_id"]), ("slot", waiting["slot"]), ("by", "Ines")):
         operator.fill(parameter, text)
     operator.choose("decision", "given-up")
     operator.fill("why", "the campaign is gone; the customer was told")
     operator.picture("settle-form")
     run = operator.submit("settle")
-    operator.open(f"/runs/flow-run/{run}?tab=Artifacts", "Artifacts")
-    operator.page.get_by_text("settle-parked").first.wait_for()
+    operator.open_artifacts(run, "settle-parked")
     operator.picture("settle-run")
 
 

@@ -73,7 +73,7 @@ rules:
     impact: donate
     campaign: a-reef-that-is-gone
     quantity: {percent_of_order: 1}
-    when: {min_amount_usd: 400}
+    when: {min_amount_usd: 200}
 """
 _OURSELVES = (sys.executable, "-m", "impactflow")
 
