@@ -77,8 +77,8 @@ class Operator:
 
     def choose(self, parameter: str, option: str) -> None:
         """One of a field's options."""
-        self._field(parameter).locator(".p-label__body").click()
-        self.page.get_by_text(option, exact=True).last.click()
+        self._field(parameter).locator(".p-select-button__control").press("Space")  # a click opens and closes it
+        self.page.get_by_role("option", name=option, exact=True).click()
 
     def open_artifacts(self, run: str, key: str) -> None:
         """Those of a run, among them one that is waited for."""
