@@ -113,8 +113,8 @@ def _telling(block: UUID) -> list[AutomationCore]:
             "tell of what waits for a person",
             _FOR_A_PERSON,
             _ANY_STORE,
-            "{{ event.event }}",
-            "{{ event.event }}, {{ event.resource.id }}: {{ event.payload.count }}. The artifact needs-attention and"
+            "impactflow: {{ event.payload.count }} {{ event.payload.status }} at {{ event.payload.provider }}",
+            "Placements of {{ event.payload.store }} that need a person. The artifact needs-attention and"
             " `impactflow status` say which and why.",
         ),
     ]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -84,6 +85,7 @@ def story(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
         workers = [stack.enter_context(_process("impactflow", "serve", command=command, log=folder / "serve.log"))]
         _save_block(command, listener.url)
         _install_automations(command)
+        _announce_parked(api)
         _wait(lambda: len(_deployments(api)) >= 4, "the deployments")
         second = ("prefect", "worker", "start", "--pool", "impactflow")
         workers.append(stack.enter_context(_process(*second, command=command, log=folder / "worker.log")))
@@ -102,7 +104,7 @@ def story(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
         took_s = time.monotonic() - killed_at
         for run in (killed, pending):
             _wait(lambda run=run: _run(api, run)["state"]["type"] == "CRASHED", "a mark")
-        _wait(lambda: len(listener.told) >= 2, "a notification")
+        _wait(lambda: len(listener.told) >= 3, "all notifications")
         _wait(lambda: _completed(api, place), "a scheduled run's end")
         yield Story(
             orders,
@@ -200,6 +202,19 @@ def _kill_whoever_places(workers: list[psutil.Popen]) -> None:
         os.killpg(os.getpgid(flow.pid), signal.SIGKILL)
 
 
+def _announce_parked(api: httpx.Client) -> None:
+    """What a run announces when it has parked placements."""
+    content = {"store": "acceptance", "provider": "oneclickimpact", "status": "parked", "count": 3}
+    event = {
+        "id": str(uuid4()),
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": "impactflow.placement.parked",
+        "resource": {"prefect.resource.id": "impactflow.store.acceptance"},
+        "payload": content,
+    }
+    api.post("/events", json=[event]).raise_for_status()
+
+
 def _wait(happened: Callable[[], bool], what: str, longest_s: float = 120) -> None:
     until = time.monotonic() + longest_s
     while not happened():
@@ -230,10 +245,11 @@ def test_a_run_that_never_started_is_marked(story: Story):
     assert story.pending["state"]["message"] == f"Marked by an automation: not started for {PENDING_AFTER_S} s."
 
 
-def test_somebody_is_told_of_both(story: Story):
+def test_somebody_is_told_of_both_and_of_what_is_parked(story: Story):
     """By the notification block, with their names and no more."""
     told = {each["subject"] for each in story.told}
     assert {f"impactflow: {run['name']} is Crashed" for run in (story.killed, story.pending)} <= told
+    assert "impactflow: 3 parked at oneclickimpact" in told
     assert "@" not in str(story.told)
 
 
