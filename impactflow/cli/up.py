@@ -139,7 +139,7 @@ def _start(parts: Parts, *, as_json: bool) -> None:
 
 
 def _variables(api_url: str) -> dict[str, str]:
-    """The environment of all parts: of the person's own settings and keys it holds none."""
+    """The environment of all parts; a person's own settings are left out, and these win over `.env`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "IMPACTFLOW_"))}
     return {
         **inherited,
