@@ -31,8 +31,8 @@ from impactflow.sandbox import Faults, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 
 ROOT = Path(__file__).parents[2]
-#: Seconds. A run has vanished when the sign of life that comes every 30 s is missing.
-LEASE_S, SCHEDULE_S, VANISHED_AFTER_S, PENDING_AFTER_S = 35, 60, 32, 10
+#: Seconds. A run has vanished when the sign of life that comes every 30 s is missing; a start may take long under load.
+LEASE_S, SCHEDULE_S, VANISHED_AFTER_S, PENDING_AFTER_S = 35, 60, 32, 30
 #: When the next scheduled run is due after the first began: before that is marked, so it has to wait for its place.
 NEXT_RUN_S = 40
 #: So much is bought before the kill; it is a part of what there is to buy.
