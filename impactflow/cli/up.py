@@ -116,6 +116,7 @@ def _start(parts: Parts, *, as_json: bool) -> None:
         command = [*_OURSELVES, "webhooks", "--json", f"--port={httpx.URL(receiver_url).port}"]
         parts.start_telling("receiver", command, variables)
     _await_server(parts, api_url)
+    _mark_what_was_cut_off(api_url)
     parts.start_telling("deployments", [*_OURSELVES, "serve", "--json"], variables)
     _install_automations(variables)
     if as_json:
@@ -152,6 +153,8 @@ def _variables(api_url: str) -> dict[str, str]:
         "PREFECT_HOME": str((FOLDER / "prefect").resolve()),
         "PREFECT_UI_API_URL": api_url,  # without it, the pages of another port than 4200 stay empty
         "PREFECT_UI_URL": api_url.removesuffix("/api"),
+        # In memory, as by default, they are lost with the server, and what they stand for is taken for ever.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
@@ -196,6 +199,16 @@ def _await_server(parts: Parts, api_url: str) -> None:
         if time.monotonic() > until:
             raise ImpactError(f"Prefect's server did not start within {_LONGEST_START_S:g} s: see {FOLDER}/server.log")
         time.sleep(0.2)
+
+
+def _mark_what_was_cut_off(api_url: str) -> None:
+    """Runs that were under way when it was ended last would stay so, and keep their deployments' places."""
+    under_way = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
+    crashed = {"type": "CRASHED", "name": "Crashed", "message": "Cut off when `impactflow up` was ended."}
+    with httpx.Client(base_url=api_url, timeout=30, trust_env=False) as api:
+        for run in api.post("/flow_runs/filter", json=under_way).raise_for_status().json():
+            body = {"state": crashed, "force": True}
+            api.post(f"/flow_runs/{run['id']}/set_state", json=body).raise_for_status()
 
 
 def _install_automations(variables: Mapping[str, str]) -> None:
