@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: install demo test lint bench docs lock clean
+.PHONY: install demo up screenshots test lint bench docs lock clean
 
 install: .venv/installed  ## make .venv and install into it
 
@@ -30,6 +30,16 @@ install: .venv/installed  ## make .venv and install into it
 
 demo: .venv/installed  ## the whole job against the sandbox, with faults, without keys
 	$(BIN)/impactflow demo
+
+up: .venv/installed  ## Prefect with its pages, the deployments, the receiver and the sandbox; Ctrl-C ends all of it
+	$(BIN)/impactflow up
+
+.venv/installed-screenshots: .venv/installed requirements-screenshots.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-screenshots.lock
+	@touch $@
+
+screenshots: .venv/installed-screenshots  ## renew docs/pictures/ (needs a Chromium on PATH)
+	$(BIN)/python docs/screenshots.py
 
 lint: .venv/installed-dev  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -55,4 +65,4 @@ lock:  ## renew the lock files from pyproject.toml (needs uv)
 		--group screenshots -c requirements-dev.lock -o requirements-screenshots.lock
 
 clean:  ## remove what the targets made
-	rm -rf .venv demo reports benchmarks/results
+	rm -rf .venv demo up reports benchmarks/results

@@ -503,6 +503,45 @@ def webhooks(
     return serve_webhooks(host, port, as_json=json)
 
 
+@app.command(epilog="Example: impactflow serve")
+@ending
+def serve(json: Json = False) -> int:
+    """Register all deployments of prefect.yaml at PREFECT_API_URL, and run what they are asked to, on this machine."""
+    from impactflow.cli.serve import serve_deployments  # noqa: PLC0415 - only this command needs it
+
+    return serve_deployments(as_json=json)
+
+
+@app.command(epilog="Example: impactflow automations --notify slack-webhook/impactflow")
+@ending
+def automations(
+    notify: Annotated[
+        str | None, typer.Option(metavar="TYPE/NAME", help="The block of Prefect's by which people are told.")
+    ] = None,
+    vanished_after: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=31, help="How long a run may show no sign of life; one comes every 30."),
+    ] = 90.0,
+    pending_after: Annotated[
+        float, typer.Option(metavar="SECONDS", min=10, help="How long a run may take to start.")
+    ] = 300.0,
+    json: Json = False,
+) -> int:
+    """Install at PREFECT_API_URL what marks runs that vanished and tells people; doing it again is harmless."""
+    from impactflow.cli.automations import install_automations  # noqa: PLC0415 - only this command needs it
+
+    return install_automations(notify, vanished_after, pending_after, as_json=json)
+
+
+@app.command(epilog="Example: impactflow up")
+@ending
+def up(json: Json = False) -> int:
+    """Start Prefect with its pages, the deployments, the receiver and the sandbox on this machine, without keys."""
+    from impactflow.cli.up import run_up  # noqa: PLC0415 - only this command needs it
+
+    return run_up(as_json=json)
+
+
 @policy_app.command("schema", epilog="Example: impactflow policy schema > policy.schema.json")
 @ending
 def schema() -> int:

@@ -52,6 +52,23 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
     return asyncio.run(run())
 
 
+def require_server() -> str:
+    """
+    PREFECT_API_URL, at which a server answers.
+
+    Raises:
+        ConfigurationError: It is not set, or nothing answers there.
+    """
+    api_url = os.environ.get("PREFECT_API_URL")
+    if not api_url:
+        raise ConfigurationError(
+            "PREFECT_API_URL is not set: start a server with `prefect server start` and set it to"
+            " http://127.0.0.1:4200/api (`impactflow up` does all of it, with a pretend shop)"
+        )
+    _check_server(api_url)
+    return api_url
+
+
 def _check_server(api_url: str) -> None:
     try:
         httpx.get(f"{api_url.rstrip('/')}/health", timeout=10)

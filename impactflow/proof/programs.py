@@ -125,13 +125,16 @@ class PrefectServer:
 
 
 @contextmanager
-def prefect_server(database_url: str | None = None) -> Iterator[PrefectServer]:
+def prefect_server(
+    database_url: str | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[PrefectServer]:
     """
     A Prefect server while the context is open; it takes 10 to 20 s to start, which every process is then spared.
 
     Args:
         database_url: An empty Postgres database, ``postgresql://...``; SQLite by default. On SQLite it may stand still
             for a minute when one of its clients is killed in the midst of a request (Prefect 3.8.8).
+        settings: Prefect's own, as environment variables.
 
     Raises:
         RuntimeError: It did not start; with what it printed.
@@ -140,7 +143,7 @@ def prefect_server(database_url: str | None = None) -> Iterator[PrefectServer]:
         home, port = Path(folder), free_port()
         server = PrefectServer(f"http://127.0.0.1:{port}/api", home / "prefect" / "prefect.db", home / "server.log")
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        variables = base_environment(home)
+        variables = {**base_environment(home), **(settings or {})}
         if database_url:
             variables["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database_url.replace(
                 "postgresql:", "postgresql+asyncpg:"

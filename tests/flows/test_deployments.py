@@ -31,7 +31,7 @@ LIMIT = {"limit", "collision_strategy", "grace_period_seconds"}
 def deployed(api, server, tmp_path_factory):
     """All deployments by name, as the server knows them after ``prefect deploy --all``, done twice."""
     home = tmp_path_factory.mktemp("deploying")
-    variables = {**base_environment(home), "PREFECT_API_URL": server.api_url, "IMPACTFLOW_HOME": str(ROOT)}
+    variables = {**base_environment(home), "PREFECT_API_URL": server.api_url}
     prefect = Impactflow(ROOT, variables)
     code = "import runpy; runpy.run_module('prefect', run_name='__main__')"
     pool = prefect.python(code, "work-pool", "create", "impactflow", "--type", "process", "--overwrite")
@@ -79,6 +79,29 @@ def test_the_server_knows_a_deployment_as_the_file_says(deployed, deployment):
         ],
         key=str,
     )
+
+
+def test_where_the_code_lies_is_asked_on_the_machine_that_runs_it(deployed):
+    """So one registration serves a laptop, an image and a cluster."""
+    for known in deployed.values():
+        ((step,),) = (list(each.values()) for each in known["pull_steps"])
+        assert step == {"directory": "{{ $IMPACTFLOW_HOME }}"}
+
+
+def test_every_run_of_ours_can_be_told_apart_and_shows_signs_of_life(deployed):
+    """The automations go by the tag and by heartbeats."""
+    for known in deployed.values():
+        assert "impactflow" in known["tags"]
+        assert known["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+
+
+def test_every_parameter_of_every_form_is_explained_and_flat(deployed):
+    """An enumeration, a text, a number, a switch or a day: what Prefect shows as a JSON editor is for nobody."""
+    for known in deployed.values():
+        for name, field in known["parameter_openapi_schema"]["properties"].items():
+            kinds = {each.get("type", "$ref" in each and "enum") for each in field.get("anyOf", [field])}
+            assert field["description"], f"{known['name']}: {name}"
+            assert kinds <= {"enum", "string", "number", "integer", "boolean", "null"}, f"{known['name']}: {name}"
 
 
 def test_the_form_that_settles_offers_the_decisions(deployed):

@@ -1,0 +1,150 @@
+"""
+The automations that keep a server honest about runs, and that tell somebody: called by ``impactflow automations``.
+
+A run whose process and worker died together stays Running for ever, and one that was never started stays Pending; both
+would keep their deployment's place in the queue. They are marked Crashed and never started again: the next run of the
+same deployment is the recovery.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from prefect.automations import AutomationCore, ChangeFlowRunState, EventTrigger, Posture, SendNotification
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+
+from impactflow.errors import ConfigurationError, ImpactError
+
+#: Only runs of our own deployments: all of them bear this tag.
+_OURS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.impactflow"}
+_ANY_RUN = {"prefect.resource.id": "prefect.flow-run.*"}
+_ANY_STORE = {"prefect.resource.id": "impactflow.store.*"}
+_HEARTBEAT, _PENDING = "prefect.flow-run.heartbeat", "prefect.flow-run.Pending"
+#: What a run may become that is not running; anything but these and the next heartbeat means that it has vanished.
+_LEFT_RUNNING = {
+    f"prefect.flow-run.{state}"
+    for state in (
+        "Completed", "Failed", "Crashed", "Cancelling", "Cancelled", "TimedOut", "RolledBack", "Paused", "Suspended",
+        "Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Retrying", "Resuming",
+    )
+}  # fmt: skip
+#: What waits for a person, as ``tasks`` announces it.
+_FOR_A_PERSON = {f"impactflow.placement.{what}" for what in ("failed", "parked", "awaiting_approval", "waiting")}
+
+
+async def install(notify: str | None, vanished_after_s: float, pending_after_s: float) -> list[str]:
+    """
+    Make the automations, or renew them where they are, and return their names.
+
+    Args:
+        notify: The notification block to tell people by, as TYPE/NAME such as ``slack-webhook/impactflow``; None for
+            those automations only that mark runs.
+        vanished_after_s: How long after its last heartbeat a run has vanished; they come every 30 s.
+        pending_after_s: How long a run may take to start.
+
+    Raises:
+        ConfigurationError: There is no such block.
+        ImpactError: The server refused one; those before it are installed.
+    """
+    async with get_client() as client:
+        wanted = _marking(vanished_after_s, pending_after_s)
+        if notify:
+            wanted += _telling(await _find_block(client, notify))
+        for automation in wanted:
+            try:
+                await _put(client, automation)
+            except PrefectHTTPStatusError as refused:
+                raise ImpactError(f"Prefect's server did not take {automation.name!r}: {refused}") from None
+    return [automation.name for automation in wanted]
+
+
+async def _put(client: PrefectClient, automation: AutomationCore) -> None:
+    """Leave one alone that is as it should be: an update forgets which runs it was waiting to hear of."""
+    known = await client.read_automations_by_name(automation.name)
+    if not known:
+        await client.create_automation(automation)
+    elif any(getattr(known[0], field) != getattr(automation, field) for field in ("description", "trigger", "actions")):
+        await client.update_automation(known[0].id, automation)
+
+
+def _marking(vanished_after_s: float, pending_after_s: float) -> list[AutomationCore]:
+    return [
+        AutomationCore(
+            name="impactflow: mark a run that vanished",
+            description="Its process and its worker died together. The next run goes on where it ended.",
+            trigger=_absence(_HEARTBEAT, _LEFT_RUNNING | {_HEARTBEAT}, vanished_after_s),
+            actions=[_crashed(f"no sign of life for {vanished_after_s:g} s")],
+        ),
+        AutomationCore(
+            name="impactflow: mark a run that never started",
+            description="Its worker died, or its machine could not start it. The next run does its work.",
+            trigger=_absence(_PENDING, _LEFT_RUNNING | {"prefect.flow-run.Running"}, pending_after_s),
+            actions=[_crashed(f"not started for {pending_after_s:g} s")],
+        ),
+    ]
+
+
+def _telling(block: UUID) -> list[AutomationCore]:
+    def tell(name: str, events: set[str], match: dict[str, str], subject: str, body: str) -> AutomationCore:
+        related = _OURS if match is _ANY_RUN else {}
+        trigger = EventTrigger(expect=events, match=match, match_related=related, posture=Posture.Reactive, threshold=1)
+        notification = SendNotification(block_document_id=block, subject=subject, body=body)
+        return AutomationCore(name=f"impactflow: {name}", trigger=trigger, actions=[notification])
+
+    return [
+        tell(
+            "tell of a run that failed",
+            {f"prefect.flow-run.{state}" for state in ("Failed", "Crashed", "TimedOut")},
+            _ANY_RUN,
+            "impactflow: {{ flow_run.name }} is {{ flow_run.state.name }}",
+            "{{ flow_run.name }} of {{ flow.name }} is {{ flow_run.state.name }}. The next run goes on where it ended;"
+            " what it says is at {{ flow_run|ui_url }}",
+        ),
+        tell(
+            "tell of a schedule that is late",
+            {"prefect.flow-run.Late"},
+            _ANY_RUN,
+            "impactflow: {{ flow_run.name }} is late",
+            "A run of {{ flow.name }} should have started: is a worker alive, and not all its places taken?"
+            " {{ flow_run|ui_url }}",
+        ),
+        tell(
+            "tell of what waits for a person",
+            _FOR_A_PERSON,
+            _ANY_STORE,
+            "impactflow: {{ event.payload.count }} {{ event.payload.status }} at {{ event.payload.provider }}",
+            "Placements of {{ event.payload.store }} that need a person. The artifact needs-attention and"
+            " `impactflow status` say which and why.",
+        ),
+    ]
+
+
+def _absence(after: str, expect: set[str], within_s: float) -> EventTrigger:
+    """Fires for a run of ours when, after one event, none of the expected ones comes in time."""
+    return EventTrigger(
+        after={after},
+        expect=expect,
+        match=_ANY_RUN,
+        match_related=_OURS,
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=within_s),
+    )
+
+
+def _crashed(why: str) -> ChangeFlowRunState:
+    return ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=f"Marked by an automation: {why}.")
+
+
+async def _find_block(client: PrefectClient, notify: str) -> UUID:
+    type_slug, _, name = notify.partition("/")
+    try:
+        block = await client.read_block_document_by_name(name, type_slug)
+    except ObjectNotFound:
+        raise ConfigurationError(
+            f"--notify {notify}: the server has no such block; make it on the Blocks page and give TYPE/NAME, such as"
+            " slack-webhook/impactflow"
+        ) from None
+    return block.id

@@ -1,0 +1,27 @@
+"""Install the automations on a Prefect server: called by ``impactflow automations``."""
+
+import asyncio
+import importlib
+
+from impactflow.cli.console import out, print_json
+from impactflow.cli.prefect import require_server
+
+
+def install_automations(notify: str | None, vanished_after_s: float, pending_after_s: float, *, as_json: bool) -> int:
+    """
+    Install them, again if need be, and say which.
+
+    Raises:
+        ConfigurationError: No server answers at PREFECT_API_URL, or it has no such block.
+    """
+    require_server()
+    automations = importlib.import_module("deployments.automations")  # loads Prefect
+    names = asyncio.run(automations.install(notify, vanished_after_s, pending_after_s))
+    if as_json:
+        print_json({"automations": names})
+    else:
+        for name in names:
+            out.print(f"installed {name}", markup=False)
+        if not notify:
+            out.print("Nobody is told of anything: --notify slack-webhook/NAME installs what tells people.")
+    return 0

@@ -1,0 +1,159 @@
+"""Processes that live and die together: called by ``up``, which says what they are."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from impactflow.errors import ImpactError
+
+#: The longest that a part may take to end before it is killed, in seconds.
+_LONGEST_END_S = 15.0
+#: How often to look whether one has ended, in seconds.
+_POLL_S = 0.2
+#: How much of a part's log is told when it ended by itself, in lines.
+_TOLD = 15
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class PartEnded(ImpactError):
+    """One of the processes ended by itself."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    name: str
+    process: subprocess.Popen[str]
+    log: Path
+
+
+class Parts:
+    """
+    Processes that are started one by one and all ended when the context is left, the last one first.
+
+    Each has a process group of its own, so that Ctrl-C reaches this process alone, and a log file.
+
+    Args:
+        folder: Where the logs lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parts: list[_Part] = []
+
+    def __enter__(self) -> Self:
+        """Nothing runs yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End them all; whoever asks again meanwhile is not heard."""
+        with _handling(signal.SIG_IGN):
+            for part in reversed(self._parts):
+                _end(part.process)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process of each part, by its name."""
+        return {part.name: part.process.pid for part in self._parts}
+
+    def start(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> None:
+        """Start one; what it says goes to its log."""
+        self._start(name, command, variables, tells=False)
+
+    def start_telling(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
+        """
+        Start one that says in one line of JSON where it is once it works, and then nothing more; return what it said.
+
+        Raises:
+            PartEnded: It ended instead.
+        """
+        process = self._start(name, command, variables, tells=True)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            process.wait()
+            self.check()
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def check(self) -> None:
+        """
+        See that all are alive.
+
+        Raises:
+            PartEnded: One is not; with the end of its log.
+        """
+        for part in self._parts:
+            if part.process.poll() is not None:
+                last = "\n".join(part.log.read_text(errors="replace").splitlines()[-_TOLD:])
+                raise PartEnded(
+                    f"{part.name} ended by itself (status {part.process.returncode}), so all of it was ended; its log"
+                    f" {part.log} ends:\n{last}"
+                )
+
+    def _start(
+        self, name: str, command: Sequence[str], variables: Mapping[str, str], *, tells: bool
+    ) -> subprocess.Popen[str]:
+        log = self._folder / f"{name}.log"
+        with log.open("w") as file:
+            process = subprocess.Popen(  # noqa: S603 - ourselves and Prefect
+                command,
+                env=dict(variables),
+                stdout=subprocess.PIPE if tells else file,
+                stderr=file,
+                text=True,
+                start_new_session=True,
+            )
+        self._parts.append(_Part(name, process, log))
+        return process
+
+    def watch(self) -> None:
+        """
+        Wait for ever.
+
+        Raises:
+            PartEnded: One has ended.
+        """
+        while True:
+            self.check()
+            time.sleep(_POLL_S)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Take Ctrl-C, SIGTERM and a closed terminal for a KeyboardInterrupt, even where SIGINT was ignored so far."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handling(interrupt):
+        yield
+
+
+@contextmanager
+def _handling(handler: Any) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ask it to end, and kill what is left of its group: a worker ends its runs when it is asked."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_LONGEST_END_S)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,231 @@
+"""
+Everything at once, to look at: called by ``impactflow up``.
+
+A Prefect server with its pages, the deployments, the receiver and the sandbox, each a process of its own on loopback.
+Nothing is special but the shop, which is pretended, and the times, which are short. The folder ``up`` keeps what
+Prefect has seen, the policy and the secrets; the sandbox begins anew each time, and so does the ledger.
+"""
+
+import json
+import os
+import secrets
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+
+from impactflow.cli.console import err, out, print_json, print_table
+from impactflow.cli.parts import Parts, interruptible
+from impactflow.cli.serve import read_project
+from impactflow.errors import ImpactError
+
+#: Where it keeps what it writes, below the working directory.
+FOLDER = Path("up")
+#: Where a free port is looked for first.
+_SERVER_PORT, _SANDBOX_PORT, _RECEIVER_PORT = 4200, 4300, 4400
+#: The longest that Prefect's server may take to start on a slow machine, in seconds.
+_LONGEST_START_S = 180.0
+#: Five weeks of tracking in two minutes; now and then an answer is lost.
+_SANDBOX = (
+    "--orders=100",
+    "--seed=7",
+    "--speed=25000",
+    "--latency-ms=20",
+    "--faults=lost_answer=0.05,late_effect=0.02",
+)
+#: Seconds: what is in doubt settles, and what was bought is looked at again, while one watches.
+_TIMES = {
+    "IMPACTFLOW_LEASE_S": "20",
+    "IMPACTFLOW_REQUEST_TIMEOUT_S": "5",
+    "IMPACTFLOW_SETTLE_S": "15",
+    "IMPACTFLOW_TRACK_S": "30",
+}
+_POLICY = """\
+# The pretend shop's policy: try another one here; the next run goes by it.
+store: pretend
+fx:
+  as_of: 2025-01-01
+  usd_per: {EUR: 1.08, GBP: 1.27, CAD: 0.70, AUD: 0.64}
+rules:
+  - slot: trees
+    provider: oneclickimpact
+    impact: plant_trees
+    quantity: {per_order: 1}
+  - slot: offset
+    provider: cnaught
+    impact: offset
+    quantity: {per_item: 2.5}
+  - slot: giving
+    provider: impactapi
+    impact: donate
+    campaign: trees-for-the-future
+    quantity: {percent_of_order: 1}
+  # A campaign that is gone: what it would get fails, and a person settles it.
+  - slot: reef
+    provider: impactapi
+    impact: donate
+    campaign: a-reef-that-is-gone
+    quantity: {percent_of_order: 1}
+    when: {min_amount_usd: 200}
+"""
+_OURSELVES = (sys.executable, "-m", "impactflow")
+
+
+def run_up(*, as_json: bool) -> int:
+    """
+    Start everything, print where it is, and wait for Ctrl-C, which ends all of it.
+
+    Raises:
+        ConfigurationError: There is no ``prefect.yaml`` in the working directory.
+        PartEnded: A part ended by itself, and all were ended.
+    """
+    read_project()
+    FOLDER.mkdir(exist_ok=True)
+    with interruptible():
+        try:
+            with Parts(FOLDER) as parts:
+                _start(parts, as_json=as_json)
+                parts.watch()
+        except KeyboardInterrupt:
+            err.print("ended")
+    return 0
+
+
+def _start(parts: Parts, *, as_json: bool) -> None:
+    """Start all parts, the server meanwhile, and say where they are."""
+    api_url = f"http://127.0.0.1:{_free_port(_SERVER_PORT)}/api"
+    variables = _variables(api_url)
+    err.print("starting Prefect's server, the deployments, the receiver and the sandbox: about half a minute")
+    serving = ["--host", "127.0.0.1", "--port", str(httpx.URL(api_url).port)]
+    parts.start("server", [sys.executable, "-m", "prefect", "server", "start", *serving], variables)
+    port = _free_port(_SANDBOX_PORT)
+    variables |= parts.start_telling(
+        "sandbox", [*_OURSELVES, "sandbox", "--json", f"--port={port}", *_SANDBOX], variables
+    )
+    receiver_url = f"http://127.0.0.1:{_free_port(_RECEIVER_PORT)}"
+    variables["IMPACTFLOW_WEBHOOKS_URL"] = receiver_url
+    _begin_anew(variables)
+    if find_spec("impactflow.webhooks"):
+        command = [*_OURSELVES, "webhooks", "--json", f"--port={httpx.URL(receiver_url).port}"]
+        parts.start_telling("receiver", command, variables)
+    _await_server(parts, api_url)
+    _mark_what_was_cut_off(api_url)
+    parts.start_telling("deployments", [*_OURSELVES, "serve", "--json"], variables)
+    _install_automations(variables)
+    if as_json:
+        where = {"api_url": api_url, "webhooks_url": receiver_url, "folder": str(FOLDER.resolve())}
+        print_json({**where, "pids": parts.pids})
+        return
+    pages = api_url.removesuffix("/api")
+    addresses = {
+        "Prefect's pages": pages,
+        "its API": api_url,
+        "webhooks go to": f"{receiver_url}/webhooks/standard",
+        "the sandbox's books": variables["WICKED_REPORTS_URL"].replace("/wickedreports", "/_sandbox/books"),
+    }
+    print_table("Running", [{"what": what, "where": where} for what, where in addresses.items()])
+    out.print(
+        f"Next: on {pages}/deployments choose `place`, Run, Quick run; then `track` in the same way, and\n"
+        f"`settle` for what failed. In another terminal, `set -a; . {FOLDER}/environment` makes `impactflow status`\n"
+        "and the other commands work on the pretend shop. Ctrl-C ends all of it.",
+        markup=False,
+    )
+
+
+def _variables(api_url: str) -> dict[str, str]:
+    """The environment of all parts; a person's own settings are left out, and these win over `.env`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "IMPACTFLOW_"))}
+    return {
+        **inherited,
+        **_TIMES,
+        **_secrets(),
+        "IMPACTFLOW_LEDGER_URL": f"sqlite:///{(FOLDER / 'impactflow.db').resolve()}",
+        "IMPACTFLOW_POLICY": str((FOLDER / "policy.yaml").resolve()),
+        "IMPACTFLOW_REPORTS": str((FOLDER / "reports").resolve()),
+        "PREFECT_API_URL": api_url,
+        "PREFECT_HOME": str((FOLDER / "prefect").resolve()),
+        "PREFECT_UI_API_URL": api_url,  # without it, the pages of another port than 4200 stay empty
+        "PREFECT_UI_URL": api_url.removesuffix("/api"),
+        # In memory, as by default, they are lost with the server, and what they stand for is taken for ever.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _secrets() -> dict[str, str]:
+    """The receiver's, made once for the folder."""
+    file = FOLDER / "secrets.json"
+    if not file.exists():
+        file.touch(mode=0o600)
+        made = {
+            "IMPACTFLOW_WEBHOOK_SECRETS": f"whsec_{b64encode(secrets.token_bytes(24)).decode()}",
+            "IMPACTFLOW_CALLBACK_SECRET": secrets.token_urlsafe(24),
+        }
+        file.write_text(json.dumps(made))
+    kept: dict[str, str] = json.loads(file.read_text())
+    return kept
+
+
+def _begin_anew(variables: Mapping[str, str]) -> None:
+    """The sandbox knows nothing of what was bought before, so a ledger that does would find all of it missing."""
+    for file in FOLDER.glob("impactflow.db*"):
+        file.unlink()
+    policy = FOLDER / "policy.yaml"
+    if not policy.exists():
+        policy.write_text(_POLICY)
+    ours = {name: value for name, value in variables.items() if os.environ.get(name) != value}
+    environment = FOLDER / "environment"
+    environment.touch(mode=0o600)
+    environment.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in ours.items()))
+
+
+def _await_server(parts: Parts, api_url: str) -> None:
+    until = time.monotonic() + _LONGEST_START_S
+    while True:
+        parts.check()
+        try:
+            if httpx.get(f"{api_url}/health", timeout=5, trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        if time.monotonic() > until:
+            raise ImpactError(f"Prefect's server did not start within {_LONGEST_START_S:g} s: see {FOLDER}/server.log")
+        time.sleep(0.2)
+
+
+def _mark_what_was_cut_off(api_url: str) -> None:
+    """Runs that were under way when it was ended last would stay so, and keep their deployments' places."""
+    under_way = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
+    crashed = {"type": "CRASHED", "name": "Crashed", "message": "Cut off when `impactflow up` was ended."}
+    with httpx.Client(base_url=api_url, timeout=30, trust_env=False) as api:
+        for run in api.post("/flow_runs/filter", json=under_way).raise_for_status().json():
+            body = {"state": crashed, "force": True}
+            api.post(f"/flow_runs/{run['id']}/set_state", json=body).raise_for_status()
+
+
+def _install_automations(variables: Mapping[str, str]) -> None:
+    command = [*_OURSELVES, "automations", "--json"]
+    ended = subprocess.run(command, env=dict(variables), check=False, stdout=subprocess.DEVNULL)  # noqa: S603 - ourselves
+    if ended.returncode:
+        raise ImpactError("the automations could not be installed")
+
+
+def _free_port(first: int) -> int:
+    """The first port on loopback from this one on that nobody listens on."""
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was left a moment ago is free
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ImpactError(f"no port from {first} to {first + 99} is free on 127.0.0.1")

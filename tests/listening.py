@@ -1,0 +1,45 @@
+"""A local URL that remembers what was posted to it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+#: One JSON object that was posted.
+Told = dict[str, Any]
+
+
+@dataclass
+class Listener:
+    """Where to post, and what was posted."""
+
+    url: str
+    told: list[Told] = field(default_factory=list)
+
+
+@contextmanager
+def listening() -> Iterator[Listener]:
+    """Listen on loopback until the context is left."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            listener.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing is printed."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener = Listener(f"http://127.0.0.1:{server.server_address[1]}/")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield listener
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
