@@ -16,7 +16,6 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -62,6 +61,7 @@ rules:
     provider: cnaught
     impact: offset
     quantity: {per_item: 2.5}
+    approve_above: 20
   - slot: giving
     provider: impactapi
     impact: donate
@@ -112,9 +112,8 @@ def _start(parts: Parts, *, as_json: bool) -> None:
     receiver_url = f"http://127.0.0.1:{_free_port(_RECEIVER_PORT)}"
     variables["IMPACTFLOW_WEBHOOKS_URL"] = receiver_url
     _begin_anew(variables)
-    if find_spec("impactflow.webhooks"):
-        command = [*_OURSELVES, "webhooks", "--json", f"--port={httpx.URL(receiver_url).port}"]
-        parts.start_telling("receiver", command, variables)
+    command = [*_OURSELVES, "webhooks", "--json", f"--port={httpx.URL(receiver_url).port}"]
+    parts.start_telling("receiver", command, variables)
     _await_server(parts, api_url)
     _mark_what_was_cut_off(api_url)
     parts.start_telling("deployments", [*_OURSELVES, "serve", "--json"], variables)
