@@ -48,7 +48,7 @@ lint: .venv/installed-dev  ## format, lint, types, import contracts
 	$(BIN)/lint-imports
 
 test: lint  ## everything that CI checks
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed-dev  ## one table of ratios, written to benchmarks/results/ too
 	$(BIN)/python -m benchmarks
