@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--trouble", action="store_true", help="the server is busy, then killed and restarted")
     given = parser.parse_args()
     storm = Storm(given.deliveries, given.slow, given.at_once, given.seed)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="storm-", ignore_cleanup_errors=True) as folder:
         aftermath = asyncio.run(_run(storm, Path(folder), trouble=given.trouble))
     _show(aftermath, Console(width=120, highlight=False))
     sys.exit(not aftermath.right)
@@ -64,10 +64,9 @@ def _show(aftermath: Aftermath, console: Console) -> None:
         console.print(f"WRONG: {kind} was answered with {status or 'nothing'}")
     quantiles = ", ".join(f"{name} {answers.quantile(part) * 1000:.0f} ms" for name, part in _QUANTILES.items())
     console.print(f"{len(answers.seconds)} answers in {aftermath.took_s:.0f} s: {quantiles}")
-    console.print(
-        f"a single delivery was bought for {aftermath.first_s:.1f} s after its answer; after the storm all was"
-        f" {aftermath.waited_s:.1f} s later, by runs that are {_told(aftermath.runs)}"
-    )
+    singles = " and, after the storm, ".join(f"{each:.1f} s" for each in aftermath.single_s)
+    console.print(f"a single delivery was bought for {singles} after its answer")
+    console.print(f"after the storm all was bought {aftermath.waited_s:.1f} s later; runs: {_told(aftermath.runs)}")
     console.print(
         f"events lost {aftermath.lost}, not understood {aftermath.unread}, kept though no events {aftermath.strange}"
     )

@@ -68,7 +68,8 @@ class Aftermath:
         earned: How many purchases the sales have earned, each order's in each slot.
         wrong: Of the books: how many of them are ``lost`` or bought ``twice``, and others ``unasked`` or of a ``wrong``
             amount; and purchases that the ledger does not know, or knows and the books do not: ``unrecorded``.
-        first_s: From the answer to a single delivery, before the storm, to its purchase in the books.
+        single_s: From the answer to a single delivery to its purchases in the books; before the storm and, where there
+            was trouble, after it.
         took_s: The storm itself.
         waited_s: How long after the storm everything was handled and bought.
         runs: Of ``place_events``, how many ended how.
@@ -82,7 +83,7 @@ class Aftermath:
     strange: int
     earned: int
     wrong: Mapping[str, int]
-    first_s: float
+    single_s: Sequence[float]
     took_s: float
     waited_s: float
     runs: Mapping[str, int]
@@ -143,7 +144,7 @@ class _Scene:
 
     async def play(self, trouble: Callable[[], Awaitable[None]] | None) -> Aftermath:
         """A single delivery, the storm, and what is left of it; then the shop's own list is read once more."""
-        first_s = await self._single()
+        single_s = [await self._single(_FIRST)]
         await self._start_placing()
         listed = generate_orders(
             self._storm.deliveries // _LISTED, self._storm.seed, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES
@@ -165,15 +166,19 @@ class _Scene:
         began = time.perf_counter()
         await self._until(lambda: not self._pending() and not undone_in_ledger(self._ledger_url), "an end")
         waited_s = time.perf_counter() - began
+        singles = [_FIRST]
+        if trouble:
+            single_s.append(await self._single(_LAST))
+            singles.append(_LAST)
         memory_mb.append(self._receiver.memory_info().rss / 1e6)
         await self._place_again()
-        expected = earned([*listed, *(shot.sold for shot in [_FIRST, *shots] if shot.sold)])
+        expected = earned([*listed, *(shot.sold for shot in [*singles, *shots] if shot.sold)])
         return Aftermath(
             answers,
-            **self._deliveries([_FIRST, *shots]),
+            **self._deliveries([*singles, *shots]),
             earned=len(expected),
             wrong=await self._compare(expected, listed),
-            first_s=first_s,
+            single_s=single_s,
             took_s=took_s,
             waited_s=waited_s,
             runs=await self._runs(),
@@ -185,15 +190,16 @@ class _Scene:
     def _ledger_url(self) -> str:
         return self._variables["IMPACTFLOW_LEDGER_URL"]
 
-    async def _single(self) -> float:
-        """Deliver one sale; the seconds from the answer to its purchase."""
-        status, _ = await send(self._url, _FIRST)
+    async def _single(self, shot: Shot) -> float:
+        """Deliver one sale; the seconds from the answer to all that it has earned."""
+        status, _ = await send(self._url, shot)
         began = time.perf_counter()
-        if status not in _FIRST.statuses:
-            sys.exit(f"the first delivery was answered with {status}")
-        while not await self._books():
+        if status not in shot.statuses or not shot.sold:
+            sys.exit(f"a single delivery was answered with {status}")
+        order, slots = shot.sold["id"], len(earned([shot.sold]))
+        while sum(row["order_id"] == order for row in await self._books()) < slots:
             if time.perf_counter() > began + _LONGEST_S:
-                sys.exit("the first delivery was not bought for")
+                sys.exit("a single delivery was not bought for")
             await asyncio.sleep(0.1)
         return time.perf_counter() - began
 
@@ -276,5 +282,5 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "impactflow", *arguments, "--json"]
 
 
-#: Comes before the storm, by itself.
-_FIRST = honest("shopify", "first")
+#: Come before and after the storm, by themselves.
+_FIRST, _LAST = honest("shopify", "first"), honest("stripe", "last")
