@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +15,7 @@ from benchmarks.storm.storm import Aftermath, Storm, let_loose
 
 
 def main() -> None:
-    """Send a storm of webhooks to a real receiver that nudges a real Prefect server."""
+    """Send a storm of webhooks to a real receiver, have real flows handle it, and look into the providers' books."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.storm", description=main.__doc__)
     parser.add_argument("--deliveries", type=int, default=10_000)
     parser.add_argument("--slow", type=int, default=50, help="bodies that never end, and as many that are merely slow")
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--trouble", action="store_true", help="the server is busy, then killed and restarted")
     given = parser.parse_args()
     storm = Storm(given.deliveries, given.slow, given.at_once, given.seed)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="storm-", ignore_cleanup_errors=True) as folder:
         aftermath = asyncio.run(_run(storm, Path(folder), trouble=given.trouble))
     _show(aftermath, Console(width=120, highlight=False))
     sys.exit(not aftermath.right)
@@ -64,12 +64,19 @@ def _show(aftermath: Aftermath, console: Console) -> None:
         console.print(f"WRONG: {kind} was answered with {status or 'nothing'}")
     quantiles = ", ".join(f"{name} {answers.quantile(part) * 1000:.0f} ms" for name, part in _QUANTILES.items())
     console.print(f"{len(answers.seconds)} answers in {aftermath.took_s:.0f} s: {quantiles}")
+    singles = " and, after the storm, ".join(f"{each:.1f} s" for each in aftermath.single_s)
+    console.print(f"a single delivery was bought for {singles} after its answer")
+    console.print(f"after the storm all was bought {aftermath.waited_s:.1f} s later; runs: {_told(aftermath.runs)}")
     console.print(
-        f"events lost {aftermath.lost}, handled twice {aftermath.doubled}, handled without being events"
-        f" {aftermath.strange}; all was handled {aftermath.waited_s:.1f} s after the storm, by {aftermath.runs} runs"
+        f"events lost {aftermath.lost}, not understood {aftermath.unread}, kept though no events {aftermath.strange}"
     )
+    console.print(f"{aftermath.earned} purchases were earned; in the providers' books: {_told(aftermath.wrong)}")
     memory = ", ".join(f"{each:.0f} MB" for each in aftermath.memory_mb)
     console.print(f"the receiver's memory: {memory}; it computed for {aftermath.cpu_s:.1f} s")
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 _QUANTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from benchmarks.storm.plan import Manner, Shot
@@ -47,34 +47,33 @@ async def fire(url: str, shots: Sequence[Shot], at_once: int, on_answer: Callabl
     answers, places = Answers(), asyncio.Semaphore(at_once)
     count = 0
 
-    async def one(shot: Shot, statuses: frozenset[int]) -> None:
+    async def one(shot: Shot) -> None:
         nonlocal count
         slow = shot.manner in {Manner.DRIPPING, Manner.STALLING}
         if slow:
-            status, seconds = await _send(url, shot)
+            status, seconds = await send(url, shot)
         else:
             async with places:
-                status, seconds = await _send(url, shot)
+                status, seconds = await send(url, shot)
         count += 1
         answers.statuses[shot.kind][status] += 1
-        if status not in statuses:
+        if status not in shot.statuses:
             answers.wrong.append((shot.kind, status))
         if not slow and status:
             answers.seconds.append(seconds)
         on_answer(count)
 
-    async with asyncio.TaskGroup() as tasks:
-        for shot in shots:
-            for _ in range(2 if shot.twice else 1):
-                tasks.create_task(one(shot, shot.statuses))
-    async with asyncio.TaskGroup() as tasks:
-        for shot in shots:
-            if shot.again:
-                tasks.create_task(one(shot, frozenset({200})))
+    refunds = [shot.refund for shot in shots if shot.refund]
+    storm = [each for shot in shots for each in ([shot, shot] if shot.twice else [shot])]
+    again = [replace(shot, statuses=frozenset({200})) for shot in shots if shot.again]
+    for wave in (refunds, storm, again):
+        async with asyncio.TaskGroup() as tasks:
+            for shot in wave:
+                tasks.create_task(one(shot))
     return answers
 
 
-async def _send(url: str, shot: Shot) -> tuple[int, float]:
+async def send(url: str, shot: Shot) -> tuple[int, float]:
     """The status, 0 where none came, and the seconds from the first byte to the answer."""
     parts = urlsplit(url)
     began = time.perf_counter()

@@ -1,10 +1,14 @@
 """What is sent: so many deliveries, honest ones and all that can be wrong with others. Called by ``storm``."""
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import Enum
 from random import Random
+from typing import Any
 
-from benchmarks.storm.senders import Post, signed
+from benchmarks.storm.senders import REFUNDS, SYSTEMS, Post, Sale, signed
 
 SOURCES = ("standard", "shopify", "stripe", "cnaught")
 _TIMED = ("standard", "stripe")
@@ -14,6 +18,7 @@ _OVERSIZED = 1_100_000
 _SHARES = {
     "told twice at once": 60,
     "told again later": 60,
+    "refunded before it is told": 40,
     "wrong signature": 60,
     "changed body": 40,
     "old timestamp": 40,
@@ -48,6 +53,8 @@ class Shot:
         statuses: The answers that are right.
         manner: How it is sent.
         event: What must be in the ledger afterwards, source and name; None where nothing may.
+        sold: What must be bought for, as Wicked Reports would write it; None where nothing may, or it has it itself.
+        refund: Tells that it was paid back; sent, and answered, before everything else.
         again: The same is sent once more when everything else was.
         twice: The same is sent twice at once.
     """
@@ -57,42 +64,84 @@ class Shot:
     statuses: frozenset[int]
     manner: Manner = Manner.WHOLE
     event: tuple[str, str] | None = None
+    sold: Mapping[str, Any] | None = None
+    refund: "Shot | None" = None
     again: bool = False
     twice: bool = False
 
 
-def plan(count: int, slow: int, random: Random) -> list[Shot]:
+def plan(count: int, slow: int, listed: Sequence[Mapping[str, Any]], random: Random) -> list[Shot]:
     """
     Mix a storm.
 
     Args:
         count: How many deliveries.
         slow: How many of them never end, each for as long as the receiver waits, and how many are merely slow.
+        listed: Orders of Wicked Reports; what the sources can tell of them, they do.
         random: What chance follows from.
     """
     kinds = [kind for kind, share in _SHARES.items() for _ in range(max(1, count * share // 1000))]
     kinds += ["slow", "too slow"] * slow
-    kinds += ["honest"] * (count - len(kinds))
-    shots = [_shot(kind, number, random) for number, kind in enumerate(kinds)]
+    shots = [shot for order in listed if (shot := _told_too(order))]
+    kinds += ["honest"] * (count - len(kinds) - len(shots))
+    shots += [_shot(kind, number, random) for number, kind in enumerate(kinds)]
     random.shuffle(shots)
     return shots
 
 
+def honest(source: str, name: str, kind: str = "honest") -> Shot:
+    """A delivery as it should be, of a sale that nobody else tells of; for CNaught, a callback."""
+    if source == "cnaught":
+        key = f"impactflow{hashlib.sha256(name.encode()).hexdigest()[:40]}"
+        return Shot(kind, signed(source, key), frozenset({200}), event=(source, key))
+    sold = {
+        "id": f"{SYSTEMS[source]}:{name}",
+        "payments": [{"status": "APPROVED"}],
+        "products": [{"qty": Sale(name).items}],
+        "amount": Sale(name).amount,
+        "currency": Sale(name).currency,
+    }
+    return Shot(kind, signed(source, name), frozenset({202}), event=(source, name), sold=sold)
+
+
+def _told_too(order: Mapping[str, Any]) -> Shot | None:
+    """The same sale as an order of Wicked Reports, unless that lacks a part or was paid back there."""
+    source = {system: source for source, system in SYSTEMS.items()}.get(order["sourceSystem"])
+    paid = {payment["status"] for payment in order.get("payments") or ()} == {"APPROVED"}
+    if source is None or not paid or not {"amount", "currency", "products"} <= order.keys():
+        return None
+    amount, items = (
+        Decimal(str(order["amount"])).quantize(Decimal("0.01")),
+        sum(each["qty"] for each in order["products"]),
+    )
+    sale, name = Sale(order["sourceId"], amount, order["currency"], items), f"listed-{order['sourceId']}"
+    post = signed(source, name, sale=sale)
+    return Shot("also in Wicked Reports", post, frozenset({202}), event=(source, name))
+
+
+def _refunded(kind: str, name: str, random: Random) -> Shot:
+    source = random.choice(SOURCES[:3])
+    post = signed(source, f"{name}-back", topic=REFUNDS[source], sale=Sale(name))
+    refund = Shot("refund", post, frozenset({202}), event=(source, f"{name}-back"))
+    return replace(honest(source, name, kind), sold=None, refund=refund)
+
+
 def _shot(kind: str, number: int, random: Random) -> Shot:
     source, name = random.choice(SOURCES), f"storm-{number:06}"
-    post = signed(source, name)
-    right = Shot(kind, post, frozenset({200} if source == "cnaught" else {202}), event=(source, name))
+    right = honest(source, name, kind)
     special = {
         "honest": right,
         "told twice at once": replace(right, statuses=frozenset({200, 202}), twice=True),
         "told again later": replace(right, again=True),
         "slow": replace(right, manner=Manner.DRIPPING),
-        "too slow": Shot(kind, post, frozenset({408}), Manner.STALLING),
-        "connection lost": Shot(kind, post, frozenset({0}), Manner.LOST),
+        "too slow": Shot(kind, right.post, frozenset({408}), Manner.STALLING),
+        "connection lost": Shot(kind, right.post, frozenset({0}), Manner.LOST),
         "oversized, length untold": Shot(kind, _oversized(source, name), frozenset({413}), Manner.CHUNKED),
     }
     if kind in special:
         return special[kind]
+    if kind == "refunded before it is told":
+        return _refunded(kind, name, random)
     wrong, status = _wrong(kind, source, name, random)
     return Shot(kind, wrong, frozenset({status}))
 

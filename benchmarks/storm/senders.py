@@ -12,6 +12,7 @@ import json
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from standardwebhooks import Webhook
@@ -32,8 +33,29 @@ VARIABLES = {
     "stripe": "IMPACTFLOW_STRIPE_SECRETS",
     "cnaught": "IMPACTFLOW_CALLBACK_SECRET",
 }
-#: What each source tells of a paid order.
+#: What each source tells of a paid order, and of a refund.
 TOPICS = {"standard": "order.paid", "shopify": "orders/paid", "stripe": "checkout.session.completed"}
+REFUNDS = {"standard": "order.refunded", "shopify": "refunds/create", "stripe": "charge.refunded"}
+#: Which system sold what a source tells of, as Wicked Reports names it.
+SYSTEMS = {"standard": "woocommerce", "shopify": "shopify", "stripe": "stripe"}
+
+
+@dataclass(frozen=True)
+class Sale:
+    """
+    What was sold.
+
+    Args:
+        id: Its id where it was sold.
+        amount: What it cost, with two digits behind the point.
+        currency: One that has two.
+        items: How many things.
+    """
+
+    id: str
+    amount: Decimal = Decimal("80.00")
+    currency: str = "USD"
+    items: int = 2
 
 
 @dataclass(frozen=True)
@@ -58,19 +80,43 @@ class Post:
         return replace(self, headers=kept | {name: value for name, value in named.items() if value is not None})
 
 
-def content_of(source: str, name: str, topic: str | None = None) -> dict[str, Any]:
-    """An order of 80 USD that was paid, as far as a receiver looks."""
-    topic = topic or TOPICS.get(source, "")
+def content_of(source: str, name: str, topic: str | None = None, sale: Sale | None = None) -> dict[str, Any]:
+    """What a delivery of this name tells of a sale: that it was paid or, under a topic of ``REFUNDS``, paid back."""
+    topic, sale = topic or TOPICS.get(source, ""), sale or Sale(name)
+    refunded = topic == REFUNDS.get(source)
     match source:
         case "standard":
-            return {"type": topic, "timestamp": datetime.now(UTC).isoformat(), "data": {"id": name, "amount": "80.00"}}
+            order = {"source_system": SYSTEMS[source], "source_id": sale.id}
+            paid = {"amount": str(sale.amount), "currency": sale.currency, "item_count": sale.items}
+            told = {"refund_id": name, "full": True} if refunded else paid
+            return {"type": topic, "timestamp": datetime.now(UTC).isoformat(), "data": order | told}
+        case "shopify" if refunded:
+            back = {"kind": "refund", "status": "success", "amount": str(sale.amount), "currency": sale.currency}
+            return {"id": name, "order_id": sale.id, "transactions": [back]}
         case "shopify":
-            return {"id": name, "currency": "USD", "total_price": "80.00", "financial_status": "paid"}
+            lines = [{"quantity": sale.items}]
+            paid = {"currency": sale.currency, "total_price": str(sale.amount), "financial_status": "paid"}
+            return {"id": sale.id, **paid, "line_items": lines}
         case "stripe":
-            paid = {"id": f"cs_{name}", "object": "checkout.session", "payment_status": "paid", "amount_total": 8000}
-            return {"id": name, "object": "event", "type": topic, "livemode": True, "data": {"object": paid}}
+            return {
+                "id": name,
+                "object": "event",
+                "type": topic,
+                "livemode": True,
+                "data": {"object": _stripe(sale, refunded)},
+            }
         case _:
             return {"order": {"id": name, "state": "fulfilled"}}
+
+
+def _stripe(sale: Sale, refunded: bool) -> dict[str, Any]:
+    """A checkout session that is paid, or its charge once that is paid back."""
+    cents, both = int(sale.amount * 100), {"payment_intent": f"pi_{sale.id}", "currency": sale.currency.lower()}
+    if refunded:
+        return {"id": f"ch_{sale.id}", "object": "charge", **both, "amount_refunded": cents, "refunded": True}
+    lines = {"data": [{"quantity": sale.items}]}
+    paid = {"payment_status": "paid", "amount_total": cents, "line_items": lines}
+    return {"id": sale.id, "object": "checkout.session", **both, **paid}
 
 
 def signed(
@@ -80,6 +126,7 @@ def signed(
     secret: str | None = None,
     age_s: int = 0,
     topic: str | None = None,
+    sale: Sale | None = None,
     body: bytes | None = None,
 ) -> Post:
     """
@@ -91,10 +138,11 @@ def signed(
         secret: What it is signed with; by default the right one.
         age_s: How long ago it was signed.
         topic: What it tells of; by default, of a paid order.
+        sale: Which order that is; by default, one of the delivery's name.
         body: Other bytes than the usual ones.
     """
     secret = secret or SECRETS[source]
-    body = json.dumps(content_of(source, name, topic)).encode() if body is None else body
+    body = json.dumps(content_of(source, name, topic, sale)).encode() if body is None else body
     signed_at, text = int(time.time()) - age_s, body.decode(errors="surrogateescape")
     match source:
         case "standard":

@@ -1,31 +1,40 @@
-"""A real receiver in a storm, and what came of it. Called by ``python -m benchmarks.storm`` and by a test."""
+"""
+A real receiver in a storm, the flows that handle what it stored, and what they bought.
+
+Receiver, worker and the pretended providers are processes of their own, and nothing stands in for a flow. In the end
+the providers' books are held against what was sold. Called by ``python -m benchmarks.storm`` and by a test.
+"""
 
 import asyncio
-import json
+import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import httpx
 import psutil
 
-from benchmarks.storm.firing import Answers, fire
-from benchmarks.storm.plan import plan
-from benchmarks.storm.prefect import Gate, Worker
+from benchmarks.storm.firing import Answers, fire, send
+from benchmarks.storm.plan import Shot, honest, plan
+from benchmarks.storm.prefect import Gate
 from benchmarks.storm.senders import SECRETS, VARIABLES
-from impactflow.ledger import Ledger
+from impactflow.cli.parts import Parts
+from impactflow.proof.bookkeeping import POLICY, differences, earned, in_books, in_ledger, undone_in_ledger
 from impactflow.proof.programs import Impactflow, base_environment
+from impactflow.sandbox import generate_orders
+from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 
-_POLICY = """\
-store: storm
-rules:
-  - {slot: trees, provider: oneclickimpact, impact: plant_trees, quantity: {per_order: 1}}
-"""
-#: How long what waits may take to be handled once the storm is over, in seconds.
-_DRAIN_S = 60.0
+#: Of so many deliveries one is of a sale that Wicked Reports lists as well.
+_LISTED = 20
+#: How long what waits may take to be handled and bought, in seconds: that of two vanished runs.
+_LONGEST_S = 600.0
+_BUSY = 503
 
 
 @dataclass(frozen=True)
@@ -54,29 +63,37 @@ class Aftermath:
     Args:
         answers: Of the receiver.
         lost: Events that no run handled.
-        doubled: Events that were handled more than once.
-        strange: Handled without being events.
-        runs: How many runs were made.
-        waited_s: How long after the storm everything was handled.
+        unread: Events that a run could not read.
+        strange: Stored without being events.
+        earned: How many purchases the sales have earned, each order's in each slot.
+        wrong: Of the books: how many of them are ``lost`` or bought ``twice``, and others ``unasked`` or of a ``wrong``
+            amount; and purchases that the ledger does not know, or knows and the books do not: ``unrecorded``.
+        single_s: From the answer to a single delivery to its purchases in the books; before the storm and, where there
+            was trouble, after it.
         took_s: The storm itself.
+        waited_s: How long after the storm everything was handled and bought.
+        runs: Of ``place_events``, how many ended how.
         memory_mb: The receiver's, at the start, in the middle and at the end.
         cpu_s: How long the receiver computed, its start included.
     """
 
     answers: Answers
     lost: int
-    doubled: int
+    unread: int
     strange: int
-    runs: int
-    waited_s: float
+    earned: int
+    wrong: Mapping[str, int]
+    single_s: Sequence[float]
     took_s: float
-    memory_mb: tuple[float, float, float]
+    waited_s: float
+    runs: Mapping[str, int]
+    memory_mb: Sequence[float]
     cpu_s: float
 
     @property
     def right(self) -> bool:
-        """Whether every answer was, and every event was handled once."""
-        return not (self.answers.wrong or self.lost or self.doubled or self.strange)
+        """Whether every answer was, every event was handled, and everything was bought once that had to be."""
+        return not (self.answers.wrong or self.lost or self.unread or self.strange or any(self.wrong.values()))
 
 
 async def let_loose(
@@ -91,77 +108,179 @@ async def let_loose(
     Args:
         storm: What is sent.
         api_url: Of the Prefect server that it nudges.
-        folder: For the ledger.
+        folder: For the ledger and the logs.
         trouble: What befalls the server when the storm is at its height.
     """
-    (folder / "policy.yaml").write_text(_POLICY)
-    ledger_url = f"sqlite:///{folder / 'ledger.db'}"
     gate = Gate(api_url)
-    with Ledger.open(ledger_url) as ledger:
-        worker = Worker(api_url, ledger, "storm")
-        await worker.deploy()
+    with Parts(folder) as parts:
         async with gate.serve() as gate_url:
-            secrets = {VARIABLES[source]: secret for source, secret in SECRETS.items()}
-            own = {**secrets, "IMPACTFLOW_LEDGER_URL": ledger_url, "PREFECT_API_URL": gate_url}
-            receiver = Impactflow(folder, {**base_environment(folder), **own}).start(
-                "webhooks", "--port", "0", "--json"
-            )
-            working = asyncio.create_task(worker.work())
-            try:
-                assert receiver.stdout is not None
-                line = await asyncio.to_thread(receiver.stdout.readline)
-                if not line:
-                    sys.exit(f"the receiver did not start:\n{receiver.communicate()[1]}")
-                return await _watch(storm, json.loads(line)["url"], psutil.Process(receiver.pid), worker, gate, trouble)
-            finally:
-                working.cancel()
-                receiver.terminate()
-                await asyncio.to_thread(receiver.communicate)
+            scene = await asyncio.to_thread(_Scene, parts, storm, api_url, gate_url, folder)
+            return await scene.play(trouble and (lambda: trouble(gate)))
 
 
-async def _watch(
-    storm: Storm,
-    url: str,
-    receiver: psutil.Process,
-    worker: Worker,
-    gate: Gate,
-    trouble: Callable[[Gate], Awaitable[None]] | None,
-) -> Aftermath:
-    shots = plan(storm.deliveries, storm.slow, Random(storm.seed))
-    memory_mb: dict[int, float] = {}
-    troubling: list[asyncio.Task[None]] = []
+class _Scene:
+    """The processes of a storm, and what happens between them."""
 
-    def look(count: int) -> None:
-        if count in {len(shots) // 10, len(shots) // 2}:
-            memory_mb[count] = receiver.memory_info().rss / 1e6
-        if trouble and count == len(shots) // 3:
-            troubling.append(asyncio.create_task(trouble(gate)))  # type: ignore[arg-type]
+    def __init__(self, parts: Parts, storm: Storm, api_url: str, gate_url: str, folder: Path) -> None:
+        (folder / "policy.yaml").write_text(POLICY)
+        self._storm = storm
+        self._ledger = folder / "ledger.db"
+        self._variables = {
+            **base_environment(folder),
+            **{VARIABLES[source]: secret for source, secret in SECRETS.items()},
+            "IMPACTFLOW_LEDGER_URL": f"sqlite:///{self._ledger}",
+            "IMPACTFLOW_POLICY": str(folder / "policy.yaml"),
+            "IMPACTFLOW_REPORTS": str(folder / "reports"),
+            "PREFECT_API_URL": api_url,
+        }
+        listed = [f"--orders={storm.deliveries // _LISTED}", f"--seed={storm.seed}", "--rate=1000000"]
+        self._variables |= parts.start_telling("sandbox", _command("sandbox", *listed), self._variables)
+        busy = {"PREFECT_API_URL": gate_url}
+        told = parts.start_telling("receiver", _command("webhooks", "--port=0"), self._variables | busy)
+        self._url: str = told["url"]
+        self._receiver = psutil.Process(parts.pids["receiver"])
+        parts.start_telling("worker", _command("serve"), self._variables)
+        self._api = httpx.AsyncClient(base_url=api_url, timeout=60, trust_env=False)
 
-    began = time.perf_counter()
-    answers = await fire(url, shots, storm.at_once, look)
-    took_s = time.perf_counter() - began
-    await asyncio.gather(*troubling)
-    expected = {shot.event for shot in shots if shot.event}
-    waited_s = await _drained(worker, expected)
-    memory_mb[len(shots)] = receiver.memory_info().rss / 1e6
-    start_mb, middle_mb, end_mb = memory_mb.values()
-    # A callback's id has a digest behind the placement's key.
-    handled = Counter((source, name.partition(".")[0]) for source, name in worker.handled)
-    return Aftermath(
-        answers,
-        lost=len(expected - handled.keys()),
-        doubled=sum(times > 1 for times in handled.values()),
-        strange=len(handled.keys() - expected),
-        runs=worker.runs,
-        waited_s=waited_s,
-        took_s=took_s,
-        memory_mb=(start_mb, middle_mb, end_mb),
-        cpu_s=sum(receiver.cpu_times()[:2]),
-    )
+    async def play(self, trouble: Callable[[], Awaitable[None]] | None) -> Aftermath:
+        """A single delivery, the storm, and what is left of it; then the shop's own list is read once more."""
+        single_s = [await self._single(_FIRST)]
+        await self._start_placing()
+        listed = generate_orders(
+            self._storm.deliveries // _LISTED, self._storm.seed, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES
+        )
+        shots = plan(self._storm.deliveries, self._storm.slow, listed, Random(self._storm.seed))
+        memory_mb: list[float] = []
+        troubling: list[asyncio.Task[None]] = []
+
+        def look(count: int) -> None:
+            if count in {len(shots) // 10, len(shots) // 2}:
+                memory_mb.append(self._receiver.memory_info().rss / 1e6)
+            if trouble and count == len(shots) // 3:
+                troubling.append(asyncio.ensure_future(trouble()))  # type: ignore[arg-type]
+
+        began = time.perf_counter()
+        answers = await fire(self._url, shots, self._storm.at_once, look)
+        took_s = time.perf_counter() - began
+        await asyncio.gather(*troubling)
+        began = time.perf_counter()
+        await self._until(lambda: not self._pending() and not undone_in_ledger(self._ledger_url), "an end")
+        waited_s = time.perf_counter() - began
+        singles = [_FIRST]
+        if trouble:
+            single_s.append(await self._single(_LAST))
+            singles.append(_LAST)
+        memory_mb.append(self._receiver.memory_info().rss / 1e6)
+        await self._place_again()
+        expected = earned([*listed, *(shot.sold for shot in [*singles, *shots] if shot.sold)])
+        return Aftermath(
+            answers,
+            **self._deliveries([*singles, *shots]),
+            earned=len(expected),
+            wrong=await self._compare(expected, listed),
+            single_s=single_s,
+            took_s=took_s,
+            waited_s=waited_s,
+            runs=await self._runs(),
+            memory_mb=memory_mb,
+            cpu_s=sum(self._receiver.cpu_times()[:2]),
+        )
+
+    @property
+    def _ledger_url(self) -> str:
+        return self._variables["IMPACTFLOW_LEDGER_URL"]
+
+    async def _single(self, shot: Shot) -> float:
+        """Deliver one sale; the seconds from the answer to all that it has earned."""
+        status, _ = await send(self._url, shot)
+        began = time.perf_counter()
+        if status not in shot.statuses or not shot.sold:
+            sys.exit(f"a single delivery was answered with {status}")
+        order, slots = shot.sold["id"], len(earned([shot.sold]))
+        while sum(row["order_id"] == order for row in await self._books()) < slots:
+            if time.perf_counter() > began + _LONGEST_S:
+                sys.exit("a single delivery was not bought for")
+            await asyncio.sleep(0.1)
+        return time.perf_counter() - began
+
+    async def _start_placing(self) -> None:
+        """As the schedule does: ``place_impacts`` reads the shop's list while the same sales come by webhook."""
+        deployment = (await self._ask("GET", "/deployments/name/place_impacts/place"))["id"]
+        await self._ask("POST", f"/deployments/{deployment}/create_flow_run", {})
+
+    async def _place_again(self) -> None:
+        """The list is read once more, in whole; what is known is not bought again."""
+        command = Impactflow(Path.cwd(), self._variables)
+        ended = await asyncio.to_thread(command.run, "place", "--json", timeout_s=_LONGEST_S)
+        if ended.status:
+            sys.exit(f"`impactflow place` ended with {ended.status}: {ended.out}\n{ended.err}")
+
+    async def _until(self, happened: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + _LONGEST_S
+        while not await asyncio.to_thread(happened):
+            if time.monotonic() > until:
+                sys.exit(f"{what} did not come within {_LONGEST_S:g} s")
+            await asyncio.sleep(0.5)
+
+    def _pending(self) -> int:
+        return sum(handled_at is None for _, _, handled_at, _ in self._stored())
+
+    def _stored(self) -> list[tuple[str, str, str | None, str | None]]:
+        connection = sqlite3.connect(self._ledger)
+        try:
+            return connection.execute("SELECT source, webhook_id, handled_at, problem FROM deliveries").fetchall()
+        finally:
+            connection.close()
+
+    def _deliveries(self, shots: Sequence[Shot]) -> dict[str, int]:
+        """What became of them, by the ledger."""
+        sent = [*shots, *(shot.refund for shot in shots if shot.refund)]
+        events = {shot.event for shot in sent if shot.event}
+        # A callback's id has a digest behind the placement's key.
+        stored = {(source, name.partition(".")[0]): rest for source, name, *rest in self._stored()}
+        handled = {event for event, (handled_at, _) in stored.items() if handled_at}
+        return {
+            "lost": len(events - handled),
+            "unread": sum(problem is not None for _, problem in stored.values()),
+            "strange": len(stored.keys() - events),
+        }
+
+    async def _compare(
+        self, expected: Mapping[tuple[str, str], int], listed: Sequence[Mapping[str, Any]]
+    ) -> dict[str, int]:
+        """The books with what was earned and with the ledger; a sale goes by the name that came first."""
+        purchases = await self._books()
+        names = {f"{order['sourceSystem']}:{order['sourceId']}": order["id"] for order in listed}
+        renamed = [{**row, "order_id": names.get(row["order_id"], row["order_id"])} for row in purchases]
+        wrong = {name: len(found) for name, found in differences(expected, renamed).items()}
+        known = await asyncio.to_thread(in_ledger, self._ledger_url)
+        return {**wrong, "unrecorded": len(known ^ in_books(purchases))}
+
+    async def _books(self) -> list[dict[str, Any]]:
+        url = self._variables["WICKED_REPORTS_URL"].replace("/wickedreports", "/_sandbox/books")
+        purchases: list[dict[str, Any]] = (await self._api.get(url)).raise_for_status().json()["purchases"]
+        return purchases
+
+    async def _runs(self) -> dict[str, int]:
+        """Runs of ``place_events`` by how they ended; those that are to come are left out."""
+        asked = {
+            "flows": {"name": {"any_": ["place_events"]}},
+            "flow_runs": {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}},
+        }
+        return Counter(run["state"]["name"] for run in await self._ask("POST", "/flow_runs/filter", asked))
+
+    async def _ask(self, method: str, path: str, content: Mapping[str, Any] | None = None) -> Any:
+        """Ask Prefect's API, again where it is busy, as one on SQLite now and then is."""
+        while True:
+            answer = await self._api.request(method, path, json=content)
+            if answer.status_code != _BUSY:
+                return answer.raise_for_status().json()
+            await asyncio.sleep(1)
 
 
-async def _drained(worker: Worker, expected: set[tuple[str, str]]) -> float:
-    began = time.monotonic()
-    while len(worker.handled) < len(expected) and time.monotonic() < began + _DRAIN_S:  # noqa: ASYNC110 - others fill it
-        await asyncio.sleep(0.2)
-    return time.monotonic() - began
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "impactflow", *arguments, "--json"]
+
+
+#: Come before and after the storm, by themselves.
+_FIRST, _LAST = honest("shopify", "first"), honest("stripe", "last")
