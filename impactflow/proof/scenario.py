@@ -26,9 +26,12 @@ LEASE_S, TIMEOUT_S, SETTLE_S = 60.0, 10.0, 120.0
 LATE_S = SETTLE_S / 3
 #: The most that two machines' clocks may differ.
 SKEW_S = 10.0
-#: Before this nobody works, so that what strangers bought is old enough to be told from what we buy: where an account
-#: returns no metadata, a stranger's purchase of the same look at the same minute could not be.
-BEGIN_S = 150.0
+#: How long before a lost answer nobody else may have bought the like where an account has not been seen to return
+#: metadata, in seconds, as ``docs/promise.md`` says: nothing could tell the two apart.
+ALIKE_S = 120.0
+#: Before this nobody works, so that what strangers bought is older than that: even if it took effect late and the clock
+#: of who works is behind.
+BEGIN_S = ALIKE_S + LATE_S + SKEW_S
 #: How long a CNaught key is taken to be remembered, and how long the pretend CNaught remembers it, in seconds.
 KEY_AGE_S, KEY_LIFETIME_S = 3_600.0, 7_200.0
 
