@@ -305,11 +305,13 @@ def _with_webhooks(chance: Random, sale: Sale) -> Sale:
 
 
 def _options(chance: Random, seed: int) -> Options:
+    refusals = Random(f"{seed} refusals")
     rates = {("wickedreports", name): 0.02 for name in FAULTS}
     for provider in ProviderName:
-        shares = {name: chance.choice([0.0, 0.0, 0.05, 0.2]) for name in FAULTS}
+        shares = {name: chance.choice([0.0, 0.0, 0.05, 0.2]) for name in FAULTS if name != "refused"}
         scale = min(1.0, _MOST_STRUCK / (sum(shares.values()) or 1.0))
         rates |= {(provider.value, name): share * scale for name, share in shares.items()}
+        rates[provider.value, "refused"] = refusals.choice([0.0, 0.0, 0.05, 0.2])
     return Options(
         seed=seed,
         faults=Faults(rates),
