@@ -26,9 +26,12 @@ LEASE_S, TIMEOUT_S, SETTLE_S = 60.0, 10.0, 120.0
 LATE_S = SETTLE_S / 3
 #: The most that two machines' clocks may differ.
 SKEW_S = 10.0
-#: Before this nobody works, so that what strangers bought is old enough to be told from what we buy: where an account
-#: returns no metadata, a stranger's purchase of the same look at the same minute could not be.
-BEGIN_S = 150.0
+#: How long before a lost answer nobody else may have bought the like where an account has not been seen to return
+#: metadata, in seconds, as ``docs/promise.md`` says: nothing could tell the two apart.
+ALIKE_S = 120.0
+#: Before this nobody works, so that what strangers bought is older than that: even if it took effect late and the clock
+#: of who works is behind.
+BEGIN_S = ALIKE_S + LATE_S + SKEW_S
 #: How long a CNaught key is taken to be remembered, and how long the pretend CNaught remembers it, in seconds.
 KEY_AGE_S, KEY_LIFETIME_S = 3_600.0, 7_200.0
 
@@ -302,11 +305,13 @@ def _with_webhooks(chance: Random, sale: Sale) -> Sale:
 
 
 def _options(chance: Random, seed: int) -> Options:
+    refusals = Random(f"{seed} refusals")
     rates = {("wickedreports", name): 0.02 for name in FAULTS}
     for provider in ProviderName:
-        shares = {name: chance.choice([0.0, 0.0, 0.05, 0.2]) for name in FAULTS}
+        shares = {name: chance.choice([0.0, 0.0, 0.05, 0.2]) for name in FAULTS if name != "refused"}
         scale = min(1.0, _MOST_STRUCK / (sum(shares.values()) or 1.0))
         rates |= {(provider.value, name): share * scale for name, share in shares.items()}
+        rates[provider.value, "refused"] = refusals.choice([0.0, 0.0, 0.05, 0.2])
     return Options(
         seed=seed,
         faults=Faults(rates),

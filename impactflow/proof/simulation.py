@@ -11,14 +11,14 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from random import Random
 from typing import Any
 
 from impactflow.deliveries import take_up
-from impactflow.errors import ImpactError
+from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.ledger import Delivery, Ledger, Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
@@ -34,6 +34,7 @@ from impactflow.proof.strangers import THEIR_KEY, Strangers
 from impactflow.proof.time import START, SimulatedClock, SimulatedLoop
 from impactflow.proof.verdict import findings, place, sold
 from impactflow.reconcile import settle
+from impactflow.ruling import Decision, Ruling, settle_by_ruling
 from impactflow.run import CountingTransport, Run, terms_of
 from impactflow.sandbox import Sandbox, environment
 from impactflow.sandbox.transport import SandboxTransport
@@ -205,6 +206,8 @@ class _Simulation:
         """Once whatever is late has come, let a run to which nothing happens finish the work, and compare."""
         await self._clock.sleep(LEASE_S + SETTLE_S)
         await self._start(unharmed, self._clock, _ENDLESS_S)
+        await self._rule()
+        await self._start(unharmed, self._clock, _ENDLESS_S)
         await self._clock.sleep(_WEEKS.total_seconds())
         process = Process()
         enter(process)
@@ -212,6 +215,20 @@ class _Simulation:
         for provider in self._providers:
             await Tracking(run.ledger, run.provider(provider), run.clock, run.terms, run.id, everything=True).run()
         return await self._compare(run.ledger)
+
+    async def _rule(self) -> None:
+        """A person has what was refused sent again, and gives up what is sold under another name of the sale."""
+        enter(Process())
+        run = self._open(Process(), "person", self._clock)
+        for row in await run.ledger.attention():
+            if row["status"] != Status.FAILED:
+                continue
+            ruling = Ruling(row["order_id"], row["slot"], Decision.NOT_BOUGHT, "a person")
+            try:
+                await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+            except ConfigurationError:
+                given_up = replace(ruling, decision=Decision.GIVEN_UP)
+                await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, given_up)
 
     async def _compare(self, ledger: Ledger) -> tuple[str, ...]:
         """What is wrong between the books, the ledger and what was earned."""

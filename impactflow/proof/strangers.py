@@ -70,6 +70,5 @@ class Strangers:
                 self._send(Request("POST", "/cnaught/v1/orders", "", headers, body))
 
     def _send(self, request: Request) -> None:
-        with self._sandbox.exchange(request) as reply:
-            if 400 <= reply.status < 500 and reply.status != 429:  # noqa: PLR2004 - a stranger's mistake is ours
-                raise AssertionError(reply)
+        with self._sandbox.exchange(request):
+            pass

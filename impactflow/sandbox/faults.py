@@ -14,6 +14,7 @@ What each fault does to the effect and to the answer:
     html             reads, writes     by seed          an HTML page with status 200 or 502
     hang             reads, writes     by seed          none for hang_s, then the connection is reset
     rate_limited     reads, writes     no               429, half of them with Retry-After
+    refused          writes            no               400 or 403, and the same again may be accepted
     late_records     listed purchases  yes              the right one; listings show the purchase up to late_s later
     shifting_pages   listings          -                see below
 
@@ -73,6 +74,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("hang", _ALL, Effect.BY_SEED),
             Fault("rate_limited", _ALL, Effect.NO),
             Fault("late_records", frozenset({Nature.LISTED_WRITE}), Effect.YES),
+            Fault("refused", _WRITES, Effect.NO),
             Fault("shifting_pages", frozenset({Nature.LISTING}), Effect.YES),
         )
     }

@@ -99,6 +99,8 @@ class Line:
         """What the client sees where the request has had no effect, or none yet."""
         if mishap.fault.effect is Effect.LATER:
             heappush(self._late, (call.now + self._lateness(mishap), next(self._turns), call))
+        if mishap.fault.name == "refused":
+            return self.api.decline(Declined(400 if mishap.heads else 403, "Not as things stand."))
         if mishap.fault.name != "rate_limited":
             return self._unreadable(mishap)
         reply = self.api.decline(Declined(429, "Too many requests."))

@@ -1,6 +1,7 @@
 """The simulation: a share of the seeds, the same seed twice, and every planted bug's line."""
 
 import asyncio
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from impactflow.proof.figures import upper_bound
 from impactflow.proof.many import crash_everywhere, simulate
 from impactflow.proof.mutations import MUTATIONS, catch_all, planted
 from impactflow.proof.process import Act, Process, Wire
-from impactflow.proof.scenario import RULES, scenario
+from impactflow.proof.scenario import BEGIN_S, LATE_S, RULES, SKEW_S, scenario
 from impactflow.proof.simulation import ECHO, IGNORED, Simulator
 from impactflow.proof.time import SimulatedLoop
+from impactflow.sandbox import Faults
 
 #: ``impactflow prove --seeds 100000`` runs more of them.
 SEEDS = 200
@@ -58,6 +60,23 @@ def test_a_seed_that_breaks_the_program_is_told(monkeypatch, broken):
     result = Simulator().run(scenario(3))
     assert 3 == result.seed
     assert ("RuntimeError: no such thing" if broken else "StuckError: everything waits") in result.findings[0]
+
+
+def test_what_strangers_bought_before_is_told_from_ours():
+    """Even if all took effect as late as it may and our clock is behind: what seed 56650 once left to a person."""
+    bad = scenario(56650)
+    (worker, *_) = bad.workers
+    late = Faults({("oneclickimpact", "late_effect"): 1.0})
+    result = Simulator().run(
+        replace(
+            bad,
+            slots=["coral"],
+            options=replace(bad.options, faults=late, late_s=LATE_S, latency_s=0.0, metadata="ignored"),
+            workers=[replace(worker, ahead_s=-SKEW_S / 2, first_after_s=BEGIN_S, harm={})],
+            strangers=5,
+        )
+    )
+    assert (1, 0, ()) == (result.doubts, result.parked, result.findings)
 
 
 class Arrivals(httpx.AsyncBaseTransport):
