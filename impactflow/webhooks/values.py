@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, Field
 from impactflow.clients.values import Answer, Aside, shaped
 from impactflow.clients.wickedreports.models import Quantity
 
-#: Some senders write ids as numbers. A blank one would be the name of many orders. A database keeps no NUL and no half of
-#: a surrogate pair, and indexes no long text.
+#: Some senders write ids as numbers. A blank one would be the name of many orders. A database keeps no NUL and no half
+#: of a surrogate pair, and indexes no long text.
 Id = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if type(value) is int else value),
