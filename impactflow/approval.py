@@ -176,9 +176,13 @@ async def ask_about(ledger: Ledger, order: str, slot: str) -> Awaiting:
     The one placement of an order and slot that awaits approval.
 
     Raises:
-        ConfigurationError: There is none; with what there is instead.
+        ConfigurationError: There is none, with what there is instead; or more than one.
     """
     asked = await ledger.awaiting(order, slot)
+    if len(asked) > 1:
+        raise ConfigurationError(
+            f"orders of {len(asked)} stores go by {order!r}: a run of the flow approve_placements asks about all of them"
+        )
     if asked:
         return asked[0]
     entries = await ledger.slot(order, slot)

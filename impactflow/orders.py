@@ -195,6 +195,11 @@ def order_from_wicked(order: WickedOrder) -> Order:
     )
 
 
+def is_system(told: str) -> bool:
+    """Whether a text names the system that sold something; only then is an id in it a name."""
+    return told.strip().lower() not in {"", "unknown"}
+
+
 def source_name(system: str, source_id: str) -> str:
     """The name of an order by the id that its source gave it: two shops may both have an order 1001."""
     return f"src:{system.strip().lower()}:{source_id.strip()}"
@@ -203,7 +208,7 @@ def source_name(system: str, source_id: str) -> str:
 def _names(order: WickedOrder) -> tuple[str, ...]:
     """A source's id is a name only together with the source."""
     system = order.source_system or ""
-    if system.strip().lower() in {"", "unknown"} or not order.source_id.strip():
+    if not is_system(system) or not order.source_id.strip():
         return (f"wr:{order.id}",)
     return f"wr:{order.id}", source_name(system, order.source_id)
 

@@ -186,7 +186,13 @@ def broken_fields(broken: ValidationError) -> str:
 
 def place(parts: tuple[int | str, ...]) -> str:
     """Write where a field stands; a name in a mapping may be anything."""
-    return ".".join(_EMAIL.sub("***", " ".join(str(part).split())) for part in parts) or "(all)"
+    return ".".join(_named(part) for part in parts) or "(all)"
+
+
+def _named(part: int | str) -> str:
+    """A name that a log and a database can keep, and that tells of nobody."""
+    name = _EMAIL.sub("***", " ".join(str(part).split()))
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_QUOTE])
 
 
 def is_not_json(broken: ValidationError) -> bool:

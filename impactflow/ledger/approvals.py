@@ -95,7 +95,7 @@ def awaiting(connection: Connection, order: str | None, slot: str | None, limit:
         sale = (
             select(func.coalesce(named.c.same_as, named.c.id))
             .join(order_names, order_names.c.order == named.c.id)
-            .where(order_names.c.name.in_([order, f"wr:{order}"]) | (named.c.order_id == order))
+            .where(order_names.c.name.in_([order, f"wr:{order}", f"src:{order}"]) | (named.c.order_id == order))
         )
         query = query.where(func.coalesce(orders.c.same_as, orders.c.id).in_(sale))
     if slot is not None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
-from impactflow.ledger import approvals, further
+from impactflow.ledger import approvals, further, refunds
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import names_for, placement_columns, placement_from_row
@@ -224,11 +224,19 @@ def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, 
 
 
 def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
-    """What may be sent, the oldest first. What a person should have approved, and has not, does not remain planned."""
+    """
+    What may be sent, the oldest first.
+
+    What a person should have approved, and has not, does not remain planned; nor what is no longer to be bought.
+    """
+    now, run_id = request.now, request.run_id
     while True:
         rows = connection.execute(_CLAIMABLE[request.exclusive], _claim_values(request, count)).all()
+        tried = [row.id for row in rows if row.attempts]
+        if tried and refunds.withdraw_tried(connection, tried, now, run_id):
+            continue
         above = [row.id for row in rows if row.is_above_limit]
-        if not above or not approvals.set_back(connection, above, request.now, request.run_id):
+        if not above or not approvals.set_back(connection, above, now, run_id):
             return rows
 
 

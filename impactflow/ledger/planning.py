@@ -43,7 +43,8 @@ class Page:
         run_id: Which run read them.
         at: When.
         announced: Whether the orders were announced one by one as they were paid, rather than read from the source:
-            that is no news of a sale that counts already, which may be known better by now.
+            that is no news of a sale that counts already, which may be known better by now, unless it brings the name
+            by which the sale was refunded.
     """
 
     store: str
@@ -241,7 +242,7 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
     """The order, or the policy, says something else than when it was last planned."""
     _adopt_names(connection, sale, row.id, writing.page.store)
     existing = _one_per_slot(connection, row.id, writing)
-    if writing.page.announced and row.eligible:
+    if writing.page.announced and row.eligible and sale.earnings.eligible:
         return
     values = _order_values(sale)
     if any(found.attempts for found in existing.values()):

@@ -2,7 +2,8 @@
 Announced refunds: remembered under every name of their order, whether it is known yet or not.
 
 A handler for the ``Writer`` and a read. What waits of a refunded order is withdrawn in the transaction that remembers
-the refund; what is planned afterwards is planned with it (``planning``). What took effect is left alone.
+the refund; what was being sent then, and was not bought after all, before it would be sent again (``moves``). What is
+planned afterwards is planned with it (``planning``). What took effect is left alone.
 """
 
 from collections import defaultdict
@@ -15,11 +16,13 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import events, order_names, orders, placements, refunds
 from impactflow.models import Refund
 
 _REASON = "a refund of the order was announced"
+_NOT_AGAIN = "the order was refunded, or does not count any more, before it was sent again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,17 @@ def record(connection: Connection, announced: Sequence[Announcement]) -> list[in
     for store in sorted({each.store for each in announced}):
         one_at_a_time(connection, store)  # an order that is being planned without the refund would not be seen here
     return [_withdraw(connection, each) if _is_news(connection, each) else 0 for each in announced]
+
+
+def withdraw_tried(connection: Connection, ids: Sequence[int], at: datetime, run_id: str) -> int:
+    """
+    Of planned placements that were tried before, withdraw those whose order does not count any more; how many they are.
+
+    While they were being sent, or in doubt, neither a refund nor another reading of the order could withdraw them.
+    """
+    rows = connection.execute(_TRIED, {"ids": as_list([row_id] for row_id in ids)}).all()
+    _cancel(connection, rows, _NOT_AGAIN, at, run_id)
+    return len(rows)
 
 
 def known(connection: Connection, store: str, names: Sequence[str]) -> Mapping[str, Sequence[Refund]]:
@@ -81,15 +95,18 @@ def _withdraw(connection: Connection, each: Announcement) -> int:
     rows = connection.execute(_ROWS, {"store": each.store, "names": list(each.refund.names)}).scalars().all()
     connection.execute(orders.update().where(orders.c.id.in_(rows)).values(digest=""))
     waiting = connection.execute(_WAITING, {"orders": rows}).all()
-    if waiting:
-        ids = [row.id for row in waiting]
-        withdrawn = {"status": Status.CANCELLED.value, "due_at": None, "reason": _REASON}
-        connection.execute(placements.update().where(placements.c.id.in_(ids)).values(withdrawn))
-        written = {"at": each.at, "to_status": Status.CANCELLED, "attempt": 0, "run_id": each.run_id, "detail": _REASON}
-        connection.execute(
-            events.insert(), [{"placement": row.id, "from_status": row.status} | written for row in waiting]
-        )
+    _cancel(connection, waiting, _REASON, each.at, each.run_id)
     return len(waiting)
+
+
+def _cancel(connection: Connection, waiting: Sequence[Any], reason: str, at: datetime, run_id: str) -> None:
+    """Withdraw placements that this transaction has locked."""
+    if not waiting:
+        return
+    withdrawn = {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}
+    connection.execute(placements.update().where(placements.c.id.in_([row.id for row in waiting])).values(withdrawn))
+    told = {"at": at, "to_status": Status.CANCELLED, "attempt": 0, "run_id": run_id, "detail": reason}
+    connection.execute(events.insert(), [{"placement": row.id, "from_status": row.status} | told for row in waiting])
 
 
 def _from_row(row: Any) -> Refund:
@@ -125,4 +142,14 @@ _WAITING = (
     select(placements.c.id, placements.c.status)
     .where(placements.c.order.in_(bindparam("orders", expanding=True)), placements.c.status.in_(WAITING))
     .with_for_update()
+)
+#: Placements of sales that do not count as they were read last, or have been refunded since.
+_TRIED = (
+    select(placements.c.id, placements.c.status)
+    .join(_NAMED, placements.c.order == _NAMED.c.id)
+    .join(orders, orders.c.id == _FIRST)
+    .where(
+        placements.c.id.in_(select(listed("ids", {"id": placements.c.id.type}).c.id)),
+        ~orders.c.eligible | (orders.c.digest == ""),
+    )
 )

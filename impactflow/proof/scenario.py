@@ -292,7 +292,8 @@ def _with_webhooks(chance: Random, sale: Sale) -> Sale:
     if chance.choice([True, False]):
         return sale
     order_id, total = 1000 + sale.number, f"{40 * sale.items}.00"
-    paid: dict[str, Any] = {"id": order_id, "total_price": total, "currency": "USD", "email": sale.email}
+    paid: dict[str, Any] = {"id": order_id, "financial_status": "paid", "total_price": total, "currency": "USD"}
+    paid["email"] = sale.email
     if chance.randrange(4):
         paid["line_items"] = [{"quantity": sale.items}]
     ids = chance.choice([("a",), ("a",), ("a", "a"), ("a", "b")])

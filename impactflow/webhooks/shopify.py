@@ -19,7 +19,6 @@ from impactflow.webhooks.values import A_TEST, Id, Line, NothingForUs, item_coun
 _SYSTEM = "shopify"
 #: What ``financial_status`` means in Wicked Reports' words; any other one is no payment that counts.
 _STATUSES = {
-    None: "APPROVED",
     "paid": "APPROVED",
     "partially_refunded": "Partially Refunded",
     "refunded": "REFUNDED",
@@ -29,7 +28,11 @@ _IN_VAIN = frozenset({"failure", "error"})
 
 
 class _Order(Answer):
-    """An order; amounts are in the shop's currency."""
+    """
+    An order; amounts are in the shop's currency.
+
+    The signature does not cover the topic. That a status is told shows that it is no refund, customer or draft.
+    """
 
     id: Id
     #: What the merchant calls it (1001); the same as in ``name`` (#1001), which may be edited.
@@ -38,7 +41,7 @@ class _Order(Answer):
     created_at: Aside[Time] = None
     total_price: Money | None = None
     currency: Text | None = None
-    financial_status: Text | None = None
+    financial_status: Text
     line_items: list[Line] | None = None
     email: Annotated[Aside[Text], Field(repr=False)] = None
     contact_email: Annotated[Aside[Text], Field(repr=False)] = None

@@ -9,12 +9,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from impactflow.clients.values import Time
 from impactflow.clients.wickedreports.models import MOST_ITEMS, MOST_MONEY, Text
 from impactflow.models import Order, Payment, Refund
-from impactflow.orders import source_name
+from impactflow.orders import is_system, source_name
 from impactflow.webhooks.values import A_TEST, Id, NothingForUs
 
 _Amount = Annotated[Decimal, Field(ge=0, le=MOST_MONEY)]
@@ -25,8 +25,18 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+def _is_known(system: str) -> str:
+    if not is_system(system):
+        raise ValueError("name the system as Wicked Reports does, or the same sale from there would be another one")
+    return system
+
+
 class _Named(_Strict):
-    source_system: Annotated[Id, Field(description="The system that sold it, as Wicked Reports names it: woocommerce.")]
+    source_system: Annotated[
+        Id,
+        AfterValidator(_is_known),
+        Field(description="The system that sold it, as Wicked Reports names it: woocommerce."),
+    ]
     source_id: Annotated[Id, Field(description="Its id there.")]
 
     @property

@@ -7,14 +7,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from impactflow.clients.values import Answer, Aside
+from impactflow.clients.values import Answer, Aside, shaped
 from impactflow.clients.wickedreports.models import Quantity
 
-#: Some senders write ids as numbers. A database keeps no NUL and no half of a surrogate pair, and indexes no long text.
+#: Some senders write ids as numbers. A blank one would be the name of many orders. A database keeps no NUL and no half
+#: of a surrogate pair, and indexes no long text.
 Id = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if type(value) is int else value),
     Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$"),
+    shaped(r"(?s).*\S.*", "not be blank"),
 ]
 
 

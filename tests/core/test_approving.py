@@ -216,3 +216,24 @@ async def test_one_is_asked_about_by_order_and_slot(new_world):
             await ask_about(run.ledger, "WR-2", "trees")
         with pytest.raises(ConfigurationError, match="no placement in slot 'flowers'"):
             await ask_about(run.ledger, "WR-2", "flowers")
+
+
+@pytest.mark.parametrize("name", ["WR-1", "wr:WR-1", "shopify:1001", "src:shopify:1001"])
+@in_virtual_time
+async def test_an_order_is_asked_about_by_any_of_its_names(new_world, name):
+    """With or without the prefix, as it is shown by them."""
+    world = shop(new_world)
+    async with world.run() as run:
+        await world.plan(run)
+        assert "WR-1" == (await ask_about(run.ledger, name, "trees")).order
+
+
+@in_virtual_time
+async def test_an_order_of_two_stores_is_not_guessed(new_world):
+    """One of them would be bought without having been approved."""
+    world = shop(new_world)
+    async with world.run() as run:
+        await world.plan(run)
+        await world.plan(run, policy_of(*RULES, store="other"))
+        with pytest.raises(ConfigurationError, match="2 stores"):
+            await ask_about(run.ledger, "WR-1", "trees")

@@ -1,6 +1,7 @@
 """What webhooks brought becomes purchases, once, whatever Wicked Reports says before or after."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from virtual_time import in_virtual_time
@@ -9,7 +10,7 @@ from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, policy_of, so
 
 from impactflow.callbacks import callback_path
 from impactflow.errors import LedgerError
-from impactflow.ledger import Ledger
+from impactflow.ledger import Claim, Ledger, Move, Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.planning import preview
@@ -244,3 +245,42 @@ async def test_settings_that_change_while_an_answer_is_lost_do_not_park_anything
     async with world.run(impactflow_webhooks_url="https://elsewhere.example.com") as run:
         assert 1 == len(await bought(world, run))
         assert {"placed": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@in_virtual_time
+async def test_a_refund_by_a_name_that_only_the_announcement_joins_is_heard(new_world, at_once):
+    """Wicked Reports knows the order's number, the refund its id."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES))
+    async with world.run() as run:
+        await world.plan(run)
+        await shopify_refund(run, 1)
+        if not at_once:
+            await taken_up(world, run)
+        await shopify_paid(run, 1)
+        await taken_up(world, run)
+
+        assert [] == await bought(world, run)
+
+
+@pytest.mark.parametrize("by", ["webhook", "wicked reports"])
+@in_virtual_time
+async def test_what_was_being_sent_when_its_order_was_refunded_is_not_sent_again(new_world, ledger_url, by):
+    """It could not be withdrawn then, and turned out not to have been bought."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES), ledger_url=ledger_url)
+    async with world.run() as run:
+        await world.plan(run)
+        now = run.clock.now()
+        claim = Claim(ProviderName.ONECLICKIMPACT, run.id, now, now + timedelta(seconds=60), exclusive=True)
+        [placement] = await run.ledger.turn_over([], claim, 1)
+        if by == "webhook":
+            await shopify_paid(run, 1)
+            await shopify_refund(run, 1)
+            await taken_up(world, run)
+        else:
+            world.sandbox.shop.orders[:] = [sold(1, payments=[{"status": "REFUNDED"}])]
+            await world.plan(run)
+        await run.ledger.move(Move(placement, Status.PLACING, Status.PLANNED, now, run.id, "not sent", due_at=now))
+
+        assert [] == await bought(world, run)
+        assert {"cancelled": 1} == await statuses(run)

@@ -24,6 +24,7 @@ async def shopify_paid(run: Run, number: int, *, webhook_id: str = "", **fields:
         "created_at": "2026-03-02T11:00:00Z",
         "total_price": "80.00",
         "currency": "USD",
+        "financial_status": "paid",
         "line_items": [{"quantity": 2}],
         "email": f"customer{number}@example.com",
     }

@@ -23,7 +23,8 @@ async def tell(number):
     with Ledger.open(os.environ["IMPACTFLOW_LEDGER_URL"]) as ledger:
         while not await ledger.counts():
             await asyncio.sleep(0.02)
-        body = json.dumps({"id": number, "total_price": "80.00", "currency": "USD", "line_items": [{"quantity": 2}]})
+        sold = {"id": number, "financial_status": "paid", "total_price": "80.00", "currency": "USD"}
+        body = json.dumps(sold | {"line_items": [{"quantity": 2}]})
         store = sys.argv[1]
         told = Delivery(store, "shopify", f"d{number}", "orders/paid", datetime.now(UTC), body.encode())
         await ledger.store_delivery(told)
@@ -53,6 +54,7 @@ def told(server, tmp_path_factory):
     }
     sold = {
         "id": 1,
+        "financial_status": "paid",
         "total_price": "80.00",
         "currency": "USD",
         "line_items": [{"quantity": 2}],
@@ -62,7 +64,10 @@ def told(server, tmp_path_factory):
 
     async def before():
         with Ledger.open(url) as ledger:
-            for webhook_id, content in (("d1", body), ("d0", b'{"id": 9, "total_price": "canary"}')):
+            for webhook_id, content in (
+                ("d1", body),
+                ("d0", b'{"id": 9, "financial_status": "paid", "total_price": "canary"}'),
+            ):
                 at = datetime.now(UTC)
                 await ledger.store_delivery(Delivery(STORE, "shopify", webhook_id, "orders/paid", at, content))
 

@@ -100,8 +100,8 @@ def test_a_paid_order_of_shopify_is_known_by_its_id_and_by_its_number():
 
 
 def test_what_shopify_leaves_out_is_not_known():
-    """Nothing but the id is needed."""
-    assert told("shopify", "orders/paid", {"id": 7}) == Order(
+    """Nothing but the id and a status is needed."""
+    assert told("shopify", "orders/paid", {"id": 7, "financial_status": "paid"}) == Order(
         "shopify:7", ("src:shopify:7",), AT, None, None, None, APPROVED, None
     )
 
@@ -113,6 +113,41 @@ def test_what_shopify_leaves_out_is_not_known():
 def test_an_order_that_shopify_says_is_not_simply_paid_is_judged_by_that(status, payment):
     """A delivery may come late."""
     assert paid(financial_status=status).payments == (Payment(payment),)
+
+
+@pytest.mark.parametrize("order_id", [{}, {"order_id": 5324830114101}])
+def test_what_shopify_signed_as_something_else_is_no_paid_order(order_id):
+    """Its signature does not cover the topic: a refund, a customer or a draft that is sent again must buy nothing."""
+    signed = {"id": 7, "created_at": "2026-03-02T05:59:00-05:00", "email": "ana@example.com", **order_id}
+
+    assert isinstance(told("shopify", "orders/paid", signed), BrokenOrder)
+    assert isinstance(told("shopify", "refunds/create", PAID), BrokenOrder)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(paid(id=blank) for blank in ("", " ", "\t")),
+        *(standard("order.paid", SOLD, source_id=blank) for blank in ("", " ")),
+        *(standard("order.paid", SOLD, source_system=unknown) for unknown in (" ", "unknown", " Unknown ")),
+    ],
+)
+def test_an_id_that_names_no_sale_is_broken(event):
+    """A blank one would make one sale of many; an order of an unknown system has no such name in Wicked Reports."""
+    assert isinstance(event, BrokenOrder)
+
+
+def test_an_order_number_that_names_no_sale_is_no_name():
+    """The id is enough."""
+    assert paid(order_number=" ").names == ("src:shopify:5324830114101",)
+
+
+def test_a_problem_can_be_kept_by_any_database():
+    """A field may be called anything, and Postgres refuses a NUL: the delivery would keep all others waiting."""
+    event = standard("order.paid", SOLD, **{"a\x00b" + "c" * 100_000: 1})
+
+    assert event.problem.isprintable()
+    assert len(event.problem) < 1000
 
 
 @pytest.mark.parametrize("event", [paid(test=True), session(livemode=False), charge(livemode=False)])
