@@ -181,7 +181,7 @@ async def ask_about(ledger: Ledger, order: str, slot: str) -> Awaiting:
     asked = await ledger.awaiting(order, slot)
     if len(asked) > 1:
         raise ConfigurationError(
-            f"orders of {len(asked)} stores go by {order!r}: a run of the flow approve_placements asks about all of them"
+            f"orders of {len(asked)} stores go by {order!r}: the flow approve_placements asks about all of them"
         )
     if asked:
         return asked[0]

@@ -106,6 +106,11 @@ class Order:
     payments: tuple[Payment, ...]
     customer_email: str | None = field(default=None, repr=False)
 
+    @property
+    def is_refunded(self) -> bool:
+        """Whether a payment was given back whole."""
+        return any(payment.status.strip().upper() == _REFUNDED for payment in self.payments)
+
     def after(self, refunds: Iterable[Refund]) -> "Order":
         """
         The order as its payments stand after refunds that were announced elsewhere; after the same again, the same.

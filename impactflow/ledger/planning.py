@@ -43,8 +43,8 @@ class Page:
         run_id: Which run read them.
         at: When.
         announced: Whether the orders were announced one by one as they were paid, rather than read from the source:
-            that is no news of a sale that counts already, which may be known better by now, unless it brings the name
-            by which the sale was refunded.
+            that is no news of a sale that is refunded, nor of one that counts already, which may be known better by
+            now, unless it brings the name by which the sale was refunded.
     """
 
     store: str
@@ -242,7 +242,7 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
     """The order, or the policy, says something else than when it was last planned."""
     _adopt_names(connection, sale, row.id, writing.page.store)
     existing = _one_per_slot(connection, row.id, writing)
-    if writing.page.announced and row.eligible and sale.earnings.eligible:
+    if writing.page.announced and (row.refunded or (row.eligible and sale.earnings.eligible)):
         return
     values = _order_values(sale)
     if any(found.attempts for found in existing.values()):
@@ -375,8 +375,13 @@ def _plan_unearned(sale: _Sale, row_id: int, writing: _Plan) -> None:
 
 def _order_values(sale: _Sale) -> dict[str, Any]:
     told = any(impact.on_behalf_of_customer for impact in sale.earnings.impacts)
-    values = {"ordered_at": sale.order.ordered_at, "eligible": sale.earnings.eligible, "digest": sale.digest}
-    return values | {"customer_email": sale.order.customer_email if told else None}
+    return {
+        "ordered_at": sale.order.ordered_at,
+        "eligible": sale.earnings.eligible,
+        "refunded": sale.order.is_refunded,
+        "digest": sale.digest,
+        "customer_email": sale.order.customer_email if told else None,
+    }
 
 
 def _event(page: Page, placement_id: int, from_: str | None, to: str, detail: str | None) -> dict[str, Any]:
@@ -429,9 +434,9 @@ _NAMES = (
     .join(orders, order_names.c.order == orders.c.id)
     .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(bindparam("names", expanding=True)))
 )
-_ORDERS = select(orders.c.id, orders.c.order_id, orders.c.digest, orders.c.eligible, orders.c.customer_email).where(
-    orders.c.id.in_(bindparam("ids", expanding=True))
-)
+_ORDERS = select(
+    *(orders.c[name] for name in ("id", "order_id", "digest", "eligible", "refunded", "customer_email"))
+).where(orders.c.id.in_(bindparam("ids", expanding=True)))
 _PLACEMENTS = (
     select(
         *(placements.c[name] for name in ("id", "key", "slot", "status", "attempts", "quantity", "approved", "decided"))

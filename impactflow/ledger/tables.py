@@ -75,6 +75,8 @@ orders = Table(
     # The one personal datum kept: whom a provider is told the impact is for. NULL where nobody is told.
     Column("customer_email", Text),
     Column("eligible", Boolean, nullable=False),
+    # Whether a payment was REFUNDED when it was planned last; NULL where that was before anybody kept it.
+    Column("refunded", Boolean),
     # What the order and the policy said when it was last planned: an unchanged pair needs no second look.
     Column("digest", Text, nullable=False),
     # The row of the same sale that was first here, where a name has joined two that were read apart. Never a chain.

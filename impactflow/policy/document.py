@@ -16,7 +16,6 @@ from impactflow.policy.fields import Currency, Day, NotEmpty, Number, Store, Str
 from impactflow.policy.rules import AnyRule
 from impactflow.policy.sale import Sale
 
-_REFUNDED = "REFUNDED"
 #: The statuses that Wicked Reports documents; only these are repeated in a reason.
 _KNOWN_STATUSES = frozenset({"APPROVED", "MANUAL", "FAILED", "REFUNDED", "PARTIALLY REFUNDED"})
 
@@ -91,7 +90,7 @@ class Policy(Strict):
         if not order.payments:
             return "the order lists no payments"
         seen = [payment.status.strip().upper() for payment in order.payments]
-        if _REFUNDED in seen:
+        if order.is_refunded:
             return "a payment is REFUNDED"
         if self._eligible.isdisjoint(seen):
             shown = sorted({status if status in _KNOWN_STATUSES else "another status" for status in seen})

@@ -284,3 +284,21 @@ async def test_what_was_being_sent_when_its_order_was_refunded_is_not_sent_again
 
         assert [] == await bought(world, run)
         assert {"cancelled": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_a_sale_that_wicked_reports_calls_refunded_is_not_bought_for_by_a_late_webhook(new_world):
+    """The webhook is older news; Wicked Reports may take its own word back."""
+    row = sold(1, payments=[{"status": "REFUNDED"}])
+    world = new_world(orders=[row], policy=policy_of(TREES))
+    async with world.run() as run:
+        await world.plan(run)
+        await shopify_paid(run, 1)
+        await taken_up(world, run)
+
+        assert [] == await bought(world, run)
+
+        world.sandbox.shop.orders[:] = [sold(1)]
+        await world.plan(run)
+
+        assert [("WR-1", "oneclickimpact")] == await bought(world, run)

@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
     )
     op.create_index(op.f("ix_approvals_placement"), "approvals", ["placement"], unique=False)
+    op.add_column("orders", sa.Column("refunded", sa.Boolean(), nullable=True))
     op.add_column("placements", sa.Column("approval_limit", sa.BigInteger(), nullable=True))
     op.add_column("placements", sa.Column("approved", sa.Text(), nullable=True))
     op.add_column("placements", sa.Column("decided", sa.Text(), nullable=True))
