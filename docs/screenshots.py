@@ -8,12 +8,13 @@ browser and of what was seen before; another one is added to ``SCENES``.
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-_SIZE = {"width": 1280, "height": 1240}
+_SIZE = {"width": 1680, "height": 1000}
 #: The longest that a run may take on a slow machine, in seconds.
 _LONGEST_RUN_S = 180.0
 
@@ -60,8 +61,8 @@ class Operator:
         """Take one of what is there now, once it stands still."""
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_timeout(1500)
-        self.page.screenshot(path=PICTURES / f"{name}.png")
-        sys.stdout.write(f"{PICTURES.relative_to(ROOT)}/{name}.png\n")
+        self.page.screenshot(path=PICTURES / f"{name}.jpg", type="jpeg", quality=60)  # half of what a PNG takes
+        sys.stdout.write(f"{PICTURES.relative_to(ROOT)}/{name}.jpg\n")
 
     def open_form(self, deployment: str) -> None:
         """By clicking, as a person does it."""
@@ -86,6 +87,12 @@ class Operator:
         self.page.get_by_text("Artifacts", exact=True).click()
         self.page.get_by_text(key, exact=True).wait_for()
 
+    def open_artifact(self, run: str, key: str) -> None:
+        """By clicking on it among those of its run."""
+        self.open_artifacts(run, key)
+        self.page.get_by_text(key, exact=True).click()
+        self.page.get_by_role("heading", name="Flow Run").wait_for()
+
     def _field(self, parameter: str) -> Locator:
         name = self.page.locator(".schema-form-property__label", has_text=re.compile(rf"^{parameter}( \(Optional\))?$"))
         return self.page.locator(".schema-form-property", has=name)
@@ -94,28 +101,56 @@ class Operator:
         """Click, wait until the run has ended, and return its id."""
         before = {run["id"] for run in self._runs(deployment)}
         self.page.get_by_role("button", name="Submit", exact=True).click()
+        return self.await_run(deployment, "COMPLETED", but=before)
+
+    def resume(self) -> None:
+        """Click on a suspended run's page, and see its form."""
+        self.page.get_by_role("button", name="Resume", exact=True).click()
+        self.page.get_by_text("Resume Flow Run", exact=True).wait_for()
+        self.page.get_by_text("Decision", exact=True).wait_for()
+
+    def await_run(self, deployment: str, state: str, but: Container[str] = ()) -> str:
+        """Wait until a run of a deployment is in a state, and return its id."""
         until = time.monotonic() + _LONGEST_RUN_S
         while time.monotonic() < until:
             for run in self._runs(deployment):
-                if run["id"] not in before and run["state"]["type"] in {"COMPLETED", "FAILED", "CRASHED"}:
-                    if run["state"]["type"] != "COMPLETED":
-                        raise RuntimeError(f"the run of {deployment} ended as {run['state']}")
+                if run["id"] in but:
+                    continue
+                if run["state"]["type"] == state:
                     return str(run["id"])
+                if run["state"]["type"] in {"FAILED", "CRASHED"}:
+                    raise RuntimeError(f"the run of {deployment} ended as {run['state']}")
             self.page.wait_for_timeout(500)
-        raise TimeoutError(f"the run of {deployment} did not end within {_LONGEST_RUN_S} s")
+        raise TimeoutError(f"no run of {deployment} was {state} within {_LONGEST_RUN_S} s")
 
-    def status(self) -> dict[str, Any]:
-        """What ``impactflow status`` says of the same ledger."""
-        lines = (self.folder / "environment").read_text().splitlines()
-        variables = dict(line.replace("'", "").split("=", 1) for line in lines)
+    def waiting(self, status: str) -> list[dict[str, Any]]:
+        """What ``impactflow status`` says of the same ledger needs attention, in one status."""
         command = [sys.executable, "-m", "impactflow", "status", "--json"]
-        ended = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
-        told: dict[str, Any] = json.loads(ended.stdout)
-        return told
+        environment = {**os.environ, **self._variables()}
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return [row for row in json.loads(ended.stdout)["needs_attention"] if row["status"] == status]
+
+    def standing(self) -> set[tuple[str, str, int]]:
+        """What the providers' books hold: order, kind, quantity."""
+        url = self._variables()["WICKED_REPORTS_URL"].replace("/wickedreports", "/_sandbox/books")
+        purchases = httpx.get(url, timeout=30).json()["purchases"]
+        return {(each["order_id"], each["kind"], each["quantity"]) for each in purchases if not each["cancelled"]}
+
+    def cancel(self, ref: str) -> None:
+        """What a person does in 1ClickImpact's own dashboard."""
+        variables = self._variables()
+        user_id, time_utc = ref.split("|")
+        url, key = variables["ONECLICKIMPACT_URL"], variables["ONECLICKIMPACT_API_KEY"]
+        body = {"user_id": user_id, "time_utc": time_utc}
+        httpx.post(f"{url}/v1/cancel_impact", json=body, headers={"x-api-key": key}, timeout=30).raise_for_status()
+
+    def _variables(self) -> dict[str, str]:
+        lines = (self.folder / "environment").read_text().splitlines()
+        return dict(shlex.split(line)[0].split("=", 1) for line in lines)
 
     def _runs(self, deployment: str) -> list[dict[str, Any]]:
         wanted = {"deployments": {"name": {"any_": [deployment]}}, "flow_runs": {"tags": {"all_": ["impactflow"]}}}
-        found: list[dict[str, Any]] = httpx.post(f"{self.api_url}/flow_runs/filter", json=wanted, timeout=30).json()
+        found: list[dict[str, Any]] = httpx.post(f"{self.api_url}/flow_runs/filter", json=wanted, timeout=60).json()
         return found
 
 
@@ -135,26 +170,54 @@ def place(operator: Operator) -> None:
     operator.picture("place-run")
     operator.open_artifacts(run, "needs-attention")
     operator.picture("place-artifacts")
-    operator.page.get_by_text("needs-attention", exact=True).click()
-    operator.page.get_by_text("WR-").first.wait_for()
+    operator.open_artifact(run, "needs-attention")
     operator.picture("needs-attention")
 
 
+def approve(operator: Operator) -> None:
+    """What exceeds the limit: the run that asks has come by itself, and its form is filled in."""
+    run = operator.await_run("approve", "PAUSED")
+    operator.open(f"/runs/flow-run/{run}", "Artifacts")
+    operator.resume()
+    operator.choose("Decision", "trim")
+    for field, text in (("At Most", "17.5"), ("By", "Ines"), ("Why", "wholesalers; the budget says no more")):
+        operator.fill(field, text)
+    operator.picture("approve-form")
+    operator.page.get_by_role("button", name="Submit", exact=True).click()
+    operator.await_run("approve", "COMPLETED")
+    operator.open_artifact(run, "approve-placements")
+    operator.picture("approve-run")
+
+
 def settle(operator: Operator) -> None:
-    """A placement that waits for a person, settled by its form."""
-    waiting = next(row for row in operator.status()["needs_attention"] if row["status"] in {"parked", "failed"})
+    """A parked placement: a person looks into it at the provider, puts it right there, and settles it by the form."""
+    waiting = operator.waiting("parked")[0]
+    [ref] = re.findall(r"(\S+) was bought", waiting["reason"])
+    operator.cancel(ref)
     operator.open_form("settle")
     for parameter, text in (("order", waiting["order_id"]), ("slot", waiting["slot"]), ("by", "Ines")):
         operator.fill(parameter, text)
-    operator.choose("decision", "given-up")
-    operator.fill("why", "the campaign is gone; the customer was told")
+    operator.choose("decision", "not-bought")
+    operator.fill("why", "two trees instead of one: cancelled there")
     operator.picture("settle-form")
     run = operator.submit("settle")
-    operator.open_artifacts(run, "settle-parked")
+    operator.open_artifact(run, "settle-parked")
     operator.picture("settle-run")
 
 
-SCENES = (deployments, place, settle)
+def place_again(operator: Operator) -> None:
+    """The next run buys just what was approved and settled; whether it did is asked of the providers' books."""
+    before = operator.standing()
+    operator.open_form("place")
+    run = operator.submit("place")
+    bought = sorted((kind, quantity) for _, kind, quantity in operator.standing() - before)
+    if bought != [*[("offset", 17_500)] * 4, ("plant_trees", 1)]:
+        raise RuntimeError(f"it bought {bought}")
+    operator.open_artifact(run, "purchases")
+    operator.picture("place-again")
+
+
+SCENES = (deployments, place, approve, settle, place_again)
 
 
 @contextmanager

@@ -31,13 +31,13 @@ FOLDER = Path("up")
 _SERVER_PORT, _SANDBOX_PORT, _RECEIVER_PORT = 4200, 4300, 4400
 #: The longest that Prefect's server may take to start on a slow machine, in seconds.
 _LONGEST_START_S = 180.0
-#: Five weeks of tracking in two minutes; now and then an answer is lost.
+#: Five weeks of tracking in two minutes; now and then an answer is lost, and two orders or so get twice the trees.
 _SANDBOX = (
     "--orders=100",
     "--seed=7",
     "--speed=25000",
     "--latency-ms=20",
-    "--faults=lost_answer=0.05,late_effect=0.02",
+    "--faults=lost_answer=0.05,late_effect=0.02,oneclickimpact.wrong_amount=0.02",
 )
 #: Seconds: what is in doubt settles, and what was bought is looked at again, while one watches.
 _TIMES = {
@@ -61,7 +61,7 @@ rules:
     provider: cnaught
     impact: offset
     quantity: {per_item: 2.5}
-    approve_above: 20
+    approve_above: 15
   - slot: giving
     provider: impactapi
     impact: donate
@@ -131,9 +131,10 @@ def _start(parts: Parts, *, as_json: bool) -> None:
     }
     print_table("Running", [{"what": what, "where": where} for what, where in addresses.items()])
     out.print(
-        f"Next: on {pages}/deployments choose `place`, Run, Quick run; then `track` in the same way, and\n"
-        f"`settle` for what failed. In another terminal, `set -a; . {FOLDER}/environment` makes `impactflow status`\n"
-        "and the other commands work on the pretend shop. Ctrl-C ends all of it.",
+        f"Next: on {pages}/deployments choose `place`, Run, Quick run. A run of `approve` then comes by itself, and its\n"
+        "page has a form behind Resume; `settle` is for what failed or is parked; then run `place` again, and `track`.\n"
+        f"In another terminal, `set -a; . {FOLDER}/environment` makes `impactflow status` and the other commands work on\n"
+        "the pretend shop. Ctrl-C ends all of it.",
         markup=False,
     )
 

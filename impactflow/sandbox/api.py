@@ -88,6 +88,7 @@ class Call:
         now: When it takes effect.
         listed_at: From when on a listing shows what this call buys.
         shift: -1 where a page repeats the item before it, 1 where it misses its first item, else 0.
+        times: How many times what is asked for is bought.
     """
 
     request: Request
@@ -96,6 +97,7 @@ class Call:
     now: datetime
     listed_at: datetime
     shift: int = 0
+    times: int = 1
 
     def query(self) -> dict[str, list[str]]:
         """The query's parameters."""

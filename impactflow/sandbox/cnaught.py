@@ -210,6 +210,7 @@ class CNaught(Api):
         price_usd_cents: int,
         distance_km: Decimal | None = None,
     ) -> Told:
+        amount_kg, price_usd_cents = amount_kg * call.times, price_usd_cents * call.times
         subaccount = self._subaccount(call)
         metadata, description = _text(fields, "metadata"), _text(fields, "description")
         portfolio_id = _portfolio(fields, "portfolio_id", 403)

@@ -17,11 +17,13 @@ What each fault does to the effect and to the answer:
     refused          writes            no               400 or 403, and the same again may be accepted
     late_records     listed purchases  yes              the right one; listings show the purchase up to late_s later
     shifting_pages   listings          -                see below
+    wrong_amount     listed purchases  twice as much    the right status, and what was really bought
 
 A write that the provider refuses has no effect to hide: where a fault would have come after the effect, the refusal is
 told. ``shifting_pages`` strikes pages after a listing's first: half of the struck pages repeat the item before them,
 the others miss their first item, as if it had moved to the page that was read before. An item is missed once at most,
-so that a listing read again is complete.
+so that a listing read again is complete. ``wrong_amount`` is the one fault of a provider itself, which is why neither
+``rough`` nor the proof has it: what it sells is wrong whoever asks, and a person has to put it right.
 
 ``line.py`` carries the faults out; this module says which, and when.
 """
@@ -34,6 +36,7 @@ from types import MappingProxyType
 from typing import Self
 
 from impactflow.sandbox.api import Nature
+
 
 PROVIDERS = ("wickedreports", "oneclickimpact", "cnaught", "impactapi")
 
@@ -76,6 +79,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("late_records", frozenset({Nature.LISTED_WRITE}), Effect.YES),
             Fault("refused", _WRITES, Effect.NO),
             Fault("shifting_pages", frozenset({Nature.LISTING}), Effect.YES),
+            Fault("wrong_amount", frozenset({Nature.LISTED_WRITE}), Effect.YES),
         )
     }
 )

@@ -80,6 +80,8 @@ class Line:
             return self.api.answer(replace(call, shift=-1 if mishap.heads else 1))
         if name == "late_records":
             call = replace(call, listed_at=call.now + self._lateness(mishap))
+        if name == "wrong_amount":
+            call = replace(call, times=2)
         honest = self.api.answer(call) if mishap.takes_effect else None
         if honest is not None and honest.status >= 400:  # noqa: PLR2004
             return honest
@@ -89,7 +91,7 @@ class Line:
     def _spoilt(self, honest: Reply, mishap: Mishap) -> Reply:
         """What the client sees of a reply to what took effect."""
         match mishap.fault.name:
-            case "late_records":
+            case "late_records" | "wrong_amount":
                 return honest
             case "truncated":
                 return replace(honest, body=honest.body[: max(1, len(honest.body) // 2)])

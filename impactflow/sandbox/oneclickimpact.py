@@ -158,7 +158,7 @@ class OneClickImpact(Api):
         purchase = Purchase(
             provider=ProviderName.ONECLICKIMPACT,
             kind=kind,
-            quantity=fields["amount"],
+            quantity=fields["amount"] * call.times,
             ref=f"{USER_ID}|{time_utc}",
             at=call.now,
             metadata=to_json(metadata) if metadata else None,

@@ -1,6 +1,7 @@
 """A person's ruling: it is checked against the provider's records, done once, and the story says who, when and why."""
 
 import asyncio
+import re
 from datetime import timedelta
 
 import httpx
@@ -99,6 +100,34 @@ async def test_what_is_given_up_is_never_sent(new_world, from_):
         assert ({"cancelled": 1}, []) == (await statuses(run), world.purchases)
         assert "given-up, says ana: a test order" == (await row_of(run))["reason"]
         assert [] == await run.ledger.attention()
+
+
+@pytest.mark.parametrize(("provider", "asked", "sold_"), [(ONECLICK, 1, 2), (CNAUGHT, 5_000, 10_000)])
+@in_virtual_time
+async def test_of_what_was_sold_in_a_wrong_amount_the_evidence_names_the_purchase(new_world, provider, asked, sold_):
+    """It is parked and never repeated; it counts as not bought only once it is cancelled there."""
+    world = a_world(new_world, provider, faults="wrong_amount=1")
+    slot = SLOT_OF[provider]
+    async with world.run() as run:
+        await world.plan(run)
+        await work(run, provider)
+        row = await row_of(run)
+        [purchase] = world.purchases
+        assert ("parked", sold_) == (row["status"], purchase["quantity"])
+        assert purchase["ref"] in row["reason"]
+        world.clock.turn(hours=1)
+        for decision, ref in ((BOUGHT, purchase["ref"]), (NOT_BOUGHT, "")):
+            with pytest.raises(ConfigurationError, match=re.escape(purchase["ref"])):
+                await rule(run, decision, slot=slot, ref=ref)
+        cancel(world, provider, purchase["ref"])
+        world.sandbox.calm()
+        if provider is CNAUGHT:  # its key stands for the cancelled one for good
+            await rule(run, GIVEN_UP, slot=slot)
+        else:
+            await rule(run, NOT_BOUGHT, slot=slot)
+        await work(run, provider)
+        standing_ = [each["quantity"] for each in world.purchases if not each["cancelled"]]
+        assert ([] if provider is CNAUGHT else [asked]) == standing_
 
 
 class Refusing(httpx.AsyncBaseTransport):

@@ -123,6 +123,25 @@ def test_late_records_hold_for_cnaughts_list_too():
     assert (statuses, counts) == ([200], [0, 1])
 
 
+def test_a_wrong_amount_is_twice_what_was_asked_for():
+    """The answer, the provider's own record, the price and the books all tell what was really bought."""
+    sandbox = make("wrong_amount=1")
+
+    assert (plant(sandbox, 3).json["tree_planted"], plant(sandbox, 0).status) == (6, 400)
+    order = offset(sandbox, "k", amount_kg=100).json
+    assert ask(sandbox, "GET", f"/cnaught/v1/orders/{order['id']}").json["amount_kg"] == order["amount_kg"] == 200
+    assert order["price_usd_cents"] == 470
+    assert offset(sandbox, "k", amount_kg=100).json == order
+    assert [purchase.quantity for purchase in sandbox.books.purchases] == [6, 200_000]
+    assert [record["tree_planted"] for record in ask(sandbox, "GET", RECORDS).json["user_records"]] == [6]
+    assert sandbox.status()["oneclickimpact"]["faults"] == {"wrong_amount": 1}
+
+
+def test_no_preset_has_a_wrong_amount():
+    """It is the one fault after which the books are not as they should be."""
+    assert Faults.parse("rough").share("oneclickimpact", "wrong_amount") == 0
+
+
 def test_a_late_effect_comes_after_the_connection_broke():
     """Within the longest delay, at its own time, whoever asks next."""
     sandbox = make("late_effect=1", late_s=10)
@@ -154,7 +173,7 @@ def test_a_refusal_is_told_where_there_is_no_effect_to_hide():
     assert sandbox.status()["oneclickimpact"]["faults"] == {}
 
 
-@pytest.mark.parametrize("fault", ["lost_answer", "lost_request", "error_after", "late_effect", "late_records"])
+@pytest.mark.parametrize("fault", ["lost_answer", "lost_request", "error_after", "late_effect", "late_records", "wrong_amount"])
 def test_faults_of_writes_leave_reads_alone(fault):
     """A read is answered as ever."""
     assert ask(make(f"{fault}=1"), "GET", WHOAMI).status == 200
