@@ -4,8 +4,9 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +40,7 @@ async def _run(storm: Storm, folder: Path, *, trouble: bool) -> Aftermath:
         server.stop()
 
 
-def _trouble(server: Server) -> Callable[[Gate], Awaitable[None]]:
+def _trouble(server: Server) -> Callable[[Gate], Coroutine[Any, Any, None]]:
     async def befall(gate: Gate) -> None:
         gate.busy = True
         await asyncio.sleep(10)

@@ -10,7 +10,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +70,7 @@ class Aftermath:
             amount; and purchases that the ledger does not know, or knows and the books do not: ``unrecorded``.
         single_s: From the answer to a single delivery to its purchases in the books; before the storm and, where there
             was trouble, after it.
-        took_s: The storm itself.
+        took_s: The storm itself, and the trouble.
         waited_s: How long after the storm everything was handled and bought.
         runs: Of ``place_events``, how many ended how.
         memory_mb: The receiver's, at the start, in the middle and at the end.
@@ -100,7 +100,7 @@ async def let_loose(
     storm: Storm,
     api_url: str,
     folder: Path,
-    trouble: Callable[[Gate], Awaitable[None]] | None = None,
+    trouble: Callable[[Gate], Coroutine[Any, Any, None]] | None = None,
 ) -> Aftermath:
     """
     Send a storm to a receiver of its own.
@@ -142,49 +142,59 @@ class _Scene:
         parts.start_telling("worker", _command("serve"), self._variables)
         self._api = httpx.AsyncClient(base_url=api_url, timeout=60, trust_env=False)
 
-    async def play(self, trouble: Callable[[], Awaitable[None]] | None) -> Aftermath:
-        """A single delivery, the storm, and what is left of it; then the shop's own list is read once more."""
-        single_s = [await self._single(_FIRST)]
-        await self._start_placing()
+    async def play(self, trouble: Callable[[], Coroutine[Any, Any, None]] | None) -> Aftermath:
+        """A single delivery, then the storm, with the shop's own list read meanwhile, and what is left of both."""
+        storm, singles = self._storm, [_FIRST]
         listed = generate_orders(
-            self._storm.deliveries // _LISTED, self._storm.seed, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES
+            storm.deliveries // _LISTED, storm.seed, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES
         )
-        shots = plan(self._storm.deliveries, self._storm.slow, listed, Random(self._storm.seed))
+        shots = plan(storm.deliveries, storm.slow, listed, Random(storm.seed))
+        async with self._api:
+            single_s = [await self._single(_FIRST)]
+            placing = asyncio.create_task(self._place())
+            began = time.perf_counter()
+            answers, memory_mb = await self._fire(shots, trouble)
+            ended = time.perf_counter()
+            await placing
+            await self._until(lambda: not self._pending() and not undone_in_ledger(self._ledger_url), "an end")
+            waited_s = time.perf_counter() - ended
+            if trouble:
+                single_s.append(await self._single(_LAST))
+                singles.append(_LAST)
+            told = [*singles, *shots]
+            expected = earned([*listed, *(shot.sold for shot in told if shot.sold)])
+            return Aftermath(
+                answers,
+                **self._deliveries(told),
+                earned=len(expected),
+                wrong=await self._compare(expected, listed),
+                single_s=single_s,
+                took_s=ended - began,
+                waited_s=waited_s,
+                runs=await self._runs(),
+                memory_mb=[*memory_mb, self._memory_mb()],
+                cpu_s=sum(self._receiver.cpu_times()[:2]),
+            )
+
+    async def _fire(
+        self, shots: Sequence[Shot], trouble: Callable[[], Coroutine[Any, Any, None]] | None
+    ) -> tuple[Answers, list[float]]:
+        """The storm itself, and trouble when a third of it is over; the receiver's memory at a tenth and a half."""
         memory_mb: list[float] = []
-        troubling: list[asyncio.Task[None]] = []
+        async with asyncio.TaskGroup() as tasks:
 
-        def look(count: int) -> None:
-            if count in {len(shots) // 10, len(shots) // 2}:
-                memory_mb.append(self._receiver.memory_info().rss / 1e6)
-            if trouble and count == len(shots) // 3:
-                troubling.append(asyncio.ensure_future(trouble()))  # type: ignore[arg-type]
+            def look(count: int) -> None:
+                if count in {len(shots) // 10, len(shots) // 2}:
+                    memory_mb.append(self._memory_mb())
+                if trouble and count == len(shots) // 3:
+                    tasks.create_task(trouble())
 
-        began = time.perf_counter()
-        answers = await fire(self._url, shots, self._storm.at_once, look)
-        took_s = time.perf_counter() - began
-        await asyncio.gather(*troubling)
-        began = time.perf_counter()
-        await self._until(lambda: not self._pending() and not undone_in_ledger(self._ledger_url), "an end")
-        waited_s = time.perf_counter() - began
-        singles = [_FIRST]
-        if trouble:
-            single_s.append(await self._single(_LAST))
-            singles.append(_LAST)
-        memory_mb.append(self._receiver.memory_info().rss / 1e6)
-        await self._place_again()
-        expected = earned([*listed, *(shot.sold for shot in [*singles, *shots] if shot.sold)])
-        return Aftermath(
-            answers,
-            **self._deliveries([*singles, *shots]),
-            earned=len(expected),
-            wrong=await self._compare(expected, listed),
-            single_s=single_s,
-            took_s=took_s,
-            waited_s=waited_s,
-            runs=await self._runs(),
-            memory_mb=memory_mb,
-            cpu_s=sum(self._receiver.cpu_times()[:2]),
-        )
+            answers = await fire(self._url, shots, self._storm.at_once, look)
+        return answers, memory_mb
+
+    def _memory_mb(self) -> float:
+        megabytes: float = self._receiver.memory_info().rss / 1e6
+        return megabytes
 
     @property
     def _ledger_url(self) -> str:
@@ -203,17 +213,12 @@ class _Scene:
             await asyncio.sleep(0.1)
         return time.perf_counter() - began
 
-    async def _start_placing(self) -> None:
-        """As the schedule does: ``place_impacts`` reads the shop's list while the same sales come by webhook."""
-        deployment = (await self._ask("GET", "/deployments/name/place_impacts/place"))["id"]
-        await self._ask("POST", f"/deployments/{deployment}/create_flow_run", {})
-
-    async def _place_again(self) -> None:
-        """The list is read once more, in whole; what is known is not bought again."""
-        command = Impactflow(Path.cwd(), self._variables)
-        ended = await asyncio.to_thread(command.run, "place", "--json", timeout_s=_LONGEST_S)
-        if ended.status:
-            sys.exit(f"`impactflow place` ended with {ended.status}: {ended.out}\n{ended.err}")
+    async def _place(self) -> None:
+        """Read the shop's list, while the same sales come by webhook; again, where the server went away meanwhile."""
+        command, until = Impactflow(Path.cwd(), self._variables), time.monotonic() + _LONGEST_S
+        while (ended := await asyncio.to_thread(command.run, "place", "--json", timeout_s=_LONGEST_S)).status:
+            if time.monotonic() > until:
+                sys.exit(f"`impactflow place` ended with {ended.status}: {ended.out}\n{ended.err}")
 
     async def _until(self, happened: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + _LONGEST_S
