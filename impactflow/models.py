@@ -216,7 +216,8 @@ class Placement:
         attempt: Which attempt this is; the first is 1.
         attempted_at: When this attempt's intent was committed; before the first, when it was planned.
         first_attempted_at: When the first attempt's intent was committed: the age of its idempotency key.
-        doubted_at: When it came to be in doubt: no request of the attempt was sent after that; else ``attempted_at``.
+        sent_until: No request for it was sent after that: when it came to be in doubt, or was last sent again to settle
+            that; else ``attempted_at``.
         handle: What the provider calls the purchase before it takes effect (an ImpactAPI session's id).
         ref: What the provider calls the purchase once it took effect; None before.
         alone: Whether no other placement that the provider's records could not tell apart is unresolved beside it.
@@ -234,7 +235,7 @@ class Placement:
     attempt: int
     attempted_at: datetime
     first_attempted_at: datetime
-    doubted_at: datetime
+    sent_until: datetime
     handle: str | None
     ref: str | None
     alone: bool

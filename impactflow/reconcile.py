@@ -21,6 +21,7 @@ from impactflow.errors import (
     AlreadyRecorded,
     Contradiction,
     NotSent,
+    OutcomeUnknown,
     ProviderError,
     Refused,
     TransitionRefused,
@@ -78,7 +79,8 @@ async def settle(ledger: Ledger, provider: Provider, clock: Clock, terms: Terms,
     except (NotSent, Refused) as error:
         return Settled(halted=str(error), unauthorized=isinstance(error, Unauthorized))
     until = now + timedelta(seconds=terms.lease_s)
-    doubts = await ledger.claim_doubts(Claim(provider.name, run_id, now, until, exclusive=False))
+    repeats = isinstance(provider, RepeatsSafely)
+    doubts = await ledger.claim_doubts(Claim(provider.name, run_id, now, until, exclusive=False, repeats=repeats))
     if not doubts:
         return Settled()
     desk = _Desk(ledger, provider, clock, terms, run_id, until)
@@ -189,7 +191,7 @@ class _Desk:
         async def ask(doubt: Placement) -> None:
             async with slots:
                 hold = Held(self._ledger, self._clock, doubt, self._until, self._terms.request_timeout_s)
-                asked_at = self._clock.now()
+                asked_at, sent_until = self._clock.now(), doubt.sent_until
                 try:
                     verdict: Verdict | None = await provider.settle(doubt, hold)
                     why = "the provider says it had no effect"
@@ -200,7 +202,9 @@ class _Desk:
                 except ProviderError as error:
                     verdict, why = None, str(error)
                     self._note(error)
-            await self._apply(doubt, verdict, why)
+                    if isinstance(error, OutcomeUnknown):  # the repeat may still come
+                        sent_until = self._clock.now()
+            await self._apply(doubt, verdict, why, sent_until)
 
         async with together() as group:
             for doubt in doubts:
@@ -230,7 +234,7 @@ class _Desk:
 
     def _settles(self, doubt: Placement, read_at: datetime) -> bool:
         """Whether the records were read after the settling time, so that what is not in them will not come."""
-        return read_at >= doubt.doubted_at + timedelta(seconds=self._terms.settle_s)
+        return read_at >= doubt.sent_until + timedelta(seconds=self._terms.settle_s)
 
     async def _read(
         self, provider: KeepsRecords, doubts: Sequence[Placement], evidence: Evidence, *, newest_first: bool
@@ -253,7 +257,9 @@ class _Desk:
         taken = frozenset(((holder.ref or "").partition("#")[0], _look(holder)) for holder in holders)
         return {doubt.id: evidence.verdict(doubt, taken, settles=self._settles(doubt, read_at)) for doubt in doubts}
 
-    async def _apply(self, doubt: Placement, verdict: Verdict | None, why: str) -> None:
+    async def _apply(
+        self, doubt: Placement, verdict: Verdict | None, why: str, sent_until: datetime | None = None
+    ) -> None:
         now = self._clock.now()
         match verdict:
             case Found(receipt):
@@ -264,10 +270,11 @@ class _Desk:
                 move = Move(doubt, Status.IN_DOUBT, Status.PARKED, now, self._run_id, evidence)
             case None:
                 move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._run_id, why, due_at=self._next(doubt))
+        move = replace(move, sent_until=sent_until)
         try:
             await (self._ledger.record_found(move) if isinstance(verdict, Found) else self._ledger.move(move))
         except AlreadyRecorded:
-            await self._apply(doubt, None, "the purchase that was found is another placement's")
+            await self._apply(doubt, None, "the purchase that was found is another placement's", sent_until)
             return
         except TransitionRefused:
             return  # another run settled it, or its late answer did
@@ -281,7 +288,7 @@ class _Desk:
         """Soon at first, for records that appear a moment late; and surely once the settling time has passed."""
         now = self._clock.now()
         soon = now + timedelta(seconds=min(retry_delay_s(doubt.attempt), self._terms.settle_s / 4))
-        settles = doubt.doubted_at + timedelta(seconds=self._terms.settle_s)
+        settles = doubt.sent_until + timedelta(seconds=self._terms.settle_s)
         return min(soon, settles) if settles > now else soon
 
     def _note(self, error: ProviderError) -> None:

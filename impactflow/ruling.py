@@ -215,7 +215,7 @@ async def _check_not_bought(ledger: Ledger, provider: Provider, entry: Entry, cl
     """See that nothing of the placement's stands at the provider, nor may still come."""
     await check_account(ledger, provider)
     placement = entry.placement
-    settled_at = placement.doubted_at + timedelta(seconds=terms.settle_s)
+    settled_at = placement.sent_until + timedelta(seconds=terms.settle_s)
     if entry.status is Status.PARKED and clock.now() < settled_at:
         raise ConfigurationError(
             f"{_name(placement)} may still take effect until {settled_at.astimezone(UTC):%H:%M:%S} UTC: ask again then"

@@ -34,6 +34,8 @@ class Claim:
     lease_until: datetime
     #: Whether twins must be sent one after the other.
     exclusive: bool
+    #: Whether what is in doubt is sent again to settle that.
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Move:
         detail: Why, for a person; kept as the placement's reason.
         due_at: When it next wants attention.
         receipt: The provider's word, where the purchase took effect.
+        sent_until: No request for it was sent after that, where this is known better than the claim could.
     """
 
     placement: Placement
@@ -60,6 +63,7 @@ class Move:
     detail: str | None = None
     due_at: datetime | None = None
     receipt: Receipt | None = None
+    sent_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,8 @@ def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[P
         rows = connection.execute(_DOUBTS, {"provider": request.provider, "now": request.now}).all()
         if rows:
             ids = {"ids": as_list([row.id] for row in rows)}
-            _expect(len(rows), connection.execute(_CLAIM_DOUBTS, ids | {"until": request.lease_until}).rowcount)
+            values = ids | {"until": request.lease_until, "repeats": request.repeats}
+            _expect(len(rows), connection.execute(_CLAIM_DOUBTS, values).rowcount)
             connection.execute(_ATTEMPTS, ids | _begun(Status.IN_DOUBT, Status.IN_DOUBT, request))
         taken.append([placement_from_row(row, attempted_at=row.attempted_at, alone=row.alone) for row in rows])
     return taken
@@ -275,6 +280,7 @@ def _change(each: Move) -> tuple[object, ...]:
         placed_at,
         placed_at and placed_at.astimezone(UTC).date(),
         each.at if each.to is Status.COMPLETED else None,
+        each.sent_until,
         each.at,
         each.run_id,
     )
@@ -432,7 +438,12 @@ _DOUBTS = (
 _CLAIM_DOUBTS = (
     placements.update()
     .where(placements.c.id.in_(_IDS), placements.c.status == Status.IN_DOUBT.value)
-    .values(due_at=_UNTIL, attempts=placements.c.attempts + 1)
+    .values(
+        due_at=_UNTIL,
+        attempts=placements.c.attempts + 1,
+        # Whoever dies with this claim may have sent it up to the lease's end.
+        sent_until=case((bindparam("repeats", type_=sa.Boolean()), _UNTIL), else_=placements.c.sent_until),
+    )
 )
 _EXPIRED = (
     select(*placement_columns())
@@ -467,6 +478,7 @@ _CHANGES = listed(
             "placed_at",
             "placed_on",
             "completed_at",
+            "sent_until",
         )
     }
     | {name: events.c[name].type for name in ("at", "run_id")},
@@ -486,6 +498,10 @@ _MOVE = (
         doubted_at=case(
             ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
             else_=placements.c.doubted_at,
+        ),
+        sent_until=case(
+            ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
+            else_=func.coalesce(_CHANGES.sent_until, placements.c.sent_until),
         ),
         unresolved_twin=case((_CHANGES.to == Status.IN_DOUBT.value, placements.c.unresolved_twin), else_=None),
         **{name: func.coalesce(_CHANGES[name], placements.c[name]) for name in _KEPT},

@@ -140,8 +140,10 @@ placements = Table(
     Column("first_attempted_at", Utc),
     # The last time a request that buys was about to be sent.
     Column("attempted_at", Utc),
-    # When the last attempt came to be in doubt; the settling time counts from here.
+    # When the last attempt came to be in doubt.
     Column("doubted_at", Utc),
+    # No request for it was sent after that, also none that was to settle the doubt; the settling time counts from here.
+    Column("sent_until", Utc),
     # The same for all placements that the provider's records could not tell apart. NULL where keys tell them apart.
     Column("twin", Text),
     # The twin, from the intent until the outcome is known: so only one of them can be unknown at a time.

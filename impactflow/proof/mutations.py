@@ -99,7 +99,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "doubts are settled before late requests can have arrived",
         "impactflow.reconcile",
-        "        return read_at >= doubt.doubted_at + timedelta(seconds=self._terms.settle_s)",
+        "        return read_at >= doubt.sent_until + timedelta(seconds=self._terms.settle_s)",
         "        return True",
     ),
     Mutation(

@@ -18,6 +18,10 @@ KEYS = {
     ONECLICK: {"x-api-key": "sandbox-oneclickimpact-key"},
 }
 
+REPEATING = pytest.mark.parametrize(
+    ("provider", "rule", "word"), [(CNAUGHT, OFFSET, "/orders"), (IMPACTAPI, GIVING, "/confirm")]
+)
+
 
 def ask(world, provider, method, path, body=None, **headers):
     """Ask the provider behind the ledger's back."""
@@ -48,11 +52,11 @@ async def placement(run, order="WR-1"):
     return (await run.ledger.story(order))["placements"][0]
 
 
-class FirstIsLate(httpx.AsyncBaseTransport):
-    """The first request of an operation is under way until ``arrive``; all that follow are refused."""
+class OneIsLate(httpx.AsyncBaseTransport):
+    """Requests of an operation are lost, then one is under way until ``arrive``; all that follow are refused."""
 
-    def __init__(self, world, word):
-        self._inner, self._word, self._late = world.carrier, word, None
+    def __init__(self, world, word, lost=0):
+        self._inner, self._word, self._lost, self._late = world.carrier, word, lost, None
         world.carrier = self
 
     async def handle_async_request(self, request):
@@ -60,7 +64,10 @@ class FirstIsLate(httpx.AsyncBaseTransport):
             return await self._inner.handle_async_request(request)
         if self._late:
             return httpx.Response(403, json={"detail": "not any more"})
-        self._late = request
+        if self._lost:
+            self._lost -= 1
+        else:
+            self._late = request
         raise httpx.ReadTimeout("no answer", request=request)
 
     async def arrive(self):
@@ -68,17 +75,40 @@ class FirstIsLate(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-@pytest.mark.parametrize(("provider", "rule", "word"), [(CNAUGHT, OFFSET, "/orders"), (IMPACTAPI, GIVING, "/confirm")])
+@REPEATING
 @in_virtual_time
 async def test_a_repeat_that_is_refused_says_nothing_before_the_settling_time(new_world, provider, rule, word, arrives):
     """What was sent first may still be on its way; only once it would have come is the refusal the last word."""
     world = new_world(orders=[sold(1)], policy=policy_of(rule))
-    carrier = FirstIsLate(world, word)
+    carrier = OneIsLate(world, word)
     async with world.run() as run:
         await world.plan(run)
         await sweep(run, provider)
         await settle_at(run, provider)
         assert {"in_doubt": 1} == await statuses(run)
+        if arrives:
+            await carrier.arrive()
+        await work(run, provider)
+        assert {"placed" if arrives else "failed": 1} == await statuses(run)
+        assert NONE_DIFFER == await differences(world, run)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+@REPEATING
+@in_virtual_time
+async def test_a_repeat_that_was_lost_may_still_come_though_the_next_one_is_refused(
+    new_world, provider, rule, word, arrives
+):
+    """However old the doubt is: the settling time counts from the last request whose answer was lost."""
+    world = new_world(orders=[sold(1)], policy=policy_of(rule))
+    carrier = OneIsLate(world, word, lost=1)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, provider)
+        for wait_s in (100, 10):  # the settling time is 30
+            world.clock.turn(seconds=wait_s)
+            await settle_at(run, provider)
+            assert {"in_doubt": 1} == await statuses(run)
         if arrives:
             await carrier.arrive()
         await work(run, provider)

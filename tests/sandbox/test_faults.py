@@ -99,6 +99,16 @@ def test_too_many_requests_come_with_and_without_a_time_to_wait():
     assert bought(sandbox) == 0
 
 
+def test_a_purchase_that_is_refused_may_be_accepted_when_it_comes_again():
+    """400 or 403 in the provider's own form, and nothing is bought by those."""
+    sandbox = make("refused=0.5")
+
+    answers = [plant(sandbox) for _ in range(40)]
+
+    assert {200, 400, 403} == {answer.status for answer in answers}
+    assert bought(sandbox) == [answer.status for answer in answers].count(200)
+
+
 def test_late_records_show_a_purchase_only_later():
     """The answer is right and the purchase stands at once."""
     sandbox = make("oneclickimpact.late_records=1", late_s=5)
@@ -173,7 +183,9 @@ def test_a_refusal_is_told_where_there_is_no_effect_to_hide():
     assert sandbox.status()["oneclickimpact"]["faults"] == {}
 
 
-@pytest.mark.parametrize("fault", ["lost_answer", "lost_request", "error_after", "late_effect", "late_records", "wrong_amount"])
+@pytest.mark.parametrize(
+    "fault", ["lost_answer", "lost_request", "error_after", "late_effect", "late_records", "wrong_amount", "refused"]
+)
 def test_faults_of_writes_leave_reads_alone(fault):
     """A read is answered as ever."""
     assert ask(make(f"{fault}=1"), "GET", WHOAMI).status == 200

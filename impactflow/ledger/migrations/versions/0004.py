@@ -58,3 +58,4 @@ def upgrade() -> None:
     op.add_column("placements", sa.Column("approval_limit", sa.BigInteger(), nullable=True))
     op.add_column("placements", sa.Column("approved", sa.Text(), nullable=True))
     op.add_column("placements", sa.Column("decided", sa.Text(), nullable=True))
+    op.add_column("placements", sa.Column("sent_until", Utc(), nullable=True))
