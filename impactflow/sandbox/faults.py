@@ -36,7 +36,6 @@ from typing import Self
 
 from impactflow.sandbox.api import Nature
 
-
 PROVIDERS = ("wickedreports", "oneclickimpact", "cnaught", "impactapi")
 
 

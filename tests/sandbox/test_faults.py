@@ -173,7 +173,9 @@ def test_a_refusal_is_told_where_there_is_no_effect_to_hide():
     assert sandbox.status()["oneclickimpact"]["faults"] == {}
 
 
-@pytest.mark.parametrize("fault", ["lost_answer", "lost_request", "error_after", "late_effect", "late_records", "wrong_amount"])
+@pytest.mark.parametrize(
+    "fault", ["lost_answer", "lost_request", "error_after", "late_effect", "late_records", "wrong_amount"]
+)
 def test_faults_of_writes_leave_reads_alone(fault):
     """A read is answered as ever."""
     assert ask(make(f"{fault}=1"), "GET", WHOAMI).status == 200
