@@ -131,10 +131,10 @@ def _start(parts: Parts, *, as_json: bool) -> None:
     }
     print_table("Running", [{"what": what, "where": where} for what, where in addresses.items()])
     out.print(
-        f"Next: on {pages}/deployments choose `place`, Run, Quick run. A run of `approve` then comes by itself, and\n"
-        "its page has a form behind Resume; `settle` is for what failed or is parked; then run `place` again, and\n"
-        f"`track`. In another terminal, `set -a; . {FOLDER}/environment` makes `impactflow status` and the other\n"
-        "commands work on the pretend shop. Ctrl-C ends all of it.",
+        f"Next: on {pages}/deployments choose `place`, Run, Quick run. A run of `approve` then comes by\n"
+        "itself, and its page has a form behind Resume; `settle` is for what failed or is parked; then run `place`\n"
+        f"again, and `track`. In another terminal, `set -a; . {FOLDER}/environment` makes `impactflow status` and the\n"
+        "other commands work on the pretend shop. Ctrl-C ends all of it.",
         markup=False,
     )
 
