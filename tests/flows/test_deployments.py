@@ -89,10 +89,11 @@ def test_where_the_code_lies_is_asked_on_the_machine_that_runs_it(deployed):
 
 
 def test_every_run_of_ours_can_be_told_apart_and_shows_signs_of_life(deployed):
-    """The automations go by the tag and by heartbeats."""
+    """The automations go by the tag and by heartbeats; none must come once a run of approve is suspended."""
     for known in deployed.values():
         assert "impactflow" in known["tags"]
-        assert known["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+        every_s = known["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]
+        assert every_s == ("86400" if known["name"] == "approve" else "30"), known["name"]
 
 
 def test_every_parameter_of_every_form_is_explained_and_flat(deployed):
