@@ -217,11 +217,16 @@ class _Simulation:
         return await self._compare(run.ledger)
 
     async def _rule(self) -> None:
-        """A person has what was refused sent again, and gives up what is sold under another name of the sale."""
+        """
+        A person has what was refused sent again, and gives up what is sold under another name of the sale.
+
+        Where a provider refuses nobody they look away: nothing may have failed there.
+        """
+        refuses = {provider for provider in ProviderName if self._scenario.options.faults.rates[provider, "refused"]}
         enter(Process())
         run = self._open(Process(), "person", self._clock)
         for row in await run.ledger.attention():
-            if row["status"] != Status.FAILED:
+            if row["status"] != Status.FAILED or row["provider"] not in refuses:
                 continue
             ruling = Ruling(row["order_id"], row["slot"], Decision.NOT_BOUGHT, "a person")
             try:
