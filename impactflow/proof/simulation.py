@@ -222,7 +222,9 @@ class _Simulation:
 
         Where a provider refuses nobody they look away: nothing may have failed there.
         """
-        refuses = {provider for provider in ProviderName if self._scenario.options.faults.rates[provider, "refused"]}
+        refuses = {
+            provider for provider in ProviderName if self._scenario.options.faults.rates.get((provider, "refused"))
+        }
         enter(Process())
         run = self._open(Process(), "person", self._clock)
         for row in await run.ledger.attention():
