@@ -107,10 +107,12 @@ class Evidence:
             self._doubts_by_look[_look(doubt)].append(doubt)
         self._keyed: dict[str, dict[str, Record]] = defaultdict(dict)
         self._alike: dict[int, set[str]] = defaultdict(set)
+        self._keys_return = False
 
     def add(self, record: Record) -> None:
         """Keep a record if it could explain a doubt."""
         if record.key is not None:
+            self._keys_return = True
             keyed = self._doubt_by_key.get(record.key)
             if keyed is not None and not _was_over(record, keyed):
                 self._keyed[record.key][record.ref] = record
@@ -145,7 +147,8 @@ class Evidence:
         alike = sorted(ref for ref in self._alike.get(doubt.id, ()) if (ref, _look(doubt)) not in taken)
         if not alike:
             return Absent()
-        if doubt.alone and len(alike) == 1:
+        # Where the account returns keys, whoever's, ours would have come with its own.
+        if doubt.alone and len(alike) == 1 and not self._keys_return:
             return Found(Receipt(alike[0]))
         return Ambiguous("it may be any of " + ", ".join(alike))
 

@@ -130,6 +130,7 @@ class CNaught(Api):
         self._books = books
         self._callbacks = callbacks
         self._extras = options.extras
+        self._page_items = options.page_items
         self._fulfilled_after = _FULFILLED / options.speed
         self._ids = Ids(options.seed, self.name)
         self._keys = IdempotencyKeys(options.key_lifetime_s)
@@ -355,7 +356,8 @@ class CNaught(Api):
     ) -> list[Row]:
         """The page of a listing that the query asks for."""
         query = call.query()
-        limit = whole_number(query, "limit", least=1, most=100, default=20)
+        asked = whole_number(query, "limit", least=1, most=100, default=20)
+        limit = min(asked, self._page_items or asked)
         after, before = _position(query, "starting_after", by_id), _position(query, "ending_before", by_id)
         if after is not None and before is not None:
             raise _bad_page("Only one of starting_after and ending_before can be given.")

@@ -250,7 +250,8 @@ class OneClickImpact(Api):
         wanted: Callable[[T], bool],
     ) -> Reply:
         query = call.query()
-        limit = whole_number(query, "limit", least=0, most=1000, default=10)
+        asked = whole_number(query, "limit", least=0, most=1000, default=10)
+        limit = min(asked, self._options.page_items or asked)
         unread, read = _positions(query, span)
         page, following = self.page(items, unread, call, limit=limit, wanted=wanted, before=read)
         answer: dict[str, Any] = {title: [show(item) for item in page]}

@@ -25,6 +25,8 @@ class Options:
         late_clicks_s: How long after a click Wicked Reports lists it, in seconds; up to a day is documented.
         hang_s: How long a request hangs before its connection breaks, in seconds.
         late_s: The longest that something late takes to appear, in seconds.
+        page_items: How many items a page holds at most at 1ClickImpact and CNaught, whatever is asked for; None for as
+            many as are asked for.
     """
 
     seed: int = 0
@@ -39,3 +41,4 @@ class Options:
     late_clicks_s: float = 0.0
     hang_s: float = 60.0
     late_s: float = 1.0
+    page_items: int | None = None

@@ -141,6 +141,25 @@ async def test_a_cnaught_key_that_may_be_forgotten_is_not_relied_on(new_world, b
         assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
 
 
+@pytest.mark.parametrize("seed", range(4))
+@in_virtual_time
+async def test_an_order_that_moves_while_cnaught_is_read_is_found_all_the_same(new_world, seed):
+    """On the way to the second page it moves to the first, which was read already; its key is forgotten by then."""
+    faults = "cnaught.lost_answer=1,cnaught.shifting_pages=1"
+    world = new_world(
+        orders=[sold(1)], policy=policy_of(OFFSET), faults=faults, key_lifetime_s=3600, page_items=2, seed=seed
+    )
+    async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
+        await world.plan(run)
+        await sweep(run, CNAUGHT)
+        for amount_kg in (1, 2):
+            ask(world, CNAUGHT, "POST", "/v1/orders", {"amount_kg": amount_kg})
+        world.sandbox._lines[CNAUGHT]._draws = Draws(Faults.parse("cnaught.shifting_pages=1"), CNAUGHT, seed)
+        world.clock.turn(hours=2)
+        await work(run, CNAUGHT)
+        assert ({"placed": 1}, 3) == (await statuses(run), len(world.purchases))
+
+
 @in_virtual_time
 async def test_a_cnaught_key_that_was_used_for_another_order_is_parked(new_world):
     """422: some purchase stands under this key, but not this one; a person must look."""
@@ -331,6 +350,18 @@ async def test_a_look_alike_does_not_matter_where_the_account_returns_metadata(n
         await work(run, ONECLICK)
         assert {"placed": 1} == await statuses(run)
         assert world.purchases[0]["ref"] == (await placement(run))["ref"]
+
+
+@in_virtual_time
+async def test_a_record_without_a_key_is_not_ours_where_others_carry_theirs(new_world):
+    """Not even the only one that fits: sent before anybody had seen that the account returns metadata."""
+    world = new_world(orders=[sold(1, contact=None)], policy=policy_of(TREES), faults="lost_request=1")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 2, "metadata": {"impactflow_key": "another store's"}})
+        await work(run, ONECLICK)
+        assert {"parked": 1} == await statuses(run)
 
 
 @in_virtual_time

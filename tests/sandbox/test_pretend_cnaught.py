@@ -351,10 +351,10 @@ def test_any_interleaving_of_repeats_with_one_key_is_one_purchase(steps):
 
 
 @settings(max_examples=40, deadline=None)
-@given(count=st.integers(0, 25), limit=st.integers(1, 10))
-def test_pages_return_every_order_newest_first(count, limit):
-    """The last id of a page leads to the next one."""
-    sandbox = make()
+@given(count=st.integers(0, 25), limit=st.integers(1, 10), page_items=st.sampled_from([None, 1, 3]))
+def test_pages_return_every_order_newest_first(count, limit, page_items):
+    """The last id of a page leads to the next one, also where pages are shorter than asked for."""
+    sandbox = make(page_items=page_items)
     ids = [offset(sandbox).json["id"] for _ in range(count)]
 
     assert ids[::-1] == list_all(sandbox, limit)

@@ -243,6 +243,17 @@ def test_a_full_last_page_has_no_cursor():
     assert (len(page["user_records"]), "cursor" in page) == (10, False)
 
 
+def test_pages_can_be_shorter_than_asked_for():
+    """The cursor leads through all of them all the same."""
+    sandbox = make(page_items=2)
+    times = [plant(sandbox).json["time_utc"] for _ in range(5)]
+
+    page = ask(sandbox, "GET", f"{BASE}/records", params={"limit": 1000}).json
+
+    assert times[:2] == [record["time_utc"] for record in page["user_records"]]
+    assert times == [record["time_utc"] for record in read_all(sandbox, limit=1000)]
+
+
 def test_records_are_filtered_by_kind_and_by_day():
     """``filter_by`` can be repeated; both days are included."""
     sandbox = make()
