@@ -97,10 +97,58 @@ MUTATIONS: Sequence[Mutation] = (
         "        more = self._answered(response)\n        if not more:\n",
     ),
     Mutation(
+        "nobody looks at the lease before sending",
+        "impactflow.placement",
+        "        if (self.until - self.clock.now()).total_seconds() <= self.request_timeout_s:",
+        "        if not self.request_timeout_s:",
+    ),
+    Mutation(
         "doubts are settled before late requests can have arrived",
         "impactflow.reconcile",
         "        return read_at >= doubt.sent_until + timedelta(seconds=self._terms.settle_s)",
         "        return True",
+    ),
+    Mutation(
+        "the settling time counts from the first doubt",
+        "impactflow.ledger.moves",
+        '        sent_until=case(\n            ((_CHANGES["from"] == Status.PLACING.value) &',
+        "        sent_until=case(\n            (placements.c.sent_until.is_(None) &",
+    ),
+    Mutation(
+        "a record that names nobody settles a doubt at once",
+        "impactflow.reconcile",
+        "        if not settles:\n            return None",
+        "        if not settles and not self._alike.get(doubt.id):\n            return None",
+    ),
+    Mutation(
+        "a record that names nobody is ours though others name theirs",
+        "impactflow.reconcile",
+        " and not self._keys_return",
+        "",
+    ),
+    Mutation(
+        "half a reading counts",
+        "impactflow.reconcile",
+        "            verdicts, why = {}, str(error)",
+        "            verdicts, why = await self._judge(doubts, evidence, read_at), str(error)",
+    ),
+    Mutation(
+        "the first page is taken for all",
+        "impactflow.clients.paging",
+        "        if cursor is None:\n            return\n",
+        "        if not cursor or page:\n            return\n",
+    ),
+    Mutation(
+        "what was read once is read from a cache",
+        "impactflow.clients.oneclickimpact.client",
+        "            return Page(page.items, page.cursor)",
+        '            return vars(self).setdefault(f"{operation} {asked}", Page(page.items, page.cursor))',
+    ),
+    Mutation(
+        "records are read of the attempts' own days",
+        "impactflow.reconcile",
+        "_MARGIN = timedelta(days=1)",
+        "_MARGIN = timedelta(0)",
     ),
     Mutation(
         "clocks are taken to agree to the millisecond",
@@ -123,7 +171,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "of several records that fit the first is taken",
         "impactflow.reconcile",
-        "        if doubt.alone and len(alike) == 1:",
+        "        if doubt.alone and len(alike) == 1 and not self._keys_return:",
         "        if alike:",
     ),
     Mutation(
@@ -197,6 +245,12 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.providers.impactapi",
         "        if placement.handle is None:",
         "        if placement.id:",
+    ),
+    Mutation(
+        "a session that is not confirmed is left, and another opened",
+        "impactflow.providers.impactapi",
+        '        return None if session.status == "expired" else session',
+        '        return session if session.status == "confirmed" else None',
     ),
     Mutation(
         "a 429 is taken for a refusal",

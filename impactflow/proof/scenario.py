@@ -44,6 +44,12 @@ AGAIN = "-again"
 _FAULTS = [name for name in FAULTS if name != "wrong_amount"]
 #: The largest share of a provider's requests that is struck by a fault.
 _MOST_STRUCK = 0.8
+#: The same where nearly nothing gets through.
+_NEARLY_ALL_STRUCK = 0.95
+#: Faults that do more harm together than each does alone.
+_TOGETHER = (("lost_request", "late_effect", "refused"), ("late_records", "shifting_pages"))
+#: From the beginning of a simulation to its first midnight, in seconds.
+_MIDNIGHT_S = 43_200.0
 
 #: A rule for each kind of action, and how much of the ledger's unit it earns for one item.
 RULES: Mapping[str, tuple[Mapping[str, Any], int]] = {
@@ -191,6 +197,7 @@ class Scenario:
         vandal_after_s: When somebody writes other quantities into the ledger's database; None where nobody does.
         busy: Whether strangers go on buying the same amounts all the while, at a 1ClickImpact account that is known to
             return metadata: then what looks alike may have to be left to a person, and must never be taken for ours.
+        later_s: How much later than ``START`` it is everywhere when it begins, in seconds.
     """
 
     seed: int
@@ -208,6 +215,7 @@ class Scenario:
     persons: Sequence[str] = ()
     vandal_after_s: float | None = None
     busy: bool = False
+    later_s: float = 0.0
 
     @property
     def policy(self) -> Policy:
@@ -251,18 +259,27 @@ def scenario(seed: int) -> Scenario:
             _with_webhooks(webhooks, _sale(chance, number))
             for number in range(1, chance.choice([1, 1, 1, 2, 2, 3]) + 1)
         ],
-        slots=chance.sample(sorted(RULES), chance.choice([1, 1, 2])),
+        slots=_slots(chance),
         on_behalf_of=chance.choice(["customer", "customer", "merchant"]),
         options=_options(chance, seed),
-        workers=[_worker(chance, f"{seed} {number}") for number in range(chance.choice([1, 1, 2]))],
-        patience_s=[chance.choice([1.0, 30.0, 300.0]) for _ in range(chance.choice([1, 1, 2]))],
-        idle_s=chance.choice([5.0, 60.0, 600.0, 3 * KEY_AGE_S]),
-        # A page of records holds 1,000 at 1ClickImpact, 100 at CNaught.
-        strangers=chance.choice([0] * 24 + [2] * 20 + [5] * 16 + [120, 1_100]),
+        **_work(chance, seed),
+        strangers=chance.choice([0, 0, 2, 5]),
         look_alikes=chance.choice([True, False]),
         busy=chance.choice([True] + [False] * 4),
+        later_s=_later_s(Random(f"{seed} midnight")),
         **_approval(Random(f"{seed} approval")),
     )
+
+
+def _slots(chance: Random) -> list[str]:
+    """One slot or two; five are of one provider, so the others' come up twice as often."""
+    often = [slot for slot, (rule, _) in RULES.items() if rule["provider"] != ProviderName.ONECLICKIMPACT]
+    return list(dict.fromkeys(chance.sample([*RULES, *often], chance.choice([1, 1, 2]))))
+
+
+def _later_s(chance: Random) -> float:
+    """Every other scenario begins shortly before midnight."""
+    return chance.choice([0.0, _MIDNIGHT_S - BEGIN_S - chance.uniform(0, 300)])
 
 
 def _approval(chance: Random) -> dict[str, Any]:
@@ -315,6 +332,7 @@ def _options(chance: Random, seed: int) -> Options:
         scale = min(1.0, _MOST_STRUCK / (sum(shares.values()) or 1.0))
         rates |= {(provider.value, name): share * scale for name, share in shares.items()}
         rates[provider.value, "refused"] = refusals.choice([0.0, 0.0, 0.05, 0.2])
+    rates |= _same_again(Random(f"{seed} same again"))
     return Options(
         seed=seed,
         faults=Faults(rates),
@@ -325,7 +343,42 @@ def _options(chance: Random, seed: int) -> Options:
         wicked_reports_per_minute=100_000,
         hang_s=chance.choice([5.0, 60.0]),
         late_s=chance.uniform(1.0, LATE_S),
+        page_items=Random(f"{seed} pages").choice([None, 1, 3, 10]),
     )
+
+
+def _same_again(chance: Random) -> Mapping[tuple[str, str], float]:
+    """In one of three scenarios the same two or three things go wrong at the providers again and again."""
+    if chance.randrange(3):
+        return {}
+    often = chance.choice([*_TOGETHER, chance.sample(sorted(_FAULTS), 2)])
+    return {
+        (provider.value, name): _NEARLY_ALL_STRUCK / len(often) if name in often else 0.0
+        for provider in ProviderName
+        for name in _FAULTS
+    }
+
+
+def _work(chance: Random, seed: int) -> dict[str, Any]:
+    """Who works, and when; in one of four scenarios somebody stands still again and again while another goes on."""
+    work = {
+        "workers": [_worker(chance, f"{seed} {number}") for number in range(chance.choice([1, 1, 2]))],
+        "patience_s": [chance.choice([1.0, 30.0, 300.0]) for _ in range(chance.choice([1, 1, 2]))],
+        "idle_s": chance.choice([5.0, 60.0, 600.0, 3 * KEY_AGE_S]),
+    }
+    overtaking = Random(f"{seed} overtaking")
+    if overtaking.randrange(4):
+        return work
+    slow, lively = (_worker(overtaking, f"{seed} {name}") for name in ("slow", "lively"))
+    pause_s, ahead_of_it_s = overtaking.uniform(LATE_S / 2, LATE_S), overtaking.uniform(0, SETTLE_S)
+    return {
+        "workers": [
+            replace(slow, first_after_s=BEGIN_S, pause_s=pause_s, harm={Act.PAUSE: 0.1}),
+            replace(lively, first_after_s=BEGIN_S + ahead_of_it_s, harm={}),
+        ],
+        "patience_s": [300.0, 300.0],
+        "idle_s": 5.0,
+    }
 
 
 def _worker(chance: Random, seed: str) -> Worker:

@@ -32,7 +32,7 @@ from impactflow.proof.process import Fate, Process, Wire, enter, on_disk, unharm
 from impactflow.proof.scenario import KEY_AGE_S, LEASE_S, SETTLE_S, TIMEOUT_S, Scenario, Webhook, Worker
 from impactflow.proof.strangers import THEIR_KEY, Strangers
 from impactflow.proof.time import START, SimulatedClock, SimulatedLoop
-from impactflow.proof.verdict import findings, place, sold
+from impactflow.proof.verdict import Place, findings, place, sold
 from impactflow.reconcile import settle
 from impactflow.ruling import Decision, Ruling, settle_by_ruling
 from impactflow.run import CountingTransport, Run, terms_of
@@ -107,11 +107,12 @@ class _Simulation:
         self._fates = fates
         self._policy = scenario.policy
         self._providers = sorted({rule.provider for rule in self._policy.rules})
-        self._clock = SimulatedClock()
+        self._clock = SimulatedClock(timedelta(seconds=scenario.later_s))
         self._sandbox = Sandbox(scenario.options, clock=self._clock)
         self._strangers = Strangers(scenario, self._sandbox, self._clock)
         self._persons = Persons(scenario, self._engine, self._clock)
         self._settings = _settings()
+        self._given_up: set[Place] = set()
         self._runs = self._deaths = self._parked = self._doubts = 0
 
     async def run(self) -> tuple[str, ...]:
@@ -151,7 +152,7 @@ class _Simulation:
     async def _work(self, worker: Worker) -> None:
         """Start one process after the other, whatever becomes of each."""
         chance = Random(f"{worker.seed} idle")
-        clock = SimulatedClock(timedelta(seconds=worker.ahead_s))
+        clock = SimulatedClock(timedelta(seconds=self._scenario.later_s + worker.ahead_s))
         await clock.sleep(worker.first_after_s)
         for life, patience_s in enumerate(self._scenario.patience_s):
             await self._start(self._fates(worker, life), clock, patience_s, worker.pause_s)
@@ -218,10 +219,11 @@ class _Simulation:
 
     async def _rule(self) -> None:
         """
-        A person has what was refused sent again, and gives up what is sold under another name of the sale.
+        A person has what was refused sent again, or gives it up; and what is sold under another name of the sale.
 
         Where a provider refuses nobody they look away: nothing may have failed there.
         """
+        gives_up = Random(f"{self._scenario.seed} ruling").choice([True, False])
         refuses = {
             provider for provider in ProviderName if self._scenario.options.faults.rates.get((provider, "refused"))
         }
@@ -231,10 +233,13 @@ class _Simulation:
             if row["status"] != Status.FAILED or row["provider"] not in refuses:
                 continue
             ruling = Ruling(row["order_id"], row["slot"], Decision.NOT_BOUGHT, "a person")
+            given_up = replace(ruling, decision=Decision.GIVEN_UP)
+            if gives_up:
+                ruling = given_up
+                self._given_up.add(place(row["order_id"], row["slot"]))
             try:
                 await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
             except ConfigurationError:
-                given_up = replace(ruling, decision=Decision.GIVEN_UP)
                 await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, given_up)
 
     async def _compare(self, ledger: Ledger) -> tuple[str, ...]:
@@ -250,7 +255,8 @@ class _Simulation:
         self._sandbox.settle()
         books = self._sandbox.books.as_json()["purchases"]
         ours = [purchase for purchase in books if purchase["impactflow_key"] not in {None, THEIR_KEY}]
-        earned = {**self._scenario.earned(), **self._persons.expected()}
+        wanted = {**self._scenario.earned(), **self._persons.expected()}
+        earned = {where: quantity for where, quantity in wanted.items() if where not in self._given_up}
         found = findings(earned, ours, await ledger.purchases(), parked)
         bought = [(sold(purchase), purchase["quantity"]) for purchase in ours]
         found += self._persons.findings(bought, await ledger.awaiting())

@@ -50,13 +50,14 @@ class Strangers:
         if not self.are_busy:
             return
         chance = Random(f"{self._scenario.seed} busy")
+        longest_s = chance.choice([60, 300])
         before = len(self._sandbox.books.purchases)
         while len(self._sandbox.books.purchases) == before:  # requests get lost for them, too
             self._buy(self._keyless[0], 1, b',"metadata":{"impactflow_key":"%s"}' % THEIR_KEY.encode())
         while True:
-            await self._clock.sleep(chance.uniform(1, 60))
+            await self._clock.sleep(chance.uniform(1, longest_s))
             slot = chance.choice(self._keyless)
-            self._buy(slot, RULES[slot][1])
+            self._buy(slot, RULES[slot][1], chance.choice([b"", b',"customer_email":"ana@example.com"']))
 
     def _buy(self, slot: str, amount: int, told: bytes = b"") -> None:
         """Send a request, whatever comes of it; none where a purchase of theirs could never be taken for ours."""
