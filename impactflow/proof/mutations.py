@@ -145,10 +145,10 @@ MUTATIONS: Sequence[Mutation] = (
         '            return vars(self).setdefault(f"{operation} {asked}", Page(page.items, page.cursor))',
     ),
     Mutation(
-        "records are read of the attempts' own days",
+        "records are read from the day on which the doubt arose",
         "impactflow.reconcile",
-        "_MARGIN = timedelta(days=1)",
-        "_MARGIN = timedelta(0)",
+        "        from_ = (min(doubt.attempted_at for doubt in doubts) - _MARGIN)",
+        "        from_ = min(doubt.sent_until for doubt in doubts)",
     ),
     Mutation(
         "clocks are taken to agree to the millisecond",
