@@ -49,7 +49,7 @@ _NEARLY_ALL_STRUCK = 0.95
 #: Faults that do more harm together than each does alone.
 _TOGETHER = (("lost_request", "late_effect", "refused"), ("late_records", "shifting_pages"))
 #: From the beginning of a simulation to its first midnight, in seconds.
-_MIDNIGHT_S = 43_200.0
+_MIDNIGHT_S = (START.replace(hour=0) + timedelta(days=1) - START).total_seconds()
 
 #: A rule for each kind of action, and how much of the ledger's unit it earns for one item.
 RULES: Mapping[str, tuple[Mapping[str, Any], int]] = {
@@ -370,11 +370,11 @@ def _work(chance: Random, seed: int) -> dict[str, Any]:
     if overtaking.randrange(4):
         return work
     slow, lively = (_worker(overtaking, f"{seed} {name}") for name in ("slow", "lively"))
-    pause_s, ahead_of_it_s = overtaking.uniform(LATE_S / 2, LATE_S), overtaking.uniform(0, SETTLE_S)
+    pause_s, behind_s = overtaking.uniform(LATE_S / 2, LATE_S), overtaking.uniform(0, SETTLE_S)
     return {
         "workers": [
             replace(slow, first_after_s=BEGIN_S, pause_s=pause_s, harm={Act.PAUSE: 0.1}),
-            replace(lively, first_after_s=BEGIN_S + ahead_of_it_s, harm={}),
+            replace(lively, first_after_s=BEGIN_S + behind_s, harm={}),
         ],
         "patience_s": [300.0, 300.0],
         "idle_s": 5.0,

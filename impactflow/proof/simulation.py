@@ -219,7 +219,7 @@ class _Simulation:
 
     async def _rule(self) -> None:
         """
-        A person has what was refused sent again, or gives it up; and what is sold under another name of the sale.
+        A person has what was refused sent again or gives it up, the latter always where the sale has another name.
 
         Where a provider refuses nobody they look away: nothing may have failed there.
         """
