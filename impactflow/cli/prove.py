@@ -37,7 +37,7 @@ def _show(proof: Proof) -> None:
                 "part": row.part,
                 "trials": row.trials,
                 "wrong": row.wrong,
-                "at most (95 %)": _percent(row.bound),
+                "at most (95 %)": "these are all" if row.bound is None else _percent(row.bound),
                 "seconds": round(row.duration_s),
                 "of these": row.of,
             }

@@ -59,6 +59,7 @@ class Row:
         wrong: How often something was wrong afterwards.
         of: What was done in words, with its other figures.
         duration_s: How long it took.
+        sampled: Whether these are some of many such trials; otherwise they are all that there are.
     """
 
     part: str
@@ -66,11 +67,16 @@ class Row:
     wrong: int
     of: str
     duration_s: float
+    sampled: bool = True
 
     @property
-    def bound(self) -> float:
-        """The largest share of such trials that could go wrong and still not show here, 0 to 1; 95 % confidence."""
-        return upper_bound(self.wrong, self.trials) if self.trials else 1.0
+    def bound(self) -> float | None:
+        """
+        The largest share of such trials that could go wrong and still not show here, 0 to 1; 95 % confidence.
+
+        None where all were made: then there are no others for a share to be of.
+        """
+        return upper_bound(self.wrong, self.trials) if self.sampled else None
 
 
 @dataclass
@@ -150,7 +156,8 @@ def _crash(size: Size, proof: Proof, tell: Tell) -> None:
     with _timed() as took_s:
         found = crash_everywhere(cores=size.cores, tell=lambda done: tell("crashing at every boundary", done, total))
     of = ", ".join(f"{count} {point}" for point, count in sorted(found.points.items()))
-    proof.rows.append(Row("crash points, all of them", found.points.total(), len(found.failures), of, took_s()))
+    trials, wrong = found.points.total(), len(found.failures)
+    proof.rows.append(Row("crash points, all of them", trials, wrong, of, took_s(), sampled=False))
     proof.failures += found.failures
 
 

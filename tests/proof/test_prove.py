@@ -1,0 +1,33 @@
+"""What the whole proof says of its parts: what counts as a trial, as a failure, as left out."""
+
+from collections import Counter
+
+import pytest
+
+from impactflow.proof import prove
+from impactflow.proof.many import Crashed, Simulated
+from impactflow.proof.prove import Proof, Row, Size
+
+
+@pytest.fixture(autouse=True)
+def _nothing_wrong(monkeypatch):
+    """All is well in the parts that are never left out."""
+    monkeypatch.setattr(prove, "simulate", lambda seeds, **_: Simulated(len(seeds)))
+    monkeypatch.setattr(prove, "crash_everywhere", lambda **_: Crashed(1, Counter({"somewhere": 3})))
+
+
+def proved(**size) -> Proof:
+    nothing_else = {"processes_s": 0, "baseline_orders": 0, "planted_bugs": False}
+    return prove.prove(Size(seeds=5, **nothing_else | size), lambda *_: None)
+
+
+def test_what_was_tried_in_full_has_no_bound():
+    """Of all crash points none is left that a share could be of; of seeds there are always others."""
+    parts = proved().as_json()["parts"]
+    assert {"simulated seeds": 5, "crash points, all of them": 3} == {row["part"]: row["trials"] for row in parts}
+    assert [pytest.approx(0.4507, abs=1e-4), None] == [row["at_most"] for row in parts]
+
+
+def test_no_trials_support_nothing():
+    """A part without any has the bound that says so."""
+    assert 1.0 == Row("nothing", 0, 0, "", 0.0).bound
