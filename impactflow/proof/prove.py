@@ -177,9 +177,10 @@ def _kill(size: Size, proof: Proof, tell: Tell) -> None:
     total = found.total
     of = (
         f"{total.kills} kills of real processes, {total.kills_in_flight} with requests in flight;"
-        f" {total.faults:,} faults; {found.database_stops} database stops"
+        f" {total.faults:,} faults; {found.database_stops} database stops;"
+        f" not counted: {total.afterwards:,} purchases when all that was over"
     )
-    proof.rows.append(Row("purchases of real processes", total.purchases, total.violations, of, took_s()))
+    proof.rows.append(Row("purchases of real processes", total.endangered, total.violations, of, took_s()))
     if total.violations or total.undone or total.tracebacks:
         proof.failures.append(f"real processes: {total}")
     if not total.kills:

@@ -4,8 +4,10 @@ from collections import Counter
 
 import pytest
 
-from impactflow.proof import prove
+from impactflow.proof import processes, prove
+from impactflow.proof.experiment import Counts
 from impactflow.proof.many import Crashed, Simulated
+from impactflow.proof.processes import Processes
 from impactflow.proof.prove import Proof, Row, Size
 
 
@@ -31,3 +33,12 @@ def test_what_was_tried_in_full_has_no_bound():
 def test_no_trials_support_nothing():
     """A part without any has the bound that says so."""
     assert 1.0 == Row("nothing", 0, 0, "", 0.0).bound
+
+
+def test_what_nothing_could_happen_to_is_no_trial(monkeypatch):
+    """Once nobody is killed any more, what is left is bought without a fault: that supports nothing."""
+    counts = Counts(purchases=10, afterwards=6, kills=2)
+    monkeypatch.setattr(processes, "run", lambda *_: Processes({("SQLite", "echo"): counts}, 0, None))
+    row = proved(processes_s=1).rows[-1]
+    assert (4, 0) == (row.trials, row.wrong)
+    assert "not counted: 6 " in row.of
