@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -155,19 +156,21 @@ def _crash(size: Size, proof: Proof, tell: Tell) -> None:
     tell("crashing at every boundary", 0, total)
     with _timed() as took_s:
         found = crash_everywhere(cores=size.cores, tell=lambda done: tell("crashing at every boundary", done, total))
-    of = ", ".join(f"{count} {point}" for point, count in sorted(found.points.items()))
+    of = ", ".join(f"{times} {point}" for point, times in sorted(found.points.items()))
     trials, wrong = found.points.total(), len(found.failures)
     proof.rows.append(Row("crash points, all of them", trials, wrong, of, took_s(), sampled=False))
     proof.failures += found.failures
 
 
 def _plant(size: Size, proof: Proof, tell: Tell) -> None:
+    done = count(1)
     tell("planting bugs", 0, len(MUTATIONS))
-    for caught in catch_all(MUTATIONS, at_once=size.cores):
-        proof.planted[caught.mutation.name] = caught.seeds
-        tell("planting bugs", len(proof.planted), len(MUTATIONS))
+    every = catch_all(MUTATIONS, at_once=size.cores, tell=lambda _: tell("planting bugs", next(done), len(MUTATIONS)))
+    proof.planted = {caught.mutation.name: caught.seeds for caught in every}
     proof.failures += [
-        f"planted and not noticed in {MOST_SEEDS} seeds: {name}" for name, seeds in proof.planted.items() if not seeds
+        f"planted and not noticed in {MOST_SEEDS} seeds: {name} (python -m impactflow.proof.mutations '{name}')"
+        for name, seeds in proof.planted.items()
+        if not seeds
     ]
 
 

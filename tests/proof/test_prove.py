@@ -1,14 +1,19 @@
 """What the whole proof says of its parts: what counts as a trial, as a failure, as left out."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from impactflow.proof import processes, prove
+from impactflow.proof import many, processes, prove
+from impactflow.proof.crashpoints import Crash, Setting
 from impactflow.proof.experiment import Counts
 from impactflow.proof.many import Crashed, Simulated
+from impactflow.proof.mutations import MUTATIONS, Caught
+from impactflow.proof.process import Act, Boundary
 from impactflow.proof.processes import Processes
 from impactflow.proof.prove import Proof, Row, Size
+from impactflow.proof.simulation import Result
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +47,34 @@ def test_what_nothing_could_happen_to_is_no_trial(monkeypatch):
     row = proved(processes_s=1).rows[-1]
     assert (4, 0) == (row.trials, row.wrong)
     assert "not counted: 6 " in row.of
+
+
+def test_planted_bugs_show_how_far_they_are(monkeypatch):
+    """One step for each; and what nobody noticed is told with the command that plants it again."""
+
+    def catch_all(mutations, *, tell, **_):
+        caught = [Caught(mutation, number or None, "") for number, mutation in enumerate(mutations)]
+        for each in caught:
+            tell(each)
+        return caught
+
+    monkeypatch.setattr(prove, "catch_all", catch_all)
+    told = []
+    proof = prove.prove(Size(seeds=5, processes_s=0, baseline_orders=0), lambda *how_far: told.append(how_far))
+    total = len(MUTATIONS)
+    assert [("planting bugs", done, total) for done in range(total + 1)] == told[-total - 1 :]
+    assert not proof.holds
+    (failure,) = proof.failures
+    assert f"python -m impactflow.proof.mutations '{MUTATIONS[0].name}'" in failure
+
+
+def test_a_crash_that_is_not_recovered_from_is_told_with_how_to_see_it_again(monkeypatch):
+    """The command crashes in that setting again."""
+    setting, result = Setting("trees", "echo", "lost_answer=1"), Result(0, ("something",), 0, 0, 0, 1, "")
+    crash = Crash(setting, Boundary.COMMIT, 3, Act.DIE, result)
+    monkeypatch.setattr(many, "crashes", lambda _, where: [replace(crash, setting=each) for each in where])
+    _, failures = many._crash_in(setting)
+    assert failures == many._run_again(["trees", "echo", "lost_answer=1"])
+    assert len(failures) == 1
+    assert failures[0].startswith("it is killed before a commit (boundary 3 of trees echo lost_answer=1): something")
+    assert failures[0].endswith("(python -m impactflow.proof.many trees echo lost_answer=1)")
