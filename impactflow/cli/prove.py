@@ -71,7 +71,7 @@ def _show(proof: Proof) -> None:
         out.print(f"left out: {text}", markup=False)
     for text in proof.failures:
         out.print(f"WRONG: {text}", markup=False)
-    out.print("[green]nothing wrong[/green]" if proof.holds else "[bold red]the promise does not hold[/bold red]")
+    out.print("[green]nothing wrong[/green]" if proof.holds else "[bold red]something is wrong[/bold red]")
 
 
 def _brief(row: Any) -> dict[str, Any]:

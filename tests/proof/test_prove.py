@@ -1,7 +1,10 @@
 """What the whole proof says of its parts: what counts as a trial, as a failure, as left out."""
 
+import json
+import subprocess
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +81,54 @@ def test_a_crash_that_is_not_recovered_from_is_told_with_how_to_see_it_again(mon
     assert len(failures) == 1
     assert failures[0].startswith("it is killed before a commit (boundary 3 of trees echo lost_answer=1): something")
     assert failures[0].endswith("(python -m impactflow.proof.many trees echo lost_answer=1)")
+
+
+@pytest.fixture
+def alternatives(monkeypatch):
+    """Have the usual alternatives come to something without running them."""
+
+    def come_to(*rows, status=0, said="", left_out=()):
+        def run(command, **_):
+            Path(command[-1]).write_text(json.dumps({"rows": rows, "left_out": left_out}))
+            return subprocess.CompletedProcess(command, status, "", said)
+
+        monkeypatch.setattr(prove.subprocess, "run", run)
+        return proved(baseline_orders=1)
+
+    return come_to
+
+
+def _row(name, duplicates=0, losses=0):
+    return {"name": name, "duplicates": duplicates, "losses": losses}
+
+
+@pytest.mark.parametrize("wrong", [{"duplicates": 1}, {"losses": 1}])
+def test_among_the_alternatives_only_ours_must_not_buy_twice_nor_lose(alternatives, wrong):
+    """Theirs are there to be compared with; ours is held to its promise there, too."""
+    assert alternatives(_row("impactflow"), _row("mark_first", **wrong)).holds
+    proof = alternatives(_row("impactflow", **wrong), _row("mark_first"))
+    assert not proof.holds
+    assert "benchmarks.baselines --orders 1" in proof.failures[0]
+
+
+def test_who_cannot_take_part_is_told(alternatives):
+    """What is not installed was not tried."""
+    assert ["dbos_step: dbos is not installed"] == alternatives(left_out=["dbos_step: dbos is not installed"]).left_out
+
+
+def test_who_is_not_done_in_time_is_told(alternatives):
+    """It is a failure where it is us."""
+    assert "mark_first was not done" in alternatives(status=1, said="mark_first was not done in 9 s").left_out[0]
+    assert not alternatives(status=1, said="impactflow was not done in 9 s").holds
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no server"), TimeoutError("it did not end")])
+def test_processes_that_come_to_no_end_are_a_failure_among_the_others(monkeypatch, error):
+    """The figures of what was tried before are told all the same."""
+
+    def run(*_):
+        raise error
+
+    monkeypatch.setattr(processes, "run", run)
+    proof = proved(processes_s=1)
+    assert (2, [f"real processes could not be tried to the end: {error}"]) == (len(proof.rows), proof.failures)
