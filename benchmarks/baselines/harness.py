@@ -78,6 +78,11 @@ class Contestant:
     orders_per_kill: int
     needs: str | None = None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether what it needs is installed."""
+        return self.needs is None or importlib.util.find_spec(self.needs) is not None
+
 
 def _baseline(name: str, orders_per_kill: int, needs: str | None = None) -> Contestant:
     return Contestant(name, (f"benchmarks.baselines.{name}",), orders_per_kill, needs)
@@ -145,20 +150,21 @@ def run(orders: int, seed: int, tell: Callable[[str], None]) -> list[Row]:
     Args:
         orders: How many each of them places.
         seed: What faults and the moments of kills follow from; what they hit depends on the machine too.
-        tell: Called with what is being done, and who is left out.
+        tell: Called with what is being done.
 
     Raises:
         RuntimeError: A contestant was not done in time, however often it was started; with the end of what it printed.
     """
-    present = []
-    for contestant in CONTESTANTS:
-        if contestant.needs is None or importlib.util.find_spec(contestant.needs):
-            present.append(contestant)
-        else:
-            tell(f"{contestant.name} is left out: {contestant.needs} is not installed")
     tell("starting a Prefect server")
     with prefect_server() as (variables, _):
+        present = [contestant for contestant in CONTESTANTS if contestant.is_there]
         return asyncio.run(_take_turns(present, orders, seed, variables, tell))
+
+
+def left_out() -> list[str]:
+    """Who cannot take part here, and why."""
+    absent = [contestant for contestant in CONTESTANTS if not contestant.is_there]
+    return [f"{contestant.name}: {contestant.needs} is not installed" for contestant in absent]
 
 
 async def _take_turns(

@@ -153,15 +153,21 @@ def _special(suspect: Suspect) -> str | None:
             "Another ledger bought it at this account, or this ledger was restored from before that: place nothing"
             " until you know, or it may be bought again."
         )
-    placement = suspect.entry.placement
     if suspect.entry.status is Status.PARKED:
-        return (
-            "If it is what was parked:"
-            f" impactflow settle {placement.order_id} {placement.slot} --as bought --ref '{suspect.ref}'."
-        )
-    if placement.ref is not None:
+        return _ruling_on(suspect.entry.placement, record, suspect.ref)
+    if suspect.entry.placement.ref is not None:
         return "The ledger says that it was cancelled: cancel it at the provider."
     return None
+
+
+def _ruling_on(parked: Placement, record: Record | None, ref: str) -> str:
+    """The command that settles what is parked, as far as it would be accepted."""
+    command = f"impactflow settle {parked.order_id} {parked.slot} --as"
+    if record is not None and not record.shows(parked):
+        return f"It is not what was asked for: cancel it at the provider, then {command} not-bought, or given-up."
+    if ", " in ref:
+        return f"If one of them is what was parked: {command} bought --ref REF, with its name."
+    return f"If it is what was parked: {command} bought --ref '{ref}'."
 
 
 def theirs(placement: Placement) -> str:

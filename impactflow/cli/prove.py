@@ -37,7 +37,7 @@ def _show(proof: Proof) -> None:
                 "part": row.part,
                 "trials": row.trials,
                 "wrong": row.wrong,
-                "at most (95 %)": _percent(row.bound),
+                "at most (95 %)": "these are all" if row.bound is None else _percent(row.bound),
                 "seconds": round(row.duration_s),
                 "of these": row.of,
             }
@@ -71,7 +71,7 @@ def _show(proof: Proof) -> None:
         out.print(f"left out: {text}", markup=False)
     for text in proof.failures:
         out.print(f"WRONG: {text}", markup=False)
-    out.print("[green]nothing wrong[/green]" if proof.holds else "[bold red]the promise does not hold[/bold red]")
+    out.print("[green]nothing wrong[/green]" if proof.holds else "[bold red]something is wrong[/bold red]")
 
 
 def _brief(row: Any) -> dict[str, Any]:

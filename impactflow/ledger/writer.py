@@ -88,7 +88,7 @@ class Writer:
                 if request.done.done():  # its caller was cancelled; the changes stand
                     continue
                 if isinstance(answer, BaseException):
-                    request.done.set_exception(answer)
+                    request.done.set_exception(_as_told(answer))
                 else:
                     request.done.set_result(answer)
 
@@ -123,3 +123,12 @@ class Writer:
         with translated(), self._engine.begin() as connection:
             answers = {handler: iter(handler(connection, all_)) for handler, all_ in items.items()}
         return [[list(islice(answers[handler], len(some))) for handler, some in changes] for changes in group]
+
+
+def _as_told(error: BaseException) -> BaseException:
+    """An error as a future takes it: a StopIteration it refuses, and its caller would wait for ever."""
+    if not isinstance(error, StopIteration):
+        return error
+    told = RuntimeError("a change raised StopIteration")
+    told.__cause__ = error
+    return told

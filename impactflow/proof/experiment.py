@@ -66,6 +66,7 @@ class Counts:
         orders: How many the shop sold.
         earned: How many purchases they have earned.
         purchases: How many the providers' books hold.
+        afterwards: How many of them took effect only when nobody was killed and nothing else went wrong any more.
         requests: How many the providers have served.
         faults: How many of all requests, those included that read orders, were struck by a fault.
         kills: How many workers were killed.
@@ -84,6 +85,7 @@ class Counts:
     orders: int = 0
     earned: int = 0
     purchases: int = 0
+    afterwards: int = 0
     requests: int = 0
     faults: int = 0
     kills: int = 0
@@ -101,6 +103,11 @@ class Counts:
     def __add__(self, other: Self) -> Self:
         """Two ledgers taken together."""
         return type(self)(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    @property
+    def endangered(self) -> int:
+        """How many purchases something could have happened to."""
+        return self.purchases - self.afterwards
 
     @property
     def violations(self) -> int:
@@ -137,6 +144,7 @@ class Experiment:
         self.kills = 0
         self._kills_in_flight = 0
         self._cut_off = 0
+        self._before_calm = 0
         self._tracebacks = 0
         self._expected: dict[What, int] = {}
         self._chance = Random(f"{seed} {metadata}")
@@ -169,6 +177,7 @@ class Experiment:
             async with together() as group:
                 for number, after_s in enumerate(begins_s):
                     group.create_task(self._keep_killing(number, url, after_s, enough))
+            self._before_calm = len(self._sandbox.books.purchases)
             self._sandbox.calm()
             last = self._worker("last", url).but(IMPACTFLOW_CONCURRENCY="64")  # nobody aims any more
             done_by = time.monotonic() + _AFTERWARDS_S
@@ -190,6 +199,7 @@ class Experiment:
             orders=len(self._sandbox.shop.orders),
             earned=len(self._expected),
             purchases=len(purchases),
+            afterwards=len(purchases) - self._before_calm,
             requests=sum(lines[name]["requests"] for name in ProviderName),
             faults=sum(sum(line["faults"].values()) for line in lines.values()),
             kills=self.kills,

@@ -1,7 +1,8 @@
 """
 Many simulations and crash points, on several cores. Called by ``prove`` and by tests.
 
-A seed that fails is told with what it found; ``python -m impactflow.proof.many SEED`` runs it again.
+What fails is told with what it found: ``python -m impactflow.proof.many SEED`` runs a seed again, ``... SLOT METADATA
+[FIRST_ATTEMPT]`` crashes again at every boundary of one setting.
 """
 
 import logging
@@ -138,10 +139,21 @@ def _crash_in(setting: Setting) -> tuple[Counter[str], list[str]]:
     for crash in crashes(_simulator(), [setting]):
         points[f"{crash.act.value} {crash.boundary.value}"] += 1
         if crash.result.findings:
-            failures.append(f"{crash.setting}, boundary {crash.number}: {'; '.join(crash.result.findings)}")
+            again = " ".join(filter(None, (setting.slot, setting.metadata, setting.first_attempt)))
+            where = f"{crash.act.value} {crash.boundary.value} (boundary {crash.number} of {again})"
+            found = "; ".join(crash.result.findings)
+            failures.append(f"{where}: {found} (python -m impactflow.proof.many {again})")
     return points, failures
 
 
+def _run_again(which: Sequence[str]) -> Sequence[str]:
+    """What is wrong in a seed, or in a setting that is crashed in."""
+    if len(which) == 1:
+        return _simulator().run(scenario(int(which[0]))).findings
+    slot, metadata, *first = which
+    _, failures = _crash_in(Setting(slot, metadata, "".join(first)))
+    return failures
+
+
 if __name__ == "__main__":
-    outcome = _simulator().run(scenario(int(sys.argv[1])))
-    sys.stdout.write("\n".join(outcome.findings or ("nothing wrong",)) + "\n")
+    sys.stdout.write("\n".join(_run_again(sys.argv[1:]) or ["nothing wrong"]) + "\n")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,8 @@ from impactflow.proof.mutations import MOST_SEEDS, MUTATIONS, catch_all
 
 #: Where the baselines lie in a checkout; an installed package has none, nor the tools that they stand on.
 _CHECKOUT = Path(__file__).parents[2]
+#: What they call impactflow itself, which is tried beside them.
+_OURS = "impactflow"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Row:
         wrong: How often something was wrong afterwards.
         of: What was done in words, with its other figures.
         duration_s: How long it took.
+        sampled: Whether these are some of many such trials; otherwise they are all that there are.
     """
 
     part: str
@@ -66,11 +70,16 @@ class Row:
     wrong: int
     of: str
     duration_s: float
+    sampled: bool = True
 
     @property
-    def bound(self) -> float:
-        """The largest share of such trials that could go wrong and still not show here, 0 to 1; 95 % confidence."""
-        return upper_bound(self.wrong, self.trials) if self.trials else 1.0
+    def bound(self) -> float | None:
+        """
+        The largest share of such trials that could go wrong and still not show here, 0 to 1; 95 % confidence.
+
+        None where all were made: then there are no others for a share to be of.
+        """
+        return upper_bound(self.wrong, self.trials) if self.sampled else None
 
 
 @dataclass
@@ -149,30 +158,38 @@ def _crash(size: Size, proof: Proof, tell: Tell) -> None:
     tell("crashing at every boundary", 0, total)
     with _timed() as took_s:
         found = crash_everywhere(cores=size.cores, tell=lambda done: tell("crashing at every boundary", done, total))
-    of = ", ".join(f"{count} {point}" for point, count in sorted(found.points.items()))
-    proof.rows.append(Row("crash points, all of them", found.points.total(), len(found.failures), of, took_s()))
+    of = ", ".join(f"{times} {point}" for point, times in sorted(found.points.items()))
+    trials, wrong = found.points.total(), len(found.failures)
+    proof.rows.append(Row("crash points, all of them", trials, wrong, of, took_s(), sampled=False))
     proof.failures += found.failures
 
 
 def _plant(size: Size, proof: Proof, tell: Tell) -> None:
+    done = count(1)
     tell("planting bugs", 0, len(MUTATIONS))
-    for caught in catch_all(MUTATIONS, at_once=size.cores):
-        proof.planted[caught.mutation.name] = caught.seeds
-        tell("planting bugs", len(proof.planted), len(MUTATIONS))
+    every = catch_all(MUTATIONS, at_once=size.cores, tell=lambda _: tell("planting bugs", next(done), len(MUTATIONS)))
+    proof.planted = {caught.mutation.name: caught.seeds for caught in every}
     proof.failures += [
-        f"planted and not noticed in {MOST_SEEDS} seeds: {name}" for name, seeds in proof.planted.items() if not seeds
+        f"planted and not noticed in {MOST_SEEDS} seeds: {name} (python -m impactflow.proof.mutations '{name}')"
+        for name, seeds in proof.planted.items()
+        if not seeds
     ]
 
 
 def _kill(size: Size, proof: Proof, tell: Tell) -> None:
-    with _timed() as took_s:
-        found = processes.run(size.processes_s, size.first_seed, lambda what: tell(what, 0, 0))
+    try:
+        with _timed() as took_s:
+            found = processes.run(size.processes_s, size.first_seed, lambda what: tell(what, 0, 0))
+    except (RuntimeError, TimeoutError) as error:
+        proof.failures.append(f"real processes could not be tried to the end: {error}")
+        return
     total = found.total
     of = (
         f"{total.kills} kills of real processes, {total.kills_in_flight} with requests in flight;"
-        f" {total.faults:,} faults; {found.database_stops} database stops"
+        f" {total.faults:,} faults; {found.database_stops} database stops;"
+        f" not counted: {total.afterwards:,} purchases when all that was over"
     )
-    proof.rows.append(Row("purchases of real processes", total.purchases, total.violations, of, took_s()))
+    proof.rows.append(Row("purchases of real processes", total.endangered, total.violations, of, took_s()))
     if total.violations or total.undone or total.tracebacks:
         proof.failures.append(f"real processes: {total}")
     if not total.kills:
@@ -193,10 +210,17 @@ def _compare(size: Size, proof: Proof, tell: Tell) -> None:
             [*command, "--json", str(path)], cwd=_CHECKOUT, capture_output=True, text=True, check=False
         )
         if ended.returncode:
-            last = ended.stderr.strip().splitlines()[-1:]
-            proof.left_out.append(f"the usual alternatives: {' '.join(last)} (`make lint` installs what they need)")
+            said = ended.stderr.strip()
+            (proof.failures if said.startswith(_OURS) else proof.left_out).append(f"the usual alternatives: {said}")
             return
-        proof.baselines = json.loads(path.read_text())["rows"]
+        told = json.loads(path.read_text())
+    proof.baselines = told["rows"]
+    proof.left_out += told["left_out"]
+    proof.failures += [
+        f"among the usual alternatives: {row} ({' '.join(command[1:])})"
+        for row in proof.baselines
+        if row["name"] == _OURS and (row["duplicates"] or row["losses"])
+    ]
 
 
 @contextmanager

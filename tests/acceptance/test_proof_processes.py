@@ -34,6 +34,7 @@ def test_the_promise_holds_whoever_is_killed():
     for counts in proof.experiments.values():
         assert (counts.violations, counts.undone, counts.tracebacks) == (0, 0, 0)
         assert counts.purchases == counts.earned > 0
+    assert 0 < proof.total.endangered < proof.total.purchases
     assert proof.total.kills_in_flight > 0
     assert proof.database_stops > 0
     assert told
@@ -59,6 +60,7 @@ def test_a_bug_is_noticed(tmp_path, monkeypatch, server):
     assert counts.duplicates > 0
     assert counts.unrecorded > 0
     assert counts.violations > counts.duplicates
+    assert 0 < counts.endangered < counts.purchases
 
 
 def test_a_database_that_was_stopped_hard_has_what_was_committed():

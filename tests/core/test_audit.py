@@ -458,7 +458,19 @@ async def test_what_may_explain_a_parked_placement_is_found_although_it_names_no
         [finding], tally = await audited(run, ONECLICK, repair=True)
         assert (EXTRA, "WR-1", 1) == (finding.finding, finding.order, tally.remaining)
         assert ", ".join(each["ref"] for each in world.purchases[:2]) == finding.ref
-        assert "impactflow settle WR-1 trees" in finding.to_do
+        assert "one of them" in finding.to_do
+        assert "impactflow settle WR-1 trees --as bought --ref REF" in finding.to_do
+
+
+async def test_what_was_parked_for_another_amount_is_not_to_be_settled_as_bought(new_world):
+    """That would be refused; what to do instead is said."""
+    world = a_world(new_world, ONECLICK, 1, faults="wrong_amount=1")
+    async with world.run() as run:
+        await bought(world, run, ONECLICK)
+        assert {"parked": 1} == await statuses(run)
+        [finding], _ = await audited(run, ONECLICK)
+        assert EXTRA == finding.finding
+        assert "cancel it at the provider, then impactflow settle WR-1 trees --as not-bought" in finding.to_do
 
 
 @pytest.mark.parametrize("metadata", ["echo", "ignored"])

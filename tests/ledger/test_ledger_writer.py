@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from ledger_helpers import (
     KEYLESS,
     NOON,
@@ -109,6 +110,17 @@ async def test_a_database_that_fails_says_so_to_every_caller(ledger, monkeypatch
         outcomes = await asyncio.gather(*(ledger.move(answer(each)) for each in claimed), return_exceptions=True)
     assert [True] * 3 == [isinstance(outcome, LedgerError) for outcome in outcomes]
     assert {"placing": 3} == await counted(ledger)
+
+
+async def test_whatever_a_change_raises_reaches_its_caller(ledger, monkeypatch):
+    """Even a StopIteration, which no future takes: nobody waits for ever."""
+    [claimed] = await sent(ledger, 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(moves, "move", lambda *_: next(iter(())))
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await asyncio.wait_for(ledger.move(answer(claimed)), 10)
+    await record(ledger, answer(claimed))
+    assert {"placed": 1} == await counted(ledger)
 
 
 async def test_answers_and_further_claims_share_a_commit(ledger):
