@@ -199,7 +199,7 @@ class KeepsRecords(Provider, Protocol):
         Every purchase of some kinds between two days, both included, page by page.
 
         Args:
-            kinds: What to look for.
+            kinds: What to look for; everything where it is empty.
             from_: The first UTC day.
             to: The last UTC day.
             customers: Look through what was bought on behalf of customers, or else for the merchant.
