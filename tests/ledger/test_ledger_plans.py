@@ -23,7 +23,7 @@ from ledger_helpers import (
     trees,
 )
 
-from impactflow.ledger import Planned, Status, placement_key
+from impactflow.ledger import Claim, Planned, Status, placement_key
 from impactflow.models import BrokenOrder, Kind, Payment, ProviderName, Unearned
 
 
@@ -217,6 +217,40 @@ async def test_a_name_that_joins_two_rows_leaves_the_one_that_was_sent(ledger, w
     await plan(ledger, (bridge(), earned(offset())), at=after(9))
     await plan(ledger, (bridge(), earned(offset())), at=after(10), policy="policy-2")
     assert {"placed": 1, "cancelled": 1} == await counted(ledger)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("other", [Status.PLACED, Status.PARKED, Status.IN_DOUBT, Status.PLANNED])
+async def test_what_was_in_doubt_when_two_rows_were_joined_is_not_sent_again(ledger, which, other):
+    """It turned out not to have been bought; the other one was, or may be, or will be."""
+    await two_rows(ledger)
+    claimed = [await claim(ledger) for _ in range(2)]
+    await record(ledger, answer(claimed[which], other, due_at=NOON))
+    await record(ledger, answer(claimed[1 - which], Status.IN_DOUBT, due_at=NOON))
+    await plan(ledger, (bridge(), earned(offset())), at=after(9))
+    for doubt in await ledger.claim_doubts(Claim(KEYED, "run-2", after(10), after(70), exclusive=False)):
+        if doubt.key == claimed[1 - which].key:
+            await ledger.move(answer(doubt, Status.PLANNED, from_=Status.IN_DOUBT, due_at=after(10)))
+
+    again = [each for _ in range(2) if (each := await claim(ledger, after(11)))]
+    assert (1 if other is Status.PLANNED else 0) == len(again)
+    left = Status.PLACING if other is Status.PLANNED else other
+    assert {left.value: 1, "cancelled": 1} == await counted(ledger)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_what_would_be_sent_again_to_settle_it_is_parked_where_its_sale_was_bought_for(ledger, which):
+    """Its key is another than that of the one that was bought."""
+    await two_rows(ledger)
+    claimed = [await claim(ledger) for _ in range(2)]
+    await record(ledger, answer(claimed[which]))
+    await record(ledger, answer(claimed[1 - which], Status.IN_DOUBT, due_at=NOON))
+    await plan(ledger, (bridge(), earned(offset())), at=after(9))
+
+    assert [] == await ledger.claim_doubts(Claim(KEYED, "run-2", after(10), after(70), exclusive=False, repeats=True))
+    assert {"placed": 1, "parked": 1} == await counted(ledger)
+    [waiting] = await ledger.attention()
+    assert f"as order WR-{which + 1}" in waiting["reason"]
 
 
 async def test_a_name_that_joins_two_rows_leaves_the_one_that_can_still_be_bought(ledger):
