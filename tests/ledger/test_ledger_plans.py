@@ -137,6 +137,28 @@ async def test_a_refund_withdraws_what_was_tried_in_vain(ledger):
     assert ["planned", "placing", "planned", "cancelled"] == await path(ledger)
 
 
+async def test_what_was_tried_in_vain_and_withdrawn_is_sent_once_it_is_earned_again(ledger):
+    """As it was sent before."""
+    await plan_one(ledger)
+    await record(ledger, answer(await claim(ledger), Status.PLANNED, at=after(1)))
+    await plan(ledger, (sale(1, payments=()), refunded()), at=after(9))
+    await plan(ledger, (sale(1, item_count=Decimal(9)), earned(offset(9999))), at=after(10))
+    assert ["planned", "placing", "planned", "cancelled", "planned"] == await path(ledger)
+    assert 2500 == (await claim(ledger, after(10))).quantity
+
+
+@pytest.mark.parametrize("from_", [Status.PLACED, Status.PARKED, Status.FAILED])
+async def test_what_was_undone_or_given_up_is_not_bought_though_it_is_earned_again(ledger, from_):
+    """It took effect once, or a person has decided."""
+    await plan_one(ledger)
+    sent = await claim(ledger)
+    await record(ledger, answer(sent, from_))
+    await ledger.move(answer(sent, Status.CANCELLED, from_=from_))
+    await plan(ledger, (sale(1, payments=()), refunded()), at=after(9))
+    await plan(ledger, (sale(1), earned(offset())), at=after(10))
+    assert {"cancelled": 1} == await counted(ledger)
+
+
 async def test_what_was_held_is_planned_once_a_person_mended_it(ledger):
     """A rate for the currency appears in the policy."""
     held = offset(None, held="no rate for SEK")
