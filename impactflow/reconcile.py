@@ -204,7 +204,11 @@ class _Desk:
                 try:
                     verdict: Verdict | None = await provider.settle(doubt, hold)
                     why = "the provider says it had no effect"
-                    if verdict == Absent(so_far=True) and not self._settles(doubt, asked_at):
+                    if (
+                        isinstance(verdict, Absent | Ambiguous)
+                        and verdict.so_far
+                        and not self._settles(doubt, asked_at)
+                    ):
                         verdict, why = None, "the provider refused to repeat it; what was sent before may still come"
                 except Contradiction as error:
                     verdict, why = Ambiguous(error.message), ""

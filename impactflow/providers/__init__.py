@@ -53,9 +53,16 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The evidence fits more than one story: it is for a person to read."""
+    """
+    The evidence fits more than one story: it is for a person to read.
+
+    Args:
+        evidence: What it is.
+        so_far: As for ``Absent``: what is not listed yet may tell the story.
+    """
 
     evidence: str
+    so_far: bool = False
 
 
 Verdict = Found | Absent | Ambiguous
