@@ -3,8 +3,8 @@ Settle what is in doubt: each placement whose answer was lost becomes placed, pl
 
 Where a provider repeats safely it is asked again. Where it only keeps records, they are read and compared: ``Evidence``
 is that comparison, pure. "Not in the records" means "not bought" only once the settling time is over
-and only if two readings in opposite orders agree, because pages shift while they are read. Called by the task
-``settle_doubts``.
+and only if two readings in opposite orders agree, because pages shift while they are read; nor is a record that names
+nobody taken for ours before the second. Called by the task ``settle_doubts``.
 """
 
 import asyncio
@@ -98,9 +98,11 @@ class Evidence:
 
     Args:
         doubts: What to explain. Records of anything else are forgotten at once.
+        settle_s: How long after it was sent a purchase may still take effect.
     """
 
-    def __init__(self, doubts: Sequence[Placement]) -> None:
+    def __init__(self, doubts: Sequence[Placement], settle_s: float) -> None:
+        self._latest_after_sent = timedelta(seconds=settle_s) + CLOCK_SKEW
         self._doubt_by_key = {doubt.key: doubt for doubt in doubts}
         self._doubts_by_look: dict[_Look, list[Placement]] = defaultdict(list)
         for doubt in doubts:
@@ -118,8 +120,12 @@ class Evidence:
                 self._keyed[record.key][record.ref] = record
             return
         for doubt in self._doubts_by_look.get(_look(record), ()):
-            if record.at >= doubt.attempted_at - CLOCK_SKEW:
+            if doubt.attempted_at - CLOCK_SKEW <= record.at <= doubt.sent_until + self._latest_after_sent:
                 self._alike[doubt.id].add(record.ref)
+
+    def names(self, doubt: Placement) -> bool:
+        """Whether a record names the doubt's own key."""
+        return doubt.key in self._keyed
 
     @property
     def unkeyed_refs(self) -> Sequence[str]:
@@ -198,7 +204,11 @@ class _Desk:
                 try:
                     verdict: Verdict | None = await provider.settle(doubt, hold)
                     why = "the provider says it had no effect"
-                    if verdict == Absent(so_far=True) and not self._settles(doubt, asked_at):
+                    if (
+                        isinstance(verdict, Absent | Ambiguous)
+                        and verdict.so_far
+                        and not self._settles(doubt, asked_at)
+                    ):
                         verdict, why = None, "the provider refused to repeat it; what was sent before may still come"
                 except Contradiction as error:
                     verdict, why = Ambiguous(error.message), ""
@@ -215,17 +225,19 @@ class _Desk:
         return self._settled
 
     async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
-        """Read the records once, and once more in the other order for what would be sent again."""
+        """Read the records once, and once more in the other order for what no record names."""
         read_at = self._clock.now()
-        evidence = Evidence(doubts)
+        evidence = Evidence(doubts, self._terms.settle_s)
         verdicts: Mapping[int, Verdict | None] = {}
         why = "not in the provider's records"
         try:
             await self._read(provider, doubts, evidence, newest_first=False)
             verdicts = await self._judge(doubts, evidence, read_at)
-            missing = [each for each in doubts if isinstance(verdicts[each.id], Absent)]
-            if missing:
-                await self._read(provider, missing, evidence, newest_first=True)
+            unnamed = [each for each in doubts if verdicts[each.id] and not evidence.names(each)]
+            if unnamed:
+                # All that is there, where a record is about to be taken for ours that names nobody: others may do so.
+                everything = any(isinstance(verdicts[each.id], Found) for each in unnamed)
+                await self._read(provider, unnamed, evidence, newest_first=True, everything=everything)
                 verdicts = await self._judge(doubts, evidence, read_at)
         except ProviderError as error:
             # Half a reading proves nothing; what was found in it is found again.
@@ -240,15 +252,21 @@ class _Desk:
         return read_at >= doubt.sent_until + timedelta(seconds=self._terms.settle_s)
 
     async def _read(
-        self, provider: KeepsRecords, doubts: Sequence[Placement], evidence: Evidence, *, newest_first: bool
+        self,
+        provider: KeepsRecords,
+        doubts: Sequence[Placement],
+        evidence: Evidence,
+        *,
+        newest_first: bool,
+        everything: bool = False,
     ) -> None:
         from_ = (min(doubt.attempted_at for doubt in doubts) - _MARGIN).astimezone(UTC).date()
         to = (self._clock.now() + _MARGIN).astimezone(UTC).date()
         for customers in (False, True):
             concerned = [doubt for doubt in doubts if (doubt.customer_email is not None) is customers]
-            if not concerned:
+            if not concerned and not everything:
                 continue
-            kinds = sorted({doubt.kind for doubt in concerned})
+            kinds = [] if everything else sorted({doubt.kind for doubt in concerned})
             records = provider.records(kinds, from_, to, customers=customers, newest_first=newest_first)
             async for record in records:
                 evidence.add(record)

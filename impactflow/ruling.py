@@ -234,14 +234,19 @@ async def _check_not_bought(ledger: Ledger, provider: Provider, entry: Entry, cl
 
 
 async def _of_its_key(provider: Provider, placement: Placement, clock: Clock) -> AsyncIterator[Record]:
-    """The purchases that carry a placement's key; that of its handle among them, where purchases have one before."""
+    """
+    The purchases that carry a placement's key; that of its handle among them, where purchases have one before.
+
+    Read twice, because pages shift while they are read: most are yielded twice.
+    """
     if placement.handle and (record := await provider.look_up(placement.handle)):
         yield record
     from_ = (placement.first_attempted_at - _MARGIN).astimezone(UTC).date()
     to = (clock.now() + _MARGIN).astimezone(UTC).date()
-    async for record in provider.statement(from_, to):
-        if record.key == placement.key:
-            yield record
+    for _ in range(2):
+        async for record in provider.statement(from_, to):
+            if record.key == placement.key:
+                yield record
 
 
 def _name(placement: Placement) -> str:

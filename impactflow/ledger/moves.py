@@ -5,7 +5,7 @@ Handlers for the ``Writer``: each takes an open transaction and a group of like 
 ``states.py``; each statement here names the status it starts from, so a change that comes too late changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
-from impactflow.ledger import approvals, further, refunds
+from impactflow.ledger import approvals, further, refunds, rivals
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import names_for, placement_columns, placement_from_row
@@ -106,10 +106,17 @@ def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | N
 
 
 def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[Placement]]:
-    """Take all due placements in doubt of each provider, so that no two runs settle the same one at once."""
+    """
+    Take all due placements in doubt of each provider, so that no two runs settle the same one at once.
+
+    What would be sent again to settle it, though its sale is bought for by another name, is for a person.
+    """
     taken = []
     for request in wanted:
         rows = connection.execute(_DOUBTS, {"provider": request.provider, "now": request.now}).all()
+        if request.repeats:
+            ended = _end_rivals(connection, rows, Status.IN_DOUBT, Status.PARKED, request)
+            rows = [row for row in rows if row.id not in ended]
         if rows:
             ids = {"ids": as_list([row.id] for row in rows)}
             values = ids | {"until": request.lease_until, "repeats": request.repeats}
@@ -240,9 +247,33 @@ def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
         tried = [row.id for row in rows if row.attempts]
         if tried and refunds.withdraw_tried(connection, tried, now, run_id):
             continue
+        if _end_rivals(connection, [row for row in rows if row.attempts], Status.PLANNED, Status.CANCELLED, request):
+            continue
         above = [row.id for row in rows if row.is_above_limit]
         if not above or not approvals.set_back(connection, above, now, run_id):
             return rows
+
+
+def _end_rivals(
+    connection: Connection, rows: Sequence[Any], from_: Status, to: Status, request: Claim
+) -> Mapping[int, str]:
+    """Move those that are not sent again because of another of their sale and slot; which, and that one's order."""
+    stronger = rivals.stronger(connection, [row.id for row in rows]) if rows else {}
+    ended = [
+        Move(
+            placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False),
+            from_,
+            to,
+            request.now,
+            request.run_id,
+            f"not sent again: its sale is bought for, or may be, as order {stronger[row.id]}",
+        )
+        for row in rows
+        if row.id in stronger
+    ]
+    if ended:
+        move(connection, ended)
+    return stronger
 
 
 def _without_twins(rows: Sequence[Any]) -> list[Any]:

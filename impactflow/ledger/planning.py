@@ -297,7 +297,8 @@ def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -
 
 def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
     """Bring a placement for which nothing took effect in line with what the order has earned by now."""
-    if found.status not in WAITING and (found.status != Status.CANCELLED or found.attempts or impact is None):
+    withdrawn = found.status == Status.CANCELLED and (found.attempts == 0 or found.left == Status.PLANNED)
+    if found.status not in WAITING and (impact is None or not withdrawn):
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
@@ -309,6 +310,11 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
         if changed and (values["status"], values["quantity"]) != (found.status, found.quantity):
             said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
+    elif withdrawn:
+        values = {"status": Status.PLANNED.value, "due_at": writing.page.at, "reason": None}
+        values |= {"approved": None, "decided": None}
+        connection.execute(placements.update().where(placements.c.id == found.id).values(**values))
+        writing.events.append(_event(writing.page, found.id, found.status, Status.PLANNED, "earned again"))
 
 
 def _revised(found: Any, impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
@@ -437,9 +443,21 @@ _NAMES = (
 _ORDERS = select(
     *(orders.c[name] for name in ("id", "order_id", "digest", "eligible", "refunded", "customer_email"))
 ).where(orders.c.id.in_(bindparam("ids", expanding=True)))
+#: Where a placement was before its last event.
+_LEFT = (
+    select(events.c.from_status)
+    .where(events.c.placement == placements.c.id)
+    .order_by(events.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
 _PLACEMENTS = (
     select(
-        *(placements.c[name] for name in ("id", "key", "slot", "status", "attempts", "quantity", "approved", "decided"))
+        *(
+            placements.c[name]
+            for name in ("id", "key", "slot", "status", "attempts", "quantity", "approved", "decided")
+        ),
+        _LEFT.label("left"),
     )
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))

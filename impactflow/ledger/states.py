@@ -68,7 +68,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.COMPLETED: frozenset({Status.CANCELLED}),
         # To PLACED likewise; to the others by a person's ruling.
         Status.FAILED: frozenset({Status.PLACED, Status.PLANNED, Status.CANCELLED}),
-        # Withdrawn before anything was sent, and earned again; or answered late after all.
+        # Withdrawn while it was planned or waited to be, and earned again; or answered late after all.
         Status.CANCELLED: frozenset({Status.PLANNED, Status.HELD, Status.AWAITING_APPROVAL, Status.PLACED}),
     }
 )

@@ -159,8 +159,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a record may explain what was attempted after it",
         "impactflow.reconcile",
-        "            if record.at >= doubt.attempted_at - CLOCK_SKEW:",
-        "            if record.at:",
+        "            if doubt.attempted_at - CLOCK_SKEW <= record.at",
+        "            if record.at",
     ),
     Mutation(
         "a record that another placement holds may explain a second one",

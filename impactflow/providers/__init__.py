@@ -53,9 +53,16 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The evidence fits more than one story: it is for a person to read."""
+    """
+    The evidence fits more than one story: it is for a person to read.
+
+    Args:
+        evidence: What it is.
+        so_far: As for ``Absent``: what is not listed yet may tell the story.
+    """
 
     evidence: str
+    so_far: bool = False
 
 
 Verdict = Found | Absent | Ambiguous
@@ -199,7 +206,7 @@ class KeepsRecords(Provider, Protocol):
         Every purchase of some kinds between two days, both included, page by page.
 
         Args:
-            kinds: What to look for.
+            kinds: What to look for; everything where it is empty.
             from_: The first UTC day.
             to: The last UTC day.
             customers: Look through what was bought on behalf of customers, or else for the merchant.

@@ -79,7 +79,8 @@ class CNaught:
             return Found(await self.place(doubt, hold))
         except IdempotencyConflict as conflict:  # such as ours, with the callback URL of other settings
             found = await self._by_metadata(doubt)
-            return Ambiguous(f"its key was used for another order: {conflict.message}") if found == Absent() else found
+            used = Ambiguous(f"its key was used for another order: {conflict.message}", so_far=True)
+            return used if found == Absent() else found
         except (Unauthorized, RateLimited):
             raise
         except Refused:  # a repeat may be refused before anyone looks whether the first was accepted

@@ -15,7 +15,7 @@ from impactflow.clients import OneClickImpactClient
 from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade, ImpactType, Track
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
 from impactflow.clients.paging import items
-from impactflow.errors import Contradiction, ProviderError, Refused, Unauthorized, Unavailable
+from impactflow.errors import Contradiction, Forbidden, ProviderError, Refused, Unauthorized, Unavailable
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Hold, Record
 
@@ -115,7 +115,7 @@ class OneClickImpact:
         user_id, time_utc = _identity(ref)
         try:
             track = await self._client.track(user_id, time_utc)
-        except Unauthorized:
+        except (Unauthorized, Forbidden):
             raise
         except Refused:
             return None

@@ -11,7 +11,7 @@ from virtual_time import START, in_virtual_time
 from world import RULE_OF, TREES, policy_of, sold, statuses, sweep, track, work
 
 from impactflow.audit import Audit, Disagreement, choose_window
-from impactflow.errors import ConfigurationError
+from impactflow.errors import ConfigurationError, Forbidden
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import ProviderName, Receipt
 from impactflow.ruling import Decision, Ruling, settle_by_ruling
@@ -714,6 +714,34 @@ async def test_a_provider_that_is_down_gives_a_reason_and_no_false_loss(new_worl
         findings, tally = await audited(run, provider)
         assert ([], False) == (findings, tally.unauthorized)
         assert provider in tally.halted
+
+
+class Forbidding(httpx.AsyncBaseTransport):
+    """Lets nobody look a purchase up."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    async def handle_async_request(self, request):
+        if request.url.path.split("/")[-2:-1] == ["orders"] or request.url.path.endswith("/track"):
+            return httpx.Response(403, json={"message": "not as things stand"})
+        return await self._inner.handle_async_request(request)
+
+
+@pytest.mark.parametrize("provider", [CNAUGHT, ONECLICK])
+@in_virtual_time
+async def test_what_may_not_be_looked_up_is_no_loss(new_world, provider):
+    """Not even where the statement does not show it."""
+    world = a_world(new_world, provider)
+    async with world.run() as run:
+        [row, *_] = await bought(world, run, provider)
+        account = run.provider(provider)
+        lose(world, provider, row["ref"])
+        run.transport._inner = Forbidding(run.transport._inner)
+        with pytest.raises(Forbidden):
+            await account.look_up(row["ref"])
+        findings, tally = await audited(run, provider)
+        assert ([], True) == (findings, "not as things stand" in (tally.halted or ""))
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -232,16 +232,20 @@ async def test_a_callback_of_cnaught_has_its_order_looked_at_at_once(new_world):
         assert (1, [1]) == (taken.hints, [each.completed for each in tracked])
 
 
-@pytest.mark.parametrize("faults", ["lost_answer=1", "lost_request=1"])
+@pytest.mark.parametrize(
+    ("faults", "listed_after_s"), [("lost_answer=1", 0), ("lost_answer=1", 20), ("lost_request=1", 0)]
+)
 @in_virtual_time
-async def test_settings_that_change_while_an_answer_is_lost_do_not_park_anything(new_world, faults):
-    """The key then comes with another body, and is refused: the order is found by its metadata."""
+async def test_settings_that_change_while_an_answer_is_lost_do_not_park_anything(new_world, faults, listed_after_s):
+    """The key then comes with another body, and is refused: the order is found by its metadata, once it is listed."""
     world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), settings=CALLED_BACK, faults=faults)
     async with world.run() as run:
         await world.plan(run)
         await sweep(run, CNAUGHT)
         assert {"in_doubt": 1} == await statuses(run)
     world.sandbox.calm()
+    for purchase in world.sandbox.books.purchases:
+        purchase.listed_at += timedelta(seconds=listed_after_s)
     async with world.run(impactflow_webhooks_url="https://elsewhere.example.com") as run:
         assert 1 == len(await bought(world, run))
         assert {"placed": 1} == await statuses(run)

@@ -178,6 +178,24 @@ async def test_what_carries_the_key_and_stands_was_bought_whatever_a_person_says
         assert {"parked": 1} == await statuses(run)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("provider", [CNAUGHT, ONECLICK])
+@in_virtual_time
+async def test_what_carries_the_key_is_seen_though_pages_shift_while_they_are_read(new_world, provider, seed):
+    """A page that shifts hides it from one reading."""
+    world = a_world(new_world, provider, page_items=2)
+    async with world.run() as run:
+        theirs = range(2)
+        if provider is ONECLICK:
+            [buy(world, provider) for _ in theirs]
+        await parked(world, run, provider)
+        if provider is CNAUGHT:  # which tells the newest first
+            [buy(world, provider) for _ in theirs]
+        world.sandbox._lines[provider]._draws = Draws(Faults.parse("shifting_pages=1"), provider, seed)
+        with pytest.raises(ConfigurationError, match="carries its key and stands"):
+            await rule(run, NOT_BOUGHT, slot=SLOT_OF[provider])
+
+
 @in_virtual_time
 async def test_what_a_person_cancelled_there_is_bought_anew(new_world):
     """Where there is no idempotency key; also when the answer to the new purchase is lost."""

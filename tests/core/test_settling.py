@@ -364,6 +364,54 @@ async def test_a_record_without_a_key_is_not_ours_where_others_carry_theirs(new_
         assert {"parked": 1} == await statuses(run)
 
 
+@pytest.mark.parametrize("told", [{"amount": 2}, {"amount": 1, "customer_email": "ana@example.com"}])
+@pytest.mark.parametrize("path", ["/v1/plant_tree", "/v1/clean_ocean"])
+@in_virtual_time
+async def test_that_the_account_returns_keys_is_seen_from_whatever_it_lists(new_world, told, path):
+    """Also from what was bought of another kind, for another customer or for none."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES), faults="lost_request=1")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1, "customer_email": "customer1@example.com"})
+        ask(world, ONECLICK, "POST", path, {**told, "metadata": {"impactflow_key": "another store's"}})
+        await work(run, ONECLICK)
+        assert {"parked": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("seed", range(8, 12))
+@in_virtual_time
+async def test_one_reading_does_not_show_that_a_record_without_a_key_is_ours(new_world, seed):
+    """The page on which another carries one shifts while it is read."""
+    world = new_world(orders=[sold(1, contact=None)], policy=policy_of(TREES), faults="lost_request=1", page_items=2)
+    line = world.sandbox._lines["oneclickimpact"]
+    theirs = {"amount": 7, "metadata": {"impactflow_key": "another store's"}}
+    for told in ({"amount": 7}, {"amount": 7}, theirs, {"amount": 7}, {"amount": 7}):
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", told)
+    line._draws = Draws(Faults.parse("lost_request=1"), "oneclickimpact", 0)
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
+        world.clock.turn(seconds=31)
+        line._draws = Draws(Faults.parse("shifting_pages=1"), "oneclickimpact", seed)
+        await settle_at(run, ONECLICK)
+        assert {"parked": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_what_was_bought_after_ours_must_have_come_is_not_ours(new_world):
+    """Nobody looks at the doubt for a day; what somebody else buys meanwhile explains nothing."""
+    order = sold(1, contact=None)
+    world = new_world(orders=[order], policy=policy_of(TREES), faults="lost_request=1", metadata="ignored")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        world.clock.turn(hours=1)
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
+        world.clock.turn(days=1)
+        await work(run, ONECLICK)
+        assert ({"placed": 1}, 2) == (await statuses(run), len(world.purchases))
+        assert world.purchases[1]["ref"] == (await placement(run))["ref"]
+
+
 @in_virtual_time
 async def test_a_look_alike_of_another_customer_amount_or_time_does_not_matter(new_world):
     """The records tell purchases apart by what they are."""

@@ -23,7 +23,7 @@ from ledger_helpers import (
     trees,
 )
 
-from impactflow.ledger import Planned, Status, placement_key
+from impactflow.ledger import Claim, Planned, Status, placement_key
 from impactflow.models import BrokenOrder, Kind, Payment, ProviderName, Unearned
 
 
@@ -137,6 +137,28 @@ async def test_a_refund_withdraws_what_was_tried_in_vain(ledger):
     assert ["planned", "placing", "planned", "cancelled"] == await path(ledger)
 
 
+async def test_what_was_tried_in_vain_and_withdrawn_is_sent_once_it_is_earned_again(ledger):
+    """As it was sent before."""
+    await plan_one(ledger)
+    await record(ledger, answer(await claim(ledger), Status.PLANNED, at=after(1)))
+    await plan(ledger, (sale(1, payments=()), refunded()), at=after(9))
+    await plan(ledger, (sale(1, item_count=Decimal(9)), earned(offset(9999))), at=after(10))
+    assert ["planned", "placing", "planned", "cancelled", "planned"] == await path(ledger)
+    assert 2500 == (await claim(ledger, after(10))).quantity
+
+
+@pytest.mark.parametrize("from_", [Status.PLACED, Status.PARKED, Status.FAILED])
+async def test_what_was_undone_or_given_up_is_not_bought_though_it_is_earned_again(ledger, from_):
+    """It took effect once, or a person has decided."""
+    await plan_one(ledger)
+    sent = await claim(ledger)
+    await record(ledger, answer(sent, from_))
+    await ledger.move(answer(sent, Status.CANCELLED, from_=from_))
+    await plan(ledger, (sale(1, payments=()), refunded()), at=after(9))
+    await plan(ledger, (sale(1), earned(offset())), at=after(10))
+    assert {"cancelled": 1} == await counted(ledger)
+
+
 async def test_what_was_held_is_planned_once_a_person_mended_it(ledger):
     """A rate for the currency appears in the policy."""
     held = offset(None, held="no rate for SEK")
@@ -217,6 +239,40 @@ async def test_a_name_that_joins_two_rows_leaves_the_one_that_was_sent(ledger, w
     await plan(ledger, (bridge(), earned(offset())), at=after(9))
     await plan(ledger, (bridge(), earned(offset())), at=after(10), policy="policy-2")
     assert {"placed": 1, "cancelled": 1} == await counted(ledger)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("other", [Status.PLACED, Status.PARKED, Status.IN_DOUBT, Status.PLANNED])
+async def test_what_was_in_doubt_when_two_rows_were_joined_is_not_sent_again(ledger, which, other):
+    """It turned out not to have been bought; the other one was, or may be, or will be."""
+    await two_rows(ledger)
+    claimed = [await claim(ledger) for _ in range(2)]
+    await record(ledger, answer(claimed[which], other, due_at=NOON))
+    await record(ledger, answer(claimed[1 - which], Status.IN_DOUBT, due_at=NOON))
+    await plan(ledger, (bridge(), earned(offset())), at=after(9))
+    for doubt in await ledger.claim_doubts(Claim(KEYED, "run-2", after(10), after(70), exclusive=False)):
+        if doubt.key == claimed[1 - which].key:
+            await ledger.move(answer(doubt, Status.PLANNED, from_=Status.IN_DOUBT, due_at=after(10)))
+
+    again = [each for _ in range(2) if (each := await claim(ledger, after(11)))]
+    assert (1 if other is Status.PLANNED else 0) == len(again)
+    left = Status.PLACING if other is Status.PLANNED else other
+    assert {left.value: 1, "cancelled": 1} == await counted(ledger)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_what_would_be_sent_again_to_settle_it_is_parked_where_its_sale_was_bought_for(ledger, which):
+    """Its key is another than that of the one that was bought."""
+    await two_rows(ledger)
+    claimed = [await claim(ledger) for _ in range(2)]
+    await record(ledger, answer(claimed[which]))
+    await record(ledger, answer(claimed[1 - which], Status.IN_DOUBT, due_at=NOON))
+    await plan(ledger, (bridge(), earned(offset())), at=after(9))
+
+    assert [] == await ledger.claim_doubts(Claim(KEYED, "run-2", after(10), after(70), exclusive=False, repeats=True))
+    assert {"placed": 1, "parked": 1} == await counted(ledger)
+    [waiting] = await ledger.attention()
+    assert f"as order WR-{which + 1}" in waiting["reason"]
 
 
 async def test_a_name_that_joins_two_rows_leaves_the_one_that_can_still_be_bought(ledger):

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from ledger_helpers import NOON, after, answer, claim, counted, earned, life, offset, path, plan, record, refunded, sale
 
-from impactflow.ledger import Announcement, Ledger, Look, Page
+from impactflow.ledger import Announcement, Ledger, Look, Page, Status
 from impactflow.models import Payment, ProviderName, Refund
 
 BY_SHOP, BY_WICKED = "src:shopify:7", "wr:WR-1"
@@ -98,6 +98,17 @@ async def test_a_refund_in_part_withdraws_until_the_order_is_read_again(ledger):
     await announce(ledger, refund("r2", amount="5"))
     await judged(ledger, counts_partly=True, at=after(120))
     assert {"planned": 1} == await counted(ledger)
+
+
+async def test_what_was_tried_in_vain_is_withdrawn_by_a_refund_in_part_only_until_then_too(ledger):
+    """That it was sent before, and was not bought, takes nothing away from what the order has earned."""
+    await judged(ledger, counts_partly=True)
+    await record(ledger, answer(await claim(ledger), Status.PLANNED, at=after(1)))
+    await announce(ledger, refund(amount="5"))
+    assert {"cancelled": 1} == await counted(ledger)
+
+    await judged(ledger, counts_partly=True, at=after(60))
+    assert None is not await claim(ledger, after(60))
 
 
 @pytest.mark.parametrize(
