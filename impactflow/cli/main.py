@@ -445,8 +445,13 @@ def demo(
 @ending
 def prove(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds are simulated.")] = 1_000,
-    first_seed: Annotated[int, typer.Option(min=0, help="Where they begin.")] = 0,
-    process_seconds: Annotated[float, typer.Option(min=0, help="How long real processes are killed; 0: not.")] = 75,
+    first_seed: Annotated[
+        int, typer.Option(min=0, help="Where they begin; take one of your own: those from 0 were tried before.")
+    ] = 0,
+    process_seconds: Annotated[
+        float,
+        typer.Option(min=0, help="How long real processes take in all; below 60 few are killed; 0: not tried."),
+    ] = 75,
     baseline_orders: Annotated[int, typer.Option(min=0, help="Orders of each usual alternative; 0: none.")] = 40,
     plant: Annotated[bool, typer.Option(help="Plant bugs that must be noticed.")] = True,
     json: Json = False,
