@@ -1,4 +1,4 @@
-"""Processes that live and die together: called by ``up``, which says what they are."""
+"""Processes that live and die together: called by ``up``, which says what they are; and by ``prove``, to be ended."""
 
 import json
 import os

@@ -6,14 +6,19 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from impactflow.cli.console import err, out, print_json, print_table
+from impactflow.cli.parts import interruptible
 from impactflow.proof.figures import upper_bound
 from impactflow.proof.prove import Proof, Size, prove
 
 
 def run_proof(size: Size, *, as_json: bool) -> int:
-    """Prove at this size; the exit status is 0 if nothing was found wrong and every planted bug was."""
+    """
+    Prove at this size; the exit status is 0 if nothing was found wrong and every planted bug was.
+
+    However it is interrupted, the servers that it has started are ended.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with interruptible(), Progress(*columns, console=err, transient=True) as progress:
         bars: dict[str, TaskID] = {}
 
         def tell(what: str, done: int, of: int) -> None:

@@ -1,6 +1,8 @@
 """What the whole proof says of its parts: what counts as a trial, as a failure, as left out."""
 
 import json
+import os
+import signal
 import subprocess
 from collections import Counter
 from dataclasses import replace
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from impactflow.cli import prove as command
 from impactflow.proof import many, processes, prove
 from impactflow.proof.crashpoints import Crash, Setting
 from impactflow.proof.experiment import Counts
@@ -132,3 +135,21 @@ def test_processes_that_come_to_no_end_are_a_failure_among_the_others(monkeypatc
     monkeypatch.setattr(processes, "run", run)
     proof = proved(processes_s=1)
     assert (2, [f"real processes could not be tried to the end: {error}"]) == (len(proof.rows), proof.failures)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_it_ends_its_servers_too(monkeypatch, number):
+    """A SIGTERM and a closed terminal as much as Ctrl-C: each unwinds whatever is open."""
+    closed = []
+
+    def prove(*_):
+        try:
+            os.kill(os.getpid(), number)
+            signal.pause()
+        finally:
+            closed.append(number)
+
+    monkeypatch.setattr(command, "prove", prove)
+    with pytest.raises(KeyboardInterrupt):
+        command.run_proof(Size(), as_json=True)
+    assert [number] == closed
