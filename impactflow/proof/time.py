@@ -80,7 +80,3 @@ class SimulatedClock:
     async def sleep(self, seconds: float) -> None:
         """Return after this many seconds of the simulation."""
         await asyncio.sleep(max(0.0, seconds))
-
-    def step(self, by: timedelta) -> None:
-        """Set it, forwards or backwards."""
-        self._ahead += by
