@@ -237,7 +237,8 @@ class _Desk:
             if unnamed:
                 # All that is there, where a record is about to be taken for ours that names nobody: others may do so.
                 everything = any(isinstance(verdicts[each.id], Found) for each in unnamed)
-                await self._read(provider, unnamed, evidence, newest_first=True, everything=everything)
+                for newest_first in (False, True) if everything else (True,):
+                    await self._read(provider, unnamed, evidence, newest_first=newest_first, everything=everything)
                 verdicts = await self._judge(doubts, evidence, read_at)
         except ProviderError as error:
             # Half a reading proves nothing; what was found in it is found again.

@@ -378,11 +378,17 @@ async def test_that_the_account_returns_keys_is_seen_from_whatever_it_lists(new_
         assert {"parked": 1} == await statuses(run)
 
 
+@pytest.mark.parametrize("email", [None, "customer1@example.com"])
 @pytest.mark.parametrize("seed", range(8, 12))
 @in_virtual_time
-async def test_one_reading_does_not_show_that_a_record_without_a_key_is_ours(new_world, seed):
-    """The page on which another carries one shifts while it is read."""
-    world = new_world(orders=[sold(1, contact=None)], policy=policy_of(TREES), faults="lost_request=1", page_items=2)
+async def test_one_reading_does_not_show_that_a_record_without_a_key_is_ours(new_world, seed, email):
+    """The page on which another carries one shifts while it is read; it was bought for no customer."""
+    world = new_world(
+        orders=[sold(1) if email else sold(1, contact=None)],
+        policy=policy_of(TREES),
+        faults="lost_request=1",
+        page_items=2,
+    )
     line = world.sandbox._lines["oneclickimpact"]
     theirs = {"amount": 7, "metadata": {"impactflow_key": "another store's"}}
     for told in ({"amount": 7}, {"amount": 7}, theirs, {"amount": 7}, {"amount": 7}):
@@ -390,7 +396,7 @@ async def test_one_reading_does_not_show_that_a_record_without_a_key_is_ours(new
     line._draws = Draws(Faults.parse("lost_request=1"), "oneclickimpact", 0)
     async with world.run() as run:
         await doubtful(world, run, ONECLICK)
-        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1} | ({"customer_email": email} if email else {}))
         world.clock.turn(seconds=31)
         line._draws = Draws(Faults.parse("shifting_pages=1"), "oneclickimpact", seed)
         await settle_at(run, ONECLICK)
