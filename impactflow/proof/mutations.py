@@ -214,7 +214,7 @@ MUTATIONS: Sequence[Mutation] = (
         "an order is known by its id alone",
         "impactflow.ledger.planning",
         "        names = frozenset(order.names)\n        row_ids",
-        '        names = frozenset(name for name in order.names if name.startswith("wr:"))\n        row_ids',
+        "        names = frozenset(order.names[:1])\n        row_ids",
     ),
     Mutation(
         "a sale goes by another name when a webhook tells of it",

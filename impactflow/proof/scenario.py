@@ -148,6 +148,7 @@ class Worker:
         first_after_s: When it first starts one.
         pause_s: How long its processes stand still where they do.
         harm: How likely each act is at each boundary.
+        steps: When its clock is set anew, and how far it is ahead from then on; all in seconds.
     """
 
     seed: str
@@ -155,6 +156,7 @@ class Worker:
     first_after_s: float
     pause_s: float
     harm: Mapping[Act, float]
+    steps: Sequence[tuple[float, float]] = ()
 
     def fate(self, life: int) -> Fate:
         """What happens to its n-th process."""
@@ -241,6 +243,16 @@ class Scenario:
             if sale.certain
             for slot in self.slots
             if slot not in self.asks_above or (self.vandal_after_s is None and sale.items <= self.asks_above[slot])
+        }
+
+    def possible(self) -> Mapping[tuple[str, str], frozenset[int]]:
+        """How much may be bought, by order and slot, where nobody is asked: as much as was earned at some time."""
+        return {
+            (f"WR-{sale.number}", slot): frozenset(RULES[slot][1] * items for items in (sale.items, most))
+            for sale in self.sales
+            for most in [sale.items + (sale.edited_after_s is not None)]
+            for slot in self.slots
+            if slot not in self.asks_above
         }
 
     def undone(self) -> frozenset[tuple[str, str]]:
@@ -392,7 +404,16 @@ def _worker(chance: Random, seed: str) -> Worker:
             Act.FAIL: chance.choice([0.0, 0.0, 0.05]),
             Act.PAUSE: chance.choice([0.0, 0.0, 0.05, 0.3]),
         },
+        steps=_steps(Random(f"{seed} clock")),
     )
+
+
+def _steps(chance: Random) -> Sequence[tuple[float, float]]:
+    """Every other worker's clock is set anew, within what clocks may differ."""
+    return [
+        (BEGIN_S + chance.uniform(0, 400), chance.uniform(-SKEW_S / 2, SKEW_S / 2))
+        for _ in range(chance.choice([0, 0, 1, 2]))
+    ]
 
 
 #: The kind of impact that each slot buys.

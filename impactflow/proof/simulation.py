@@ -17,9 +17,12 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from sqlalchemy import func, select
+
 from impactflow.deliveries import take_up
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.ledger import Delivery, Ledger, Status
+from impactflow.ledger.tables import events, placements
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.patience import Round, work_off
@@ -59,9 +62,9 @@ class Result:
     Args:
         seed: Of which scenario.
         findings: What is wrong, one line each; empty where all is well.
-        purchases: How many took effect.
-        parked: Placements left to a person.
-        doubts: How many attempts ended with nobody knowing whether they had their effect.
+        purchases: How many of ours took effect.
+        parked: Placements at 1ClickImpact that were left to a person.
+        doubts: How many attempts there ended with nobody knowing whether they had their effect.
         deaths: How many processes were killed.
         account: What its 1ClickImpact was like.
     """
@@ -113,7 +116,7 @@ class _Simulation:
         self._persons = Persons(scenario, self._engine, self._clock)
         self._settings = _settings()
         self._given_up: set[Place] = set()
-        self._runs = self._deaths = self._parked = self._doubts = 0
+        self._runs = self._deaths = self._purchases = self._parked = self._doubts = 0
 
     async def run(self) -> tuple[str, ...]:
         """Everything; what is wrong afterwards."""
@@ -136,7 +139,7 @@ class _Simulation:
         return Result(
             self._scenario.seed,
             found,
-            len(self._sandbox.books.purchases),
+            self._purchases,
             self._parked,
             self._doubts,
             self._deaths,
@@ -153,6 +156,9 @@ class _Simulation:
         """Start one process after the other, whatever becomes of each."""
         chance = Random(f"{worker.seed} idle")
         clock = SimulatedClock(timedelta(seconds=self._scenario.later_s + worker.ahead_s))
+        for after_s, ahead_s in worker.steps:
+            ahead = timedelta(seconds=self._scenario.later_s + ahead_s)
+            asyncio.get_running_loop().call_later(after_s, clock.put, ahead)
         await clock.sleep(worker.first_after_s)
         for life, patience_s in enumerate(self._scenario.patience_s):
             await self._start(self._fates(worker, life), clock, patience_s, worker.pause_s)
@@ -248,18 +254,25 @@ class _Simulation:
         by_status = Counter[Status]()
         for (_, status), count in counts.items():
             by_status[status] += count
-        self._parked = by_status[Status.PARKED]
-        self._doubts = (await ledger.changes()).get((Status.PLACING, Status.IN_DOUBT), 0)
         attention = await ledger.attention()
         parked = {place(row["order_id"], row["slot"]) for row in attention if row["status"] == Status.PARKED}
+        self._parked = counts.get((ProviderName.ONECLICKIMPACT, Status.PARKED), 0)
+        self._doubts = self._count_doubts()
         self._sandbox.settle()
         books = self._sandbox.books.as_json()["purchases"]
         ours = [purchase for purchase in books if purchase["impactflow_key"] not in {None, THEIR_KEY}]
+        self._purchases = len(ours)
         wanted = {**self._scenario.earned(), **self._persons.expected()}
         earned = {where: quantity for where, quantity in wanted.items() if where not in self._given_up}
         found = findings(earned, ours, await ledger.purchases(), parked)
         bought = [(sold(purchase), purchase["quantity"]) for purchase in ours]
         found += self._persons.findings(bought, await ledger.awaiting())
+        possible = self._scenario.possible()
+        found += [
+            f"never earned so much: {where}: {quantity}"
+            for where, quantity in bought
+            if self._scenario.vandal_after_s is None and where in possible and quantity not in possible[where]
+        ]
         undone = {where for where, _ in bought} & self._scenario.undone()
         found += [f"bought in spite of its refund: {where}" for where in sorted(undone)]
         if await ledger.pending_since(self._policy.store) is not None:
@@ -268,6 +281,19 @@ class _Simulation:
         if parked and not self._strangers.are_busy:
             found.append(f"{len(parked)} parked for nothing")
         return tuple(found)
+
+    def _count_doubts(self) -> int:
+        query = (
+            select(func.count())
+            .select_from(events.join(placements))
+            .where(
+                placements.c.provider == ProviderName.ONECLICKIMPACT,
+                events.c.from_status == Status.PLACING,
+                events.c.to_status == Status.IN_DOUBT,
+            )
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one()
 
 
 def _new_loop() -> SimulatedLoop:

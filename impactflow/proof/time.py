@@ -80,3 +80,7 @@ class SimulatedClock:
     async def sleep(self, seconds: float) -> None:
         """Return after this many seconds of the simulation."""
         await asyncio.sleep(max(0.0, seconds))
+
+    def put(self, ahead: timedelta) -> None:
+        """Set it anew, so that it steps forwards or backwards."""
+        self._ahead = ahead
