@@ -235,10 +235,13 @@ class _Desk:
             verdicts = await self._judge(doubts, evidence, read_at)
             unnamed = [each for each in doubts if verdicts[each.id] and not evidence.names(each)]
             if unnamed:
-                # All that is there, where a record is about to be taken for ours that names nobody: others may do so.
-                everything = any(isinstance(verdicts[each.id], Found) for each in unnamed)
-                for newest_first in (False, True) if everything else (True,):
-                    await self._read(provider, unnamed, evidence, newest_first=newest_first, everything=everything)
+                await self._read(provider, unnamed, evidence, newest_first=True)
+                verdicts = await self._judge(doubts, evidence, read_at)
+            guessed = [each for each in unnamed if isinstance(verdicts[each.id], Found) and not evidence.names(each)]
+            if guessed:
+                # All that is there, before a record is taken for ours that names nobody: others may name somebody.
+                for newest_first in (False, True):
+                    await self._read(provider, guessed, evidence, newest_first=newest_first, everything=True)
                 verdicts = await self._judge(doubts, evidence, read_at)
         except ProviderError as error:
             # Half a reading proves nothing; what was found in it is found again.

@@ -378,6 +378,35 @@ async def test_that_the_account_returns_keys_is_seen_from_whatever_it_lists(new_
         assert {"parked": 1} == await statuses(run)
 
 
+class Meanwhile(httpx.AsyncBaseTransport):
+    """Once the first customers' records were read, something happens."""
+
+    def __init__(self, world, happens):
+        self._inner, self._happens = world.carrier, happens
+        world.carrier = self
+
+    async def handle_async_request(self, request):
+        answer = await self._inner.handle_async_request(request)
+        if self._happens and request.url.path.endswith("/customer_records"):
+            happens, self._happens = self._happens, None
+            happens()
+        return answer
+
+
+@in_virtual_time
+async def test_a_record_without_a_key_that_only_the_second_reading_shows_is_not_ours_either(new_world):
+    """Somebody buys the like between the two, where others' records carry keys."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES), faults="lost_request=1")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 2, "metadata": {"impactflow_key": "another store's"}})
+        world.clock.turn(seconds=31)
+        like = {"amount": 1, "customer_email": "customer1@example.com"}
+        run.transport._inner = Meanwhile(world, lambda: ask(world, ONECLICK, "POST", "/v1/plant_tree", like))
+        await settle_at(run, ONECLICK)
+        assert {"parked": 1} == await statuses(run)
+
+
 @pytest.mark.parametrize("email", [None, "customer1@example.com"])
 @pytest.mark.parametrize("seed", range(8, 12))
 @in_virtual_time
