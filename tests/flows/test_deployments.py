@@ -8,11 +8,11 @@ line only: no other test would notice either.
 import time
 
 import pytest
-from flow_runs import ROOT
+from flow_runs import ROOT, Api
 from processes import Impactflow
 from ruamel.yaml import YAML
 
-from impactflow.proof.programs import base_environment
+from impactflow.proof.programs import base_environment, prefect_server
 
 FILE = YAML(typ="safe").load(ROOT / "prefect.yaml")
 NAMES = [deployment["name"] for deployment in FILE["deployments"]]
@@ -28,10 +28,17 @@ LIMIT = {"limit", "collision_strategy", "grace_period_seconds"}
 
 
 @pytest.fixture(scope="module")
-def deployed(api, server, tmp_path_factory):
+def own_server():
+    """A server that has no other deployments, and whose schedules are nobody else's."""
+    with prefect_server() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def deployed(own_server, tmp_path_factory):
     """All deployments by name, as the server knows them after ``prefect deploy --all``, done twice."""
     home = tmp_path_factory.mktemp("deploying")
-    variables = {**base_environment(home), "PREFECT_API_URL": server.api_url}
+    variables = {**base_environment(home), "PREFECT_API_URL": own_server.api_url}
     prefect = Impactflow(ROOT, variables)
     code = "import runpy; runpy.run_module('prefect', run_name='__main__')"
     pool = prefect.python(code, "work-pool", "create", "impactflow", "--type", "process", "--overwrite")
@@ -39,7 +46,7 @@ def deployed(api, server, tmp_path_factory):
     for _ in range(2):
         ended = prefect.python(code, "--no-prompt", "deploy", "--all")
         assert ended.status == 0, ended.out + ended.err
-    return {found["name"]: found for found in api.filter("deployments")}
+    return {found["name"]: found for found in Api(own_server).filter("deployments")}
 
 
 def test_the_file_holds_no_key_that_prefect_would_ignore():
@@ -113,12 +120,12 @@ def test_the_form_that_settles_offers_the_decisions(deployed):
     assert all("description" in schema["properties"][name] for name in ("order", "slot", "by", "why", "ref"))
 
 
-def test_every_deployment_with_a_schedule_gets_scheduled_runs(api, deployed):
+def test_every_deployment_with_a_schedule_gets_scheduled_runs(own_server, deployed):
     """Within half a minute, without anyone asking."""
     waiting = {known["id"] for known in deployed.values() if known["schedules"]}
     deadline = time.monotonic() + 30
     while waiting and time.monotonic() < deadline:
         time.sleep(0.5)
-        scheduled = api.filter("flow_runs", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}})
+        scheduled = Api(own_server).filter("flow_runs", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}})
         waiting -= {run["deployment_id"] for run in scheduled}
     assert waiting == set()
