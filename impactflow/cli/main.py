@@ -450,9 +450,9 @@ def prove(
     ] = 0,
     process_seconds: Annotated[
         float,
-        typer.Option(min=0, help="How long real processes take in all; below 60 few are killed; 0: not tried."),
-    ] = 75,
-    baseline_orders: Annotated[int, typer.Option(min=0, help="Orders of each usual alternative; 0: none.")] = 40,
+        typer.Option(min=0, help="How long real processes take in all; below 50 few are killed; 0: not tried."),
+    ] = 50,
+    baseline_orders: Annotated[int, typer.Option(min=0, help="Orders of each usual alternative; 0: none.")] = 30,
     plant: Annotated[bool, typer.Option(help="Plant bugs that must be noticed.")] = True,
     json: Json = False,
 ) -> int:

@@ -45,8 +45,8 @@ class Size:
 
     first_seed: int = 0
     seeds: int = 1_000
-    processes_s: float = 75.0
-    baseline_orders: int = 40
+    processes_s: float = 50.0
+    baseline_orders: int = 30
     planted_bugs: bool = True
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
 
