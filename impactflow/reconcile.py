@@ -3,8 +3,8 @@ Settle what is in doubt: each placement whose answer was lost becomes placed, pl
 
 Where a provider repeats safely it is asked again. Where it only keeps records, they are read and compared: ``Evidence``
 is that comparison, pure. "Not in the records" means "not bought" only once the settling time is over
-and only if two readings in opposite orders agree, because pages shift while they are read; nor is a record that names
-nobody taken for ours before the second. Called by the task ``settle_doubts``.
+and only if two readings in opposite orders agree, because pages shift while they are read; and a record that names
+nobody is taken for ours only after two readings of all that the account lists. Called by the task ``settle_doubts``.
 """
 
 import asyncio
@@ -225,7 +225,7 @@ class _Desk:
         return self._settled
 
     async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
-        """Read the records once, and once more in the other order for what no record names."""
+        """Read the records, again in the other order for what none names, and all of them before one is guessed."""
         read_at = self._clock.now()
         evidence = Evidence(doubts, self._terms.settle_s)
         verdicts: Mapping[int, Verdict | None] = {}
