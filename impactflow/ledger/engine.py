@@ -23,7 +23,7 @@ from sqlalchemy.pool import StaticPool
 from impactflow.errors import ConfigurationError, LedgerBusy, LedgerError, LedgerFull, LedgerTooNew
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
-HEAD = "0004"
+HEAD = "0005"
 #: How long to wait for another program's lock, in seconds.
 BUSY_S = 30.0
 #: The pause before a new file's mode is tried again while another program changes it, in seconds.

@@ -79,6 +79,10 @@ orders = Table(
     Column("refunded", Boolean),
     # What the order and the policy said when it was last planned: an unchanged pair needs no second look.
     Column("digest", Text, nullable=False),
+    # When the order was last read or announced, and the digest of the policy it was planned under then: what is sent
+    # must have been read lately, under the present policy. NULL where that was before anybody kept it.
+    Column("read_at", Utc),
+    Column("policy", Text),
     # The row of the same sale that was first here, where a name has joined two that were read apart. Never a chain.
     Column("same_as", Id, ForeignKey("orders.id"), index=True),
     Index(None, "store", "ordered_at"),
@@ -152,6 +156,12 @@ placements = Table(
     Column("handle", Text),
     # What the provider calls it once it took effect.
     Column("ref", Text),
+    # The provider's names for what the purchase consists of, as a JSON list (ImpactAPI's donation intents); NULL where
+    # it does not say.
+    Column("parts", Text),
+    # While in doubt because the provider said no to a request without a key: the status that it takes where the
+    # provider's records do not show it. NULL where no answer came.
+    Column("if_absent", Text),
     Column("price_usd_cents", BigInteger),
     Column("certificate_url", Text),
     Column("placed_at", Utc),
@@ -262,6 +272,27 @@ refunds = Table(
     # Whether the sender says that everything was given back.
     Column("is_full", Boolean, nullable=False),
     Column("seen_at", Utc, nullable=False),
+)
+
+#: Accounts of which a person has vouched that this ledger made no purchase there that it does not know.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    # Purchases from before this time that carry none of our keys are somebody else's.
+    Column("vouched_at", Utc, nullable=False),
+    # Who says so.
+    Column("by", Text, nullable=False),
+)
+
+#: How much was planned in each slot on each UTC day: more than the policy's ceiling waits for a person.
+planned_on = Table(
+    "planned_on",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("slot", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
 )
 
 #: How far each source has been read: every order dated up to this day is planned.
