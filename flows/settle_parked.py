@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import flow
 
+from impactflow.escapes import for_page
 from impactflow.ruling import Decision, Ruling
 from tasks.announcing import announce
 from tasks.context import flow_context
@@ -32,6 +33,6 @@ async def settle_parked(
     """
     async with flow_context():
         ruled = await settle_by_ruling(Ruling(order, slot, decision, by, why, ref))
-        await publish_summary("settle-parked", ruled.in_words())
+        await publish_summary("settle-parked", for_page(ruled.in_words()))
         await announce()
         return ruled.as_json()

@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from impactflow.clock import Clock
 from impactflow.errors import ConfigurationError, TransitionRefused
+from impactflow.escapes import for_page
 from impactflow.ledger import Approval, Awaiting, Ledger, Status
 from impactflow.models import UNIT_OF, Kind, ProviderName
 from impactflow.units import SHOWN, in_words, shown
@@ -115,9 +116,9 @@ class Answered:
 
     def in_words(self) -> str:
         """As a person reads it, Markdown."""
-        lines = [f"Order {each.order}, slot {each.slot}: {self._said(each)}." for each in self.done]
+        lines = [f"Order {for_page(each.order)}, slot {each.slot}: {self._said(each)}." for each in self.done]
         lines += [
-            f"Order {each.order}, slot {each.slot}: untouched, because it is not what was shown any more."
+            f"Order {for_page(each.order)}, slot {each.slot}: untouched, because it is not what was shown any more."
             for each in self.moved_on
         ]
         return "\n\n".join(lines)
@@ -223,7 +224,7 @@ def question(asked: Sequence[Awaiting]) -> str:
     for each in asked:
         totals[each.provider, each.kind] += each.quantity
     told = ", ".join(f"{in_words(kind, quantity)} from {name}" for (name, kind), quantity in sorted(totals.items()))
-    lines = [f"- order {each.order}, slot {each.slot}: {each.reason}" for each in asked[:_TOLD]]
+    lines = [f"- order {for_page(each.order)}, slot {each.slot}: {for_page(each.reason)}" for each in asked[:_TOLD]]
     if len(asked) > _TOLD:
         lines.append(f"- and {len(asked) - _TOLD} more: the artifact awaiting-approval lists them all")
     return "\n".join([f"**May this be bought: {told}?**\n", *lines])

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 from impactflow.clients.wickedreports.models import CountedPage, WickedOrder
 from impactflow.errors import ConfigurationError
+from impactflow.escapes import public_id
 from impactflow.models import BrokenOrder, Order, Payment
 
 log = logging.getLogger(__name__)
@@ -184,7 +185,7 @@ def order_from_wicked(order: WickedOrder) -> Order:
     """What a policy can ask about an order of Wicked Reports."""
     email = order.contact.email if order.contact else None
     return Order(
-        id=order.id,
+        id=public_id(order.id),
         names=_names(order),
         ordered_at=order.date,
         amount=order.amount,
@@ -207,10 +208,11 @@ def source_name(system: str, source_id: str) -> str:
 
 def _names(order: WickedOrder) -> tuple[str, ...]:
     """A source's id is a name only together with the source."""
+    names = dict.fromkeys((f"wr:{order.id}", f"wr:{public_id(order.id)}"))
     system = order.source_system or ""
     if not is_system(system) or not order.source_id.strip():
-        return (f"wr:{order.id}",)
-    return f"wr:{order.id}", source_name(system, order.source_id)
+        return tuple(names)
+    return *names, source_name(system, order.source_id)
 
 
 def _item_count(order: WickedOrder) -> Decimal | None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from impactflow.audit import Disagreement, Finding, Tally
+from impactflow.escapes import for_page
 from impactflow.ledger import Group, Planned, Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
@@ -154,7 +155,7 @@ class Outcome:
             f" to be sent, {standing.in_doubt} in doubt, {standing.parked} parked, {standing.held} held,"
             f" {standing.awaiting_approval} awaiting approval, {standing.failed} failed."
         )
-        lines += [f"{name} was left alone: {why}" for name, why in self.left_alone.items()]
+        lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
         if self.broken:
             lines.append(f"{self.broken} orders could not be read.")
         lines.append(f"{self.requests} requests in {self.duration_s:.1f} s. Report: {self.report}")
@@ -201,7 +202,7 @@ class TrackOutcome:
             f"{self.open} are open; each is asked after again when it is due.",
         ]
         if tracked.halted:
-            lines.append(f"It ended early: {tracked.halted}")
+            lines.append(f"It ended early: {for_page(tracked.halted)}")
         lines.append(f"It took {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 
@@ -258,7 +259,7 @@ def needs_in_words(waiting: Sequence[Group]) -> str:
         return "Nothing needs you."
     lines = []
     for group in waiting:
-        named = ", ".join(f"`{line.order}` {line.slot}" for line in group.first[:_NAMED])
+        named = ", ".join(f"{for_page(line.order)} {line.slot}" for line in group.first[:_NAMED])
         more = f" and {group.count - _NAMED} more" if group.count > _NAMED else ""
         lines.append(
             f"- {group.count} {group.status.replace('_', ' ')} at {group.provider} since {group.since:%Y-%m-%d %H:%M}"

@@ -2,8 +2,8 @@
 What was bought, for people who must match every cent: ledger totals to pandas frames to CSV; long lists row by row.
 
 The database adds up; pandas shapes the result. Amounts are in the unit that the column beside them names: kilograms for
-offsets, dollars for donations. Called by the tasks ``publish_report`` and
-``audit_providers``.
+offsets, dollars for donations. What a spreadsheet would take for a formula gets an apostrophe. Called by the tasks
+``publish_report`` and ``audit_providers``.
 """
 
 import csv
@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from impactflow.errors import ConfigurationError
+from impactflow.escapes import for_spreadsheet
 from impactflow.ledger import Effect, Total
 from impactflow.models import Unit
 from impactflow.units import shown
@@ -59,7 +60,7 @@ def write_csv(frame: pd.DataFrame, folder: Path, name: str) -> Path:
     path = folder / f"{name}.csv"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(path, index=False)
+        frame.map(lambda cell: for_spreadsheet(cell) if isinstance(cell, str) else cell).to_csv(path, index=False)
     except OSError as error:
         raise _unwritable(path, error) from None
     return path
@@ -84,7 +85,7 @@ def csv_rows(
     with file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        yield path, writer.writerow
+        yield path, lambda row: writer.writerow({name: for_spreadsheet(cell) for name, cell in row.items()})
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigurationError:

@@ -2,14 +2,18 @@
 Every environment variable that impactflow reads, with its unit and default; nothing else reads the environment.
 
 A ``.env`` file in the working directory is read too; the environment wins over it. Keys are ``SecretStr``: they show as
-stars wherever they are printed.
+stars wherever they are printed. A URL from the file never gets a key from the environment: whoever left the file in the
+folder would get the key.
 """
 
+import os
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -49,6 +53,7 @@ def _check_length(secret: SecretStr) -> SecretStr:
 
 
 _SHORTEST_SECRET = 16
+_FILE = ".env"
 Url = Annotated[str, AfterValidator(_check_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -62,7 +67,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_file=_FILE, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     wicked_reports_api_key: SecretStr | None = None
@@ -76,7 +81,7 @@ class Settings(BaseSettings):
     impactapi_url: Url | None = None
 
     #: An SQLAlchemy URL; a bare ``postgresql://`` is spoken through psycopg.
-    impactflow_ledger_url: str = "sqlite:///impactflow.db"
+    impactflow_ledger_url: Annotated[str, Field(repr=False)] = "sqlite:///impactflow.db"
     impactflow_policy: Path = Path("policy.yaml")
     #: Where reports are written.
     impactflow_reports: Path = Path("reports")
@@ -132,7 +137,7 @@ class PrefectApi(BaseSettings):
     """Where Prefect's API is, in Prefect's own variables; its profiles are not read."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_file=_FILE, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     prefect_api_url: str | None = None
@@ -161,6 +166,7 @@ def load_prefect_api() -> PrefectApi:
 
 
 def _load(kind: type[Read]) -> Read:
+    _check_where_keys_go()
     try:
         return kind()
     except ValidationError as invalid:
@@ -170,6 +176,37 @@ def _load(kind: type[Read]) -> Read:
             text = error["msg"].removeprefix("Value error, ")
             problems.append(f"{name}: {text}" if name else text)
         raise ConfigurationError("; ".join(problems)) from None
+
+
+def _check_where_keys_go() -> None:
+    """
+    See that no key of the environment goes to a URL that only ``.env`` names.
+
+    Raises:
+        ConfigurationError: One would.
+    """
+    environment, file = _capitals(os.environ), _capitals(dotenv_values(_FILE))
+    for key, url in _KEYS_AND_URLS:
+        if key in environment and url in file and url not in environment:
+            raise ConfigurationError(
+                f"{url} comes from {_FILE}, {key} from the environment: set both in one place, so that no file in this"
+                " folder decides where the key is sent"
+            )
+
+
+def _capitals(variables: Mapping[str, str | None]) -> Mapping[str, str]:
+    """Those that are set, by their names in capitals: case does not matter to pydantic."""
+    return {name.upper(): value for name, value in variables.items() if value}
+
+
+_KEYS_AND_URLS = (
+    ("WICKED_REPORTS_API_KEY", "WICKED_REPORTS_URL"),
+    ("ONECLICKIMPACT_API_KEY", "ONECLICKIMPACT_URL"),
+    ("CNAUGHT_API_KEY", "CNAUGHT_URL"),
+    ("IMPACTAPI_API_KEY", "IMPACTAPI_URL"),
+    ("PREFECT_API_KEY", "PREFECT_API_URL"),
+    ("PREFECT_API_AUTH_STRING", "PREFECT_API_URL"),
+)
 
 
 def secrets_in(secrets: SecretStr | None) -> tuple[str, ...]:

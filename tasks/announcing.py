@@ -12,6 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
+from impactflow.escapes import without_addresses
 from impactflow.ledger import Group
 from impactflow.run import Run
 from tasks.context import current_run
@@ -46,9 +47,9 @@ async def waiting(run: Run) -> Sequence[Group]:
 def _emit(what: str, group: Group) -> None:
     first = [
         {
-            "order": line.order,
+            "order": without_addresses(line.order),
             "slot": line.slot,
-            "reason": (line.reason or "")[:_REASON],
+            "reason": without_addresses(line.reason or "")[:_REASON],
             "since": line.since.isoformat(),
         }
         for line in group.first

@@ -22,6 +22,7 @@ from prefect.states import Cancelled
 
 from impactflow import approval
 from impactflow.approval import Answer, Answered, as_rows
+from impactflow.escapes import for_page
 from impactflow.ledger import Awaiting
 from tasks.context import current_run
 
@@ -29,7 +30,7 @@ from tasks.context import current_run
 @task(name="publish_question", cache_policy=NO_CACHE, retries=1)
 async def publish_question(asked: Sequence[Awaiting]) -> None:
     """Show what would be bought as a table."""
-    lines = [{name: str(value) for name, value in row.items()} for row in as_rows(asked)]
+    lines = [{name: for_page(str(value)) for name, value in row.items()} for row in as_rows(asked)]
     await acreate_table_artifact(lines, key="awaiting-approval", description="Bought only once a person approves it")
 
 

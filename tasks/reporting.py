@@ -2,7 +2,8 @@
 What a person sees of a run: CSV files and artifacts in the Prefect UI. No personal data in either.
 
 The keys of artifacts never change, so that a person finds each one's history. Prefect's UI reads a text in a cell of a
-table as Markdown, so a link is written as Markdown writes it; numbers are shown as they are.
+table as Markdown, so a link is written as Markdown writes it, and what others wrote is escaped; numbers are shown as
+they are.
 """
 
 from datetime import date
@@ -14,6 +15,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from impactflow.backfill import Backfilled
+from impactflow.escapes import for_page
 from impactflow.models import Unit
 from impactflow.outcome import AuditOutcome, needs_in_words
 from impactflow.reports import EFFECT_COLUMNS, bought, csv_rows, effect_row, write_csv
@@ -43,7 +45,7 @@ async def publish_report(name: str, days: tuple[date, date] | None = None) -> st
     await acreate_table_artifact(lines[-_LINES:], key="bought", description="Bought, per day, slot and provider")
     waiting = await run.ledger.attention(_LINES)
     if waiting:
-        rows = [{column: str(value) for column, value in row.items()} for row in waiting]
+        rows = [{column: for_page(str(value)) for column, value in row.items()} for row in waiting]
         await acreate_table_artifact(rows, key="needs-attention", description="Placements that need attention, and why")
     return str(path)
 
@@ -61,14 +63,17 @@ async def _publish_purchases(run: Run, name: str) -> None:
                 write(effect_row(effect))
             effects = await run.ledger.effects(run.id, after=effects[-1].event, limit=_PAGE)
     said = f"What this run bought, or saw completed: {'all' if count <= _LINES else f'the first {_LINES}'} of {count}"
-    rows = [{**row, "certificate": _link("certificate", row["certificate"])} for row in first]
+    rows = [
+        {name: _link(name, cell) if name == "certificate" else for_page(cell) for name, cell in row.items()}
+        for row in first
+    ]
     await acreate_table_artifact(rows, key="purchases", description=f"{said}; the file: {path}")
 
 
 def _link(text: str, url: str) -> str:
     """A link in a table's cell; nothing where there is no address, and only a web address is one to click."""
     if not url.startswith(("https://", "http://")):
-        return url
+        return for_page(url)
     return f"[{text}]({quote(url, safe=':/?#@!$&*+,;=%~')})"
 
 
@@ -97,7 +102,7 @@ async def publish_windows(backfilled: Backfilled) -> None:
             "new": each.planned.new,
             "count": each.planned.eligible,
             "planned": each.planned.placements,
-            "left": each.stopped or "",
+            "left": for_page(each.stopped or ""),
         }
         for each in backfilled.windows
     ]
@@ -110,12 +115,16 @@ async def publish_windows(backfilled: Backfilled) -> None:
 async def publish_audit(audited: AuditOutcome) -> None:
     """Show what an audit compared at each provider, and what disagrees."""
     told = audited.as_json()
-    lines = [{"provider": name, **tally} for name, tally in told["providers"].items()]
+    lines = [
+        {"provider": name, **tally, "halted": for_page(tally["halted"] or "")}
+        for name, tally in told["providers"].items()
+    ]
     days = f"{told['from']} to {told['to']}"
     await acreate_table_artifact(lines, key="audit", description=f"Ledger and providers' records, {days}")
     if told["findings"]:
         description = f"What disagrees, {days}; {told['remaining']} are left for a person. All: {audited.csv}"
-        await acreate_table_artifact(told["findings"], key="audit-findings", description=description)
+        rows = [{name: for_page(cell) for name, cell in finding.items()} for finding in told["findings"]]
+        await acreate_table_artifact(rows, key="audit-findings", description=description)
 
 
 @task(name="publish_summary", cache_policy=NO_CACHE, retries=1)

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from impactflow.cli.main import app
 from impactflow.settings import Settings
+from impactflow.webhooks.sources import CNAUGHT_VARIABLE, SCHEMES
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deployments"
@@ -123,17 +124,38 @@ def test_each_service_waits_only_for_services_that_say_when_they_are_ready():
             assert wanted["condition"] != "service_healthy" or "healthcheck" in services[name]
 
 
-def test_each_run_on_kubernetes_has_the_image_the_secret_and_the_policy_of_the_receiver():
-    """The pool's template and the manifest name the same."""
+def test_the_receiver_gets_no_key_of_a_seller():
+    """It faces the internet: only the worker's services read the file that holds the keys."""
+    keys = {name.upper() for name in Settings.model_fields if name.endswith("_api_key")}
+    services = COMPOSE["services"]
+    assert {name for name, service in services.items() if "env_file" in service} == {"worker"}
+    assert keys
+    assert not keys & set(services["receiver"]["environment"])
+    (receiver,) = (container for name, container in _containers() if name == "Deployment receiver")
+    assert receiver["envFrom"] == [{"secretRef": {"name": "impactflow-receiver"}}]
+
+
+def test_the_receiver_gets_every_variable_that_it_reads():
+    """Whatever deliveries are proven with, and where it is reached."""
+    read = {name.upper() for name in Settings.model_fields if name.startswith("impactflow_webhook")}
+    read |= {scheme.variable for scheme in SCHEMES} | {CNAUGHT_VARIABLE}
+    assert read <= set(COMPOSE["services"]["receiver"]["environment"])
+
+
+def test_each_run_on_kubernetes_has_the_image_and_the_policy_of_the_receiver():
+    """The pool's template and the manifest name the same; the runs have the secret with the sellers' keys."""
     template = json.loads((FOLDER / "kubernetes" / "base-job-template.json").read_text())
     pod = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
     (receiver,) = (container for name, container in _containers() if name == "Deployment receiver")
     assert template["variables"]["properties"]["image"]["default"] == receiver["image"]
-    assert pod["containers"][0]["envFrom"] == receiver["envFrom"]
+    assert pod["containers"][0]["envFrom"] == [{"secretRef": {"name": "impactflow"}}]
     assert pod["containers"][0]["volumeMounts"] == receiver["volumeMounts"]
 
 
 def test_every_variable_that_compose_asks_for_is_in_env_example():
-    """With a comment sign before it: impactflow itself does not read it."""
+    """With a comment sign before it where impactflow itself does not read it."""
     asked = set(re.findall(r"\$\{([A-Z_]+)", (FOLDER / "compose.yaml").read_text()))
-    assert asked <= set(re.findall(r"^# ([A-Z_]+)=", (FOLDER / "env.example").read_text(), re.MULTILINE))
+    listed = re.findall(r"^(# )?([A-Z_]+)=", (FOLDER / "env.example").read_text(), re.MULTILINE)
+    ours = {name.upper() for name in Settings.model_fields}
+    assert asked <= {name for _, name in listed}
+    assert not [name for sign, name in listed if name in asked and bool(sign) is (name in ours)]

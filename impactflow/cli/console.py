@@ -17,12 +17,23 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from impactflow.escapes import for_terminal
 from impactflow.ledger import Ledger
 from impactflow.outcome import Standing
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """A console on which no text of a shop's or a provider's can move the cursor, or forge a line."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render what a terminal would obey as letters."""
+        return super().render_str(for_terminal(text), **options)
+
+
+out = _Console(highlight=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -41,7 +52,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name.replace("_", " "), justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    out.print(table)
+    out.print(table, markup=False)
 
 
 def _plain(value: object) -> object:

@@ -11,7 +11,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -100,6 +100,7 @@ def _lasts(url: URL) -> bool:
 def _create(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
+            _make_private(url.database or "")
             engine = create_engine(
                 url, hide_parameters=True, connect_args={"timeout": BUSY_S, "check_same_thread": False}
             )
@@ -115,6 +116,12 @@ def _create(url: URL) -> Engine:
     except (ArgumentError, NoSuchModuleError) as error:
         msg = f"IMPACTFLOW_LEDGER_URL cannot be used: {_first_line(error)}"
         raise ConfigurationError(msg) from None
+
+
+def _make_private(file: str) -> None:
+    """Let only its owner read a new ledger, since it holds e-mail addresses; SQLite's other files get the same mode."""
+    with suppress(OSError):  # it is there already, or SQLite says better than this what is wrong
+        Path(file).touch(mode=0o600, exist_ok=False)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:

@@ -12,30 +12,60 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 
-from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from stripe import SignatureVerificationError, WebhookSignature
 
-from impactflow.errors import ConfigurationError, WebhookRejected
+from impactflow.errors import WebhookRejected
 
 #: How far the signed time may lie from ours.
 TOLERANCE_S = 300
 _MALFORMED, _NOT_PROVEN = 400, 401
+#: A secret of fewer letters was cut short, or is no secret.
+_SHORTEST_SECRET = 16
 _STRIPE_TIME = re.compile(r"(?:^|,)t=([0-9]{1,12})(?:,|$)")
 
 
-def check_standard_secrets(secrets: Sequence[str]) -> None:
+def check_standard_secret(secret: str) -> None:
     """
-    See that signatures can be checked with these.
+    See that a sender's signatures can fit a secret of Standard Webhooks.
+
+    The library drops letters that are not of plain base64, so that a URL-safe secret would become another key.
 
     Raises:
-        ConfigurationError: One is no secret of Standard Webhooks.
+        ValueError: None can; the message says what the secret must be.
     """
-    for secret in secrets:
-        try:
-            Webhook(secret)
-        except (ValueError, EmptyWebhookSecretError):
-            msg = "IMPACTFLOW_WEBHOOK_SECRETS: each secret must be base64, with or without whsec_ before it"
-            raise ConfigurationError(msg) from None
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        raise ValueError("must be plain base64 (with + and /, not - and _), with or without whsec_ before it") from None
+    if len(key) < _SHORTEST_SECRET:
+        raise ValueError(
+            f"must be the base64 of at least {_SHORTEST_SECRET} bytes: `openssl rand -base64 32` makes one"
+        )
+
+
+def check_shopify_secret(secret: str) -> None:
+    """
+    See that Shopify's signatures can fit a secret.
+
+    Raises:
+        ValueError: They cannot; the message says which secret it must be.
+    """
+    if secret.startswith(("shpat_", "shpca_", "shppa_", "shpua_", "whsec_", "http")) or len(secret) < _SHORTEST_SECRET:
+        raise ValueError(
+            "must be the app's client secret, or the one below Settings > Notifications > Webhooks, and no access token"
+        )
+
+
+def check_stripe_secret(secret: str) -> None:
+    """
+    See that Stripe's signatures can fit a secret.
+
+    Raises:
+        ValueError: They cannot; the message says which secret it must be.
+    """
+    if not secret.startswith("whsec_") or len(secret) < len("whsec_") + _SHORTEST_SECRET:
+        raise ValueError("must be the endpoint's signing secret, which begins with whsec_; no API key")
 
 
 def verify_standard(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from impactflow.errors import ConfigurationError
 from impactflow.settings import Settings, secrets_in
 from impactflow.webhooks.signatures import (
-    check_standard_secrets,
+    check_shopify_secret,
+    check_standard_secret,
+    check_stripe_secret,
     required,
     verify_shopify,
     verify_standard,
@@ -36,6 +39,7 @@ class Scheme:
         variable: Which variable has its secrets.
         headers: What it sends beside the body, each with its meaning.
         topics: What we handle; anything else is acknowledged and not kept.
+        check: Returns nothing, or raises ``ValueError`` for a secret that no delivery can be signed with.
         verify: Returns nothing, or raises ``WebhookRejected``.
         name: The delivery's own id, which a repeated one has too.
         topic: What it tells of.
@@ -46,6 +50,7 @@ class Scheme:
     variable: str
     headers: Mapping[str, str]
     topics: frozenset[str]
+    check: Callable[[str], None]
     verify: Callable[[Sequence[str], Mapping[str, str], bytes], None]
     name: Callable[[Mapping[str, str], Mapping[str, Any]], object]
     topic: Callable[[Mapping[str, str], Mapping[str, Any]], object]
@@ -61,6 +66,7 @@ STANDARD = Scheme(
         "webhook-signature": "`v1,` and the base64 of the HMAC-SHA256 of id, timestamp and body; or several.",
     },
     topics=frozenset({"order.paid", "order.refunded"}),
+    check=check_standard_secret,
     verify=verify_standard,
     name=lambda headers, _: required(headers, "webhook-id"),
     topic=lambda _, content: content.get("type"),
@@ -85,6 +91,7 @@ SHOPIFY = Scheme(
         "X-Shopify-Webhook-Id": "The delivery's id, the same whenever it is repeated.",
     },
     topics=frozenset({"orders/paid", "refunds/create"}),
+    check=check_shopify_secret,
     verify=verify_shopify,
     name=lambda headers, _: required(headers, "x-shopify-webhook-id"),
     topic=lambda headers, _: required(headers, "x-shopify-topic"),
@@ -95,6 +102,7 @@ STRIPE = Scheme(
     variable="IMPACTFLOW_STRIPE_SECRETS",
     headers={"Stripe-Signature": "`t=` when it was signed, `v1=` the HMAC-SHA256 of that time and the body."},
     topics=frozenset({"checkout.session.completed", "checkout.session.async_payment_succeeded", "charge.refunded"}),
+    check=check_stripe_secret,
     verify=verify_stripe,
     name=lambda _, content: content.get("id"),
     topic=lambda _, content: content.get("type"),
@@ -137,7 +145,8 @@ class Secrets:
             STRIPE.source: settings.impactflow_stripe_secrets,
         }
         signing = {source: secrets for source, text in listed.items() if (secrets := secrets_in(text))}
-        check_standard_secrets(signing.get(STANDARD.source, ()))
+        for scheme in SCHEMES:
+            _check(scheme, signing.get(scheme.source, ()))
         callback = settings.impactflow_callback_secret
         return cls(signing, callback.get_secret_value() if callback else None)
 
@@ -151,3 +160,11 @@ class Secrets:
         """The sources that are not, each with the variable that it lacks."""
         variables = {scheme.source: scheme.variable for scheme in SCHEMES} | {CNAUGHT: CNAUGHT_VARIABLE}
         return {source: variable for source, variable in variables.items() if source not in self.served}
+
+
+def _check(scheme: Scheme, secrets: Sequence[str]) -> None:
+    for secret in secrets:
+        try:
+            scheme.check(secret)
+        except ValueError as wrong:
+            raise ConfigurationError(f"{scheme.variable}: each secret {wrong}") from None

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from impactflow.clients.values import Time
 from impactflow.clients.wickedreports.models import MOST_ITEMS, MOST_MONEY, Text
+from impactflow.escapes import public_id
 from impactflow.models import Order, Payment, Refund
 from impactflow.orders import is_system, source_name
 from impactflow.webhooks.values import A_TEST, Id, NothingForUs
@@ -108,9 +109,10 @@ def read_order(body: bytes, received_at: datetime) -> Order | NothingForUs:
     told = event.data
     if told.test:
         return A_TEST
+    order_id = public_id(told.name.removeprefix("src:"))
     return Order(
-        id=told.name.removeprefix("src:"),
-        names=(told.name,),
+        id=order_id,
+        names=tuple(dict.fromkeys((told.name, f"src:{order_id}"))),
         ordered_at=told.ordered_at or event.timestamp or received_at,
         amount=told.amount,
         currency=told.currency,

@@ -150,3 +150,17 @@ async def test_a_preview_tells_what_would_await_approval(new_world):
         would = await preview(run.ledger, run.order_source(), world.policy, WEEK)
         assert (1, 0, 1) == (would.placements, would.held, would.awaiting_approval)
         assert [("trees", True), ("offset", False)] == [(line["slot"], line["needs_approval"]) for line in would.lines]
+
+
+@in_virtual_time
+async def test_an_order_whose_id_is_an_address_is_told_to_nobody_by_it(new_world):
+    """Sellers, keys and the ledger's public columns hold a digest; the shop's own id still finds the order."""
+    world = new_world(orders=[sold(1, id="ana@example.com", sourceId="", sourceSystem=None)])
+    async with world.run() as run:
+        await world.plan(run)
+        await world.place_all(run)
+        story = await run.ledger.story("ana@example.com")
+    assert story is not None
+    assert 3 == len(world.purchases)
+    assert {story["order"]} == {purchase["order_id"] for purchase in world.purchases}
+    assert "@" not in story["order"]

@@ -252,3 +252,10 @@ async def test_reads_do_not_wait_for_a_writer(sqlite_file):
         assert {"planned": 1} == await asyncio.wait_for(counted(ledger), 5)
         other.close()
         assert NOON == (await claim(ledger)).attempted_at
+
+
+def test_only_its_owner_may_read_a_new_file(tmp_path):
+    """It holds e-mail addresses; what SQLite keeps beside it is no more open, whatever the umask."""
+    file = tmp_path / "ledger.db"
+    with Ledger.open(f"sqlite:///{file}"):
+        assert {0o600} == {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}

@@ -130,7 +130,7 @@ def test_a_person_is_told_what_to_do_next(status):
     lines = [Line(f"WR-{number}", "trees", "why", since) for number in range(1, 6)]
     told = needs_in_words([Group("acme", CNAUGHT, status, 5, since, lines)])
     assert f"5 {status.replace('_', ' ')} at cnaught since 2026-03-02 12:00 UTC: " in told
-    assert "(`WR-1` trees, `WR-2` trees, `WR-3` trees and 2 more)" in told
+    assert "(WR-1 trees, WR-2 trees, WR-3 trees and 2 more)" in told
     assert "(/artifacts/key/needs-attention)" in told
 
 

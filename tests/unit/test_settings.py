@@ -208,3 +208,43 @@ class TestKeys:
         monkeypatch.setenv("IMPACTFLOW_SETTLE_S", "4")
 
         assert load_settings().impactflow_request_timeout_s == 2.0
+
+
+class TestWhereKeysGo:
+    @pytest.mark.parametrize(
+        ("key", "url"),
+        [
+            ("CNAUGHT_API_KEY", "CNAUGHT_URL"),
+            ("ONECLICKIMPACT_API_KEY", "oneclickimpact_url"),
+            ("IMPACTAPI_API_KEY", "IMPACTAPI_URL"),
+            ("WICKED_REPORTS_API_KEY", "WICKED_REPORTS_URL"),
+        ],
+    )
+    def test_a_file_in_the_folder_sends_no_key_of_the_environment_anywhere(
+        self, monkeypatch: pytest.MonkeyPatch, key: str, url: str
+    ) -> None:
+        """Whoever left it there would get the key; both variables are named."""
+        monkeypatch.setenv(key, "secret")
+        Path(".env").write_text(f"{url}=https://evil.example\n", encoding="utf-8")
+        with pytest.raises(ConfigurationError, match=f"{url.upper()} comes from .env, {key} from the environment"):
+            load_settings()
+
+    def test_a_file_may_hold_both(self) -> None:
+        """As the README has it."""
+        text = "CNAUGHT_API_KEY=secret\nCNAUGHT_URL=https://sandbox.example/v1\n"
+        Path(".env").write_text(text, encoding="utf-8")
+        assert load_settings().cnaught_url == "https://sandbox.example/v1"
+
+    def test_a_url_of_the_environment_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The file has no say."""
+        monkeypatch.setenv("CNAUGHT_API_KEY", "secret")
+        monkeypatch.setenv("CNAUGHT_URL", "https://ours.example/v1")
+        Path(".env").write_text("CNAUGHT_URL=https://evil.example\n", encoding="utf-8")
+        assert load_settings().cnaught_url == "https://ours.example/v1"
+
+
+def test_no_password_of_the_ledger_shows() -> None:
+    """Whoever prints the settings sees stars and no URL."""
+    settings = Settings(impactflow_ledger_url="postgresql://us:secret-word@db/ledger")
+    assert "secret-word" not in repr(settings)
+    assert "secret-word" not in str(settings)

@@ -76,6 +76,12 @@ def test_wrong_settings_are_named(command, changes, named):
         ("IMPACTFLOW_CALLBACK_SECRET", "short"),
         ("IMPACTFLOW_WEBHOOK_SECRETS", "whsec_"),
         ("IMPACTFLOW_WEBHOOK_SECRETS", "a"),
+        ("IMPACTFLOW_WEBHOOK_SECRETS", "whsec_" + "YS1b-2xlc3M_b2YgYWxsIGxldHRlcnM="),
+        ("IMPACTFLOW_WEBHOOK_SECRETS", "whsec_" + "c2hvcnQ="),
+        ("IMPACTFLOW_SHOPIFY_SECRETS", "shpat_" + "0" * 32),
+        ("IMPACTFLOW_SHOPIFY_SECRETS", "short"),
+        ("IMPACTFLOW_STRIPE_SECRETS", "sk_live_" + "0" * 24),
+        ("IMPACTFLOW_STRIPE_SECRETS", "whsec_"),
     ],
 )
 def test_a_secret_that_cannot_be_used_is_named(monkeypatch, variable, secret):
@@ -87,14 +93,14 @@ def test_a_secret_that_cannot_be_used_is_named(monkeypatch, variable, secret):
 
 def test_secrets_are_listed_with_spaces_or_commas(monkeypatch):
     """Two while one takes the other's place."""
-    monkeypatch.setenv("IMPACTFLOW_SHOPIFY_SECRETS", " old, new\tnewest ")
+    monkeypatch.setenv("IMPACTFLOW_SHOPIFY_SECRETS", f" {'a' * 32}, {'b' * 32}\t{'c' * 32} ")
 
-    assert Secrets.of(load_settings()).signing == {"shopify": ("old", "new", "newest")}
+    assert Secrets.of(load_settings()).signing == {"shopify": ("a" * 32, "b" * 32, "c" * 32)}
 
 
 def test_a_port_that_is_taken_is_wrong_usage(monkeypatch):
     """The option is named."""
-    monkeypatch.setenv("IMPACTFLOW_SHOPIFY_SECRETS", "secret")
+    monkeypatch.setenv("IMPACTFLOW_SHOPIFY_SECRETS", "a" * 32)
     monkeypatch.setenv("IMPACTFLOW_POLICY", str(POLICY))
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(typer.BadParameter, match="--port"):
         serve_webhooks("127.0.0.1", taken.getsockname()[1], as_json=True)

@@ -1,0 +1,55 @@
+"""
+What a shop or a provider has written, made harmless for whatever shows it: a terminal, a spreadsheet, a page.
+
+Order ids, reasons and names of purchases are other people's text. Each medium reads some of it as a command: a terminal
+obeys control characters, a spreadsheet computes what begins like a formula, a page follows links. The functions here
+change only how a text is shown; the ledger keeps it as it came. Called by ``cli``, ``reports`` and the flows' tasks.
+
+``public_id`` alone changes what is kept: an order's id reaches providers, logs and pages, which must hold no e-mail
+address. Called by ``orders`` and ``webhooks``.
+"""
+
+import hashlib
+import re
+
+#: Control characters but tab and line feed, and what reverses the order of letters: both can forge what a person reads.
+_COMMANDS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+#: What spreadsheets take for the beginning of a formula, in its wide forms, too.
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*")
+#: What makes links, pictures, HTML, code, emphasis and cells of a table.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~@]|(?<=[A-Za-z]):(?=//)|(?<=[wW])\.")
+_ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"'/|]+@[^\s@<>()\[\],;:\"'/|]+")
+
+
+def for_terminal(text: str) -> str:
+    r"""Write out what a terminal would obey, as Python writes it: ``\x1b`` for an escape."""
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def for_spreadsheet(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would compute; plain numbers stay."""
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def for_page(text: str) -> str:
+    """
+    Keep a page that reads Markdown from finding links, pictures or HTML in a text; one line, no e-mail address.
+
+    Prefect's pages read the cells of a table as Markdown too.
+    """
+    return _MARKDOWN.sub(lambda found: f"\\{found[0]}", " ".join(for_terminal(without_addresses(text)).split()))
+
+
+def public_id(told: str) -> str:
+    """The id that an order goes by everywhere: the shop's own, or a digest of it where that holds an e-mail address."""
+    if without_addresses(told) == told:
+        return told
+    return f"order-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def without_addresses(text: str) -> str:
+    """Put stars in the place of each e-mail address."""
+    return _ADDRESS.sub("***", text) if "@" in text else text
