@@ -6,13 +6,17 @@ It exists for speed and for honesty. httpx's own pool collapses with many reques
 as "nothing was sent" and would buy twice. Here a connect error means that no byte of the request left.
 
 Each request is sent once: what aiohttp by itself would repeat, a GET, PUT or DELETE whose kept-alive connection is
-lost, the server may have acted on. What an answer means is left to ``http``, which alone uses this.
+lost, the server may have acted on. A write may look once more whether it may still be sent, in the very step that
+writes it: before that step there is a wait for a turn, for a connection and for the loop, in any of which a machine may
+stand still for hours. What an answer means is left to ``http``, which alone uses this.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractStreamWriter
 
 #: Below the 5 s after which many servers close an idle connection: a write that meets a closed one is in doubt.
 KEEP_ALIVE_S = 4.0
@@ -24,14 +28,43 @@ def _timeout(connect_s: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect_s)
 
 
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+class _Request(aiohttp.ClientRequest):
+    """A request that can look once more before it is written."""
+
+    last_look: Callable[[], None] | None = None
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: aiohttp.connector.Connection, content_length: int | None = None
+    ) -> None:
+        """
+        Look, then write head and body; nothing is awaited in between.
+
+        Up to here aiohttp has only put the head together, and with a small body both leave at once. What the look
+        raises is told where the answer is awaited, so that it reaches the caller as it is.
+        """
+        if self.last_look is not None and conn.protocol is not None:
+            try:
+                self.last_look()
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                conn.protocol.set_exception(error)
+                return
+        await super().write_bytes(writer, conn, content_length)
+
+
+def _once(last_look: Callable[[], None] | None) -> aiohttp.ClientMiddlewareType:
     """Report a lost connection as an error that is not aiohttp's own: only after those does it send again."""
-    try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise httpx.ReadError(type(error).__name__) from None
+
+    async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if isinstance(request, _Request):
+            request.last_look = last_look
+        try:
+            return await send(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise httpx.ReadError(type(error).__name__) from None
+
+    return send_once
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -50,6 +83,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """
         Send the request and read its answer.
 
+        Its extension ``last_look`` is called in the step that writes it, where it is not a GET; what that raises is
+        raised, and nothing was sent.
+
         Raises:
             httpx.ConnectError: No connection could be made; nothing was sent.
             httpx.ConnectTimeout: No connection was to be had in time; nothing was sent.
@@ -63,9 +99,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
-                data=request.content or None,  # an empty body would get a length, also with GET
+                data=None if request.method == "GET" else request.content,  # an empty body is written all the same
                 allow_redirects=False,
                 timeout=_timeout(timeouts.get("connect")),
+                middlewares=(_once(request.extensions.get("last_look")),),
             ) as answer:
                 body = await answer.read()
         except aiohttp.ConnectionTimeoutError:
@@ -85,7 +122,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # httpx.Response decodes what its headers say
             skip_auto_headers=("Content-Type",),  # what has no body has none
-            middlewares=(_once,),
+            request_class=_Request,
         )
         return self._session
 

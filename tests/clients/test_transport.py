@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from impactflow.clients import ImpactAPIClient, OneClickImpactClient
 from impactflow.clients.http import open_transport
-from impactflow.errors import OutcomeUnknown, Unavailable
+from impactflow.clients.operations import looking
+from impactflow.errors import NotSent, OutcomeUnknown, Unavailable
 
 BODY = b'{"user_id":"U77","time_utc":"2026-02-03T04:05:06.070Z","tree_planted":1}'
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -30,13 +31,15 @@ class Server:
     def __init__(self, act: Callable[[asyncio.StreamWriter, int], Awaitable[None]]) -> None:
         self.act = act
         self.requests: list[bytes] = []
-        self.connections = 0
+        self.connections = self.begun = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
             while not writer.is_closing():
-                head = await reader.readuntil(b"\r\n\r\n")
+                first = await reader.readexactly(1)
+                self.begun += 1
+                head = first + await reader.readuntil(b"\r\n\r\n")
                 length = next(
                     (int(x.split(b":")[1]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-l")), 0
                 )
@@ -229,6 +232,52 @@ async def test_a_connection_that_was_closed_while_idle_is_replaced():
         await asyncio.sleep(0.05)
         await client.plant_tree(1)
         assert (2, 2) == (len(server.requests), server.connections)
+
+
+def forbid():
+    """What a run finds that stood still for longer than its lease."""
+    raise NotSent("too little of the lease was left to send it", provider="oneclickimpact", operation="place")
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["new connection", "kept connection"])
+@pytest.mark.parametrize("has_body", [False, True])
+async def test_p4_the_last_look_comes_after_the_connection_and_before_the_first_byte(has_body, kept):
+    """What it raises reaches the caller as it is; the server sees a connection, and no byte of a request."""
+    async with connected(answer_whole) as (client, server):
+        if kept:
+            await client.plant_tree(1)
+        before = server.begun
+        with pytest.raises(NotSent, match="too little of the lease"):
+            await looking(client, forbid)._http.write("any", "/v1", bytes, body={"a": 1} if has_body else None)
+        await asyncio.sleep(0.05)
+        assert (1, before) == (server.connections, server.begun)
+        assert 1 == (await client.plant_tree(1)).tree_planted  # whoever buys next is not disturbed
+
+
+async def test_p4_a_last_look_that_forbids_nothing_changes_nothing():
+    """And each write of the client that looks is looked at, no read, and no write of the client beside it."""
+    looks = []
+    async with connected(answer_whole) as (client, server):
+        looks_at_it = looking(client, lambda: looks.append(len(server.requests)))
+        await asyncio.gather(looks_at_it.plant_tree(1), client.plant_tree(2))
+        await looks_at_it.plant_tree(3)
+        await looks_at_it._http.read("any", "/v1", bytes)
+        assert (2, 4) == (len(looks), len(server.requests))
+
+
+async def test_p4_time_that_passes_while_the_request_waits_for_a_connection_is_seen():
+    """The one connection is taken for a while: the look comes after the wait, however long that was."""
+    asked_at = asyncio.get_running_loop().time
+    began, looked_at = asked_at(), []
+
+    async def answer_late(writer, _):
+        await asyncio.sleep(0.2)
+        writer.write(WHOLE)
+
+    async with connected(answer_late, concurrency=1) as (client, _):
+        behind = looking(client, lambda: looked_at.append(asked_at()))
+        await asyncio.gather(client.plant_tree(1), behind.plant_tree(2))
+    assert looked_at[0] - began > 0.19
 
 
 async def test_redirects_are_not_followed_and_cookies_are_not_kept():
