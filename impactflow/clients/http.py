@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from impactflow.clients.answers import Account, Call, Misshapen
 from impactflow.clients.limits import HeldBackError, RateLimit
-from impactflow.clients.transport import AiohttpTransport
+from impactflow.clients.transport import AiohttpTransport, AnswerTooLarge
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import NotSent, ProviderError, RateLimited, Refused
 
@@ -253,6 +253,8 @@ class HttpClient:
                 await response.aread()
         except _NOT_CONNECTED as error:
             raise call.unreachable(type(error).__name__) from None
+        except AnswerTooLarge as error:
+            raise call.too_large(str(error)) from None
         except (httpx.HTTPError, OSError) as error:
             raise call.unanswered(f"no whole answer came ({type(error).__name__})") from None
         finally:

