@@ -94,7 +94,7 @@ class HttpClient:
             last_look: Quick, and raises ``NotSent`` where the write may not be sent any more.
         """
         looking = copy(self)
-        looking._write_extensions = {**self._extensions, "last_look": last_look}
+        looking._write_extensions = {**self._extensions, "last_look": last_look}  # noqa: SLF001 - a copy of this one
         return looking
 
     async def read(

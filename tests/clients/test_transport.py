@@ -374,7 +374,7 @@ TOO_LARGE = {
 async def test_p18_an_answer_that_is_too_large_leaves_a_write_in_doubt_and_is_not_asked_for_again(answer):
     """The message says what is wrong with it, and whom to ask."""
     async with connected(answer, timeout_s=20) as (client, server):
-        with pytest.raises(OutcomeUnknown, match="the answer was not read, it .* MiB: check ONECLICKIMPACT_URL"):
+        with pytest.raises(OutcomeUnknown, match=r"the answer was not read, it .* MiB: check ONECLICKIMPACT_URL"):
             await client.plant_tree(1)
         with pytest.raises(Misshapen, match="the answer was not read"):
             await client.whoami()
@@ -392,7 +392,7 @@ async def test_p18_no_more_of_an_answer_is_unpacked_than_the_bound():
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert peak < 1.5 * MOST_UNPACKED
+    assert peak < 2.5 * MOST_UNPACKED  # zlib puts what it unpacked together once more
 
 
 @pytest.mark.parametrize("coding", ["deflate", "bare deflate", "x-gzip", "gzip, deflate", "utf-8"])
