@@ -38,7 +38,7 @@ _EMAIL = re.compile(r"(?<![^\s<>\"'(),;:])[^\s<>\"'(),;:]+?(?:@|%(?:25)*40)[^\s<
 
 
 class Misshapen(Unavailable):
-    """The answer to a read is whole, but not as documented; asking again would bring the same."""
+    """The answer to a read is not as documented, though nothing was lost; asking again would bring the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,13 @@ class Call:
                 f"{why}: it may have taken effect, and is looked for before it is sent again", **self._who()
             )
         return Unavailable(f"{why}: try again later", **self._who())
+
+    def too_large(self, why: str) -> ProviderError:
+        """An answer came that is larger than any that is documented; it was not read to its end."""
+        text = f"the answer was not read, {why}: check {self.account.url_variable}, or ask the provider"
+        if self.is_write:
+            return OutcomeUnknown(f"{text}; it may have taken effect", **self._who())
+        return Misshapen(text, **self._who())
 
     def unreachable(self, why: str) -> Unavailable:
         """No connection was made, so nothing was sent."""

@@ -11,8 +11,9 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -20,7 +21,7 @@ from pydantic import ValidationError
 
 from impactflow.clients.answers import Account, Call, Misshapen
 from impactflow.clients.limits import HeldBackError, RateLimit
-from impactflow.clients.transport import AiohttpTransport
+from impactflow.clients.transport import AiohttpTransport, AnswerTooLarge
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import NotSent, ProviderError, RateLimited, Refused
 
@@ -82,7 +83,19 @@ class HttpClient:
         self._fixed, self._key = _raw((*fixed, *encodings)), _raw(account.headers)
         connect_s = timeout_s / 4
         timeouts = {"connect": connect_s, "pool": connect_s, "read": timeout_s, "write": timeout_s}
-        self._extensions = {"timeout": timeouts}
+        self._extensions: dict[str, Any] = {"timeout": timeouts}
+        self._write_extensions = self._extensions
+
+    def looking(self, last_look: Callable[[], None]) -> Self:
+        """
+        The same account, with its rate limit, whose writes look once more in the very step that sends them.
+
+        Args:
+            last_look: Quick, and raises ``NotSent`` where the write may not be sent any more.
+        """
+        looking = copy(self)
+        looking._write_extensions = {**self._extensions, "last_look": last_look}  # noqa: SLF001 - a copy of this one
+        return looking
 
     async def read(
         self,
@@ -119,7 +132,7 @@ class HttpClient:
             else f"{self.account.base_url}{path}"
         )
         method = "GET" if body is None else "POST"
-        request = self._build(method, httpx.URL(url), body, headers, instead_of_key)
+        request = self._build(method, httpx.URL(url), body, headers, instead_of_key, self._extensions)
         tries = 1
         while True:
             try:
@@ -160,7 +173,8 @@ class HttpClient:
 
         Raises:
             Refused: The provider declined (4xx); nothing happened.
-            NotSent: It was not sent, or it was one too many; nothing happened.
+            NotSent: It was not sent, for one because the last look forbade it, or it was one too many; nothing
+                happened.
             OutcomeUnknown: No readable answer came, or a redirect; it may have happened.
         """
         has_key, secrets = idempotency_key is not None, _values(instead_of_key)
@@ -168,7 +182,7 @@ class HttpClient:
         url = _parse_url(f"{self.account.base_url}{path}")
         if idempotency_key is not None:
             headers = (*headers, ("Idempotency-Key", idempotency_key))
-        request = self._build(method, url, body, headers, instead_of_key)
+        request = self._build(method, url, body, headers, instead_of_key, self._write_extensions)
         response = await self._exchange(call, request, self._timeout_s / 2)
         try:
             return decode(response.content)
@@ -203,7 +217,13 @@ class HttpClient:
             raise call.unreadable(response, broken) from None
 
     def _build(
-        self, method: str, url: httpx.URL, body: object, more: Headers, instead_of_key: Headers | None
+        self,
+        method: str,
+        url: httpx.URL,
+        body: object,
+        more: Headers,
+        instead_of_key: Headers | None,
+        extensions: dict[str, Any],
     ) -> httpx.Request:
         """Put a request together; the headers are given raw because merging them costs more than the sending."""
         headers, content = [*self._fixed], b""
@@ -215,7 +235,7 @@ class HttpClient:
             headers.append((b"Content-Length", b"%d" % len(content)))
         headers += _raw(more)
         stream = httpx.ByteStream(content)
-        request = httpx.Request(method, url, headers=headers, stream=stream, extensions=self._extensions)
+        request = httpx.Request(method, url, headers=headers, stream=stream, extensions=extensions)
         request.read()
         return request
 
@@ -233,6 +253,8 @@ class HttpClient:
                 await response.aread()
         except _NOT_CONNECTED as error:
             raise call.unreachable(type(error).__name__) from None
+        except AnswerTooLarge as error:
+            raise call.too_large(str(error)) from None
         except (httpx.HTTPError, OSError) as error:
             raise call.unanswered(f"no whole answer came ({type(error).__name__})") from None
         finally:

@@ -7,6 +7,7 @@ and reading are left to ``http``.
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
@@ -29,6 +30,22 @@ class _Client(Protocol):
     """What ``operation`` needs of a client."""
 
     _http: HttpClient
+
+
+C = TypeVar("C", bound=_Client)
+
+
+def looking(client: C, last_look: Callable[[], None]) -> C:
+    """
+    The same client, whose writes look once more in the very step that sends them.
+
+    Args:
+        client: Any of the four.
+        last_look: As for ``HttpClient.looking``.
+    """
+    looks = copy(client)
+    looks._http = client._http.looking(last_look)  # noqa: SLF001
+    return looks
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,102 @@ It exists for speed and for honesty. httpx's own pool collapses with many reques
 as "nothing was sent" and would buy twice. Here a connect error means that no byte of the request left.
 
 Each request is sent once: what aiohttp by itself would repeat, a GET, PUT or DELETE whose kept-alive connection is
-lost, the server may have acted on. What an answer means is left to ``http``, which alone uses this.
+lost, the server may have acted on. A write may look once more whether it may still be sent, in the very step that
+writes it: before that step there is a wait for a turn, for a connection and for the loop, in any of which a machine may
+stand still for hours. What an answer means is left to ``http``, which alone uses this.
+
+No answer takes more memory than a bound, neither as it comes nor unpacked: a few kilobytes can unpack to gigabytes.
 """
 
+import zlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import lru_cache
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractStreamWriter
 
 #: Below the 5 s after which many servers close an idle connection: a write that meets a closed one is in doubt.
 KEEP_ALIVE_S = 4.0
+#: The longest answer that is read, in bytes: a page of a thousand records with all the metadata that 1ClickImpact takes
+#: comes to 11 MB.
+MOST_READ = 16 * 2**20
+#: The most that it may be once it is unpacked, in bytes: JSON like that packs to a quarter or less.
+MOST_UNPACKED = 4 * MOST_READ
+#: What a packed answer begins with is told by its header; ``deflate`` comes with zlib's own header or without.
+_GZIP, _ZLIB, _BARE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+_CODINGS = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _BARE)}
+#: What is told of a packed answer, and no longer holds for what it unpacked to.
+_OF_THE_PACKED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
+
+
+class AnswerTooLarge(httpx.TransportError):
+    """The rest of an answer was not read, because it is larger than any that is documented."""
+
+
+class _Unpacker:
+    """
+    Unpacks one coding piece by piece, never more than a bound.
+
+    Args:
+        formats: Which of zlib's it may be; the first that fits the first piece.
+        most: The most bytes that may come of it.
+    """
+
+    def __init__(self, formats: Sequence[int], most: int) -> None:
+        self._formats = list(formats)
+        self._inflater = zlib.decompressobj(self._formats.pop(0))
+        self._left = most
+
+    def unpack(self, piece: bytes) -> bytes:
+        """
+        What a piece unpacks to.
+
+        Raises:
+            AnswerTooLarge: More than the bound came of all pieces.
+            httpx.DecodingError: It is not packed as its header says.
+        """
+        try:
+            unpacked = self._inflater.decompress(piece, self._left + 1)
+        except zlib.error as error:
+            if not self._formats:
+                raise httpx.DecodingError(str(error)) from None
+            self._inflater = zlib.decompressobj(self._formats.pop(0))
+            return self.unpack(piece)
+        self._formats.clear()
+        self._left -= len(unpacked)
+        if self._left < 0:
+            raise AnswerTooLarge(f"it unpacks to more than {MOST_UNPACKED >> 20} MiB")
+        return unpacked
+
+
+async def _whole(pieces: AsyncIterator[bytes], codings: Sequence[str]) -> bytes:
+    """
+    An answer's body, unpacked while it comes; nothing is read after it was found too large.
+
+    Args:
+        pieces: As they come.
+        codings: How it was packed, the last first; what nobody asked for is left as it is.
+
+    Raises:
+        AnswerTooLarge: It is.
+        httpx.DecodingError: It is not packed as its header says.
+    """
+    unpackers = [_Unpacker(_CODINGS[coding], MOST_UNPACKED) for coding in codings if coding in _CODINGS]
+    read, body = 0, []
+    async for piece in pieces:
+        read += len(piece)
+        if read > MOST_READ:
+            raise AnswerTooLarge(f"it is longer than {MOST_READ >> 20} MiB")
+        for unpacker in unpackers:
+            piece = unpacker.unpack(piece)  # noqa: PLW2901 - from one coding to the next
+        body.append(piece)
+    return b"".join(body)
+
+
+def _codings(answer: aiohttp.ClientResponse) -> list[str]:
+    told = ",".join(answer.headers.getall("Content-Encoding", ()))
+    return [coding.strip().lower() for coding in reversed(told.split(","))]
 
 
 @lru_cache(maxsize=16)
@@ -24,14 +110,43 @@ def _timeout(connect_s: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect_s)
 
 
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+class _Request(aiohttp.ClientRequest):
+    """A request that can look once more before it is written."""
+
+    last_look: Callable[[], None] | None = None
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: aiohttp.connector.Connection, content_length: int | None = None
+    ) -> None:
+        """
+        Look, then write head and body; nothing is awaited in between.
+
+        Up to here aiohttp has only put the head together, and with a small body both leave at once. What the look
+        raises is told where the answer is awaited, so that it reaches the caller as it is.
+        """
+        if self.last_look is not None and conn.protocol is not None:
+            try:
+                self.last_look()
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                conn.protocol.set_exception(error)
+                return
+        await super().write_bytes(writer, conn, content_length)
+
+
+def _once(last_look: Callable[[], None] | None) -> aiohttp.ClientMiddlewareType:
     """Report a lost connection as an error that is not aiohttp's own: only after those does it send again."""
-    try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise httpx.ReadError(type(error).__name__) from None
+
+    async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if isinstance(request, _Request):
+            request.last_look = last_look
+        try:
+            return await send(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise httpx.ReadError(type(error).__name__) from None
+
+    return send_once
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -50,11 +165,16 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """
         Send the request and read its answer.
 
+        Its extension ``last_look`` is called in the step that writes it, where it is not a GET; what that raises is
+        raised, and nothing was sent.
+
         Raises:
             httpx.ConnectError: No connection could be made; nothing was sent.
             httpx.ConnectTimeout: No connection was to be had in time; nothing was sent.
             httpx.ReadError: The connection broke after that; the request may have arrived.
             httpx.RemoteProtocolError: What came back is not HTTP; the request has arrived.
+            httpx.DecodingError: The answer is not packed as it says.
+            AnswerTooLarge: The answer is; the rest of it was not read.
         """
         session = self._session or self._open()
         timeouts = request.extensions.get("timeout", {})
@@ -63,11 +183,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
-                data=request.content or None,  # an empty body would get a length, also with GET
+                data=None if request.method == "GET" else request.content,  # an empty body is written all the same
                 allow_redirects=False,
                 timeout=_timeout(timeouts.get("connect")),
+                middlewares=(_once(request.extensions.get("last_look")),),
             ) as answer:
-                body = await answer.read()
+                body = await _whole(answer.content.iter_any(), _codings(answer))
         except aiohttp.ConnectionTimeoutError:
             raise httpx.ConnectTimeout("no connection in time", request=request) from None
         except aiohttp.ClientConnectorError as error:
@@ -76,16 +197,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise httpx.RemoteProtocolError(type(error).__name__, request=request) from None
         except (aiohttp.ClientError, OSError) as error:
             raise httpx.ReadError(type(error).__name__, request=request) from None
-        return httpx.Response(answer.status, headers=list(answer.raw_headers), content=body, request=request)
+        headers = [header for header in answer.raw_headers if header[0].lower() not in _OF_THE_PACKED]
+        return httpx.Response(answer.status, headers=headers, content=body, request=request)
 
     def _open(self) -> aiohttp.ClientSession:
         """Open the pool at the first request, when the loop that it belongs to runs."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # httpx.Response decodes what its headers say
+            auto_decompress=False,  # there is a bound to it here
             skip_auto_headers=("Content-Type",),  # what has no body has none
-            middlewares=(_once,),
+            request_class=_Request,
         )
         return self._session
 

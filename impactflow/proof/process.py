@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from impactflow.errors import LedgerError
+from impactflow.errors import LedgerError, NotSent
 from impactflow.ledger.writer import Writer
 
 
@@ -36,9 +36,6 @@ class Act(Enum):
     PAUSE = "it stands still for a while, as a machine does that is short of memory"
 
 
-#: How many times longer a pause is where its length is not assumed to be bounded.
-_LONGER = 10
-
 #: What happens at each boundary.
 Fate = Callable[[Boundary], Act]
 
@@ -57,8 +54,7 @@ class Process:
 
     Args:
         fate: What happens to it at each boundary.
-        pause_s: How long it stands still before a request, in seconds; elsewhere ten times as long, because there no
-            length is assumed.
+        pause_s: How long it stands still, in seconds; no length is assumed to be bounded.
 
     Attributes:
         died: Set when it is killed.
@@ -76,7 +72,7 @@ class Process:
         if act is Act.DIE:
             self.died.set()
         if act is Act.PAUSE:
-            await asyncio.sleep(self._pause_s if boundary is Boundary.SEND else _LONGER * self._pause_s)
+            await asyncio.sleep(self._pause_s)
         self.live()
         return act
 
@@ -126,13 +122,17 @@ class Wire(httpx.AsyncBaseTransport):
             await self._process.reach(Boundary.ANSWER)
 
     async def _come_to_send(self, request: httpx.Request) -> None:
-        """Who stands still gives up nothing meanwhile: the request goes out, and then its time is found to be over."""
+        """
+        Who stands still gives up nothing meanwhile: the request goes out, and then its time is found to be over.
+
+        It looks at its lease after that, in the step that sends it, as the production transport does.
+        """
         reached = asyncio.ensure_future(self._process.reach(Boundary.SEND))
         try:
             await asyncio.shield(reached)
         except asyncio.CancelledError:
             if not self._process.died.is_set():
                 await reached
-                with suppress(httpx.TransportError):
+                with suppress(httpx.TransportError, NotSent):
                     await self._inner.handle_async_request(request)
             raise

@@ -22,8 +22,10 @@ from impactflow.sandbox.faults import FAULTS
 #: Times of the simulated runs, in seconds: a fraction of the real ones, in the same proportions.
 LEASE_S, TIMEOUT_S, SETTLE_S = 60.0, 10.0, 120.0
 #: The longest that anything may come late and still be within what is assumed: a request that its sender gave up, a
-#: record that is not listed yet, a process that stands still between its last look at the clock and its request.
+#: record that is not listed yet.
 LATE_S = SETTLE_S / 3
+#: The longest that a process stands still, wherever that is.
+STILL_S = 10 * LATE_S
 #: The most that two machines' clocks may differ.
 SKEW_S = 10.0
 #: How long before a lost answer nobody else may have bought the like where an account has not been seen to return
@@ -382,7 +384,7 @@ def _work(chance: Random, seed: int) -> dict[str, Any]:
     if overtaking.randrange(4):
         return work
     slow, lively = (_worker(overtaking, f"{seed} {name}") for name in ("slow", "lively"))
-    pause_s, behind_s = overtaking.uniform(LATE_S / 2, LATE_S), overtaking.uniform(0, SETTLE_S)
+    pause_s, behind_s = overtaking.uniform(LATE_S / 2, STILL_S), overtaking.uniform(0, SETTLE_S)
     return {
         "workers": [
             replace(slow, first_after_s=BEGIN_S, pause_s=pause_s, harm={Act.PAUSE: 0.1}),
@@ -398,7 +400,7 @@ def _worker(chance: Random, seed: str) -> Worker:
         seed,
         ahead_s=chance.uniform(-SKEW_S / 2, SKEW_S / 2),
         first_after_s=BEGIN_S + chance.uniform(0, 30),
-        pause_s=chance.uniform(1.0, LATE_S),
+        pause_s=chance.uniform(1.0, STILL_S),
         harm={
             Act.DIE: chance.choice([0.0, 0.02, 0.1]),
             Act.FAIL: chance.choice([0.0, 0.0, 0.05]),

@@ -20,7 +20,7 @@ class Hold(Protocol):
 
     def check(self) -> None:
         """
-        To be called before each request that may buy.
+        To be called in the very step that sends each request that may buy (``clients.operations.looking``).
 
         Raises:
             NotSent: The lease has too little time left for a request; nothing may be sent any more.

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from impactflow.clients import CNaughtClient
 from impactflow.clients.cnaught.models import Order
+from impactflow.clients.operations import looking
 from impactflow.clients.paging import items
 from impactflow.clock import Clock
 from impactflow.errors import Contradiction, IdempotencyConflict, NotFound, RateLimited, Refused, Unauthorized
@@ -55,8 +56,7 @@ class CNaught:
     async def place(self, placement: Placement, hold: Hold) -> Receipt:
         """Submit the order; see ``Provider.place``."""
         amount_kg = Decimal(placement.quantity) / _GRAMS_PER_KG
-        hold.check()
-        order = await self._client.submit_generic_order(
+        order = await looking(self._client, hold.check).submit_generic_order(
             amount_kg=amount_kg,
             idempotency_key=placement.key,
             metadata=_metadata(placement),

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from impactflow.clients import ImpactAPIClient
 from impactflow.clients.impactapi.models import DonationIntent, Session
+from impactflow.clients.operations import looking
 from impactflow.clients.paging import items
 from impactflow.clock import Clock
 from impactflow.errors import Contradiction, NotFound, NotSent, OutcomeUnknown, Refused, Unauthorized
@@ -46,8 +47,7 @@ class ImpactAPI:
         session = await self._reopen(placement) or await self._open(placement, hold)
         if session.status == "confirmed":
             return _receipt(placement, session)
-        hold.check()
-        return _receipt(placement, await self._client.confirm_session(session.id))
+        return _receipt(placement, await looking(self._client, hold.check).confirm_session(session.id))
 
     async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
         """Read the session back, and confirm it where that has not happened yet."""
@@ -55,9 +55,8 @@ class ImpactAPI:
         if session is None:
             return Absent()
         if session.status != "confirmed":
-            hold.check()
             try:
-                session = await self._client.confirm_session(session.id)
+                session = await looking(self._client, hold.check).confirm_session(session.id)
             except Unauthorized:
                 raise
             except Refused:
@@ -128,9 +127,8 @@ class ImpactAPI:
         """Open a session and remember it; one whose id was lost on the way costs nothing, so another is opened."""
         tries = 0
         while True:
-            hold.check()
             try:
-                session = await self._create(placement)
+                session = await self._create(placement, hold)
             except OutcomeUnknown as lost:
                 tries += 1
                 if tries == _SESSIONS:
@@ -140,9 +138,9 @@ class ImpactAPI:
             await hold.remember(session.id)
             return session
 
-    async def _create(self, placement: Placement) -> Session:
+    async def _create(self, placement: Placement, hold: Hold) -> Session:
         campaign = str(placement.options["campaign"])
-        return await self._client.create_session(
+        return await looking(self._client, hold.check).create_session(
             type=_SESSION_TYPE,
             allocations=[{"campaign_identifier": campaign, "amount": placement.quantity}],
             metadata={"order_id": placement.order_id, "impactflow_key": placement.key},

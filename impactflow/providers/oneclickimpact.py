@@ -14,6 +14,7 @@ from typing import Any
 from impactflow.clients import OneClickImpactClient
 from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade, ImpactType, Track
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
+from impactflow.clients.operations import looking
 from impactflow.clients.paging import items
 from impactflow.errors import Contradiction, Forbidden, ProviderError, Refused, Unauthorized, Unavailable
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
@@ -59,8 +60,7 @@ class OneClickImpact:
 
     async def place(self, placement: Placement, hold: Hold) -> Receipt:
         """Buy it; see ``Provider.place``."""
-        hold.check()
-        made = await self._act(placement)
+        made = await self._act(looking(self._client, hold.check), placement)
         amount = getattr(made, FIELD_OF[placement.kind])
         if amount != placement.quantity:
             msg = f"{_ref(made)} was bought, for {amount}; {placement.quantity} was asked for"
@@ -136,7 +136,7 @@ class OneClickImpact:
         user_id, time_utc = _identity(ref)
         await self._client.cancel_impact(user_id, time_utc)
 
-    async def _act(self, placement: Placement) -> ImpactMade:
+    async def _act(self, client: OneClickImpactClient, placement: Placement) -> ImpactMade:
         options = placement.options
         told: dict[str, Any] = {
             "customer_email": placement.customer_email,
@@ -147,15 +147,15 @@ class OneClickImpact:
             told["category"] = options["category"]
         match placement.kind:
             case Kind.PLANT_TREES:
-                return await self._client.plant_tree(placement.quantity, **told)
+                return await client.plant_tree(placement.quantity, **told)
             case Kind.CLEAN_OCEAN:
-                return await self._client.clean_ocean(placement.quantity, **told)
+                return await client.clean_ocean(placement.quantity, **told)
             case Kind.CAPTURE_CARBON:
-                return await self._client.capture_carbon(placement.quantity, **told)
+                return await client.capture_carbon(placement.quantity, **told)
             case Kind.RESTORE_CORAL:
-                return await self._client.restore_coral(placement.quantity, **told)
+                return await client.restore_coral(placement.quantity, **told)
             case Kind.DONATE:
-                return await self._client.donate_money(placement.quantity, **told)
+                return await client.donate_money(placement.quantity, **told)
             case Kind.OFFSET:
                 msg = "the policy pairs offsets with CNaught only"
                 raise AssertionError(msg)

@@ -18,14 +18,17 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """
-        Send a request.
+        Send a request; its extension ``last_look`` is called before the sandbox hears of it, and may forbid it.
 
         Raises:
             httpx.ReadTimeout: The answer takes longer than the request's read timeout.
             httpx.ReadError: The connection was reset.
         """
         patience_s = request.extensions.get("timeout", {}).get("read")
-        with self._sandbox.exchange(await _received(request)) as reply:
+        received = await _received(request)
+        if last_look := request.extensions.get("last_look"):
+            last_look()
+        with self._sandbox.exchange(received) as reply:
             if patience_s is not None and reply.delay_s > patience_s:
                 await self._sandbox.clock.sleep(patience_s)
                 raise httpx.ReadTimeout("no answer within the read timeout", request=request)

@@ -4,8 +4,10 @@ import asyncio
 import gzip
 import socket
 import ssl
+import tracemalloc
+import zlib
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -17,8 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from impactflow.clients import ImpactAPIClient, OneClickImpactClient
+from impactflow.clients.answers import Misshapen
 from impactflow.clients.http import open_transport
-from impactflow.errors import OutcomeUnknown, Unavailable
+from impactflow.clients.operations import looking
+from impactflow.clients.transport import MOST_READ, MOST_UNPACKED
+from impactflow.errors import NotSent, OutcomeUnknown, Unavailable
 
 BODY = b'{"user_id":"U77","time_utc":"2026-02-03T04:05:06.070Z","tree_planted":1}'
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -30,13 +35,15 @@ class Server:
     def __init__(self, act: Callable[[asyncio.StreamWriter, int], Awaitable[None]]) -> None:
         self.act = act
         self.requests: list[bytes] = []
-        self.connections = 0
+        self.connections = self.begun = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
             while not writer.is_closing():
-                head = await reader.readuntil(b"\r\n\r\n")
+                first = await reader.readexactly(1)
+                self.begun += 1
+                head = first + await reader.readuntil(b"\r\n\r\n")
                 length = next(
                     (int(x.split(b":")[1]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-l")), 0
                 )
@@ -228,7 +235,53 @@ async def test_a_connection_that_was_closed_while_idle_is_replaced():
         await client.plant_tree(1)
         await asyncio.sleep(0.05)
         await client.plant_tree(1)
-        assert (2, 2) == (len(server.requests), server.connections)
+        assert 2 == len(server.requests)
+
+
+def forbid():
+    """What a run finds that stood still for longer than its lease."""
+    raise NotSent("too little of the lease was left to send it", provider="oneclickimpact", operation="place")
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["new connection", "kept connection"])
+@pytest.mark.parametrize("has_body", [False, True])
+async def test_p4_the_last_look_comes_after_the_connection_and_before_the_first_byte(has_body, kept):
+    """What it raises reaches the caller as it is; the server sees a connection, and no byte of a request."""
+    async with connected(answer_whole) as (client, server):
+        if kept:
+            await client.plant_tree(1)
+        before = server.begun
+        with pytest.raises(NotSent, match="too little of the lease"):
+            await looking(client, forbid)._http.write("any", "/v1", bytes, body={"a": 1} if has_body else None)
+        await asyncio.sleep(0.05)
+        assert (1, before) == (server.connections, server.begun)
+        assert 1 == (await client.plant_tree(1)).tree_planted  # whoever buys next is not disturbed
+
+
+async def test_p4_a_last_look_that_forbids_nothing_changes_nothing():
+    """And each write of the client that looks is looked at, no read, and no write of the client beside it."""
+    looks = []
+    async with connected(answer_whole) as (client, server):
+        looks_at_it = looking(client, lambda: looks.append(len(server.requests)))
+        await asyncio.gather(looks_at_it.plant_tree(1), client.plant_tree(2))
+        await looks_at_it.plant_tree(3)
+        await looks_at_it._http.read("any", "/v1", bytes)
+        assert (2, 4) == (len(looks), len(server.requests))
+
+
+async def test_p4_time_that_passes_while_the_request_waits_for_a_connection_is_seen():
+    """The one connection is taken for a while: the look comes after the wait, however long that was."""
+    asked_at = asyncio.get_running_loop().time
+    began, looked_at = asked_at(), []
+
+    async def answer_late(writer, _):
+        await asyncio.sleep(0.2)
+        writer.write(WHOLE)
+
+    async with connected(answer_late, concurrency=1) as (client, _):
+        behind = looking(client, lambda: looked_at.append(asked_at()))
+        await asyncio.gather(client.plant_tree(1), behind.plant_tree(2))
+    assert looked_at[0] - began > 0.19
 
 
 async def test_redirects_are_not_followed_and_cookies_are_not_kept():
@@ -289,6 +342,72 @@ async def test_a_compressed_answer_is_read():
     async with connected(answer) as (client, server):
         assert 1 == (await client.plant_tree(1)).tree_planted
         assert b"accept-encoding: gzip, deflate\r\n" in server.requests[0].lower()
+
+
+def packed(size):
+    """So many bytes of nothing, as gzip makes them small: a thousandth."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return b"".join(packer.compress(bytes(2**20)) for _ in range(size >> 20)) + packer.flush()
+
+
+def answering(body, coding=b"gzip"):
+    """Answer with this body; whether it was read to its end does not matter."""
+
+    async def answer(writer, _):
+        with suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (coding, len(body)))
+            for start in range(0, len(body), 2**16):
+                writer.write(body[start : start + 2**16])
+                await writer.drain()
+
+    return answer
+
+
+TOO_LARGE = {
+    "unpacks to 300 MiB": answering(packed(300 << 20)),
+    "packed twice": answering(gzip.compress(packed(300 << 20)), b"gzip, gzip"),
+    "long as it comes": answering(b"[" + bytes(MOST_READ), b"identity"),
+}
+
+
+@pytest.mark.parametrize("answer", TOO_LARGE.values(), ids=TOO_LARGE)
+async def test_p18_an_answer_that_is_too_large_leaves_a_write_in_doubt_and_is_not_asked_for_again(answer):
+    """The message says what is wrong with it, and whom to ask."""
+    async with connected(answer, timeout_s=20) as (client, server):
+        with pytest.raises(OutcomeUnknown, match=r"the answer was not read, it .* MiB: check ONECLICKIMPACT_URL"):
+            await client.plant_tree(1)
+        with pytest.raises(Misshapen, match="the answer was not read"):
+            await client.whoami()
+        assert 2 == len(server.requests)
+
+
+async def test_p18_no_more_of_an_answer_is_unpacked_than_the_bound():
+    """A third of a megabyte that unpacks to hundreds: memory stays at the bound, and little beyond it."""
+    body = packed(300 << 20)
+    async with connected(answering(body), timeout_s=20) as (client, _):
+        tracemalloc.start()
+        try:
+            with pytest.raises(OutcomeUnknown):
+                await client.plant_tree(1)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 2.5 * MOST_UNPACKED  # zlib puts what it unpacked together once more
+
+
+@pytest.mark.parametrize("coding", ["deflate", "bare deflate", "x-gzip", "gzip, deflate", "utf-8"])
+async def test_p18_every_packing_that_was_asked_for_is_read(coding):
+    """Also deflate without zlib's header, and two, one within the other; what is none is left as it is."""
+    bare = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    bodies = {
+        "deflate": zlib.compress(BODY),
+        "bare deflate": bare.compress(BODY) + bare.flush(),
+        "x-gzip": gzip.compress(BODY),
+        "gzip, deflate": zlib.compress(gzip.compress(BODY)),
+        "utf-8": BODY,
+    }
+    async with connected(answering(bodies[coding], coding.removeprefix("bare ").encode())) as (client, _):
+        assert 1 == (await client.plant_tree(1)).tree_planted
 
 
 async def test_a_transport_that_was_closed_can_be_closed_again():
