@@ -161,8 +161,16 @@ def _decide(connection: Connection, each: Approval) -> None:
 def _move(
     connection: Connection, row: Any, to: Status, said: str, at: datetime, run_id: str, values: Mapping[str, Any]
 ) -> None:
-    """Change the status of a row that this transaction has locked, and say so in its story."""
-    connection.execute(placements.update().where(placements.c.id == row["id"]).values(status=to.value, **values))
+    """
+    Change the status of a row that this transaction has locked, and say so in its story.
+
+    Raises:
+        TransitionRefused: It is not as it was read.
+    """
+    as_read = (placements.c.status == row["status"]) & (placements.c.attempts == row["attempts"])
+    changing = placements.update().where(placements.c.id == row["id"], as_read).values(status=to.value, **values)
+    if not connection.execute(changing).rowcount:
+        raise TransitionRefused("it has moved on: another run has seen to it")
     told = {"from_status": row["status"], "to_status": to.value, "attempt": row["attempts"], "detail": said}
     connection.execute(events.insert(), {"placement": row["id"], "at": at, "run_id": run_id, **told})
 
@@ -192,6 +200,7 @@ _ROWS = (
     select(*_SEEN)
     .select_from(_JOINED)
     .where(placements.c.id.in_(select(listed("ids", {"id": placements.c.id.type}).c.id)))
+    .order_by(placements.c.id)
     .with_for_update(of=placements)
 )
 _STORE = select(orders.c.store).select_from(_JOINED).where(placements.c.id == bindparam("id"))

@@ -18,7 +18,7 @@ from impactflow.errors import AlreadyRecorded, TransitionRefused
 from impactflow.ledger import approvals, further, refunds, rivals
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.rows import names_for, placement_columns, placement_from_row
+from impactflow.ledger.rows import lock, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import TRANSITIONS, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.models import Placement, ProviderName, Receipt
@@ -139,6 +139,8 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
             msg = f"a placement never goes from {each.from_} to {each.to}"
             raise TransitionRefused(msg)
     changes = {"changes": as_list(_change(each) for each in moves)}
+    if len(moves) > 1:
+        lock(connection, (each.placement.id for each in moves))
     _expect(len(moves), connection.execute(_MOVE, changes).rowcount)
     connection.execute(_MOVE_EVENTS, changes)
     return [None] * len(moves)
@@ -207,13 +209,11 @@ def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]
 
 def postpone(connection: Connection, postponements: Sequence[Postponement]) -> list[None]:
     """Look at placed placements again later."""
-    connection.execute(
-        _POSTPONE,
-        [
-            {"b_id": each.placement.id, "b_due_at": each.due_at, "b_certificate_url": each.certificate_url}
-            for each in postponements
-        ],
-    )
+    values = [
+        {"b_id": each.placement.id, "b_due_at": each.due_at, "b_certificate_url": each.certificate_url}
+        for each in postponements
+    ]
+    connection.execute(_POSTPONE, sorted(values, key=lambda each: each["b_id"]))
     return [None] * len(postponements)
 
 
@@ -247,7 +247,8 @@ def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
         tried = [row.id for row in rows if row.attempts]
         if tried and refunds.withdraw_tried(connection, tried, now, run_id):
             continue
-        if _end_rivals(connection, [row for row in rows if row.attempts], Status.PLANNED, Status.CANCELLED, request):
+        joined = [row for row in rows if row.is_joined]
+        if _end_rivals(connection, joined, Status.PLANNED, Status.CANCELLED, request):
             continue
         above = [row.id for row in rows if row.is_above_limit]
         if not above or not approvals.set_back(connection, above, now, run_id):
@@ -396,6 +397,8 @@ _NOW = bindparam("now", type_=Utc())
 _UNTIL = bindparam("until", type_=Utc())
 _JOINED = placements.join(orders, placements.c.order == orders.c.id)
 _BLOCKER = placements.alias("blocker")
+#: Another row of the same sale.
+_ALSO = orders.alias("also")
 
 
 def _claimable(*, exclusive: bool) -> sa.Select[Any]:
@@ -404,6 +407,9 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
             *placement_columns(),
             (placements.c.twin if exclusive else sa.null()).label("blocking_twin"),
             (placements.c.quantity > placements.c.approval_limit).label("is_above_limit"),
+            (orders.c.same_as.is_not(None) | select(_ALSO.c.id).where(_ALSO.c.same_as == orders.c.id).exists()).label(
+                "is_joined"
+            ),
         )
         .select_from(_JOINED)
         .where(
@@ -480,9 +486,15 @@ _EXPIRED = (
     select(*placement_columns())
     .select_from(_JOINED)
     .where(placements.c.status == Status.PLACING.value, placements.c.due_at <= _NOW)
+    .order_by(placements.c.id)
     .with_for_update(of=placements, skip_locked=True)
 )
-_ROW = select(*placement_columns()).select_from(_JOINED).where(placements.c.id == bindparam("id"))
+_ROW = (
+    select(*placement_columns())
+    .select_from(_JOINED)
+    .where(placements.c.id == bindparam("id"))
+    .with_for_update(of=placements)
+)
 _NO_RECEIPT = Receipt("")
 _HOLDER = placements.alias("holder")
 #: Another placement with this name of a purchase that the provider's records could not tell from ours, or of any kind

@@ -104,7 +104,8 @@ def _cancel(connection: Connection, waiting: Sequence[Any], reason: str, at: dat
     if not waiting:
         return
     withdrawn = {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}
-    connection.execute(placements.update().where(placements.c.id.in_([row.id for row in waiting])).values(withdrawn))
+    locked = placements.c.id.in_([row.id for row in waiting]) & placements.c.status.in_(WAITING)
+    connection.execute(placements.update().where(locked).values(withdrawn))
     told = {"at": at, "to_status": Status.CANCELLED, "attempt": 0, "run_id": run_id, "detail": reason}
     connection.execute(events.insert(), [{"placement": row.id, "from_status": row.status} | told for row in waiting])
 
@@ -141,6 +142,7 @@ _ROWS = (
 _WAITING = (
     select(placements.c.id, placements.c.status)
     .where(placements.c.order.in_(bindparam("orders", expanding=True)), placements.c.status.in_(WAITING))
+    .order_by(placements.c.id)
     .with_for_update()
 )
 #: Placements of sales that do not count as they were read last, or have been refunded since.
