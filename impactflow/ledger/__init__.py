@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from impactflow.ledger import approvals, deliveries, further, moves, news, planning, queries, refunds
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled
-from impactflow.ledger.engine import open_engine, reading, translated
+from impactflow.ledger.engine import open_engine, reading, shortcomings, translated
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Move, Postponement
 from impactflow.ledger.news import Effect, Group, Line
@@ -306,6 +306,10 @@ class Ledger:
     async def purchases(self) -> Sequence[Mapping[str, Any]]:
         """Every purchase that took effect."""
         return await self._read(queries.purchases)
+
+    async def shortcomings(self) -> Sequence[str]:
+        """What keeps the ledger's commits from surviving the loss of power, and what to do; nothing where they do."""
+        return await self._writer.submit(lambda connection, _: [shortcomings(connection)], None)
 
     async def story(self, name: str) -> Mapping[str, Any] | None:
         """One order's whole life, by any of its names."""

@@ -6,7 +6,7 @@ Handlers for the ``Writer``: each takes an open transaction and a group of like 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from impactflow.errors import AlreadyRecorded, TransitionRefused
 from impactflow.ledger import approvals, further, refunds, rivals
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.rows import lock, names_for, placement_columns, placement_from_row
+from impactflow.ledger.rows import ever_bought, lock, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import TRANSITIONS, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.models import Placement, ProviderName, Receipt
@@ -366,11 +366,16 @@ def _record_late(connection: Connection, each: Move) -> None:
     """
     An answer came after its lease had run out: by now the placement is in doubt, judged, or sent again.
 
-    Only a receipt still says something. A placement that waits to be sent again must not be; one that was sent again
-    is kept as it is, with the evidence of a second purchase beside it.
+    A receipt says what was bought: a placement that waits to be sent again must not be; one that was sent again is kept
+    as it is, with the evidence of a second purchase beside it. An answer that was lost says until when the request was
+    being sent (``_doubt_late``). A refusal says nothing that settling does not find out.
     """
     row = connection.execute(_ROW, {"id": each.placement.id}).one()
     status = Status(row.status)
+    if each.to is Status.IN_DOUBT:
+        _doubt_late(connection, each, row)
+    elif status is Status.PLACING and row.attempts == each.placement.attempt:  # see _MOVE: an earlier one was sent late
+        move(connection, [replace(each, to=Status.IN_DOUBT, receipt=None, due_at=each.at)])
     if each.receipt is None or row.ref == each.receipt.ref:
         return
     if Status.PLACED in TRANSITIONS[status] and status not in {Status.PLACING, Status.CANCELLING}:
@@ -386,6 +391,25 @@ def _record_late(connection: Connection, each: Move) -> None:
     }
     connection.execute(events.insert(), evidence)
     further.note(connection, each.placement, each.receipt.ref, each.at)
+
+
+def _doubt_late(connection: Connection, each: Move, row: Any) -> None:
+    """
+    A request was perhaps still being sent when its answer was lost: "not in the records" counts from then.
+
+    What was judged not to have been bought is in doubt again. Whoever judges what is in doubt in this moment has read
+    the records too early: that verdict is refused, because a further attempt is counted.
+    """
+    status = Status(row.status)
+    said = f"attempt {each.placement.attempt} may have been sent until then: {each.detail or 'its answer was lost'}"
+    if status in _JUDGED and not row.was_bought:
+        latest = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
+        move(connection, [Move(latest, status, Status.IN_DOUBT, each.at, each.run_id, said, each.at)])
+    else:
+        attempt = row.attempts + (status is Status.IN_DOUBT)
+        evidence = _event_values(each) | {"from_status": status, "to_status": status, "attempt": attempt}
+        connection.execute(events.insert(), evidence | {"detail": said})
+    connection.execute(_SENT_UNTIL, {"b_id": row.id, "now": each.at, "in_doubt": status is Status.IN_DOUBT})
 
 
 def _new(column: str) -> sa.BindParameter[Any]:
@@ -489,8 +513,10 @@ _EXPIRED = (
     .order_by(placements.c.id)
     .with_for_update(of=placements, skip_locked=True)
 )
+#: Where a placement is judged not to have been bought, or was withdrawn after that.
+_JUDGED = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.FAILED, Status.CANCELLED})
 _ROW = (
-    select(*placement_columns())
+    select(*placement_columns(), ever_bought().label("was_bought"))
     .select_from(_JOINED)
     .where(placements.c.id == bindparam("id"))
     .with_for_update(of=placements)
@@ -533,6 +559,12 @@ _MOVE = (
         placements.c.id == _CHANGES.id,
         placements.c.status == _CHANGES["from"],
         placements.c.attempts == _CHANGES.attempts,
+        # Whatever became of this attempt: an earlier one that was sent later than was thought is in doubt (_doubt_late).
+        ~(
+            (_CHANGES["from"] == Status.PLACING.value)
+            & _CHANGES.to.in_([Status.PLANNED.value, Status.FAILED.value])
+            & (func.coalesce(placements.c.sent_until, placements.c.planned_at) > placements.c.attempted_at)
+        ),
     )
     .values(
         status=_CHANGES.to,
@@ -561,6 +593,18 @@ _MOVE_EVENTS = events.insert().from_select(
         _CHANGES.run_id,
         func.coalesce(_CHANGES.reason, _CHANGES.ref),
     ),
+)
+#: A request was being sent until now; what is in doubt is looked at anew.
+_SENT_UNTIL = (
+    placements.update()
+    .where(placements.c.id == bindparam("b_id"))
+    .values(
+        sent_until=case((placements.c.sent_until > _NOW, placements.c.sent_until), else_=_NOW),
+        attempts=placements.c.attempts + case((bindparam("in_doubt", type_=sa.Boolean()), 1), else_=0),
+        due_at=case((bindparam("in_doubt", type_=sa.Boolean()), _NOW), else_=placements.c.due_at),
+        # What a no to another attempt would make of it says nothing about this one.
+        if_absent=None,
+    )
 )
 _POSTPONE = (
     placements.update()
