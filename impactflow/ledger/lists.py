@@ -43,7 +43,9 @@ def as_list(rows: Iterable[Sequence[object]]) -> str:
     encoded = _encode(list(rows))
     if not _UNKEPT.search(encoded):
         return encoded
-    return _encode([[_kept(value) if isinstance(value, str) else value for value in row] for row in json.loads(encoded)])
+    return _encode(
+        [[_kept(value) if isinstance(value, str) else value for value in row] for row in json.loads(encoded)]
+    )
 
 
 def _kept(text: str) -> str:

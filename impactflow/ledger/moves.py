@@ -19,7 +19,7 @@ from impactflow.ledger import approvals, further, refunds, rivals
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import ever_bought, lock, names_for, placement_columns, placement_from_row
-from impactflow.ledger.states import TRANSITIONS, Status
+from impactflow.ledger.states import LONGEST_DELAY, TRANSITIONS, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.models import Placement, ProviderName, Receipt
 
@@ -85,6 +85,7 @@ class Look:
 
 def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | None]:
     """Take due placements, oldest first: their intent is durable when this commits. None where nothing may be sent."""
+    _bring_forward(connection, wanted, Status.PLANNED)
     by_provider: dict[ProviderName, list[int]] = {}
     for index, request in enumerate(wanted):
         by_provider.setdefault(request.provider, []).append(index)
@@ -111,6 +112,7 @@ def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[P
 
     What would be sent again to settle it, though its sale is bought for by another name, is for a person.
     """
+    _bring_forward(connection, wanted, Status.IN_DOUBT)
     taken = []
     for request in wanted:
         rows = connection.execute(_DOUBTS, {"provider": request.provider, "now": request.now}).all()
@@ -186,7 +188,7 @@ def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]
     """What was being sent when its lease ran out was cut off somewhere: it is in doubt, from now on."""
     counts = []
     for now, run_id in moments:
-        rows = connection.execute(_EXPIRED, {"now": now}).all()
+        rows = connection.execute(_EXPIRED, {"now": now, "never": now + LONGEST_DELAY}).all()
         move_rows = [
             Move(
                 placement_from_row(
@@ -211,9 +213,9 @@ def postpone(connection: Connection, postponements: Sequence[Postponement]) -> l
     """Look at placed placements again later."""
     values = [
         {"b_id": each.placement.id, "b_due_at": each.due_at, "b_certificate_url": each.certificate_url}
-        for each in postponements
+        for each in sorted(postponements, key=lambda each: each.placement.id)
     ]
-    connection.execute(_POSTPONE, sorted(values, key=lambda each: each["b_id"]))
+    connection.execute(_POSTPONE, values)
     return [None] * len(postponements)
 
 
@@ -233,6 +235,13 @@ def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, 
     ]
     _expect(len(values), connection.execute(_REMEMBER, values).rowcount)
     return [None] * len(handles)
+
+
+def _bring_forward(connection: Connection, wanted: Sequence[Claim], status: Status) -> None:
+    """What is due later than anything can be was written by a clock that was ahead: it is due now."""
+    for request in {each.provider: each for each in wanted}.values():
+        values = {"provider": request.provider, "status": status, "now": request.now}
+        connection.execute(_BRING_FORWARD, values | {"never": request.now + LONGEST_DELAY})
 
 
 def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
@@ -419,6 +428,7 @@ def _new(column: str) -> sa.BindParameter[Any]:
 
 _NOW = bindparam("now", type_=Utc())
 _UNTIL = bindparam("until", type_=Utc())
+_NEVER = bindparam("never", type_=Utc())
 _JOINED = placements.join(orders, placements.c.order == orders.c.id)
 _BLOCKER = placements.alias("blocker")
 #: Another row of the same sale.
@@ -509,7 +519,7 @@ _CLAIM_DOUBTS = (
 _EXPIRED = (
     select(*placement_columns())
     .select_from(_JOINED)
-    .where(placements.c.status == Status.PLACING.value, placements.c.due_at <= _NOW)
+    .where(placements.c.status == Status.PLACING.value, (placements.c.due_at <= _NOW) | (placements.c.due_at > _NEVER))
     .order_by(placements.c.id)
     .with_for_update(of=placements, skip_locked=True)
 )
@@ -605,6 +615,22 @@ _SENT_UNTIL = (
         # What a no to another attempt would make of it says nothing about this one.
         if_absent=None,
     )
+)
+#: Those that another run has locked it sees to itself.
+_BRING_FORWARD = (
+    placements.update()
+    .where(
+        placements.c.id.in_(
+            select(placements.c.id)
+            .where(
+                placements.c.provider == bindparam("provider", type_=sa.Text()),
+                placements.c.status == bindparam("status", type_=sa.Text()),
+                placements.c.due_at > _NEVER,
+            )
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(due_at=_NOW)
 )
 _POSTPONE = (
     placements.update()

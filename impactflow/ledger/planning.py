@@ -119,14 +119,19 @@ def plan(connection: Connection, pages: Sequence[Page]) -> list[Planned]:
     return [_plan_page(connection, page) for page in pages]
 
 
-def advance(connection: Connection, marks: Sequence[tuple[str, str, date]]) -> list[None]:
-    """Every order of a source dated up to a day is planned: never moves back."""
-    for store, source, read_to in marks:
+def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]) -> list[None]:
+    """
+    Every order of a source dated up to a day is planned, but nobody knows those of tomorrow: each with today's day.
+
+    Never moves back, unless from a day that has not come: it was written by a clock that was ahead.
+    """
+    for store, source, said, today in marks:
+        read_to = min(said, today)
         known = (watermarks.c.store == store) & (watermarks.c.source == source)
         stands = connection.execute(select(watermarks.c.read_to).where(known)).scalar()
         if stands is None:
             connection.execute(watermarks.insert().values(store=store, source=source, read_to=read_to))
-        elif stands < read_to:
+        elif stands < read_to or stands > today:
             connection.execute(watermarks.update().where(known).values(read_to=read_to))
     return [None] * len(marks)
 
@@ -311,7 +316,10 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
     elif found.attempts == 0:  # once it was tried its request is fixed: the provider may have seen its key
         values = _revised(found, impact, sale.order, writing.page.at)
-        if _change(connection, found, values) and (values["status"], values["quantity"]) != (found.status, found.quantity):
+        if _change(connection, found, values) and (values["status"], values["quantity"]) != (
+            found.status,
+            found.quantity,
+        ):
             said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
     elif withdrawn:

@@ -14,6 +14,7 @@ change.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -45,14 +46,18 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: Nothing is ever put off for longer: leases and settling times are a day at most (``settings``), tracking looks once a
+#: day, a seller's Retry-After of more is not waited for. What is due later than that was written by a clock ahead.
+LONGEST_DELAY = timedelta(days=1)
+
 #: Where nothing is bought or being bought, and a plan may still change.
 WAITING = frozenset({Status.HELD, Status.AWAITING_APPROVAL, Status.PLANNED})
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {
         Status.HELD: frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.CANCELLED}),
-        # To PLACED where an earlier attempt, judged to have had no effect, is answered late after all; to IN_DOUBT where
-        # such an attempt turns out to have been sent later than was thought when it was judged.
+        # To PLACED where an earlier attempt, judged to have had no effect, is answered late after all; to IN_DOUBT
+        # where such an attempt turns out to have been sent later than was thought when it was judged.
         Status.AWAITING_APPROVAL: frozenset(
             {Status.PLANNED, Status.HELD, Status.CANCELLED, Status.PLACED, Status.IN_DOUBT}
         ),

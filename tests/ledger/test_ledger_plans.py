@@ -369,7 +369,7 @@ async def test_the_watermark_never_moves_back(ledger):
     """A run that read older days changes nothing; each store and source has its own."""
     assert None is await ledger.watermark("acme", "wickedreports")
     for day in (3, 5, 4):
-        await ledger.advance_watermark("acme", "wickedreports", date(2026, 3, day))
+        await ledger.advance_watermark("acme", "wickedreports", date(2026, 3, day), today=date(2026, 3, 9))
     assert date(2026, 3, 5) == await ledger.watermark("acme", "wickedreports")
     assert None is await ledger.watermark("acme", "webhooks")
     assert None is await ledger.watermark("other", "wickedreports")
