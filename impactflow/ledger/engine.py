@@ -98,26 +98,28 @@ def _lasts(url: URL) -> bool:
 
 
 def _create(url: URL) -> Engine:
+    is_sqlite = url.get_backend_name() == "sqlite"
     try:
-        if url.get_backend_name() == "sqlite":
-            engine = create_engine(
-                url, hide_parameters=True, connect_args={"timeout": BUSY_S, "check_same_thread": False}
-            )
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-            return engine
-        engine = create_engine(
-            url,
-            hide_parameters=True,
-            pool_pre_ping=True,
-            isolation_level="READ COMMITTED",  # whatever the database's default: rows are locked, see rows.lock
-            connect_args={"options": f"-c timezone=utc -c lock_timeout={int(BUSY_S)}s"},
-        )
-        event.listen(engine, "begin", _begin_postgres)
-        return engine
+        engine = create_engine(url, hide_parameters=True, **(_sqlite_options() if is_sqlite else _postgres_options()))
     except (ArgumentError, NoSuchModuleError) as error:
         msg = f"IMPACTFLOW_LEDGER_URL cannot be used: {_first_line(error)}"
         raise ConfigurationError(msg) from None
+    if is_sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite if is_sqlite else _begin_postgres)
+    return engine
+
+
+def _sqlite_options() -> dict[str, Any]:
+    return {"connect_args": {"timeout": BUSY_S, "check_same_thread": False}}
+
+
+def _postgres_options() -> dict[str, Any]:
+    return {
+        "pool_pre_ping": True,
+        "isolation_level": "READ COMMITTED",  # whatever the database's default is: rows are locked, see rows.lock
+        "connect_args": {"options": f"-c timezone=utc -c lock_timeout={int(BUSY_S)}s"},
+    }
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:

@@ -240,7 +240,7 @@ def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, 
 def _bring_forward(connection: Connection, wanted: Sequence[Claim], status: Status) -> None:
     """What is due later than anything can be was written by a clock that was ahead: it is due now."""
     for request in {each.provider: each for each in wanted}.values():
-        values = {"provider": request.provider, "status": status, "now": request.now}
+        values = {"b_provider": request.provider, "b_status": status, "now": request.now}
         connection.execute(_BRING_FORWARD, values | {"never": request.now + LONGEST_DELAY})
 
 
@@ -569,7 +569,7 @@ _MOVE = (
         placements.c.id == _CHANGES.id,
         placements.c.status == _CHANGES["from"],
         placements.c.attempts == _CHANGES.attempts,
-        # Whatever became of this attempt: an earlier one that was sent later than was thought is in doubt (_doubt_late).
+        # Whatever became of this attempt: an earlier one was sent later than was thought (_doubt_late).
         ~(
             (_CHANGES["from"] == Status.PLACING.value)
             & _CHANGES.to.in_([Status.PLANNED.value, Status.FAILED.value])
@@ -623,8 +623,8 @@ _BRING_FORWARD = (
         placements.c.id.in_(
             select(placements.c.id)
             .where(
-                placements.c.provider == bindparam("provider", type_=sa.Text()),
-                placements.c.status == bindparam("status", type_=sa.Text()),
+                placements.c.provider == bindparam("b_provider", type_=sa.Text()),
+                placements.c.status == bindparam("b_status", type_=sa.Text()),
                 placements.c.due_at > _NEVER,
             )
             .with_for_update(skip_locked=True)
