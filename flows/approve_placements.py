@@ -52,18 +52,19 @@ def _name() -> str:
 
 
 @flow(name="approve_placements", flow_run_name=_name, persist_result=False)
-async def approve_placements(order: str = "", slot: str = "") -> dict[str, Any]:
+async def approve_placements(order: str = "", slot: str = "", store: str = "") -> dict[str, Any]:
     """
     Show what awaits approval, wait for a person's word, and record it; the next placing run buys what was approved.
 
     Args:
         order: Any name of the order; by default all orders.
         slot: The slot, as the policy names it; by default all slots.
+        store: Whose orders; by default those of all stores.
     """
     async with flow_context() as run:
         answers = []
-        while asked := await run.ledger.awaiting(order or None, slot or None, limit=MOST_ASKED):
-            await end_other_questions(order, slot)
+        while asked := await run.ledger.awaiting(order or None, slot or None, store=store or None, limit=MOST_ASKED):
+            await end_other_questions(order, slot, store)
             await publish_question(asked)
             answered = await record_answer(asked, await ask(asked))
             await publish_summary("approve-placements", answered.in_words())

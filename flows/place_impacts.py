@@ -86,7 +86,7 @@ async def place_all(run: Run, patience_s: float) -> dict[ProviderName, Round]:
 
     async def work(provider: ProviderName) -> Round:
         async def once() -> Round:
-            unresolved_at = await run.ledger.next_due(provider, UNRESOLVED)
+            unresolved_at = await run.ledger.next_due(provider, UNRESOLVED, now=run.clock.now())
             if unresolved_at is None or unresolved_at > run.clock.now():
                 return await place_batch(provider)
             settled = await settle_doubts(provider)

@@ -18,7 +18,7 @@ from tasks.reporting import publish_summary
 
 @flow(name="settle_parked", flow_run_name="settle {order} {slot} as {decision}", persist_result=False)
 async def settle_parked(
-    order: str, slot: str, decision: Decision, by: str, why: str = "", ref: str = ""
+    order: str, slot: str, decision: Decision, by: str, why: str = "", ref: str = "", store: str = ""
 ) -> dict[str, Any]:
     """
     Record what became of one placement; the provider's records are asked whether it can be so.
@@ -30,9 +30,10 @@ async def settle_parked(
         by: Who decides.
         why: How they know, or why it is given up.
         ref: The provider's name for the purchase, where it was bought; for 1ClickImpact USER_ID|TIME_UTC.
+        store: Whose order, where several stores have one of that name.
     """
     async with flow_context():
-        ruled = await settle_by_ruling(Ruling(order, slot, decision, by, why, ref))
+        ruled = await settle_by_ruling(Ruling(order, slot, decision, by, why, ref, store or None))
         await publish_summary("settle-parked", for_page(ruled.in_words()))
         await announce()
         return ruled.as_json()

@@ -172,21 +172,17 @@ async def record_answer(
     return Answered(answer, done, moved_on)
 
 
-async def ask_about(ledger: Ledger, order: str, slot: str) -> Awaiting:
+async def ask_about(ledger: Ledger, order: str, slot: str, store: str | None = None) -> Awaiting:
     """
-    The one placement of an order and slot that awaits approval.
+    The one placement of an order and slot that awaits approval; ``store`` where several stores have such an order.
 
     Raises:
-        ConfigurationError: There is none, with what there is instead; or more than one.
+        ConfigurationError: There is none, with what there is instead; or several orders go by the name.
     """
-    asked = await ledger.awaiting(order, slot)
-    if len(asked) > 1:
-        raise ConfigurationError(
-            f"orders of {len(asked)} stores go by {order!r}: the flow approve_placements asks about all of them"
-        )
+    asked = await ledger.awaiting(order, slot, store=store)
     if asked:
         return asked[0]
-    entries = await ledger.slot(order, slot)
+    entries = await ledger.slot(order, slot, store=store)
     if not entries:
         raise ConfigurationError(
             f"order {order!r} has no placement in slot {slot!r}: `impactflow approve` lists what awaits approval"
@@ -207,6 +203,7 @@ def as_rows(asked: Sequence[Awaiting]) -> Iterator[dict[str, object]]:
     for each in asked:
         quantity, unit = shown(each.quantity, UNIT_OF[each.kind])
         yield {
+            "store": each.store,
             "order": each.order,
             "slot": each.slot,
             "provider": each.provider.value,

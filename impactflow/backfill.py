@@ -140,9 +140,10 @@ async def windows_left(ledger: Ledger, policy: Policy, days: Window, window_days
 
 async def remember(ledger: Ledger, policy: Policy, days: Window, window: Window, clock: Clock) -> None:
     """A window of a range is planned, and all before it; a day that is not over is read again."""
-    planned_to = min(window.to, clock.now().date() - _DAY)
+    today = clock.now().date()
+    planned_to = min(window.to, today - _DAY)
     if planned_to >= window.from_:
-        await ledger.advance_watermark(policy.store, _mark(policy, days), planned_to)
+        await ledger.advance_watermark(policy.store, _mark(policy, days), planned_to, today=today)
 
 
 def _mark(policy: Policy, days: Window) -> str:

@@ -11,7 +11,7 @@ Every error of impactflow. They answer one question: *did it happen?*
     │   └── OutcomeUnknown        perhaps                           → in_doubt
     │       └── Contradiction     yes, but not what was asked for   → parked
     ├── LedgerError               the ledger could not be read or written; what was committed stands
-    │   └── LedgerBusy · LedgerFull · LedgerTooNew · TransitionRefused · AlreadyRecorded
+    │   └── LedgerBusy · LedgerContended · LedgerFull · LedgerTooNew · TransitionRefused · AlreadyRecorded
     └── WebhookRejected           a delivery was not taken: nothing of it was kept
 
 Callers catch by that question, never by a status code. A message never holds a key, an e-mail address or an order's
@@ -135,6 +135,10 @@ class LedgerError(ImpactError):
 
 class LedgerBusy(LedgerError):
     """Another program holds the ledger's lock for longer than we wait."""
+
+
+class LedgerContended(LedgerBusy):
+    """The database gave a transaction up for the sake of another one: the same may be tried again at once."""
 
 
 class LedgerFull(LedgerError):

@@ -71,7 +71,7 @@ async def work_off(
     active = _ACTIVE if places else UNRESOLVED
     statuses: Sequence[Status] = active
     done = Round(0)
-    while (due_at := await ledger.next_due(provider, statuses)) is not None:
+    while (due_at := await ledger.next_due(provider, statuses, now=clock.now())) is not None:
         wait_s = max(_until(due_at, clock), pause_s)
         if wait_s > patience_s:
             break

@@ -66,7 +66,7 @@ async def plan(
         planned += await ledger.plan(Page(policy.store, earnings, broken, policy.earnings, digest, run_id, clock.now()))
         report(planned)
     if moves_watermark and not missing:
-        await ledger.advance_watermark(policy.store, SOURCE, window.to)
+        await ledger.advance_watermark(policy.store, SOURCE, window.to, today=clock.now().date())
     return planned
 
 
@@ -209,6 +209,9 @@ async def choose_window(
     Raises:
         ConfigurationError: The first day is after the last.
     """
+    today = clock.now().date()
     watermark = await ledger.watermark(policy.store, SOURCE)
+    if watermark is not None:
+        watermark = min(watermark, today)  # a clock that was ahead may have written a day that has not come
     from_text, to_text = (None if day is None else day.isoformat() for day in (from_day, to_day))
-    return Window.parse(from_text, to_text, today=clock.now().date(), watermark=watermark)
+    return Window.parse(from_text, to_text, today=today, watermark=watermark)

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 #: What a person may rule on.
 OPEN_TO_RULING = frozenset({Status.PARKED, Status.FAILED})
-#: Where a placement of the same sale and slot neither was bought nor will be.
+#: Where a placement of the same sale and slot will not be bought; nor was it, unless it holds a purchase.
 _OVER = frozenset({Status.FAILED, Status.CANCELLED})
 #: How far before its first attempt a purchase may be dated, for clocks and days that differ.
 _MARGIN = timedelta(days=1)
@@ -55,6 +55,7 @@ class Ruling:
         by: Who says so.
         why: How they know, or why it is given up.
         ref: The provider's name for the purchase, where it was bought; for 1ClickImpact ``USER_ID|TIME_UTC``.
+        store: Whose order; None where one store alone has an order of that name.
     """
 
     order: str
@@ -63,6 +64,7 @@ class Ruling:
     by: str
     why: str = ""
     ref: str = ""
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ async def settle_by_ruling(
 
 
 async def _open_to_ruling(ledger: Ledger, ruling: Ruling) -> Entry:
-    entries = await ledger.slot(ruling.order, ruling.slot)
+    entries = await ledger.slot(ruling.order, ruling.slot, store=ruling.store)
     if not entries:
         raise ConfigurationError(
             f"order {ruling.order!r} has no placement in slot {ruling.slot!r}: `impactflow status` lists what waits"
@@ -181,7 +183,7 @@ async def _open_to_ruling(ledger: Ledger, ruling: Ruling) -> Entry:
 def _check_alone(entry: Entry, entries: Sequence[Entry]) -> None:
     """See that no placement of the same sale, read under another name, is bought or may be: one is enough."""
     for other in entries:
-        if other != entry and other.status not in _OVER:
+        if other != entry and (other.status not in _OVER or other.placement.ref):
             raise ConfigurationError(
                 f"{_name(entry.placement)} is the same sale as order {other.placement.order_id}, which is"
                 f" {other.status}: settle this one as given-up, or it may be bought twice"

@@ -35,7 +35,7 @@ async def publish_question(asked: Sequence[Awaiting]) -> None:
 
 
 @task(name="end_other_questions", cache_policy=NO_CACHE, retries=1)
-async def end_other_questions(order: str, slot: str) -> None:
+async def end_other_questions(order: str, slot: str, store: str) -> None:
     """End suspended runs that ask about the same: this one asks about all that they did, and one form is enough."""
     here = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment.get_id())]),
@@ -43,7 +43,7 @@ async def end_other_questions(order: str, slot: str) -> None:
     )
     async with get_client() as client:
         for other in await client.read_flow_runs(flow_run_filter=here):
-            if (other.parameters.get("order", ""), other.parameters.get("slot", "")) == (order, slot):
+            if [other.parameters.get(name, "") for name in ("order", "slot", "store")] == [order, slot, store]:
                 await client.set_flow_run_state(
                     other.id, Cancelled(message=f"The run {flow_run.get_id()} asks instead")
                 )

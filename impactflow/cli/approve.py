@@ -11,10 +11,10 @@ from impactflow.run import open_run
 from impactflow.settings import load_settings
 
 
-def tell_awaiting(*, as_json: bool) -> int:
-    """List what awaits approval; how many lines that were."""
+def tell_awaiting(store: str | None, *, as_json: bool) -> int:
+    """List what awaits approval, of one store or of all; how many lines that were."""
     with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
-        rows: list[dict[str, Any]] = list(as_rows(asyncio.run(ledger.awaiting(limit=MOST_ASKED))))
+        rows: list[dict[str, Any]] = list(as_rows(asyncio.run(ledger.awaiting(store=store, limit=MOST_ASKED))))
     if as_json:
         console.print_json({"awaiting_approval": rows})
     elif rows:
@@ -27,23 +27,23 @@ def tell_awaiting(*, as_json: bool) -> int:
     return len(rows)
 
 
-def decide(order: str, slot: str, answer: Answer, *, as_json: bool) -> None:
+def decide(order: str, slot: str, store: str | None, answer: Answer, *, as_json: bool) -> None:
     """
     Record what a person has decided about one placement.
 
     Raises:
         ConfigurationError: It cannot be done; nothing was changed.
     """
-    answered = asyncio.run(_decide(order, slot, answer))
+    answered = asyncio.run(_decide(order, slot, store, answer))
     if as_json:
         console.print_json(answered.as_json())
     else:
         console.out.print(answered.in_words(), markup=False)
 
 
-async def _decide(order: str, slot: str, answer: Answer) -> Answered:
+async def _decide(order: str, slot: str, store: str | None, answer: Answer) -> Answered:
     async with open_run(load_settings(), "approve") as run:
-        asked = await ask_about(run.ledger, order, slot)
+        asked = await ask_about(run.ledger, order, slot, store)
         answered = await record_answer(run.ledger, run.clock, run.id, [asked], answer)
     if answered.moved_on:
         raise ConfigurationError(f"order {order!r}, slot {slot!r} has moved on meanwhile: look at it again")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
+from impactflow.errors import ConfigurationError, ImpactError, LedgerError, LedgerTooNew, Unauthorized
 from impactflow.models import ProviderName
 from impactflow.policy import load_policy
 from impactflow.run import Run, open_run
@@ -38,7 +38,7 @@ async def examine() -> list[dict[str, Any]]:
         findings.append(_wrong("webhooks", error))
     try:
         async with open_run(settings, "doctor") as run:
-            findings.append(_ok("ledger", "can be opened"))
+            findings.append(await _finding("ledger", lambda: _check_ledger(run)))
             findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
             findings += [await _finding(name, partial(_check, run, name)) for name in providers]
     except ImpactError as error:
@@ -50,6 +50,12 @@ def _told(secrets: Secrets) -> str:
     """Which sources the receiver would serve; serving none is nothing wrong."""
     missing = ", ".join(f"{source} ({variable} is not set)" for source, variable in secrets.not_served.items())
     return f"served: {', '.join(secrets.served) or 'none'}" + (f"; not served: {missing}" if missing else "")
+
+
+async def _check_ledger(run: Run) -> str:
+    if found := await run.ledger.shortcomings():
+        raise LedgerError("; ".join(found))
+    return "can be opened, and keeps what is committed"
 
 
 async def _read_orders(run: Run) -> str:

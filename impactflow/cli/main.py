@@ -44,6 +44,9 @@ app.add_typer(policy_app, name="policy")
 
 P = ParamSpec("P")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+Store = Annotated[
+    str | None, typer.Option(metavar="STORE", help="Whose order, where several stores have one of that name.")
+]
 
 #: Exit statuses, as the README lists them.
 DONE, UNDONE, MISUSED = 0, 1, 2
@@ -245,10 +248,11 @@ def settle(
     ref: Annotated[str, typer.Option(metavar="REF", help="The provider's name for what was bought.")] = "",
     why: Annotated[str, typer.Option(metavar="TEXT", help="How you know; kept in the ledger.")] = "",
     by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")] = "",
+    store: Store = None,
     json: Json = False,
 ) -> int:
     """Settle a parked or failed placement as you have found out; the provider's records are asked if it can be so."""
-    ruled = asyncio.run(_rule(Ruling(order, slot, decision, by or _whoever_types(), why, ref)))
+    ruled = asyncio.run(_rule(Ruling(order, slot, decision, by or _whoever_types(), why, ref, store)))
     if json:
         console.print_json(ruled.as_json())
     else:
@@ -274,20 +278,21 @@ def approve(
     reject: Annotated[bool, typer.Option("--reject", help="Buy nothing, unless the order changes.")] = False,
     why: Annotated[str, typer.Option(metavar="TEXT", help="For what reason; kept in the ledger.")] = "",
     by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")] = "",
+    store: Store = None,
     json: Json = False,
 ) -> int:
     """Approve what exceeds the policy's limit, so that the next run buys it; or trim, reject or list it."""
     if not order:
         if at_most is not None or reject or why or by:
             raise typer.BadParameter("give ORDER and SLOT too: `impactflow approve` lists them")
-        return UNDONE if approving.tell_awaiting(as_json=json) else DONE
+        return UNDONE if approving.tell_awaiting(store, as_json=json) else DONE
     if not slot:
         raise typer.BadParameter("give the order's SLOT too: `impactflow approve` lists them")
     if reject and at_most is not None:
         raise typer.BadParameter("--reject buys nothing, so it takes no --at-most")
     decision = Approval.REJECT if reject else Approval.APPROVE if at_most is None else Approval.TRIM
     quantity = None if at_most is None else Decimal(str(at_most))
-    approving.decide(order, slot, Answer(decision, by or _whoever_types(), why, quantity), as_json=json)
+    approving.decide(order, slot, store, Answer(decision, by or _whoever_types(), why, quantity), as_json=json)
     return DONE
 
 
@@ -396,11 +401,12 @@ async def _look(ledger: Ledger) -> tuple[Any, Any, Any]:
 @ending
 def show(
     order: Annotated[str, typer.Argument(help="Any name the order goes by: its Wicked Reports id, or src:SYSTEM:ID.")],
+    store: Store = None,
     json: Json = False,
 ) -> int:
     """Tell one order's whole story: what it earned or not, and every event since."""
     with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
-        told = asyncio.run(ledger.story(order))
+        told = asyncio.run(ledger.story(order, store=store))
     if told is None:
         msg = f"no order goes by the name {order!r} in this ledger: `impactflow status` says what it holds"
         raise typer.BadParameter(msg)

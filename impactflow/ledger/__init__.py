@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from impactflow.ledger import approvals, deliveries, further, moves, news, planning, queries, refunds
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled
-from impactflow.ledger.engine import open_engine, reading, translated
+from impactflow.ledger.engine import open_engine, reading, shortcomings, translated
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Move, Postponement
 from impactflow.ledger.news import Effect, Group, Line
@@ -102,9 +102,9 @@ class Ledger:
         """Write what a page of orders has earned, once for each order and slot, whoever else plans the same."""
         return await self._writer.submit(planning.plan, page)
 
-    async def advance_watermark(self, store: str, source: str, read_to: date) -> None:
-        """Every order of the source dated up to this day is planned."""
-        await self._writer.submit(planning.advance, (store, source, read_to))
+    async def advance_watermark(self, store: str, source: str, read_to: date, *, today: date) -> None:
+        """Every order of the source dated up to this day is planned; a day after today counts as today."""
+        await self._writer.submit(planning.advance, (store, source, read_to, today))
 
     async def turn_over(self, answers: Sequence[Move], claim: Claim, count: int) -> list[Placement]:
         """
@@ -176,10 +176,15 @@ class Ledger:
         await self._writer.submit(approvals.decide, approval)
 
     async def awaiting(
-        self, order: str | None = None, slot: str | None = None, *, limit: int = 100
+        self, order: str | None = None, slot: str | None = None, *, store: str | None = None, limit: int = 100
     ) -> Sequence[Awaiting]:
-        """What awaits a person's approval, the oldest first; of one order by any of its names, or of one slot."""
-        return await self._read(approvals.awaiting, order, slot, limit)
+        """
+        What awaits a person's approval, the oldest first; of one order by any of its names, of one slot, of one store.
+
+        Raises:
+            ConfigurationError: Several orders go by the name.
+        """
+        return await self._read(approvals.awaiting, order, slot, store, limit)
 
     async def store_delivery(self, delivery: Delivery) -> bool:
         """Keep what a webhook brought; whether it is new."""
@@ -209,9 +214,9 @@ class Ledger:
         """How far a source has been read."""
         return await self._read(queries.watermark, store, source)
 
-    async def next_due(self, provider: ProviderName, statuses: Sequence[Status]) -> datetime | None:
-        """When a provider's first placement in these statuses wants attention."""
-        return await self._read(queries.next_due, provider, statuses)
+    async def next_due(self, provider: ProviderName, statuses: Sequence[Status], *, now: datetime) -> datetime | None:
+        """When a provider's first placement in these statuses wants attention; now, where that lies impossibly far."""
+        return await self._read(queries.next_due, provider, statuses, now)
 
     async def changes(self) -> Mapping[tuple[Status | None, Status], int]:
         """How often placements went from one status to another."""
@@ -287,9 +292,14 @@ class Ledger:
         """Placements that took effect in a half-open span of time, and so did another of the same sale and slot."""
         return await self._read(queries.bought_before, provider, span)
 
-    async def slot(self, order: str, slot: str) -> Sequence[Entry]:
-        """An order's placements in one slot, by any of the order's names: one, none, or those of joined orders."""
-        return await self._read(queries.slot, order, slot)
+    async def slot(self, order: str, slot: str, *, store: str | None = None) -> Sequence[Entry]:
+        """
+        An order's placements in one slot, by any of the order's names: one, none, or those of joined orders.
+
+        Raises:
+            ConfigurationError: Several orders go by the name: give the store, or the name with its prefix.
+        """
+        return await self._read(queries.slot, order, slot, store)
 
     async def further(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[tuple[str, Entry]]:
         """Which of these purchases are known to be beside the one that a placement holds, each with the placement."""
@@ -307,9 +317,18 @@ class Ledger:
         """Every purchase that took effect."""
         return await self._read(queries.purchases)
 
-    async def story(self, name: str) -> Mapping[str, Any] | None:
-        """One order's whole life, by any of its names."""
-        return await self._read(queries.story, name)
+    async def shortcomings(self) -> Sequence[str]:
+        """What keeps the ledger's commits from surviving the loss of power, and what to do; nothing where they do."""
+        return await self._writer.submit(lambda connection, _: [shortcomings(connection)], None)
+
+    async def story(self, name: str, *, store: str | None = None) -> Mapping[str, Any] | None:
+        """
+        One order's whole life, by any of its names.
+
+        Raises:
+            ConfigurationError: Several orders go by the name: give the store, or the name with its prefix.
+        """
+        return await self._read(queries.story, name, store)
 
     async def _read(self, query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         def run() -> R:

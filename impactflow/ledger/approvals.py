@@ -16,11 +16,12 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 
 from impactflow.errors import TransitionRefused
+from impactflow.ledger import sales
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import twin
 from impactflow.ledger.states import Status
-from impactflow.ledger.tables import approvals, events, order_names, orders, placements
+from impactflow.ledger.tables import approvals, events, orders, placements
 from impactflow.models import Kind, ProviderName
 from impactflow.units import in_words
 
@@ -35,6 +36,7 @@ class Awaiting:
 
     Args:
         id: The ledger's row.
+        store: Whose order it is.
         order: The order's id.
         slot: The policy's name for the impact.
         provider: Who sells it.
@@ -47,6 +49,7 @@ class Awaiting:
     """
 
     id: int
+    store: str
     order: str
     slot: str
     provider: ProviderName
@@ -87,17 +90,23 @@ def digest(row: Any) -> str:
     return hashlib.sha256(json.dumps([row[name] for name in _COVERED]).encode()).hexdigest()
 
 
-def awaiting(connection: Connection, order: str | None, slot: str | None, limit: int) -> Sequence[Awaiting]:
-    """What waits for a person's approval, the oldest first; of one order by any of its names, or of one slot."""
+def awaiting(
+    connection: Connection, order: str | None, slot: str | None, store: str | None, limit: int
+) -> Sequence[Awaiting]:
+    """
+    What waits for a person's approval, the oldest first; of one order by any of its names, of one slot, of one store.
+
+    Raises:
+        ConfigurationError: Several orders go by the name.
+    """
     query = _AWAITING.limit(limit)
+    if store is not None:
+        query = query.where(orders.c.store == store)
     if order is not None:
-        named = orders.alias("named")
-        sale = (
-            select(func.coalesce(named.c.same_as, named.c.id))
-            .join(order_names, order_names.c.order == named.c.id)
-            .where(order_names.c.name.in_([order, f"wr:{order}", f"src:{order}"]) | (named.c.order_id == order))
-        )
-        query = query.where(func.coalesce(orders.c.same_as, orders.c.id).in_(sale))
+        sale = sales.find(connection, order, store)
+        if sale is None:
+            return []
+        query = query.where(sales.same_sale(sale.id))
     if slot is not None:
         query = query.where(placements.c.slot == slot)
     return [_asked(row) for row in connection.execute(query).mappings()]
@@ -161,8 +170,16 @@ def _decide(connection: Connection, each: Approval) -> None:
 def _move(
     connection: Connection, row: Any, to: Status, said: str, at: datetime, run_id: str, values: Mapping[str, Any]
 ) -> None:
-    """Change the status of a row that this transaction has locked, and say so in its story."""
-    connection.execute(placements.update().where(placements.c.id == row["id"]).values(status=to.value, **values))
+    """
+    Change the status of a row that this transaction has locked, and say so in its story.
+
+    Raises:
+        TransitionRefused: It is not as it was read.
+    """
+    as_read = (placements.c.status == row["status"]) & (placements.c.attempts == row["attempts"])
+    changing = placements.update().where(placements.c.id == row["id"], as_read).values(status=to.value, **values)
+    if not connection.execute(changing).rowcount:
+        raise TransitionRefused("it has moved on: another run has seen to it")
     told = {"from_status": row["status"], "to_status": to.value, "attempt": row["attempts"], "detail": said}
     connection.execute(events.insert(), {"placement": row["id"], "at": at, "run_id": run_id, **told})
 
@@ -170,6 +187,7 @@ def _move(
 def _asked(row: Any) -> Awaiting:
     return Awaiting(
         id=row["id"],
+        store=row["store"],
         order=row["order_id"],
         slot=row["slot"],
         provider=ProviderName(row["provider"]),
@@ -184,6 +202,7 @@ def _asked(row: Any) -> Awaiting:
 
 _SEEN = (
     *(placements.c[name] for name in ("id", "slot", "status", "reason", "attempts", "approved", *_COVERED)),
+    orders.c.store,
     orders.c.order_id,
     orders.c.customer_email,
 )
@@ -192,6 +211,7 @@ _ROWS = (
     select(*_SEEN)
     .select_from(_JOINED)
     .where(placements.c.id.in_(select(listed("ids", {"id": placements.c.id.type}).c.id)))
+    .order_by(placements.c.id)
     .with_for_update(of=placements)
 )
 _STORE = select(orders.c.store).select_from(_JOINED).where(placements.c.id == bindparam("id"))

@@ -17,10 +17,10 @@ from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, StatementError
 from sqlalchemy.pool import StaticPool
 
-from impactflow.errors import ConfigurationError, LedgerBusy, LedgerError, LedgerFull, LedgerTooNew
+from impactflow.errors import ConfigurationError, LedgerBusy, LedgerContended, LedgerError, LedgerFull, LedgerTooNew
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
 HEAD = "0005"
@@ -98,24 +98,30 @@ def _lasts(url: URL) -> bool:
 
 
 def _create(url: URL) -> Engine:
+    is_sqlite = url.get_backend_name() == "sqlite"
     try:
-        if url.get_backend_name() == "sqlite":
+        if is_sqlite:
             _make_private(url.database or "")
-            engine = create_engine(
-                url, hide_parameters=True, connect_args={"timeout": BUSY_S, "check_same_thread": False}
-            )
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-            return engine
-        return create_engine(
-            url,
-            hide_parameters=True,
-            pool_pre_ping=True,
-            connect_args={"options": f"-c timezone=utc -c lock_timeout={int(BUSY_S)}s"},
-        )
+        engine = create_engine(url, hide_parameters=True, **(_sqlite_options() if is_sqlite else _postgres_options()))
     except (ArgumentError, NoSuchModuleError) as error:
         msg = f"IMPACTFLOW_LEDGER_URL cannot be used: {_first_line(error)}"
         raise ConfigurationError(msg) from None
+    if is_sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite if is_sqlite else _begin_postgres)
+    return engine
+
+
+def _sqlite_options() -> dict[str, Any]:
+    return {"connect_args": {"timeout": BUSY_S, "check_same_thread": False}}
+
+
+def _postgres_options() -> dict[str, Any]:
+    return {
+        "pool_pre_ping": True,
+        "isolation_level": "READ COMMITTED",  # whatever the database's default is: rows are locked, see rows.lock
+        "connect_args": {"options": f"-c timezone=utc -c lock_timeout={int(BUSY_S)}s"},
+    }
 
 
 def _make_private(file: str) -> None:
@@ -151,6 +157,32 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def _begin_postgres(connection: Connection) -> None:
+    # In each transaction, because behind a pooler the next one may have another session.
+    if not connection.get_execution_options().get("impactflow_reads", False):
+        connection.exec_driver_sql(
+            "SELECT set_config('synchronous_commit', 'on', true)"
+            " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
+        )
+
+
+def shortcomings(connection: Connection) -> list[str]:
+    """What keeps a commit from surviving the loss of power, and what to do about each; of a writing transaction."""
+    if connection.dialect.name == "postgresql":
+        wanted = {"synchronous_commit": ("on", "remote_apply"), "fsync": ("on",), "full_page_writes": ("on",)}
+        said = {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in wanted}
+        mend = "set it to on in postgresql.conf, for the database and for the role, and reload"
+    else:
+        wanted = {"journal_mode": ("wal",), "synchronous": ("2", "3")}
+        said = {name: str(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in wanted}
+        mend = "keep the ledger's file on a disk of this machine, not on a network share"
+    return [
+        f"{name} is {said[name]}: a purchase whose intent is lost with the power is made again; {mend}"
+        for name in wanted
+        if said[name] not in wanted[name]
+    ]
+
+
 def _version(engine: Engine) -> str | None:
     with reading(engine).begin() as connection:
         if not engine.dialect.has_table(connection, "alembic_version"):
@@ -183,7 +215,12 @@ def _first_line(error: BaseException) -> str:
 #: What the databases say, what we say.
 _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
     (
-        re.compile(r"database is locked|lock timeout|deadlock|could not obtain lock", re.IGNORECASE),
+        re.compile(r"deadlock detected|could not serialize access", re.IGNORECASE),
+        LedgerContended,
+        "other programs change the same rows of the ledger again and again: run this again when fewer of them run",
+    ),
+    (
+        re.compile(r"database is locked|lock timeout|could not obtain lock", re.IGNORECASE),
         LedgerBusy,
         f"the ledger was locked by another program for {BUSY_S:.0f} s: end that program, then run this again",
     ),
@@ -222,7 +259,10 @@ def translated() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except DBAPIError as error:
+    except UnicodeError as error:
+        msg = f"the ledger's database cannot keep a text: {_first_line(error)}"
+        raise LedgerError(msg) from error
+    except StatementError as error:
         said = _first_line(error.orig or error)
         for pattern, kind, message in _SAID:
             if pattern.search(str(error.orig or error)):

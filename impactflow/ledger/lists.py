@@ -6,6 +6,7 @@ interpreter meanwhile; one statement over a list runs beside them. The list trav
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -33,8 +34,23 @@ def listed(name: str, columns: Mapping[str, TypeEngine[Any]]) -> Subquery:
 
 
 def as_list(rows: Iterable[Sequence[object]]) -> str:
-    """Rows as the value of such a parameter."""
-    return _encode(list(rows))
+    """
+    Rows as the value of such a parameter.
+
+    What no database keeps in a text, NUL and halves of characters, becomes U+FFFD: SQLite would end the text there, or
+    fail when it is read, and Postgres would refuse all rows of the statement.
+    """
+    encoded = _encode(list(rows))
+    if not _UNKEPT.search(encoded):
+        return encoded
+    return _encode(
+        [[_kept(value) if isinstance(value, str) else value for value in row] for row in json.loads(encoded)]
+    )
+
+
+def _kept(text: str) -> str:
+    whole = text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass")
+    return whole.decode("utf-16", "replace")
 
 
 def _plain(value: object) -> str:
@@ -48,6 +64,8 @@ def _plain(value: object) -> str:
     raise TypeError(msg)
 
 
+#: NUL or half a character as JSON writes it, perhaps; whole characters that JSON writes as two halves among them.
+_UNKEPT = re.compile(r"\\u(0000|d[89a-f])")
 _encode = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 

@@ -6,7 +6,7 @@ Handlers for the ``Writer``: each takes an open transaction and a group of like 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,8 +18,8 @@ from impactflow.errors import AlreadyRecorded, TransitionRefused
 from impactflow.ledger import approvals, further, refunds, rivals
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.rows import names_for, placement_columns, placement_from_row
-from impactflow.ledger.states import TRANSITIONS, Status
+from impactflow.ledger.rows import ever_bought, lock, names_for, placement_columns, placement_from_row
+from impactflow.ledger.states import LONGEST_DELAY, TRANSITIONS, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.models import Placement, ProviderName, Receipt
 
@@ -85,6 +85,7 @@ class Look:
 
 def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | None]:
     """Take due placements, oldest first: their intent is durable when this commits. None where nothing may be sent."""
+    _bring_forward(connection, wanted, Status.PLANNED)
     by_provider: dict[ProviderName, list[int]] = {}
     for index, request in enumerate(wanted):
         by_provider.setdefault(request.provider, []).append(index)
@@ -111,6 +112,7 @@ def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[P
 
     What would be sent again to settle it, though its sale is bought for by another name, is for a person.
     """
+    _bring_forward(connection, wanted, Status.IN_DOUBT)
     taken = []
     for request in wanted:
         rows = connection.execute(_DOUBTS, {"provider": request.provider, "now": request.now}).all()
@@ -139,6 +141,8 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
             msg = f"a placement never goes from {each.from_} to {each.to}"
             raise TransitionRefused(msg)
     changes = {"changes": as_list(_change(each) for each in moves)}
+    if len(moves) > 1:
+        lock(connection, (each.placement.id for each in moves))
     _expect(len(moves), connection.execute(_MOVE, changes).rowcount)
     connection.execute(_MOVE_EVENTS, changes)
     return [None] * len(moves)
@@ -184,7 +188,7 @@ def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]
     """What was being sent when its lease ran out was cut off somewhere: it is in doubt, from now on."""
     counts = []
     for now, run_id in moments:
-        rows = connection.execute(_EXPIRED, {"now": now}).all()
+        rows = connection.execute(_EXPIRED, {"now": now, "never": now + LONGEST_DELAY}).all()
         move_rows = [
             Move(
                 placement_from_row(
@@ -207,13 +211,11 @@ def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]
 
 def postpone(connection: Connection, postponements: Sequence[Postponement]) -> list[None]:
     """Look at placed placements again later."""
-    connection.execute(
-        _POSTPONE,
-        [
-            {"b_id": each.placement.id, "b_due_at": each.due_at, "b_certificate_url": each.certificate_url}
-            for each in postponements
-        ],
-    )
+    values = [
+        {"b_id": each.placement.id, "b_due_at": each.due_at, "b_certificate_url": each.certificate_url}
+        for each in sorted(postponements, key=lambda each: each.placement.id)
+    ]
+    connection.execute(_POSTPONE, values)
     return [None] * len(postponements)
 
 
@@ -235,6 +237,13 @@ def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, 
     return [None] * len(handles)
 
 
+def _bring_forward(connection: Connection, wanted: Sequence[Claim], status: Status) -> None:
+    """What is due later than anything can be was written by a clock that was ahead: it is due now."""
+    for request in {each.provider: each for each in wanted}.values():
+        values = {"b_provider": request.provider, "b_status": status, "now": request.now}
+        connection.execute(_BRING_FORWARD, values | {"never": request.now + LONGEST_DELAY})
+
+
 def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
     """
     What may be sent, the oldest first.
@@ -247,7 +256,8 @@ def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
         tried = [row.id for row in rows if row.attempts]
         if tried and refunds.withdraw_tried(connection, tried, now, run_id):
             continue
-        if _end_rivals(connection, [row for row in rows if row.attempts], Status.PLANNED, Status.CANCELLED, request):
+        joined = [row for row in rows if row.is_joined]
+        if _end_rivals(connection, joined, Status.PLANNED, Status.CANCELLED, request):
             continue
         above = [row.id for row in rows if row.is_above_limit]
         if not above or not approvals.set_back(connection, above, now, run_id):
@@ -365,11 +375,16 @@ def _record_late(connection: Connection, each: Move) -> None:
     """
     An answer came after its lease had run out: by now the placement is in doubt, judged, or sent again.
 
-    Only a receipt still says something. A placement that waits to be sent again must not be; one that was sent again
-    is kept as it is, with the evidence of a second purchase beside it.
+    A receipt says what was bought: a placement that waits to be sent again must not be; one that was sent again is kept
+    as it is, with the evidence of a second purchase beside it. An answer that was lost says until when the request was
+    being sent (``_doubt_late``). A refusal says nothing that settling does not find out.
     """
     row = connection.execute(_ROW, {"id": each.placement.id}).one()
     status = Status(row.status)
+    if each.to is Status.IN_DOUBT:
+        _doubt_late(connection, each, row)
+    elif status is Status.PLACING and row.attempts == each.placement.attempt:  # see _MOVE: an earlier one was sent late
+        move(connection, [replace(each, to=Status.IN_DOUBT, receipt=None, due_at=each.at)])
     if each.receipt is None or row.ref == each.receipt.ref:
         return
     if Status.PLACED in TRANSITIONS[status] and status not in {Status.PLACING, Status.CANCELLING}:
@@ -387,6 +402,25 @@ def _record_late(connection: Connection, each: Move) -> None:
     further.note(connection, each.placement, each.receipt.ref, each.at)
 
 
+def _doubt_late(connection: Connection, each: Move, row: Any) -> None:
+    """
+    A request was perhaps still being sent when its answer was lost: "not in the records" counts from then.
+
+    What was judged not to have been bought is in doubt again. Whoever judges what is in doubt in this moment has read
+    the records too early: that verdict is refused, because a further attempt is counted.
+    """
+    status = Status(row.status)
+    said = f"attempt {each.placement.attempt} may have been sent until then: {each.detail or 'its answer was lost'}"
+    if status in _JUDGED and not row.was_bought:
+        latest = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
+        move(connection, [Move(latest, status, Status.IN_DOUBT, each.at, each.run_id, said, each.at)])
+    else:
+        attempt = row.attempts + (status is Status.IN_DOUBT)
+        evidence = _event_values(each) | {"from_status": status, "to_status": status, "attempt": attempt}
+        connection.execute(events.insert(), evidence | {"detail": said})
+    connection.execute(_SENT_UNTIL, {"b_id": row.id, "now": each.at, "in_doubt": status is Status.IN_DOUBT})
+
+
 def _new(column: str) -> sa.BindParameter[Any]:
     """A value for a column of ``placements``, with the column's type, named apart from the column."""
     return bindparam(f"b_{column}", type_=placements.c[column].type)
@@ -394,8 +428,11 @@ def _new(column: str) -> sa.BindParameter[Any]:
 
 _NOW = bindparam("now", type_=Utc())
 _UNTIL = bindparam("until", type_=Utc())
+_NEVER = bindparam("never", type_=Utc())
 _JOINED = placements.join(orders, placements.c.order == orders.c.id)
 _BLOCKER = placements.alias("blocker")
+#: Another row of the same sale.
+_ALSO = orders.alias("also")
 
 
 def _claimable(*, exclusive: bool) -> sa.Select[Any]:
@@ -404,6 +441,9 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
             *placement_columns(),
             (placements.c.twin if exclusive else sa.null()).label("blocking_twin"),
             (placements.c.quantity > placements.c.approval_limit).label("is_above_limit"),
+            (orders.c.same_as.is_not(None) | select(_ALSO.c.id).where(_ALSO.c.same_as == orders.c.id).exists()).label(
+                "is_joined"
+            ),
         )
         .select_from(_JOINED)
         .where(
@@ -479,10 +519,18 @@ _CLAIM_DOUBTS = (
 _EXPIRED = (
     select(*placement_columns())
     .select_from(_JOINED)
-    .where(placements.c.status == Status.PLACING.value, placements.c.due_at <= _NOW)
+    .where(placements.c.status == Status.PLACING.value, (placements.c.due_at <= _NOW) | (placements.c.due_at > _NEVER))
+    .order_by(placements.c.id)
     .with_for_update(of=placements, skip_locked=True)
 )
-_ROW = select(*placement_columns()).select_from(_JOINED).where(placements.c.id == bindparam("id"))
+#: Where a placement is judged not to have been bought, or was withdrawn after that.
+_JUDGED = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.FAILED, Status.CANCELLED})
+_ROW = (
+    select(*placement_columns(), ever_bought().label("was_bought"))
+    .select_from(_JOINED)
+    .where(placements.c.id == bindparam("id"))
+    .with_for_update(of=placements)
+)
 _NO_RECEIPT = Receipt("")
 _HOLDER = placements.alias("holder")
 #: Another placement with this name of a purchase that the provider's records could not tell from ours, or of any kind
@@ -521,6 +569,12 @@ _MOVE = (
         placements.c.id == _CHANGES.id,
         placements.c.status == _CHANGES["from"],
         placements.c.attempts == _CHANGES.attempts,
+        # Whatever became of this attempt: an earlier one was sent later than was thought (_doubt_late).
+        ~(
+            (_CHANGES["from"] == Status.PLACING.value)
+            & _CHANGES.to.in_([Status.PLANNED.value, Status.FAILED.value])
+            & (func.coalesce(placements.c.sent_until, placements.c.planned_at) > placements.c.attempted_at)
+        ),
     )
     .values(
         status=_CHANGES.to,
@@ -549,6 +603,34 @@ _MOVE_EVENTS = events.insert().from_select(
         _CHANGES.run_id,
         func.coalesce(_CHANGES.reason, _CHANGES.ref),
     ),
+)
+#: A request was being sent until now; what is in doubt is looked at anew.
+_SENT_UNTIL = (
+    placements.update()
+    .where(placements.c.id == bindparam("b_id"))
+    .values(
+        sent_until=case((placements.c.sent_until > _NOW, placements.c.sent_until), else_=_NOW),
+        attempts=placements.c.attempts + case((bindparam("in_doubt", type_=sa.Boolean()), 1), else_=0),
+        due_at=case((bindparam("in_doubt", type_=sa.Boolean()), _NOW), else_=placements.c.due_at),
+        # What a no to another attempt would make of it says nothing about this one.
+        if_absent=None,
+    )
+)
+#: Those that another run has locked it sees to itself.
+_BRING_FORWARD = (
+    placements.update()
+    .where(
+        placements.c.id.in_(
+            select(placements.c.id)
+            .where(
+                placements.c.provider == bindparam("b_provider", type_=sa.Text()),
+                placements.c.status == bindparam("b_status", type_=sa.Text()),
+                placements.c.due_at > _NEVER,
+            )
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(due_at=_NOW)
 )
 _POSTPONE = (
     placements.update()

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
 from impactflow.ledger import refunds
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.rows import twin
+from impactflow.ledger.rows import ever_bought, lock, twin
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
@@ -119,14 +119,19 @@ def plan(connection: Connection, pages: Sequence[Page]) -> list[Planned]:
     return [_plan_page(connection, page) for page in pages]
 
 
-def advance(connection: Connection, marks: Sequence[tuple[str, str, date]]) -> list[None]:
-    """Every order of a source dated up to a day is planned: never moves back."""
-    for store, source, read_to in marks:
+def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]) -> list[None]:
+    """
+    Every order of a source dated up to a day is planned, but nobody knows those of tomorrow: each with today's day.
+
+    Never moves back, unless from a day that has not come: it was written by a clock that was ahead.
+    """
+    for store, source, said, today in marks:
+        read_to = min(said, today)
         known = (watermarks.c.store == store) & (watermarks.c.source == source)
         stands = connection.execute(select(watermarks.c.read_to).where(known)).scalar()
         if stands is None:
             connection.execute(watermarks.insert().values(store=store, source=source, read_to=read_to))
-        elif stands < read_to:
+        elif stands < read_to or stands > today:
             connection.execute(watermarks.update().where(known).values(read_to=read_to))
     return [None] * len(marks)
 
@@ -222,12 +227,14 @@ def _plan_known(connection: Connection, sales: Sequence[_Sale], writing: _Plan) 
         return
     row_ids = sorted({row_id for sale in sales for row_id in sale.row_ids})
     rows = {row.id: row for row in connection.execute(_ORDERS, {"ids": row_ids})}
-    for sale in sales:
-        row = rows[sale.row_ids[0]]
+    changed = [sale for sale in sales if rows[sale.row_ids[0]].digest != sale.digest or len(sale.row_ids) > 1]
+    for sale in changed:
         if len(sale.row_ids) > 1:
             _join(connection, sale.row_ids)
-        if row.digest != sale.digest or len(sale.row_ids) > 1:
-            _plan_again(connection, sale, row, writing)
+    if changed:  # from here on nobody claims, answers or settles what is decided on below
+        lock(connection, connection.execute(_IDS, {"orders": [sale.row_ids[0] for sale in changed]}).scalars())
+    for sale in changed:
+        _plan_again(connection, sale, rows[sale.row_ids[0]], writing)
 
 
 def _join(connection: Connection, row_ids: Sequence[int]) -> None:
@@ -264,7 +271,8 @@ def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[s
     The sale's placements by slot.
 
     Two rows turn out to be one sale when a name joins them: then what one of them has bought, or is buying, stands, and
-    the other's plan for the same slot is withdrawn. Where neither has, what waits stands, rather than what is over.
+    the other's plan for the same slot is withdrawn, also where the purchase was cancelled since. Where neither has,
+    what waits stands, rather than what is over.
     """
     existing: dict[str, Any] = {}
     found_rows = connection.execute(_PLACEMENTS, {"order": row_id}).all()
@@ -274,18 +282,20 @@ def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[s
     return existing
 
 
-def _precedence(found: Any) -> tuple[bool, bool, int]:
-    return found.status in _NOTHING_SENT, found.status not in WAITING, found.id
+def _precedence(found: Any) -> tuple[bool, bool, bool, int]:
+    return not found.was_bought, found.status in _NOTHING_SENT, found.status not in WAITING, found.id
 
 
 def _withdraw(connection: Connection, found: Any, reason: str, writing: _Plan) -> None:
-    changed = connection.execute(
-        placements.update()
-        .where(placements.c.id == found.id, placements.c.status == found.status)
-        .values(status=Status.CANCELLED.value, due_at=None, reason=reason)
-    ).rowcount
-    if changed:
+    if _change(connection, found, {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}):
         writing.events.append(_event(writing.page, found.id, found.status, Status.CANCELLED, reason))
+
+
+def _change(connection: Connection, found: Any, values: Mapping[str, Any]) -> bool:
+    """Change a placement that still is as it was found; whether it was."""
+    as_found = (placements.c.status == found.status) & (placements.c.attempts == found.attempts)
+    changing = placements.update().where(placements.c.id == found.id, as_found).values(**values)
+    return connection.execute(changing).rowcount > 0
 
 
 def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -> None:
@@ -297,7 +307,8 @@ def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -
 
 def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
     """Bring a placement for which nothing took effect in line with what the order has earned by now."""
-    withdrawn = found.status == Status.CANCELLED and (found.attempts == 0 or found.left == Status.PLANNED)
+    unsent = found.attempts == 0 or found.left == Status.PLANNED
+    withdrawn = found.status == Status.CANCELLED and unsent and not found.was_bought
     if found.status not in WAITING and (impact is None or not withdrawn):
         return
     if impact is None:
@@ -305,16 +316,17 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
     elif found.attempts == 0:  # once it was tried its request is fixed: the provider may have seen its key
         values = _revised(found, impact, sale.order, writing.page.at)
-        same = placements.c.id == found.id, placements.c.status == found.status, placements.c.attempts == 0
-        changed = connection.execute(placements.update().where(*same).values(**values)).rowcount
-        if changed and (values["status"], values["quantity"]) != (found.status, found.quantity):
+        if _change(connection, found, values) and (values["status"], values["quantity"]) != (
+            found.status,
+            found.quantity,
+        ):
             said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
     elif withdrawn:
         values = {"status": Status.PLANNED.value, "due_at": writing.page.at, "reason": None}
         values |= {"approved": None, "decided": None}
-        connection.execute(placements.update().where(placements.c.id == found.id).values(**values))
-        writing.events.append(_event(writing.page, found.id, found.status, Status.PLANNED, "earned again"))
+        if _change(connection, found, values):
+            writing.events.append(_event(writing.page, found.id, found.status, Status.PLANNED, "earned again"))
 
 
 def _revised(found: Any, impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
@@ -458,9 +470,17 @@ _PLACEMENTS = (
             for name in ("id", "key", "slot", "status", "attempts", "quantity", "approved", "decided")
         ),
         _LEFT.label("left"),
+        ever_bought().label("was_bought"),
     )
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))
+)
+_SALES: BindParameter[Any] = bindparam("orders", expanding=True)
+#: The placements of some sales.
+_IDS = (
+    select(placements.c.id)
+    .join(orders, placements.c.order == orders.c.id)
+    .where(or_(orders.c.id.in_(_SALES), orders.c.same_as.in_(_SALES)))
 )
 _MENDED = broken_orders.delete().where(
     broken_orders.c.store == bindparam("store"), broken_orders.c.name.in_(bindparam("names", expanding=True))

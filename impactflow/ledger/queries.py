@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, case, func, or_, select
 
+from impactflow.ledger import sales
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
-from impactflow.ledger.states import Status
+from impactflow.ledger.sales import same_sale
+from impactflow.ledger.states import LONGEST_DELAY, Status
 from impactflow.ledger.tables import (
     approvals,
     broken_orders,
@@ -45,9 +47,12 @@ def watermark(connection: Connection, store: str, source: str) -> date | None:
     return connection.execute(select(watermarks.c.read_to).where(known)).scalar()
 
 
-def next_due(connection: Connection, provider: ProviderName, statuses: Sequence[Status]) -> datetime | None:
+def next_due(
+    connection: Connection, provider: ProviderName, statuses: Sequence[Status], now: datetime
+) -> datetime | None:
     """When a provider's first placement in one of these statuses wants attention; None where none does."""
-    return connection.execute(_NEXT_DUE, {"provider": provider, "statuses": statuses}).scalar()
+    row = connection.execute(_NEXT_DUE, {"provider": provider, "statuses": statuses}).one()
+    return now if row.last is not None and row.last > now + LONGEST_DELAY else row.first
 
 
 def counts(
@@ -88,7 +93,7 @@ def known_slots(connection: Connection, store: str, names: Sequence[str]) -> Map
             (placements.c.status.in_(_NOT_BEING_BOUGHT) & (placements.c.attempts == 0)).label("idle"),
         )
         .join(named, order_names.c.order == named.c.id)
-        .join(orders, _same_sale(func.coalesce(named.c.same_as, named.c.id)))
+        .join(orders, same_sale(func.coalesce(named.c.same_as, named.c.id)))
         .join(placements, placements.c.order == orders.c.id)
         .where(order_names.c.store == store, order_names.c.name.in_(names))
     )
@@ -140,7 +145,7 @@ def placed(
         .limit(limit)
     )
     if due_by is not None:
-        query = query.where(placements.c.due_at <= due_by)
+        query = query.where((placements.c.due_at <= due_by) | (placements.c.due_at > due_by + LONGEST_DELAY))
     return [
         (placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False), row.checks)
         for row in connection.execute(query)
@@ -201,19 +206,22 @@ def bought_before(connection: Connection, provider: ProviderName, span: tuple[da
     ]
 
 
-def slot(connection: Connection, name: str, slot: str) -> Sequence[Entry]:
+def slot(connection: Connection, name: str, slot: str, store: str | None) -> Sequence[Entry]:
     """
-    An order's placements in one slot, by any of its names.
+    An order's placements in one slot, by any of its names; ``store`` where several stores have an order of that name.
 
     There is one, or none; more only where a name has joined two orders that were read apart.
+
+    Raises:
+        ConfigurationError: Several orders go by the name.
     """
-    found = _order(connection, name)
+    found = sales.find(connection, name, store)
     if found is None:
         return []
     query = (
         select(*placement_columns())
         .join(orders, placements.c.order == orders.c.id)
-        .where(_same_sale(found.id), placements.c.slot == slot)
+        .where(same_sale(found.id), placements.c.slot == slot)
         .order_by(placements.c.id)
     )
     return [entry_from_row(row) for row in connection.execute(query)]
@@ -268,13 +276,21 @@ def purchases(connection: Connection) -> Sequence[Mapping[str, Any]]:
     return [dict(row) for row in rows.mappings()]
 
 
-def story(connection: Connection, name: str) -> Mapping[str, Any] | None:
-    """One order's whole life, by any of its names with or without the prefix; None where no order goes by it."""
-    found = _order(connection, name)
+def story(connection: Connection, name: str, store: str | None) -> Mapping[str, Any] | None:
+    """
+    One order's whole life, by any of its names with or without the prefix; None where no order goes by it.
+
+    Raises:
+        ConfigurationError: Several orders go by the name.
+    """
+    found = sales.find(connection, name, store)
     if found is None:
-        broken = connection.execute(select(broken_orders).where(broken_orders.c.name == name)).mappings().first()
-        return {"order": name, "broken": dict(broken)} if broken else None
-    rows = select(orders.c.id).where(_same_sale(found.id))
+        of_store = (broken_orders.c.store == store,) if store is not None else ()
+        query = select(broken_orders).where(broken_orders.c.name == name, *of_store).order_by(broken_orders.c.store)
+        broken = [dict(row) for row in connection.execute(query).mappings()]
+        sales.check_one_store(name, [row["store"] for row in broken])
+        return {"order": name, "broken": broken[0]} if broken else None
+    rows = select(orders.c.id).where(same_sale(found.id))
     names = select(order_names.c.name).where(order_names.c.order.in_(rows)).order_by(order_names.c.name)
     reasons = select(unearned.c.slot, unearned.c.reason).where(unearned.c.order == found.id)
     bought = select(placements).where(placements.c.order.in_(rows)).order_by(placements.c.id)
@@ -287,23 +303,6 @@ def story(connection: Connection, name: str) -> Mapping[str, Any] | None:
         "unearned": [dict(row) for row in connection.execute(reasons).mappings()],
         "placements": [_life(connection, dict(row)) for row in connection.execute(bought).mappings()],
     }
-
-
-def _order(connection: Connection, name: str) -> Any:
-    """The first row of the sale that goes by a name, with or without the prefix; None where none does."""
-    named = orders.alias("named")
-    return connection.execute(
-        select(orders.c.id, orders.c.store, orders.c.order_id, orders.c.ordered_at, orders.c.eligible)
-        .join(named, orders.c.id == func.coalesce(named.c.same_as, named.c.id))
-        .join(order_names, order_names.c.order == named.c.id)
-        .where(or_(order_names.c.name.in_([name, f"wr:{name}", f"src:{name}"]), named.c.order_id == name))
-        .limit(1)
-    ).one_or_none()
-
-
-def _same_sale(order: Any) -> ColumnElement[bool]:
-    """The rows of one sale, by the id of the first."""
-    return or_(orders.c.id == order, orders.c.same_as == order)
 
 
 def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -321,8 +320,11 @@ def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
 _NEEDS_ATTENTION = (Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, Status.AWAITING_APPROVAL)
 _NOT_BEING_BOUGHT = (Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED)
 # What every round of work asks is put together once.
-_NEXT_DUE = select(func.min(placements.c.due_at)).where(
-    placements.c.provider == bindparam("provider"), placements.c.status.in_(bindparam("statuses", expanding=True))
+_STATUSES: BindParameter[Any] = bindparam("statuses", expanding=True)
+_OF_STATUSES = (placements.c.provider == bindparam("provider"), placements.c.status.in_(_STATUSES))
+_NEXT_DUE = select(
+    select(func.min(placements.c.due_at)).where(*_OF_STATUSES).scalar_subquery().label("first"),
+    select(func.max(placements.c.due_at)).where(*_OF_STATUSES).scalar_subquery().label("last"),
 )
 _LATEST = (
     select(*placement_columns())

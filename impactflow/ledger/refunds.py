@@ -22,7 +22,7 @@ from impactflow.ledger.tables import events, order_names, orders, placements, re
 from impactflow.models import Refund
 
 _REASON = "a refund of the order was announced"
-_NOT_AGAIN = "the order was refunded, or does not count any more, before it was sent again"
+_NOT_AGAIN = "the order was refunded, or does not count any more, or it was given up, before it was sent again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def record(connection: Connection, announced: Sequence[Announcement]) -> list[in
 
 def withdraw_tried(connection: Connection, ids: Sequence[int], at: datetime, run_id: str) -> int:
     """
-    Of planned placements that were tried before, withdraw those whose order does not count any more; how many they are.
+    Withdraw planned placements that were tried before and whose order does not count, or were given up; how many.
 
     While they were being sent, or in doubt, neither a refund nor another reading of the order could withdraw them.
     """
@@ -104,7 +104,8 @@ def _cancel(connection: Connection, waiting: Sequence[Any], reason: str, at: dat
     if not waiting:
         return
     withdrawn = {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}
-    connection.execute(placements.update().where(placements.c.id.in_([row.id for row in waiting])).values(withdrawn))
+    locked = placements.c.id.in_([row.id for row in waiting]) & placements.c.status.in_(WAITING)
+    connection.execute(placements.update().where(locked).values(withdrawn))
     told = {"at": at, "to_status": Status.CANCELLED, "attempt": 0, "run_id": run_id, "detail": reason}
     connection.execute(events.insert(), [{"placement": row.id, "from_status": row.status} | told for row in waiting])
 
@@ -141,15 +142,22 @@ _ROWS = (
 _WAITING = (
     select(placements.c.id, placements.c.status)
     .where(placements.c.order.in_(bindparam("orders", expanding=True)), placements.c.status.in_(WAITING))
+    .order_by(placements.c.id)
     .with_for_update()
 )
-#: Placements of sales that do not count as they were read last, or have been refunded since.
+_OVER_AT = select(func.max(events.c.id)).where(events.c.placement == placements.c.id)
+#: Whether it was cancelled until a lost answer that came late put it in doubt once more.
+_WAS_OVER = (
+    _OVER_AT.where(events.c.from_status == Status.CANCELLED, events.c.to_status == Status.IN_DOUBT).scalar_subquery()
+    > _OVER_AT.where(events.c.to_status == Status.CANCELLED).scalar_subquery()
+)
+#: Placements of sales that do not count as they were read last, or have been refunded since; or given up.
 _TRIED = (
     select(placements.c.id, placements.c.status)
     .join(_NAMED, placements.c.order == _NAMED.c.id)
     .join(orders, orders.c.id == _FIRST)
     .where(
         placements.c.id.in_(select(listed("ids", {"id": placements.c.id.type}).c.id)),
-        ~orders.c.eligible | (orders.c.digest == ""),
+        ~orders.c.eligible | (orders.c.digest == "") | _WAS_OVER,
     )
 )

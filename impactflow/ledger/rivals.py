@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, and_, func, or_, select
 
 from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.rows import ever_bought
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import orders, placements
 
-#: Bought, or perhaps so for a person to find out.
+#: Bought, or perhaps so for a person to find out; besides what was bought and is cancelled since.
 _BOUGHT = (Status.PLACED, Status.COMPLETED, Status.CANCELLING, Status.PARKED)
 #: About to be known to be bought or not.
 _UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
@@ -37,6 +38,7 @@ _STRONGER = (
         _OTHER.c.id != placements.c.id,
         or_(
             _OTHER.c.status.in_(_BOUGHT),
+            ever_bought(_OTHER),
             and_(_OTHER.c.status.in_(_UNRESOLVED), or_(_WAITS, _OTHER.c.id < placements.c.id)),
             and_(_OTHER.c.status == Status.PLANNED, _WAITS, _OTHER.c.id < placements.c.id),
         ),

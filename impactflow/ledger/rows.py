@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, null
+from sqlalchemy import ColumnElement, Connection, case, null, select
 
+from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Kind, Placement, ProviderName
@@ -25,6 +26,23 @@ class Entry:
 
     placement: Placement
     status: Status
+
+
+def lock(connection: Connection, ids: Iterable[int]) -> None:
+    """
+    Let no other transaction change these placements before this one ends; a later statement reads them as they are.
+
+    In the order of their ids, so that two transactions that lock the same ones never wait for each other. SQLite has
+    one writer at a time, so there nothing is left to lock.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"ids": as_list([each] for each in ids)})
+
+
+def ever_bought(table: Any = placements) -> ColumnElement[bool]:
+    """Whether a placement holds a purchase or held one, cancelled since: its slot is taken for good."""
+    bought: ColumnElement[bool] = table.c.ref.is_not(None) | table.c.placed_at.is_not(None)
+    return bought
 
 
 def names_for(ref: str) -> Sequence[str]:
@@ -108,6 +126,12 @@ def entry_from_row(row: Any) -> Entry:
     return Entry(placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False), Status(row.status))
 
 
+_LOCK = (
+    select(placements.c.id)
+    .where(placements.c.id.in_(select(listed("ids", {"id": placements.c.id.type}).c.id)))
+    .order_by(placements.c.id)
+    .with_for_update()
+)
 # A look-up is several times faster than calling the Enum, and this runs once per purchase.
 _PROVIDERS = {name.value: name for name in ProviderName}
 _KINDS = {kind.value: kind for kind in Kind}

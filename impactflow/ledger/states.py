@@ -14,6 +14,7 @@ change.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -45,17 +46,25 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: Nothing is ever put off for longer: leases and settling times are a day at most (``settings``), tracking looks once a
+#: day, a seller's Retry-After of more is not waited for. What is due later than that was written by a clock ahead.
+LONGEST_DELAY = timedelta(days=1)
+
 #: Where nothing is bought or being bought, and a plan may still change.
 WAITING = frozenset({Status.HELD, Status.AWAITING_APPROVAL, Status.PLANNED})
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {
         Status.HELD: frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.CANCELLED}),
-        # To PLACED where an earlier attempt, judged to have had no effect, is answered late after all.
-        Status.AWAITING_APPROVAL: frozenset({Status.PLANNED, Status.HELD, Status.CANCELLED, Status.PLACED}),
-        # To PLACED likewise; to AWAITING_APPROVAL where the order changed, or the row is not what was approved.
+        # To PLACED where an earlier attempt, judged to have had no effect, is answered late after all; to IN_DOUBT
+        # where such an attempt turns out to have been sent later than was thought when it was judged.
+        Status.AWAITING_APPROVAL: frozenset(
+            {Status.PLANNED, Status.HELD, Status.CANCELLED, Status.PLACED, Status.IN_DOUBT}
+        ),
+        # To PLACED and IN_DOUBT likewise; to AWAITING_APPROVAL where the order changed, or the row is not what was
+        # approved.
         Status.PLANNED: frozenset(
-            {Status.PLACING, Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.PLACED}
+            {Status.PLACING, Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.PLACED, Status.IN_DOUBT}
         ),
         # To PARKED where the answer tells of another purchase than was asked for.
         Status.PLACING: frozenset({Status.PLACED, Status.FAILED, Status.PLANNED, Status.IN_DOUBT, Status.PARKED}),
@@ -66,10 +75,13 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.PARKED: frozenset({Status.PLACED, Status.PLANNED, Status.CANCELLED}),
         # Where the provider undid it afterwards.
         Status.COMPLETED: frozenset({Status.CANCELLED}),
-        # To PLACED likewise; to the others by a person's ruling.
-        Status.FAILED: frozenset({Status.PLACED, Status.PLANNED, Status.CANCELLED}),
-        # Withdrawn while it was planned or waited to be, and earned again; or answered late after all.
-        Status.CANCELLED: frozenset({Status.PLANNED, Status.HELD, Status.AWAITING_APPROVAL, Status.PLACED}),
+        # To PLACED and IN_DOUBT likewise; to the others by a person's ruling.
+        Status.FAILED: frozenset({Status.PLACED, Status.PLANNED, Status.CANCELLED, Status.IN_DOUBT}),
+        # Withdrawn while it was planned or waited to be, and earned again; or answered late after all. To IN_DOUBT
+        # likewise; if it then turns out not to have been bought, it is cancelled again before it would be sent.
+        Status.CANCELLED: frozenset(
+            {Status.PLANNED, Status.HELD, Status.AWAITING_APPROVAL, Status.PLACED, Status.IN_DOUBT}
+        ),
     }
 )
 

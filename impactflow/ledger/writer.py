@@ -8,20 +8,23 @@ so a slow disk makes larger groups, not slower callers. Called by ``Ledger`` onl
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from impactflow.errors import AlreadyRecorded, TransitionRefused
+from impactflow.errors import AlreadyRecorded, LedgerContended, LedgerError, TransitionRefused
 from impactflow.ledger.engine import translated
 
 T = TypeVar("T")
 R = TypeVar("R")
 #: Writes a group of like changes within an open transaction and answers for each, in order.
 Handler = Callable[[Connection, Sequence[T]], Sequence[R]]
+#: How often a group is tried that the database gives up for the sake of another transaction.
+_TRIES = 5
 #: Like changes, and what writes them.
 Changes = tuple[Handler[Any, Any], Sequence[Any]]
 
@@ -96,10 +99,10 @@ class Writer:
         """Commit a group as one; if that fails, each change alone, so that only the guilty one fails."""
         try:
             return self._commit([request.changes for request in group])
-        except (TransitionRefused, AlreadyRecorded, IntegrityError):
-            return [self._write_alone(request.changes) for request in group]
         except BaseException as error:  # noqa: BLE001 - it must reach the callers that wait, whatever it is
-            return [error] * len(group)
+            if not _is_of_one_change(error):
+                return [error] * len(group)
+            return [self._write_alone(request.changes) for request in group]
 
     def _write_alone(self, changes: Sequence[Changes]) -> list[Sequence[Any]] | BaseException:
         """Commit each change of a request by itself; the first error, once all were tried."""
@@ -116,6 +119,13 @@ class Writer:
         return failure or answers
 
     def _commit(self, group: Sequence[Sequence[Changes]]) -> list[list[Sequence[Any]]]:
+        """Commit changes as one; again where the database asks for that, since others wait for each other with them."""
+        for _ in range(_TRIES - 1):
+            with suppress(LedgerContended):
+                return self._try_to_commit(group)
+        return self._try_to_commit(group)
+
+    def _try_to_commit(self, group: Sequence[Sequence[Changes]]) -> list[list[Sequence[Any]]]:
         items: dict[Handler[Any, Any], list[Any]] = {}
         for changes in group:
             for handler, some in changes:
@@ -123,6 +133,16 @@ class Writer:
         with translated(), self._engine.begin() as connection:
             answers = {handler: iter(handler(connection, all_)) for handler, all_ in items.items()}
         return [[list(islice(answers[handler], len(some))) for handler, some in changes] for changes in group]
+
+
+def _is_of_one_change(error: BaseException) -> bool:
+    """Whether an error is one change's, such as a text that the database cannot keep, and not the database's."""
+    match error:
+        case TransitionRefused() | AlreadyRecorded():
+            return True
+        case LedgerError():
+            return not isinstance(error.__cause__, OperationalError | InterfaceError | InternalError)
+    return isinstance(error, Exception)
 
 
 def _as_told(error: BaseException) -> BaseException:

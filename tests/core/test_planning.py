@@ -128,7 +128,7 @@ async def test_the_window_follows_the_watermark(new_world):
         assert (date(2026, 2, 23), date(2026, 3, 2)) == _days(
             await choose_window(run.ledger, world.policy, None, None, run.clock)
         )
-        await run.ledger.advance_watermark("acme", SOURCE, date(2026, 2, 20))
+        await run.ledger.advance_watermark("acme", SOURCE, date(2026, 2, 20), today=date(2026, 2, 20))
         assert (date(2026, 2, 13), date(2026, 3, 2)) == _days(
             await choose_window(run.ledger, world.policy, None, None, run.clock)
         )

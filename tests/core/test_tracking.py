@@ -42,7 +42,7 @@ async def test_a_purchase_is_followed_until_it_is_complete(new_world, provider, 
     async with world.run() as run:
         await bought(world, run, provider)
         passes = 0
-        while (due_at := await run.ledger.next_due(provider, ["placed"])) is not None:
+        while (due_at := await run.ledger.next_due(provider, ["placed"], now=run.clock.now())) is not None:
             world.clock.turn(seconds=max(0.0, (due_at - world.clock.now()).total_seconds()))
             await track(run, provider)
             passes += 1
@@ -80,7 +80,7 @@ async def test_a_pass_looks_at_what_is_due_and_then_ever_more_rarely(new_world):
         for _ in range(11):
             assert Tracked(checked=1) == await track(run, ONECLICK)
             assert Tracked() == await track(run, ONECLICK)
-            due_at = await run.ledger.next_due(ONECLICK, ["placed"])
+            due_at = await run.ledger.next_due(ONECLICK, ["placed"], now=run.clock.now())
             waits.append((due_at - world.clock.now()).total_seconds())
             world.clock.turn(seconds=waits[-1])
     assert [300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 76800, 86400, 86400] == waits
@@ -136,7 +136,7 @@ async def test_an_unanswered_question_is_asked_again_later(new_world):
         assert Tracked(checked=3, unanswered=3) == await track(run, CNAUGHT)
         assert ({"placed": 3}, START + timedelta(seconds=300)) == (
             await statuses(run),
-            (await run.ledger.next_due(CNAUGHT, ["placed"])).replace(microsecond=0, second=0),
+            (await run.ledger.next_due(CNAUGHT, ["placed"], now=run.clock.now())).replace(microsecond=0, second=0),
         )
 
 

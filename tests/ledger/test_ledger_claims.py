@@ -274,3 +274,36 @@ async def test_two_runs_that_meet_at_twins_do_not_harm_each_other(ledger, ledger
     engine.dispose()
     assert ("WR-1", None) == (taken[0].order_id, await asking)
     assert {"placing": 1, "planned": 1} == await counted(ledger)
+
+
+TWO_DAYS_S = 2 * 86_400
+
+
+async def test_o12_what_a_clock_ahead_put_off_is_due(ledger):
+    """A run two days ahead planned one and left one in doubt, and died sending one: none of them waits two days."""
+    ahead = after(TWO_DAYS_S)
+    for number in (1, 2, 3):
+        await plan_one(ledger, number, at=ahead)
+    doubted, cut_off = await claim(ledger, ahead), await claim(ledger, ahead)
+    await record(ledger, answer(doubted, Status.IN_DOUBT, ahead))
+
+    for status in (Status.PLANNED, Status.IN_DOUBT, Status.PLACING):
+        assert NOON == await ledger.next_due(KEYED, [status], now=NOON)
+    assert "WR-3" == (await claim(ledger, NOON)).order_id
+    assert [doubted.id] == [each.id for each in await claim_doubts(ledger, NOON)]
+    assert 1 == await ledger.expire_leases(NOON, "run-2")
+    assert [cut_off.id] == [each.id for each in await claim_doubts(ledger, NOON)]
+
+
+async def test_o12_what_was_bought_by_a_clock_ahead_is_tracked(ledger):
+    """Likewise."""
+    await plan_one(ledger)
+    await record(ledger, answer(await claim(ledger), due_at=after(TWO_DAYS_S)))
+    assert 1 == len(await ledger.placed(KEYED, due_by=NOON, after=0, limit=9))
+
+
+async def test_o12_what_is_due_within_a_day_waits(ledger):
+    """The longest that anything is put off."""
+    await plan_one(ledger, at=after(86_400))
+    assert None is await claim(ledger, NOON)
+    assert after(86_400) == await ledger.next_due(KEYED, [Status.PLANNED], now=NOON)

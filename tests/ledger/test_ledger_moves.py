@@ -202,6 +202,90 @@ async def test_a_late_answer_without_a_receipt_adds_nothing(ledger):
     assert ["planned", "placing", "in_doubt"] == await path(ledger)
 
 
+def lost(sent, seconds):
+    """The answer to a request that was being sent until then was lost."""
+    return answer(sent, Status.IN_DOUBT, after(seconds), detail="reset")
+
+
+async def judged(ledger, to):
+    """Its lease ran out, it was not in the records, and then this became of it; the attempt that nobody heard of."""
+    sent = await expired(ledger)
+    [doubt] = await claim_doubts(ledger, after(60))
+    await ledger.move(answer(doubt, Status.PLANNED, after(61), from_=Status.IN_DOUBT))
+    if to is Status.CANCELLED:
+        await plan(ledger, (sale(1, payments=()), refunded()), at=after(62))
+    if to is Status.AWAITING_APPROVAL:
+        with ledger._engine.begin() as connection:
+            connection.execute(update(placements).values(approval_limit=1))
+        assert None is await claim(ledger, after(62))
+    if to is Status.FAILED:
+        await record(ledger, answer(await claim(ledger, after(62)), Status.FAILED, after(63)))
+    assert to == (await life(ledger))["status"]
+    return sent
+
+
+@pytest.mark.parametrize("to", [Status.PLANNED, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.FAILED])
+async def test_p4_a_late_unknown_outcome_puts_what_was_judged_in_doubt_again(ledger, to):
+    """It was being sent until then, so the records were read too early."""
+    sent = await judged(ledger, to)
+    await record(ledger, lost(sent, 70))
+    found = await life(ledger)
+    assert ("in_doubt", after(70), after(70)) == (found["status"], found["sent_until"], found["due_at"])
+    assert "attempt 1 may have been sent until then: reset" == found["events"][-1]["detail"]
+    [doubt] = await claim_doubts(ledger, after(70))
+    assert after(70) == doubt.sent_until
+    await ledger.record_found(answer(doubt, at=after(71), from_=Status.IN_DOUBT))
+    assert "placed" == (await life(ledger))["status"]
+
+
+async def test_p4_what_was_given_up_is_not_sent_once_the_late_doubt_is_settled(ledger):
+    """It was withdrawn before; that it turns out not to have been bought is no reason to buy it."""
+    sent = await judged(ledger, Status.CANCELLED)
+    await plan(ledger, (sale(1), earned(slot_less := offset(slot="other"))), at=after(63))
+    assert slot_less.slot == (await claim(ledger, after(63))).slot
+    await record(ledger, lost(sent, 70))
+    [doubt] = await claim_doubts(ledger, after(70))
+    await ledger.move(answer(doubt, Status.PLANNED, after(71), from_=Status.IN_DOUBT))
+    assert None is await claim(ledger, after(72))
+    assert "cancelled" == (await life(ledger))["status"]
+
+
+async def test_p4_a_late_unknown_outcome_refuses_the_verdict_of_whoever_looked_before(ledger):
+    """The records were read when the request was perhaps still on its way: they are read again."""
+    sent = await expired(ledger)
+    [doubt] = await claim_doubts(ledger, after(60))
+    await record(ledger, lost(sent, 70))
+    with pytest.raises(TransitionRefused):
+        await ledger.move(answer(doubt, Status.PLANNED, after(71), from_=Status.IN_DOUBT))
+    [again] = await claim_doubts(ledger, after(71))
+    assert after(70) == again.sent_until
+    assert ["planned", "placing", "in_doubt", "=in_doubt", "=in_doubt", "=in_doubt"] == await path(ledger)
+
+
+@pytest.mark.parametrize("outcome", [Status.IN_DOUBT, Status.PLANNED, Status.FAILED, Status.PLACED])
+async def test_p4_a_late_unknown_outcome_while_it_is_sent_again_is_kept(ledger, outcome):
+    """Whatever becomes of the second attempt, the first one may have been bought: no second look is spared."""
+    sent = await judged(ledger, Status.PLANNED)
+    again = await claim(ledger, after(62))
+    await record(ledger, lost(sent, 70))
+    assert ("placing", after(70)) == ((await life(ledger))["status"], (await life(ledger))["sent_until"])
+    await record(ledger, answer(again, outcome, after(71)))
+    found = await life(ledger)
+    assert ("placed" if outcome is Status.PLACED else "in_doubt") == found["status"]
+    assert found["sent_until"] >= after(70)
+    assert "=placing" in await path(ledger)
+
+
+async def test_p4_a_late_unknown_outcome_after_it_was_bought_is_kept_as_evidence(ledger):
+    """A second purchase may stand: the story says so; the purchase stays."""
+    sent = await judged(ledger, Status.PLANNED)
+    await record(ledger, answer(await claim(ledger, after(62)), at=after(63), ref="second"))
+    await record(ledger, lost(sent, 70))
+    found = await life(ledger)
+    assert ("placed", "second", after(70)) == (found["status"], found["ref"], found["sent_until"])
+    assert "=placed" == (await path(ledger))[-1]
+
+
 async def test_a_late_receipt_for_a_withdrawn_placement_is_recorded(ledger):
     """Judged absent, refunded, then answered after all: what took effect is recorded, wanted or not."""
     sent = await expired(ledger)

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -259,3 +260,55 @@ def test_only_its_owner_may_read_a_new_file(tmp_path):
     file = tmp_path / "ledger.db"
     with Ledger.open(f"sqlite:///{file}"):
         assert {0o600} == {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("whose", ["DATABASE {name}", "ROLE postgres"])
+async def test_p9_commits_wait_for_the_disk_whatever_the_database_says(postgres, whose):
+    """With ``synchronous_commit`` off for the database or the role, what is confirmed could be lost."""
+    url = postgres.new_database()
+    whose = whose.format(name=url.rpartition("/")[2])
+    _as_owner(url, f"ALTER {whose} SET synchronous_commit = off")
+    try:
+        with Ledger.open(url) as ledger:
+            with ledger._engine.begin() as connection:
+                assert "on" == connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+            said = await ledger.shortcomings()
+        assert ["fsync", "full_page_writes"] == [each.split()[0] for each in said]  # off in the tests' server
+    finally:
+        _as_owner(url, f"ALTER {whose} RESET synchronous_commit")
+        postgres.give_back(url)
+
+
+def test_p9_what_waits_for_a_standby_still_does(postgres):
+    """``remote_apply`` waits for more than ``on`` does: it stays."""
+    url = postgres.new_database()
+    _as_owner(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = remote_apply")
+    opened = engine.open_engine(url)
+    with opened.begin() as connection:
+        assert "remote_apply" == connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+    opened.dispose()
+
+
+async def test_p9_a_file_that_would_lose_commits_is_named(sqlite_file):
+    """As on a disk that takes no write-ahead log."""
+    with Ledger.open(f"sqlite:///{sqlite_file}") as ledger:
+        assert [] == await ledger.shortcomings()
+        event.listen(ledger._engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF"))
+        ledger._engine.dispose()
+        [said] = await ledger.shortcomings()
+        assert "synchronous is 0: a purchase" in said
+
+
+def test_o14_transactions_read_what_is_committed_whatever_the_database_says(postgres):
+    """Serializable by default, two runs would fail with each other."""
+    url = postgres.new_database()
+    _as_owner(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_isolation = serializable")
+    opened = engine.open_engine(url)
+    with opened.begin() as connection:
+        assert "read committed" == connection.exec_driver_sql("SHOW transaction_isolation").scalar()
+    opened.dispose()
+
+
+def _as_owner(url, statement):
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)

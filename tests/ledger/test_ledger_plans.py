@@ -23,8 +23,8 @@ from ledger_helpers import (
     trees,
 )
 
-from impactflow.ledger import Claim, Planned, Status, placement_key
-from impactflow.models import BrokenOrder, Kind, Payment, ProviderName, Unearned
+from impactflow.ledger import Claim, Move, Planned, Status, placement_key
+from impactflow.models import BrokenOrder, Kind, Payment, ProviderName, Receipt, Unearned
 
 
 async def test_a_new_order_is_planned(ledger):
@@ -298,6 +298,35 @@ async def test_rows_that_were_joined_are_one_sale_by_any_name_ever_after(ledger,
     assert {(n, slot): False for n in ("wr:WR-1", "src:shopify:9") for slot in ("offset", "trees")} == known
 
 
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("joined", ["before it was bought", "after it was bought", "after it was cancelled"])
+@pytest.mark.parametrize("other", [Status.PLANNED, Status.IN_DOUBT, "idle"])
+async def test_p7_what_was_bought_and_cancelled_keeps_its_slot(ledger, which, joined, other):
+    """Whichever name it was bought under, whatever became of the other, and whenever the two were joined."""
+    await two_rows(ledger)
+    claimed = [await claim(ledger) for _ in range(2)]
+    if other is Status.IN_DOUBT:
+        await record(ledger, answer(claimed[1 - which], Status.IN_DOUBT, due_at=NOON))
+    else:
+        await record(ledger, answer(claimed[1 - which], Status.PLANNED, due_at=after(3 if other == "idle" else 0)))
+    if joined == "before it was bought":
+        await plan(ledger, (bridge(), earned(offset())), at=after(1))
+    await record(ledger, answer(claimed[which], at=after(2)))
+    if joined == "after it was bought":
+        await plan(ledger, (bridge(), earned(offset())), at=after(3))
+    cancelled = Receipt(f"ref-{claimed[which].id}")
+    await ledger.move(Move(claimed[which], Status.PLACED, Status.CANCELLED, after(4), "run-1", receipt=cancelled))
+    if joined == "after it was cancelled":
+        await plan(ledger, (bridge(), earned(offset())), at=after(5))
+    await plan(ledger, (bridge(), earned(offset())), at=after(6), policy="policy-2")
+    for doubt in await ledger.claim_doubts(Claim(KEYED, "run-2", after(10), after(70), exclusive=False)):
+        await ledger.move(answer(doubt, Status.PLANNED, from_=Status.IN_DOUBT, due_at=after(10)))
+    await plan(ledger, (bridge(), earned(offset())), at=after(11), policy="policy-3")
+
+    assert None is await claim(ledger, after(12))
+    assert {"cancelled": 2} == await counted(ledger)
+
+
 async def test_the_customer_who_was_told_first_stays(ledger):
     """Whom the provider knows the purchase for is whom its records are searched for."""
     mine = trees(on_behalf_of_customer=True)
@@ -369,7 +398,7 @@ async def test_the_watermark_never_moves_back(ledger):
     """A run that read older days changes nothing; each store and source has its own."""
     assert None is await ledger.watermark("acme", "wickedreports")
     for day in (3, 5, 4):
-        await ledger.advance_watermark("acme", "wickedreports", date(2026, 3, day))
+        await ledger.advance_watermark("acme", "wickedreports", date(2026, 3, day), today=date(2026, 3, 9))
     assert date(2026, 3, 5) == await ledger.watermark("acme", "wickedreports")
     assert None is await ledger.watermark("acme", "webhooks")
     assert None is await ledger.watermark("other", "wickedreports")
@@ -395,3 +424,13 @@ async def test_several_kinds_and_providers_lie_beside_each_other(ledger):
         found.attempted_at,
     )
     assert KEYED == (await claim(ledger)).provider
+
+
+async def test_o12_a_watermark_never_lies_in_the_future(ledger):
+    """Tomorrow's orders are not planned, whoever says so; and a mark of a clock that was ahead is taken back."""
+    ahead, today = date(2026, 3, 9), date(2026, 3, 2)
+    await ledger.advance_watermark("acme", "wickedreports", ahead, today=today)
+    assert today == await ledger.watermark("acme", "wickedreports")
+    await ledger.advance_watermark("acme", "wickedreports", ahead, today=ahead)
+    await ledger.advance_watermark("acme", "wickedreports", today, today=today)
+    assert today == await ledger.watermark("acme", "wickedreports")

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 
+import pytest
 from ledger_helpers import (
     KEYED,
     KEYLESS,
@@ -21,6 +22,7 @@ from ledger_helpers import (
     trees,
 )
 
+from impactflow.errors import ConfigurationError
 from impactflow.ledger import Move, Status, Total
 from impactflow.models import ProviderName, Receipt
 
@@ -73,9 +75,9 @@ async def test_next_due_is_the_earliest(ledger):
     await plan_one(ledger, 1, at=after(7))
     await plan_one(ledger, 2, at=after(5))
     await plan_one(ledger, 3, trees(), at=after(1))
-    assert after(5) == await ledger.next_due(KEYED, [Status.PLANNED])
-    assert None is await ledger.next_due(KEYED, [Status.IN_DOUBT])
-    assert None is await ledger.next_due(ProviderName.IMPACTAPI, list(Status))
+    assert after(5) == await ledger.next_due(KEYED, [Status.PLANNED], now=NOON)
+    assert None is await ledger.next_due(KEYED, [Status.IN_DOUBT], now=NOON)
+    assert None is await ledger.next_due(ProviderName.IMPACTAPI, list(Status), now=NOON)
 
 
 async def test_known_slots_are_told_by_any_name(ledger):
@@ -159,7 +161,7 @@ async def test_times_come_back_as_they_were_given(ledger):
     """Aware, UTC, to the microsecond."""
     moment = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
     await plan_one(ledger, at=moment)
-    due_at = await ledger.next_due(KEYED, [Status.PLANNED])
+    due_at = await ledger.next_due(KEYED, [Status.PLANNED], now=NOON)
     assert (moment, UTC) == (due_at, due_at.tzinfo)
 
 
@@ -234,3 +236,30 @@ async def test_the_reason_of_an_event_is_told_rather_than_the_purchases_name(led
     await ledger.move(why)
     story = await ledger.story("WR-1")
     assert ["ref-1", "cancelled there"] == [event["detail"] for event in story["placements"][0]["events"]][-2:]
+
+
+async def test_p14_an_order_that_two_stores_have_is_named_with_its_store(ledger):
+    """Whoever settles, approves or shows one never acts on the other's."""
+    large = offset(9_000, approval_limit=5_000, needs_approval=True)
+    for store in ("acme", "other"):
+        await plan(ledger, (sale(1), earned(large)), store=store)
+    await plan(ledger, (sale(2), earned(large)), store="other")
+    for ask in (ledger.story, lambda name: ledger.slot(name, "offset"), ledger.awaiting):
+        with pytest.raises(ConfigurationError, match="the stores acme, other each have an order 'WR-1'.*--store"):
+            await ask("WR-1")
+    assert "other" == (await ledger.story("WR-1", store="other"))["store"]
+    [entry] = await ledger.slot("WR-1", "offset", store="other")
+    [asked] = await ledger.awaiting("WR-1", store="other")
+    assert (entry.placement.id, "other") == (asked.id, asked.store)
+    assert "other" == (await ledger.story("WR-2"))["store"]
+    assert [] == await ledger.slot("WR-2", "offset", store="acme")
+    assert 3 == len(await ledger.awaiting())
+    assert 1 == len(await ledger.awaiting(store="acme"))
+
+
+async def test_p14_a_name_that_two_orders_of_one_store_share_but_for_its_prefix_is_refused(ledger):
+    """With the prefix it is one order's."""
+    await plan(ledger, (sale(1, names=("wr:x:9",)), earned(offset())), (sale(2, names=("src:x:9",)), earned(offset())))
+    with pytest.raises(ConfigurationError, match="2 orders of store acme go by 'x:9'"):
+        await ledger.slot("x:9", "offset")
+    assert "WR-2" == (await ledger.story("src:x:9"))["order"]

@@ -112,6 +112,52 @@ async def test_a_database_that_fails_says_so_to_every_caller(ledger, monkeypatch
     assert {"placing": 3} == await counted(ledger)
 
 
+async def test_p19_what_no_database_keeps_in_a_text_costs_no_purchase(ledger):
+    """A seller's text with NUL and half a character: its receipt and its neighbours are recorded, nothing is cut."""
+    claimed = await sent(ledger, 4)
+    hostile = answer(claimed[1], ref="ref\0\ud800-2")
+    refused = answer(claimed[2], Status.FAILED, detail="no\0 \ud83d\ude00 \udfff: too large")
+    others = (answer(claimed[0]), hostile, refused, answer(claimed[3]))
+    await asyncio.gather(*(record(ledger, each) for each in others))
+    assert {"placed": 3, "failed": 1} == await counted(ledger)
+    assert "ref\ufffd\ufffd-2" == (await life(ledger, "WR-2"))["ref"]
+    assert "no\ufffd \U0001f600 \ufffd: too large" == (await life(ledger, "WR-3"))["reason"]
+
+
+async def test_p19_a_row_that_cannot_be_written_does_not_take_others_with_it(ledger):
+    """Each of the group is tried alone; only the caller whose row cannot be kept hears of it."""
+    claimed = await sent(ledger, 2)
+    handle = "session-\ud800"  # a parameter of its own: neither database's driver can send it
+    outcomes = await asyncio.gather(
+        record(ledger, answer(claimed[0])),
+        ledger.remember_handle(claimed[1], handle),
+        plan_one(ledger, 9),
+        return_exceptions=True,
+    )
+    assert [None, LedgerError, None] == [outcome and type(outcome) for outcome in outcomes]
+    assert {"placed": 1, "placing": 1, "planned": 1} == await counted(ledger)
+
+
+async def test_p8_what_the_database_gives_up_for_another_transaction_is_tried_again(postgres, monkeypatch):
+    """A deadlock ends one of two transactions; its group is written all the same."""
+    url = postgres.new_database()
+    with Ledger.open(url) as ledger:
+        claimed = await sent(ledger, 1)
+        given_up = iter([True, True])
+        record_answer = moves.record_answer
+
+        def contended(connection, answers):
+            if next(given_up, False):
+                said = "DO $$ BEGIN RAISE 'deadlock detected' USING ERRCODE = 'deadlock_detected'; END $$"
+                connection.exec_driver_sql(said)
+            return record_answer(connection, answers)
+
+        monkeypatch.setattr(moves, "record_answer", contended)
+        await record(ledger, answer(claimed[0]))
+        assert {"placed": 1} == await counted(ledger)
+    postgres.give_back(url)
+
+
 async def test_whatever_a_change_raises_reaches_its_caller(ledger, monkeypatch):
     """Even a StopIteration, which no future takes: nobody waits for ever."""
     [claimed] = await sent(ledger, 1)
