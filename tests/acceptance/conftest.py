@@ -19,8 +19,3 @@ def command_line(server: PrefectServer) -> Callable[[Path, Served], Impactflow]:
         return Impactflow(folder, experiment.command_line(folder, {**sandbox.variables, **own}).variables)
 
     return make
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """How often ``test_stopping`` stops ``place``."""
-    parser.addoption("--stops", type=int, default=0, help="SIGTERMs to place; by default as few as are quick.")

@@ -63,6 +63,12 @@ class Shop:
     sandbox: Served
     command: Impactflow
 
+    def begin_to_place(self) -> subprocess.Popen:
+        """Start ``place``; it has as many requests in flight as it may, or has ended by itself."""
+        process = self.command.start("place", "--json")
+        wait_for(lambda: self.sandbox.sandbox.in_flight >= AT_ONCE or process.poll() is not None)
+        return process
+
     def placing(self) -> int:
         """How many placements the ledger believes to be on their way."""
 
@@ -130,14 +136,12 @@ def stops(request, tmp_path_factory, server) -> tuple[Shop, dict[tuple, list[Sto
     """``place`` was stopped again and again while it bought, and at last left alone; what it came to is printed."""
     folder = tmp_path_factory.mktemp("stopping")
     seen: dict[tuple, list[Stop]] = {}
-    some = int(request.config.getoption("--stops", default=0) or 0)
-    often = [SIGTERM] * (some or 3) + [SIGINT] * (some // 4 or 2) + [TWICE] * (some // 4 or 1)
+    some = request.config.getoption("--stops")
+    often = [SIGTERM] * some + [SIGINT] * max(1, some // 2) + [TWICE] * max(1, some // 4)
     with shop(folder, PREFECT_API_URL=server.api_url) as there:
         for numbers in often:
             before = len(there.sandbox.books.purchases)
-            process = there.command.start("place", "--json")
-            wait_for(lambda: there.sandbox.sandbox.in_flight >= AT_ONCE or process.poll() is not None)
-            stopped = stop(there, process, numbers)
+            stopped = stop(there, there.begin_to_place(), numbers)
             seen.setdefault(numbers, []).append(stopped)
             bought = len(there.sandbox.books.purchases) - before
             print(numbers, stopped.ended.status, f"{stopped.took_s:.1f} s", stopped.in_flight, stopped.placing, bought)  # noqa: T201
@@ -179,9 +183,7 @@ def test_o9_after_the_stops_everything_earned_is_bought_once(stops):
 def test_o9_no_process_is_left_of_a_place_with_a_temporary_server(tmp_path):
     """Its Prefect server ends with it."""
     with shop(tmp_path) as there:
-        process = there.command.start("place", "--json")
-        wait_for(lambda: there.sandbox.sandbox.in_flight >= AT_ONCE or process.poll() is not None)
-        stopped = stop(there, process, SIGTERM)
+        stopped = stop(there, there.begin_to_place(), SIGTERM)
         assert (stopped.ended.status, stopped.placing, stopped.left_over) == (143, 0, [])
         assert not stopped.ended.says_traceback, stopped.ended.err
         assert stopped.took_s < WITHIN_S
