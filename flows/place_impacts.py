@@ -5,7 +5,6 @@ What webhooks have told is taken up first, so that a lost trigger of ``place_eve
 Killed at any line, it is finished by the next run of it. On a terminal: ``impactflow place``.
 """
 
-import asyncio
 import time
 from datetime import date
 from pathlib import Path
@@ -20,6 +19,7 @@ from impactflow.patience import UNRESOLVED, Round, work_off
 from impactflow.planning import choose_window
 from impactflow.policy import load_policy
 from impactflow.run import Run
+from impactflow.together import side_by_side
 from tasks.announcing import announce
 from tasks.context import flow_context
 from tasks.events import take_up_deliveries
@@ -94,5 +94,5 @@ async def place_all(run: Run, patience_s: float) -> dict[ProviderName, Round]:
 
         return await work_off(run.ledger, run.clock, provider, patience_s, once)
 
-    rounds = await asyncio.gather(*(work(provider) for provider in ProviderName))
+    rounds = await side_by_side(work(provider) for provider in ProviderName)
     return dict(zip(ProviderName, rounds, strict=True))

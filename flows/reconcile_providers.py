@@ -5,7 +5,6 @@ Settle what is in doubt, and hold the ledger against the providers' records: ``i
 terminal: ``impactflow reconcile``.
 """
 
-import asyncio
 import time
 from datetime import date
 from typing import Any
@@ -20,6 +19,7 @@ from impactflow.orders import Window
 from impactflow.outcome import Outcome
 from impactflow.patience import Round, work_off
 from impactflow.run import Run
+from impactflow.together import side_by_side
 from tasks.announcing import announce, announce_waiting
 from tasks.context import flow_context
 from tasks.naming import run_name
@@ -55,7 +55,7 @@ async def reconcile_providers(
         window = _window(run, from_day, to_day) if audit else None
         if window is None and (from_day or to_day or repair):
             raise ConfigurationError("from_day, to_day and repair belong to an audit: set audit too")
-        rounds = await asyncio.gather(*(settle_all(run, provider, patience_s) for provider in ProviderName))
+        rounds = await side_by_side(settle_all(run, provider, patience_s) for provider in ProviderName)
         audited = await audit_providers(window, repair=repair) if window else None
         report = await publish_report(f"reconciled-{run.clock.now():%Y%m%d-%H%M%S}")
         overall = await run.ledger.counts()

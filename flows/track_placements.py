@@ -5,7 +5,6 @@ A run is one pass over what is due and ends; the ledger says what is due next, f
 ``impactflow track``.
 """
 
-import asyncio
 import time
 from typing import Any
 
@@ -15,6 +14,7 @@ from impactflow.ledger import Status
 from impactflow.models import ProviderName
 from impactflow.outcome import TrackOutcome
 from impactflow.run import Run
+from impactflow.together import side_by_side
 from impactflow.tracking import Tracked
 from tasks.announcing import announce
 from tasks.context import flow_context
@@ -56,7 +56,7 @@ async def track_all(run: Run, *, everything: bool) -> Tracked:
     """One pass at every provider at which something is open, side by side."""
     counts = await run.ledger.counts()
     concerned = [provider for provider in ProviderName if counts.get((provider, Status.PLACED))]
-    passes = await asyncio.gather(*(track_batch(provider, everything=everything) for provider in concerned))
+    passes = await side_by_side(track_batch(provider, everything=everything) for provider in concerned)
     return sum(passes, Tracked())
 
 

@@ -6,6 +6,7 @@ Place what is planned: claim, call, record; one sweep over what is due at one pr
 3. The outcome is made durable; ``Ledger.turn_over`` does this for some placements and 1. for the next in one commit.
 
 A sweep may die between any two lines: what it held is in doubt once the lease is over, and ``reconcile`` settles that.
+A sweep that is cancelled claims nothing more and records all that it holds first (see ``stopping``).
 Called by the task ``place_batch``; leaves what is bought to ``policy`` and how it is said to ``providers``.
 """
 
@@ -34,6 +35,7 @@ from impactflow.errors import (
 from impactflow.ledger import Claim, Ledger, Move, Status
 from impactflow.models import Placement, Receipt
 from impactflow.providers import Hold, Provider
+from impactflow.stopping import InFlight, to_its_end
 from impactflow.together import together
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ _FORBIDDEN = 5
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
 #: The longest wait before a placement that was certainly not sent is tried again, in seconds.
 _LONGEST_RETRY_S = 3600.0
+#: Why nothing more is sent once a signal came.
+_STOPPED = "the run was stopped"
 #: The longest that an answer waits for others to share its commit, in seconds.
 _LINGER_S = 0.05
 
@@ -185,6 +189,7 @@ class Sweep:
         self._drained = False  # nothing more is due
         self._blocked = False  # what is due waits until the outcome of a twin is recorded
         self._clerk_wanted = asyncio.Event()
+        self._in_flight = InFlight()
         self._unreachable = 0
         self._forbidden = 0
         self._resume_at = clock.now()
@@ -195,6 +200,7 @@ class Sweep:
 
         Raises:
             LedgerError: The ledger failed. What was in flight is in doubt once its lease is over.
+            asyncio.CancelledError: It was cancelled; what was in flight is recorded, the rest of the claims given back.
         """
         try:
             await self._provider.prepare()
@@ -203,11 +209,18 @@ class Sweep:
             self._halt(str(refused), unauthorized=True)
         except (NotSent, Refused) as error:
             self._halt(str(error))
+        await to_its_end(self._place_due(), self._stop)
+        return self._swept
+
+    async def _place_due(self) -> None:
         async with together() as group:
             group.create_task(self._keep_books())
             for _ in range(min(self._terms.concurrency, self._left)):
                 group.create_task(self._send_claimed())
-        return self._swept
+
+    def _stop(self) -> None:
+        self._halt(_STOPPED)
+        self._in_flight.stop()
 
     async def _keep_books(self) -> None:
         """Record and claim until there is nothing more of either; then let the senders go."""
@@ -229,7 +242,9 @@ class Sweep:
         if pause_s > 0 and self._open:
             return 0
         if pause_s > 0:
-            await self._clock.sleep(pause_s)
+            await self._in_flight.sleep(self._clock, pause_s)
+        if self._in_flight.stopped:
+            return 0
         unanswered = self._open - len(self._answers)
         return min(self._left, self._terms.concurrency + self._ahead - unanswered)
 
@@ -268,14 +283,18 @@ class Sweep:
             if self._swept.halted is None:
                 move = await self._send(hold.placement, hold)
             else:
-                move = self._move(hold.placement, Status.PLANNED, "not sent: the provider was left alone")
+                why = _STOPPED if self._in_flight.stopped else "the provider was left alone"
+                move = self._move(hold.placement, Status.PLANNED, f"not sent: {why}")
             self._answers.append(move)
             if self._runs_short:
                 self._clerk_wanted.set()
 
     async def _send(self, placement: Placement, hold: Hold) -> Move:  # noqa: PLR0911 - one for each answer there is
         try:
-            receipt = await self._provider.place(placement, hold)
+            async with self._in_flight.answered():
+                receipt = await self._provider.place(placement, hold)
+        except TimeoutError:
+            return self._move(placement, Status.IN_DOUBT, f"{_STOPPED} before an answer came")
         except Unauthorized as error:
             self._halt(str(error), unauthorized=True)
             return self._move(placement, Status.PLANNED, error.message)

@@ -31,6 +31,7 @@ from impactflow.ledger import Claim, Ledger, Move, Status
 from impactflow.models import Kind, Placement, Receipt
 from impactflow.placement import Held, Terms, retry_delay_s
 from impactflow.providers import Absent, Ambiguous, Found, KeepsRecords, Provider, Record, RepeatsSafely, Verdict
+from impactflow.stopping import InFlight, to_its_end
 from impactflow.together import together
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ async def settle(ledger: Ledger, provider: Provider, clock: Clock, terms: Terms,
 
     Raises:
         LedgerError: The ledger failed; what was settled before stands.
+        asyncio.CancelledError: It was cancelled; no doubt is reserved for this run any more.
     """
     now = clock.now()
     await ledger.expire_leases(now, run_id)
@@ -85,9 +87,13 @@ async def settle(ledger: Ledger, provider: Provider, clock: Clock, terms: Terms,
         return Settled()
     desk = _Desk(ledger, provider, clock, terms, run_id, until)
     if isinstance(provider, RepeatsSafely):
-        return await desk.repeat(provider, doubts)
+        return await to_its_end(desk.repeat(provider, doubts), desk.in_flight.stop)
     if isinstance(provider, KeepsRecords):
-        return await desk.look_through(provider, doubts)
+        try:
+            return await desk.look_through(provider, doubts)
+        except asyncio.CancelledError:
+            await desk.give_back(doubts)
+            raise
     msg = f"{provider.name} neither repeats safely nor keeps records"
     raise AssertionError(msg)
 
@@ -192,6 +198,7 @@ class _Desk:
         self._run_id = run_id
         self._until = until
         self._settled = Settled()
+        self.in_flight = InFlight()
 
     async def repeat(self, provider: RepeatsSafely, doubts: Sequence[Placement]) -> Settled:
         """Ask again, as many at once as may be in flight."""
@@ -201,8 +208,12 @@ class _Desk:
             async with slots:
                 hold = Held(self._ledger, self._clock, doubt, self._until, self._terms.request_timeout_s)
                 asked_at, sent_until = self._clock.now(), doubt.sent_until
+                if self.in_flight.stopped:
+                    await self._apply(doubt, None, "not asked: the run was stopped", sent_until)
+                    return
                 try:
-                    verdict: Verdict | None = await provider.settle(doubt, hold)
+                    async with self.in_flight.answered():
+                        verdict: Verdict | None = await provider.settle(doubt, hold)
                     why = "the provider says it had no effect"
                     if (
                         isinstance(verdict, Absent | Ambiguous)
@@ -210,6 +221,8 @@ class _Desk:
                         and not self._settles(doubt, asked_at)
                     ):
                         verdict, why = None, "the provider refused to repeat it; what was sent before may still come"
+                except TimeoutError:
+                    verdict, why, sent_until = None, "the run was stopped before an answer came", self._clock.now()
                 except Contradiction as error:
                     verdict, why = Ambiguous(error.message), ""
                 except ProviderError as error:
@@ -250,6 +263,12 @@ class _Desk:
         for doubt in doubts:
             await self._apply(doubt, verdicts.get(doubt.id), why)
         return self._settled
+
+    async def give_back(self, doubts: Sequence[Placement]) -> None:
+        """Let the next run settle them, without waiting for this one's lease."""
+        async with together() as group:
+            for doubt in doubts:
+                group.create_task(self._apply(doubt, None, "the run was stopped"))
 
     def _settles(self, doubt: Placement, read_at: datetime) -> bool:
         """Whether the records were read after the settling time, so that what is not in them will not come."""

@@ -1,8 +1,11 @@
 """Tasks that live and fail together, with the error itself instead of a group of errors."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -18,3 +21,14 @@ async def together() -> AsyncIterator[asyncio.TaskGroup]:
             yield group
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from failures
+
+
+async def side_by_side(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """
+    Do all of it at once and return what each came to, in order.
+
+    Unlike ``asyncio.gather`` it ends only when all of them have ended, even if one fails or the caller is cancelled.
+    """
+    async with together() as group:
+        tasks = [group.create_task(work) for work in works]
+    return [task.result() for task in tasks]

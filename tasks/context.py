@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 
 from impactflow.run import Run, open_run
 from impactflow.settings import load_settings
+from impactflow.stopping import cancelling
 from tasks.credentials import with_blocks
 
 _current: ContextVar[Run] = ContextVar("impactflow_run")
@@ -21,18 +22,23 @@ async def flow_context() -> AsyncIterator[Run]:
     """
     Open what the flow's tasks work with, under the flow run's id, and close it.
 
+    Meanwhile a signal cancels the flow, where Prefect's own handler would raise in the midst of a commit. What is in
+    flight is recorded; then Prefect reports the run as crashed.
+
     Raises:
+        Stopped: A signal came.
         ConfigurationError: A setting or a block is missing or wrong.
         LedgerError: The ledger cannot be opened.
     """
     _let_lines_through()
     _make_haste()
-    async with open_run(await with_blocks(load_settings()), run_id=flow_run.get_id() or "without-prefect") as run:
-        token = _current.set(run)
-        try:
-            yield run
-        finally:
-            _current.reset(token)
+    with cancelling():
+        async with open_run(await with_blocks(load_settings()), run_id=flow_run.get_id() or "without-prefect") as run:
+            token = _current.set(run)
+            try:
+                yield run
+            finally:
+                _current.reset(token)
 
 
 def _let_lines_through() -> None:

@@ -49,7 +49,9 @@ async def progress(key: str, description: str, of: float) -> AsyncIterator[Progr
     refreshing = asyncio.create_task(refresh())
     try:
         yield far
-    finally:
-        ended.set()
-        await refreshing  # not cancelled: an update under way could reach the server after the last one
+    except BaseException:
+        refreshing.cancel()  # nothing follows that an update under way could overtake
+        raise
+    ended.set()
+    await refreshing  # not cancelled: an update under way could reach the server after the last one
     await aupdate_progress_artifact(artifact_id, far.percent)

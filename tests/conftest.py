@@ -20,6 +20,11 @@ from impactflow.ledger import Ledger
 from impactflow.proof.programs import PrefectServer, prefect_server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How often ``test_stopping`` stops ``place``."""
+    parser.addoption("--stops", type=int, default=3, help="SIGTERMs to a place that buys.")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def closed_network() -> Iterator[None]:
     """No test reaches anything but this machine."""

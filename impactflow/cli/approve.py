@@ -1,8 +1,8 @@
 """Approve, trim or reject what exceeds the policy's approval limit, or list what awaits that: called by ``approve``."""
 
-import asyncio
 from typing import Any
 
+from impactflow import stopping
 from impactflow.approval import MOST_ASKED, Answer, Answered, as_rows, ask_about, record_answer
 from impactflow.cli import console
 from impactflow.errors import ConfigurationError
@@ -14,7 +14,7 @@ from impactflow.settings import load_settings
 def tell_awaiting(store: str | None, *, as_json: bool) -> int:
     """List what awaits approval, of one store or of all; how many lines that were."""
     with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
-        rows: list[dict[str, Any]] = list(as_rows(asyncio.run(ledger.awaiting(store=store, limit=MOST_ASKED))))
+        rows: list[dict[str, Any]] = list(as_rows(stopping.run(ledger.awaiting(store=store, limit=MOST_ASKED))))
     if as_json:
         console.print_json({"awaiting_approval": rows})
     elif rows:
@@ -34,7 +34,7 @@ def decide(order: str, slot: str, store: str | None, answer: Answer, *, as_json:
     Raises:
         ConfigurationError: It cannot be done; nothing was changed.
     """
-    answered = asyncio.run(_decide(order, slot, store, answer))
+    answered = stopping.run(_decide(order, slot, store, answer))
     if as_json:
         console.print_json(answered.as_json())
     else:

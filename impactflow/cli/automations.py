@@ -1,8 +1,8 @@
 """Install the automations on a Prefect server: called by ``impactflow automations``."""
 
-import asyncio
 import importlib
 
+from impactflow import stopping
 from impactflow.cli.console import out, print_json
 from impactflow.cli.prefect import require_server
 
@@ -16,7 +16,7 @@ def install_automations(notify: str | None, vanished_after_s: float, pending_aft
     """
     require_server()
     automations = importlib.import_module("deployments.automations")  # loads Prefect
-    names = asyncio.run(automations.install(notify, vanished_after_s, pending_after_s))
+    names = stopping.run(automations.install(notify, vanished_after_s, pending_after_s))
     if as_json:
         print_json({"automations": names})
     else:

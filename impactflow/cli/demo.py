@@ -5,7 +5,6 @@ A sandbox runs as a process of its own, with faults; the flows place, track and 
 are held against the ledger. Nothing here is special: the same flows, the same HTTP, a ledger in the folder ``demo``.
 """
 
-import asyncio
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from impactflow import stopping
 from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.prefect import run_flow
 from impactflow.ledger import Ledger, Status
@@ -206,7 +206,7 @@ def _ask(question: Callable[[Ledger], Awaitable[R]]) -> R:
         with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
             return await question(ledger)
 
-    return asyncio.run(ask())
+    return stopping.run(ask())
 
 
 def _bought() -> list[dict[str, Any]]:

@@ -1,9 +1,7 @@
 """The commands; each translates its arguments, has the work done, prints the result and says what is left undone."""
 
-import asyncio
 import functools
 import getpass
-import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -13,6 +11,7 @@ from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
+from impactflow import stopping
 from impactflow.approval import Answer
 from impactflow.approval import Decision as Approval
 from impactflow.audit import choose_window
@@ -50,7 +49,7 @@ Store = Annotated[
 
 #: Exit statuses, as the README lists them.
 DONE, UNDONE, MISUSED = 0, 1, 2
-_INTERRUPTED = "interrupted; run it again to go on where it ended"
+_STOPPED = "stopped; run it again to go on where it ended"
 #: What typer raises for arguments that make no sense; where it lies differs between typer's releases.
 _UsageError: Any = typer.BadParameter.__base__
 
@@ -59,23 +58,18 @@ def main() -> NoReturn:
     """Run a command; typed errors become one line and an exit status, never a traceback."""
     as_json = "--json" in sys.argv[1:]
     try:
-        sys.exit(app(standalone_mode=False))
+        with stopping.raising():
+            sys.exit(app(standalone_mode=False))
     except _UsageError as misuse:
         if as_json:
             sys.exit(_fail(misuse.format_message(), MISUSED, as_json=True))
         misuse.show()  # who mistypes is shown the usage; a program gets its one object
         sys.exit(MISUSED)
-    except typer.Abort:
-        sys.exit(_fail(_INTERRUPTED, 128 + signal.SIGINT, as_json=as_json))
     except ImpactError as error:
         misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
         sys.exit(_fail(str(error), MISUSED if misused else UNDONE, as_json=as_json))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit(_fail(_INTERRUPTED, 128 + signal.SIGINT, as_json=as_json))
-    except BaseException as ended:
-        if type(ended).__name__ != "TerminationSignal":  # Prefect's word for SIGTERM, which it turns into an exception
-            raise
-        sys.exit(_fail(_INTERRUPTED, 128 + signal.SIGTERM, as_json=as_json))
+    except stopping.Stopped as stopped:
+        sys.exit(_fail(_STOPPED, stopped.exit_status, as_json=as_json))
 
 
 def _fail(message: str, status: int, *, as_json: bool) -> int:
@@ -129,7 +123,7 @@ def _check(settings: Settings, policy: Path, from_: str | None, to: str | None) 
     """Whatever a person may have got wrong is told before a server is started."""
     chosen = load_policy(policy)
     window = Window.parse(from_, to, today=datetime.now(UTC).date(), watermark=None)
-    asyncio.run(_check_keys(settings, {rule.provider for rule in chosen.rules}))
+    stopping.run(_check_keys(settings, {rule.provider for rule in chosen.rules}))
     return (window.from_ if from_ else None, window.to if to else None)
 
 
@@ -252,7 +246,7 @@ def settle(
     json: Json = False,
 ) -> int:
     """Settle a parked or failed placement as you have found out; the provider's records are asked if it can be so."""
-    ruled = asyncio.run(_rule(Ruling(order, slot, decision, by or _whoever_types(), why, ref, store)))
+    ruled = stopping.run(_rule(Ruling(order, slot, decision, by or _whoever_types(), why, ref, store)))
     if json:
         console.print_json(ruled.as_json())
     else:
@@ -367,7 +361,7 @@ def _tell_placed(result: dict[str, Any]) -> None:
 def status(json: Json = False) -> int:
     """Count placements by provider and status, and list what needs attention."""
     with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
-        counts, attention, broken = asyncio.run(_look(ledger))
+        counts, attention, broken = stopping.run(_look(ledger))
     standing = Standing.of(counts)
     if json:
         listed = {"needs_attention": attention, "broken_orders": broken}
@@ -406,7 +400,7 @@ def show(
 ) -> int:
     """Tell one order's whole story: what it earned or not, and every event since."""
     with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
-        told = asyncio.run(ledger.story(order, store=store))
+        told = stopping.run(ledger.story(order, store=store))
     if told is None:
         msg = f"no order goes by the name {order!r} in this ledger: `impactflow status` says what it holds"
         raise typer.BadParameter(msg)
@@ -423,7 +417,7 @@ def doctor(json: Json = False) -> int:
     """Check the settings, the policy, the ledger, and each key and URL with a harmless call."""
     from impactflow.cli.doctor import examine  # noqa: PLC0415 - only this command needs it
 
-    findings = asyncio.run(examine())
+    findings = stopping.run(examine())
     if json:
         console.print_json({"checks": findings, "ok": all(finding["ok"] for finding in findings)})
     else:

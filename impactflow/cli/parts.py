@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from impactflow.errors import ImpactError
+from impactflow.stopping import raising
 
 #: The longest that a part may take to end before it is killed, in seconds.
 _LONGEST_END_S = 15.0
@@ -130,12 +131,8 @@ class Parts:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Take Ctrl-C, SIGTERM and a closed terminal for a KeyboardInterrupt, even where SIGINT was ignored so far."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    with _handling(interrupt):
+    """Raise ``Stopped`` for Ctrl-C, SIGTERM and a closed terminal, even where SIGINT was ignored so far."""
+    with raising(_ENDING):
         yield
 
 

@@ -4,7 +4,6 @@ Run a flow from the command line, against ``PREFECT_API_URL`` or a temporary ser
 The one place that reaches from here to ``flows``: by name, as Prefect itself does, and only when a command needs it.
 """
 
-import asyncio
 import importlib
 import logging
 import os
@@ -17,6 +16,7 @@ import httpx
 from impactflow.cli.console import err, watching
 from impactflow.errors import ConfigurationError
 from impactflow.settings import load_settings
+from impactflow.stopping import run
 
 
 def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
@@ -31,25 +31,27 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
     Raises:
         ConfigurationError: Nothing answers at PREFECT_API_URL.
         ImpactError: Whatever ended the flow.
+        Stopped: A signal came; what was in flight is recorded.
     """
     # Prefect reads these when it is imported. A person's own settings win.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")  # migrations on a slow machine
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "impactflow,tasks")
     if api_url := os.environ.get("PREFECT_API_URL"):
         _check_server(api_url)
     elif "prefect" not in sys.modules:
         err.print("[dim]starting a temporary Prefect server, 10 to 20 s (PREFECT_API_URL names yours)[/dim]")
     flow = getattr(importlib.import_module(f"flows.{name}"), name)
+    server_settings = importlib.import_module("tasks.server").server_settings
     _hush()
 
-    async def run() -> dict[str, Any]:
+    async def work() -> dict[str, Any]:
         async with watching(load_settings().impactflow_ledger_url, doing):
             result: Coroutine[Any, Any, dict[str, Any]] = flow(**parameters)
             return await result
 
-    return asyncio.run(run())
+    with server_settings():
+        return run(work())
 
 
 def require_server() -> str:

@@ -1,8 +1,6 @@
 """Serve the sandbox as a process of its own: called by ``impactflow sandbox``."""
 
 import asyncio
-import signal
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
@@ -12,13 +10,14 @@ from impactflow.cli.console import err, out, print_json
 from impactflow.sandbox import Faults, Options, Sandbox, environment, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 from impactflow.sandbox.server import serve
+from impactflow.stopping import Stopped, run
 
 
 def serve_sandbox(
     *, port: int, orders: int, faults: str, seed: int, metadata: str, rate: int, as_json: bool, **rest: Any
 ) -> int:
     """
-    Serve until interrupted; the first line on standard output is the environment, printed once it listens.
+    Serve until a signal comes; the first line on standard output is the environment, printed once it listens.
 
     Raises:
         typer.BadParameter: An argument makes no sense, or the port is taken.
@@ -36,18 +35,16 @@ def serve_sandbox(
         raise typer.BadParameter(msg) from None
     sold = generate_orders(orders, seed, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES)
     try:
-        asyncio.run(_serve(Sandbox(options, orders=sold), port, as_json=as_json))
+        run(_serve(Sandbox(options, orders=sold), port, as_json=as_json))
     except OSError as taken:
         msg = f"--port {port}: {taken.strerror}"
         raise typer.BadParameter(msg) from None
+    except Stopped as stopped:
+        return stopped.exit_status
     return 0
 
 
 async def _serve(sandbox: Sandbox, port: int, *, as_json: bool) -> None:
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows ends the process instead
-            asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with serve(sandbox, port) as base_url:
         variables = environment(base_url)
         if as_json:
@@ -57,4 +54,4 @@ async def _serve(sandbox: Sandbox, port: int, *, as_json: bool) -> None:
                 out.print(f"export {name}={value}", markup=False)
             out.file.flush()
             err.print(f"[dim]serving on {base_url}; books at {base_url}/_sandbox/books; Ctrl-C ends it[/dim]")
-        await ended.wait()
+        await asyncio.Event().wait()  # until a signal cancels it

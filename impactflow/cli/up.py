@@ -24,6 +24,7 @@ from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.parts import Parts, interruptible
 from impactflow.cli.serve import read_project
 from impactflow.errors import ImpactError
+from impactflow.stopping import Stopped
 
 #: Where it keeps what it writes, below the working directory.
 FOLDER = Path("up")
@@ -88,14 +89,13 @@ def run_up(*, as_json: bool) -> int:
     """
     read_project()
     FOLDER.mkdir(exist_ok=True)
-    with interruptible():
-        try:
-            with Parts(FOLDER) as parts:
-                _start(parts, as_json=as_json)
-                parts.watch()
-        except KeyboardInterrupt:
-            err.print("ended")
-    return 0
+    try:
+        with interruptible(), Parts(FOLDER) as parts:
+            _start(parts, as_json=as_json)
+            parts.watch()
+    except Stopped as stopped:
+        err.print("ended")
+        return stopped.exit_status
 
 
 def _start(parts: Parts, *, as_json: bool) -> None:

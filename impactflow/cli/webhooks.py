@@ -15,6 +15,8 @@ from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger
 from impactflow.policy import load_policy
 from impactflow.settings import Settings, load_prefect_api, load_settings
+from impactflow.stopping import Stopped
+from impactflow.together import together
 from impactflow.webhooks.app import make_app
 from impactflow.webhooks.intake import Bounds
 from impactflow.webhooks.nudge import Nudge, open_prefect_api
@@ -24,7 +26,7 @@ from impactflow.webhooks.sources import CNAUGHT, Secrets
 
 def serve_webhooks(host: str, port: int, *, as_json: bool) -> int:
     """
-    Serve until interrupted; the addresses are printed once it listens.
+    Serve until a signal comes, and finish what is being stored; the addresses are printed once it listens.
 
     Raises:
         ConfigurationError: A setting or the policy is wrong, or no secret is set.
@@ -42,7 +44,10 @@ def serve_webhooks(host: str, port: int, *, as_json: bool) -> int:
     except OSError as taken:
         raise typer.BadParameter(f"--host {host} --port {port}: {taken.strerror}") from None
     with at, Ledger.open(settings.impactflow_ledger_url) as ledger:
-        asyncio.run(_serve(settings, secrets, store, ledger, at, as_json=as_json))
+        try:
+            asyncio.run(_serve(settings, secrets, store, ledger, at, as_json=as_json))
+        except Stopped as stopped:
+            return stopped.exit_status
     return 0
 
 
@@ -56,7 +61,7 @@ async def _serve(
     sys.setswitchinterval(0.0005)
     clock = SystemClock()
     app = make_app(ledger, store, secrets, clock, Bounds(max_bytes=settings.impactflow_webhooks_max_bytes))
-    async with open_prefect_api(load_prefect_api()) or nullcontext() as api, asyncio.TaskGroup() as tasks:
+    async with open_prefect_api(load_prefect_api()) or nullcontext() as api, together() as tasks:
         nudging = tasks.create_task(Nudge(ledger, store, api).go_on(clock)) if api else None
         if nudging is None:
             err.print("[dim]PREFECT_API_URL is not set: what comes waits for the schedule of place_events[/dim]")

@@ -8,17 +8,21 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 
 import h11
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from impactflow.stopping import calling
+
 #: How long the head of a request may take to come, in seconds; of a new connection, from its beginning.
 _HEAD_S = 10.0
-#: How long deliveries under way may take when the server is ended: longer than a body and the ledger may.
-_GRACE_S = 15
+#: How long deliveries under way may take when the server is ended, in seconds; ``docker stop`` kills after 10. A sender
+#: that is cut off sends again.
+_GRACE_S = 8
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -44,7 +48,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(app: FastAPI, at: socket.socket, on_listening: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way."""
+    """
+    Serve until SIGINT or SIGTERM, then finish what is under way.
+
+    Raises:
+        Stopped: Always, in the end.
+    """
     config = uvicorn.Config(
         app,
         http=_Protocol,
@@ -71,11 +80,9 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End without raising the signal once more: an ordinary end is no failure."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows ends the process instead
-                asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
-        yield
+        """Finish what is under way at the first signal, as ours do, instead of dying of it afterwards."""
+        with calling(partial(self.handle_exit, signal.SIGTERM, None)):
+            yield
 
 
 class _Protocol(H11Protocol):

@@ -1,0 +1,97 @@
+"""
+The temporary Prefect server of a command that was given none: it lives no longer than the command.
+
+Prefect starts one by itself, but waits two minutes for one that Ctrl-C has ended, and leaves it behind when the command
+is killed. This one is in a session of its own, where Ctrl-C does not reach it, so that a run can still be reported; on
+Linux the kernel ends it with the command, however that ends.
+"""
+
+import atexit
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import cache
+from typing import Any
+
+import httpx
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from impactflow.errors import ImpactError
+
+#: The longest that the server may take to start, with its migrations on a slow machine, in seconds.
+_LONGEST_START_S = 120.0
+#: The longest that it may take to end before it is killed, in seconds: nobody will ask it anything any more.
+_LONGEST_END_S = 1.0
+_POLL_S = 0.1
+#: What Prefect sets for a temporary server of its own (``SubprocessASGIServer``).
+_EPHEMERAL = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+_PR_SET_PDEATHSIG = 1
+
+
+def server_settings() -> AbstractContextManager[Any]:
+    """
+    Prefect's settings for a run: those of whoever runs it where they name a server, else a temporary server's.
+
+    Raises:
+        ImpactError: The temporary server did not start.
+    """
+    return nullcontext() if PREFECT_API_URL.value() else temporary_settings({PREFECT_API_URL: _start()})
+
+
+@cache
+def _start() -> str:
+    """Start the server, once for all flows of this process, and return its API's URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
+    process = subprocess.Popen(  # noqa: S603 - the Prefect that impactflow depends on
+        command,
+        env={**os.environ, **_EPHEMERAL},
+        start_new_session=True,
+        preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread holds a lock that it needs
+    )
+    atexit.register(_end, process)  # before Prefect registers what still tells the server something at the end
+    url = f"http://127.0.0.1:{port}/api"
+    until = time.monotonic() + _LONGEST_START_S
+    while not _answers(f"{url}/health"):
+        if process.poll() is not None or time.monotonic() > until:
+            raise ImpactError("the temporary Prefect server did not start: set PREFECT_API_URL to one that runs")
+        time.sleep(_POLL_S)
+    return url
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_LONGEST_END_S)
+    process.kill()
+    process.wait()
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """Have the kernel end a child once this process is gone; None where it cannot."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def set_signal() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it is gone already
+            os._exit(1)
+
+    return set_signal
