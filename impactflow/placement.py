@@ -25,6 +25,7 @@ from impactflow.errors import (
     IdempotencyConflict,
     NotSent,
     OutcomeUnknown,
+    ProviderError,
     RateLimited,
     Refused,
     TransitionRefused,
@@ -33,7 +34,7 @@ from impactflow.errors import (
 )
 from impactflow.ledger import Claim, Ledger, Move, Status
 from impactflow.models import Placement, Receipt
-from impactflow.providers import Hold, Provider
+from impactflow.providers import Hold, KeepsRecords, Provider
 from impactflow.together import together
 
 log = logging.getLogger(__name__)
@@ -289,11 +290,13 @@ class Sweep:
             self._forbidden = self._forbidden + 1 if isinstance(error, Forbidden) else 0
             if self._forbidden >= _FORBIDDEN:
                 self._halt(str(error))
+            if self._may_have_been_done(error):
+                return self._doubted(placement, error, if_absent=Status.FAILED)
             return self._move(placement, Status.FAILED, str(error), due_in_s=None)
         except NotSent as error:
             return self._again(placement, error)
         except Contradiction as error:
-            return self._move(placement, Status.PARKED, str(error), due_in_s=None)
+            return self._doubted(placement, error, if_absent=Status.PARKED)
         except OutcomeUnknown as error:
             self._unreachable = 0
             return self._move(placement, Status.IN_DOUBT, str(error))
@@ -313,7 +316,21 @@ class Sweep:
                 self._unreachable += 1
                 if self._unreachable >= _UNREACHABLE:
                     self._halt(str(error))
+        if self._may_have_been_done(error):
+            return self._doubted(placement, error, if_absent=Status.PLANNED, due_in_s=delay_s)
         return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)
+
+    def _may_have_been_done(self, error: ProviderError) -> bool:
+        """
+        Whether a no was answered to a request that could not be repeated: gateways say so of what was done, too.
+
+        Then it counts only once the provider's records were looked through.
+        """
+        return error.status is not None and isinstance(self._provider, KeepsRecords)
+
+    def _doubted(self, placement: Placement, error: ProviderError, *, if_absent: Status, due_in_s: float = 0.0) -> Move:
+        move = self._move(placement, Status.IN_DOUBT, str(error), due_in_s=due_in_s)
+        return replace(move, if_absent=if_absent)
 
     def _move(
         self,

@@ -150,7 +150,7 @@ async def work(run: Run, provider: ProviderName, patience_s: float = PATIENCE_S)
 
     async def once() -> Round:
         settled = await settle_at(run, provider)
-        done = Round(settled.placed + settled.planned + settled.parked, settled.halted, settled.unauthorized)
+        done = Round(settled.changed, settled.halted, settled.unauthorized)
         if done.unauthorized:
             return done
         swept = await sweep(run, provider)
