@@ -222,8 +222,8 @@ class Placement:
         ref: What the provider calls the purchase once it took effect; None before.
         parts: What the provider calls what the purchase consists of (ImpactAPI's donation intents); empty where it did
             not say.
-        if_absent: While in doubt, the status to take where the provider does not show the purchase; None where no answer
-            says that it is another than ``planned``, nor that it may be taken before the settling time is over.
+        if_absent: While in doubt since an answer said no, or told of another purchase: the status to take where the
+            provider does not show this one; None where no answer came.
         reason: Why it is where it is, for a person.
         alone: Whether no other placement that the provider's records could not tell apart is unresolved beside it.
     """

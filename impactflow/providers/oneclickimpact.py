@@ -39,6 +39,8 @@ FIELD_OF: Mapping[Kind, ImpactType] = MappingProxyType(
 )
 #: After how many purchases of its own a run looks again whether the account returns metadata.
 _LOOK_AGAIN_AFTER = frozenset({1, 10, 100, 1000})
+#: By what no account need be able to filter its records.
+_UNFILTERED = frozenset({Kind.RESTORE_CORAL})
 #: What the provider itself writes into metadata.
 _RESERVED = frozenset({"gift", "widgetID"})
 #: How many of the newest records tell whether the account returns metadata.
@@ -105,8 +107,9 @@ class OneClickImpact:
     ) -> AsyncIterator[Record]:
         """Every purchase of some kinds; see ``KeepsRecords.records``."""
         listing = self._client.customer_records if customers else self._client.records
+        filters = [] if _UNFILTERED.intersection(kinds) else [FIELD_OF[kind] for kind in kinds]
         found = listing(
-            filter_by=[FIELD_OF[kind] for kind in kinds],
+            filter_by=filters,
             start_date=from_,
             end_date=to,
             sort_order="desc" if newest_first else "asc",
