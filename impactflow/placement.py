@@ -33,7 +33,7 @@ from impactflow.errors import (
     Unavailable,
 )
 from impactflow.ledger import Claim, Ledger, Move, Status
-from impactflow.models import Placement, Receipt
+from impactflow.models import Placement, ProviderName, Receipt
 from impactflow.providers import Hold, KeepsRecords, Provider
 from impactflow.together import together
 
@@ -154,7 +154,8 @@ class Sweep:
         run_id: Which run does it.
         limit: At most so many placements.
         in_vain: How often this run has tried each placement that was not sent, over all its sweeps: what kills, looks
-            and earlier runs added to the attempts says nothing about how the provider is now.
+            and earlier runs added to the attempts says nothing about how the provider is now. By the provider's name,
+            how many in a row it has forbidden.
         report: Called whenever outcomes were recorded.
     """
 
@@ -167,7 +168,7 @@ class Sweep:
         run_id: str,
         *,
         limit: int,
-        in_vain: Counter[int] | None = None,
+        in_vain: Counter[int | ProviderName] | None = None,
         report: Callable[[Swept], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
@@ -176,7 +177,7 @@ class Sweep:
         self._terms = terms
         self._run_id = run_id
         self._left = limit
-        self._in_vain: Counter[int] = Counter() if in_vain is None else in_vain
+        self._in_vain: Counter[int | ProviderName] = Counter() if in_vain is None else in_vain
         self._report = report
         self._swept = Swept()
         self._ahead = terms.concurrency // 2
@@ -187,7 +188,6 @@ class Sweep:
         self._blocked = False  # what is due waits until the outcome of a twin is recorded
         self._clerk_wanted = asyncio.Event()
         self._unreachable = 0
-        self._forbidden = 0
         self._resume_at = clock.now()
 
     async def run(self) -> Swept:
@@ -287,8 +287,9 @@ class Sweep:
                 "refused: order %s, slot %s: %s", placement.order_id, placement.slot, error,
                 extra={"action": "placement_failed"},
             )  # fmt: skip
-            self._forbidden = self._forbidden + 1 if isinstance(error, Forbidden) else 0
-            if self._forbidden >= _FORBIDDEN:
+            in_a_row = self._in_vain[self._provider.name] + 1 if isinstance(error, Forbidden) else 0
+            self._in_vain[self._provider.name] = in_a_row
+            if in_a_row >= _FORBIDDEN:
                 self._halt(str(error))
             if self._may_have_been_done(error):
                 return self._doubted(placement, error, if_absent=Status.FAILED)
@@ -300,7 +301,7 @@ class Sweep:
         except OutcomeUnknown as error:
             self._unreachable = 0
             return self._move(placement, Status.IN_DOUBT, str(error))
-        self._unreachable = self._forbidden = 0
+        self._unreachable = self._in_vain[self._provider.name] = 0
         return self._move(placement, Status.PLACED, None, receipt=receipt)
 
     def _again(self, placement: Placement, error: NotSent) -> Move:

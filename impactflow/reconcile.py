@@ -329,10 +329,10 @@ class _Desk:
         try:
             await (self._ledger.record_found(move) if isinstance(verdict, Found) else self._ledger.move(move))
         except AlreadyRecorded:
-            held = Ambiguous(
-                f"the purchase that was found, {move.receipt and move.receipt.ref}, is another placement's"
-            )
-            await self._apply(doubt, *self._in_the_end(doubt, now, held), sent_until)
+            why = f"the purchase that was found, {move.receipt and move.receipt.ref}, is another placement's"
+            # Where it was only the one that fits, the next reading knows whose it is.
+            again = self._in_the_end(doubt, now, Ambiguous(why)) if move.by_key else (None, why)
+            await self._apply(doubt, *again, sent_until)
             return
         except TransitionRefused:
             return  # another run settled it, or its late answer did

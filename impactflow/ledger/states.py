@@ -57,7 +57,6 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.PLANNED: frozenset(
             {Status.PLACING, Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.PLACED}
         ),
-        # To PARKED where the answer tells of another purchase than was asked for.
         Status.PLACING: frozenset({Status.PLACED, Status.FAILED, Status.PLANNED, Status.IN_DOUBT, Status.PARKED}),
         # To FAILED where the provider said no to a request without a key, and its records show no purchase.
         Status.IN_DOUBT: frozenset({Status.PLACED, Status.PLANNED, Status.FAILED, Status.PARKED}),
