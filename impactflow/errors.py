@@ -9,7 +9,7 @@ Every error of impactflow. They answer one question: *did it happen?*
     │   ├── NotSent               no, but it may later              → planned again, with a time
     │   │   └── RateLimited · Unavailable
     │   └── OutcomeUnknown        perhaps                           → in_doubt
-    │       └── Contradiction     yes, but not what was asked for   → parked
+    │       └── Contradiction     it seems so, but otherwise        → in_doubt, then parked
     ├── LedgerError               the ledger could not be read or written; what was committed stands
     │   └── LedgerBusy · LedgerContended · LedgerFull · LedgerTooNew · TransitionRefused · AlreadyRecorded
     └── WebhookRejected           a delivery was not taken: nothing of it was kept
@@ -126,7 +126,11 @@ class OutcomeUnknown(ProviderError):
 
 
 class Contradiction(OutcomeUnknown):
-    """Something took effect, but not what was asked for; the message names it. For a person, never repeated."""
+    """
+    The answer tells of something else than was asked for; the message names it.
+
+    Where the provider's records show nothing else either, it is for a person, and never repeated.
+    """
 
 
 class LedgerError(ImpactError):

@@ -220,6 +220,11 @@ class Placement:
             that; else ``attempted_at``.
         handle: What the provider calls the purchase before it takes effect (an ImpactAPI session's id).
         ref: What the provider calls the purchase once it took effect; None before.
+        parts: What the provider calls what the purchase consists of (ImpactAPI's donation intents); empty where it did
+            not say.
+        if_absent: While in doubt since an answer said no, or told of another purchase: the status to take where the
+            provider does not show this one; None where no answer came.
+        reason: Why it is where it is, for a person.
         alone: Whether no other placement that the provider's records could not tell apart is unresolved beside it.
     """
 
@@ -239,6 +244,9 @@ class Placement:
     handle: str | None
     ref: str | None
     alone: bool
+    parts: tuple[str, ...] = ()
+    if_absent: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +258,13 @@ class Receipt:
         ref: What the provider calls it, enough to find it again.
         price_usd_cents: What it cost, where the provider says.
         certificate_url: Where anyone can see it, where the provider says.
+        parts: What the provider calls what the purchase consists of, where it says.
     """
 
     ref: str
     price_usd_cents: int | None = None
     certificate_url: str | None = None
+    parts: tuple[str, ...] = ()
 
 
 class Stage(StrEnum):
@@ -267,8 +277,9 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a purchase stands, in our words (``stage``) and the provider's (``detail``)."""
+    """Where a purchase stands, in our words (``stage``) and the provider's (``detail``); else as in ``Receipt``."""
 
     stage: Stage
     detail: str
     certificate_url: str | None = None
+    parts: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from impactflow.errors import (
     IdempotencyConflict,
     NotSent,
     OutcomeUnknown,
+    ProviderError,
     RateLimited,
     Refused,
     TransitionRefused,
@@ -33,8 +34,8 @@ from impactflow.errors import (
     Unavailable,
 )
 from impactflow.ledger import Claim, Ledger, Move, Status
-from impactflow.models import Placement, Receipt
-from impactflow.providers import Hold, Provider
+from impactflow.models import Placement, ProviderName, Receipt
+from impactflow.providers import Hold, KeepsRecords, Provider
 from impactflow.stopping import InFlight, to_its_end
 from impactflow.together import together
 
@@ -157,7 +158,8 @@ class Sweep:
         run_id: Which run does it.
         limit: At most so many placements.
         in_vain: How often this run has tried each placement that was not sent, over all its sweeps: what kills, looks
-            and earlier runs added to the attempts says nothing about how the provider is now.
+            and earlier runs added to the attempts says nothing about how the provider is now. By the provider's name,
+            how many in a row it has forbidden.
         report: Called whenever outcomes were recorded.
     """
 
@@ -170,7 +172,7 @@ class Sweep:
         run_id: str,
         *,
         limit: int,
-        in_vain: Counter[int] | None = None,
+        in_vain: Counter[int | ProviderName] | None = None,
         report: Callable[[Swept], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
@@ -179,7 +181,7 @@ class Sweep:
         self._terms = terms
         self._run_id = run_id
         self._left = limit
-        self._in_vain: Counter[int] = Counter() if in_vain is None else in_vain
+        self._in_vain: Counter[int | ProviderName] = Counter() if in_vain is None else in_vain
         self._report = report
         self._swept = Swept()
         self._ahead = terms.concurrency // 2
@@ -191,7 +193,6 @@ class Sweep:
         self._clerk_wanted = asyncio.Event()
         self._in_flight = InFlight()
         self._unreachable = 0
-        self._forbidden = 0
         self._resume_at = clock.now()
 
     async def run(self) -> Swept:
@@ -305,18 +306,21 @@ class Sweep:
                 "refused: order %s, slot %s: %s", placement.order_id, placement.slot, error,
                 extra={"action": "placement_failed"},
             )  # fmt: skip
-            self._forbidden = self._forbidden + 1 if isinstance(error, Forbidden) else 0
-            if self._forbidden >= _FORBIDDEN:
+            in_a_row = self._in_vain[self._provider.name] + 1 if isinstance(error, Forbidden) else 0
+            self._in_vain[self._provider.name] = in_a_row
+            if in_a_row >= _FORBIDDEN:
                 self._halt(str(error))
+            if self._may_have_been_done(error):
+                return self._doubted(placement, error, if_absent=Status.FAILED)
             return self._move(placement, Status.FAILED, str(error), due_in_s=None)
         except NotSent as error:
             return self._again(placement, error)
         except Contradiction as error:
-            return self._move(placement, Status.PARKED, str(error), due_in_s=None)
+            return self._doubted(placement, error, if_absent=Status.PARKED)
         except OutcomeUnknown as error:
             self._unreachable = 0
             return self._move(placement, Status.IN_DOUBT, str(error))
-        self._unreachable = self._forbidden = 0
+        self._unreachable = self._in_vain[self._provider.name] = 0
         return self._move(placement, Status.PLACED, None, receipt=receipt)
 
     def _again(self, placement: Placement, error: NotSent) -> Move:
@@ -332,7 +336,21 @@ class Sweep:
                 self._unreachable += 1
                 if self._unreachable >= _UNREACHABLE:
                     self._halt(str(error))
+        if self._may_have_been_done(error):
+            return self._doubted(placement, error, if_absent=Status.PLANNED, due_in_s=delay_s)
         return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)
+
+    def _may_have_been_done(self, error: ProviderError) -> bool:
+        """
+        Whether a no was answered to a request that could not be repeated: gateways say so of what was done, too.
+
+        Then it counts only once the provider's records were looked through.
+        """
+        return error.status is not None and isinstance(self._provider, KeepsRecords)
+
+    def _doubted(self, placement: Placement, error: ProviderError, *, if_absent: Status, due_in_s: float = 0.0) -> Move:
+        move = self._move(placement, Status.IN_DOUBT, str(error), due_in_s=due_in_s)
+        return replace(move, if_absent=if_absent)
 
     def _move(
         self,

@@ -2,9 +2,10 @@
 Settle what is in doubt: each placement whose answer was lost becomes placed, planned again, or parked for a person.
 
 Where a provider repeats safely it is asked again. Where it only keeps records, they are read and compared: ``Evidence``
-is that comparison, pure. "Not in the records" means "not bought" only once the settling time is over
-and only if two readings in opposite orders agree, because pages shift while they are read; and a record that names
-nobody is taken for ours only after two readings of all that the account lists. Called by the task ``settle_doubts``.
+is that comparison, pure. "Not in the records" means "not bought" only once the settling time is over, or at once where
+the provider had said no; and only if two readings in opposite orders agree, because pages shift while they are read. A
+record that names nobody is taken for ours only after two readings of all that the account lists, and nothing is left to
+a person before the settling time is over: until then the provider may tell. Called by the task ``settle_doubts``.
 """
 
 import asyncio
@@ -19,7 +20,6 @@ from impactflow.accounts import check_account
 from impactflow.clock import Clock
 from impactflow.errors import (
     AlreadyRecorded,
-    Contradiction,
     NotSent,
     OutcomeUnknown,
     ProviderError,
@@ -27,21 +27,31 @@ from impactflow.errors import (
     TransitionRefused,
     Unauthorized,
 )
-from impactflow.ledger import Claim, Ledger, Move, Status
+from impactflow.ledger import TRANSITIONS, Claim, Ledger, Move, Status
 from impactflow.models import Kind, Placement, Receipt
 from impactflow.placement import Held, Terms, retry_delay_s
-from impactflow.providers import Absent, Ambiguous, Found, KeepsRecords, Provider, Record, RepeatsSafely, Verdict
+from impactflow.providers import (
+    CLOCK_SKEW,
+    Absent,
+    Ambiguous,
+    Found,
+    KeepsRecords,
+    Provider,
+    Record,
+    RepeatsSafely,
+    Verdict,
+)
 from impactflow.stopping import InFlight, to_its_end
 from impactflow.together import together
 
 log = logging.getLogger(__name__)
 
-#: How far a provider's clock may be from ours: a record this much older than an attempt may still be its effect.
-CLOCK_SKEW = timedelta(minutes=2)
 #: How far around the attempts the records are read; the days of provider and merchant may differ.
 _MARGIN = timedelta(days=1)
+#: What becomes of a doubt that arose because the provider said no: its records are the last word at once.
+_DENIED = frozenset({Status.PLANNED.value, Status.FAILED.value})
 #: All that tells purchases apart where records carry no key: kind, quantity, customer.
-_Look = tuple[Kind | None, int | Decimal, str]
+_Look = tuple[Kind | None, int | Decimal | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class Settled:
     Args:
         placed: Found to have taken effect.
         planned: Certain to have had none; to be sent again.
+        failed: Refused for good, and certain to have had none.
         parked: Undecidable; for a person.
         open: Still in doubt; looked at again later.
         halted: Why nothing could be settled, for a person.
@@ -60,10 +71,16 @@ class Settled:
 
     placed: int = 0
     planned: int = 0
+    failed: int = 0
     parked: int = 0
     open: int = 0
     halted: str | None = None
     unauthorized: bool = False
+
+    @property
+    def changed(self) -> int:
+        """How many are no longer in doubt."""
+        return self.placed + self.planned + self.failed + self.parked
 
 
 async def settle(ledger: Ledger, provider: Provider, clock: Clock, terms: Terms, run_id: str) -> Settled:
@@ -119,15 +136,17 @@ class Evidence:
 
     def add(self, record: Record) -> None:
         """Keep a record if it could explain a doubt."""
-        if record.key is not None:
+        if record.is_somebodys:
+            self._keys_return = True
+        elif record.key is not None:
             self._keys_return = True
             keyed = self._doubt_by_key.get(record.key)
             if keyed is not None and not _was_over(record, keyed):
                 self._keyed[record.key][record.ref] = record
-            return
-        for doubt in self._doubts_by_look.get(_look(record), ()):
-            if doubt.attempted_at - CLOCK_SKEW <= record.at <= doubt.sent_until + self._latest_after_sent:
-                self._alike[doubt.id].add(record.ref)
+        else:
+            for doubt in self._doubts_by_look.get(_look(record), ()):
+                if doubt.attempted_at - CLOCK_SKEW <= record.at <= doubt.sent_until + self._latest_after_sent:
+                    self._alike[doubt.id].add(record.ref)
 
     def names(self, doubt: Placement) -> bool:
         """Whether a record names the doubt's own key."""
@@ -138,31 +157,38 @@ class Evidence:
         """The purchases in evidence that carry no key: some of them may be other placements'."""
         return sorted(set().union(*self._alike.values()))
 
-    def verdict(self, doubt: Placement, taken: frozenset[tuple[str, _Look]], *, settles: bool) -> Verdict | None:
+    def verdict(self, doubt: Placement, holders: Mapping[str, Placement], *, settles: bool) -> Verdict | None:
         """
         What the evidence says about one doubt.
 
         Args:
             doubt: One of the doubts.
-            taken: Purchases that other placements hold: the provider's name for each and what it looks like, because
-                two that differ may share a name that is only a time.
+            holders: By the provider's name for a purchase, the placement that holds it.
             settles: Whether whatever may come late has come by now. Before that only a record that names our key proves
-                anything: another may be somebody else's, and the doubt's own may follow.
+                anything: another may be somebody else's, and the doubt's own may follow; and that there is none proves
+                something only where the provider had said no.
 
         Returns:
             None where nothing can be said yet.
         """
         if keyed := self._keyed.get(doubt.key):
-            return _verdict_by_key(doubt, keyed)
+            verdict = _verdict_by_key(doubt, keyed)
+            return verdict if settles or isinstance(verdict, Found) else None
+        alike = sorted(ref for ref in self._alike.get(doubt.id, ()) if not _is_taken(doubt, holders.get(ref)))
+        if not alike:
+            return Absent() if settles or doubt.if_absent in _DENIED else None
         if not settles:
             return None
-        alike = sorted(ref for ref in self._alike.get(doubt.id, ()) if (ref, _look(doubt)) not in taken)
-        if not alike:
-            return Absent()
-        # Where the account returns keys, whoever's, ours would have come with its own.
-        if doubt.alone and len(alike) == 1 and not self._keys_return:
+        # Where the account returns metadata, whoever's, ours would have come with its own; and a name that another
+        # kind or quantity is held by is a time that two purchases share.
+        if doubt.alone and len(alike) == 1 and not self._keys_return and alike[0] not in holders:
             return Found(Receipt(alike[0]))
         return Ambiguous("it may be any of " + ", ".join(alike))
+
+
+def _is_taken(doubt: Placement, holder: Placement | None) -> bool:
+    """Whether a record without a key is the purchase of whoever holds its name, whomever either says it is for."""
+    return holder is not None and (holder.kind, holder.quantity) == (doubt.kind, doubt.quantity)
 
 
 def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
@@ -170,9 +196,9 @@ def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
     if len(keyed) > 1:
         return Ambiguous("bought more than once: " + ", ".join(sorted(keyed)))
     ((ref, record),) = keyed.items()
-    if (record.kind, record.quantity) != (doubt.kind, doubt.quantity):
+    if record.differs(doubt):
         return Ambiguous(f"{ref} carries its key, but is {record.quantity} of {record.kind}")
-    return Found(Receipt(ref))
+    return Found(Receipt(ref), by_key=True)
 
 
 def _was_over(record: Record, doubt: Placement) -> bool:
@@ -215,16 +241,10 @@ class _Desk:
                     async with self.in_flight.answered():
                         verdict: Verdict | None = await provider.settle(doubt, hold)
                     why = "the provider says it had no effect"
-                    if (
-                        isinstance(verdict, Absent | Ambiguous)
-                        and verdict.so_far
-                        and not self._settles(doubt, asked_at)
-                    ):
-                        verdict, why = None, "the provider refused to repeat it; what was sent before may still come"
+                    if isinstance(verdict, Absent | Ambiguous) and verdict.so_far:
+                        verdict, why = self._in_the_end(doubt, asked_at, verdict)
                 except TimeoutError:
                     verdict, why, sent_until = None, "the run was stopped before an answer came", self._clock.now()
-                except Contradiction as error:
-                    verdict, why = Ambiguous(error.message), ""
                 except ProviderError as error:
                     verdict, why = None, str(error)
                     self._note(error)
@@ -236,6 +256,15 @@ class _Desk:
             for doubt in doubts:
                 group.create_task(ask(doubt))
         return self._settled
+
+    def _in_the_end(
+        self, doubt: Placement, asked_at: datetime, verdict: Absent | Ambiguous
+    ) -> tuple[Absent | Ambiguous | None, str]:
+        """What was said so far, once the settling time is over; and why, or what is waited for."""
+        if self._settles(doubt, asked_at):
+            return verdict, "the provider refuses to repeat it, and shows no purchase"
+        said = verdict.evidence if isinstance(verdict, Ambiguous) else "the provider refused to repeat it"
+        return None, f"{said}; asked again until what was sent before must have come"
 
     async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
         """Read the records, again in the other order for what none names, and all of them before one is guessed."""
@@ -298,27 +327,31 @@ class _Desk:
         self, doubts: Sequence[Placement], evidence: Evidence, read_at: datetime
     ) -> Mapping[int, Verdict | None]:
         holders = await self._ledger.taken(self._provider.name, evidence.unkeyed_refs)
-        taken = frozenset(((holder.ref or "").partition("#")[0], _look(holder)) for holder in holders)
-        return {doubt.id: evidence.verdict(doubt, taken, settles=self._settles(doubt, read_at)) for doubt in doubts}
+        by_ref = {(holder.ref or "").partition("#")[0]: holder for holder in holders}
+        return {doubt.id: evidence.verdict(doubt, by_ref, settles=self._settles(doubt, read_at)) for doubt in doubts}
 
     async def _apply(
         self, doubt: Placement, verdict: Verdict | None, why: str, sent_until: datetime | None = None
     ) -> None:
         now = self._clock.now()
+        move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._run_id, why, sent_until=sent_until)
         match verdict:
-            case Found(receipt):
-                move = Move(doubt, Status.IN_DOUBT, Status.PLACED, now, self._run_id, due_at=now, receipt=receipt)
+            case Found(receipt, by_key):
+                move = replace(move, to=Status.PLACED, detail=None, due_at=now, receipt=receipt, by_key=by_key)
             case Absent():
-                move = Move(doubt, Status.IN_DOUBT, Status.PLANNED, now, self._run_id, why, due_at=now)
+                move = replace(move, to=Status(doubt.if_absent or Status.PLANNED), detail=_said(doubt) or why)
+                move = replace(move, due_at=now if move.to is Status.PLANNED else None)
             case Ambiguous(evidence):
-                move = Move(doubt, Status.IN_DOUBT, Status.PARKED, now, self._run_id, evidence)
+                move = replace(move, to=Status.PARKED, detail=evidence)
             case None:
-                move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._run_id, why, due_at=self._next(doubt))
-        move = replace(move, sent_until=sent_until)
+                move = replace(move, detail=_said(doubt) or why, due_at=self._next(doubt))
         try:
             await (self._ledger.record_found(move) if isinstance(verdict, Found) else self._ledger.move(move))
         except AlreadyRecorded:
-            await self._apply(doubt, None, "the purchase that was found is another placement's", sent_until)
+            why = f"the purchase that was found, {move.receipt and move.receipt.ref}, is another placement's"
+            # Where it was only the one that fits, the next reading knows whose it is.
+            again = self._in_the_end(doubt, now, Ambiguous(why)) if move.by_key else (None, why)
+            await self._apply(doubt, *again, sent_until)
             return
         except TransitionRefused:
             return  # another run settled it, or its late answer did
@@ -340,5 +373,10 @@ class _Desk:
         self._settled = replace(self._settled, halted=self._settled.halted or str(error), unauthorized=unauthorized)
 
     def _count(self, to: Status) -> None:
-        name = {Status.PLACED: "placed", Status.PLANNED: "planned", Status.PARKED: "parked"}.get(to, "open")
+        name = to.value if to in TRANSITIONS[Status.IN_DOUBT] else "open"
         self._settled = replace(self._settled, **{name: getattr(self._settled, name) + 1})
+
+
+def _said(doubt: Placement) -> str | None:
+    """What the provider answered, where a doubt arose from an answer; kept as its reason until it is settled."""
+    return doubt.reason if doubt.if_absent else None

@@ -131,11 +131,11 @@ async def settle_by_ruling(
     entry = await _open_to_ruling(ledger, ruling)
     placement, now = entry.placement, clock.now()
     said = f"{ruling.decision}, says {ruling.by}" + (f": {ruling.why}" if ruling.why else "")
-    due_at, receipt = None, None
+    due_at, receipt, by_key = None, None, False
     match ruling.decision:
         case Decision.BOUGHT:
             to, due_at = Status.PLACED, now
-            receipt = await _receipt(ledger, provider_of(placement.provider), placement, ruling.ref)
+            receipt, by_key = await _receipt(ledger, provider_of(placement.provider), placement, ruling.ref)
             said = f"{said}; {receipt.ref}"
         case Decision.NOT_BOUGHT:
             to, due_at = Status.PLANNED, now
@@ -144,7 +144,7 @@ async def settle_by_ruling(
             to = Status.CANCELLED
         case never:
             assert_never(never)
-    move = Move(placement, entry.status, to, now, run_id, said, due_at, receipt)
+    move = Move(placement, entry.status, to, now, run_id, said, due_at, receipt, by_key=by_key)
     try:
         await (ledger.record_found(move) if receipt else ledger.move(move))
     except AlreadyRecorded:  # in this moment
@@ -190,27 +190,35 @@ def _check_alone(entry: Entry, entries: Sequence[Entry]) -> None:
             )
 
 
-async def _receipt(ledger: Ledger, provider: Provider, placement: Placement, ref: str) -> Receipt:
-    """The purchase that a person names, once it stands at the provider, is what was asked for, and is nobody else's."""
+async def _receipt(ledger: Ledger, provider: Provider, placement: Placement, ref: str) -> tuple[Receipt, bool]:
+    """
+    The purchase that a person names, and whether it says the placement's key.
+
+    Raises:
+        ConfigurationError: It does not stand at the provider, is not what was asked for, or is somebody else's.
+    """
     await check_account(ledger, provider)
     record = await provider.look_up(ref)
     if record is None:
         raise ConfigurationError(f"ref {ref!r}: {provider.name} knows no purchase of that name")
     if record.cancelled:
         raise ConfigurationError(f"ref {ref!r}: {provider.name} has cancelled it; settle it as not-bought or given-up")
-    if record.key not in {None, placement.key}:
+    if record.is_somebodys:
+        raise ConfigurationError(f"ref {ref!r}: it carries somebody else's metadata, and no key of ours")
+    if record.is_anothers(placement):
         raise ConfigurationError(f"ref {ref!r}: it was bought for order {record.order_id}, under another key")
-    if not record.shows(placement):
+    if record.differs(placement):
         raise ConfigurationError(
             f"ref {ref!r} is {in_words(record.kind, record.quantity)}, and"
             f" {in_words(placement.kind, placement.quantity)} was to be bought: cancel it at {provider.name} and settle"
             " this one as not-bought or given-up"
         )
-    # Purchases of two kinds may share a name; and whom one was for the provider does not say when it is looked up.
+    # Purchases of two kinds may share a name, which proves nothing unless one of them says our key; and whom one was
+    # for the provider does not say when it is looked up.
     for holder in await ledger.holders(provider.name, refs=[record.ref], keys=[]):
-        if record.shows(holder.placement):
+        if record.key is None or record.shows(holder.placement):
             raise ConfigurationError(f"ref {ref!r}: that purchase is recorded already, for {_name(holder.placement)}")
-    return Receipt(record.ref, record.price_usd_cents)
+    return Receipt(record.ref, record.price_usd_cents, parts=record.parts), record.key is not None
 
 
 async def _check_not_bought(ledger: Ledger, provider: Provider, entry: Entry, clock: Clock, terms: Terms) -> None:

@@ -62,7 +62,8 @@ class Run:
         transport: Carries every request of the run.
         terms: How it works.
         mark: The ledger's last event before it began; what it changes comes after.
-        in_vain: How often it has tried each placement that was not sent.
+        in_vain: How often it has tried each placement that was not sent; by a provider's name, how many in a row the
+            provider has forbidden.
     """
 
     id: str
@@ -72,7 +73,7 @@ class Run:
     transport: CountingTransport
     terms: Terms
     mark: int = 0
-    in_vain: Counter[int] = field(default_factory=Counter)
+    in_vain: Counter[int | ProviderName] = field(default_factory=Counter)
     _providers: dict[ProviderName, Provider] = field(default_factory=dict)
 
     def provider(self, name: ProviderName) -> Provider:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from impactflow.clock import Clock
 from impactflow.errors import ProviderError, TransitionRefused, Unauthorized
 from impactflow.ledger import Ledger, Move, Postponement, Status
-from impactflow.models import Placement, Receipt, Stage
+from impactflow.models import Placement, Progress, Receipt, Stage
 from impactflow.placement import Terms
 from impactflow.providers import Provider
 from impactflow.together import together
@@ -132,11 +132,9 @@ class Tracking:
                 self._report(self._tracked)
 
     async def _track(self, placement: Placement, checks: int) -> None:
-        certificate_url = None
-        stage = Stage.OPEN
+        progress = Progress(Stage.OPEN, "not answered")
         try:
             progress = await self._provider.track(placement)
-            certificate_url, stage = progress.certificate_url, progress.stage
             self._count("checked")
         except Unauthorized as error:
             self._tracked = replace(self._tracked, halted=str(error), unauthorized=True)
@@ -144,22 +142,23 @@ class Tracking:
         except ProviderError as error:
             self._count("checked", "unanswered")
             log.info("not answered: %s", error, extra={"action": "track_unanswered"})
-        if stage is Stage.OPEN:
+        if progress.stage is Stage.OPEN:
             due_at = self._clock.now() + timedelta(seconds=track_delay_s(self._terms.track_s, checks))
-            await self._ledger.postpone(Postponement(placement, due_at, certificate_url))
+            await self._ledger.postpone(Postponement(placement, due_at, progress.certificate_url, progress.parts))
         else:
-            await self._end(placement, stage, certificate_url)
+            await self._end(placement, progress)
 
-    async def _end(self, placement: Placement, stage: Stage, certificate_url: str | None) -> None:
-        to = Status.COMPLETED if stage is Stage.COMPLETED else Status.CANCELLED
-        receipt = Receipt(placement.ref or "", certificate_url=certificate_url)
-        detail = None if stage is Stage.COMPLETED else "cancelled at the provider"
+    async def _end(self, placement: Placement, progress: Progress) -> None:
+        completed = progress.stage is Stage.COMPLETED
+        to = Status.COMPLETED if completed else Status.CANCELLED
+        receipt = Receipt(placement.ref or "", certificate_url=progress.certificate_url, parts=progress.parts)
+        detail = None if completed else "cancelled at the provider"
         move = Move(placement, Status.PLACED, to, self._clock.now(), self._run_id, detail, receipt=receipt)
         try:
             await self._ledger.move(move)
         except TransitionRefused:
             return  # another run saw the same
-        self._count("completed" if stage is Stage.COMPLETED else "cancelled")
+        self._count("completed" if completed else "cancelled")
 
     def _count(self, *fields: str) -> None:
         self._tracked = replace(self._tracked, **{field: getattr(self._tracked, field) + 1 for field in fields})

@@ -24,9 +24,9 @@ def shown(quantity: int | Decimal, unit: Unit) -> tuple[Decimal, str]:
     return Decimal(quantity) / size, name
 
 
-def in_words(kind: Kind | None, quantity: int | Decimal) -> str:
-    """What was bought, in a few words; ``kind`` is None where a record does not say it."""
-    if kind is None:
+def in_words(kind: Kind | None, quantity: int | Decimal | None) -> str:
+    """What was bought, in a few words; None where a record does not say it."""
+    if kind is None or quantity is None:
         return "a kind and quantity that the record does not say"
     amount, unit = shown(quantity, UNIT_OF[kind])
     return f"{amount:f} {unit} ({kind})"

@@ -42,7 +42,7 @@ async def settle_doubts(provider: ProviderName) -> Round:
         f"; {settled.halted}" if settled.halted else "",
         extra={"action": "doubts_settled"},
     )  # fmt: skip
-    return Round(settled.placed + settled.planned + settled.parked, settled.halted, settled.unauthorized)
+    return Round(settled.changed, settled.halted, settled.unauthorized)
 
 
 @task(name="audit_providers", task_run_name="audit {window.from_}..{window.to}", cache_policy=NO_CACHE, retries=0)

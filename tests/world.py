@@ -131,7 +131,8 @@ def make_world(
 
 async def sweep(run: Run, provider: ProviderName, limit: int = 10_000) -> Swept:
     """One sweep over what is due."""
-    return await Sweep(run.ledger, run.provider(provider), run.clock, run.terms, run.id, limit=limit).run()
+    account, in_vain = run.provider(provider), run.in_vain
+    return await Sweep(run.ledger, account, run.clock, run.terms, run.id, limit=limit, in_vain=in_vain).run()
 
 
 async def settle_at(run: Run, provider: ProviderName) -> Settled:
@@ -150,7 +151,7 @@ async def work(run: Run, provider: ProviderName, patience_s: float = PATIENCE_S)
 
     async def once() -> Round:
         settled = await settle_at(run, provider)
-        done = Round(settled.placed + settled.planned + settled.parked, settled.halted, settled.unauthorized)
+        done = Round(settled.changed, settled.halted, settled.unauthorized)
         if done.unauthorized:
             return done
         swept = await sweep(run, provider)

@@ -191,7 +191,7 @@ class Audit:
                 suspects += self._judge_other(record, further[record.ref])
             else:
                 self.tally.not_ours += 1
-                if not record.cancelled:
+                if not record.cancelled and not record.is_somebodys:
                     strangers.add(record)
         return suspects
 
@@ -269,12 +269,14 @@ class Audit:
     async def _ask_after(self, entry: Entry) -> Suspect | None:
         """What is wrong with the purchase that a placement holds, from the provider's own word of it."""
         ref = theirs(entry.placement)
-        record = await self._provider.look_up(ref)
-        if record is None or record.key not in {None, entry.placement.key}:
+        parts = entry.placement.parts
+        # One answer that there is none may be a passing one.
+        record = await self._provider.look_up(ref, parts) or await self._provider.look_up(ref, parts)
+        if record is None or record.is_anothers(entry.placement):
             return Suspect(Disagreement.MISSING, entry, record, ref)
         if record.cancelled:
             return Suspect(Disagreement.CANCELLED_THERE, entry, record, ref)
-        if not record.shows(entry.placement):
+        if record.differs(entry.placement):
             return Suspect(Disagreement.WRONG_AMOUNT, entry, record, ref)
         return None
 
@@ -302,8 +304,8 @@ class _Holders:
 
     def of(self, record: Record, seen: "_Ids") -> Entry | None:
         """By the record's key; else by its name, and where purchases share that, the one that fits best."""
-        if record.key is not None:
-            return self._by_key.get(record.key)
+        if record.key is not None or record.is_somebodys:
+            return self._by_key.get(record.key or "")
         sharing = self._by_ref.get(record.ref, [])
         return min(
             sharing, key=lambda each: (not record.shows(each.placement), each.placement.id in seen), default=None

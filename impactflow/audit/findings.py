@@ -163,7 +163,7 @@ def _special(suspect: Suspect) -> str | None:
 def _ruling_on(parked: Placement, record: Record | None, ref: str) -> str:
     """The command that settles what is parked, as far as it would be accepted."""
     command = f"impactflow settle {parked.order_id} {parked.slot} --as"
-    if record is not None and not record.shows(parked):
+    if record is not None and record.differs(parked):
         return f"It is not what was asked for: cancel it at the provider, then {command} not-bought, or given-up."
     if ", " in ref:
         return f"If one of them is what was parked: {command} bought --ref REF, with its name."

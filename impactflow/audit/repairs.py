@@ -72,6 +72,9 @@ class Repairs:
                 assert_never(never)
 
     async def _record_cancellation(self, entry: Entry) -> str:
+        record = await self._provider.look_up(theirs(entry.placement), entry.placement.parts)
+        if record is None or not record.cancelled:
+            raise _UnprovenError(f"asked again, {self._provider.name} does not say that it is cancelled")
         now, detail = self._clock.now(), "cancelled at the provider"
         await self._ledger.move(Move(entry.placement, entry.status, Status.CANCELLED, now, self._run_id, detail))
         return "marked as cancelled"
@@ -81,11 +84,10 @@ class Repairs:
         if entry.placement.ref is not None or entry.status not in _WITHOUT_PURCHASE:
             raise _UnprovenError(f"the placement is {entry.status}")
         record = await self._proven(entry.placement, ref)
-        now, receipt = self._clock.now(), Receipt(ref, record.price_usd_cents)
+        now, receipt = self._clock.now(), Receipt(ref, record.price_usd_cents, parts=record.parts)
         detail = f"an audit found {ref}"
-        await self._ledger.record_found(
-            Move(entry.placement, entry.status, Status.PLACED, now, self._run_id, detail, now, receipt)
-        )
+        move = Move(entry.placement, entry.status, Status.PLACED, now, self._run_id, detail, now, receipt, by_key=True)
+        await self._ledger.record_found(move)
         return "recorded as bought"
 
     async def _cancel(self, entry: Entry, ref: str) -> str:
@@ -118,7 +120,7 @@ class Repairs:
 
     async def _proven(self, placement: Placement, ref: str) -> Record:
         """A purchase that stands and has the placement's key, kind and quantity."""
-        record = await self._provider.look_up(ref)
+        record = await self._provider.look_up(ref, placement.parts if ref == theirs(placement) else ())
         if record is None or record.cancelled:
             raise _UnprovenError(f"{ref} does not stand")
         if record.key != placement.key:

@@ -14,8 +14,7 @@ from decimal import Decimal
 from impactflow.audit.findings import Disagreement, Suspect, theirs
 from impactflow.ledger import Entry, Status
 from impactflow.models import Kind, Placement
-from impactflow.providers import Record
-from impactflow.reconcile import CLOCK_SKEW
+from impactflow.providers import CLOCK_SKEW, Record
 
 #: How long after the last attempt a purchase may still be the late effect of one.
 _LATEST = timedelta(days=1)
@@ -81,4 +80,4 @@ def _look(thing: Placement | Record) -> "_Look":
     return thing.kind, thing.quantity, (thing.customer_email or "").casefold()
 
 
-_Look = tuple[Kind | None, int | Decimal, str]
+_Look = tuple[Kind | None, int | Decimal | None, str]

@@ -5,6 +5,7 @@ Handlers for the ``Writer``: each takes an open transaction and a group of like 
 ``states.py``; each statement here names the status it starts from, so a change that comes too late changes nothing.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -53,6 +54,8 @@ class Move:
         due_at: When it next wants attention.
         receipt: The provider's word, where the purchase took effect.
         sent_until: No request for it was sent after that, where this is known better than the claim could.
+        if_absent: Where it comes to be in doubt, as in ``Placement``.
+        by_key: Whether the purchase says the placement's key, so that it may share the provider's name with another.
     """
 
     placement: Placement
@@ -64,6 +67,8 @@ class Move:
     due_at: datetime | None = None
     receipt: Receipt | None = None
     sent_until: datetime | None = None
+    if_absent: Status | None = None
+    by_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class Postponement:
     placement: Placement
     due_at: datetime
     certificate_url: str | None
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +164,10 @@ def record_found(connection: Connection, moves: Sequence[Move]) -> list[None]:
     if len(moves) > 1:
         return move(connection, moves)  # where one of many fails the Writer comes back with each alone
     each = moves[0]
-    receipt = each.receipt
-    held = {"id": each.placement.id, "refs": names_for(receipt.ref)} if receipt else None
-    if held and connection.execute(_HELD_BY_TWIN, held).first():
+    if _is_held(connection, each, _HELD_BY_KEYED if each.by_key else _HELD):
         msg = "another placement already holds this purchase"
         raise AlreadyRecorded(msg)
-    _move_sharing(connection, each)  # purchases of different kinds may share the provider's name for them
+    _move_sharing(connection, each)
     return [None]
 
 
@@ -172,15 +176,19 @@ def record_answer(connection: Connection, moves: Sequence[Move]) -> list[None]:
     Record the outcomes of requests that this run has sent itself, however late they come.
 
     An answer is proof. Where the lease ran out meanwhile the placement is in doubt, or was already judged; the answer
-    still counts. Where a purchase shares its name with another (the providers' clocks have a millisecond's resolution),
-    both stand.
+    still counts. Where a purchase shares its name with another of a different look (the providers' clocks have a
+    millisecond's resolution), both stand; the name of a purchase that a placement of the same look holds, or any where
+    names are unique, came with an answer to somebody else.
     """
     if len(moves) != 1:
         return move(connection, moves) if moves else []  # where one of many fails the Writer comes back with each alone
+    each = moves[0]
+    if _is_held(connection, each, _HELD_BY_TWIN):
+        each = _misdelivered(each)
     try:
-        _move_sharing(connection, moves[0])
+        _move_sharing(connection, each)
     except TransitionRefused:
-        _record_late(connection, moves[0])
+        _record_late(connection, each)
     return [None]
 
 
@@ -212,7 +220,12 @@ def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]
 def postpone(connection: Connection, postponements: Sequence[Postponement]) -> list[None]:
     """Look at placed placements again later."""
     values = [
-        {"b_id": each.placement.id, "b_due_at": each.due_at, "b_certificate_url": each.certificate_url}
+        {
+            "b_id": each.placement.id,
+            "b_due_at": each.due_at,
+            "b_certificate_url": each.certificate_url,
+            "b_parts": json.dumps(each.parts) if each.parts else None,
+        }
         for each in sorted(postponements, key=lambda each: each.placement.id)
     ]
     connection.execute(_POSTPONE, values)
@@ -318,10 +331,12 @@ def _change(each: Move) -> tuple[object, ...]:
         receipt.ref or None,
         receipt.price_usd_cents,
         receipt.certificate_url,
+        json.dumps(receipt.parts) if receipt.parts else None,
         placed_at,
         placed_at and placed_at.astimezone(UTC).date(),
         each.at if each.to is Status.COMPLETED else None,
         each.sent_until,
+        each.if_absent,
         each.at,
         each.run_id,
     )
@@ -345,6 +360,21 @@ def _expect(expected: int, changed: int) -> None:
         raise TransitionRefused(msg)
 
 
+def _is_held(connection: Connection, each: Move, held: sa.Select[Any]) -> bool:
+    """Whether another placement holds the purchase that a move records."""
+    if each.receipt is None:
+        return False
+    values = {"id": each.placement.id, "refs": names_for(each.receipt.ref)}
+    return connection.execute(held, values).first() is not None
+
+
+def _misdelivered(each: Move) -> Move:
+    """The outcome of a request whose answer tells of a purchase that is another placement's: unknown."""
+    ref = each.receipt.ref if each.receipt else ""
+    why = f"the answer tells of {ref}, which another placement holds: it was not meant for this one"
+    return replace(each, to=Status.IN_DOUBT, receipt=None, detail=why, due_at=each.at)
+
+
 def _move_sharing(connection: Connection, each: Move) -> None:
     """Move, under another name where the purchase shares its own with another placement's."""
     try:
@@ -365,10 +395,7 @@ def _record_shared_ref(connection: Connection, each: Move) -> None:
             placements.c.ref.in_(names_for(receipt.ref)),
         )
     ).scalar_one()
-    shared = Receipt(f"{receipt.ref}#{taken + 1}", receipt.price_usd_cents, receipt.certificate_url)
-    move(
-        connection, [Move(each.placement, each.from_, each.to, each.at, each.run_id, each.detail, each.due_at, shared)]
-    )
+    move(connection, [replace(each, receipt=replace(receipt, ref=f"{receipt.ref}#{taken + 1}"))])
 
 
 def _record_late(connection: Connection, each: Move) -> None:
@@ -533,15 +560,17 @@ _ROW = (
 )
 _NO_RECEIPT = Receipt("")
 _HOLDER = placements.alias("holder")
-#: Another placement with this name of a purchase that the provider's records could not tell from ours, or of any kind
-#: where keys tell them apart.
-_HELD_BY_TWIN = select(_HOLDER.c.id).where(
+#: Another placement that holds a purchase of this name.
+_HELD = select(_HOLDER.c.id).where(
     placements.c.id == bindparam("id"),
     _HOLDER.c.id != placements.c.id,
     _HOLDER.c.provider == placements.c.provider,
     _HOLDER.c.ref.in_(bindparam("refs", expanding=True)),
-    sa.or_(placements.c.twin.is_(None), _HOLDER.c.twin == placements.c.twin),
 )
+#: The same where names are unique, and the provider remembers a key for each purchase.
+_HELD_BY_KEYED = _HELD.where(placements.c.twin.is_(None))
+#: The same, or one that the provider's records could not tell from ours.
+_HELD_BY_TWIN = _HELD.where(sa.or_(placements.c.twin.is_(None), _HOLDER.c.twin == placements.c.twin))
 _CHANGES = listed(
     "changes",
     {name: placements.c[name].type for name in ("id", "attempts")}
@@ -554,15 +583,17 @@ _CHANGES = listed(
             "ref",
             "price_usd_cents",
             "certificate_url",
+            "parts",
             "placed_at",
             "placed_on",
             "completed_at",
             "sent_until",
+            "if_absent",
         )
     }
     | {name: events.c[name].type for name in ("at", "run_id")},
 ).c
-_KEPT = ("ref", "price_usd_cents", "certificate_url", "placed_at", "placed_on", "completed_at")
+_KEPT = ("ref", "price_usd_cents", "certificate_url", "parts", "placed_at", "placed_on", "completed_at")
 _MOVE = (
     placements.update()
     .where(
@@ -587,6 +618,11 @@ _MOVE = (
         sent_until=case(
             ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
             else_=func.coalesce(_CHANGES.sent_until, placements.c.sent_until),
+        ),
+        if_absent=case(
+            ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.if_absent),
+            (_CHANGES.to == Status.IN_DOUBT.value, placements.c.if_absent),
+            else_=None,
         ),
         unresolved_twin=case((_CHANGES.to == Status.IN_DOUBT.value, placements.c.unresolved_twin), else_=None),
         **{name: func.coalesce(_CHANGES[name], placements.c[name]) for name in _KEPT},
@@ -639,6 +675,7 @@ _POSTPONE = (
         due_at=_new("due_at"),
         checks=placements.c.checks + 1,
         certificate_url=func.coalesce(_new("certificate_url"), placements.c.certificate_url),
+        parts=func.coalesce(_new("parts"), placements.c.parts),
     )
 )
 _LOOK_NOW = (

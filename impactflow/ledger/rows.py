@@ -82,6 +82,9 @@ def placement_columns() -> Sequence[ColumnElement[Any]]:
                 "unresolved_twin",
                 "handle",
                 "ref",
+                "parts",
+                "if_absent",
+                "reason",
                 "checks",
             )
         ),
@@ -118,6 +121,9 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
         handle=row.handle,
         ref=row.ref,
         alone=alone,
+        parts=tuple(json.loads(row.parts)) if row.parts else (),
+        if_absent=row.if_absent,
+        reason=row.reason,
     )
 
 

@@ -5,7 +5,7 @@ The life of a placement, on one screen.
                                     ▲ │        │ │ │        │           │
                                     │ │        │ │ └▶ failed└▶ cancelling ──▶ cancelled
                                     │ ▼        │ ▼
-                                 cancelled     │ in_doubt ──▶ placed · planned · parked
+                                 cancelled     │ in_doubt ──▶ placed · planned · failed · parked
                                                └▶ planned (certainly not sent)
 
 A person approves what awaits it (planned) or rejects it (cancelled), and rules on what is parked or failed: placed ·
@@ -66,9 +66,9 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.PLANNED: frozenset(
             {Status.PLACING, Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.PLACED, Status.IN_DOUBT}
         ),
-        # To PARKED where the answer tells of another purchase than was asked for.
         Status.PLACING: frozenset({Status.PLACED, Status.FAILED, Status.PLANNED, Status.IN_DOUBT, Status.PARKED}),
-        Status.IN_DOUBT: frozenset({Status.PLACED, Status.PLANNED, Status.PARKED}),
+        # To FAILED where the provider said no to a request without a key, and its records show no purchase.
+        Status.IN_DOUBT: frozenset({Status.PLACED, Status.PLANNED, Status.FAILED, Status.PARKED}),
         Status.PLACED: frozenset({Status.COMPLETED, Status.CANCELLING, Status.CANCELLED}),
         Status.CANCELLING: frozenset({Status.CANCELLED, Status.PLACED}),
         # To PLACED likewise; to the others, and to PLACED too, by a person's ruling.

@@ -159,8 +159,8 @@ placements = Table(
     # The provider's names for what the purchase consists of, as a JSON list (ImpactAPI's donation intents); NULL where
     # it does not say.
     Column("parts", Text),
-    # While in doubt because the provider said no to a request without a key: the status that it takes where the
-    # provider's records do not show it. NULL where no answer came.
+    # While in doubt: the status to take where the provider's records do not show the purchase, since an answer said no
+    # to a request without a key (planned, failed), or told of another purchase (parked). NULL where no answer came.
     Column("if_absent", Text),
     Column("price_usd_cents", BigInteger),
     Column("certificate_url", Text),

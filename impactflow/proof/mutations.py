@@ -118,7 +118,7 @@ MUTATIONS: Sequence[Mutation] = (
         "a record that names nobody settles a doubt at once",
         "impactflow.reconcile",
         "        if not settles:\n            return None",
-        "        if not settles and not self._alike.get(doubt.id):\n            return None",
+        "        if not alike:\n            return None",
     ),
     Mutation(
         "a record that names nobody is ours though others name theirs",
@@ -152,7 +152,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "clocks are taken to agree to the millisecond",
-        "impactflow.reconcile",
+        "impactflow.providers",
         "CLOCK_SKEW = timedelta(minutes=2)",
         "CLOCK_SKEW = timedelta(0)",
     ),
@@ -165,13 +165,13 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a record that another placement holds may explain a second one",
         "impactflow.reconcile",
-        "if (ref, _look(doubt)) not in taken)",
+        "if not _is_taken(doubt, holders.get(ref)))",
         "if ref)",
     ),
     Mutation(
         "of several records that fit the first is taken",
         "impactflow.reconcile",
-        "        if doubt.alone and len(alike) == 1 and not self._keys_return:",
+        "        if doubt.alone and len(alike) == 1 and not self._keys_return and alike[0] not in holders:",
         "        if alike:",
     ),
     Mutation(

@@ -318,7 +318,7 @@ async def _work_off(run: Run, provider: ProviderName, patience_s: float) -> Roun
     async def once() -> Round:
         account = run.provider(provider)
         settled = await settle(run.ledger, account, run.clock, run.terms, run.id)
-        done = Round(settled.placed + settled.planned + settled.parked, settled.halted, settled.unauthorized)
+        done = Round(settled.changed, settled.halted, settled.unauthorized)
         if done.unauthorized:
             return done
         swept = await Sweep(run.ledger, account, run.clock, run.terms, run.id, limit=10_000, in_vain=run.in_vain).run()

@@ -8,11 +8,14 @@ asked again without buying again, ``KeepsRecords`` can only be looked through. C
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt
+
+#: How far a provider's clock may be from ours: a purchase this much older than an attempt may still be its effect.
+CLOCK_SKEW = timedelta(minutes=2)
 
 
 class Hold(Protocol):
@@ -34,9 +37,16 @@ class Hold(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The purchase took effect: here is its receipt."""
+    """
+    The purchase took effect.
+
+    Args:
+        receipt: Its receipt.
+        by_key: Whether it says the placement's key, rather than being the only one that fits.
+    """
 
     receipt: Receipt
+    by_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Ambiguous:
 
     Args:
         evidence: What it is.
-        so_far: As for ``Absent``: what is not listed yet may tell the story.
+        so_far: As for ``Absent``: asked again, the provider may tell another story.
     """
 
     evidence: str
@@ -76,28 +86,41 @@ class Record:
     Args:
         ref: What the provider calls it.
         kind: What it is; None where the record does not say.
-        quantity: How many of ``UNIT_OF[kind]``; a fraction only where somebody bought one.
+        quantity: How many of ``UNIT_OF[kind]``; a fraction only where somebody bought one; None where the record does
+            not say.
         customer_email: Whom it was bought on behalf of; None for the merchant, or where the record does not say.
         at: When it took effect.
         key: Our key, where the account returns metadata; None where it does not, or the purchase is not ours.
         order_id: The order that it was told to be for, likewise.
         cancelled: Whether it was undone since.
         price_usd_cents: What it cost, where the provider says.
+        is_somebodys: Whether it carries metadata without any key of ours: it is somebody else's.
+        parts: What the provider calls what it consists of, where it says.
     """
 
     ref: str
     kind: Kind | None
-    quantity: int | Decimal
+    quantity: int | Decimal | None
     customer_email: str | None = field(repr=False)
     at: datetime
     key: str | None
     order_id: str | None = None
     cancelled: bool = False
     price_usd_cents: int | None = None
+    is_somebodys: bool = False
+    parts: tuple[str, ...] = ()
 
     def shows(self, placement: Placement) -> bool:
-        """Whether it is of a placement's kind and quantity."""
+        """Whether it says that it is of a placement's kind and quantity."""
         return (self.kind, self.quantity) == (placement.kind, placement.quantity)
+
+    def differs(self, placement: Placement) -> bool:
+        """Whether it says that it is of another kind or quantity than a placement."""
+        return self.quantity is not None and not self.shows(placement)
+
+    def is_anothers(self, placement: Placement) -> bool:
+        """Whether it says that it was bought for something else than a placement."""
+        return self.is_somebodys or self.key not in {None, placement.key}
 
 
 class Provider(Protocol):
@@ -126,8 +149,8 @@ class Provider(Protocol):
         Raises:
             Refused: It was declined for good.
             NotSent: It certainly did not happen.
-            OutcomeUnknown: It may have happened.
-            Contradiction: Something else happened.
+            OutcomeUnknown: It may have happened; also where the answer tells of another purchase, which it may be for.
+            Contradiction: Something else seems to have happened.
         """
         ...
 
@@ -160,9 +183,13 @@ class Provider(Protocol):
         """
         ...
 
-    async def look_up(self, ref: str) -> Record | None:
+    async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
         """
         One purchase by the provider's name for it; None where the provider knows none by that name.
+
+        Args:
+            ref: The name.
+            parts: What it is known to consist of, for a provider that may not say it again.
 
         Raises:
             ProviderError: The provider did not say.

@@ -6,7 +6,7 @@ older than its safe age the order is looked for by its metadata first.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 
@@ -15,7 +15,15 @@ from impactflow.clients.cnaught.models import Order
 from impactflow.clients.operations import looking
 from impactflow.clients.paging import items
 from impactflow.clock import Clock
-from impactflow.errors import Contradiction, IdempotencyConflict, NotFound, RateLimited, Refused, Unauthorized
+from impactflow.errors import (
+    IdempotencyConflict,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    Unauthorized,
+    Unavailable,
+)
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Absent, Ambiguous, Found, Hold, Record, Verdict
 
@@ -55,19 +63,20 @@ class CNaught:
 
     async def place(self, placement: Placement, hold: Hold) -> Receipt:
         """Submit the order; see ``Provider.place``."""
-        amount_kg = Decimal(placement.quantity) / _GRAMS_PER_KG
-        order = await looking(self._client, hold.check).submit_generic_order(
-            amount_kg=amount_kg,
+        order = await self._submit(placement, hold)
+        if why := _is_another(placement, order):
+            raise OutcomeUnknown(why, provider=self.name, operation="submit_generic_order")
+        return _receipt(order)
+
+    async def _submit(self, placement: Placement, hold: Hold) -> Order:
+        return await looking(self._client, hold.check).submit_generic_order(
+            amount_kg=Decimal(placement.quantity) / _GRAMS_PER_KG,
             idempotency_key=placement.key,
             metadata=_metadata(placement),
             description=_text(placement, "description"),
             portfolio_id=_text(placement, "portfolio_id"),
             notification_url=self._callback_url(placement.key) if self._callback_url else None,
         )
-        if order.amount_kg != amount_kg:
-            msg = f"order {order.id} was placed, for {order.amount_kg} kg; {amount_kg} kg was asked for"
-            raise Contradiction(msg, provider=self.name, operation="submit_generic_order")
-        return _receipt(order)
 
     async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
         """Send it again under its key, or find it by its metadata where the key may be forgotten."""
@@ -76,7 +85,7 @@ class CNaught:
             if not isinstance(found, Absent):
                 return found
         try:
-            return Found(await self.place(doubt, hold))
+            order = await self._submit(doubt, hold)
         except IdempotencyConflict as conflict:  # such as ours, with the callback URL of other settings
             found = await self._by_metadata(doubt)
             used = Ambiguous(f"its key was used for another order: {conflict.message}", so_far=True)
@@ -86,10 +95,14 @@ class CNaught:
         except Refused:  # a repeat may be refused before anyone looks whether the first was accepted
             found = await self._by_metadata(doubt)
             return Absent(so_far=True) if isinstance(found, Absent) else found
+        if why := _is_another(doubt, order):
+            found = await self._by_metadata(doubt)
+            return Ambiguous(why, so_far=True) if isinstance(found, Absent) else found
+        return Found(_receipt(order), by_key=True)
 
     async def track(self, placement: Placement) -> Progress:
         """Where it stands; complete once the order is fulfilled."""
-        order = await self._client.get_order(placement.ref or "")
+        order = await self._get(placement.ref or "")
         stage = {"fulfilled": Stage.COMPLETED, "cancelled": Stage.CANCELLED}.get(order.state or "", Stage.OPEN)
         return Progress(stage, order.state or "unknown", order.certificate_public_url)
 
@@ -108,16 +121,29 @@ class CNaught:
             if record.at.date() <= to:
                 yield record
 
-    async def look_up(self, ref: str) -> Record | None:
+    async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it says all of it
         """The order of this id; see ``Provider.look_up``."""
         try:
-            return self._record(await self._client.get_order(ref))
+            return self._record(await self._get(ref))
         except NotFound:
             return None
 
     async def cancel(self, ref: str) -> None:
         """Cancel the order of this id; see ``Provider.cancel``."""
         await self._client.cancel_order(ref, idempotency_key=f"cancel-{ref}")
+
+    async def _get(self, id_: str) -> Order:
+        """
+        The order of this id.
+
+        Raises:
+            Unavailable: The answer is of another order, and says nothing about this one.
+        """
+        order = await self._client.get_order(id_)
+        if order.id != id_:
+            msg = f"asked for order {id_}, the answer is of {order.id}: try again later"
+            raise Unavailable(msg, provider=self.name, operation="get_order")
+        return order
 
     def _record(self, order: Order) -> Record:
         told = _told(order.metadata)
@@ -131,13 +157,14 @@ class CNaught:
             order_id=told.get("order_id"),
             cancelled=order.state == "cancelled",
             price_usd_cents=order.price_usd_cents,
+            is_somebodys=bool(order.metadata) and "impactflow_key" not in told,
         )
 
     async def _by_metadata(self, doubt: Placement) -> Verdict:
         """The order by its metadata; not there means not there twice, because pages shift while they are read."""
         orders = await self._find(doubt) or await self._find(doubt)
         if len(orders) > 1:
-            return Ambiguous("several orders carry its key: " + ", ".join(order.id for order in orders))
+            return Ambiguous("several orders carry its key: " + ", ".join(order.id for order in orders), so_far=True)
         return _found(doubt, orders[0]) if orders else Absent()
 
     async def _find(self, doubt: Placement) -> list[Order]:
@@ -145,15 +172,25 @@ class CNaught:
         async for order in items(self._client.list_orders()):
             if order.created_on is not None and order.created_on < doubt.first_attempted_at - _MARGIN:
                 break
-            if order.metadata == _metadata(doubt):
+            if _told(order.metadata).get("impactflow_key") == doubt.key:
                 found.append(order)
         return found
 
 
 def _found(doubt: Placement, order: Order) -> Verdict:
     if order.amount_kg * _GRAMS_PER_KG != doubt.quantity:
-        return Ambiguous(f"order {order.id} carries its key, but is for {order.amount_kg} kg")
-    return Found(_receipt(order))
+        return Ambiguous(f"order {order.id} carries its key, but is for {order.amount_kg} kg", so_far=True)
+    return Found(_receipt(order), by_key=True)
+
+
+def _is_another(placement: Placement, order: Order) -> str | None:
+    """What in an answer says that it is of another order than a placement's; None where nothing does."""
+    if order.metadata and _told(order.metadata).get("impactflow_key") != placement.key:
+        return f"the answer is of order {order.id}, which does not carry the purchase's key"
+    asked_kg = Decimal(placement.quantity) / _GRAMS_PER_KG
+    if order.amount_kg != asked_kg:
+        return f"the answer is of order {order.id} for {order.amount_kg} kg; {asked_kg} kg was asked for"
+    return None
 
 
 def _metadata(placement: Placement) -> str:

@@ -3,11 +3,14 @@ Our words to ImpactAPI's: a donation session, then its confirmation.
 
 Its regime is ``RepeatsSafely``: a session buys nothing until it is confirmed, its id is made durable before that, and
 confirming twice is confirming once. A session whose id was lost is never confirmed; it expires and costs nothing.
+
+The reference promises hardly any field of an answer. What a session gave may not be told, or be told late: then it is
+unknown, not nothing; a donation counts as cancelled only where its own address and the list of donations agree.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from impactflow.clients import ImpactAPIClient
@@ -15,14 +18,26 @@ from impactflow.clients.impactapi.models import DonationIntent, Session
 from impactflow.clients.operations import looking
 from impactflow.clients.paging import items
 from impactflow.clock import Clock
-from impactflow.errors import Contradiction, NotFound, NotSent, OutcomeUnknown, Refused, Unauthorized
+from impactflow.errors import (
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+    Refused,
+    Unauthorized,
+    Unavailable,
+)
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
-from impactflow.providers import Absent, Found, Hold, Record, Verdict
+from impactflow.providers import Absent, Ambiguous, Found, Hold, Record, Verdict
 
 #: For which nobody is asked anything: the campaign and the amount are given with the session.
 _SESSION_TYPE: Final = "portion_of_sales"
 #: How many sessions one attempt opens at most, where their ids get lost.
 _SESSIONS = 3
+#: How far apart the times of a session and of its donations may be.
+_MARGIN = timedelta(days=1)
+#: What a session says that gave, or that does not say where it stands.
+_PERHAPS_CONFIRMED = frozenset({None, "confirmed"})
 
 
 class ImpactAPI:
@@ -44,84 +59,169 @@ class ImpactAPI:
 
     async def place(self, placement: Placement, hold: Hold) -> Receipt:
         """Open a session, remember its id, confirm it; see ``Provider.place``."""
-        session = await self._reopen(placement) or await self._open(placement, hold)
-        if session.status == "confirmed":
-            return _receipt(placement, session)
-        return _receipt(placement, await looking(self._client, hold.check).confirm_session(session.id))
+        try:
+            session = await self._reopen(placement)
+        except NotFound as error:
+            raise self._unknown(f"{error.message}: session {placement.handle} may be there all the same") from error
+        session = await self._confirmed(placement, session or await self._open(placement, hold), hold)
+        if why := _wrong_amount(placement, session):
+            raise self._unknown(why)
+        return _receipt(session)
 
     async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
         """Read the session back, and confirm it where that has not happened yet."""
-        session = await self._reopen(doubt)
+        try:
+            session = await self._reopen(doubt)
+        except NotFound:  # for a moment, perhaps: another session must not be opened while this one may give
+            return Ambiguous(f"session {doubt.handle} is not found", so_far=True)
         if session is None:
             return Absent()
-        if session.status != "confirmed":
-            try:
-                session = await looking(self._client, hold.check).confirm_session(session.id)
-            except Unauthorized:
-                raise
-            except Refused:
-                return Absent(so_far=True)  # it cannot be confirmed any more, and was not when it was read
-        return Found(_receipt(doubt, session))
+        if why := _is_of_another(doubt, doubt.handle, session):
+            return Ambiguous(why, so_far=True)
+        try:
+            session = await self._confirmed(doubt, session, hold)
+        except Unauthorized:
+            raise
+        except Refused:
+            return Absent(so_far=True)  # it cannot be confirmed any more, and was not when it was read
+        if why := _wrong_amount(doubt, session):
+            return Ambiguous(why, so_far=True)
+        return Found(_receipt(session), by_key=True)
 
     async def track(self, placement: Placement) -> Progress:
-        """Complete once every donation of the session can be read; billed at the end of the billing cycle."""
-        session = await self._client.get_session(placement.ref or "")
-        if session.status != "confirmed":
+        """Complete once the session is confirmed; what it gave is billed at the end of the billing cycle."""
+        session = await self._session(placement.ref or "")
+        if session.status not in _PERHAPS_CONFIRMED:
             return Progress(Stage.OPEN, f"session is {session.status}")
-        if not session.donation_intents:
-            return Progress(Stage.OPEN, "confirmed")
-        if not await self._standing(session):
+        parts = _parts(session, placement.parts)
+        if parts and not await self._standing(parts, session):
             return Progress(Stage.CANCELLED, "every donation of the session was cancelled at the provider")
-        return Progress(Stage.COMPLETED, "confirmed")
+        return Progress(Stage.COMPLETED, "confirmed", parts=parts)
 
     async def check(self) -> str:
         """How many campaigns the account may give to."""
         return f"{len(await self._client.list_campaigns())} campaigns"
 
     async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
-        """Every donation of some days that a session gave, the newest first; see ``Provider.statement``."""
+        """Every donation of some days that says its session, the newest first; see ``Provider.statement``."""
         async for intent in items(self._client.list_donation_intents()):
             at = intent.created_at or self._clock.now()
             if at.date() < from_:
                 return
             if at.date() <= to and intent.session_id is not None:
-                yield Record(intent.session_id, Kind.DONATE, intent.amount or 0, customer_email=None, at=at, key=None)
+                yield Record(intent.session_id, Kind.DONATE, intent.amount, customer_email=None, at=at, key=None)
 
-    async def look_up(self, ref: str) -> Record | None:
+    async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
         """What the session of this id gave, and what of it stands; see ``Provider.look_up``."""
         try:
-            session = await self._client.get_session(ref)
+            session = await self._session(ref)
         except NotFound:
             return None
-        if session.status != "confirmed":
+        if session.status not in _PERHAPS_CONFIRMED:
             return None
-        standing = await self._standing(session)
-        given = sum(intent.amount or 0 for intent in standing)
+        parts = _parts(session, parts)
+        standing = await self._standing(parts, session)
+        given = _sum(standing) if parts else None
+        key = _text(session.metadata.get("impactflow_key"))
         return Record(
             session.id,
             Kind.DONATE,
             given,
             customer_email=None,
             at=session.confirmed_at or session.created_at or self._clock.now(),
-            key=_text(session.metadata.get("impactflow_key")),
+            key=key,
             order_id=_text(session.metadata.get("order_id")),
-            cancelled=not standing,
+            cancelled=bool(parts) and not standing,
             price_usd_cents=given,
+            is_somebodys=key is None and bool(session.metadata),
+            parts=parts,
         )
 
     async def cancel(self, ref: str) -> None:
         """Cancel every donation of the session of this id; see ``Provider.cancel``."""
-        for intent in await self._standing(await self._client.get_session(ref)):
-            with suppress(NotFound):  # somebody else has cancelled it in this moment
-                await self._client.cancel_donation_intent(intent.id)
+        session = await self._session(ref)
+        if not (parts := _parts(session)):
+            msg = f"session {ref} does not say which donations it gave: cancel them at the provider"
+            raise Refused(msg, provider=self.name, operation="cancel_donation_intent")
+        not_found = []
+        for part in parts:
+            try:
+                await self._client.cancel_donation_intent(part)
+            except NotFound:  # somebody else has cancelled it in this moment, or it is not found for a moment
+                not_found.append(part)
+        if not_found and await self._standing(not_found, session):
+            msg = f"donations of session {ref} were not found to be cancelled, and stand: try again later"
+            raise NotSent(msg, provider=self.name, operation="cancel_donation_intent")
 
-    async def _standing(self, session: Session) -> list[DonationIntent]:
-        """The donations of a session that were not cancelled, which deletes them."""
-        found = []
-        for intent in session.donation_intents:
-            with suppress(NotFound):
-                found.append(await self._client.get_donation_intent(intent.id))
+    async def _standing(self, parts: Iterable[str], session: Session) -> list[DonationIntent]:
+        """Those of a session's donations that were not cancelled, which deletes them."""
+        found, missing = [], set()
+        for part in parts:
+            try:
+                intent = await self._client.get_donation_intent(part)
+            except NotFound:
+                missing.add(part)
+            else:
+                self._check_id(part, intent.id, "get_donation_intent")
+                found.append(intent)
+        return found + (await self._listed(missing, session) if missing else [])
+
+    async def _listed(self, parts: set[str], session: Session) -> list[DonationIntent]:
+        """Those of a session's donations that the list shows, though each by itself is not found."""
+        found: list[DonationIntent] = []
+        given_at = session.created_at or session.confirmed_at
+        async for intent in items(self._client.list_donation_intents()):
+            if given_at and intent.created_at and intent.created_at < given_at - _MARGIN:
+                break
+            if intent.id in parts:
+                found.append(intent)
         return found
+
+    async def _session(self, id_: str) -> Session:
+        session = await self._client.get_session(id_)
+        self._check_id(id_, session.id, "get_session")
+        return session
+
+    def _check_id(self, asked: str, answered: str, operation: str) -> None:
+        """
+        See that an answer is about what was asked for.
+
+        Raises:
+            Unavailable: It is somebody else's, and says nothing.
+        """
+        if answered != asked:
+            msg = f"asked for {asked}, the answer is of {answered}: try again later"
+            raise Unavailable(msg, provider=self.name, operation=operation)
+
+    async def _confirmed(self, placement: Placement, session: Session, hold: Hold) -> Session:
+        """
+        Confirm a session, unless that has happened and it tells what it gave.
+
+        Raises:
+            OutcomeUnknown: The answer does not say that the session is confirmed.
+        """
+        if session.status != "confirmed":
+            return await self._confirm(placement, session, hold)
+        if not session.donation_intents:
+            with suppress(ProviderError):  # a repeat may tell more; that it is confirmed is known
+                return await self._confirm(placement, session, hold)
+        return session
+
+    async def _confirm(self, placement: Placement, session: Session, hold: Hold) -> Session:
+        told = await looking(self._client, hold.check).confirm_session(session.id)
+        if told is None or (told.status is None and not told.donation_intents):
+            try:
+                told = await self._session(session.id)
+            except ProviderError as error:
+                raise self._unknown(f"the answer tells nothing, and reading it back failed: {error.message}") from error
+        if why := _is_of_another(placement, session.id, told):
+            raise self._unknown(why)
+        if told.status not in _PERHAPS_CONFIRMED:
+            raise self._unknown(f"session {session.id} is {told.status}, not confirmed")
+        return told
+
+    def _unknown(self, why: str) -> OutcomeUnknown:
+        return OutcomeUnknown(why, provider=self.name, operation="confirm_session")
 
     async def _open(self, placement: Placement, hold: Hold) -> Session:
         """Open a session and remember it; one whose id was lost on the way costs nothing, so another is opened."""
@@ -140,33 +240,64 @@ class ImpactAPI:
 
     async def _create(self, placement: Placement, hold: Hold) -> Session:
         campaign = str(placement.options["campaign"])
-        return await looking(self._client, hold.check).create_session(
+        session = await looking(self._client, hold.check).create_session(
             type=_SESSION_TYPE,
             allocations=[{"campaign_identifier": campaign, "amount": placement.quantity}],
             metadata={"order_id": placement.order_id, "impactflow_key": placement.key},
         )
+        why = _is_of_another(placement, session.id, session)
+        if why or session.status in {"confirmed", "expired"}:
+            msg = why or f"the answer is of a session that is {session.status}"
+            raise OutcomeUnknown(msg, provider=self.name, operation="create_session")
+        return session
 
     async def _reopen(self, placement: Placement) -> Session | None:
-        """The session that an earlier attempt opened, unless it can buy nothing any more."""
+        """
+        The session that an earlier attempt opened, unless it can buy nothing any more.
+
+        Raises:
+            NotFound: The provider does not show it, which says nothing about what it may give.
+        """
         if placement.handle is None:
             return None
-        try:
-            session = await self._client.get_session(placement.handle)
-        except NotFound:
-            return None
+        session = await self._session(placement.handle)
         return None if session.status == "expired" else session
+
+
+def _is_of_another(placement: Placement, session_id: str | None, told: Session) -> str | None:
+    """What in an answer says that it is of another session than a placement's; None where nothing does."""
+    if told.id != session_id:
+        return f"the answer is of session {told.id}, not of {session_id}"
+    if _text(told.metadata.get("impactflow_key")) not in {None, placement.key}:
+        return f"session {told.id} carries the key of another purchase"
+    if any(intent.session_id not in {None, told.id} for intent in told.donation_intents):
+        return f"session {told.id} is answered with donations of another one"
+    return None
+
+
+def _wrong_amount(placement: Placement, session: Session) -> str | None:
+    """How much else was given than was asked for; None where it was that, or is not told."""
+    given = _sum(session.donation_intents) if session.donation_intents else None
+    if given in {None, placement.quantity}:
+        return None
+    return f"session {session.id} is confirmed with {given} cents given; {placement.quantity} were asked for"
+
+
+def _sum(intents: Iterable[DonationIntent]) -> int | None:
+    """Cents that were given; None where a donation does not say its amount."""
+    amounts = [intent.amount for intent in intents]
+    return None if None in amounts else sum(amount or 0 for amount in amounts)
+
+
+def _parts(session: Session, known: Iterable[str] = ()) -> tuple[str, ...]:
+    """The ids of the donations that a session tells of, and of those that are known from before."""
+    return tuple(dict.fromkeys([*(intent.id for intent in session.donation_intents), *known]))
+
+
+def _receipt(session: Session) -> Receipt:
+    given = _sum(session.donation_intents) if session.donation_intents else None
+    return Receipt(session.id, price_usd_cents=given, parts=_parts(session))
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _receipt(placement: Placement, session: Session) -> Receipt:
-    given = sum(intent.amount or 0 for intent in session.donation_intents)
-    if session.status != "confirmed":
-        msg = f"session {session.id} is {session.status}, not confirmed"
-        raise OutcomeUnknown(msg, provider=ProviderName.IMPACTAPI, operation="confirm_session")
-    if given != placement.quantity:
-        msg = f"session {session.id} is confirmed with {given} cents given; {placement.quantity} were asked for"
-        raise Contradiction(msg, provider=ProviderName.IMPACTAPI, operation="confirm_session")
-    return Receipt(session.id, price_usd_cents=given)

@@ -5,7 +5,7 @@ Its regime is ``KeepsRecords``: after a lost answer the account's records are th
 the account returns metadata; until that has been seen, purchases that look alike are sent one after the other.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from types import MappingProxyType
@@ -16,9 +16,17 @@ from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade,
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
 from impactflow.clients.operations import looking
 from impactflow.clients.paging import items
-from impactflow.errors import Contradiction, Forbidden, ProviderError, Refused, Unauthorized, Unavailable
+from impactflow.errors import (
+    Contradiction,
+    Forbidden,
+    OutcomeUnknown,
+    ProviderError,
+    Refused,
+    Unauthorized,
+    Unavailable,
+)
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
-from impactflow.providers import Hold, Record
+from impactflow.providers import CLOCK_SKEW, Hold, Record
 
 #: The field that carries the amount in answers and records; also what records are filtered by.
 FIELD_OF: Mapping[Kind, ImpactType] = MappingProxyType(
@@ -32,6 +40,10 @@ FIELD_OF: Mapping[Kind, ImpactType] = MappingProxyType(
 )
 #: After how many purchases of its own a run looks again whether the account returns metadata.
 _LOOK_AGAIN_AFTER = frozenset({1, 10, 100, 1000})
+#: By what no account need be able to filter its records.
+_UNFILTERED = frozenset({Kind.RESTORE_CORAL})
+#: What the provider itself writes into metadata.
+_RESERVED = frozenset({"gift", "widgetID"})
 #: How many of the newest records tell whether the account returns metadata.
 _LATEST = 50
 
@@ -61,6 +73,8 @@ class OneClickImpact:
     async def place(self, placement: Placement, hold: Hold) -> Receipt:
         """Buy it; see ``Provider.place``."""
         made = await self._act(looking(self._client, hold.check), placement)
+        if why := _is_of_another(placement, made):
+            raise OutcomeUnknown(f"the answer is of {_ref(made)}, {why}", provider=self.name, operation=placement.kind)
         amount = getattr(made, FIELD_OF[placement.kind])
         if amount != placement.quantity:
             msg = f"{_ref(made)} was bought, for {amount}; {placement.quantity} was asked for"
@@ -73,8 +87,7 @@ class OneClickImpact:
 
     async def track(self, placement: Placement) -> Progress:
         """Where it stands; complete once the provider names the time of completion."""
-        user_id, time_utc = _identity(placement.ref or "")
-        track = await self._client.track(user_id, time_utc)
+        track = await self._track(*_identity(placement.ref or ""))
         if track.cancelled_on:
             return Progress(Stage.CANCELLED, "cancelled at the provider", track.certificate)
         if track.impact_completed:
@@ -94,8 +107,9 @@ class OneClickImpact:
     ) -> AsyncIterator[Record]:
         """Every purchase of some kinds; see ``KeepsRecords.records``."""
         listing = self._client.customer_records if customers else self._client.records
+        filters = [] if _UNFILTERED.intersection(kinds) else [FIELD_OF[kind] for kind in kinds]
         found = listing(
-            filter_by=[FIELD_OF[kind] for kind in kinds],
+            filter_by=filters,
             start_date=from_,
             end_date=to,
             sort_order="desc" if newest_first else "asc",
@@ -110,16 +124,16 @@ class OneClickImpact:
             async for record in self.records([], from_, to, customers=customers, newest_first=False):
                 yield record
 
-    async def look_up(self, ref: str) -> Record | None:
+    async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it has none
         """The purchase of this user and time; see ``Provider.look_up``."""
         user_id, time_utc = _identity(ref)
         try:
-            track = await self._client.track(user_id, time_utc)
+            track = await self._track(user_id, time_utc)
         except (Unauthorized, Forbidden):
             raise
         except Refused:
             return None
-        kind, quantity = next(_amounts(track), (None, 0))
+        kind, quantity = next(_amounts(track), (None, None))
         return Record(
             f"{user_id}|{time_utc}",
             kind,
@@ -129,12 +143,27 @@ class OneClickImpact:
             key=_key(track),
             order_id=_order_id(track),
             cancelled=bool(track.cancelled_on),
+            is_somebodys=_is_somebodys(track),
         )
 
     async def cancel(self, ref: str) -> None:
         """Reverse the purchase of this user and time, where the account can; see ``Provider.cancel``."""
         user_id, time_utc = _identity(ref)
         await self._client.cancel_impact(user_id, time_utc)
+
+    async def _track(self, user_id: str, time_utc: str) -> Track:
+        """
+        How far the impact of this user and time has come.
+
+        Raises:
+            Unavailable: The answer is of another impact, and says nothing about this one.
+        """
+        track = await self._client.track(user_id, time_utc)
+        owner, time = track.tracking_id[: len(user_id) + 1], track.tracking_id[len(user_id) + 1 :]
+        if owner != f"{user_id}-" or (time != time_utc and _instant(time) != _instant(time_utc)):
+            msg = f"asked for {user_id}-{time_utc}, the answer is of {track.tracking_id}: try again later"
+            raise Unavailable(msg, provider=self.name, operation="track")
+        return track
 
     async def _act(self, client: OneClickImpactClient, placement: Placement) -> ImpactMade:
         options = placement.options
@@ -163,7 +192,7 @@ class OneClickImpact:
     async def _look_for_metadata(self) -> None:
         for listing in (self._client.records, self._client.customer_records):
             newest = await anext(listing(limit=_LATEST, sort_order="desc"))
-            if any(_key(record) is not None for record in newest.items):
+            if any(_key(record) is not None or _is_somebodys(record) for record in newest.items):
                 self._returns_metadata = True
                 return
 
@@ -178,12 +207,35 @@ def _identity(ref: str) -> tuple[str, str]:
     return user_id, time_utc
 
 
-def _key(record: ClientRecord | Track) -> str | None:
-    return (record.metadata or {}).get("impactflow_key")
+def _is_of_another(placement: Placement, made: ImpactMade) -> str | None:
+    """What in an answer says that it is of another purchase than a placement's; None where nothing does."""
+    if _is_somebodys(made) or _key(made) not in {None, placement.key}:
+        return "which does not carry the purchase's key"
+    customer = made.customer and made.customer.customer_email
+    if customer and customer.casefold() != (placement.customer_email or "").casefold():
+        return "which was made on behalf of somebody else"
+    made_at = _instant(made.time_utc)
+    if made_at is not None and made_at < placement.attempted_at - CLOCK_SKEW:
+        return "which was made before it was asked for"
+    return None
+
+
+def _is_somebodys(record: ImpactMade | ClientRecord | Track) -> bool:
+    """Whether it carries metadata, ours not; what the provider itself writes there says nothing either way."""
+    return _key(record) is None and bool((record.metadata or {}).keys() - _RESERVED)
+
+
+def _key(record: ImpactMade | ClientRecord | Track) -> str | None:
+    return _told(record, "impactflow_key")
 
 
 def _order_id(record: ClientRecord | Track) -> str | None:
-    return (record.metadata or {}).get("order_id")
+    return _told(record, "order_id")
+
+
+def _told(record: ImpactMade | ClientRecord | Track, name: str) -> str | None:
+    value = (record.metadata or {}).get(name)
+    return value if isinstance(value, str) else None
 
 
 def _amounts(record: ClientRecord | Track) -> Iterator[tuple[Kind, int]]:
@@ -197,15 +249,30 @@ def _records(record: ClientRecord) -> list[Record]:
     email = record.customer.customer_email if isinstance(record, CustomerRecord) else None
     at, key, order_id, cancelled = _time(record.time_utc), _key(record), _order_id(record), bool(record.cancelled_on)
     # A record of ours that says no amount is evidence all the same: that something was bought.
-    amounts: Iterable[tuple[Kind | None, int]] = list(_amounts(record)) or ([(None, 0)] if key is not None else [])
-    return [Record(_ref(record), kind, amount, email, at, key, order_id, cancelled) for kind, amount in amounts]
+    told: list[tuple[Kind | None, int | None]] = [*_amounts(record)] or ([(None, None)] if key is not None else [])
+    return [
+        Record(_ref(record), kind, amount, email, at, key, order_id, cancelled, is_somebodys=_is_somebodys(record))
+        for kind, amount in told
+    ]
 
 
 def _time(text: str) -> datetime:
-    """A record's time; without a zone it is UTC, as its name says."""
+    """
+    A record's time.
+
+    Raises:
+        Unavailable: It is none.
+    """
+    if (time := _instant(text)) is None:
+        msg = "a record's time_utc is no time: its records cannot be searched"
+        raise Unavailable(msg, provider=ProviderName.ONECLICKIMPACT, operation="records")
+    return time
+
+
+def _instant(text: str) -> datetime | None:
+    """A time as they write it; without a zone it is UTC, as its name says. None where it is none."""
     try:
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        msg = "a record's time_utc is no time: its records cannot be searched"
-        raise Unavailable(msg, provider=ProviderName.ONECLICKIMPACT, operation="records") from None
+        return None

@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from virtual_time import in_virtual_time
-from world import OFFSET, TREES, differences, policy_of, sold, statuses, work
+from world import OFFSET, TREES, differences, policy_of, sold, statuses, sweep, work
 
 from impactflow.ledger import Claim
 from impactflow.models import ProviderName
@@ -58,6 +58,22 @@ async def test_records_that_cannot_be_read_after_a_purchase_do_not_undo_it(new_w
 @in_virtual_time
 async def test_an_answer_for_another_amount_is_parked_not_repeated(new_world, metadata):
     """One tree was asked for, two were planted: a person must look, and no third is bought."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES), metadata=metadata, faults="wrong_amount=1")
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, ONECLICK)
+
+        assert {"in_doubt": 1} == await statuses(run)
+        await work(run, ONECLICK)
+        row = (await run.ledger.story("WR-1"))["placements"][0]
+        assert ("parked", True) == (row["status"], world.purchases[0]["ref"] in row["reason"])
+        assert 1 == len(world.purchases)
+
+
+@pytest.mark.parametrize("metadata", ["echo", "ignored"])
+@in_virtual_time
+async def test_p13_the_records_correct_an_answer_for_another_amount(new_world, metadata):
+    """The answer told of two trees, the provider's own records of the one that was asked for."""
     world = new_world(orders=[sold(1)], policy=policy_of(TREES), metadata=metadata)
 
     def doubled(request, response):
@@ -70,8 +86,8 @@ async def test_an_answer_for_another_amount_is_parked_not_repeated(new_world, me
         await world.plan(run)
         await work(run, ONECLICK)
 
-        assert {"parked": 1} == await statuses(run)
-        assert 1 == len(world.purchases)
+        assert {"placed": 1} == await statuses(run)
+        assert not any((await differences(world, run)).values())
 
 
 @in_virtual_time

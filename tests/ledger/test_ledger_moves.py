@@ -1,10 +1,12 @@
 """Moves: what the table of transitions allows and nothing else, late answers, shared names, found purchases."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 from ledger_helpers import (
     KEYED,
+    KEYLESS,
     NOON,
     after,
     answer,
@@ -20,6 +22,7 @@ from ledger_helpers import (
     record,
     refunded,
     sale,
+    trees,
 )
 from sqlalchemy import update
 
@@ -300,20 +303,60 @@ async def test_a_late_receipt_for_a_withdrawn_placement_is_recorded(ledger):
 async def test_purchases_that_share_a_name_both_stand(ledger):
     """The provider's clock has a millisecond's resolution: the later ones get a number of ours behind the name."""
     for number in (1, 2, 3):
-        await plan_one(ledger, number)
+        await plan_one(ledger, number, trees(number))
     for _ in range(3):
-        await record(ledger, answer(await claim(ledger), ref="U|12:00:00.000"))
+        await record(ledger, answer(await claim(ledger, provider=KEYLESS), ref="U|12:00:00.000"))
     refs = [(await life(ledger, f"WR-{number}"))["ref"] for number in (1, 2, 3)]
     assert ["U|12:00:00.000", "U|12:00:00.000#2", "U|12:00:00.000#3"] == refs
 
 
 async def test_a_late_receipt_may_share_a_name_too(ledger):
     """Late and shared at once: both purchases stand."""
-    sent = await expired(ledger)
-    await plan_one(ledger, 2, at=after(60))
-    await record(ledger, answer(await claim(ledger, after(60)), at=after(60), ref="U|1"))
+    await plan_one(ledger, 1, trees(1))
+    sent = await claim(ledger, provider=KEYLESS)
+    await ledger.expire_leases(after(60), "run-2")
+    await plan_one(ledger, 2, trees(2), at=after(60))
+    await record(ledger, answer(await claim(ledger, after(60), provider=KEYLESS), at=after(60), ref="U|1"))
     await record(ledger, answer(sent, at=after(61), ref="U|1"))
     assert ["U|1#2", "U|1"] == [(await life(ledger, f"WR-{number}"))["ref"] for number in (1, 2)]
+
+
+@pytest.mark.parametrize("impact", [offset(), trees(1)])
+async def test_p13_an_answer_with_a_purchase_that_a_twin_holds_is_another_placements(ledger, impact):
+    """Names are unique, or tell apart whatever looks alike: this one is in doubt, and nothing shares the name."""
+    for number in (1, 2):
+        await plan_one(ledger, number, impact)
+        await record(ledger, answer(await claim(ledger, provider=impact.provider), ref="U|1"))
+    found = await life(ledger, "WR-2")
+    assert ("in_doubt", None) == (found["status"], found["ref"])
+    assert "U|1, which another placement holds" in found["reason"]
+
+
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_p5_only_a_purchase_that_says_the_key_may_share_a_name_once_it_is_found(ledger, by_key):
+    """Without it the record is that of whoever holds the name."""
+    for number in (1, 2):
+        await in_doubt(ledger, number, trees(number))
+    one, two = await claim_doubts(ledger, after(1), provider=KEYLESS)
+    await ledger.record_found(answer(one, ref="U|1", from_=Status.IN_DOUBT))
+    found = replace(answer(two, ref="U|1", from_=Status.IN_DOUBT), by_key=by_key)
+    if by_key:
+        await ledger.record_found(found)
+    else:
+        with pytest.raises(AlreadyRecorded):
+            await ledger.record_found(found)
+    assert ("U|1#2" if by_key else None) == (await life(ledger, "WR-2"))["ref"]
+
+
+async def test_what_a_purchase_consists_of_is_kept(ledger):
+    """From whichever answer it is known first."""
+    await plan_one(ledger)
+    sent = await claim(ledger)
+    await record(ledger, answer(sent))
+    await ledger.postpone(Postponement(sent, after(1), None, ("part-1",)))
+    await ledger.postpone(Postponement(sent, after(2), None))
+    [(placed, _)] = await ledger.placed(KEYED, due_by=None, after=0, limit=9)
+    assert ("part-1",) == placed.parts
 
 
 async def test_a_found_purchase_that_another_placement_holds_is_not_this_ones(ledger):
@@ -331,12 +374,12 @@ async def test_a_found_purchase_that_another_placement_holds_is_not_this_ones(le
 async def test_a_purchase_kept_under_a_shared_name_is_still_its_holders(ledger):
     """The number behind the name is ours: by the provider's own name it is found to be taken."""
     for number in (1, 2):
-        await plan_one(ledger, number)
-        await record(ledger, answer(await claim(ledger), ref="U|1"))
-    assert ["WR-1", "WR-2"] == [holder.order_id for holder in await ledger.taken(KEYED, ["U|1"])]
-    await plan_one(ledger, 3)
-    await record(ledger, answer(await claim(ledger, after(1)), Status.IN_DOUBT, after(1)))
-    [doubt] = await claim_doubts(ledger, after(2))
+        await plan_one(ledger, number, trees(number))
+        await record(ledger, answer(await claim(ledger, provider=KEYLESS), ref="U|1"))
+    assert ["WR-1", "WR-2"] == [holder.order_id for holder in await ledger.taken(KEYLESS, ["U|1"])]
+    await plan_one(ledger, 3, trees(3))
+    await record(ledger, answer(await claim(ledger, after(1), provider=KEYLESS), Status.IN_DOUBT, after(1)))
+    [doubt] = await claim_doubts(ledger, after(2), provider=KEYLESS)
     with pytest.raises(AlreadyRecorded):
         await ledger.record_found(answer(doubt, ref="U|1", from_=Status.IN_DOUBT))
 

@@ -167,14 +167,14 @@ async def test_times_come_back_as_they_were_given(ledger):
 
 async def test_holders_are_found_by_purchase_and_by_key(ledger):
     """Whatever became of them; under a shared name all that share it."""
-    one = await placed(ledger, 1, 5, NOON)
+    one = await placed(ledger, 1, 5, NOON, provider=KEYLESS)
     two = await in_doubt(ledger, 2)
-    await plan_one(ledger, 3)
-    shared = await claim(ledger, after(9))
+    await plan_one(ledger, 3, trees(6))
+    shared = await claim(ledger, after(9), provider=KEYLESS)
     await record(ledger, answer(shared, ref="ref-1"))
-    by_ref = await ledger.holders(KEYED, refs=["ref-1", "ref-9"], keys=[])
+    by_ref = await ledger.holders(KEYLESS, refs=["ref-1", "ref-9"], keys=[])
     by_key = await ledger.holders(KEYED, refs=[], keys=[two.key, "nobody's"])
-    both = await ledger.holders(KEYED, refs=["ref-1"], keys=[one.key])
+    both = await ledger.holders(KEYLESS, refs=["ref-1"], keys=[one.key])
     assert [("WR-1", "ref-1", Status.PLACED), ("WR-3", "ref-1#2", Status.PLACED)] == sorted(
         (entry.placement.order_id, entry.placement.ref, entry.status) for entry in by_ref
     )

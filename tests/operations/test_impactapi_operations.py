@@ -39,7 +39,14 @@ async def give(client: ImpactAPIClient, customer_id: str | None = None, vendor_i
     session = await client.create_session(
         type="portion_of_sales", allocations=SHARES, customer_id=customer_id, vendor_id=vendor_id, metadata=ORDER
     )
-    return await client.confirm_session(session.id)
+    return await confirm(client, session.id)
+
+
+async def confirm(client: ImpactAPIClient, session_id: str) -> Session:
+    """Give what a session holds."""
+    confirmed = await client.confirm_session(session_id)
+    assert confirmed is not None
+    return confirmed
 
 
 async def test_list_campaigns(impactapi: ImpactAPIClient) -> None:
@@ -302,7 +309,7 @@ async def test_process_session(impactapi: ImpactAPIClient) -> None:
     assert ("processing", session.expires_at + timedelta(minutes=90)) == (processing.status, processing.expires_at)
     with pytest.raises(Forbidden, match=r"auth\.forbidden"):
         await impactapi.choose_campaign(session.id, CLEANHUB, session_secret=secret)
-    assert "confirmed" == (await impactapi.confirm_session(session.id)).status
+    assert "confirmed" == (await confirm(impactapi, session.id)).status
 
 
 async def test_confirm_session(impactapi: ImpactAPIClient, sandbox: Served) -> None:
@@ -310,8 +317,8 @@ async def test_confirm_session(impactapi: ImpactAPIClient, sandbox: Served) -> N
     customer = await impactapi.create_customer(name="Jane Doe")
     session, secret = await offered(impactapi, customer.id)
     await impactapi.choose_campaign(session.id, TREES, session_secret=secret)
-    confirmed = await impactapi.confirm_session(session.id)
-    assert confirmed == await impactapi.confirm_session(session.id)
+    confirmed = await confirm(impactapi, session.id)
+    assert confirmed == await confirm(impactapi, session.id)
     assert [(500, TREES, customer.id)] == [
         (one.amount, one.campaign_identifier, one.customer_id) for one in confirmed.donation_intents
     ]

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
-from impactflow.clients.values import Answer, Time
+from impactflow.clients.values import Answer, Aside, Otherwise, Time
 
 
 class Order(Answer):
@@ -15,23 +15,23 @@ class Order(Answer):
     id: str
     amount_kg: Decimal
     #: ``placed``, ``fulfilled`` or ``cancelled``.
-    state: str = "placed"
-    order_number: str | None = None
+    state: Annotated[str, Otherwise(lambda: "placed")] = "placed"
+    order_number: Aside[str] = None
     #: ``generic`` or ``ride``.
-    type: str | None = None
+    type: Aside[str] = None
     #: How far the vehicle went; of a ride's order only.
-    distance_km: Decimal | None = None
-    price_usd_cents: int | None = None
-    metadata: str | None = Field(default=None, repr=False)
-    description: str | None = Field(default=None, repr=False)
-    created_on: Time | None = None
-    portfolio_id: str | None = None
-    subaccount_id: str | None = None
-    callback_url: str | None = Field(default=None, repr=False)
-    certificate_public_url: str | None = None
-    certificate_download_public_url: str | None = None
+    distance_km: Aside[Decimal] = None
+    price_usd_cents: Aside[int] = None
+    metadata: Aside[str] = Field(default=None, repr=False)
+    description: Aside[str] = Field(default=None, repr=False)
+    created_on: Aside[Time] = None
+    portfolio_id: Aside[str] = None
+    subaccount_id: Aside[str] = None
+    callback_url: Aside[str] = Field(default=None, repr=False)
+    certificate_public_url: Aside[str] = None
+    certificate_download_public_url: Aside[str] = None
     #: How much was met from which project, as CNaught writes it.
-    project_allocations: Sequence[Mapping[str, Any]] | None = Field(default=None, repr=False)
+    project_allocations: Aside[Sequence[Mapping[str, Any]]] = Field(default=None, repr=False)
 
 
 class Quote(Answer):

@@ -1,8 +1,9 @@
 """
 What ImpactAPI answers, bare or wrapped in ``data``. Amounts are US cents.
 
-The reference shows hardly any answer as JSON: required here is what nothing can be done without, and whatever else is
-not as expected reads as None or as empty, for money may have been given before the answer came.
+The reference shows hardly any answer as JSON and promises no field: required here is an id, and whatever else is not as
+expected reads as None or as empty, which means that it is not known, for money may have been given before the answer
+came.
 """
 
 from typing import Annotated, Generic, TypeVar
@@ -32,6 +33,11 @@ def _as_list(value: object) -> object:
 def _as_campaign(value: object) -> object:
     """A campaign that is told by its slug alone."""
     return {"slug": value} if isinstance(value, str) else value
+
+
+def _as_intent(value: object) -> object:
+    """A donation that is told by its id alone."""
+    return {"id": value} if isinstance(value, str) else value
 
 
 #: A list, empty where it cannot be read.
@@ -95,8 +101,7 @@ class DonationIntent(Answer):
     """A donation that will be billed at the end of the billing cycle; customer and vendor are those of its session."""
 
     id: str
-    #: None where it is not told; one that cannot be read is no aside, for it is what was given.
-    amount: int | None = None
+    amount: Aside[int] = None
     campaign_identifier: Aside[str] = None
     campaign: Aside[SomeCampaign] = None
     impact_metrics: Asides[ImpactMetric] = Field(default_factory=list)
@@ -106,11 +111,16 @@ class DonationIntent(Answer):
     created_at: Aside[Time] = None
 
 
+#: A donation, told in full or by its id.
+SomeIntent = Annotated[DonationIntent, BeforeValidator(_as_intent)]
+
+
 class Session(Answer):
     """A donation being prepared: ``active``, maybe ``processing``, then ``confirmed``, which gives, or ``expired``."""
 
     id: str
-    status: str
+    #: None where it is not told.
+    status: Aside[str] = None
     type: Aside[str] = None
     amount: Aside[int] = None
     allocations: Asides[Allocation] = Field(default_factory=list)
@@ -124,7 +134,8 @@ class Session(Answer):
     expires_at: Aside[Time] = None
     created_at: Aside[Time] = None
     confirmed_at: Aside[Time] = None
-    donation_intents: Annotated[list[DonationIntent], BeforeValidator(_as_list)] = Field(default_factory=list)
+    #: Empty where none are told: a session that gave may not list them, or not yet.
+    donation_intents: Asides[SomeIntent] = Field(default_factory=list)
 
 
 Listed = TypeVar("Listed", Customer, Vendor, DonationIntent)

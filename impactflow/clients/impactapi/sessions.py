@@ -6,9 +6,9 @@ A session costs nothing until it is confirmed, and confirming it again changes n
 
 from typing import Unpack
 
-import httpx
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
+from impactflow.clients.answers import is_not_json
 from impactflow.clients.http import Headers, given
 from impactflow.clients.impactapi.models import SESSION, Session
 from impactflow.clients.impactapi.parameters import (
@@ -27,7 +27,10 @@ from impactflow.clients.impactapi.parameters import (
 )
 from impactflow.clients.impactapi.resource import Resource, at
 from impactflow.clients.operations import operation
-from impactflow.errors import Refused
+from impactflow.errors import Refused, Unauthorized
+
+#: The provider's code for that.
+_ALREADY_CONFIRMED = "session.already-confirmed"
 
 
 class Sessions(Resource):
@@ -209,12 +212,15 @@ class Sessions(Resource):
         return await self._http.write("process_session", path, SESSION.validate_json, body=body)
 
     @operation("POST /sessions/{id}/confirm", writes=True)
-    async def confirm_session(self, id: Id) -> Session:  # noqa: A002 - the provider's word
+    async def confirm_session(self, id: Id) -> Session | None:  # noqa: A002 - the provider's word
         """
         Give what a session holds; one that is confirmed already is returned as it is.
 
         Args:
             id: ImpactAPI's id of it.
+
+        Returns:
+            The session; None where the provider accepted, in an answer that tells of no session.
 
         Raises:
             NotFound: There is no such session; nothing was given.
@@ -226,14 +232,28 @@ class Sessions(Resource):
         Source: ImpactAPI, "Donation Sessions", read 2026-11-22.
         """
         try:
-            return await self._http.write("confirm_session", f"/sessions/{at(id)}/confirm", SESSION.validate_json)
+            return await self._http.write("confirm_session", f"/sessions/{at(id)}/confirm", _session_if_told)
+        except Unauthorized:
+            raise
         except Refused as refused:  # it may say so of a session that was confirmed before
-            if refused.status != httpx.codes.BAD_REQUEST:
-                raise
             session = await self._http.look_back("confirm_session", self.get_session(id))
-            if session.status != "confirmed":
-                raise
-            return session
+            if session.status == "confirmed":
+                return session
+            if session.status is None and _ALREADY_CONFIRMED in refused.message:
+                return session.model_copy(update={"status": "confirmed"})
+            raise
+
+
+def _session_if_told(body: bytes) -> Session | None:
+    """The session of an answer whose status says it all; None where it holds none, but is whole."""
+    if not body.strip():
+        return None
+    try:
+        return SESSION.validate_json(body)
+    except ValidationError as broken:
+        if is_not_json(broken):
+            raise
+        return None
 
 
 def _speaking_with(secret: str | SecretStr | None) -> Headers | None:

@@ -6,18 +6,25 @@ of its life has been reached once its time is there, whatever it looks like.
 """
 
 import datetime as dt
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from impactflow.clients.values import Answer, Time
+from impactflow.clients.values import Answer, Aside, Time
 
 T = TypeVar("T")
 
 #: The name of an amount; ``coral_restored`` only where the account has coral.
 ImpactType = Literal["tree_planted", "waste_removed", "carbon_captured", "money_donated", "coral_restored"]
-#: What a purchase was told of itself; some servers write an empty object as ``[]``.
-Told = Annotated[dict[str, str] | None, BeforeValidator(lambda value: value or None)]
+
+
+def _as_told(value: object) -> object:
+    """Metadata of whatever shape; some servers write an empty object as ``[]``."""
+    return value if isinstance(value, dict) else {"": value} if value else None
+
+
+#: What a purchase was told of itself, by us or by anybody; None where nothing was.
+Told = Annotated[dict[str, Any] | None, BeforeValidator(_as_told)]
 
 
 class WhoAmI(Answer):
@@ -58,7 +65,8 @@ class ImpactMade(_Purchase):
 
     user_id: str
     time_utc: str
-    customer: Customer | None = None
+    customer: Aside[Customer] = None
+    metadata: Told = Field(default=None, repr=False)
 
 
 class Record(_Purchase):
