@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, Sta
 from sqlalchemy.pool import StaticPool
 
 from impactflow.errors import ConfigurationError, LedgerBusy, LedgerContended, LedgerError, LedgerFull, LedgerTooNew
+from impactflow.ledger.tables import metadata
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
 HEAD = "0005"
@@ -55,6 +56,7 @@ def open_engine(url: str) -> Engine:
                 msg = f"the ledger was written by a newer impactflow (schema {version}): upgrade impactflow to use it"
                 raise LedgerTooNew(msg)
             _migrate(engine)
+        _check_columns(engine)
     return engine
 
 
@@ -188,6 +190,35 @@ def _version(engine: Engine) -> str | None:
         if not engine.dialect.has_table(connection, "alembic_version"):
             return None
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _check_columns(engine: Engine) -> None:
+    """
+    See that the database has every column that the code needs, whatever its version says.
+
+    Raises:
+        LedgerError: It lacks some.
+    """
+    with reading(engine).begin() as connection:
+        query = text(_COLUMNS[engine.dialect.name])
+        present = {(table, column) for table, column in connection.execute(query)}
+    needed = {(table.name, column.name) for table in metadata.sorted_tables for column in table.columns}
+    if missing := sorted(needed - present):
+        told = ", ".join(f"{table}.{column}" for table, column in missing)
+        msg = (
+            f"the ledger lacks {told}, though its schema says {HEAD}: somebody has changed the database by hand, or a"
+            " version of impactflow that was never released has; restore a backup, or add the columns as tables.py says"
+        )
+        raise LedgerError(msg)
+
+
+_COLUMNS = {
+    "sqlite": "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns",
+    "postgresql": (
+        "SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+        " WHERE pg_table_is_visible(pg_class.oid) AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped"
+    ),
+}
 
 
 def _migrations() -> Path:

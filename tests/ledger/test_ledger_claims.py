@@ -5,6 +5,7 @@ from itertools import count
 
 import pytest
 from ledger_helpers import (
+    KEYED,
     KEYLESS,
     NOON,
     after,

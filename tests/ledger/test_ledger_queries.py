@@ -245,7 +245,7 @@ async def test_p14_an_order_that_two_stores_have_is_named_with_its_store(ledger)
         await plan(ledger, (sale(1), earned(large)), store=store)
     await plan(ledger, (sale(2), earned(large)), store="other")
     for ask in (ledger.story, lambda name: ledger.slot(name, "offset"), ledger.awaiting):
-        with pytest.raises(ConfigurationError, match="the stores acme, other each have an order 'WR-1'.*--store"):
+        with pytest.raises(ConfigurationError, match=r"the stores acme, other each have an order 'WR-1': .*--store"):
             await ask("WR-1")
     assert "other" == (await ledger.story("WR-1", store="other"))["store"]
     [entry] = await ledger.slot("WR-1", "offset", store="other")
