@@ -24,6 +24,7 @@ rules:
     provider: oneclickimpact
     impact: plant_trees
     quantity: {per_order: 1}
+    approve_above_per_day: unlimited
 """
 #: No process takes longer than this, in seconds.
 _LONGEST_S = 300.0

@@ -164,6 +164,8 @@ class Impact:
         on_behalf_of_customer: Whether the provider is told the customer's e-mail address.
         held: Why it may not be bought yet, for a person to mend; None when it may.
         approval_limit: The most that is bought without a person's approval; None where all is.
+        is_default_limit: Whether nobody has chosen that limit.
+        day_limit: The most that is planned in the slot on one UTC day without a person's approval; None where all is.
     """
 
     slot: str
@@ -174,6 +176,8 @@ class Impact:
     on_behalf_of_customer: bool = False
     held: str | None = None
     approval_limit: int | None = None
+    is_default_limit: bool = False
+    day_limit: int | None = None
 
     @property
     def needs_approval(self) -> bool:

@@ -150,6 +150,11 @@ class Outcome:
         lines = []
         if self.planned:
             lines.append(f"Read {self.planned.read} orders: {self.planned.new} new, {self.planned.eligible} count.")
+        if self.planned and self.planned.beyond_day:
+            lines.append(
+                f"**A ceiling for one day was reached: {self.planned.beyond_day} placements beyond it wait for a"
+                " person. Look why there are so many; then approve them, or raise the rule's approve_above_per_day.**"
+            )
         lines.append(
             f"{standing.placed} placements took effect ({standing.completed} of them complete), {standing.planned} are"
             f" to be sent, {standing.in_doubt} in doubt, {standing.parked} parked, {standing.held} held,"

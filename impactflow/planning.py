@@ -8,6 +8,7 @@ is bought by ``placement``.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,6 +18,8 @@ from impactflow.ledger import Ledger, Page, Planned
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
 from impactflow.orders import OrderSource, Window, read_orders
 from impactflow.policy import Policy
+
+log = logging.getLogger(__name__)
 
 #: The name of the orders' source in the ledger.
 SOURCE = "wickedreports"
@@ -65,6 +68,11 @@ async def plan(
         earnings, broken = judge(policy, page)
         planned += await ledger.plan(Page(policy.store, earnings, broken, policy.earnings, digest, run_id, clock.now()))
         report(planned)
+    if planned.beyond_day:
+        log.warning(
+            "a ceiling for one day was reached: %d placements beyond it wait for approval", planned.beyond_day,
+            extra={"action": "day_ceiling_reached"},
+        )  # fmt: skip
     if moves_watermark and not missing:
         await ledger.advance_watermark(policy.store, SOURCE, window.to, today=clock.now().date())
     return planned

@@ -57,7 +57,11 @@ _TIMES = {
 _POLICY = """\
 store: baselines
 rules:
-  - {slot: trees, provider: oneclickimpact, impact: plant_trees, quantity: {per_order: 1}}
+  - slot: trees
+    provider: oneclickimpact
+    impact: plant_trees
+    quantity: {per_order: 1}
+    approve_above_per_day: unlimited
 """
 
 

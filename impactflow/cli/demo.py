@@ -47,15 +47,18 @@ rules:
     provider: oneclickimpact
     impact: plant_trees
     quantity: {per_order: 1}
+    approve_above_per_day: unlimited
   - slot: offset
     provider: cnaught
     impact: offset
     quantity: {per_item: 2.5}
+    approve_above_per_day: unlimited
   - slot: giving
     provider: impactapi
     impact: donate
     campaign: trees-for-the-future
     quantity: {percent_of_order: 1}
+    approve_above_per_day: unlimited
 """
 
 

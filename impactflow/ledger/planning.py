@@ -7,19 +7,29 @@ changed is planned anew where nothing was sent for it; what was sent is never to
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, or_, select
 
 from impactflow.ledger import refunds
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.rows import ever_bought, lock, twin
 from impactflow.ledger.states import WAITING, Status
-from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
+from impactflow.ledger.tables import (
+    broken_orders,
+    events,
+    order_names,
+    orders,
+    placements,
+    planned_on,
+    unearned,
+    watermarks,
+)
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
 from impactflow.units import in_words, shown
 
@@ -68,6 +78,7 @@ class Planned:
         eligible: Of those read, the ones that count.
         broken: Of those read, the ones that could not be understood.
         placements: Placements that are to be bought now and were not: new, held, or withdrawn before.
+        beyond_day: Placements that wait for a person because the day's ceiling of their slot was reached.
     """
 
     read: int = 0
@@ -75,6 +86,7 @@ class Planned:
     eligible: int = 0
     broken: int = 0
     placements: int = 0
+    beyond_day: int = 0
 
     def __add__(self, other: "Planned") -> "Planned":
         """Two pages as one."""
@@ -84,6 +96,7 @@ class Planned:
             self.eligible + other.eligible,
             self.broken + other.broken,
             self.placements + other.placements,
+            self.beyond_day + other.beyond_day,
         )
 
 
@@ -106,6 +119,50 @@ class _Plan:
     placements: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     unearned: list[dict[str, Any]] = field(default_factory=list)
+    day: "_Day" = field(default_factory=lambda: _Day({}))
+
+
+@dataclass(slots=True)
+class _Day:
+    """
+    What was planned on one UTC day, by slot, with what this transaction adds.
+
+    Args:
+        before: What the ledger says.
+    """
+
+    before: Mapping[str, int]
+    added: Counter[str] = field(default_factory=Counter)
+    beyond: int = 0
+
+    def ration(self, values: dict[str, Any], impact: Impact, planned: int = 0) -> dict[str, Any]:
+        """
+        A row about to be planned, or made to wait for a person where the day's ceiling leaves no room for it.
+
+        Args:
+            values: What is about to be written.
+            impact: What was earned.
+            planned: How much of it was planned, and counted, before.
+        """
+        if values["status"] != Status.PLANNED:
+            return values
+        more = max(0, values["quantity"] - planned)
+        today = self.before.get(impact.slot, 0) + self.added[impact.slot]
+        if more and impact.day_limit is not None and today + more > impact.day_limit:
+            self.beyond += 1
+            return values | _beyond(impact, values["quantity"], impact.day_limit)
+        self.added[impact.slot] += more
+        return values
+
+
+def _beyond(impact: Impact, quantity: int, limit: int) -> dict[str, Any]:
+    """It waits; and as with any other limit, it is not claimed unless just that was approved."""
+    most, unit = shown(limit, UNIT_OF[impact.kind])
+    reason = (
+        f"{in_words(impact.kind, quantity)}, beyond the day's ceiling of {most:f} {unit}: approve it, or raise the"
+        " rule's approve_above_per_day"
+    )
+    return {"status": Status.AWAITING_APPROVAL.value, "reason": reason, "due_at": None, "approval_limit": 0}
 
 
 def placement_key(store: str, order_id: str, slot: str) -> str:
@@ -140,7 +197,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     one_at_a_time(connection, page.store)  # two planners that meet the same new order would both fail
     sales = _after_refunds(connection, page, _sales(connection, page))
     new = [sale for sale in sales if not sale.row_ids]
-    writing = _Plan(page)
+    writing = _Plan(page, day=_Day(_planned_on(connection, page)))
     _plan_new(connection, new, writing)
     _plan_known(connection, [sale for sale in sales if sale.row_ids], writing)
     _write(connection, writing)
@@ -151,6 +208,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
         eligible=sum(sale.earnings.eligible for sale in sales),
         broken=len(page.broken),
         placements=sum(_begins(event) for event in writing.events),
+        beyond_day=writing.day.beyond,
     )
 
 
@@ -315,7 +373,7 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
     elif found.attempts == 0:  # once it was tried its request is fixed: the provider may have seen its key
-        values = _revised(found, impact, sale.order, writing.page.at)
+        values = _revised(found, impact, sale.order, writing)
         if _change(connection, found, values) and (values["status"], values["quantity"]) != (
             found.status,
             found.quantity,
@@ -329,12 +387,13 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
             writing.events.append(_event(writing.page, found.id, found.status, Status.PLANNED, "earned again"))
 
 
-def _revised(found: Any, impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
+def _revised(found: Any, impact: Impact, order: Order, writing: _Plan) -> dict[str, Any]:
     """A placement as what the order has earned by now would have it; a person's decision about just that stands."""
-    values = _impact_values(impact, order, at)
+    values = _impact_values(impact, order, writing.page.at)
     withdrawn = found.status == Status.CANCELLED and found.approved is not None
     if found.decided != digest({**values, "key": found.key}) or withdrawn:
-        return values | {"approved": None, "decided": None}
+        planned = found.quantity if found.status == Status.PLANNED else 0
+        return writing.day.ration(values, impact, planned) | {"approved": None, "decided": None}
     look = twin({**values, "quantity": found.quantity}, order.customer_email)  # the provider may be told somebody else
     return {"status": found.status, "quantity": found.quantity, "twin": look}
 
@@ -351,7 +410,7 @@ def _plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing:
                 "checks": 0,
                 "planned_at": page.at,
             }
-            | _impact_values(impact, order, page.at)
+            | writing.day.ration(_impact_values(impact, order, page.at), impact)
         )
 
 
@@ -381,7 +440,11 @@ def _begin(impact: Impact) -> tuple[Status, str | None]:
     if quantity is None or limit is None or not impact.needs_approval:
         return Status.PLANNED, None
     most, unit = shown(limit, UNIT_OF[impact.kind])
-    return Status.AWAITING_APPROVAL, f"{in_words(impact.kind, quantity)}, above the approval limit of {most:f} {unit}"
+    what = in_words(impact.kind, quantity)
+    if impact.is_default_limit:
+        raised = "approve it, or set the rule's approve_above"
+        return Status.AWAITING_APPROVAL, f"{what}, above the default ceiling of {most:f} {unit} for one order: {raised}"
+    return Status.AWAITING_APPROVAL, f"{what}, above the approval limit of {most:f} {unit}"
 
 
 def _plan_unearned(sale: _Sale, row_id: int, writing: _Plan) -> None:
@@ -431,6 +494,33 @@ def _write(connection: Connection, writing: _Plan) -> None:
         connection.execute(events.insert(), writing.events)
     if writing.unearned:
         connection.execute(unearned.insert(), writing.unearned)
+    _write_day(connection, writing)
+
+
+def _planned_on(connection: Connection, page: Page) -> Mapping[str, int]:
+    """How much was planned in each slot on the page's day; no planner of this store comes in between."""
+    known = select(planned_on.c.slot, planned_on.c.quantity).where(_on_the_day(page))
+    return {row.slot: row.quantity for row in connection.execute(known)}
+
+
+def _write_day(connection: Connection, writing: _Plan) -> None:
+    page, day = writing.page, writing.day
+    for slot, more in sorted((+day.added).items()):
+        quantity = day.before.get(slot, 0) + more
+        if slot in day.before:
+            known = _on_the_day(page) & (planned_on.c.slot == slot)
+            connection.execute(planned_on.update().where(known).values(quantity=quantity))
+        else:
+            row = {"store": page.store, "slot": slot, "day": _day_of(page), "quantity": quantity}
+            connection.execute(planned_on.insert().values(**row))
+
+
+def _on_the_day(page: Page) -> ColumnElement[bool]:
+    return (planned_on.c.store == page.store) & (planned_on.c.day == _day_of(page))
+
+
+def _day_of(page: Page) -> date:
+    return page.at.astimezone(UTC).date()
 
 
 def _write_broken(connection: Connection, page: Page) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -160,6 +160,30 @@ class Between(Checked):
         return {"type": "number", "minimum": float(self.least), "maximum": int(self.most)}
 
 
+#: What a ceiling says where there is to be none.
+UNLIMITED = "unlimited"
+
+
+@dataclass(frozen=True)
+class Ceiling(Checked):
+    """An exact number from 0 upwards, or the word that switches the ceiling off."""
+
+    number = Between(least=Decimal(0))
+
+    def check(self, value: object) -> Decimal | str:
+        """The number or the word."""
+        if value == UNLIMITED:
+            return UNLIMITED
+        try:
+            return self.number.check(value)
+        except PydanticCustomError as error:
+            raise wrong(f"{error.message().replace('must be', f'must be {UNLIMITED}, or', 1)}") from None
+
+    def schema(self) -> JsonSchemaValue:
+        """Either."""
+        return {"anyOf": [self.number.schema(), {"const": UNLIMITED}]}
+
+
 class WholeDay(Checked):
     """A YAML day, or the same in quotes; a time of day would mean that something else was meant."""
 
@@ -205,7 +229,7 @@ class NotEmpty:
 
 Day = Annotated[date, WholeDay()]
 Number = Annotated[Decimal, Between()]
-NumberOrZero = Annotated[Decimal, Between(least=Decimal(0))]
+Limit = Annotated[Decimal | Literal["unlimited"], Ceiling()]
 Percent = Annotated[Decimal, Between(most=Decimal(100))]
 Store = Annotated[str, Form("[a-z0-9][a-z0-9_-]{0,39}", "lower-case letters, digits, - and _, at most 40 of them")]
 Slot = Annotated[

@@ -6,6 +6,7 @@ providers' references (read 2026-11-21), checked before anything is bought. Call
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, floor
@@ -15,13 +16,28 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned
-from impactflow.policy.fields import Currency, NotEmpty, Number, NumberOrZero, Slot, Strict, Text, wrong_at
+from impactflow.policy.fields import UNLIMITED, Currency, Limit, NotEmpty, Number, Slot, Strict, Text, wrong_at
 from impactflow.policy.quantities import DonationQuantity, Quantity, Rounding, rounded
 from impactflow.policy.sale import NotEarned, OnHold, Sale
 
 _GRAMS: Mapping[str, Fraction] = MappingProxyType(
     {"g": Fraction(1), "kg": Fraction(1000), "lb": Fraction("453.59237")}  # the international pound, exact since 1959
 )
+
+#: The most for one order that is bought without a person's approval where the rule says nothing, in ``UNIT_OF``: what a
+#: shop's largest orders earn under common rules, and no more than some hundred USD, so that a slip costs little.
+DEFAULT_LIMIT: Mapping[Kind, int] = MappingProxyType(
+    {
+        Kind.PLANT_TREES: 500,
+        Kind.CLEAN_OCEAN: 1_000,
+        Kind.CAPTURE_CARBON: 10_000,
+        Kind.RESTORE_CORAL: 500,
+        Kind.DONATE: 50_000,  # 500 USD
+        Kind.OFFSET: 5_000_000,  # 5 t
+    }
+)
+#: How many such orders a day in one slot.
+_A_DAY = 100
 
 
 class When(Strict):
@@ -81,8 +97,17 @@ class Rule(Strict):
     """How the quantity becomes a whole number of the smallest thing that can be bought; nearest: halves go up."""
     minimum: Number | None = None
     """The smallest purchase, in the impact's unit: less than this buys nothing."""
-    approve_above: NumberOrZero | None = None
-    """More than this for one order, in the rule's unit, is bought only once a person has approved it; 0: ask always."""
+    approve_above: Limit | None = None
+    """
+    More than this for one order, in the rule's unit, is bought only once a person has approved it; 0: ask always,
+    unlimited: never. Unless set: 500 trees, 1,000 lb of waste, 10,000 lb of CO2 captured, 500 coral fragments, 500 USD
+    given, 5 t of CO2 offset.
+    """
+    approve_above_per_day: Limit | None = None
+    """
+    What is planned in this slot beyond this on one UTC day, in the rule's unit, is bought only once a person has
+    approved it; unlimited: all is. Unless set: a hundred times what ``approve_above`` is unless set.
+    """
     when: When = When()
     """Which orders earn it; all, unless conditions are set."""
 
@@ -118,6 +143,8 @@ class Rule(Strict):
             on_behalf_of_customer=self._for_customer and sale.order.customer_email is not None,
             held=held,
             approval_limit=self.approval_limit,
+            is_default_limit=self.approve_above is None,
+            day_limit=self.day_limit,
         )
 
     @cached_property
@@ -128,7 +155,17 @@ class Rule(Strict):
     @cached_property
     def approval_limit(self) -> int | None:
         """The most that is bought without a person's approval, in ``UNIT_OF`` the impact; None where all is."""
-        return None if self.approve_above is None else floor(Fraction(self.approve_above) * self.scale)
+        return self._limit(self.approve_above, DEFAULT_LIMIT[self.impact])
+
+    @cached_property
+    def day_limit(self) -> int | None:
+        """The most that is planned on one UTC day without a person's approval, likewise."""
+        return self._limit(self.approve_above_per_day, _A_DAY * DEFAULT_LIMIT[self.impact])
+
+    def _limit(self, told: Decimal | str | None, default: int) -> int | None:
+        if told is None:
+            return default
+        return None if told == UNLIMITED else floor(Fraction(told) * self.scale)
 
     @cached_property
     def scale(self) -> Fraction:

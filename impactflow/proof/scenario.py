@@ -229,6 +229,7 @@ class Scenario:
             if rule["provider"] == ProviderName.ONECLICKIMPACT:
                 rule["on_behalf_of"] = self.on_behalf_of
         for rule in rules:
+            rule |= {"approve_above": "unlimited", "approve_above_per_day": "unlimited"}
             if rule["slot"] in self.asks_above:
                 rule["approve_above"] = rule["quantity"]["per_item"] * self.asks_above[rule["slot"]]
         return Policy.model_validate({"store": "acme", "rules": rules})

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,14 @@ class TestTheExample:
     def test_impacts_say_who_sells_what_to_whom(self) -> None:
         """Options are only those that are set; only 1ClickImpact is told the customer."""
         trees, offset, giving = load_policy(EXAMPLE).earnings(SALE).impacts
-        assert Impact("trees", ProviderName.ONECLICKIMPACT, Kind.PLANT_TREES, 1, on_behalf_of_customer=True) == trees
-        assert Impact("offset", ProviderName.CNAUGHT, Kind.OFFSET, 7_500) == offset
+        example = partial(Impact, is_default_limit=True)
+        plain, ceilings = ProviderName.ONECLICKIMPACT, {"approval_limit": 500, "day_limit": 50_000}
+        assert example("trees", plain, Kind.PLANT_TREES, 1, on_behalf_of_customer=True, **ceilings) == trees
+        ceilings = {"approval_limit": 5_000_000, "day_limit": 500_000_000}
+        assert example("offset", ProviderName.CNAUGHT, Kind.OFFSET, 7_500, **ceilings) == offset
+        ceilings = {"approval_limit": 50_000, "day_limit": 5_000_000}
         campaign = {"campaign": "trees-for-the-future"}
-        assert Impact("giving", ProviderName.IMPACTAPI, Kind.DONATE, 86, options=campaign) == giving
+        assert example("giving", ProviderName.IMPACTAPI, Kind.DONATE, 86, options=campaign, **ceilings) == giving
 
     def test_an_order_below_20_usd_offsets_nothing(self) -> None:
         """18.51 EUR are 19.99 USD; 18.52 EUR are 20.00."""
@@ -232,7 +237,7 @@ class TestHowMuch:
             (GIVING | {"approve_above": 86}, 86, False),
             (GIVING | {"approve_above": 85}, 85, True),
             (TREES | {"approve_above": 0}, 0, True),
-            (TREES, None, False),
+            (TREES | {"approve_above": "unlimited"}, None, False),
         ],
     )
     def test_more_than_the_limit_needs_approval(
@@ -242,6 +247,28 @@ class TestHowMuch:
         earned = outcome(rule)
         assert isinstance(earned, Impact)
         assert (earned.approval_limit, earned.needs_approval) == (limit, needs_approval)
+
+    @pytest.mark.parametrize(
+        ("rule", "per_order", "per_day"),
+        [
+            (TREES, 500, 50_000),
+            (TREES | {"impact": "clean_ocean"}, 1_000, 100_000),
+            (TREES | {"impact": "capture_carbon", "unit": "kg"}, 10_000, 1_000_000),
+            (TREES | {"impact": "restore_coral"}, 500, 50_000),
+            (TREES | {"impact": "donate"}, 50_000, 5_000_000),
+            (GIVING, 50_000, 5_000_000),
+            (OFFSET, 5_000_000, 500_000_000),
+            (OFFSET | {"approve_above": 2, "approve_above_per_day": 7}, 2_000, 7_000),
+            (OFFSET | {"approve_above": "unlimited", "approve_above_per_day": "unlimited"}, None, None),
+        ],
+    )
+    def test_p17_a_rule_that_says_nothing_has_ceilings(
+        self, rule: dict[str, Any], per_order: int | None, per_day: int | None
+    ) -> None:
+        """For one order and for one day, in the ledger's unit; the word unlimited switches them off."""
+        earned = outcome(rule)
+        assert isinstance(earned, Impact)
+        assert (earned.approval_limit, earned.day_limit) == (per_order, per_day)
 
     def test_what_is_held_needs_no_approval_yet(self) -> None:
         """It is not known how much it is."""
@@ -469,7 +496,7 @@ class TestWhatIsRefused:
                 "{per_order: 1}",
                 "{per_order: 1}\n    approve_above: -1",
                 10,
-                "rules[0].approve_above: must be a number from 0 to 1000000000, not '-1'",
+                "rules[0].approve_above: must be unlimited, or a number from 0 to 1000000000, not '-1'",
             ),
             ("{per_order: 1}", "{per_order: 1}\n    aprove_above: 5", 10, "did you mean approve_above?"),
             ("{per_order: 1}", "{per_order: 1}\n    when: {min_item: 2}", 10, "did you mean min_items?"),
@@ -583,7 +610,21 @@ VALUES = st.sampled_from(
             [],
             {},
         ),
-        *("USD", "EUR", "usd", "nearest", "up", "food", "kg", "lb", "customer", "merchant", "2025-01-31", "2025-02-30"),
+        *(
+            "USD",
+            "EUR",
+            "usd",
+            "unlimited",
+            "nearest",
+            "up",
+            "food",
+            "kg",
+            "lb",
+            "customer",
+            "merchant",
+            "2025-01-31",
+            "2025-02-30",
+        ),
         *("cnaught", "impactapi", "oneclickimpact", *Kind, ["USD"], ["usd"], ["APPROVED"], ["REFUNDED"], ["x", 1]),
         *({"per_order": 1}, {"per_item": Decimal("2.5")}, {"per_amount": {"quantity": 1, "per": 10}}, {"EUR": 1}),
         *({"percent_of_order": 1}, {"percent_of_order": 101}, {"per_order": 1, "per_item": 1}, {"USD": 1}, {"USD": 2}),
@@ -597,6 +638,7 @@ NAMES = st.sampled_from(
             "rounding",
             "minimum",
             "approve_above",
+            "approve_above_per_day",
             "when",
             "currencies",
             "min_items",
