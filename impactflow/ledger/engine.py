@@ -213,7 +213,7 @@ def _check_columns(engine: Engine) -> None:
 
 
 _COLUMNS = {
-    "sqlite": "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns",
+    "sqlite": "SELECT tables.name, columns.name FROM sqlite_master tables, pragma_table_info(tables.name) columns",
     "postgresql": (
         "SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
         " WHERE pg_table_is_visible(pg_class.oid) AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped"

@@ -1,8 +1,8 @@
 """
 A ledger that any earlier version made opens, is upgraded, and is worked on.
 
-``schemas/`` has one for each distinct history: the files 0001 (a, b) and 0004 (a to e) were edited after they had landed.
-No migration is ever edited again: the digests below see to that.
+``schemas/`` has one for each distinct history: the migrations 0001 (a, b) and 0004 (a to e) were edited after they had
+landed. None is ever edited again: the digests below see to that.
 """
 
 import hashlib
@@ -83,8 +83,8 @@ def test_o8_every_migration_is_as_it_landed():
     assert sorted(DIGESTS) == sorted(found), "add the new migration's name to DIGESTS, with None until it is on main"
     landed = {name: digest for name, digest in DIGESTS.items() if digest is not None}
     assert landed == {name: found[name] for name in landed}, (
-        "a migration that is on main was edited: put it back, and write a new one; only the digest of one that lands now"
-        " is filled in, as `sha256sum impactflow/ledger/migrations/versions/0*.py` prints it"
+        "a migration that is on main was edited: put it back, and write a new one; only the digest of one that lands"
+        " now is filled in, as `sha256sum impactflow/ledger/migrations/versions/0*.py` prints it"
     )
 
 
