@@ -6,7 +6,7 @@ older than its safe age the order is looked for by its metadata first.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 
@@ -107,6 +107,14 @@ class CNaught:
                 return
             if record.at.date() <= to:
                 yield record
+
+    def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
+        """Every order, the newest first; see ``Provider.newest``."""
+        return [self._newest(size)]
+
+    async def _newest(self, size: int) -> AsyncIterator[Sequence[Record]]:
+        async for page in self._client.list_orders(limit=size):
+            yield [self._record(order) for order in page.items]
 
     async def look_up(self, ref: str) -> Record | None:
         """The order of this id; see ``Provider.look_up``."""

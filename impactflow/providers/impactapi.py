@@ -5,7 +5,7 @@ Its regime is ``RepeatsSafely``: a session buys nothing until it is confirmed, i
 confirming twice is confirming once. A session whose id was lost is never confirmed; it expires and costs nothing.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import Any, Final
@@ -87,6 +87,18 @@ class ImpactAPI:
                 return
             if at.date() <= to and intent.session_id is not None:
                 yield Record(intent.session_id, Kind.DONATE, intent.amount or 0, customer_email=None, at=at, key=None)
+
+    def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
+        """Every donation, the newest first, by its session where that is told; see ``Provider.newest``."""
+        return [self._newest(size)]
+
+    async def _newest(self, size: int) -> AsyncIterator[Sequence[Record]]:
+        async for page in self._client.list_donation_intents(limit=size):
+            yield [self._intent(intent) for intent in page.items]
+
+    def _intent(self, intent: DonationIntent) -> Record:
+        at, given = intent.created_at or self._clock.now(), intent.amount or 0
+        return Record(intent.session_id or intent.id, Kind.DONATE, given, customer_email=None, at=at, key=None)
 
     async def look_up(self, ref: str) -> Record | None:
         """What the session of this id gave, and what of it stands; see ``Provider.look_up``."""
