@@ -106,9 +106,9 @@ def _one_each(found: Iterable[Finding]) -> list[Finding]:
 
 async def _sort_page(ledger: Ledger, provider: Provider, scope: Scope, page: Sequence[Record], read: _Read) -> None:
     read.records += len(page)
-    found = await sort(ledger, provider, page, scope)
-    read.names_keys = read.names_keys or any(each.key for each in page) or any(each.record.key for each in found)
-    for each in [await _with_amount(provider, each) for each in found]:
+    told = await sort(ledger, provider, page, scope)
+    read.names_keys = read.names_keys or told.names_keys
+    for each in [await _with_amount(provider, each) for each in told.findings]:
         name = each.record.ref, each.record.kind, each.record.key
         if each.known is not None:
             read.ours[name] = each

@@ -98,10 +98,10 @@ async def _look(
     names_keys = False
     for pages in provider.newest(_NEWEST):
         async for page in pages:
-            found = await sort(ledger, provider, page, scope)
+            told = await sort(ledger, provider, page, scope)
+            found, names_keys = told.findings, names_keys or told.names_keys
             anothers += [each for each in found if each.known in _ANOTHERS]
             unnamed += [each for each in found if each.known is None and scope.buys(provider.name, each.kind)]
-            names_keys = names_keys or any(each.key for each in page) or any(each.record.key for each in found)
             waiting = [each for each in found if each.known is Known.WAITS]
             if clock is None or not waiting:
                 break

@@ -94,9 +94,23 @@ class Scope:
         return None
 
 
-async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], scope: Scope) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Sorted:
     """
-    What some records mean to the ledger: a finding for each that it does not hold and that is ours, or may be.
+    What some records mean to the ledger.
+
+    Args:
+        findings: One for each that it does not hold and that is ours, or may be.
+        names_keys: Whether one of them names a key, whoever's: then ours would name theirs.
+    """
+
+    findings: Sequence[Finding]
+    names_keys: bool
+
+
+async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], scope: Scope) -> Sorted:
+    """
+    Hold some records against the ledger.
 
     Raises:
         ProviderError: A purchase could not be looked up.
@@ -123,7 +137,8 @@ async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], sc
     if judged:
         further = {ref for ref, _ in await ledger.further(provider.name, [each.record.ref for each in judged])}
         judged = [each for each in judged if each.record.ref not in further]
-    return [*judged, *(Finding(record, None, kind=record.kind) for record in unnamed if not record.cancelled)]
+    may_be_ours = [Finding(record, None, kind=record.kind) for record in unnamed if not record.cancelled]
+    return Sorted([*judged, *may_be_ours], names_keys=bool(named))
 
 
 class _Held:
@@ -159,9 +174,13 @@ async def _judge(record: Record, held: _Held, scope: Scope) -> Finding | None:
     entry = held.by_key.get(record.key or "")
     if entry is None:
         place = await scope.place_of(record)
-        return place and Finding(record, Known.NOTHING, place[0], place[1], record.kind or place[2])
+        return None if place is None else Finding(record, Known.NOTHING, place[0], place[1], record.kind or place[2])
     known = _known(entry, record)
-    return known and Finding(record, known, slot=entry.placement.slot, kind=record.kind or entry.placement.kind)
+    return (
+        None
+        if known is None
+        else Finding(record, known, slot=entry.placement.slot, kind=record.kind or entry.placement.kind)
+    )
 
 
 def _known(entry: Entry, record: Record) -> Known | None:
