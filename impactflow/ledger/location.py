@@ -1,6 +1,5 @@
 """Where a ledger lies, as a person finds it again, and a copy of one that lies in a file."""
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -46,14 +45,16 @@ def back_up(url: str, target: Path) -> None:
     """
     file = require_file(url)
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        target.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise ConfigurationError(f"{target}: {error.strerror}; name a file that is not there yet") from None
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as ledger:
-            ledger.execute("VACUUM INTO ?", (str(target),))
-        with target.open("rb") as copy:
-            os.fsync(copy.fileno())
+        with (
+            closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as ledger,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            ledger.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # all of it in the one file
     except (sqlite3.Error, OSError) as error:
         target.unlink()
         raise LedgerError(f"the ledger could not be copied to {target}: {error}") from None
