@@ -25,6 +25,7 @@ from impactflow.patience import Round
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
 from tasks.announcing import announce
+from tasks.checking import check_ledger
 from tasks.context import flow_context
 from tasks.naming import run_name
 from tasks.orders import plan_window, preview_orders
@@ -69,6 +70,7 @@ async def backfill_orders(
         if dry_run:
             return await preview_all(policy, windows, at_most)
         run.require_keys({rule.provider for rule in policy.rules})
+        await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         done, halted = await backfill_all(run, policy, days, windows, at_most, patience_s)
         backfilled = Backfilled.of(days, windows, done, halted)
         report = await publish_report(f"backfilled-{run.clock.now():%Y%m%d-%H%M%S}")
@@ -93,12 +95,12 @@ async def backfill_all(
 ) -> tuple[list[PlannedWindow], dict[ProviderName, Round]]:
     """Plan window after window and place what is due, until one cannot be finished or a provider is left alone."""
     done: list[PlannedWindow] = []
-    halted = {} if windows else await place_all(run, patience_s)  # what an earlier run has left
+    halted = {} if windows else await place_all(run, policy, patience_s)  # what an earlier run has left
     async with progress("backfilling", "Windows planned and placed", len(windows)) as far:
         for window in windows:
             room = None if at_most is None else at_most - sum(each.planned.placements for each in done)
             done.append(await plan_window(policy, window, at_most=room))
-            halted = await place_all(run, patience_s)
+            halted = await place_all(run, policy, patience_s)
             if done[-1].stopped:
                 break
             await remember(run.ledger, policy, days, window, run.clock)

@@ -16,6 +16,7 @@ from impactflow.deliveries import TakenUp
 from impactflow.outcome import Outcome
 from impactflow.policy import load_policy
 from tasks.announcing import announce
+from tasks.checking import check_ledger
 from tasks.context import flow_context
 from tasks.events import take_up_deliveries
 from tasks.naming import run_name
@@ -40,13 +41,14 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
     async with flow_context() as run:
         policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
         run.require_keys({rule.provider for rule in policy.rules})
+        await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         taken = TakenUp()
         while True:
             now_taken = await take_up_deliveries(policy)
             taken += now_taken
             for provider in sorted(now_taken.due_at):
                 await track_batch(provider, everything=False)
-            halted = await place_all(run, patience_s)
+            halted = await place_all(run, policy, patience_s)
             overall = await run.ledger.counts()
             outcome = Outcome(
                 taken.planned,

@@ -17,10 +17,11 @@ from impactflow.models import ProviderName
 from impactflow.outcome import Outcome
 from impactflow.patience import UNRESOLVED, Round, work_off
 from impactflow.planning import choose_window
-from impactflow.policy import load_policy
+from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
 from impactflow.together import side_by_side
 from tasks.announcing import announce
+from tasks.checking import check_ledger
 from tasks.context import flow_context
 from tasks.events import take_up_deliveries
 from tasks.naming import run_name
@@ -62,9 +63,10 @@ async def place_impacts(
             await publish_preview([told])
             return told
         run.require_keys({rule.provider for rule in policy.rules})
+        await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         taken = await take_up_deliveries(policy)
         planned = await plan_orders(policy, window, moves_watermark=from_day is None and to_day is None)
-        halted = await place_all(run, patience_s)
+        halted = await place_all(run, policy, patience_s)
         report = await publish_report(f"bought-{run.clock.now():%Y%m%d-%H%M%S}")
         outcome = Outcome(
             planned,
@@ -81,11 +83,17 @@ async def place_impacts(
         return outcome.as_json() | {"webhooks": taken.as_json()}
 
 
-async def place_all(run: Run, patience_s: float) -> dict[ProviderName, Round]:
-    """Settle and place at every provider side by side, until nothing is due that is worth waiting for."""
+async def place_all(run: Run, policy: Policy, patience_s: float) -> dict[ProviderName, Round]:
+    """
+    Settle and place at every provider side by side, until nothing is due that is worth waiting for.
+
+    Nothing is placed where the ledger could not be held against the provider's newest records yet.
+    """
 
     async def work(provider: ProviderName) -> Round:
         async def once() -> Round:
+            if provider not in run.checked and (silent := await check_ledger([provider], policy)):
+                return silent[provider]
             unresolved_at = await run.ledger.next_due(provider, UNRESOLVED, now=run.clock.now())
             if unresolved_at is None or unresolved_at > run.clock.now():
                 return await place_batch(provider)

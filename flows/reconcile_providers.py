@@ -7,12 +7,13 @@ terminal: ``impactflow reconcile``.
 
 import time
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.runtime import flow_run
+from pydantic import Field
 
-from impactflow.audit import choose_window
+from impactflow.audit import CANCELLED_UNASKED, choose_window
 from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
 from impactflow.orders import Window
@@ -21,10 +22,13 @@ from impactflow.patience import Round, work_off
 from impactflow.run import Run
 from impactflow.together import side_by_side
 from tasks.announcing import announce, announce_waiting
+from tasks.checking import check_ledger
 from tasks.context import flow_context
 from tasks.naming import run_name
 from tasks.reconciliation import audit_providers, settle_doubts
 from tasks.reporting import publish_audit, publish_report, publish_summary
+
+NoneOrMore = Annotated[int, Field(ge=0)]
 
 
 def _name() -> str:
@@ -39,6 +43,7 @@ async def reconcile_providers(
     from_day: date | None = None,
     to_day: date | None = None,
     repair: bool = False,
+    cancel_up_to: NoneOrMore = CANCELLED_UNASKED,
 ) -> dict[str, Any]:
     """
     Find out what became of every placement whose answer was lost; then compare with the providers' own records.
@@ -49,14 +54,17 @@ async def reconcile_providers(
         from_day: First day of purchases to audit, UTC; by default 60 days ago.
         to_day: Last day of purchases to audit, included; by default today.
         repair: Cancel proven duplicates, record proven purchases and cancellations; buys nothing.
+        cancel_up_to: How many duplicates may be cancelled at each provider; where there are more, none is.
     """
     began = time.monotonic()
     async with flow_context() as run:
         window = _window(run, from_day, to_day) if audit else None
         if window is None and (from_day or to_day or repair):
             raise ConfigurationError("from_day, to_day and repair belong to an audit: set audit too")
+        if repair:
+            await check_ledger(sorted({name for name, _ in await run.ledger.counts()}), None)
         rounds = await side_by_side(settle_all(run, provider, patience_s) for provider in ProviderName)
-        audited = await audit_providers(window, repair=repair) if window else None
+        audited = await audit_providers(window, repair=repair, cancel_up_to=cancel_up_to) if window else None
         report = await publish_report(f"reconciled-{run.clock.now():%Y%m%d-%H%M%S}")
         overall = await run.ledger.counts()
         outcome = Outcome(

@@ -247,6 +247,7 @@ class AuditOutcome:
                     "unsettled": tally.unsettled,
                     **{what.value: tally.found[what] for what in Disagreement},
                     "repaired": tally.repaired,
+                    "left_standing": tally.left_standing,
                     "halted": tally.halted,
                 }
                 for name, tally in self.tallies.items()

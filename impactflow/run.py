@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from impactflow.adoption import Scope, check_ledger
 from impactflow.callbacks import callback_path
 from impactflow.clients import (
     WickedReportsClient,
@@ -22,9 +23,12 @@ from impactflow.clients import (
 )
 from impactflow.clients.http import open_transport
 from impactflow.clock import Clock, SystemClock
+from impactflow.errors import ProviderError
 from impactflow.ledger import Ledger
+from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
 from impactflow.placement import Terms
+from impactflow.policy import Policy
 from impactflow.providers import Provider
 from impactflow.providers.cnaught import CNaught
 from impactflow.providers.impactapi import ImpactAPI
@@ -64,6 +68,7 @@ class Run:
         mark: The ledger's last event before it began; what it changes comes after.
         in_vain: How often it has tried each placement that was not sent; by a provider's name, how many in a row the
             provider has forbidden.
+        checked: The providers whose newest records the ledger was held against, so that something may be sent there.
     """
 
     id: str
@@ -74,6 +79,7 @@ class Run:
     terms: Terms
     mark: int = 0
     in_vain: Counter[int | ProviderName] = field(default_factory=Counter)
+    checked: set[ProviderName] = field(default_factory=set)
     _providers: dict[ProviderName, Provider] = field(default_factory=dict)
 
     def provider(self, name: ProviderName) -> Provider:
@@ -86,6 +92,33 @@ class Run:
         if name not in self._providers:
             self._providers[name] = self._open(name)
         return self._providers[name]
+
+    @property
+    def where(self) -> str:
+        """Where the ledger lies, for a person: an absolute path, or host and database."""
+        return describe(self.settings.impactflow_ledger_url)
+
+    async def check_ledger(
+        self, names: Iterable[ProviderName], policy: Policy | None
+    ) -> dict[ProviderName, ProviderError]:
+        """
+        See that this is the ledger that has bought for its stores, once for each provider; see ``adoption.check``.
+
+        Args:
+            names: To whom something may be sent.
+            policy: The policy, where one is at hand: its store and slots count as ours.
+
+        Returns:
+            The providers that did not tell, which are to be asked again before anything is sent there.
+
+        Raises:
+            PurchasesUnknown: It is not; nothing may be sent.
+        """
+        asked = sorted(set(names) - self.checked)
+        providers, scope = [self.provider(name) for name in asked], Scope(self.ledger, policy)
+        silent = await check_ledger(self.ledger, self.where, providers, scope, self.clock, self.id)
+        self.checked.update(set(asked) - silent.keys())
+        return silent
 
     def require_keys(self, names: Iterable[ProviderName]) -> None:
         """

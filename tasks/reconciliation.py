@@ -10,7 +10,7 @@ import logging
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from impactflow.audit import COLUMNS, Audit, Finding
+from impactflow.audit import CANCELLED_UNASKED, COLUMNS, Audit, Finding
 from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
 from impactflow.orders import Window
@@ -46,11 +46,11 @@ async def settle_doubts(provider: ProviderName) -> Round:
 
 
 @task(name="audit_providers", task_run_name="audit {window.from_}..{window.to}", cache_policy=NO_CACHE, retries=0)
-async def audit_providers(window: Window, *, repair: bool) -> AuditOutcome:
+async def audit_providers(window: Window, *, repair: bool, cancel_up_to: int = CANCELLED_UNASKED) -> AuditOutcome:
     """Hold the ledger against the records of each provider, side by side; see ``impactflow.audit``."""
     run = current_run()
     audits = [
-        Audit(run.ledger, provider, run.clock, run.terms, run.id, window, repair=repair)
+        Audit(run.ledger, provider, run.clock, run.terms, run.id, window, repair=repair, cancel_up_to=cancel_up_to)
         for provider in await _accounts(run)
     ]
     shown: list[Finding] = []

@@ -130,5 +130,8 @@ async def publish_audit(audited: AuditOutcome) -> None:
 @task(name="publish_summary", cache_policy=NO_CACHE, retries=1)
 async def publish_summary(key: str, text: str) -> None:
     """Say in plain words what the run did, and what a person has to do next."""
-    needed = needs_in_words(await waiting(current_run()))
-    await acreate_markdown_artifact(f"{text}\n\n{needed}", key=key, description="What the run did, and what needs you")
+    run = current_run()
+    needed = needs_in_words(await waiting(run))
+    await acreate_markdown_artifact(
+        f"{text}\n\nLedger: `{run.where}`\n\n{needed}", key=key, description="What the run did, and what needs you"
+    )

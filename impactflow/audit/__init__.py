@@ -11,5 +11,6 @@ somebody asked for that. Called by the task ``audit_providers``; what is still i
 
 from impactflow.audit.comparison import DAYS, Audit, Tally, choose_window
 from impactflow.audit.findings import COLUMNS, Disagreement, Finding
+from impactflow.audit.repairs import CANCELLED_UNASKED
 
-__all__ = ["COLUMNS", "DAYS", "Audit", "Disagreement", "Finding", "Tally", "choose_window"]
+__all__ = ["CANCELLED_UNASKED", "COLUMNS", "DAYS", "Audit", "Disagreement", "Finding", "Tally", "choose_window"]

@@ -15,7 +15,7 @@ from typing import TypeVar, assert_never
 
 from impactflow.accounts import LATEST, check_account
 from impactflow.audit.findings import Disagreement, Finding, Suspect, theirs
-from impactflow.audit.repairs import Repairs
+from impactflow.audit.repairs import CANCELLED_UNASKED, Repairs
 from impactflow.audit.strangers import Strangers
 from impactflow.clock import Clock
 from impactflow.errors import ProviderError, Unauthorized
@@ -52,6 +52,7 @@ class Tally:
         unsettled: How many records are of placements in doubt, which a run is about to settle.
         found: Findings by kind.
         repaired: How many of them were repaired.
+        left_standing: How many proven duplicates were not cancelled because they are more than may be cancelled.
         halted: Why it ended early, for a person; what was found before stands.
         unauthorized: Whether it was the key that the provider did not accept.
     """
@@ -62,6 +63,7 @@ class Tally:
     unsettled: int = 0
     found: Counter[Disagreement] = field(default_factory=Counter)
     repaired: int = 0
+    left_standing: int = 0
     halted: str | None = None
     unauthorized: bool = False
 
@@ -98,6 +100,7 @@ class Audit:
         run_id: Which run does it.
         window: The days of purchase.
         repair: Whether to do what is proven to be right; otherwise nothing is changed anywhere.
+        cancel_up_to: How many duplicates may be cancelled; where there are more, none is.
 
     Attributes:
         name: Whose records.
@@ -114,6 +117,7 @@ class Audit:
         window: Window,
         *,
         repair: bool,
+        cancel_up_to: int = CANCELLED_UNASKED,
     ) -> None:
         self.name = provider.name
         self.tally = Tally()
@@ -126,6 +130,9 @@ class Audit:
         self._named = _Ids()  # of those seen, whose record says the key
         self._first_extra: dict[str, str] = {}
         self._told: set[tuple[Disagreement, str, str | None]] = set()
+        self._cancel_up_to = cancel_up_to
+        self._are_too_many = False
+        self._duplicates: list[Suspect] = []  # to be cancelled once it is known that they are few enough
 
     async def run(self) -> AsyncIterator[Finding]:
         """
@@ -141,13 +148,32 @@ class Audit:
                     key = suspect.entry.placement.key if suspect.entry else None
                     if (telling := (suspect.what, suspect.ref, key)) not in self._told:
                         self._told.add(telling)
-                        yield await self._tell(suspect)
+                        for ready in self._ready(suspect):
+                            yield await self._tell(ready)
+            for suspect in self._duplicates:
+                yield await self._tell(suspect)
         except ProviderError as error:
             self.tally.halted, self.tally.unauthorized = str(error), isinstance(error, Unauthorized)
 
+    def _ready(self, suspect: Suspect) -> Sequence[Suspect]:
+        """What can be told now: a duplicate waits until it is known whether there are too many of them to cancel."""
+        begun = suspect.record is None  # its cancellation was, by an earlier repair
+        if self._repairs is None or suspect.what is not Disagreement.DUPLICATE or begun or self._are_too_many:
+            return [suspect]
+        self._duplicates.append(suspect)
+        if len(self._duplicates) <= self._cancel_up_to:
+            return []
+        ready, self._duplicates, self._are_too_many = self._duplicates, [], True
+        return ready
+
     async def _tell(self, suspect: Suspect) -> Finding:
         """Repair it if that was asked for, count it and say it."""
-        repaired, hindered = await self._repairs.attempt(suspect) if self._repairs else (None, None)
+        repaired, hindered = None, None
+        if self._are_too_many and suspect.what is Disagreement.DUPLICATE and suspect.record is not None:
+            self.tally.left_standing += 1
+            hindered = f"Not cancelled: there are more than {self._cancel_up_to} of them."
+        elif self._repairs:
+            repaired, hindered = await self._repairs.attempt(suspect)
         finding = Finding.of(suspect, self.name, repaired, hindered)
         self.tally.found[suspect.what] += 1
         self.tally.repaired += repaired is not None

@@ -5,6 +5,7 @@ Everything is asked after once more before it is touched, and a purchase that th
 Nothing is ever bought here. Called by ``comparison``.
 """
 
+from dataclasses import replace
 from typing import assert_never
 
 from impactflow.audit.findings import Disagreement, Suspect, theirs
@@ -15,6 +16,8 @@ from impactflow.models import Placement, Receipt
 from impactflow.providers import Provider, Record
 from impactflow.units import in_words
 
+#: So many duplicates may be cancelled at one provider without anybody saying a number: more of them are no accident.
+CANCELLED_UNASKED = 5
 #: Where nobody is sending anything, so that a purchase may be recorded. What is in doubt is for settling.
 _WITHOUT_PURCHASE = frozenset(
     {Status.AWAITING_APPROVAL, Status.PLANNED, Status.FAILED, Status.PARKED, Status.CANCELLED}
@@ -91,21 +94,38 @@ class Repairs:
         return "recorded as bought"
 
     async def _cancel(self, entry: Entry, ref: str) -> str:
-        """Cancel a purchase beside the one that the ledger holds; cut off in between, this finishes it."""
-        placement = entry.placement
+        """
+        Cancel the later of two purchases under one key; cut off in between, this finishes it.
+
+        Never the earlier one, whichever of them the ledger holds: another ledger may hold the other, and two that
+        cancel what they do not hold would leave the sale with nothing.
+        """
+        placement, asked_at = entry.placement, self._clock.now()
         there = await self._provider.look_up(ref)
         if there is None:
             raise _UnprovenError(f"{self._provider.name} knows no {ref}")
         if not there.cancelled:
-            await self._prove_duplicate(entry, there)
+            ours = await self._prove_duplicate(entry, there)
+            if max(there.at, ours.at) > asked_at:  # where none is told it is that of asking
+                raise _UnprovenError(f"which of {ours.ref} and {there.ref} was first cannot be told")
+            if (there.at, there.ref) < (ours.at, ours.ref):
+                return await self._cancel_ours(entry, there, ours)
             await self._ledger.intend_to_cancel(self._step(placement, ref, f"bought twice: about to cancel {ref}"))
             await self._provider.cancel(ref)
         await self._ledger.record_cancelled(self._step(placement, ref, f"bought twice: {ref} is cancelled"))
         return f"{ref} is cancelled"
 
-    async def _prove_duplicate(self, entry: Entry, other: Record) -> None:
+    async def _cancel_ours(self, entry: Entry, first: Record, ours: Record) -> str:
+        """Let the placement hold the purchase that was first, then cancel the one that it held."""
+        if not first.shows(entry.placement):
+            raise _UnprovenError(f"{first.ref}, which was first, is {in_words(first.kind, first.quantity)}")
+        said = f"bought twice: {first.ref} was first, {ours.ref} is the further one"
+        await self._ledger.hold_the_earlier(self._step(entry.placement, first.ref, said))
+        return await self._cancel(replace(entry, placement=replace(entry.placement, ref=first.ref)), ours.ref)
+
+    async def _prove_duplicate(self, entry: Entry, other: Record) -> Record:
         """
-        See that both purchases are one placement's, and that the one that the ledger holds stands.
+        See that both purchases are one placement's, and that the one that the ledger holds stands, which is returned.
 
         Raises:
             _UnprovenError: Not so.
@@ -114,9 +134,10 @@ class Repairs:
             raise _UnprovenError(f"the placement is {entry.status}")
         if other.key != entry.placement.key:
             raise _UnprovenError(f"{other.ref} does not carry the placement's key")
-        await self._proven(entry.placement, theirs(entry.placement))
+        ours = await self._proven(entry.placement, theirs(entry.placement))
         if await self._ledger.holders(self._provider.name, refs=[other.ref], keys=[]):
             raise _UnprovenError(f"the ledger holds a purchase of the name {other.ref}")
+        return ours
 
     async def _proven(self, placement: Placement, ref: str) -> Record:
         """A purchase that stands and has the placement's key, kind and quantity."""

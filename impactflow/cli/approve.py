@@ -5,15 +5,15 @@ from typing import Any
 from impactflow import stopping
 from impactflow.approval import MOST_ASKED, Answer, Answered, as_rows, ask_about, record_answer
 from impactflow.cli import console
+from impactflow.cli.ledgers import open_existing
 from impactflow.errors import ConfigurationError
-from impactflow.ledger import Ledger
 from impactflow.run import open_run
 from impactflow.settings import load_settings
 
 
 def tell_awaiting(store: str | None, *, as_json: bool) -> int:
     """List what awaits approval, of one store or of all; how many lines that were."""
-    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
+    with open_existing(load_settings()) as ledger:
         rows: list[dict[str, Any]] = list(as_rows(stopping.run(ledger.awaiting(store=store, limit=MOST_ASKED))))
     if as_json:
         console.print_json({"awaiting_approval": rows})

@@ -14,8 +14,17 @@ def tell(audit: Mapping[str, Any]) -> None:
     """Print what was compared at each provider, what disagrees, and what to do about it."""
     out.print(f"Audit of the purchases from {audit['from']} to {audit['to']}:")
     for name, tally in audit["providers"].items():
-        told = [f"{count} {what.replace('_', ' ')}" for what, count in tally.items() if count and what != "halted"]
+        told = [
+            f"{count} {what.replace('_', ' ')}"
+            for what, count in tally.items()
+            if count and what not in {"halted", "left_standing"}
+        ]
         out.print(f"  {name}: {', '.join(told) or 'nothing to compare'}")
+        if tally["left_standing"]:
+            out.print(
+                f"  {name}: {tally['left_standing']} purchases were made twice, and none was cancelled: another ledger"
+                f" may be buying there. Once you know that none does: --cancel-up-to {tally['left_standing']}"
+            )
         if tally["halted"]:
             out.print(f"  {name}: the audit ended early: {tally['halted']}", markup=False)
     for finding in audit["findings"][:_TOLD]:

@@ -1,16 +1,22 @@
 """Is everything set up? Called by ``impactflow doctor``; every check is harmless and changes nothing."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from impactflow.adoption import PurchasesUnknown, Scope, look
+from impactflow.cli.ledgers import missing_file, none_made
 from impactflow.errors import ConfigurationError, ImpactError, LedgerError, LedgerTooNew, Unauthorized
+from impactflow.ledger import Status
+from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
-from impactflow.policy import load_policy
+from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
-from impactflow.settings import load_settings
+from impactflow.settings import Settings, load_settings
 from impactflow.webhooks.sources import Secrets
+
+_BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 
 
 async def examine() -> list[dict[str, Any]]:
@@ -26,6 +32,7 @@ async def examine() -> list[dict[str, Any]]:
     settings = load_settings()
     findings: list[dict[str, Any]] = []
     providers = list(ProviderName)
+    policy: Policy | None = None
     try:
         policy = load_policy(settings.impactflow_policy)
         providers = sorted({rule.provider for rule in policy.rules})
@@ -36,14 +43,38 @@ async def examine() -> list[dict[str, Any]]:
         findings.append(_ok("webhooks", _told(Secrets.of(settings))))
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
+    absent = missing_file(settings)
+    where = describe(settings.impactflow_ledger_url)
     try:
-        async with open_run(settings, "doctor") as run:
-            findings.append(await _finding("ledger", lambda: _check_ledger(run)))
-            findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
-            findings += [await _finding(name, partial(_check, run, name)) for name in providers]
+        with none_made(settings) as used:
+            findings += await _look_around(used, policy, providers, f"{where}: none yet" if absent else where)
     except ImpactError as error:
         findings.append(_wrong("ledger", error))
     return findings
+
+
+async def _look_around(
+    settings: Settings, policy: Policy | None, providers: Sequence[ProviderName], where: str
+) -> list[dict[str, Any]]:
+    """The ledger, the accounts, and whether the one knows what was bought at the others; nothing is changed."""
+    async with open_run(settings, "doctor") as run:
+        held = await run.ledger.counts()
+        bought = sum(count for (_, status), count in held.items() if status in _BOUGHT)
+        findings = [await _finding("ledger", lambda: _check_ledger(run, f"{where}, {bought} purchases"))]
+        findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
+        accounts = [await _finding(name, partial(_check, run, name)) for name in providers]
+        if all(account["ok"] for account in accounts):
+            accounts.append(await _finding("purchases", lambda: _compare(run, policy, providers)))
+        return findings + accounts
+
+
+async def _compare(run: Run, policy: Policy | None, providers: Sequence[ProviderName]) -> str:
+    """What a run would be refused for, without what it would record."""
+    scope = Scope(run.ledger, policy)
+    found = {name: some for name in providers if (some := await look(run.ledger, run.provider(name), scope))}
+    if found:
+        raise PurchasesUnknown(run.where, found)
+    return "the ledger knows the newest that this store has bought"
 
 
 def _told(secrets: Secrets) -> str:
@@ -52,10 +83,10 @@ def _told(secrets: Secrets) -> str:
     return f"served: {', '.join(secrets.served) or 'none'}" + (f"; not served: {missing}" if missing else "")
 
 
-async def _check_ledger(run: Run) -> str:
+async def _check_ledger(run: Run, said: str) -> str:
     if found := await run.ledger.shortcomings():
         raise LedgerError("; ".join(found))
-    return "can be opened, and keeps what is committed"
+    return f"{said}; it keeps what is committed"
 
 
 async def _read_orders(run: Run) -> str:

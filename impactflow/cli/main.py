@@ -4,6 +4,7 @@ import functools
 import getpass
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,16 +13,18 @@ from typing import Annotated, Any, NoReturn, ParamSpec
 import typer
 
 from impactflow import stopping
+from impactflow.adoption import PurchasesUnknown
 from impactflow.approval import Answer
 from impactflow.approval import Decision as Approval
-from impactflow.audit import choose_window
+from impactflow.audit import CANCELLED_UNASKED, choose_window
 from impactflow.backfill import choose_days
 from impactflow.cli import approve as approving
-from impactflow.cli import audited, console, story
+from impactflow.cli import audited, console, ledgers, story
 from impactflow.cli.prefect import run_flow
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
 from impactflow.ledger import Ledger, Status
+from impactflow.ledger.location import back_up, describe
 from impactflow.models import ProviderName, Unit
 from impactflow.orders import Window
 from impactflow.outcome import Standing, by_provider
@@ -67,14 +70,15 @@ def main() -> NoReturn:
         sys.exit(MISUSED)
     except ImpactError as error:
         misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
-        sys.exit(_fail(str(error), MISUSED if misused else UNDONE, as_json=as_json))
+        more = error.told if isinstance(error, PurchasesUnknown) else {}
+        sys.exit(_fail(str(error), MISUSED if misused else UNDONE, as_json=as_json, **more))
     except stopping.Stopped as stopped:
         sys.exit(_fail(_STOPPED, stopped.exit_status, as_json=as_json))
 
 
-def _fail(message: str, status: int, *, as_json: bool) -> int:
+def _fail(message: str, status: int, *, as_json: bool, **more: Any) -> int:
     if as_json:
-        console.print_json({"error": message})
+        console.print_json({"error": message, **more})
     console.err.print("[bold red]error:[/bold red]", end=" ")
     console.err.print(message, markup=False)
     return status
@@ -105,17 +109,21 @@ def place(
     """Read new orders, buy what each has earned, once each, and report."""
     settings = load_settings()
     path = policy or settings.impactflow_policy
-    days = _check(settings, path, from_, to)
-    result = run_flow(
-        "place_impacts", "placing", from_day=days[0], to_day=days[1], policy_file=str(path), dry_run=dry_run,
-        patience_s=patience,
-    )  # fmt: skip
+    with ledgers.none_made(settings) if dry_run else nullcontext(settings) as used:
+        days = _check(used, path, from_, to)
+        result = run_flow(
+            "place_impacts", "placing", from_day=days[0], to_day=days[1], policy_file=str(path), dry_run=dry_run,
+            patience_s=patience,
+        )  # fmt: skip
+    ledger = describe(settings.impactflow_ledger_url)
     if json:
-        console.print_json(result)
+        console.print_json(result | {"ledger": ledger})
     elif dry_run:
         _tell_preview(result)
     else:
         _tell_placed(result)
+    if not json:
+        console.out.print(f"Ledger: {ledger}", markup=False)
     return DONE if dry_run else _status_of(result)
 
 
@@ -200,6 +208,12 @@ def reconcile(
     repair: Annotated[
         bool, typer.Option("--repair", help="Cancel proven duplicates, record proven purchases and cancellations.")
     ] = False,
+    cancel_up_to: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Duplicates that may be cancelled at each provider; none is if there are more."
+        ),
+    ] = CANCELLED_UNASKED,
     patience: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for what is due.")] = 30.0,
     json: Json = False,
 ) -> int:
@@ -209,7 +223,7 @@ def reconcile(
     window = choose_window(from_, to, today=datetime.now(UTC).date())
     result = run_flow(
         "reconcile_providers", "settling", patience_s=patience, audit=audit, from_day=window.from_ if from_ else None,
-        to_day=window.to if to else None, repair=repair,
+        to_day=window.to if to else None, repair=repair, cancel_up_to=cancel_up_to,
     )  # fmt: skip
     if json:
         console.print_json(result)
@@ -360,11 +374,12 @@ def _tell_placed(result: dict[str, Any]) -> None:
 @ending
 def status(json: Json = False) -> int:
     """Count placements by provider and status, and list what needs attention."""
-    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
+    settings = load_settings()
+    with ledgers.open_existing(settings) as ledger:
         counts, attention, broken = stopping.run(_look(ledger))
-    standing = Standing.of(counts)
+    standing, where = Standing.of(counts), describe(settings.impactflow_ledger_url)
     if json:
-        listed = {"needs_attention": attention, "broken_orders": broken}
+        listed = {"needs_attention": attention, "broken_orders": broken, "ledger": where}
         console.print_json({"placements": by_provider(counts), **listed, "undone": bool(standing.waiting or broken)})
     else:
         rows = [
@@ -374,6 +389,7 @@ def status(json: Json = False) -> int:
         console.print_table("Placements", rows if counts else [])
         if not counts:
             console.out.print("The ledger is empty: `impactflow place` fills it.")
+        console.out.print(f"Ledger: {where}", markup=False)
         console.print_table("Needs attention", attention)
         if any(Status(row["status"]) in OPEN_TO_RULING for row in attention):
             console.out.print("`impactflow settle ORDER SLOT --as ...` settles what is parked or failed.")
@@ -399,7 +415,7 @@ def show(
     json: Json = False,
 ) -> int:
     """Tell one order's whole story: what it earned or not, and every event since."""
-    with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
+    with ledgers.open_existing(load_settings()) as ledger:
         told = stopping.run(ledger.story(order, store=store))
     if told is None:
         msg = f"no order goes by the name {order!r} in this ledger: `impactflow status` says what it holds"
@@ -426,6 +442,46 @@ def doctor(json: Json = False) -> int:
             console.out.print(mark, end=" ")
             console.out.print(f"{finding['what']}: {finding['said']}", markup=False)
     return max((finding["status"] for finding in findings), default=DONE)
+
+
+@app.command(epilog="Example: impactflow adopt --yes")
+@ending
+def adopt(
+    yes: Annotated[bool, typer.Option("--yes", help="Write it into the ledger; without, it is only shown.")] = False,
+    from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of purchases, UTC.")] = None,
+    not_ours: Annotated[
+        list[ProviderName] | None,
+        typer.Option(metavar="PROVIDER", help="Nothing there that names nobody was bought for this store."),
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so; by default who is logged in.")] = "",
+    json: Json = False,
+) -> int:
+    """Take over from the providers' records what this store has bought and the ledger does not know."""
+    from impactflow.cli.adopting import run_adoption  # noqa: PLC0415 - only this command needs it
+
+    settings = load_settings()
+    since = choose_window(from_, None, today=datetime.now(UTC).date()).from_ if from_ else None
+    chosen = load_policy(policy or settings.impactflow_policy)
+    return run_adoption(
+        settings, chosen, since, frozenset(not_ours or ()), by or _whoever_types(), yes=yes, as_json=json
+    )
+
+
+@app.command(epilog="Example: impactflow backup impactflow-2025-01-31.db")
+@ending
+def backup(
+    file: Annotated[Path, typer.Argument(help="The copy; it must not be there yet.")],
+    json: Json = False,
+) -> int:
+    """Copy a SQLite ledger as it stands, also while runs write to it; for Postgres, say which command does that."""
+    url = load_settings().impactflow_ledger_url
+    back_up(url, file)
+    if json:
+        console.print_json({"ledger": describe(url), "backup": str(file.absolute())})
+    else:
+        console.out.print(f"{describe(url)} is copied to {file.absolute()}", markup=False)
+    return DONE
 
 
 @app.command(epilog="Example: impactflow demo --orders 50")

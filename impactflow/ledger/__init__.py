@@ -7,14 +7,15 @@ and by reports; it calls nothing but the database.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from impactflow.ledger import approvals, deliveries, further, moves, news, planning, queries, refunds
+from impactflow.ledger import adopting, approvals, deliveries, further, moves, news, planning, queries, refunds
+from impactflow.ledger.adopting import Adopted, Bought, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, shortcomings, translated
@@ -27,14 +28,16 @@ from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import TRANSITIONS, WAITS_FOR_A_PERSON, Status
 from impactflow.ledger.writer import Changes, Writer
-from impactflow.models import Placement, ProviderName, Refund
+from impactflow.models import Kind, Placement, ProviderName, Refund
 
 __all__ = [
     "TRANSITIONS",
     "WAITS_FOR_A_PERSON",
+    "Adopted",
     "Announcement",
     "Approval",
     "Awaiting",
+    "Bought",
     "Claim",
     "Delivery",
     "Effect",
@@ -51,6 +54,7 @@ __all__ = [
     "Status",
     "Step",
     "Total",
+    "Vouched",
     "placement_key",
 ]
 
@@ -165,6 +169,40 @@ class Ledger:
     async def record_cancelled(self, step: Step) -> None:
         """A purchase beside the one that a placement holds is cancelled at the provider."""
         await self._writer.submit(further.record_cancelled, step)
+
+    async def hold_the_earlier(self, step: Step) -> None:
+        """
+        Let a placement hold the earlier of two purchases under its key; the one that it held is now the further one.
+
+        Raises:
+            TransitionRefused: It holds another one by now, or is complete.
+        """
+        await self._writer.submit(further.hold_the_earlier, step)
+
+    async def adopt(self, purchase: Bought) -> Adopted:
+        """
+        Write a purchase of ours that a provider's records tell of; done again, nothing changes.
+
+        Raises:
+            AlreadyRecorded: Another placement holds that purchase.
+        """
+        return await self._writer.submit(adopting.adopt, purchase)
+
+    async def vouch(self, word: Vouched) -> None:
+        """Keep a person's word that what is at an account without a key is not ours, up to now."""
+        await self._writer.submit(adopting.vouch, word)
+
+    async def account(self, provider: ProviderName) -> tuple[bool, datetime | None]:
+        """Whether anything was ever sent to a provider, and when somebody has vouched for the account."""
+        return await self._read(adopting.account, provider)
+
+    async def slots(self) -> Mapping[str, Mapping[str, Kind]]:
+        """The slots of each store that has placements, with what they buy."""
+        return await self._read(adopting.slots)
+
+    async def parts(self, provider: ProviderName, names: Iterable[str]) -> frozenset[str]:
+        """Which of these names are of the one thing that some purchase of the ledger's consists of."""
+        return await self._read(adopting.parts, provider, names)
 
     async def decide(self, approval: Approval) -> None:
         """

@@ -48,7 +48,7 @@ def open_engine(url: str) -> Engine:
         LedgerTooNew: A newer impactflow wrote it.
         LedgerError: It cannot be opened or written.
     """
-    engine = _create(_parse(url))
+    engine = _create(parse_url(url))
     with translated():
         version = _version(engine)
         if version != HEAD:
@@ -80,7 +80,13 @@ def one_at_a_time(connection: Connection, what: str) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
 
-def _parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
+    """
+    The URL of a ledger, in parts.
+
+    Raises:
+        ConfigurationError: It is not one that the ledger can use.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):

@@ -13,9 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, select
 
+from impactflow.errors import TransitionRefused
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, placement_columns
+from impactflow.ledger.states import Status
 from impactflow.ledger.tables import Utc, events, further_purchases, orders, placements
 from impactflow.models import Placement, ProviderName
 
@@ -61,6 +63,26 @@ def record_cancelled(connection: Connection, steps: Sequence[Step]) -> list[None
     """Further purchases are cancelled at the provider."""
     for step in steps:
         _take(connection, step, "cancelled_at")
+    return [None] * len(steps)
+
+
+def hold_the_earlier(connection: Connection, steps: Sequence[Step]) -> list[None]:
+    """
+    Let placements hold an earlier purchase under their key; what they held is further, and about to be cancelled.
+
+    Raises:
+        TransitionRefused: A placement holds another one by now, or is complete.
+    """
+    for step in steps:
+        this = (further_purchases.c.provider == step.placement.provider) & (further_purchases.c.ref == step.ref)
+        connection.execute(further_purchases.delete().where(this))
+        holds = placements.c.id == step.placement.id, placements.c.ref == step.placement.ref
+        placed = placements.update().where(*holds, placements.c.status == Status.PLACED.value)
+        if not connection.execute(placed.values(ref=step.ref, certificate_url=None, due_at=step.at)).rowcount:
+            raise TransitionRefused("the placement holds another purchase by now, or is complete")
+        told = {"b_id": step.placement.id, "b_at": step.at, "b_run_id": step.run_id, "b_detail": step.detail}
+        connection.execute(_EVENT, told)
+        note(connection, step.placement, (step.placement.ref or "").partition("#")[0], step.at)
     return [None] * len(steps)
 
 

@@ -183,6 +183,20 @@ class Provider(Protocol):
         """
         ...
 
+    def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
+        """
+        Everything that the account bought, ours or not, the newest first; one listing each where it keeps several.
+
+        What is bought meanwhile makes pages overlap.
+
+        Args:
+            size: How many records a page may hold, 1 to 100.
+
+        Raises:
+            ProviderError: A page could not be read; the ones before it are good.
+        """
+        ...
+
     async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
         """
         One purchase by the provider's name for it; None where the provider knows none by that name.

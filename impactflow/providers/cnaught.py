@@ -121,6 +121,14 @@ class CNaught:
             if record.at.date() <= to:
                 yield record
 
+    def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
+        """Every order, the newest first; see ``Provider.newest``."""
+        return [self._newest(size)]
+
+    async def _newest(self, size: int) -> AsyncIterator[Sequence[Record]]:
+        async for page in self._client.list_orders(limit=size):
+            yield [self._record(order) for order in page.items]
+
     async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it says all of it
         """The order of this id; see ``Provider.look_up``."""
         try:

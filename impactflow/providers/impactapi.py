@@ -111,6 +111,18 @@ class ImpactAPI:
             if at.date() <= to and intent.session_id is not None:
                 yield Record(intent.session_id, Kind.DONATE, intent.amount, customer_email=None, at=at, key=None)
 
+    def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
+        """Every donation, the newest first, by its session where that is told; see ``Provider.newest``."""
+        return [self._newest(size)]
+
+    async def _newest(self, size: int) -> AsyncIterator[Sequence[Record]]:
+        async for page in self._client.list_donation_intents(limit=size):
+            yield [self._intent(intent) for intent in page.items]
+
+    def _intent(self, intent: DonationIntent) -> Record:
+        at = intent.created_at or self._clock.now()
+        return Record(intent.session_id or intent.id, Kind.DONATE, intent.amount, customer_email=None, at=at, key=None)
+
     async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
         """What the session of this id gave, and what of it stands; see ``Provider.look_up``."""
         try:

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from impactflow.clients import OneClickImpactClient
 from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade, ImpactType, Track
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
 from impactflow.clients.operations import looking
-from impactflow.clients.paging import items
+from impactflow.clients.paging import Page, items
 from impactflow.errors import (
     Contradiction,
     Forbidden,
@@ -124,6 +124,14 @@ class OneClickImpact:
             async for record in self.records([], from_, to, customers=customers, newest_first=False):
                 yield record
 
+    def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
+        """The merchant's own purchases and the customers', the newest first; see ``Provider.newest``."""
+        return [self._newest(listing, size) for listing in (self._client.records, self._client.customer_records)]
+
+    async def _newest(self, listing: "_Listing", size: int) -> AsyncIterator[Sequence[Record]]:
+        async for page in listing(limit=size, sort_order="desc"):
+            yield [ours for record in page.items for ours in _records(record)]
+
     async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it has none
         """The purchase of this user and time; see ``Provider.look_up``."""
         user_id, time_utc = _identity(ref)
@@ -195,6 +203,16 @@ class OneClickImpact:
             if any(_key(record) is not None or _is_somebodys(record) for record in newest.items):
                 self._returns_metadata = True
                 return
+
+
+class _Listing(Protocol):
+    """One of the account's two lists of records."""
+
+    def __call__(
+        self, *, limit: int, sort_order: Literal["asc", "desc"]
+    ) -> AsyncIterator[Page[ClientRecord]] | AsyncIterator[Page[CustomerRecord]]:
+        """Its pages."""
+        ...
 
 
 def _ref(made: ImpactMade | ClientRecord) -> str:

@@ -31,6 +31,7 @@ async def bought(world, run, provider):
     """Everything of the shop's placed; the ledger's rows of it."""
     await world.plan(run)
     await work(run, provider)
+    world.clock.turn(minutes=1)  # whatever else is bought comes after that
     return await run.ledger.purchases()
 
 

@@ -1,0 +1,16 @@
+"""
+What the sellers' own records say of this store, held against a ledger that may be new, old, copied or doubled.
+
+    newest records ──sorting──▶ all known here           the run goes on
+                            └─▶ ours, and unknown here   refused, before anything is sent            (``check``)
+    all records ────sorting──▶ ours, and unknown here    shown, and written into the ledger on a yes (``adopt``)
+
+A key derives from store, order and slot, and the record tells the order: so a ledger that has never seen a purchase can
+still tell that its own store made it. Called by the task ``check_ledger``, ``impactflow adopt`` and ``doctor``.
+"""
+
+from impactflow.adoption.adopt import Survey, carry_out, survey
+from impactflow.adoption.check import PurchasesUnknown, check_ledger, look
+from impactflow.adoption.sorting import Finding, Known, Scope
+
+__all__ = ["Finding", "Known", "PurchasesUnknown", "Scope", "Survey", "carry_out", "check_ledger", "look", "survey"]

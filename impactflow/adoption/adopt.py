@@ -1,0 +1,173 @@
+"""
+Take over what this store has bought by another ledger, or by this one before it was set back: shown first, then done.
+
+Every record of the account is read, or those since some day. Nothing is sent to a provider, and done twice or by two at
+once it changes nothing. Called by ``impactflow adopt``.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from impactflow.accounts import check_account
+from impactflow.adoption.check import unattributed
+from impactflow.adoption.sorting import Finding, Known, Scope, sort
+from impactflow.clock import Clock
+from impactflow.errors import AlreadyRecorded
+from impactflow.ledger import Adopted, Bought, Ledger
+from impactflow.models import UNIT_OF, Kind, ProviderName
+from impactflow.providers import Provider, Record
+
+#: How many records are read at a time.
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """
+    What one account holds that the ledger does not.
+
+    Args:
+        provider: Whose account.
+        read: How many records it listed.
+        ours: Purchases of ours to be taken over, the oldest first.
+        unnamed: Purchases that name nobody and are of a kind that the policy buys, until somebody vouches for the
+            account; none where the account is seen to name keys, or the ledger has bought there already.
+    """
+
+    provider: ProviderName
+    read: int
+    ours: Sequence[Finding]
+    unnamed: Sequence[Finding]
+
+    def totals(self) -> list[dict[str, Any]]:
+        """How much of what is ours, by slot and by what the ledger knows of it."""
+        counts: Counter[tuple[str, Known, Kind]] = Counter()
+        quantities: Counter[tuple[str, Known, Kind]] = Counter()
+        for each in self.ours:
+            if each.known is not None and each.kind is not None:
+                group = each.slot, each.known, each.kind
+                counts[group] += 1
+                quantities[group] += int(each.record.quantity or 0)
+        return [
+            {
+                "provider": self.provider.value,
+                "slot": slot,
+                "purchases": counts[slot, known, kind],
+                "quantity": quantities[slot, known, kind],
+                "unit": UNIT_OF[kind].value,
+                "in_the_ledger": known.value,
+            }
+            for slot, known, kind in sorted(counts)
+        ]
+
+
+@dataclass(slots=True)
+class _Read:
+    """What came of reading an account."""
+
+    records: int = 0
+    names_keys: bool = False
+    ours: dict[tuple[str, Kind | None, str | None], Finding] = field(default_factory=dict)
+    unnamed: dict[tuple[str, Kind | None, str | None], Finding] = field(default_factory=dict)
+
+
+async def survey(ledger: Ledger, provider: Provider, scope: Scope, since: date | None) -> Survey:
+    """
+    Read an account's records, all or those since a UTC day; nothing is changed.
+
+    Raises:
+        Unauthorized: It is another account than the ledger has bought from.
+        ProviderError: The records cannot be read now.
+    """
+    await check_account(ledger, provider)
+    read = _Read()
+    for pages in provider.newest(_PAGE):
+        async for page in pages:
+            wanted = [record for record in page if since is None or record.at.date() >= since]
+            await _sort_page(ledger, provider, scope, wanted, read)
+            if len(wanted) < len(page):
+                break
+    unnamed = [] if read.names_keys else await unattributed(ledger, provider.name, list(read.unnamed.values()))
+    return Survey(provider.name, read.records, _one_each(read.ours.values()), unnamed)
+
+
+def _one_each(found: Iterable[Finding]) -> list[Finding]:
+    """Of the purchases under one key the first that stands is the placement's; another that stands is one too many."""
+    chosen: dict[str | None, Finding] = {}
+    standing_first = sorted(found, key=lambda each: (each.record.cancelled, each.record.at))
+    more = [each for each in standing_first if chosen.setdefault(each.record.key, each) is not each]
+    further = [replace(each, known=Known.TWICE) for each in more if not each.record.cancelled]
+    return [*sorted(chosen.values(), key=lambda each: each.record.at), *further]
+
+
+async def _sort_page(ledger: Ledger, provider: Provider, scope: Scope, page: Sequence[Record], read: _Read) -> None:
+    read.records += len(page)
+    told = await sort(ledger, provider, page, scope)
+    read.names_keys = read.names_keys or told.names_keys
+    for each in [await _with_amount(provider, each) for each in told.findings]:
+        name = each.record.ref, each.record.kind, each.record.key
+        if each.known is not None:
+            read.ours[name] = each
+        elif scope.buys(provider.name, each.kind):
+            read.unnamed[name] = each
+
+
+async def _with_amount(provider: Provider, found: Finding) -> Finding:
+    """A purchase of ours whose record says no amount, as the provider tells it when asked for just that one."""
+    if found.known is None or found.record.kind is not None:
+        return found
+    told = await provider.look_up(found.record.ref)
+    if told is None or told.kind is None:
+        return found
+    return replace(found, record=replace(found.record, kind=told.kind, quantity=told.quantity), kind=told.kind)
+
+
+async def carry_out(ledger: Ledger, surveyed: Survey, clock: Clock, run_id: str) -> Counter[Adopted]:
+    """
+    Write what is ours into the ledger; what came of each.
+
+    What another placement turns out to hold by now counts as known.
+
+    Raises:
+        LedgerError: The ledger failed; what was written before stands, and the rest can be adopted again.
+    """
+    done: Counter[Adopted] = Counter()
+    for first in range(0, len(surveyed.ours), _PAGE):
+        some = surveyed.ours[first : first + _PAGE]
+        purchases = [_bought(each, surveyed.provider, clock, run_id) for each in some]
+        done.update(await asyncio.gather(*(_adopt(ledger, each) for each in purchases)))
+    return done
+
+
+async def _adopt(ledger: Ledger, purchase: Bought) -> Adopted:
+    try:
+        return await ledger.adopt(purchase)
+    except AlreadyRecorded:
+        return Adopted.KNOWN
+
+
+def _bought(found: Finding, provider: ProviderName, clock: Clock, run_id: str) -> Bought:
+    record = found.record
+    if record.key is None or found.kind is None:
+        msg = "what names no key is nobody's to adopt"
+        raise AssertionError(msg)
+    return Bought(
+        store=found.store,
+        order_id=record.order_id or "",
+        slot=found.slot,
+        key=record.key,
+        provider=provider,
+        kind=found.kind,
+        quantity=int(record.quantity or 0),  # untold is 0: what must not be forgotten is that it was bought
+        customer_email=record.customer_email,
+        ref=record.ref,
+        price_usd_cents=record.price_usd_cents,
+        bought_at=record.at,
+        cancelled=record.cancelled,
+        at=clock.now(),
+        run_id=run_id,
+    )

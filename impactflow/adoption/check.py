@@ -1,0 +1,202 @@
+"""
+Is this the ledger that has bought for this store? Asked of the sellers' newest records, before anything is sent.
+
+It costs a reading of each list's newest records where the ledger holds all of them. Called once in a run for each
+provider, by the task ``check_ledger``; and by ``doctor``, which only looks.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from impactflow.adoption.sorting import Finding, Known, Scope, sort
+from impactflow.clock import Clock
+from impactflow.errors import AlreadyRecorded, ConfigurationError, ProviderError, TransitionRefused
+from impactflow.ledger import Ledger, Move, Status
+from impactflow.models import ProviderName, Receipt
+from impactflow.providers import Provider
+
+log = logging.getLogger(__name__)
+
+#: How many of the newest records of a list are read.
+_NEWEST = 50
+#: What another ledger has bought, or this one before it was set back; anything else settling and the audit see to.
+_ANOTHERS = frozenset({Known.NOTHING, Known.UNSENT})
+#: How many purchases are named to a person.
+_NAMED = 3
+
+
+class PurchasesUnknown(ConfigurationError):
+    """
+    Nothing was sent: this store has bought what the ledger does not know, or may have.
+
+    Args:
+        ledger: Where the ledger lies, without a password.
+        found: What was found, by provider.
+    """
+
+    def __init__(self, ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> None:
+        super().__init__(_in_words(ledger, found))
+        self.told = {"ledger": ledger, "unknown": [_as_json(name, some) for name, some in found.items()]}
+
+
+async def check_ledger(
+    ledger: Ledger, where: str, providers: Iterable[Provider], scope: Scope, clock: Clock, run_id: str
+) -> dict[ProviderName, ProviderError]:
+    """
+    See that the ledger knows what its stores have bought lately.
+
+    A placement that waits to be sent again, and was bought, is recorded as bought.
+
+    Args:
+        ledger: The ledger.
+        where: Where it lies, for a person.
+        providers: Whose records are read.
+        scope: Which keys are ours.
+        clock: Tells the time.
+        run_id: Which run does it.
+
+    Returns:
+        The providers that did not tell; nothing may be sent to them until they have.
+
+    Raises:
+        PurchasesUnknown: It does not.
+        LedgerError: The ledger failed.
+    """
+    silent: dict[ProviderName, ProviderError] = {}
+    found: dict[ProviderName, Sequence[Finding]] = {}
+    for provider in providers:
+        try:
+            some = await _look(ledger, provider, scope, clock, run_id)
+        except ProviderError as error:
+            silent[provider.name] = error
+        else:
+            if some:
+                found[provider.name] = some
+    if found:
+        raise PurchasesUnknown(where, found)
+    return silent
+
+
+async def look(ledger: Ledger, provider: Provider, scope: Scope) -> Sequence[Finding]:
+    """
+    What would be refused at one provider; nothing is changed.
+
+    Raises:
+        ProviderError: It did not tell.
+    """
+    return await _look(ledger, provider, scope, None, "")
+
+
+async def _look(
+    ledger: Ledger, provider: Provider, scope: Scope, clock: Clock | None, run_id: str
+) -> Sequence[Finding]:
+    """The newest purchases that are not the ledger's; with a clock, what waits and was bought is recorded."""
+    anothers: list[Finding] = []
+    unnamed: list[Finding] = []
+    names_keys = False
+    for pages in provider.newest(_NEWEST):
+        async for page in pages:
+            told = await sort(ledger, provider, page, scope)
+            found, names_keys = told.findings, names_keys or told.names_keys
+            anothers += [each for each in found if each.known in _ANOTHERS]
+            unnamed += [each for each in found if each.known is None and scope.buys(provider.name, each.kind)]
+            waiting = [each for each in found if each.known is Known.WAITS]
+            if clock is None or not waiting:
+                break
+            for each in waiting:  # there may be more of them on the next page
+                await _record(ledger, provider, each, clock, run_id)
+    return [*anothers, *([] if names_keys else await unattributed(ledger, provider.name, unnamed))]
+
+
+async def unattributed(ledger: Ledger, provider: ProviderName, unnamed: Sequence[Finding]) -> Sequence[Finding]:
+    """
+    Those that nobody can call ours or not, of purchases at an account that names no keys.
+
+    Once this ledger has bought there it looks after itself; before that, a person has to vouch.
+    """
+    if not unnamed:
+        return []
+    has_sent, vouched_at = await ledger.account(provider)
+    if has_sent:
+        return []
+    return [each for each in unnamed if vouched_at is None or each.record.at > vouched_at]
+
+
+async def _record(ledger: Ledger, provider: Provider, found: Finding, clock: Clock, run_id: str) -> None:
+    """Record as bought what was about to be sent again."""
+    [entry] = await ledger.holders(provider.name, refs=[], keys=[found.record.key or ""])
+    now, receipt = clock.now(), Receipt(found.record.ref, found.record.price_usd_cents)
+    detail = f"found at the provider before it was sent again: {receipt.ref}"
+    move = Move(entry.placement, Status.PLANNED, Status.PLACED, now, run_id, detail, now, receipt)
+    with suppress(TransitionRefused, AlreadyRecorded):  # another run was first
+        await ledger.record_found(move)
+        log.info(
+            "not sent again: order %s, slot %s was bought", entry.placement.order_id, entry.placement.slot,
+            extra={"action": "placement_placed"},
+        )  # fmt: skip
+
+
+def _in_words(ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> str:
+    ours = {name: [each for each in some if each.known is not None] for name, some in found.items()}
+    nobodys = {name: [each for each in some if each.known is None] for name, some in found.items()}
+    said = [f"nothing was sent: the ledger {ledger} is not the one that has bought for this store before"]
+    said += [
+        f"{name} has {len(some)} purchases of this store that it does not know ({_newest(some)})"
+        for name, some in ours.items()
+        if some
+    ]
+    said += [
+        f"{name} has {len(some)} purchases that name nobody, and may be this store's ({_newest(some)})"
+        for name, some in nobodys.items()
+        if some
+    ]
+    todo = (
+        "Point IMPACTFLOW_LEDGER_URL at the ledger that made them, restore a backup of it, or have this one take them"
+        " over: `impactflow adopt` shows what that would be"
+    )
+    if not any(ours.values()):
+        said[0] = f"nothing was sent: whether the ledger {ledger} knows all that this store has bought cannot be told"
+        names = " ".join(f"--not-ours {name}" for name in nobodys)
+        todo = (
+            "Point IMPACTFLOW_LEDGER_URL at the ledger that made them, if there is one; if nobody has bought them for"
+            f" this store, say so: `impactflow adopt {names} --yes`"
+        )
+    return "; ".join(said) + f". {todo}"
+
+
+def _newest(some: Sequence[Finding]) -> str:
+    newest = sorted(some, key=lambda each: each.record.at, reverse=True)[:_NAMED]
+    return "the newest: " + "; ".join(
+        ", ".join(
+            filter(
+                None,
+                (
+                    each.record.order_id and f"order {each.record.order_id}",
+                    each.slot and f"slot {each.slot}",
+                    f"{each.record.at:%Y-%m-%d}",
+                    each.record.ref,
+                ),
+            )
+        )
+        for each in newest
+    )
+
+
+def _as_json(name: ProviderName, some: Sequence[Finding]) -> dict[str, Any]:
+    newest = sorted(some, key=lambda each: each.record.at, reverse=True)[:_NAMED]
+    return {
+        "provider": name.value,
+        "purchases": sum(each.known is not None for each in some),
+        "name_nobody": sum(each.known is None for each in some),
+        "newest": [
+            {
+                "order": each.record.order_id,
+                "slot": each.slot or None,
+                "ref": each.record.ref,
+                "day": f"{each.record.at:%Y-%m-%d}",
+            }
+            for each in newest
+        ],
+    }

@@ -1,0 +1,197 @@
+"""
+Which records are of this ledger's stores, and what the ledger knows of them.
+
+Records are read before the ledger is asked: whatever is at the provider by then, its own ledger had on disk before it
+was sent. Called by ``check`` and ``adopt``.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from impactflow.audit.findings import theirs
+from impactflow.ledger import Entry, Ledger, Status, placement_key
+from impactflow.models import Kind, ProviderName
+from impactflow.policy import Policy
+from impactflow.providers import Provider, Record
+
+#: How many purchases are looked up at once.
+_AT_ONCE = 8
+#: Where a purchase under the placement's key is found by settling.
+_UNSETTLED = frozenset({Status.PLACING, Status.IN_DOUBT})
+
+
+class Known(StrEnum):
+    """What a ledger knows of a purchase of its own store that it does not hold."""
+
+    #: Nothing: another ledger made it, or this one has forgotten it.
+    NOTHING = "unknown"
+    #: The placement, which it never sent: it is an older state of the ledger that made it, or another one.
+    UNSENT = "never sent by this ledger"
+    #: The placement, which waits to be sent again.
+    WAITS = "about to be sent again"
+    #: The placement, for which it knows of no purchase.
+    UNBOUGHT = "not known to be bought"
+    #: The placement, which holds another purchase.
+    TWICE = "bought twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    A purchase that the ledger does not hold.
+
+    Args:
+        record: What the provider says.
+        known: What the ledger knows of it; None where the record names no key, so that nobody can say whose it is.
+        store: Whose it is.
+        slot: For which slot it was made.
+        kind: What it is; where the record does not say, what the slot buys.
+    """
+
+    record: Record
+    known: Known | None
+    store: str = ""
+    slot: str = ""
+    kind: Kind | None = None
+
+
+class Scope:
+    """
+    The stores and slots whose keys are ours: the policy's and the ledger's.
+
+    Args:
+        ledger: The ledger.
+        policy: The policy, where one is at hand.
+    """
+
+    def __init__(self, ledger: Ledger, policy: Policy | None) -> None:
+        self._ledger = ledger
+        rules = policy.rules if policy else ()
+        self._policys: Mapping[str, Mapping[str, Kind]] = (
+            {policy.store: {rule.slot: rule.impact for rule in rules}} if policy else {}
+        )
+        self._bought = {(rule.provider, rule.impact) for rule in rules}
+        self._slots: Mapping[str, Mapping[str, Kind]] | None = None
+
+    def buys(self, provider: ProviderName, kind: Kind | None) -> bool:
+        """Whether the policy buys such a thing there."""
+        return any(name is provider and kind in {None, bought} for name, bought in self._bought)
+
+    async def place_of(self, record: Record) -> tuple[str, str, Kind] | None:
+        """Store, slot and kind of a purchase whose key the ledger does not know; None where it is not ours."""
+        if record.key is None or record.order_id is None:
+            return None
+        if self._slots is None:
+            kept = await self._ledger.slots()
+            stores = {*kept, *self._policys}
+            self._slots = {store: {**kept.get(store, {}), **self._policys.get(store, {})} for store in stores}
+        for store, slots in self._slots.items():
+            for slot, kind in slots.items():
+                if placement_key(store, record.order_id, slot) == record.key:
+                    return store, slot, kind
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """
+    What some records mean to the ledger.
+
+    Args:
+        findings: One for each that it does not hold and that is ours, or may be.
+        names_keys: Whether one of them names a key, whoever's: then ours would name theirs.
+    """
+
+    findings: Sequence[Finding]
+    names_keys: bool
+
+
+async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], scope: Scope) -> Sorted:
+    """
+    Hold some records against the ledger.
+
+    Raises:
+        ProviderError: A purchase could not be looked up.
+    """
+    unique = {(record.ref, record.kind, record.key): record for record in records}.values()
+    held = _Held(
+        await ledger.holders(provider.name, refs=[r.ref for r in unique], keys=[r.key for r in unique if r.key])
+    )
+    unnamed = [record for record in unique if record.key is None and record.ref not in held.refs]
+    if unnamed:
+        refs = {record.ref for record in unnamed}
+        further = {ref for ref, _ in await ledger.further(provider.name, sorted(refs))}
+        refs -= further
+        refs -= await ledger.parts(provider.name, refs)
+        unnamed = [record for record in unnamed if record.ref in refs]
+    named = [record for record in unique if record.key is not None]
+    if unnamed and provider.keys_by_look_up:
+        told = await _look_up(provider, {record.ref for record in unnamed})
+        more = [record for record in told.values() if record.key is not None]
+        held.add(await ledger.holders(provider.name, refs=[], keys=[record.key or "" for record in more]))
+        named += more
+        unnamed = [told.get(record.ref, record) for record in unnamed if told.get(record.ref, record).key is None]
+    judged = [each for record in named if (each := await _judge(record, held, scope))]
+    if judged:
+        further = {ref for ref, _ in await ledger.further(provider.name, [each.record.ref for each in judged])}
+        judged = [each for each in judged if each.record.ref not in further]
+    may_be_ours = [Finding(record, None, kind=record.kind) for record in unnamed if not record.cancelled]
+    return Sorted([*judged, *may_be_ours], names_keys=bool(named))
+
+
+class _Held:
+    """The placements that some records may belong to."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.refs: set[str] = set()
+        self.by_key: dict[str, Entry] = {}
+        self.add(entries)
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Some more of them."""
+        for entry in entries:
+            self.by_key[entry.placement.key] = entry
+            self.refs.add(theirs(entry.placement))
+
+
+async def _look_up(provider: Provider, refs: Iterable[str]) -> Mapping[str, Record]:
+    """The purchases of these names, as far as the provider knows them."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(ref: str) -> Record | None:
+        async with slots:
+            return await provider.look_up(ref)
+
+    names = sorted(refs)
+    found = await asyncio.gather(*(one(ref) for ref in names))
+    return {name: record for name, record in zip(names, found, strict=True) if record is not None}
+
+
+async def _judge(record: Record, held: _Held, scope: Scope) -> Finding | None:
+    """What a record that names a key means; None where there is nothing to say."""
+    entry = held.by_key.get(record.key or "")
+    if entry is None:
+        place = await scope.place_of(record)
+        return None if place is None else Finding(record, Known.NOTHING, place[0], place[1], record.kind or place[2])
+    known = _known(entry, record)
+    return (
+        None
+        if known is None
+        else Finding(record, known, slot=entry.placement.slot, kind=record.kind or entry.placement.kind)
+    )
+
+
+def _known(entry: Entry, record: Record) -> Known | None:
+    """What the ledger knows of a purchase under a placement's key; None where there is nothing to do about it."""
+    placement = entry.placement
+    if theirs(placement) == record.ref or entry.status in _UNSETTLED:
+        return None
+    if placement.attempt == 0:
+        return Known.UNSENT
+    if record.cancelled:
+        return None
+    if placement.ref is not None:
+        return Known.TWICE
+    return Known.WAITS if entry.status is Status.PLANNED else Known.UNBOUGHT

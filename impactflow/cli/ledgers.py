@@ -1,0 +1,52 @@
+"""Ledgers for commands that only read: what is not there is said, and never made. Called by the commands."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from impactflow.errors import ConfigurationError
+from impactflow.ledger import Ledger
+from impactflow.ledger.location import missing, sqlite_file
+from impactflow.settings import Settings
+
+_VARIABLE = "IMPACTFLOW_LEDGER_URL"
+
+
+def missing_file(settings: Settings) -> Path | None:
+    """The file of a SQLite ledger that is not there; None where it is, or where the ledger is on a server."""
+    file = sqlite_file(settings.impactflow_ledger_url)
+    return file if file is not None and not file.exists() else None
+
+
+def open_existing(settings: Settings) -> Ledger:
+    """
+    Open the ledger.
+
+    Raises:
+        ConfigurationError: There is none.
+        LedgerError: It cannot be opened.
+    """
+    file = missing_file(settings)
+    if file is not None:
+        raise ConfigurationError(missing(file))
+    return Ledger.open(settings.impactflow_ledger_url)
+
+
+@contextmanager
+def none_made(settings: Settings) -> Iterator[Settings]:
+    """The settings; where there is no ledger yet, with an empty one that is gone afterwards."""
+    if missing_file(settings) is None:
+        yield settings
+        return
+    before = os.environ.get(_VARIABLE)
+    with TemporaryDirectory(prefix="impactflow-") as folder:
+        url = f"sqlite:///{Path(folder) / 'empty.db'}"
+        os.environ[_VARIABLE] = url
+        try:
+            yield settings.model_copy(update={"impactflow_ledger_url": url})
+        finally:
+            os.environ.pop(_VARIABLE)
+            if before is not None:
+                os.environ[_VARIABLE] = before

@@ -1,0 +1,296 @@
+"""
+Purchases that this ledger did not make, or has forgotten, written into it from the providers' records.
+
+Handlers for the ``Writer`` and reads. A purchase becomes the placement of its key, or what that placement has bought; a
+second one under a key is kept beside the first. Done again, nothing changes. Called by ``Ledger``; what is ours is
+decided by ``adoption``.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, or_, select
+
+from impactflow.ledger import further, moves
+from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.rows import names_for, placement_columns, placement_from_row, twin
+from impactflow.ledger.states import WAITING, Status
+from impactflow.ledger.tables import accounts, events, order_names, orders, placements
+from impactflow.models import UNIT_OF, Kind, ProviderName, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """
+    A purchase of ours, as a provider's record tells it.
+
+    Args:
+        store: Whose order it was made for.
+        order_id: The order's id, as the provider was told.
+        slot: The slot whose key it carries.
+        key: That key.
+        provider: Who sold it.
+        kind: What it is.
+        quantity: How many of ``UNIT_OF[kind]``.
+        customer_email: Whom it was bought on behalf of; None for the merchant.
+        ref: What the provider calls it.
+        price_usd_cents: What it cost, where the provider says.
+        bought_at: When it took effect.
+        cancelled: Whether it was undone since.
+        at: When it is adopted.
+        run_id: Which run does it.
+    """
+
+    store: str
+    order_id: str
+    slot: str
+    key: str
+    provider: ProviderName
+    kind: Kind
+    quantity: int
+    customer_email: str | None
+    ref: str
+    price_usd_cents: int | None
+    bought_at: datetime
+    cancelled: bool
+    at: datetime
+    run_id: str
+
+
+class Adopted(StrEnum):
+    """What became of a purchase that was to be adopted."""
+
+    #: The ledger knew nothing of its key.
+    NEW = "new"
+    #: The ledger had planned it and knew of no purchase.
+    RECORDED = "recorded"
+    #: The placement of its key holds another purchase: this one is kept beside it.
+    FURTHER = "further"
+    #: The ledger holds it already, or there is nothing to keep.
+    KNOWN = "known"
+    #: Its placement is being sent or in doubt: settling finds it.
+    UNSETTLED = "unsettled"
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A person's word that of what is at an account without a key nothing was bought for this ledger's stores."""
+
+    provider: ProviderName
+    by: str
+    at: datetime
+
+
+def adopt(connection: Connection, purchases: Sequence[Bought]) -> list[Adopted]:
+    """
+    Write purchases, each in whatever way its placement needs.
+
+    Raises:
+        AlreadyRecorded: Another placement holds one of them.
+    """
+    return [_adopt(connection, each) for each in purchases]
+
+
+def vouch(connection: Connection, words: Sequence[Vouched]) -> list[None]:
+    """Keep a person's word; the last one counts."""
+    for word in words:
+        one_at_a_time(connection, f"account {word.provider}")
+        values = {"vouched_at": word.at, "by": word.by}
+        known = accounts.update().where(accounts.c.provider == word.provider)
+        if not connection.execute(known.values(values)).rowcount:
+            connection.execute(accounts.insert().values(provider=word.provider.value, **values))
+    return [None] * len(words)
+
+
+def account(connection: Connection, provider: ProviderName) -> tuple[bool, datetime | None]:
+    """Whether anything was ever sent to a provider, and when somebody has vouched for the account."""
+    sent = connection.execute(
+        select(placements.c.id).where(placements.c.provider == provider, placements.c.attempts > 0).limit(1)
+    ).first()
+    vouched_at = connection.execute(select(accounts.c.vouched_at).where(accounts.c.provider == provider)).scalar()
+    return sent is not None, vouched_at
+
+
+def slots(connection: Connection) -> Mapping[str, Mapping[str, Kind]]:
+    """The slots of each store that has placements, with what they buy."""
+    query = (
+        select(orders.c.store, placements.c.slot, func.max(placements.c.kind))
+        .join(orders, placements.c.order == orders.c.id)
+        .group_by(orders.c.store, placements.c.slot)
+    )
+    found: dict[str, dict[str, Kind]] = {}
+    for store, slot, kind in connection.execute(query):
+        found.setdefault(store, {})[slot] = Kind(kind)
+    return found
+
+
+def parts(connection: Connection, provider: ProviderName, names: Iterable[str]) -> frozenset[str]:
+    """Which of these names are of the one thing that some purchase of the ledger's consists of."""
+    whole = {json.dumps([name]): name for name in names}
+    query = select(placements.c.parts).where(placements.c.provider == provider, placements.c.parts.in_(whole))
+    return frozenset(whole[text] for text in connection.execute(query).scalars())
+
+
+def _adopt(connection: Connection, each: Bought) -> Adopted:
+    one_at_a_time(connection, each.store)  # as planners do, who may meet the same order in this moment
+    row = connection.execute(_BY_KEY, {"key": each.key}).one_or_none()
+    if row is None:
+        _insert(connection, each)
+        return Adopted.NEW
+    if row.ref in names_for(each.ref) or further.known(connection, each.provider, [each.ref]):
+        return Adopted.KNOWN
+    if row.status in {Status.PLACING, Status.IN_DOUBT}:
+        return Adopted.UNSETTLED
+    if each.cancelled and (row.attempts or row.ref is not None):
+        return Adopted.KNOWN
+    if row.ref is None:
+        _record(connection, each, row)
+        return Adopted.RECORDED
+    further.note(connection, placement_from_row(row, attempted_at=None, alone=False, again=False), each.ref, each.at)
+    _tell(connection, each, row.id, row.status, row.status, f"bought twice: {each.ref} was found beside {row.ref}")
+    return Adopted.FURTHER
+
+
+def _insert(connection: Connection, each: Bought) -> None:
+    """A placement for what was bought, of an order that may be new too."""
+    status = Status.CANCELLED if each.cancelled else Status.PLACED
+    values = {
+        "order": _order_for(connection, each),
+        "slot": each.slot,
+        "key": each.key,
+        "options": "{}",
+        "status": status.value,
+        "due_at": None if each.cancelled else each.at,
+        "planned_at": each.bought_at,
+        "checks": 0,
+        "ref": _name_for(connection, each),
+        "price_usd_cents": each.price_usd_cents,
+        **_as_bought(each),
+    }
+    made = connection.execute(placements.insert().values(values).returning(placements.c.id)).scalar_one()
+    _tell(connection, each, made, None, status, _said(each))
+
+
+def _order_for(connection: Connection, each: Bought) -> int:
+    """
+    The row of the order; made where there is none.
+
+    Where the same sale has a placement in that slot under another key, the purchase gets a row of its own, joined to
+    the sale as planning joins rows that turn out to be one; what waited there is withdrawn.
+    """
+    names = _names(each.order_id)
+    known = order_names.c.store == each.store, order_names.c.name.in_(names)
+    root = connection.execute(
+        select(func.coalesce(orders.c.same_as, orders.c.id))
+        .join(order_names, order_names.c.order == orders.c.id)
+        .where(*known)
+        .limit(1)
+    ).scalar()
+    if root is None:
+        made = _new_order(connection, each, None)
+        connection.execute(order_names.insert(), [{"store": each.store, "name": name, "order": made} for name in names])
+        return made
+    sale = or_(orders.c.id == root, orders.c.same_as == root)
+    rivals = connection.execute(
+        select(placements.c.id, placements.c.status)
+        .join(orders, placements.c.order == orders.c.id)
+        .where(sale, placements.c.slot == each.slot)
+    ).all()
+    for rival in rivals:
+        if rival.status in WAITING:
+            reason = f"its sale was bought for, as order {each.order_id}"
+            gone = {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}
+            connection.execute(placements.update().where(placements.c.id == rival.id).values(gone))
+            _tell(connection, each, rival.id, rival.status, Status.CANCELLED, reason)
+    if rivals:
+        return _new_order(connection, each, root)
+    if each.customer_email is not None:
+        told = orders.c.id == root, orders.c.customer_email.is_(None)
+        connection.execute(orders.update().where(*told).values(customer_email=each.customer_email))
+    return int(root)
+
+
+def _new_order(connection: Connection, each: Bought, same_as: int | None) -> int:
+    values = {
+        "store": each.store,
+        "order_id": each.order_id,
+        "ordered_at": each.bought_at,
+        "customer_email": each.customer_email,
+        "eligible": True,
+        "digest": "",  # the next reading of the order says more
+        "same_as": same_as,
+    }
+    made: int = connection.execute(orders.insert().values(values).returning(orders.c.id)).scalar_one()
+    return made
+
+
+def _names(order_id: str) -> Sequence[str]:
+    """The names of an order, as far as its id tells: a webhook's has the form ``SYSTEM:ID``."""
+    system, _, number = order_id.partition(":")
+    return [f"wr:{order_id}", f"src:{order_id}"] if system and number else [f"wr:{order_id}"]
+
+
+def _record(connection: Connection, each: Bought, row: Any) -> None:
+    """What a placement without a purchase has bought; one that was never sent becomes just that."""
+    chosen = placements.c.id == row.id
+    if not row.attempts:
+        connection.execute(placements.update().where(chosen).values(_as_bought(each)))
+    row = connection.execute(_BY_KEY, {"key": each.key}).one()
+    placement = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
+    status = Status(row.status)
+    if status is Status.HELD:
+        moves.move(connection, [moves.Move(placement, status, Status.PLANNED, each.at, each.run_id, _said(each))])
+        status = Status.PLANNED
+    receipt = Receipt(each.ref, each.price_usd_cents)
+    placed = moves.Move(placement, status, Status.PLACED, each.at, each.run_id, _said(each), each.at, receipt)
+    moves.record_found(connection, [placed])
+    day = {"placed_at": each.bought_at, "placed_on": each.bought_at.astimezone(UTC).date()}
+    connection.execute(placements.update().where(chosen).values(day))
+    if each.cancelled:
+        gone = moves.Move(placement, Status.PLACED, Status.CANCELLED, each.at, each.run_id, "cancelled at the provider")
+        moves.move(connection, [gone])
+
+
+def _as_bought(each: Bought) -> dict[str, Any]:
+    """The columns that say what was bought, and when; one attempt was made, by whoever bought it."""
+    values: dict[str, Any] = {
+        "provider": each.provider.value,
+        "kind": each.kind.value,
+        "quantity": each.quantity,
+        "unit": UNIT_OF[each.kind].value,
+        "on_behalf": each.customer_email is not None,
+        "attempts": 1,
+        "first_attempted_at": each.bought_at,
+        "attempted_at": each.bought_at,
+        "sent_until": each.bought_at,
+        "placed_at": each.bought_at,
+        "placed_on": each.bought_at.astimezone(UTC).date(),
+    }
+    return values | {"twin": twin(values, each.customer_email)}
+
+
+def _name_for(connection: Connection, each: Bought) -> str:
+    """The provider's name for it, with a number where another purchase shares that name."""
+    shared = placements.c.provider == each.provider, placements.c.ref.in_(names_for(each.ref))
+    taken = connection.execute(select(func.count()).select_from(placements).where(*shared)).scalar_one()
+    return f"{each.ref}#{taken + 1}" if taken else each.ref
+
+
+def _said(each: Bought) -> str:
+    return f"adopted from the provider's records: {each.ref}, bought {each.bought_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _tell(connection: Connection, each: Bought, placement: int, from_: str | None, to: str, detail: str) -> None:
+    values = {"placement": placement, "at": each.at, "from_status": from_, "to_status": to, "attempt": 1}
+    connection.execute(events.insert().values(values | {"run_id": each.run_id, "detail": detail}))
+
+
+_BY_KEY = (
+    select(*placement_columns())
+    .join(orders, placements.c.order == orders.c.id)
+    .where(placements.c.key == bindparam("key"))
+)

@@ -1,0 +1,31 @@
+"""
+The task that sees, before anything is sent, that the ledger is the one that has bought for this store.
+
+It reads, and may record a purchase that was about to be made again: Prefect neither caches nor retries it.
+"""
+
+from collections.abc import Sequence
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from impactflow.errors import Unauthorized
+from impactflow.models import ProviderName
+from impactflow.patience import Round
+from impactflow.policy import Policy
+from tasks.context import current_run
+
+
+@task(name="check_ledger", cache_policy=NO_CACHE, retries=0)
+async def check_ledger(providers: Sequence[ProviderName], policy: Policy | None) -> dict[ProviderName, Round]:
+    """
+    Hold the ledger against the newest records of some providers; see ``impactflow.adoption``.
+
+    Returns:
+        Why nothing may be sent to those that did not tell.
+
+    Raises:
+        PurchasesUnknown: The store has bought what the ledger does not know: nothing may be sent at all.
+    """
+    silent = await current_run().check_ledger(providers, policy)
+    return {name: Round(0, str(error), unauthorized=isinstance(error, Unauthorized)) for name, error in silent.items()}
