@@ -215,9 +215,9 @@ class Sweep:
 
     async def _place_due(self) -> None:
         async with together() as group:
-            group.create_task(self._keep_books())
             for _ in range(min(self._terms.concurrency, self._left)):
                 group.create_task(self._send_claimed())
+            await self._keep_books()
 
     def _stop(self) -> None:
         self._halt(_STOPPED)

@@ -7,6 +7,7 @@ The one place that reaches from here to ``flows``: by name, as Prefect itself do
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -16,7 +17,7 @@ import httpx
 from impactflow.cli.console import err, watching
 from impactflow.errors import ConfigurationError
 from impactflow.settings import load_settings
-from impactflow.stopping import run
+from impactflow.stopping import Stopped, run
 
 
 def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
@@ -50,8 +51,14 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
             result: Coroutine[Any, Any, dict[str, Any]] = flow(**parameters)
             return await result
 
-    with server_settings():
-        return run(work())
+    try:
+        with server_settings():
+            return run(work())
+    except BaseException as ended:
+        # Prefect's word for a SIGTERM that came while Prefect itself was at work, before the flow or after it.
+        if type(ended).__name__ == "TerminationSignal":
+            raise Stopped(signal.SIGTERM) from None
+        raise
 
 
 def require_server() -> str:

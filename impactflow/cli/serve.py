@@ -47,8 +47,8 @@ def serve_deployments(*, as_json: bool) -> NoReturn:
     if as_json:
         print_json({"deployments": names, "api_url": api_url})
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the worker's lines are no part of the one object
-    worker = [*_PREFECT, "worker", "start", "--pool", pool, "--limit", str(_AT_A_TIME)]
-    os.execve(sys.executable, worker, variables)  # noqa: S606 - Prefect
+    worker = [sys.executable, "-m", "deployments.worker", pool, str(_AT_A_TIME)]
+    os.execve(sys.executable, worker, variables)  # noqa: S606 - ourselves
 
 
 def read_project() -> Mapping[str, Any]:

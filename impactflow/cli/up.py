@@ -96,6 +96,7 @@ def run_up(*, as_json: bool) -> int:
     except Stopped as stopped:
         err.print("ended")
         return stopped.exit_status
+    raise AssertionError("all parts are watched until something ends")
 
 
 def _start(parts: Parts, *, as_json: bool) -> None:

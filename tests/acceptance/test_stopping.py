@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from processes import Impactflow, Served, served
@@ -21,18 +22,20 @@ from processes import Impactflow, Served, served
 from impactflow.ledger import Ledger, Status
 from impactflow.proof import experiment
 from impactflow.proof.bookkeeping import NONE, differences, earned, in_books, in_ledger, undone_in_ledger
-from impactflow.proof.programs import Ended
+from impactflow.proof.programs import Ended, prefect_server
 from impactflow.sandbox import Options, Reply, Request, Sandbox, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 from impactflow.stopping import run
 
-pytestmark = pytest.mark.timeout(480)
+pytestmark = pytest.mark.timeout(1800)  # each wait has a limit of its own; all stops are in one set-up
 
+ROOT = Path(__file__).parents[2]
 #: Requests in flight at each provider, and how long each takes to be answered, in seconds.
 AT_ONCE, LATENCY_S = 64, 1.0
 #: The promise: a stopped command has ended by then, in seconds.
 WITHIN_S = 10.0
-ORDERS = 400
+#: So many orders earn more than one run buys before it is stopped.
+ORDERS = 75
 #: Which signals are sent, in order, and the exit status that the first of them asks for.
 SIGTERM, SIGINT = (signal.SIGTERM,), (signal.SIGINT,)
 TWICE = (signal.SIGTERM, signal.SIGTERM)
@@ -43,11 +46,14 @@ class Busy(Sandbox):
     """A sandbox that knows how many purchases it is being asked for."""
 
     in_flight = 0
+    #: How many requests it was sent.
+    requests = 0
 
     @contextmanager
     def exchange(self, request: Request) -> Iterator[Reply]:
         buys = request.method == "POST"
         self.in_flight += buys
+        self.requests += 1
         try:
             with super().exchange(request) as reply:
                 yield reply
@@ -80,11 +86,11 @@ class Shop:
 
 
 @contextmanager
-def shop(folder: Path, **variables: str | None) -> Iterator[Shop]:
+def shop(folder: Path, orders: int = ORDERS, **variables: str | None) -> Iterator[Shop]:
     """A shop whose providers take a second to answer."""
-    orders = generate_orders(ORDERS, 7, datetime.now(UTC), days=3, currencies=CONVERTIBLE_CURRENCIES)
+    sold = generate_orders(orders, 7, datetime.now(UTC), days=3, currencies=CONVERTIBLE_CURRENCIES)
     options = Options(latency_s=LATENCY_S, wicked_reports_per_minute=1_000_000)
-    with served(Busy(options, orders=orders)) as sandbox:
+    with served(Busy(options, orders=sold)) as sandbox:
         own = {
             "IMPACTFLOW_LEDGER_URL": f"sqlite:///{folder / 'impactflow.db'}",
             "IMPACTFLOW_CONCURRENCY": str(AT_ONCE),
@@ -93,7 +99,7 @@ def shop(folder: Path, **variables: str | None) -> Iterator[Shop]:
             "IMPACTFLOW_SETTLE_S": "16",
         }
         command = experiment.command_line(folder, {**sandbox.variables, **own}).but(**variables)
-        yield Shop(orders, sandbox, command)
+        yield Shop(sold, sandbox, command)
 
 
 @dataclass(frozen=True)
@@ -137,8 +143,8 @@ def stops(request, tmp_path_factory, server) -> tuple[Shop, dict[tuple, list[Sto
     folder = tmp_path_factory.mktemp("stopping")
     seen: dict[tuple, list[Stop]] = {}
     some = request.config.getoption("--stops")
-    often = [SIGTERM] * some + [SIGINT] * max(1, some // 2) + [TWICE] * max(1, some // 4)
-    with shop(folder, PREFECT_API_URL=server.api_url) as there:
+    often = [SIGTERM] * some + [SIGINT] * max(1, some // 5) + [TWICE] * max(1, some // 5)
+    with shop(folder, ORDERS * (len(often) + 1), PREFECT_API_URL=server.api_url) as there:
         for numbers in often:
             before = len(there.sandbox.books.purchases)
             stopped = stop(there, there.begin_to_place(), numbers)
@@ -214,3 +220,59 @@ def test_n3_ctrl_c_while_the_temporary_server_starts_ends_it_in_a_line(tmp_path,
         lines = [line for line in stopped.ended.err.splitlines() if "starting a temporary" not in line]
         assert lines == ["error: stopped; run it again to go on where it ended"]
         assert stopped.took_s < WITHIN_S  # 2 s are promised where the machine is not busy
+
+
+@pytest.fixture(scope="module")
+def stopped_worker(tmp_path_factory) -> tuple[Shop, Stop, dict]:
+    """``impactflow serve`` was stopped while a run of its bought; the run as Prefect's server then shows it."""
+    folder = tmp_path_factory.mktemp("worker")
+    own = {"IMPACTFLOW_POLICY": str(folder / "policy.yaml"), "IMPACTFLOW_REPORTS": str(folder / "reports")}
+    with prefect_server() as server, shop(folder, PREFECT_API_URL=server.api_url, **own) as there:
+        process = Impactflow(ROOT, there.command.variables).start("serve", "--json")
+        api = httpx.Client(base_url=server.api_url, timeout=30, trust_env=False)
+        try:
+            assert process.stdout.readline(), process.stderr.read()
+            place = api.get("/deployments/name/place_impacts/place").json()["id"]
+            run_id = api.post(f"/deployments/{place}/create_flow_run", json={}).json()["id"]
+            wait_for(lambda: there.sandbox.sandbox.in_flight >= AT_ONCE or process.poll() is not None)
+            stopped = stop(there, process, SIGTERM)
+            yield there, stopped, api.get(f"/flow_runs/{run_id}").json()
+        finally:
+            process.kill()
+            api.close()
+
+
+def test_o10_a_stopped_worker_ends_within_its_grace_time(stopped_worker):
+    """``compose.yaml`` gives it 30 s; no process of a run is left."""
+    _, stopped, _ = stopped_worker
+    assert (stopped.ended.status, stopped.left_over) == (143, [])
+    assert stopped.in_flight >= AT_ONCE
+    assert stopped.took_s < 30
+
+
+def test_o10_a_stopped_workers_run_leaves_nothing_placing_and_is_crashed_at_once(stopped_worker):
+    """It records what is in flight and reports itself; no automation has to mark it."""
+    _, stopped, flow_run = stopped_worker
+    assert (stopped.placing, flow_run["state"]["type"]) == (0, "CRASHED")
+
+
+def test_o10_the_next_run_buys_the_rest_once(stopped_worker):
+    """And finds what the stopped one bought."""
+    there, _, _ = stopped_worker
+    while (last := there.command.run("place", "--json", "--patience", "60", timeout_s=300)).status == 1:
+        pass
+    assert last.status == 0, last.err
+    assert differences(earned(there.orders), there.sandbox.purchases()) == NONE
+    assert in_ledger(there.command.ledger_url) == in_books(there.sandbox.purchases())
+
+
+def test_o9_track_is_stopped_while_it_waits(tmp_path, server):
+    """At once, with the signal's status."""
+    with shop(tmp_path, 3, PREFECT_API_URL=server.api_url) as there:
+        assert there.command.run("place", "--json").status == 0
+        before = there.sandbox.sandbox.requests
+        process = there.command.start("track", "--wait", "300", "--json")
+        wait_for(lambda: there.sandbox.sandbox.requests > before or process.poll() is not None)
+        stopped = stop(there, process, SIGTERM)
+    assert (stopped.ended.status, stopped.ended.says_traceback) == (143, False)
+    assert stopped.took_s < WITHIN_S

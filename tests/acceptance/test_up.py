@@ -96,9 +96,9 @@ def test_up_brings_prefects_pages_and_all_deployments(seen: Seen):
     assert sum("mark a run" in name for name in seen.automations) == 2
 
 
-def test_up_ends_with_ctrl_c_and_leaves_no_process_behind(seen: Seen):
+def test_o9_up_ends_with_ctrl_c_and_leaves_no_process_behind(seen: Seen):
     """All that it started, and what that has started, is gone."""
-    assert seen.ended.status == 0, seen.ended.err
+    assert seen.ended.status == 130, seen.ended.err
     assert not seen.ended.says_traceback
     assert {"server", "sandbox", "deployments"} <= seen.told["pids"].keys()
     assert seen.left == []

@@ -20,6 +20,7 @@ from impactflow.proof.process import Act, Boundary
 from impactflow.proof.processes import Processes
 from impactflow.proof.prove import Proof, Row, Size
 from impactflow.proof.simulation import Result
+from impactflow.stopping import Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +151,9 @@ def test_who_ends_it_ends_its_servers_too(monkeypatch, number):
             closed.append(number)
 
     monkeypatch.setattr(command, "prove", prove)
-    with pytest.raises(KeyboardInterrupt):
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    with pytest.raises(Stopped):
         command.run_proof(Size(), as_json=True)
+    for each, handler in before.items():  # once a signal came, the others are ignored until the process has ended
+        signal.signal(each, handler)
     assert [number] == closed

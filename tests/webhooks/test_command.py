@@ -33,8 +33,8 @@ def command(empty_ledger, tmp_path):
     return Impactflow(tmp_path, base_environment(tmp_path) | secrets)
 
 
-def test_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
-    """One line of JSON once it listens; SIGTERM is exit 0; nothing secret is printed, and what came is on disk."""
+def test_o9_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
+    """One line of JSON once it listens; SIGTERM is exit 143; nothing secret is printed, and what came is on disk."""
     process = command.but(IMPACTFLOW_STRIPE_SECRETS=None).start("webhooks", "--port", "0", "--json")
     told = json.loads(process.stdout.readline())
     post = signed("shopify", "d1")
@@ -50,7 +50,7 @@ def test_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
     assert delivery.body == post.body
     assert told["not_served"] == {"stripe": "IMPACTFLOW_STRIPE_SECRETS"}
     assert told["addresses"]["shopify"] == told["url"] + "/webhooks/shopify"
-    assert (0, "") == (ended.status, ended.out)
+    assert (143, "") == (ended.status, ended.out)
     assert not any(secret in ended.err for secret in SECRETS.values())
     assert "PREFECT_API_URL is not set" in ended.err
 
