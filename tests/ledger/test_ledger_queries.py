@@ -182,7 +182,7 @@ async def test_holders_are_found_by_purchase_and_by_key(ledger):
         (entry.placement.order_id, entry.placement.ref, entry.status) for entry in by_key
     ]
     assert {"WR-1", "WR-3"} == {entry.placement.order_id for entry in both}
-    assert [] == await ledger.holders(KEYLESS, refs=["ref-1"], keys=[])
+    assert [] == await ledger.holders(KEYED, refs=["ref-1"], keys=[])
     assert [] == await ledger.holders(KEYED, refs=[], keys=[])
 
 
