@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 
 from impactflow.deliveries import take_up
 from impactflow.errors import ConfigurationError, ImpactError
-from impactflow.ledger import Delivery, Ledger, Status
+from impactflow.ledger import Delivery, Ledger, Status, Vouched
 from impactflow.ledger.tables import events, placements
 from impactflow.models import ProviderName
 from impactflow.orders import Window
@@ -121,6 +121,7 @@ class _Simulation:
     async def run(self) -> tuple[str, ...]:
         """Everything; what is wrong afterwards."""
         self._strangers.came_before()
+        await self._vouch()
         strangers = asyncio.create_task(self._strangers.keep_buying())
         vandal = asyncio.create_task(self._persons.vandalize())
         told = (webhook for sale in self._scenario.sales for webhook in sale.webhooks)
@@ -174,6 +175,13 @@ class _Simulation:
         delivery = Delivery(self._policy.store, "shopify", webhook.id, webhook.topic, self._clock.now(), body)
         await Ledger(self._engine).store_delivery(delivery)
 
+    async def _vouch(self) -> None:
+        """What strangers buy at an account that names no keys somebody says is not ours, once for all of it."""
+        enter(Process())
+        for provider in self._providers:
+            word = Vouched(provider, "a person", self._clock.now() + _WEEKS)
+            await Ledger(self._engine).vouch(word)
+
     async def _start(self, fate: Fate, clock: SimulatedClock, patience_s: float, pause_s: float = 0.0) -> None:
         """One process, to its end or death."""
         process = Process(fate, pause_s)
@@ -196,11 +204,12 @@ class _Simulation:
         self._sandbox.shop.orders = self._scenario.orders(now_s)
         run = self._open(process, run_id, clock)
         try:
+            await run.check_ledger(self._providers, self._policy)
             await take_up(run.ledger, self._policy, run.clock, run.id)
             await _plan(run, self._policy)
             async with together() as group:
                 for provider in self._providers:
-                    group.create_task(_work_off(run, provider, patience_s))
+                    group.create_task(_work_off(run, self._policy, provider, patience_s))
         except ImpactError:
             return  # this run has failed; the next one takes up what it leaves
 
@@ -312,10 +321,12 @@ async def _plan(run: Run, policy: Policy) -> None:
     await plan(run.ledger, run.order_source(), policy, window, run.clock, run.id, moves_watermark=True)
 
 
-async def _work_off(run: Run, provider: ProviderName, patience_s: float) -> Round:
+async def _work_off(run: Run, policy: Policy, provider: ProviderName, patience_s: float) -> Round:
     """Settle and place at one provider, as the flow does."""
 
     async def once() -> Round:
+        if provider not in run.checked and (silent := await run.check_ledger([provider], policy)):
+            return Round(0, str(silent[provider]))
         account = run.provider(provider)
         settled = await settle(run.ledger, account, run.clock, run.terms, run.id)
         done = Round(settled.changed, settled.halted, settled.unauthorized)
