@@ -93,12 +93,12 @@ async def backfill_all(
 ) -> tuple[list[PlannedWindow], dict[ProviderName, Round]]:
     """Plan window after window and place what is due, until one cannot be finished or a provider is left alone."""
     done: list[PlannedWindow] = []
-    halted = {} if windows else await place_all(run, patience_s)  # what an earlier run has left
+    halted = {} if windows else await place_all(run, policy, patience_s)  # what an earlier run has left
     async with progress("backfilling", "Windows planned and placed", len(windows)) as far:
         for window in windows:
             room = None if at_most is None else at_most - sum(each.planned.placements for each in done)
             done.append(await plan_window(policy, window, at_most=room))
-            halted = await place_all(run, patience_s)
+            halted = await place_all(run, policy, patience_s)
             if done[-1].stopped:
                 break
             await remember(run.ledger, policy, days, window, run.clock)

@@ -46,7 +46,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
             taken += now_taken
             for provider in sorted(now_taken.due_at):
                 await track_batch(provider, everything=False)
-            halted = await place_all(run, patience_s)
+            halted = await place_all(run, policy, patience_s)
             overall = await run.ledger.counts()
             outcome = Outcome(
                 taken.planned,

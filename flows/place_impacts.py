@@ -17,8 +17,8 @@ from prefect.runtime import flow_run
 from impactflow.models import ProviderName
 from impactflow.outcome import Outcome
 from impactflow.patience import UNRESOLVED, Round, work_off
-from impactflow.planning import choose_window
-from impactflow.policy import load_policy
+from impactflow.planning import choose_window, policy_digest
+from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
 from tasks.announcing import announce
 from tasks.context import flow_context
@@ -64,7 +64,7 @@ async def place_impacts(
         run.require_keys({rule.provider for rule in policy.rules})
         taken = await take_up_deliveries(policy)
         planned = await plan_orders(policy, window, moves_watermark=from_day is None and to_day is None)
-        halted = await place_all(run, patience_s)
+        halted = await place_all(run, policy, patience_s)
         report = await publish_report(f"bought-{run.clock.now():%Y%m%d-%H%M%S}")
         outcome = Outcome(
             planned,
@@ -81,18 +81,19 @@ async def place_impacts(
         return outcome.as_json() | {"webhooks": taken.as_json()}
 
 
-async def place_all(run: Run, patience_s: float) -> dict[ProviderName, Round]:
+async def place_all(run: Run, policy: Policy, patience_s: float) -> dict[ProviderName, Round]:
     """Settle and place at every provider side by side, until nothing is due that is worth waiting for."""
+    digest = policy_digest(policy)
 
     async def work(provider: ProviderName) -> Round:
         async def once() -> Round:
             unresolved_at = await run.ledger.next_due(provider, UNRESOLVED)
             if unresolved_at is None or unresolved_at > run.clock.now():
-                return await place_batch(provider)
+                return await place_batch(provider, digest)
             settled = await settle_doubts(provider)
-            return settled if settled.unauthorized else settled + await place_batch(provider)
+            return settled if settled.unauthorized else settled + await place_batch(provider, digest)
 
-        return await work_off(run.ledger, run.clock, provider, patience_s, once)
+        return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=digest)
 
     rounds = await asyncio.gather(*(work(provider) for provider in ProviderName))
     return dict(zip(ProviderName, rounds, strict=True))

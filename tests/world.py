@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 from virtual_time import START, VirtualClock
 
-from impactflow.ledger import Status
+from impactflow.ledger import Fresh, Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.patience import Round, work_off
 from impactflow.placement import Sweep, Swept
-from impactflow.planning import plan
+from impactflow.planning import plan, policy_digest
 from impactflow.policy import Policy
 from impactflow.reconcile import Settled, settle
 from impactflow.run import Run, open_run
@@ -66,6 +66,20 @@ def policy_of(*rules: Mapping[str, Any], **fields: Any) -> Policy:
     return Policy.model_validate({"store": "acme", "rules": list(rules or (TREES, OFFSET, GIVING)), **fields})
 
 
+#: The policy that each run works with, by the run's identity: what it planned last, or the world's.
+_POLICY_OF: dict[int, Policy] = {}
+
+
+def works_under(run: Run) -> str:
+    """The digest of the policy that a run works with."""
+    return policy_digest(_POLICY_OF[id(run)])
+
+
+def fresh_of(run: Run) -> Fresh:
+    """What a run may send now."""
+    return Fresh.at(works_under(run), run.clock.now())
+
+
 @dataclass
 class World:
     """
@@ -88,10 +102,12 @@ class World:
         chosen = self.settings.model_copy(update=settings)
         run_id = f"run-{next(iter(self._runs))}"
         async with open_run(chosen, run_id, clock=self.clock, transport=self.carrier) as run:
+            _POLICY_OF[id(run)] = self.policy
             yield run
 
     async def plan(self, run: Run, policy: Policy | None = None) -> None:
         """Plan the last days' orders."""
+        _POLICY_OF[id(run)] = policy or self.policy
         today = self.clock.now().date()
         window = Window(today - timedelta(days=7), today, open_ended=True)
         await plan(
@@ -131,7 +147,10 @@ def make_world(
 
 async def sweep(run: Run, provider: ProviderName, limit: int = 10_000) -> Swept:
     """One sweep over what is due."""
-    return await Sweep(run.ledger, run.provider(provider), run.clock, run.terms, run.id, limit=limit).run()
+    sweep = Sweep(
+        run.ledger, run.provider(provider), run.clock, run.terms, run.id, policy=works_under(run), limit=limit
+    )
+    return await sweep.run()
 
 
 async def settle_at(run: Run, provider: ProviderName) -> Settled:
@@ -156,7 +175,7 @@ async def work(run: Run, provider: ProviderName, patience_s: float = PATIENCE_S)
         swept = await sweep(run, provider)
         return done + Round(swept.sent, swept.halted, swept.unauthorized)
 
-    return await work_off(run.ledger, run.clock, provider, patience_s, once)
+    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=works_under(run))
 
 
 async def statuses(run: Run) -> dict[str, int]:

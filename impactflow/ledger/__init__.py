@@ -18,6 +18,7 @@ from impactflow.ledger import approvals, deliveries, further, moves, news, plann
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, translated
+from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Move, Postponement
 from impactflow.ledger.news import Effect, Group, Line
@@ -30,6 +31,7 @@ from impactflow.ledger.writer import Changes, Writer
 from impactflow.models import Placement, ProviderName, Refund
 
 __all__ = [
+    "FRESH",
     "TRANSITIONS",
     "WAITS_FOR_A_PERSON",
     "Announcement",
@@ -39,6 +41,7 @@ __all__ = [
     "Delivery",
     "Effect",
     "Entry",
+    "Fresh",
     "Group",
     "Handled",
     "Ledger",
@@ -105,6 +108,10 @@ class Ledger:
     async def advance_watermark(self, store: str, source: str, read_to: date) -> None:
         """Every order of the source dated up to this day is planned."""
         await self._writer.submit(planning.advance, (store, source, read_to))
+
+    async def reach_back(self, store: str, source: str, from_: date, to: date) -> None:
+        """All days of a source between these are planned, and so begins earlier what was read without a gap."""
+        await self._writer.submit(planning.reach_back, (store, source, from_, to))
 
     async def turn_over(self, answers: Sequence[Move], claim: Claim, count: int) -> list[Placement]:
         """
@@ -209,9 +216,19 @@ class Ledger:
         """How far a source has been read."""
         return await self._read(queries.watermark, store, source)
 
-    async def next_due(self, provider: ProviderName, statuses: Sequence[Status]) -> datetime | None:
-        """When a provider's first placement in these statuses wants attention."""
-        return await self._read(queries.next_due, provider, statuses)
+    async def next_due(
+        self, provider: ProviderName, statuses: Sequence[Status], fresh: Fresh | None = None
+    ) -> datetime | None:
+        """When a provider's first placement in these statuses, or a planned one that is fresh, wants attention."""
+        return await self._read(queries.next_due, provider, statuses, fresh)
+
+    async def unread(self, store: str, fresh: Fresh) -> tuple[int, datetime | None]:
+        """How many planned placements wait until their orders are read again, and when the first of these was sold."""
+        return await self._read(queries.unread, store, fresh)
+
+    async def oldest_waiting(self, store: str) -> datetime | None:
+        """When the first order was sold of which something is not sent yet: planned, held or awaiting approval."""
+        return await self._read(queries.oldest_waiting, store)
 
     async def changes(self) -> Mapping[tuple[Status | None, Status], int]:
         """How often placements went from one status to another."""

@@ -2,14 +2,15 @@
 What orders have earned, made durable: one transaction for a page of orders.
 
 A handler for the ``Writer``. Orders that the ledger knows, with nothing changed, cost one look-up. An order that
-changed is planned anew where nothing was sent for it; what was sent is never touched.
+changed is planned anew wherever nothing took effect and nothing is in doubt; what may have taken effect is never
+touched. When each order was read, and under which policy it is planned, is kept: ``fresh`` says what follows from it.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, or_, select
@@ -17,6 +18,8 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 from impactflow.ledger import refunds
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.fresh import REREAD
+from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import twin
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
@@ -45,6 +48,8 @@ class Page:
         announced: Whether the orders were announced one by one as they were paid, rather than read from the source:
             that is no news of a sale that is refunded, nor of one that counts already, which may be known better by
             now, unless it brings the name by which the sale was refunded.
+        heard_at: When each of the orders was announced, where they were; all were read at ``at`` where it is empty.
+        new_from: Orders that were sold before this and that the ledger does not know are left alone; None for none.
     """
 
     store: str
@@ -55,6 +60,8 @@ class Page:
     run_id: str
     at: datetime
     announced: bool = False
+    heard_at: Sequence[datetime] = ()
+    new_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class _Sale:
     digest: str
     names: frozenset[str]
     row_ids: tuple[int, ...]
+    heard_at: datetime
 
 
 @dataclass(slots=True)
@@ -106,6 +114,8 @@ class _Plan:
     placements: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     unearned: list[dict[str, Any]] = field(default_factory=list)
+    #: The rows of orders, by id, that are planned now as they were said to be at a time.
+    heard: dict[int, datetime] = field(default_factory=dict)
 
 
 def placement_key(store: str, order_id: str, slot: str) -> str:
@@ -122,23 +132,47 @@ def plan(connection: Connection, pages: Sequence[Page]) -> list[Planned]:
 def advance(connection: Connection, marks: Sequence[tuple[str, str, date]]) -> list[None]:
     """Every order of a source dated up to a day is planned: never moves back."""
     for store, source, read_to in marks:
-        known = (watermarks.c.store == store) & (watermarks.c.source == source)
-        stands = connection.execute(select(watermarks.c.read_to).where(known)).scalar()
-        if stands is None:
-            connection.execute(watermarks.insert().values(store=store, source=source, read_to=read_to))
-        elif stands < read_to:
-            connection.execute(watermarks.update().where(known).values(read_to=read_to))
+        stands = _stands(connection, store, source)
+        if stands is None or stands < read_to:
+            _mark(connection, store, source, read_to, stands)
     return [None] * len(marks)
+
+
+def reach_back(connection: Connection, reaches: Sequence[tuple[str, str, date, date]]) -> list[None]:
+    """
+    All days of a source from the first to the last one were read: where what was read before begins, from now on.
+
+    Days that do not border on what was read before do not count: nobody has asked for those between.
+    """
+    for store, source, from_, to in reaches:
+        stands = _stands(connection, store, source)
+        if stands is None or from_ < stands <= to + timedelta(days=1):
+            _mark(connection, store, source, from_, stands)
+    return [None] * len(reaches)
+
+
+def _stands(connection: Connection, store: str, source: str) -> date | None:
+    known = (watermarks.c.store == store) & (watermarks.c.source == source)
+    return connection.execute(select(watermarks.c.read_to).where(known)).scalar()
+
+
+def _mark(connection: Connection, store: str, source: str, day: date, stands: date | None) -> None:
+    if stands is None:
+        connection.execute(watermarks.insert().values(store=store, source=source, read_to=day))
+    else:
+        known = (watermarks.c.store == store) & (watermarks.c.source == source)
+        connection.execute(watermarks.update().where(known).values(read_to=day))
 
 
 def _plan_page(connection: Connection, page: Page) -> Planned:
     one_at_a_time(connection, page.store)  # two planners that meet the same new order would both fail
-    sales = _after_refunds(connection, page, _sales(connection, page))
+    sales = _after_refunds(connection, page, _taken(page, _sales(connection, page)))
     new = [sale for sale in sales if not sale.row_ids]
     writing = _Plan(page)
     _plan_new(connection, new, writing)
     _plan_known(connection, [sale for sale in sales if sale.row_ids], writing)
     _write(connection, writing)
+    _keep_readings(connection, writing)
     _write_broken(connection, page)
     return Planned(
         read=len(page.earnings) + len(page.broken),
@@ -154,18 +188,26 @@ def _sales(connection: Connection, page: Page) -> list[_Sale]:
     known = _known_names(connection, page)
     sales: list[_Sale] = []
     by_name: dict[str, int] = {}
-    for order, earnings in page.earnings:
+    for number, (order, earnings) in enumerate(page.earnings):
         names = frozenset(order.names)
         row_ids = {known[name] for name in names if name in known}
         here = sorted({by_name[name] for name in (*names, *map(str, row_ids)) if name in by_name})
         for index in here:
             names |= sales[index].names
             row_ids |= set(sales[index].row_ids)
-        sale = _Sale(order, earnings, _digest(page, order), names, tuple(sorted(row_ids)))
+        heard_at = page.heard_at[number] if page.heard_at else page.at
+        sale = _Sale(order, earnings, _digest(page, order), names, tuple(sorted(row_ids)), heard_at)
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
         by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
     return [sale for index, sale in enumerate(sales) if by_name[next(iter(sale.names))] == index]
+
+
+def _taken(page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
+    new_from = page.new_from
+    if new_from is None:
+        return sales
+    return [sale for sale in sales if sale.row_ids or sale.order.ordered_at >= new_from]
 
 
 def _after_refunds(connection: Connection, page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
@@ -207,7 +249,12 @@ def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) ->
     store = writing.page.store
     ids = connection.execute(
         orders.insert().returning(orders.c.id, sort_by_parameter_order=True),
-        [{"store": store, "order_id": sale.order.id} | _order_values(sale) for sale in sales],
+        [
+            {"store": store, "order_id": sale.order.id}
+            | {"read_at": sale.heard_at, "policy": writing.page.policy_digest}
+            | _order_values(sale)
+            for sale in sales
+        ],
     ).scalars()
     names = []
     for row_id, sale in zip(ids, sales, strict=True):
@@ -226,8 +273,11 @@ def _plan_known(connection: Connection, sales: Sequence[_Sale], writing: _Plan) 
         row = rows[sale.row_ids[0]]
         if len(sale.row_ids) > 1:
             _join(connection, sale.row_ids)
-        if row.digest != sale.digest or len(sale.row_ids) > 1:
-            _plan_again(connection, sale, row, writing)
+        changed = row.digest != sale.digest or len(sale.row_ids) > 1
+        planned = not changed or _plan_again(connection, sale, row, writing)
+        known_lately = row.read_at is not None and sale.heard_at - row.read_at < REREAD
+        if planned and not (known_lately and row.policy == writing.page.policy_digest):
+            writing.heard[row.id] = max(sale.heard_at, row.read_at or sale.heard_at)
 
 
 def _join(connection: Connection, row_ids: Sequence[int]) -> None:
@@ -238,12 +288,12 @@ def _join(connection: Connection, row_ids: Sequence[int]) -> None:
     connection.execute(unearned.delete().where(unearned.c.order.in_(others)))
 
 
-def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> None:
-    """The order, or the policy, says something else than when it was last planned."""
+def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> bool:
+    """The order, or the policy, says something else than when it was last planned; whether it is planned as it says."""
     _adopt_names(connection, sale, row.id, writing.page.store)
     existing = _one_per_slot(connection, row.id, writing)
     if writing.page.announced and (row.refunded or (row.eligible and sale.earnings.eligible)):
-        return
+        return False
     values = _order_values(sale)
     if any(found.attempts for found in existing.values()):
         # Whoever a provider was told is whom its records are searched for.
@@ -257,6 +307,7 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
         _revise(connection, found, earned.get(slot), sale, writing)
     fresh = [impact for slot, impact in earned.items() if slot not in existing]
     _plan_impacts(fresh, row.id, replace(sale.order, id=row.order_id), writing)
+    return True
 
 
 def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[str, Any]:
@@ -296,30 +347,32 @@ def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -
 
 
 def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
-    """Bring a placement for which nothing took effect in line with what the order has earned by now."""
+    """
+    Bring a placement for which nothing took effect in line with what the order has earned by now.
+
+    Also where it was tried: what is planned is known to have had no effect, so its request may change. What is in
+    doubt is not touched, for it may have to be sent again as it was.
+    """
     withdrawn = found.status == Status.CANCELLED and (found.attempts == 0 or found.left == Status.PLANNED)
     if found.status not in WAITING and (impact is None or not withdrawn):
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
-    elif found.attempts == 0:  # once it was tried its request is fixed: the provider may have seen its key
+    else:
         values = _revised(found, impact, sale.order, writing.page.at)
-        same = placements.c.id == found.id, placements.c.status == found.status, placements.c.attempts == 0
+        same = placements.c.id == found.id, placements.c.status == found.status, placements.c.attempts == found.attempts
         changed = connection.execute(placements.update().where(*same).values(**values)).rowcount
         if changed and (values["status"], values["quantity"]) != (found.status, found.quantity):
             said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
-    elif withdrawn:
-        values = {"status": Status.PLANNED.value, "due_at": writing.page.at, "reason": None}
-        values |= {"approved": None, "decided": None}
-        connection.execute(placements.update().where(placements.c.id == found.id).values(**values))
-        writing.events.append(_event(writing.page, found.id, found.status, Status.PLANNED, "earned again"))
 
 
 def _revised(found: Any, impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
     """A placement as what the order has earned by now would have it; a person's decision about just that stands."""
     values = _impact_values(impact, order, at)
+    if found.status == values["status"] == Status.PLANNED:
+        values["due_at"] = max(found.due_at, at)  # a provider may have asked to wait until then
     withdrawn = found.status == Status.CANCELLED and found.approved is not None
     if found.decided != digest({**values, "key": found.key}) or withdrawn:
         return values | {"approved": None, "decided": None}
@@ -421,6 +474,12 @@ def _write(connection: Connection, writing: _Plan) -> None:
         connection.execute(unearned.insert(), writing.unearned)
 
 
+def _keep_readings(connection: Connection, writing: _Plan) -> None:
+    if writing.heard:
+        values = {"readings": as_list(writing.heard.items()), "policy": writing.page.policy_digest}
+        connection.execute(_KEEP_READINGS, values)
+
+
 def _write_broken(connection: Connection, page: Page) -> None:
     readable = {order.id for order, _ in page.earnings}
     readable |= {name.removeprefix("src:") for order, _ in page.earnings for name in order.names}
@@ -441,7 +500,10 @@ _NAMES = (
     .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(bindparam("names", expanding=True)))
 )
 _ORDERS = select(
-    *(orders.c[name] for name in ("id", "order_id", "digest", "eligible", "refunded", "customer_email"))
+    *(
+        orders.c[name]
+        for name in ("id", "order_id", "digest", "eligible", "refunded", "customer_email", "read_at", "policy")
+    )
 ).where(orders.c.id.in_(bindparam("ids", expanding=True)))
 #: Where a placement was before its last event.
 _LEFT = (
@@ -455,12 +517,18 @@ _PLACEMENTS = (
     select(
         *(
             placements.c[name]
-            for name in ("id", "key", "slot", "status", "attempts", "quantity", "approved", "decided")
+            for name in ("id", "key", "slot", "status", "attempts", "due_at", "quantity", "approved", "decided")
         ),
         _LEFT.label("left"),
     )
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))
+)
+_READINGS = listed("readings", {name: orders.c[name].type for name in ("id", "read_at")}).c
+_KEEP_READINGS = (
+    orders.update()
+    .where(orders.c.id == _READINGS.id)
+    .values(read_at=_READINGS.read_at, policy=bindparam("policy", type_=orders.c.policy.type))
 )
 _MENDED = broken_orders.delete().where(
     broken_orders.c.store == bindparam("store"), broken_orders.c.name.in_(bindparam("names", expanding=True))

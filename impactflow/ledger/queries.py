@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, false, func, or_, select
 
+from impactflow.ledger.fresh import FIRST, IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
-from impactflow.ledger.states import Status
+from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import (
     approvals,
     broken_orders,
@@ -45,9 +46,24 @@ def watermark(connection: Connection, store: str, source: str) -> date | None:
     return connection.execute(select(watermarks.c.read_to).where(known)).scalar()
 
 
-def next_due(connection: Connection, provider: ProviderName, statuses: Sequence[Status]) -> datetime | None:
-    """When a provider's first placement in one of these statuses wants attention; None where none does."""
-    return connection.execute(_NEXT_DUE, {"provider": provider, "statuses": statuses}).scalar()
+def next_due(
+    connection: Connection, provider: ProviderName, statuses: Sequence[Status], fresh: Fresh | None
+) -> datetime | None:
+    """When a provider's first placement in one of these statuses, or one that may be sent, wants attention."""
+    due_at = connection.execute(_NEXT_DUE, {"provider": provider, "statuses": statuses}).scalar()
+    to_send = connection.execute(_NEXT_TO_SEND, {"provider": provider} | fresh.values).scalar() if fresh else None
+    return min((at for at in (due_at, to_send) if at is not None), default=None)
+
+
+def unread(connection: Connection, store: str, fresh: Fresh) -> tuple[int, datetime | None]:
+    """How many planned placements are not sent before their orders are read again, and when the first was sold."""
+    count, ordered_at = connection.execute(_UNREAD, {"store": store} | fresh.values).one()
+    return count, ordered_at
+
+
+def oldest_waiting(connection: Connection, store: str) -> datetime | None:
+    """When the first order was sold for which something is still to be sent, or waits for a person before that."""
+    return connection.execute(_OLDEST_WAITING, {"store": store}).scalar()
 
 
 def counts(
@@ -323,6 +339,29 @@ _NOT_BEING_BOUGHT = (Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED)
 # What every round of work asks is put together once.
 _NEXT_DUE = select(func.min(placements.c.due_at)).where(
     placements.c.provider == bindparam("provider"), placements.c.status.in_(bindparam("statuses", expanding=True))
+)
+_NEXT_TO_SEND = (
+    select(func.min(placements.c.due_at))
+    .select_from(WITH_FIRST)
+    .where(
+        placements.c.provider == bindparam("provider"),
+        placements.c.status == Status.PLANNED.value,
+        IS_FRESH,
+    )
+)
+_UNREAD = (
+    select(func.count(), func.min(FIRST.c.ordered_at))
+    .select_from(WITH_FIRST)
+    .where(
+        FIRST.c.store == bindparam("store"),
+        placements.c.status == Status.PLANNED.value,
+        ~func.coalesce(IS_FRESH, false()),
+    )
+)
+_OLDEST_WAITING = (
+    select(func.min(FIRST.c.ordered_at))
+    .select_from(WITH_FIRST)
+    .where(FIRST.c.store == bindparam("store"), placements.c.status.in_(WAITING))
 )
 _LATEST = (
     select(*placement_columns())

@@ -27,7 +27,7 @@ from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.patience import Round, work_off
 from impactflow.placement import Sweep
-from impactflow.planning import plan
+from impactflow.planning import plan, policy_digest
 from impactflow.policy import Policy
 from impactflow.proof.memory import Memory
 from impactflow.proof.persons import Persons
@@ -200,7 +200,7 @@ class _Simulation:
             await _plan(run, self._policy)
             async with together() as group:
                 for provider in self._providers:
-                    group.create_task(_work_off(run, provider, patience_s))
+                    group.create_task(_work_off(run, self._policy, provider, patience_s))
         except ImpactError:
             return  # this run has failed; the next one takes up what it leaves
 
@@ -312,8 +312,9 @@ async def _plan(run: Run, policy: Policy) -> None:
     await plan(run.ledger, run.order_source(), policy, window, run.clock, run.id, moves_watermark=True)
 
 
-async def _work_off(run: Run, provider: ProviderName, patience_s: float) -> Round:
+async def _work_off(run: Run, policy: Policy, provider: ProviderName, patience_s: float) -> Round:
     """Settle and place at one provider, as the flow does."""
+    digest = policy_digest(policy)
 
     async def once() -> Round:
         account = run.provider(provider)
@@ -321,10 +322,13 @@ async def _work_off(run: Run, provider: ProviderName, patience_s: float) -> Roun
         done = Round(settled.placed + settled.planned + settled.parked, settled.halted, settled.unauthorized)
         if done.unauthorized:
             return done
-        swept = await Sweep(run.ledger, account, run.clock, run.terms, run.id, limit=10_000, in_vain=run.in_vain).run()
+        sweep = Sweep(
+            run.ledger, account, run.clock, run.terms, run.id, policy=digest, limit=10_000, in_vain=run.in_vain
+        )
+        swept = await sweep.run()
         return done + Round(swept.sent, swept.halted, swept.unauthorized)
 
-    return await work_off(run.ledger, run.clock, provider, patience_s, once)
+    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=digest)
 
 
 @cache
