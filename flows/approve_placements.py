@@ -18,6 +18,7 @@ from pydantic import Field
 
 from impactflow.approval import MOST_ASKED, Answer, Decision, digest, question
 from impactflow.ledger import Awaiting
+from impactflow.policy import load_policy
 from tasks.announcing import announce
 from tasks.approvals import end_other_questions, publish_question, record_answer
 from tasks.context import flow_context
@@ -61,11 +62,11 @@ async def approve_placements(order: str = "", slot: str = "") -> dict[str, Any]:
         slot: The slot, as the policy names it; by default all slots.
     """
     async with flow_context() as run:
-        answers = []
-        while asked := await run.ledger.awaiting(order or None, slot or None, limit=MOST_ASKED):
+        policy, answers = load_policy(run.settings.impactflow_policy), []
+        while asked := await run.ledger.awaiting(order or None, slot or None, store=policy.store, limit=MOST_ASKED):
             await end_other_questions(order, slot)
             await publish_question(asked)
-            answered = await record_answer(asked, await ask(asked))
+            answered = await record_answer(policy, asked, await ask(asked))
             await publish_summary("approve-placements", answered.in_words())
             await announce()
             answers.append(answered.as_json())

@@ -17,7 +17,7 @@ from prefect.runtime import flow_run
 from impactflow.models import ProviderName
 from impactflow.outcome import Outcome
 from impactflow.patience import UNRESOLVED, Round, work_off
-from impactflow.planning import choose_window, policy_digest
+from impactflow.planning import choose_window, policy_digest, unread
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
 from tasks.announcing import announce
@@ -66,6 +66,7 @@ async def place_impacts(
         planned = await plan_orders(policy, window, moves_watermark=from_day is None and to_day is None)
         halted = await place_all(run, policy, patience_s)
         report = await publish_report(f"bought-{run.clock.now():%Y%m%d-%H%M%S}")
+        waiting, read_by = await unread(run.ledger, policy, run.clock)
         outcome = Outcome(
             planned,
             in_window=await run.ledger.counts(window.span),
@@ -75,6 +76,9 @@ async def place_impacts(
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
             report=report,
+            unread=waiting,
+            read_by=read_by,
+            window=window,
         )
         await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
         await announce()

@@ -70,6 +70,11 @@ def policy_of(*rules: Mapping[str, Any], **fields: Any) -> Policy:
 _POLICY_OF: dict[int, Policy] = {}
 
 
+def policy_for(run: Run) -> Policy:
+    """The policy that a run works with."""
+    return _POLICY_OF[id(run)]
+
+
 def works_under(run: Run) -> str:
     """The digest of the policy that a run works with."""
     return policy_digest(_POLICY_OF[id(run)])

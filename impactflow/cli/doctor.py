@@ -7,6 +7,7 @@ from typing import Any
 
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
 from impactflow.models import ProviderName
+from impactflow.options import Checked, check_options
 from impactflow.policy import load_policy
 from impactflow.run import Run, open_run
 from impactflow.settings import load_settings
@@ -25,7 +26,7 @@ async def examine() -> list[dict[str, Any]]:
     """
     settings = load_settings()
     findings: list[dict[str, Any]] = []
-    providers = list(ProviderName)
+    providers, policy = list(ProviderName), None
     try:
         policy = load_policy(settings.impactflow_policy)
         providers = sorted({rule.provider for rule in policy.rules})
@@ -41,6 +42,8 @@ async def examine() -> list[dict[str, Any]]:
             findings.append(_ok("ledger", "can be opened"))
             findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
             findings += [await _finding(name, partial(_check, run, name)) for name in providers]
+            if policy is not None:
+                findings += [_named(each) for each in await check_options(run.provider, policy)]
     except ImpactError as error:
         findings.append(_wrong("ledger", error))
     return findings
@@ -68,6 +71,12 @@ async def _finding(what: str, check: Callable[[], Awaitable[str]]) -> dict[str, 
         return _ok(what, await check())
     except ImpactError as error:
         return _wrong(what, error)
+
+
+def _named(checked: Checked) -> dict[str, Any]:
+    """What a rule names: wrong, or nobody could say."""
+    wrong = checked.wrong is not None
+    return {"what": "policy", "ok": not wrong, "said": str(checked), "status": 2 if wrong else 0}
 
 
 def _ok(what: str, said: str) -> dict[str, Any]:

@@ -311,11 +311,16 @@ def _fail_after_result(message: str) -> int:
 
 def _tell_preview(result: dict[str, Any]) -> None:
     orders = result["orders"]
+    console.out.print(result["window"])
     console.out.print(
         f"Dry run, nothing was bought: of {orders['read']} orders {orders['eligible']} count;"
         f" {result['would_place']} placements would be made, {result['would_await_approval']} would await approval,"
         f" {result['would_hold']} would be held."
     )
+    if result["may_be_missing"]:
+        console.out.print(f"No two readings of the orders agreed: {result['may_be_missing']} or more may be missing.")
+    for wrong in result["wrong_options"]:
+        console.out.print(wrong, markup=False)
     console.print_table("Would be bought", [_readable(row) for row in result["totals"]])
     console.print_table("The first of them", [_readable(row) for row in result["lines"][:20]])
 
@@ -346,6 +351,10 @@ def _tell_placed(result: dict[str, Any]) -> None:
     if "orders" in result:
         read = result["orders"]
         console.out.print(f"{read['read']} orders read, {read['new']} new, {read['eligible']} count.")
+    if result.get("window"):
+        console.out.print(result["window"])
+    for note in result.get("notes", ()):
+        console.out.print(note, markup=False)
     told = [f"{count} {name.replace('_', ' ')}" for name, count in result["placements"].items() if count]
     console.out.print(f"Placements: {', '.join(told) or 'none'}.")
     for name, why in result["left_alone"].items():

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from impactflow.ledger import approvals, deliveries, further, moves, news, planning, queries, refunds
+from impactflow.ledger import approvals, deliveries, further, moves, news, planning, queries, refunds, unlisted
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, translated
@@ -22,11 +22,12 @@ from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Move, Postponement
 from impactflow.ledger.news import Effect, Group, Line
-from impactflow.ledger.planning import Page, Planned, placement_key
+from impactflow.ledger.planning import Foreseen, Page, Planned, placement_key
 from impactflow.ledger.queries import Total
 from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import TRANSITIONS, WAITS_FOR_A_PERSON, Status
+from impactflow.ledger.unlisted import Listing
 from impactflow.ledger.writer import Changes, Writer
 from impactflow.models import Placement, ProviderName, Refund
 
@@ -41,11 +42,13 @@ __all__ = [
     "Delivery",
     "Effect",
     "Entry",
+    "Foreseen",
     "Fresh",
     "Group",
     "Handled",
     "Ledger",
     "Line",
+    "Listing",
     "Look",
     "Move",
     "Page",
@@ -112,6 +115,18 @@ class Ledger:
     async def reach_back(self, store: str, source: str, from_: date, to: date) -> None:
         """All days of a source between these are planned, and so begins earlier what was read without a gap."""
         await self._writer.submit(planning.reach_back, (store, source, from_, to))
+
+    async def leave_unlisted(self, listing: Listing) -> int:
+        """Have what waits await approval where a complete reading does not list its order; how many placements."""
+        return await self._writer.submit(unlisted.leave_to_person, listing)
+
+    async def foresee(self, page: Page) -> Sequence[Foreseen]:
+        """What planning a page would leave planned, held or awaiting approval; nothing is written."""
+        return await self._read(planning.foresee, page)
+
+    async def to_send(self, store: str, fresh: Fresh) -> Sequence[Foreseen]:
+        """What is planned of a store and would be sent now."""
+        return await self._read(planning.to_send, store, fresh)
 
     async def turn_over(self, answers: Sequence[Move], claim: Claim, count: int) -> list[Placement]:
         """
@@ -183,10 +198,10 @@ class Ledger:
         await self._writer.submit(approvals.decide, approval)
 
     async def awaiting(
-        self, order: str | None = None, slot: str | None = None, *, limit: int = 100
+        self, order: str | None = None, slot: str | None = None, *, store: str | None = None, limit: int = 100
     ) -> Sequence[Awaiting]:
-        """What awaits a person's approval, the oldest first; of one order by any of its names, or of one slot."""
-        return await self._read(approvals.awaiting, order, slot, limit)
+        """What awaits a person's approval, the oldest first; of one order by any of its names, one slot, one store."""
+        return await self._read(approvals.awaiting, order, slot, store, limit)
 
     async def store_delivery(self, delivery: Delivery) -> bool:
         """Keep what a webhook brought; whether it is new."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Text, bindparam, func
+from sqlalchemy import ColumnElement, Text, bindparam, func, or_, select
 
-from impactflow.ledger.tables import Utc, orders, placements
+from impactflow.ledger.tables import Utc, order_names, orders, placements
 
 #: How long what an order said counts: longer than a run that buys for a hundred thousand orders takes, shorter than the
 #: night after which somebody looks whether yesterday's failure is mended.
@@ -19,6 +19,9 @@ FRESH = timedelta(hours=6)
 #: How old a reading is at least before a further one is written down, so that unchanged orders stay nearly free; an
 #: order that a complete reading does not list was last read longer ago than this.
 REREAD = timedelta(minutes=5)
+
+#: The digest of an order that is not listed: none that is read has the like, so it is planned anew if it is.
+UNLISTED = "not listed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +56,12 @@ WITH_FIRST: Any = placements.join(orders, placements.c.order == orders.c.id).joi
 )
 IS_FRESH: ColumnElement[bool] = (FIRST.c.policy == bindparam("policy", type_=Text())) & (
     FIRST.c.read_at >= bindparam("fresh_since", type_=Utc())
+)
+_NAMED = orders.alias("named")
+#: Whether Wicked Reports has listed a sale at some time.
+WAS_LISTED = (
+    select(order_names.c.name)
+    .join(_NAMED, order_names.c.order == _NAMED.c.id)
+    .where(or_(_NAMED.c.id == FIRST.c.id, _NAMED.c.same_as == FIRST.c.id), order_names.c.name.like("wr:%"))
+    .exists()
 )

@@ -18,12 +18,12 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 from impactflow.ledger import refunds
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.fresh import REREAD
+from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import twin
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import broken_orders, events, order_names, orders, placements, unearned, watermarks
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Kind, Order, ProviderName, Refund
 from impactflow.units import in_words, shown
 
 #: Statuses in which nothing was bought or is being bought.
@@ -75,6 +75,7 @@ class Planned:
         eligible: Of those read, the ones that count.
         broken: Of those read, the ones that could not be understood.
         placements: Placements that are to be bought now and were not: new, held, or withdrawn before.
+        missing: How many orders may be missing, because no two readings of their days agreed.
     """
 
     read: int = 0
@@ -82,6 +83,7 @@ class Planned:
     eligible: int = 0
     broken: int = 0
     placements: int = 0
+    missing: int = 0
 
     def __add__(self, other: "Planned") -> "Planned":
         """Two pages as one."""
@@ -91,7 +93,38 @@ class Planned:
             self.eligible + other.eligible,
             self.broken + other.broken,
             self.placements + other.placements,
+            self.missing + other.missing,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """
+    What planning an order would leave to be sent, or to wait for a person, in one slot.
+
+    Args:
+        order: The order's id.
+        slot: The policy's name for it.
+        provider: Who sells it.
+        kind: What it is.
+        quantity: How many of ``UNIT_OF[kind]``; None where it is held for want of it.
+        status: Where it would be: planned, held or awaiting approval.
+        reason: Why it would not be sent.
+        placement: The ledger's row; None where it is new.
+        ordered_at: When the order was sold.
+        was_listed: Whether the source listed it when it was read last; a webhook, or a person, may have told of it.
+    """
+
+    order: str
+    slot: str
+    provider: ProviderName
+    kind: Kind
+    quantity: int | None
+    status: Status
+    reason: str | None
+    placement: int | None
+    ordered_at: datetime
+    was_listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +160,54 @@ def placement_key(store: str, order_id: str, slot: str) -> str:
 def plan(connection: Connection, pages: Sequence[Page]) -> list[Planned]:
     """Write what pages of orders have earned."""
     return [_plan_page(connection, page) for page in pages]
+
+
+def foresee(connection: Connection, page: Page) -> list[Foreseen]:
+    """What planning a page would leave planned, held or awaiting approval; writes nothing."""
+    foreseen = []
+    for sale in _after_refunds(connection, page, _taken(page, _sales(connection, page))):
+        existing: dict[str, Any] = {}
+        for row_id in sale.row_ids:
+            for found in sorted(connection.execute(_PLACEMENTS, {"order": row_id}), key=_precedence):
+                existing.setdefault(found.slot, found)
+        foreseen += [
+            _foreseen(sale, impact, values, found)
+            for impact in sale.earnings.impacts
+            for found in [existing.get(impact.slot)]
+            if found is None or _may_change(found)
+            for values in [_values(found, impact, sale.order, page.at)]
+            if values["status"] in WAITING
+        ]
+    return foreseen
+
+
+def to_send(connection: Connection, store: str, fresh: Fresh) -> list[Foreseen]:
+    """What is planned of a store and would be sent now."""
+    return [
+        Foreseen(
+            row.order_id, row.slot, ProviderName(row.provider), Kind(row.kind), row.quantity, Status.PLANNED, None,
+            row.id, row.ordered_at, row.was_listed,
+        )
+        for row in connection.execute(_TO_SEND, {"store": store} | fresh.values)
+    ]  # fmt: skip
+
+
+def _foreseen(sale: _Sale, impact: Impact, values: Mapping[str, Any], found: Any) -> Foreseen:
+    return Foreseen(
+        sale.order.id,
+        impact.slot,
+        impact.provider,
+        impact.kind,
+        values["quantity"],
+        Status(values["status"]),
+        values.get("reason"),
+        None if found is None else found.id,
+        sale.order.ordered_at,
+    )
+
+
+def _values(found: Any, impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
+    return _impact_values(impact, order, at) if found is None else _revised(found, impact, order, at)
 
 
 def advance(connection: Connection, marks: Sequence[tuple[str, str, date]]) -> list[None]:
@@ -353,8 +434,7 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
     Also where it was tried: what is planned is known to have had no effect, so its request may change. What is in
     doubt is not touched, for it may have to be sent again as it was.
     """
-    withdrawn = found.status == Status.CANCELLED and (found.attempts == 0 or found.left == Status.PLANNED)
-    if found.status not in WAITING and (impact is None or not withdrawn):
+    if not _may_change(found) or (impact is None and found.status not in WAITING):
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
@@ -366,6 +446,12 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
         if changed and (values["status"], values["quantity"]) != (found.status, found.quantity):
             said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
+
+
+def _may_change(found: Any) -> bool:
+    """Whether a placement waits to be sent, or was withdrawn while it did."""
+    withdrawn = found.status == Status.CANCELLED and (found.attempts == 0 or found.left == Status.PLANNED)
+    return withdrawn or found.status in WAITING
 
 
 def _revised(found: Any, impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
@@ -523,6 +609,21 @@ _PLACEMENTS = (
     )
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))
+)
+_TO_SEND = (
+    select(
+        *(placements.c[name] for name in ("id", "slot", "provider", "kind", "quantity")),
+        FIRST.c.order_id,
+        FIRST.c.ordered_at,
+        (WAS_LISTED & (FIRST.c.digest != UNLISTED)).label("was_listed"),
+    )
+    .select_from(WITH_FIRST)
+    .where(
+        FIRST.c.store == bindparam("store"),
+        placements.c.status == Status.PLANNED.value,
+        IS_FRESH,
+    )
+    .order_by(placements.c.id)
 )
 _READINGS = listed("readings", {name: orders.c[name].type for name in ("id", "read_at")}).c
 _KEEP_READINGS = (

@@ -5,9 +5,10 @@ Its regime is ``RepeatsSafely``: a session buys nothing until it is confirmed, i
 confirming twice is confirming once. A session whose id was lost is never confirmed; it expires and costs nothing.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import date
+from difflib import get_close_matches
 from typing import Any, Final
 
 from impactflow.clients import ImpactAPIClient
@@ -43,7 +44,7 @@ class ImpactAPI:
 
     async def place(self, placement: Placement, hold: Hold) -> Receipt:
         """Open a session, remember its id, confirm it; see ``Provider.place``."""
-        session = await self._reopen(placement) or await self._open(placement, hold)
+        session = await self._bring_up_to_date(placement) or await self._open(placement, hold)
         if session.status == "confirmed":
             return _receipt(placement, session)
         hold.check()
@@ -55,6 +56,7 @@ class ImpactAPI:
         if session is None:
             return Absent()
         if session.status != "confirmed":
+            session = await self._allocate(doubt, session)  # the attempt may have ended before it did so
             hold.check()
             try:
                 session = await self._client.confirm_session(session.id)
@@ -78,6 +80,15 @@ class ImpactAPI:
     async def check(self) -> str:
         """How many campaigns the account may give to."""
         return f"{len(await self._client.list_campaigns())} campaigns"
+
+    async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:
+        """A campaign that the account may not give to, with those of a like name."""
+        campaign = str(options.get("campaign"))
+        known = [each.slug for each in await self._client.list_campaigns() if each.slug]
+        if campaign in known:
+            return None
+        nearest = get_close_matches(campaign, known, n=3, cutoff=0.0)
+        return f"campaign {campaign!r} is none that this account may give to; the nearest: {', '.join(nearest)}"
 
     async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
         """Every donation of some days that a session gave, the newest first; see ``Provider.statement``."""
@@ -141,12 +152,32 @@ class ImpactAPI:
             return session
 
     async def _create(self, placement: Placement) -> Session:
-        campaign = str(placement.options["campaign"])
         return await self._client.create_session(
             type=_SESSION_TYPE,
-            allocations=[{"campaign_identifier": campaign, "amount": placement.quantity}],
+            allocations=_allocations(placement),
             metadata={"order_id": placement.order_id, "impactflow_key": placement.key},
         )
+
+    async def _bring_up_to_date(self, placement: Placement) -> Session | None:
+        """The session of an earlier attempt, with what is to be given now: it may have been planned anew since."""
+        session = await self._reopen(placement)
+        return session if session is None or session.status == "confirmed" else await self._allocate(placement, session)
+
+    async def _allocate(self, placement: Placement, session: Session) -> Session:
+        """Have a session that is not confirmed give what is to be given; that costs nothing, however often."""
+        given = [(each.campaign_identifier, each.amount) for each in session.allocations]
+        wanted = _allocations(placement)
+        if given == [(each["campaign_identifier"], each["amount"]) for each in wanted]:
+            return session
+        try:
+            return await self._client.set_allocations(session.id, wanted)
+        except OutcomeUnknown as lost:
+            raise NotSent(
+                f"{lost.message}; nothing is given before the session is confirmed",
+                provider=self.name,
+                operation=lost.operation,
+                status=lost.status,
+            ) from lost
 
     async def _reopen(self, placement: Placement) -> Session | None:
         """The session that an earlier attempt opened, unless it can buy nothing any more."""
@@ -157,6 +188,10 @@ class ImpactAPI:
         except NotFound:
             return None
         return None if session.status == "expired" else session
+
+
+def _allocations(placement: Placement) -> list[dict[str, Any]]:
+    return [{"campaign_identifier": str(placement.options["campaign"]), "amount": placement.quantity}]
 
 
 def _text(value: Any) -> str | None:

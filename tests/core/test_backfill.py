@@ -113,7 +113,7 @@ async def test_a_cap_counts_what_was_held_before(new_world):
         assert 0 == (await planned(run, world.policy, at_most=2)).planned.placements
         assert {"held": 4} == await statuses(run)
         mended = policy_of(GIVING, fx={"as_of": date(2026, 2, 1), "usd_per": {"SEK": Decimal("0.1")}})
-        would = await preview(run.ledger, run.order_source(), mended, FEBRUARY, at_most=2)
+        would = await preview(run.ledger, run.order_source(), mended, FEBRUARY, run.clock, at_most=2)
         assert (2, "WR-3") == (would.placements, would.ends_before)
         result = await planned(run, mended, at_most=2)
         assert (2, {"held": 2, "planned": 2}) == (result.planned.placements, await statuses(run))

@@ -133,7 +133,7 @@ async def test_a_preview_knows_announced_refunds(new_world):
         await shopify_refund(run, 1)
         await taken_up(world, run)
         today = world.clock.now().date()
-        would = await preview(run.ledger, run.order_source(), world.policy, Window(today, today))
+        would = await preview(run.ledger, run.order_source(), world.policy, Window(today, today), run.clock)
 
         assert (1, 1) == (would.placements, would.eligible)
 

@@ -18,7 +18,9 @@ async def works(run, provider, patience_s, rounds, *, places=True):
         done.append(run.clock.now())
         return rounds[min(len(done), len(rounds)) - 1]
 
-    result = await work_off(run.ledger, run.clock, provider, patience_s, once, policy=works_under(run) if places else None)
+    result = await work_off(
+        run.ledger, run.clock, provider, patience_s, once, policy=works_under(run) if places else None
+    )
     return len(done), result
 
 
