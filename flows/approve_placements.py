@@ -3,7 +3,7 @@ Ask a person about what exceeds the approval limit, and do what they decide: the
 
 The run is suspended while it waits and holds no process; when somebody has filled in its form it begins again at the
 top. So it asks by the digest of what is shown: an answer counts for exactly that question, and what has changed
-meanwhile is asked anew. On a terminal: ``impactflow approve``.
+meanwhile is asked anew. Before anything is approved its order is read again. On a terminal: ``impactflow approve``.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from pydantic import Field
 
 from impactflow.approval import MOST_ASKED, Answer, Decision, digest, question
 from impactflow.ledger import Awaiting
+from impactflow.policy import load_policy
 from tasks.announcing import announce
 from tasks.approvals import end_other_questions, publish_question, record_answer
 from tasks.context import flow_context
@@ -62,11 +63,13 @@ async def approve_placements(order: str = "", slot: str = "", store: str = "") -
         store: Whose orders; by default those of all stores.
     """
     async with flow_context() as run:
-        answers = []
-        while asked := await run.ledger.awaiting(order or None, slot or None, store=store or None, limit=MOST_ASKED):
+        policy, answers = load_policy(run.settings.impactflow_policy), []
+        while asked := await run.ledger.awaiting(
+            order or None, slot or None, store=store or policy.store, limit=MOST_ASKED
+        ):
             await end_other_questions(order, slot, store)
             await publish_question(asked)
-            answered = await record_answer(asked, await ask(asked))
+            answered = await record_answer(policy, asked, await ask(asked))
             await publish_summary("approve-placements", answered.in_words())
             await announce()
             answers.append(answered.as_json())

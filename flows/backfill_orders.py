@@ -22,6 +22,7 @@ from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.outcome import Outcome
 from impactflow.patience import Round
+from impactflow.planning import unread
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
 from tasks.announcing import announce
@@ -74,6 +75,7 @@ async def backfill_orders(
         done, halted = await backfill_all(run, policy, days, windows, at_most, patience_s)
         backfilled = Backfilled.of(days, windows, done, halted)
         report = await publish_report(f"backfilled-{run.clock.now():%Y%m%d-%H%M%S}")
+        waiting, read_by = await unread(run.ledger, policy, run.clock)
         outcome = Outcome(
             backfilled.planned,
             in_window=await run.ledger.counts(days.span),
@@ -83,6 +85,8 @@ async def backfill_orders(
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
             report=report,
+            unread=waiting,
+            read_by=read_by,
         )
         await publish_windows(backfilled)
         await publish_summary("backfill-orders", f"{backfilled.in_words()}\n\n{outcome.in_words()}")
@@ -114,8 +118,8 @@ async def preview_all(policy: Policy, windows: Sequence[Window], at_most: int | 
     """What each window would buy, up to the cap; nothing is written but what a person sees."""
     told: list[dict[str, Any]] = []
     for window in windows:
-        room = None if at_most is None else at_most - sum(each["would_place"] for each in told)
-        told.append(await preview_orders(policy, window, at_most=room))
+        room = None if at_most is None else at_most - sum(each["new"] for each in told)
+        told.append(await preview_orders(policy, window, at_most=room, with_planned=False))
         if told[-1]["ends_before"]:
             break
     await publish_preview(told)

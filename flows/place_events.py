@@ -14,6 +14,7 @@ from prefect import flow
 from flows.place_impacts import place_all
 from impactflow.deliveries import TakenUp
 from impactflow.outcome import Outcome
+from impactflow.planning import unread
 from impactflow.policy import load_policy
 from tasks.announcing import announce
 from tasks.checking import check_ledger
@@ -50,6 +51,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
                 await track_batch(provider, everything=False)
             halted = await place_all(run, policy, patience_s)
             overall = await run.ledger.counts()
+            waiting, read_by = await unread(run.ledger, policy, run.clock)
             outcome = Outcome(
                 taken.planned,
                 in_window=overall,
@@ -59,6 +61,8 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
                 requests=run.transport.requests,
                 duration_s=time.monotonic() - began,
                 report=await publish_report(f"events-{run.clock.now():%Y%m%d}"),
+                unread=waiting,
+                read_by=read_by,
             )
             await publish_summary("place-events", f"{taken.in_words()}\n\n{outcome.in_words()}")
             await announce()

@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from impactflow.models import ProviderName
 from impactflow.outcome import Outcome
 from impactflow.patience import UNRESOLVED, Round, work_off
-from impactflow.planning import choose_window
+from impactflow.planning import choose_window, policy_digest, unread
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
 from impactflow.together import side_by_side
@@ -48,7 +48,8 @@ async def place_impacts(
     Read orders, buy what each has earned, once each, and report.
 
     Args:
-        from_day: First day of orders to read, UTC; by default a week before what was read last.
+        from_day: First day of orders to read, UTC; by default a week before what was read last, back to what is still
+            to be sent, and once a day the last 60 days.
         to_day: Last day of orders to read, included; by default today.
         policy_file: The policy's path; by default IMPACTFLOW_POLICY.
         dry_run: Show what would be bought; buy and write nothing.
@@ -68,6 +69,7 @@ async def place_impacts(
         planned = await plan_orders(policy, window, moves_watermark=from_day is None and to_day is None)
         halted = await place_all(run, policy, patience_s)
         report = await publish_report(f"bought-{run.clock.now():%Y%m%d-%H%M%S}")
+        waiting, read_by = await unread(run.ledger, policy, run.clock)
         outcome = Outcome(
             planned,
             in_window=await run.ledger.counts(window.span),
@@ -77,6 +79,9 @@ async def place_impacts(
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
             report=report,
+            unread=waiting,
+            read_by=read_by,
+            window=window,
         )
         await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
         await announce()
@@ -89,6 +94,7 @@ async def place_all(run: Run, policy: Policy, patience_s: float) -> dict[Provide
 
     Nothing is placed where the ledger could not be held against the provider's newest records yet.
     """
+    digest = policy_digest(policy)
 
     async def work(provider: ProviderName) -> Round:
         async def once() -> Round:
@@ -96,11 +102,11 @@ async def place_all(run: Run, policy: Policy, patience_s: float) -> dict[Provide
                 return silent[provider]
             unresolved_at = await run.ledger.next_due(provider, UNRESOLVED, now=run.clock.now())
             if unresolved_at is None or unresolved_at > run.clock.now():
-                return await place_batch(provider)
+                return await place_batch(provider, digest)
             settled = await settle_doubts(provider)
-            return settled if settled.unauthorized else settled + await place_batch(provider)
+            return settled if settled.unauthorized else settled + await place_batch(provider, digest)
 
-        return await work_off(run.ledger, run.clock, provider, patience_s, once)
+        return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=digest)
 
     rounds = await side_by_side(work(provider) for provider in ProviderName)
     return dict(zip(ProviderName, rounds, strict=True))

@@ -97,4 +97,4 @@ async def settle_all(run: Run, provider: ProviderName, patience_s: float) -> Rou
     async def once() -> Round:
         return await settle_doubts(provider)
 
-    return await work_off(run.ledger, run.clock, provider, patience_s, once, places=False)
+    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=None)

@@ -2,29 +2,36 @@
 What a person decides about placements above the policy's approval limit: approve, trim or reject.
 
 The ledger asks (``Ledger.awaiting``) and does what is decided, about exactly what was shown; here a person's words
-become quantities. Called by ``impactflow approve`` and by the task ``record_answer``.
+become quantities. Before anything is approved its order is read again. Called by ``impactflow approve`` and by the
+task ``record_answer``.
 """
 
 import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from impactflow.clock import Clock
-from impactflow.errors import ConfigurationError, TransitionRefused
+from impactflow.errors import ConfigurationError, NotSent, ProviderError, TransitionRefused
 from impactflow.escapes import for_page
 from impactflow.ledger import Approval, Awaiting, Ledger, Status
 from impactflow.models import UNIT_OF, Kind, ProviderName
+from impactflow.orders import OrderSource, Window
+from impactflow.planning import plan, policy_digest
+from impactflow.policy import Policy
 from impactflow.units import SHOWN, in_words, shown
 
 log = logging.getLogger(__name__)
 
 #: The most that a person is asked about at a time.
 MOST_ASKED = 100
+#: Where orders cannot be read, what was read within this time may be approved all the same.
+_LATELY = timedelta(hours=1)
 #: So many of them are told one by one in the question itself.
 _TOLD = 20
 
@@ -98,11 +105,13 @@ class Answered:
         answer: What a person said.
         done: What it has changed.
         moved_on: What did not await approval any more, or was another by then: untouched.
+        now: What these are now, by the ledger's row.
     """
 
     answer: Answer
     done: Sequence[Awaiting]
     moved_on: Sequence[Awaiting]
+    now: Mapping[int, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """As ``--json`` prints it."""
@@ -111,14 +120,17 @@ class Answered:
             "decision": self.answer.decision.value,
             "by": self.answer.by,
             "done": [self._line(each) | {"status": to.value} for each in self.done],
-            "moved_on": [{"order": each.order, "slot": each.slot} for each in self.moved_on],
+            "moved_on": [
+                {"order": each.order, "slot": each.slot, "now": self.now.get(each.id)} for each in self.moved_on
+            ],
         }
 
     def in_words(self) -> str:
         """As a person reads it, Markdown."""
         lines = [f"Order {for_page(each.order)}, slot {each.slot}: {self._said(each)}." for each in self.done]
         lines += [
-            f"Order {for_page(each.order)}, slot {each.slot}: untouched, because it is not what was shown any more."
+            f"Order {for_page(each.order)}, slot {each.slot}: untouched, because it is not what was shown any more;"
+            f" it is {for_page(self.now.get(each.id, 'another'))} now."
             for each in self.moved_on
         ]
         return "\n\n".join(lines)
@@ -134,28 +146,41 @@ class Answered:
 
 
 async def record_answer(
-    ledger: Ledger, clock: Clock, run_id: str, asked: Sequence[Awaiting], answer: Answer
+    ledger: Ledger,
+    source_of: Callable[[], OrderSource],
+    policy: Policy,
+    clock: Clock,
+    run_id: str,
+    asked: Sequence[Awaiting],
+    answer: Answer,
 ) -> Answered:
     """
-    Do what a person has decided about what they were shown.
+    Do what a person has decided about what they were shown, once their orders were read again.
 
     Args:
         ledger: Where it awaits approval.
+        source_of: Opens what orders are read from; not called where all is rejected.
+        policy: What an order earns.
         clock: Tells the time.
         run_id: Which run tells.
         asked: What they were shown.
         answer: What they said.
 
     Raises:
-        ConfigurationError: It cannot be done; nothing was changed.
+        ConfigurationError: It cannot be done, for one because there is no key to read orders with; nothing was changed.
+        ProviderError: Orders cannot be read now, and were not within the hour; nothing was decided.
         LedgerError: The ledger failed; what was not written awaits approval as before.
     """
     if problem := answer.problem(asked):
         raise ConfigurationError(problem)
+    if answer.decision is not Decision.REJECT:
+        await _read_again(ledger, source_of, policy, clock, run_id, asked)
     by, why, now = answer.by.strip(), answer.why.strip(), clock.now()
 
     async def decide(each: Awaiting) -> bool:
-        approval = Approval(each.id, each.digest, answer.quantity(each), by, why, now, run_id)
+        approval = Approval(each.id, each.digest, answer.quantity(each), by, why, now, run_id, policy_digest(policy))
+        if not await _is_as_shown(ledger, each):
+            return False
         try:
             await ledger.decide(approval)
         except TransitionRefused:
@@ -169,7 +194,63 @@ async def record_answer(
         "%s: %d placements; %d had moved on", answer.decision, len(done), len(moved_on),
         extra={"action": "approval_recorded"},
     )  # fmt: skip
-    return Answered(answer, done, moved_on)
+    return Answered(answer, done, moved_on, {each.id: await _as_it_is(ledger, each) for each in moved_on})
+
+
+async def _read_again(
+    ledger: Ledger,
+    source_of: Callable[[], OrderSource],
+    policy: Policy,
+    clock: Clock,
+    run_id: str,
+    asked: Sequence[Awaiting],
+) -> None:
+    """
+    Read the days of these orders again, and plan what the ledger knows of them; what is not known is left alone.
+
+    Raises:
+        ConfigurationError: They cannot be read for want of a key, or belong to another policy's store.
+        ProviderError: They cannot be read now; nor were they within the hour.
+    """
+    for each in asked:
+        if each.store != policy.store:
+            raise ConfigurationError(f"{_named(each)} is of store {each.store}: set IMPACTFLOW_POLICY to its policy")
+    days = sorted({each.ordered_at.astimezone(UTC).date() for each in asked})
+    try:
+        source = source_of()
+        for day in days:
+            window = Window(day, day, new_from=day + timedelta(days=1))
+            planned = await plan(ledger, source, policy, window, clock, run_id, moves_watermark=False)
+            if planned.missing:
+                said = f"the orders of {day} are changing while they are read"
+                raise NotSent(said, provider="wickedreports", operation="list_orders")
+    except (ConfigurationError, ProviderError) as error:
+        since, digest_now = clock.now() - _LATELY, policy_digest(policy)
+        for each in asked:
+            if each.read_at is None or each.read_at < since or each.policy != digest_now:
+                log.warning("%s cannot be read again: nothing is approved", _named(each), extra={"action": "unread"})
+                raise
+        log.info(
+            "orders cannot be read again now, but were within the hour: %s", error, extra={"action": "read_lately"}
+        )
+
+
+async def _is_as_shown(ledger: Ledger, each: Awaiting) -> bool:
+    now = [asked for asked in await ledger.awaiting(each.order, each.slot) if asked.id == each.id]
+    return [(asked.digest, asked.reason) for asked in now] == [(each.digest, each.reason)]
+
+
+async def _as_it_is(ledger: Ledger, each: Awaiting) -> str:
+    """The status of a placement, and why."""
+    story = await ledger.story(each.order) or {"placements": []}
+    for row in story["placements"]:
+        if row["slot"] == each.slot:
+            return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
+    return "unknown"
+
+
+def _named(each: Awaiting) -> str:
+    return f"order {each.order}, slot {each.slot}"
 
 
 async def ask_about(ledger: Ledger, order: str, slot: str, store: str | None = None) -> Awaiting:

@@ -18,7 +18,7 @@ from impactflow.ledger import Ledger, Page, Planned
 from impactflow.models import Earnings, Order, ProviderName
 from impactflow.orders import OrderSource, Window, read_orders
 from impactflow.patience import Round
-from impactflow.planning import fresh_impacts, judge, policy_digest, purchases_of
+from impactflow.planning import fresh_impacts, judge, policy_digest, purchases_of, remember_days
 from impactflow.policy import Policy
 
 _DAY = timedelta(days=1)
@@ -144,6 +144,7 @@ async def remember(ledger: Ledger, policy: Policy, days: Window, window: Window,
     planned_to = min(window.to, today - _DAY)
     if planned_to >= window.from_:
         await ledger.advance_watermark(policy.store, _mark(policy, days), planned_to, today=today)
+        await remember_days(ledger, policy.store, days.from_, planned_to)
 
 
 def _mark(policy: Policy, days: Window) -> str:
@@ -194,7 +195,7 @@ async def plan_window(
             page = Page(policy.store, earnings[:fits], broken, policy.earnings, digest, run_id, clock.now())
             planned += await ledger.plan(page)
             earnings, broken = earnings[fits:], []
-    stopped = f"{missing} orders were announced and did not come" if missing else None
+    stopped = f"no two readings of its orders agreed, {missing} may be missing" if missing else None
     return PlannedWindow(window, planned, stopped)
 
 

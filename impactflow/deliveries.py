@@ -10,6 +10,7 @@ Called by the task ``take_up_deliveries``.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any, assert_never
 
 from impactflow.clock import Clock
@@ -104,7 +105,7 @@ class _Page:
         self._policy = policy
         self._clock = clock
         self._run_id = run_id
-        self._orders: list[Order] = []
+        self._orders: list[tuple[Order, datetime]] = []
         self._broken: list[BrokenOrder] = []
         self._refunds: list[Refund] = []
         self._hints: list[Hint] = []
@@ -114,7 +115,7 @@ class _Page:
         """Put a delivery where it belongs; what is wrong with it, if anything."""
         match event := events.read(delivery):
             case Order():
-                self._orders.append(event)
+                self._orders.append((event, delivery.received_at))
             case Refund():
                 self._refunds.append(event)
             case Hint():
@@ -133,7 +134,7 @@ class _Page:
         ledger, store, now = self._ledger, self._policy.store, self._clock.now()
         announcements = [Announcement(store, refund, self._run_id, now) for refund in self._refunds]
         withdrawn = await asyncio.gather(*map(ledger.record_refund, announcements))
-        earnings = [(order, self._policy.earnings(order)) for order in self._orders]
+        earnings = [(order, self._policy.earnings(order)) for order, _ in self._orders]
         planned = await ledger.plan(
             Page(
                 store,
@@ -144,6 +145,7 @@ class _Page:
                 self._run_id,
                 now,
                 announced=True,
+                heard_at=[at for _, at in self._orders],
             )
         )
         due_at = await ledger.look_now(Look([hint.key for hint in self._hints], now))

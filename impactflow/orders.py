@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 _DAY = timedelta(days=1)
 #: A day outside these is a slip, and the very first and last have no day before or after them to read.
 _EARLIEST, _LATEST = date(1970, 1, 1), date(2999, 12, 31)
-#: How often a window is read when its pages hold fewer orders than they announce.
-_READINGS = 3
+#: How often a window is read at most where its pages disagree, or readings do.
+_READINGS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,18 @@ class Window:
         from_: The first day, UTC.
         to: The last day, UTC, included.
         open_ended: Whether ``to`` means "until now": an order that a fast clock dated tomorrow belongs to it too.
+        new_from: Orders of earlier days are read again where the ledger knows them, and left alone where it does not;
+            None for no such day.
+        watches: Whether it reaches back as far as changes of old orders are watched for.
+        why: Which days these are, for a person.
     """
 
     from_: date
     to: date
     open_ended: bool = False
+    new_from: date | None = field(default=None, compare=False)
+    watches: bool = field(default=False, compare=False)
+    why: str = field(default="the days that were asked for", compare=False)
 
     @classmethod
     def parse(
@@ -85,6 +92,11 @@ class Window:
         ends = self.to + (2 * _DAY if self.open_ended else _DAY)
         return datetime.combine(self.from_, time.min, UTC), datetime.combine(ends, time.min, UTC)
 
+    @property
+    def new_since(self) -> datetime | None:
+        """When the first day begins of which orders are new; None for no such day."""
+        return None if self.new_from is None else datetime.combine(self.new_from, time.min, UTC)
+
     def contains(self, ordered_at: datetime) -> bool:
         """Whether an order of this time belongs to the window."""
         began, ended = self.span
@@ -117,59 +129,80 @@ async def read_orders(
     The window's orders, page by page, each order once.
 
     Pages are cut from a list that changes while it is read, so that an order can slip from a page still to come to one
-    that was read. Where fewer came than the source announced, the window is read again, three times in all.
+    that was read. Where a reading contradicts itself (an order on two pages, another number of orders announced on one
+    page than on the next, another number than came), the window is read again until two readings in a row agree.
 
     Args:
         source: What is read.
         window: Which days.
-        missing: Called at the end with how many orders were announced and never came, where any were.
+        missing: Called at the end with how many orders may be missing, where no two readings agreed.
 
     Raises:
         ProviderError: A page could not be read; the pages before it are good.
     """
-    tally = _Tally()
+    seen: set[int] = set()
+    before: _Reading | None = None
     for _ in range(_READINGS):
-        tally.begin()
+        reading = _Reading()
         async for page in source.list_orders(*window.reads):
-            tally.announced = page.total or 0
-            yield [_ordered(order) for order in page.items if tally.is_new(order) and _wanted(order, window)]
-        if len(tally.seen) >= tally.announced:
+            reading.announce(page.total)
+            fresh = [order for order in page.items if reading.note(order) not in seen]
+            seen |= reading.ids
+            yield [_ordered(order) for order in fresh if _wanted(order, window)]
+        if reading.agrees_with(before):
             return
-    missing(tally.announced - len(tally.seen))
+        before, last = reading, before
+    count = before.lacks(last) if before else 0
+    missing(count)
     log.warning(
-        "%d orders were announced, %d came: the next run looks again",
-        tally.announced,
-        len(tally.seen),
-        extra={"action": "orders_missing", "announced": tally.announced, "read": len(tally.seen)},
+        "no two readings of the orders from %s to %s agreed, %d may be missing: the next run looks again",
+        window.from_,
+        window.to,
+        count,
+        extra={"action": "orders_missing", "missing": count, "read": len(seen)},
     )
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Reading:
     """
-    What came of what was announced.
+    What came of what was announced, in one reading of a window.
 
     Args:
-        announced: How many orders the source says there are; 0 where it does not say.
-        seen: A hash of each order's id: a hundred thousand take a few megabytes.
-        nameless: Broken orders without an id in this reading; the third of them is taken for the third of the last.
+        ids: A hash of each order's id: a hundred thousand take a few megabytes.
+        announced: How many orders the source says there are, page by page, each number once.
+        repeated: Whether an order came twice.
+        nameless: Broken orders without an id; the third of them is taken for the third of another reading.
     """
 
-    announced: int = 0
-    seen: set[int] = field(default_factory=set)
+    ids: set[int] = field(default_factory=set)
+    announced: set[int] = field(default_factory=set)
+    repeated: bool = False
     nameless: int = 0
 
-    def begin(self) -> None:
-        """Another reading of the same window."""
-        self.nameless = 0
+    def announce(self, total: int | None) -> None:
+        """A page says how many orders there are; None or 0 where it does not."""
+        if total:
+            self.announced.add(total)
 
-    def is_new(self, order: WickedOrder | BrokenOrder) -> bool:
-        """Whether this order came for the first time; from now on it has come."""
+    def note(self, order: WickedOrder | BrokenOrder) -> int:
+        """An order has come; what it is known by."""
         self.nameless += order.id is None
         key = hash((order.id, self.nameless if order.id is None else 0))
-        is_new = key not in self.seen
-        self.seen.add(key)
-        return is_new
+        self.repeated = self.repeated or key in self.ids
+        self.ids.add(key)
+        return key
+
+    def agrees_with(self, before: "_Reading | None") -> bool:
+        """Whether nothing is missing: by itself if it is the first, else as the one before says."""
+        if before is None:
+            return not self.repeated and self.announced <= {len(self.ids)}
+        return self.ids == before.ids and max(self.announced, default=0) <= len(self.ids)
+
+    def lacks(self, before: "_Reading | None") -> int:
+        """How many orders may be missing, one at least."""
+        changed = len(self.ids ^ before.ids) if before else 0
+        return max(1, max(self.announced, default=0) - len(self.ids), changed)
 
 
 def _wanted(order: WickedOrder | BrokenOrder, window: Window) -> bool:

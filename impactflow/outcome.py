@@ -15,6 +15,7 @@ from impactflow.ledger import Group, Planned, Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.patience import Round
+from impactflow.planning import in_words
 from impactflow.tracking import Tracked
 
 Counts = Mapping[tuple[ProviderName, Status], int]
@@ -26,8 +27,9 @@ _WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
         Status.AWAITING_APPROVAL: "run the deployment `approve`, or `impactflow approve ORDER SLOT`",
         Status.PARKED: "look at the provider whether it was bought, then run the deployment `settle`, or"
         " `impactflow settle ORDER SLOT --as ...`",
-        Status.FAILED: "mend what was refused, then run the deployment `settle`, or"
-        " `impactflow settle ORDER SLOT --as ...`",
+        Status.FAILED: "mend what was refused, such as the policy, then run the deployment `settle`, or"
+        " `impactflow settle ORDER SLOT --as not-bought`: the next run that reads the order sends what the policy says"
+        " by then",
         Status.IN_DOUBT: "see that the provider can be reached with its key; runs go on trying",
     }
 )
@@ -101,6 +103,9 @@ class Outcome:
         requests: How many HTTP requests it made.
         duration_s: How long it took.
         report: Where the CSV lies.
+        window: The days that it read, where it read any.
+        unread: How many planned placements wait until their orders are read again.
+        read_by: The command that reads them.
     """
 
     planned: Planned | None
@@ -111,6 +116,9 @@ class Outcome:
     requests: int
     duration_s: float
     report: str
+    window: Window | None = None
+    unread: int = 0
+    read_by: str = "impactflow place"
 
     @property
     def left_alone(self) -> dict[str, str]:
@@ -125,17 +133,38 @@ class Outcome:
     @property
     def undone(self) -> bool:
         """Whether anything failed, or is left for a further run or for a person."""
-        return bool(Standing.of(self.overall).waiting or Standing.of(self.in_window).failed or self.broken)
+        missing = self.planned is not None and self.planned.missing
+        return bool(Standing.of(self.overall).waiting or Standing.of(self.in_window).failed or self.broken or missing)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know besides: orders that were not read, and what waits for that."""
+        notes = []
+        if self.planned and self.planned.missing:
+            notes.append(
+                f"No two readings of the orders agreed: {self.planned.missing} or more may be missing. The next run"
+                " reads these days again."
+            )
+        if self.unread:
+            notes.append(f"{self.unread} placements wait to be read again: `{self.read_by}` does that.")
+        return notes
 
     def as_json(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
         read = self.planned
-        orders = {"read": read.read, "new": read.new, "eligible": read.eligible} if read else None
+        orders = (
+            {"read": read.read, "new": read.new, "eligible": read.eligible, "may_be_missing": read.missing}
+            if read
+            else None
+        )
         return {
             **({"orders": orders} if orders else {}),
             "placements": asdict(Standing.of(self.in_window)),
             "all_placements": asdict(Standing.of(self.overall)),
             "broken_orders": self.broken,
+            "window": in_words(self.window) if self.window else None,
+            "wait_to_be_read": self.unread,
+            "notes": self.notes,
             "left_alone": self.left_alone,
             "refused_keys": self.refused_keys,
             "requests": self.requests,
@@ -147,7 +176,7 @@ class Outcome:
     def in_words(self) -> str:
         """As a person reads it, Markdown."""
         standing = Standing.of(self.in_window)
-        lines = []
+        lines = [in_words(self.window)] if self.window else []
         if self.planned:
             lines.append(f"Read {self.planned.read} orders: {self.planned.new} new, {self.planned.eligible} count.")
         if self.planned and self.planned.beyond_day:
@@ -163,6 +192,7 @@ class Outcome:
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
         if self.broken:
             lines.append(f"{self.broken} orders could not be read.")
+        lines += self.notes
         lines.append(f"{self.requests} requests in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 

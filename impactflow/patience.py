@@ -5,17 +5,16 @@ Called by the flows, with the round of work to do; the ledger says when somethin
 to stay alive: the next run picks up where this one ends.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from impactflow.clock import Clock
-from impactflow.ledger import Ledger, Status
+from impactflow.ledger import Fresh, Ledger, Status
 from impactflow.models import ProviderName
 
 #: What is settled before anything further is placed.
 UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
-_ACTIVE = (Status.PLANNED, *UNRESOLVED)
 #: What is due later is waited for this much longer, so that its neighbours come along in the same round, in seconds.
 _GATHER_S = 0.5
 #: The first pause after a round in which nothing could be done, in seconds; each further one is twice as long.
@@ -51,7 +50,7 @@ async def work_off(
     patience_s: float,
     work: Callable[[], Awaitable[Round]],
     *,
-    places: bool = True,
+    policy: str | None,
 ) -> Round:
     """
     Repeat a round of work while something is due within ``patience_s`` seconds.
@@ -62,16 +61,21 @@ async def work_off(
         provider: Whose placements.
         patience_s: How far off the next thing due may lie.
         work: One round.
-        places: Whether the work sends what is planned, besides settling what is unresolved.
+        policy: Digest of the policy under which the work sends what is planned, besides settling what is unresolved;
+            None where it sends nothing. What is not fresh under it is left to a run that reads orders.
 
     Returns:
         All rounds as one; ``halted`` is what the last of them says, unless nothing is left to do.
     """
     changed, pause_s = 0, 0.0
-    active = _ACTIVE if places else UNRESOLVED
-    statuses: Sequence[Status] = active
+    sends = True
     done = Round(0)
-    while (due_at := await ledger.next_due(provider, statuses, now=clock.now())) is not None:
+
+    async def next_due() -> datetime | None:
+        fresh = Fresh.at(policy, clock.now()) if policy is not None and sends else None
+        return await ledger.next_due(provider, UNRESOLVED, fresh, now=clock.now())
+
+    while (due_at := await next_due()) is not None:
         wait_s = max(_until(due_at, clock), pause_s)
         if wait_s > patience_s:
             break
@@ -81,10 +85,10 @@ async def work_off(
         if done.unauthorized:
             break
         if done.changed and not done.halted:
-            statuses, pause_s = active, 0.0
+            sends, pause_s = True, 0.0
             continue
         # Down, or all that is planned waits for an unresolved twin: then only what is unresolved can bring news.
-        statuses = active if done.halted else UNRESOLVED
+        sends = done.halted is not None
         pause_s = max(_DOWN_PAUSE_S if done.halted else _FIRST_PAUSE_S, 2 * pause_s)
     return Round(changed, done.halted if due_at is not None else None, done.unauthorized)
 

@@ -33,7 +33,7 @@ from impactflow.errors import (
     Unauthorized,
     Unavailable,
 )
-from impactflow.ledger import Claim, Ledger, Move, Status
+from impactflow.ledger import Claim, Fresh, Ledger, Move, Status
 from impactflow.models import Placement, ProviderName, Receipt
 from impactflow.providers import Hold, KeepsRecords, Provider
 from impactflow.stopping import InFlight, to_its_end
@@ -156,6 +156,7 @@ class Sweep:
         clock: Tells the time.
         terms: How to work.
         run_id: Which run does it.
+        policy: Digest of the policy that it works with; what was planned under another, or long ago, is not sent.
         limit: At most so many placements.
         in_vain: How often this run has tried each placement that was not sent, over all its sweeps: what kills, looks
             and earlier runs added to the attempts says nothing about how the provider is now. By the provider's name,
@@ -171,6 +172,7 @@ class Sweep:
         terms: Terms,
         run_id: str,
         *,
+        policy: str,
         limit: int,
         in_vain: Counter[int | ProviderName] | None = None,
         report: Callable[[Swept], None] = lambda _: None,
@@ -180,6 +182,7 @@ class Sweep:
         self._clock = clock
         self._terms = terms
         self._run_id = run_id
+        self._policy = policy
         self._left = limit
         self._in_vain: Counter[int | ProviderName] = Counter() if in_vain is None else in_vain
         self._report = report
@@ -255,7 +258,7 @@ class Sweep:
         now = self._clock.now()
         until = now + timedelta(seconds=self._terms.lease_s)
         alone = self._provider.one_twin_at_a_time
-        claim = Claim(self._provider.name, self._run_id, now, until, alone)
+        claim = Claim(self._provider.name, self._run_id, now, until, alone, fresh=Fresh.at(self._policy, now))
         claimed = await self._ledger.turn_over(answers, claim, count)
         self._open += len(claimed) - len(answers)
         self._left -= len(claimed)

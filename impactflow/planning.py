@@ -7,14 +7,16 @@ Called by the task ``plan_orders``; ``preview`` does the same without writing, f
 is bought by ``placement``.
 """
 
+import asyncio
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 
 from impactflow.clock import Clock
-from impactflow.ledger import Ledger, Page, Planned
+from impactflow.ledger import Foreseen, Fresh, Ledger, Listing, Page, Planned, Status
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
 from impactflow.orders import OrderSource, Window, read_orders
 from impactflow.policy import Policy
@@ -23,6 +25,11 @@ log = logging.getLogger(__name__)
 
 #: The name of the orders' source in the ledger.
 SOURCE = "wickedreports"
+#: The marks of the last day on which the watch was read, and of the first day since which every day was read.
+_WATCHED, _BEGINS = f"{SOURCE} watch", f"{SOURCE} begins"
+#: How far back orders change: a bank transfer that is approved late, an order that is listed late, a refund.
+WATCH_DAYS = 60
+_DAY = timedelta(days=1)
 #: How many lines a preview keeps; its totals count everything.
 _PREVIEW_LINES = 1000
 
@@ -56,26 +63,47 @@ async def plan(
         ProviderError: A page could not be read; the pages before it are planned.
         LedgerError: A page could not be written; the pages before it are planned.
     """
-    planned = Planned()
+    planned, missing, began = Planned(), 0, clock.now()
     digest = policy_digest(policy)
-    missing = 0
 
     def miss(count: int) -> None:
         nonlocal missing
         missing = count
 
-    async for page in read_orders(source, window, miss):
-        earnings, broken = judge(policy, page)
-        planned += await ledger.plan(Page(policy.store, earnings, broken, policy.earnings, digest, run_id, clock.now()))
+    async for orders in read_orders(source, window, miss):
+        earnings, broken = judge(policy, orders)
+        page = Page(policy.store, earnings, broken, policy.earnings, digest, run_id, clock.now())
+        planned += await ledger.plan(replace(page, new_from=window.new_since))
         report(planned)
     if planned.beyond_day:
         log.warning(
             "a ceiling for one day was reached: %d placements beyond it wait for approval", planned.beyond_day,
             extra={"action": "day_ceiling_reached"},
         )  # fmt: skip
-    if moves_watermark and not missing:
-        await ledger.advance_watermark(policy.store, SOURCE, window.to, today=clock.now().date())
+    if missing:
+        return planned + Planned(missing=missing)
+    await ledger.leave_unlisted(Listing(policy.store, window.span, began, run_id))
+    await _remember(ledger, policy.store, window, clock, moves_watermark=moves_watermark)
     return planned
+
+
+async def _remember(ledger: Ledger, store: str, window: Window, clock: Clock, *, moves_watermark: bool) -> None:
+    """A window was read completely."""
+    today, marks = clock.now().date(), []
+    if moves_watermark:
+        marks.append(ledger.advance_watermark(store, SOURCE, window.to, today=today))
+        if window.watches:
+            marks.append(ledger.advance_watermark(store, _WATCHED, window.to, today=today))
+    begins = window.from_ if window.new_from is None else window.new_from
+    if begins <= window.to:
+        marks.append(remember_days(ledger, store, begins, window.to, begins=window.open_ended))
+    await asyncio.gather(*marks)
+
+
+async def remember_days(ledger: Ledger, store: str, from_: date, to: date, *, begins: bool = False) -> None:
+    """All days between these are planned: the watch of old orders reaches back to them if no day is left out."""
+    if begins or await ledger.watermark(store, _BEGINS) is not None:
+        await ledger.reach_back(store, _BEGINS, from_, to)
 
 
 def policy_digest(policy: Policy) -> str:
@@ -98,6 +126,8 @@ class Preview:
         awaiting_approval: How many would wait until a person has approved them.
         lines: The first of them all, one line each: order, slot, provider, unit, quantity, held, needs_approval.
         ends_before: The order that would be one purchase too many, and was not looked at; None where all were.
+        new: Of the purchases, how many are not planned yet.
+        missing: How many orders may be missing, because no two readings of their days agreed.
     """
 
     read: int = 0
@@ -109,40 +139,85 @@ class Preview:
     totals: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
     lines: list[dict[str, str | int | bool | None]] = field(default_factory=list)
     ends_before: str | None = None
+    new: int = 0
+    missing: int = 0
 
 
 async def preview(
-    ledger: Ledger, source: OrderSource, policy: Policy, window: Window, *, at_most: int | None = None
+    ledger: Ledger,
+    source: OrderSource,
+    policy: Policy,
+    window: Window,
+    clock: Clock,
+    *,
+    at_most: int | None = None,
+    with_planned: bool = True,
 ) -> Preview:
     """
     What ``plan`` and the placing after it would buy, with nothing written and nothing bought.
+
+    What is planned already is part of it where it would still be sent once its order was read again.
 
     Args:
         ledger: What is known already.
         source: Where orders come from.
         policy: What an order earns.
         window: Which days.
-        at_most: How many purchases may be made; it ends before the order that would be too much.
+        clock: Tells the time.
+        at_most: How many purchases may be planned anew; it ends before the order that would be too much.
+        with_planned: Whether also what is planned for orders of other days, and would be sent too.
 
     Raises:
         ProviderError: A page could not be read.
     """
-    would = Preview()
-    async for page in read_orders(source, window):
+    would, read, planned = Preview(), set[int](), Counter[str]()
+
+    def miss(count: int) -> None:
+        would.missing = count
+
+    async for page in read_orders(source, window, miss):
         names = [name for order in page if isinstance(order, Order) for name in order.names]
         refunds = await ledger.refunds(policy.store, names)
         earnings, broken = judge(policy, [_after_refunds(order, refunds) for order in page])
         would.read += len(page)
         would.broken += len(broken)
-        would.eligible += sum(earned.eligible for _, earned in earnings)
         known = await ledger.known_slots(policy.store, names)
-        for order, earned in earnings:
-            fresh = fresh_impacts(order, earned, known)
-            if at_most is not None and would.placements + purchases_of(fresh) > at_most:
-                would.ends_before = order.id
-                return would
-            _foresee(would, order, fresh)
+        taken = [each for each in earnings if _is_taken(each[0], window, known)]
+        would.eligible += sum(earned.eligible for _, earned in taken)
+        fits = _count_new(would, taken, known, at_most)
+        foreseen, more = await ledger.foresee(_page(policy, fits, clock), planned)
+        planned.update(more)
+        for each in foreseen:
+            read.add(each.placement or 0)
+            _foresee(would, each)
+        if would.ends_before:
+            return would
+    if with_planned:
+        for each in await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now())):
+            unlisted = not would.missing and each.was_listed and window.contains(each.ordered_at)
+            if each.placement not in read and not unlisted:
+                _foresee(would, each)
     return would
+
+
+def _count_new(
+    would: Preview,
+    earnings: Sequence[tuple[Order, Earnings]],
+    known: Mapping[tuple[str, str], bool],
+    at_most: int | None,
+) -> Sequence[tuple[Order, Earnings]]:
+    """The orders, from the first on, that plan no more purchases anew than there may be."""
+    for count, (order, earned) in enumerate(earnings):
+        needed = purchases_of(fresh_impacts(order, earned, known))
+        if at_most is not None and would.new + needed > at_most:
+            would.ends_before = order.id
+            return earnings[:count]
+        would.new += needed
+    return earnings
+
+
+def _page(policy: Policy, earnings: Sequence[tuple[Order, Earnings]], clock: Clock) -> Page:
+    return Page(policy.store, earnings, (), policy.earnings, policy_digest(policy), "", clock.now())
 
 
 def _after_refunds(order: Order | BrokenOrder, refunds: Mapping[str, Sequence[Refund]]) -> Order | BrokenOrder:
@@ -177,21 +252,28 @@ def _is_bought(impact: Impact) -> bool:
     return impact.held is None and not impact.needs_approval
 
 
-def _foresee(would: Preview, order: Order, fresh: Sequence[Impact]) -> None:
-    for impact in fresh:
-        unit = UNIT_OF[impact.kind]
-        if impact.held is not None:
-            would.held += 1
-        elif impact.needs_approval:
-            would.awaiting_approval += 1
-        else:
-            would.placements += 1
-            count, quantity = would.totals.get((impact.slot, impact.provider, unit), (0, 0))
-            would.totals[impact.slot, impact.provider, unit] = (count + 1, quantity + (impact.quantity or 0))
-        if len(would.lines) < _PREVIEW_LINES:
-            line = {"order": order.id, "slot": impact.slot, "provider": impact.provider.value, "unit": unit.value}
-            waits = {"held": impact.held, "needs_approval": impact.needs_approval}
-            would.lines.append({**line, "quantity": impact.quantity, **waits})
+def _foresee(would: Preview, each: Foreseen) -> None:
+    unit = UNIT_OF[each.kind]
+    held = each.reason if each.status is Status.HELD else None
+    if each.status is Status.HELD:
+        would.held += 1
+    elif each.status is Status.AWAITING_APPROVAL:
+        would.awaiting_approval += 1
+    else:
+        would.placements += 1
+        count, quantity = would.totals.get((each.slot, each.provider, unit), (0, 0))
+        would.totals[each.slot, each.provider, unit] = (count + 1, quantity + (each.quantity or 0))
+    if len(would.lines) < _PREVIEW_LINES:
+        line = {"order": each.order, "slot": each.slot, "provider": each.provider.value, "unit": unit.value}
+        waits = {"held": held, "needs_approval": each.status is Status.AWAITING_APPROVAL}
+        would.lines.append({**line, "quantity": each.quantity, **waits})
+
+
+def _is_taken(order: Order, window: Window, known: Mapping[tuple[str, str], bool]) -> bool:
+    """Whether an order would be planned: it is new, or something was planned for it."""
+    if window.new_since is None or order.ordered_at >= window.new_since:
+        return True
+    return not {name for name, _ in known}.isdisjoint(order.names)
 
 
 def judge(
@@ -214,12 +296,42 @@ async def choose_window(
     """
     The days to read: those asked for, or what may have changed since the last run.
 
+    By default that is the week before what was read last; back to the oldest order of which something is still to be
+    sent; and once a day the last ``WATCH_DAYS``. The latter two reach back ``WATCH_DAYS`` at most. Orders of days that
+    nobody had read before are not taken for new: a first run reads a week, and no later one buys anything older.
+
     Raises:
         ConfigurationError: The first day is after the last.
     """
-    today = clock.now().date()
-    watermark = await ledger.watermark(policy.store, SOURCE)
+    today, store = clock.now().date(), policy.store
+    watermark = await ledger.watermark(store, SOURCE)
     if watermark is not None:
         watermark = min(watermark, today)  # a clock that was ahead may have written a day that has not come
     from_text, to_text = (None if day is None else day.isoformat() for day in (from_day, to_day))
-    return Window.parse(from_text, to_text, today=today, watermark=watermark)
+    window = Window.parse(from_text, to_text, today=today, watermark=watermark)
+    if from_day is not None or to_day is not None:
+        return window
+    begins = min(window.from_, await ledger.watermark(store, _BEGINS) or window.from_)
+    furthest = today - WATCH_DAYS * _DAY
+    from_, why, watches = window.from_, "a week before the last reading", False
+    if await ledger.watermark(store, _WATCHED) != today:
+        from_, watches = min(from_, max(begins, furthest)), True
+        if from_ < window.from_:
+            why = f"once a day the last {WATCH_DAYS} days, as far as they were read before"
+    waiting = await ledger.oldest_waiting(store)
+    if waiting is not None and (since := max(waiting.date(), furthest)) < from_:
+        from_, why = since, "back to the oldest order of which something is still to be sent"
+    return replace(window, from_=from_, new_from=begins, watches=watches, why=why)
+
+
+async def unread(ledger: Ledger, policy: Policy, clock: Clock) -> tuple[int, str]:
+    """How many planned placements wait until their orders are read again, and the command that does that."""
+    now = clock.now()
+    count, since = await ledger.unread(policy.store, Fresh.at(policy_digest(policy), now))
+    is_far = since is not None and since.date() < now.date() - WATCH_DAYS * _DAY
+    return count, f"impactflow place --from {since:%Y-%m-%d}" if since and is_far else "impactflow place"
+
+
+def in_words(window: Window) -> str:
+    """Which days are read and why, for a person."""
+    return f"Orders of {window.from_} to {window.to} are read: {window.why}."

@@ -24,6 +24,7 @@ from impactflow import approval
 from impactflow.approval import Answer, Answered, as_rows
 from impactflow.escapes import for_page
 from impactflow.ledger import Awaiting
+from impactflow.policy import Policy
 from tasks.context import current_run
 
 
@@ -50,7 +51,7 @@ async def end_other_questions(order: str, slot: str, store: str) -> None:
 
 
 @task(name="record_answer", cache_policy=NO_CACHE, retries=0)
-async def record_answer(asked: Sequence[Awaiting], answer: Answer) -> Answered:
-    """Do what a person has decided; see ``impactflow.approval``."""
+async def record_answer(policy: Policy, asked: Sequence[Awaiting], answer: Answer) -> Answered:
+    """Read the orders again and do what a person has decided; see ``impactflow.approval``."""
     run = current_run()
-    return await approval.record_answer(run.ledger, run.clock, run.id, asked, answer)
+    return await approval.record_answer(run.ledger, run.order_source, policy, run.clock, run.id, asked, answer)

@@ -9,8 +9,9 @@ from prefect.cache_policies import NO_CACHE
 from impactflow import backfill
 from impactflow.backfill import PlannedWindow
 from impactflow.ledger import Planned
+from impactflow.options import check_options, told
 from impactflow.orders import Window
-from impactflow.planning import plan, preview
+from impactflow.planning import in_words, plan, preview
 from impactflow.policy import Policy
 from tasks.context import current_run
 from tasks.retries import READS
@@ -54,10 +55,15 @@ async def plan_window(policy: Policy, window: Window, *, at_most: int | None) ->
 
 
 @task(name="preview_orders", task_run_name="preview {window.from_}..{window.to}", cache_policy=NO_CACHE, **READS)
-async def preview_orders(policy: Policy, window: Window, *, at_most: int | None = None) -> dict[str, Any]:
+async def preview_orders(
+    policy: Policy, window: Window, *, at_most: int | None = None, with_planned: bool = True
+) -> dict[str, Any]:
     """What a run would buy, with nothing written and nothing bought; see ``impactflow.planning.preview``."""
     run = current_run()
-    would = await preview(run.ledger, run.order_source(), policy, window, at_most=at_most)
+    would = await preview(
+        run.ledger, run.order_source(), policy, window, run.clock, at_most=at_most, with_planned=with_planned
+    )
+    wrong = told(await check_options(run.provider, policy)) if with_planned else []
     totals = [
         {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
         for (slot, provider, unit), (count, quantity) in sorted(would.totals.items())
@@ -67,7 +73,11 @@ async def preview_orders(policy: Policy, window: Window, *, at_most: int | None 
         "from": window.from_.isoformat(),
         "to": window.to.isoformat(),
         "orders": {"read": would.read, "eligible": would.eligible, "broken": would.broken},
+        "window": in_words(window),
         "would_place": would.placements,
+        "new": would.new,
+        "may_be_missing": would.missing,
+        "wrong_options": wrong,
         "would_hold": would.held,
         "would_await_approval": would.awaiting_approval,
         "totals": totals,

@@ -23,8 +23,8 @@ BATCH = 10_000
 
 
 @task(name="place_batch", task_run_name="place at {provider}", cache_policy=NO_CACHE, retries=0)
-async def place_batch(provider: ProviderName) -> Round:
-    """Place what is due at one provider; see ``impactflow.placement``."""
+async def place_batch(provider: ProviderName, policy: str) -> Round:
+    """Place what is due at one provider under the policy of this digest; see ``impactflow.placement``."""
     run = current_run()
     counts = await run.ledger.counts()
     due = min(BATCH, counts.get((provider, Status.PLANNED), 0))
@@ -39,6 +39,7 @@ async def place_batch(provider: ProviderName) -> Round:
             run.clock,
             run.terms,
             run.id,
+            policy=policy,
             limit=BATCH,
             in_vain=run.in_vain,
             report=report,

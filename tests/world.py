@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 from virtual_time import START, VirtualClock
 
-from impactflow.ledger import Status
+from impactflow.ledger import Fresh, Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.patience import Round, work_off
 from impactflow.placement import Sweep, Swept
-from impactflow.planning import plan
+from impactflow.planning import plan, policy_digest
 from impactflow.policy import Policy
 from impactflow.reconcile import Settled, settle
 from impactflow.run import Run, open_run
@@ -66,6 +66,25 @@ def policy_of(*rules: Mapping[str, Any], **fields: Any) -> Policy:
     return Policy.model_validate({"store": "acme", "rules": list(rules or (TREES, OFFSET, GIVING)), **fields})
 
 
+#: The policy that each run works with, by the run's identity: what it planned last, or the world's.
+_POLICY_OF: dict[int, Policy] = {}
+
+
+def policy_for(run: Run) -> Policy:
+    """The policy that a run works with."""
+    return _POLICY_OF[id(run)]
+
+
+def works_under(run: Run) -> str:
+    """The digest of the policy that a run works with."""
+    return policy_digest(_POLICY_OF[id(run)])
+
+
+def fresh_of(run: Run) -> Fresh:
+    """What a run may send now."""
+    return Fresh.at(works_under(run), run.clock.now())
+
+
 @dataclass
 class World:
     """
@@ -88,15 +107,21 @@ class World:
         chosen = self.settings.model_copy(update=settings)
         run_id = f"run-{next(iter(self._runs))}"
         async with open_run(chosen, run_id, clock=self.clock, transport=self.carrier) as run:
+            _POLICY_OF[id(run)] = self.policy
             yield run
 
     async def plan(self, run: Run, policy: Policy | None = None) -> None:
         """Plan the last days' orders."""
+        _POLICY_OF[id(run)] = policy or self.policy
         today = self.clock.now().date()
         window = Window(today - timedelta(days=7), today, open_ended=True)
         await plan(
             run.ledger, run.order_source(), policy or self.policy, window, run.clock, run.id, moves_watermark=True
         )
+
+    def works_under(self, run: Run, policy: Policy) -> None:
+        """From now on a run works with this policy."""
+        _POLICY_OF[id(run)] = policy
 
     async def place_all(self, run: Run, patience_s: float = PATIENCE_S) -> dict[ProviderName, Round]:
         """Settle and place at every provider side by side, as the flow does."""
@@ -131,8 +156,9 @@ def make_world(
 
 async def sweep(run: Run, provider: ProviderName, limit: int = 10_000) -> Swept:
     """One sweep over what is due."""
-    account, in_vain = run.provider(provider), run.in_vain
-    return await Sweep(run.ledger, account, run.clock, run.terms, run.id, limit=limit, in_vain=in_vain).run()
+    account, in_vain, policy = run.provider(provider), run.in_vain, works_under(run)
+    sweep = Sweep(run.ledger, account, run.clock, run.terms, run.id, policy=policy, limit=limit, in_vain=in_vain)
+    return await sweep.run()
 
 
 async def settle_at(run: Run, provider: ProviderName) -> Settled:
@@ -157,7 +183,7 @@ async def work(run: Run, provider: ProviderName, patience_s: float = PATIENCE_S)
         swept = await sweep(run, provider)
         return done + Round(swept.sent, swept.halted, swept.unauthorized)
 
-    return await work_off(run.ledger, run.clock, provider, patience_s, once)
+    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=works_under(run))
 
 
 async def statuses(run: Run) -> dict[str, int]:

@@ -162,9 +162,10 @@ def _bought(found: Finding, provider: ProviderName, clock: Clock, run_id: str) -
         key=record.key,
         provider=provider,
         kind=found.kind,
-        quantity=int(record.quantity or 0),  # untold is 0: what must not be forgotten is that it was bought
+        quantity=None if record.quantity is None else int(record.quantity),
         customer_email=record.customer_email,
         ref=record.ref,
+        parts=record.parts,
         price_usd_cents=record.price_usd_cents,
         bought_at=record.at,
         cancelled=record.cancelled,

@@ -101,7 +101,7 @@ class Sorted:
 
     Args:
         findings: One for each that it does not hold and that is ours, or may be.
-        names_keys: Whether one of them names a key, whoever's: then ours would name theirs.
+        names_keys: Whether one of them carries a key, or other metadata, whoever's: then ours would carry theirs.
     """
 
     findings: Sequence[Finding]
@@ -119,7 +119,10 @@ async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], sc
     held = _Held(
         await ledger.holders(provider.name, refs=[r.ref for r in unique], keys=[r.key for r in unique if r.key])
     )
-    unnamed = [record for record in unique if record.key is None and record.ref not in held.refs]
+    others = [record for record in unique if record.is_somebodys]
+    unnamed = [
+        record for record in unique if record.key is None and not record.is_somebodys and record.ref not in held.refs
+    ]
     if unnamed:
         refs = {record.ref for record in unnamed}
         further = {ref for ref, _ in await ledger.further(provider.name, sorted(refs))}
@@ -132,13 +135,19 @@ async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], sc
         more = [record for record in told.values() if record.key is not None]
         held.add(await ledger.holders(provider.name, refs=[], keys=[record.key or "" for record in more]))
         named += more
-        unnamed = [told.get(record.ref, record) for record in unnamed if told.get(record.ref, record).key is None]
+        others += [record for record in told.values() if record.is_somebodys]
+        unnamed = [
+            each
+            for record in unnamed
+            for each in [told.get(record.ref, record)]
+            if each.key is None and not each.is_somebodys
+        ]
     judged = [each for record in named if (each := await _judge(record, held, scope))]
     if judged:
         further = {ref for ref, _ in await ledger.further(provider.name, [each.record.ref for each in judged])}
         judged = [each for each in judged if each.record.ref not in further]
     may_be_ours = [Finding(record, None, kind=record.kind) for record in unnamed if not record.cancelled]
-    return Sorted([*judged, *may_be_ours], names_keys=bool(named))
+    return Sorted([*judged, *may_be_ours], names_keys=bool(named or others))
 
 
 class _Held:

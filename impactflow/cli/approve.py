@@ -7,6 +7,7 @@ from impactflow.approval import MOST_ASKED, Answer, Answered, as_rows, ask_about
 from impactflow.cli import console
 from impactflow.cli.ledgers import open_existing
 from impactflow.errors import ConfigurationError
+from impactflow.policy import load_policy
 from impactflow.run import open_run
 from impactflow.settings import load_settings
 
@@ -42,9 +43,13 @@ def decide(order: str, slot: str, store: str | None, answer: Answer, *, as_json:
 
 
 async def _decide(order: str, slot: str, store: str | None, answer: Answer) -> Answered:
-    async with open_run(load_settings(), "approve") as run:
+    settings = load_settings()
+    policy = load_policy(settings.impactflow_policy)
+    async with open_run(settings, "approve") as run:
         asked = await ask_about(run.ledger, order, slot, store)
-        answered = await record_answer(run.ledger, run.clock, run.id, [asked], answer)
+        answered = await record_answer(run.ledger, run.order_source, policy, run.clock, run.id, [asked], answer)
     if answered.moved_on:
-        raise ConfigurationError(f"order {order!r}, slot {slot!r} has moved on meanwhile: look at it again")
+        raise ConfigurationError(
+            f"order {order!r}, slot {slot!r} is not what was listed any more; it is {answered.now[asked.id]} now"
+        )
     return answered

@@ -11,6 +11,7 @@ from impactflow.errors import ConfigurationError, ImpactError, LedgerError, Ledg
 from impactflow.ledger import Status
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
+from impactflow.options import Checked, check_options
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
 from impactflow.settings import Settings, load_settings
@@ -63,6 +64,8 @@ async def _look_around(
         findings = [await _finding("ledger", lambda: _check_ledger(run, f"{where}, {bought} purchases"))]
         findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
         accounts = [await _finding(name, partial(_check, run, name)) for name in providers]
+        if policy is not None:
+            findings += [_named(each) for each in await check_options(run.provider, policy)]
         if all(account["ok"] for account in accounts):
             accounts.append(await _finding("purchases", lambda: _compare(run, policy, providers)))
         return findings + accounts
@@ -105,6 +108,12 @@ async def _finding(what: str, check: Callable[[], Awaitable[str]]) -> dict[str, 
         return _ok(what, await check())
     except ImpactError as error:
         return _wrong(what, error)
+
+
+def _named(checked: Checked) -> dict[str, Any]:
+    """What a rule names: wrong, or nobody could say."""
+    wrong = checked.wrong is not None
+    return {"what": "policy", "ok": not wrong, "said": str(checked), "status": 2 if wrong else 0}
 
 
 def _ok(what: str, said: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from impactflow.ledger.location import back_up, describe
 from impactflow.models import ProviderName, Unit
 from impactflow.orders import Window
 from impactflow.outcome import Standing, by_provider
+from impactflow.planning import unread
 from impactflow.policy import load_policy, policy_schema
 from impactflow.ruling import OPEN_TO_RULING, Decision, Ruled, Ruling, settle_by_ruling
 from impactflow.run import open_run
@@ -124,7 +125,9 @@ def place(
         _tell_placed(result)
     if not json:
         console.out.print(f"Ledger: {ledger}", markup=False)
-    return DONE if dry_run else _status_of(result)
+    if dry_run:
+        return UNDONE if result["may_be_missing"] else DONE
+    return _status_of(result)
 
 
 def _check(settings: Settings, policy: Path, from_: str | None, to: str | None) -> tuple[date | None, date | None]:
@@ -324,11 +327,16 @@ def _fail_after_result(message: str) -> int:
 
 def _tell_preview(result: dict[str, Any]) -> None:
     orders = result["orders"]
+    console.out.print(result["window"])
     console.out.print(
         f"Dry run, nothing was bought: of {orders['read']} orders {orders['eligible']} count;"
         f" {result['would_place']} placements would be made, {result['would_await_approval']} would await approval,"
         f" {result['would_hold']} would be held."
     )
+    if result["may_be_missing"]:
+        console.out.print(f"No two readings of the orders agreed: {result['may_be_missing']} or more may be missing.")
+    for wrong in result["wrong_options"]:
+        console.out.print(wrong, markup=False)
     console.print_table("Would be bought", [_readable(row) for row in result["totals"]])
     console.print_table("The first of them", [_readable(row) for row in result["lines"][:20]])
 
@@ -359,6 +367,10 @@ def _tell_placed(result: dict[str, Any]) -> None:
     if "orders" in result:
         read = result["orders"]
         console.out.print(f"{read['read']} orders read, {read['new']} new, {read['eligible']} count.")
+    if result.get("window"):
+        console.out.print(result["window"])
+    for note in result.get("notes", ()):
+        console.out.print(note, markup=False)
     told = [f"{count} {name.replace('_', ' ')}" for name, count in result["placements"].items() if count]
     console.out.print(f"Placements: {', '.join(told) or 'none'}.")
     for name, why in result["left_alone"].items():
@@ -377,9 +389,10 @@ def status(json: Json = False) -> int:
     settings = load_settings()
     with ledgers.open_existing(settings) as ledger:
         counts, attention, broken = stopping.run(_look(ledger))
+        waiting, read_by = stopping.run(_unread(ledger))
     standing, where = Standing.of(counts), describe(settings.impactflow_ledger_url)
     if json:
-        listed = {"needs_attention": attention, "broken_orders": broken, "ledger": where}
+        listed = {"needs_attention": attention, "broken_orders": broken, "wait_to_be_read": waiting, "ledger": where}
         console.print_json({"placements": by_provider(counts), **listed, "undone": bool(standing.waiting or broken)})
     else:
         rows = [
@@ -390,6 +403,8 @@ def status(json: Json = False) -> int:
         if not counts:
             console.out.print("The ledger is empty: `impactflow place` fills it.")
         console.out.print(f"Ledger: {where}", markup=False)
+        if waiting:
+            console.out.print(f"{waiting} planned placements wait to be read again: `{read_by}` does that.")
         console.print_table("Needs attention", attention)
         if any(Status(row["status"]) in OPEN_TO_RULING for row in attention):
             console.out.print("`impactflow settle ORDER SLOT --as ...` settles what is parked or failed.")
@@ -405,6 +420,14 @@ def _used(counts: Any, name: str) -> bool:
 
 async def _look(ledger: Ledger) -> tuple[Any, Any, Any]:
     return await ledger.counts(), await ledger.attention(), await ledger.broken()
+
+
+async def _unread(ledger: Ledger) -> tuple[int, str]:
+    """What waits until its order is read again; nothing is said of that where there is no policy to go by."""
+    try:
+        return await unread(ledger, load_policy(load_settings().impactflow_policy), SystemClock())
+    except ConfigurationError:
+        return 0, ""
 
 
 @app.command(epilog="Example: impactflow show WR-000017")

@@ -14,23 +14,37 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from impactflow.ledger import adopting, approvals, deliveries, further, moves, news, planning, queries, refunds
+from impactflow.ledger import (
+    adopting,
+    approvals,
+    deliveries,
+    further,
+    moves,
+    news,
+    planning,
+    queries,
+    refunds,
+    unlisted,
+)
 from impactflow.ledger.adopting import Adopted, Bought, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, shortcomings, translated
+from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Move, Postponement
 from impactflow.ledger.news import Effect, Group, Line
-from impactflow.ledger.planning import Page, Planned, placement_key
+from impactflow.ledger.planning import Foreseen, Page, Planned, placement_key
 from impactflow.ledger.queries import Total
 from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import TRANSITIONS, WAITS_FOR_A_PERSON, Status
+from impactflow.ledger.unlisted import Listing
 from impactflow.ledger.writer import Changes, Writer
 from impactflow.models import Kind, Placement, ProviderName, Refund
 
 __all__ = [
+    "FRESH",
     "TRANSITIONS",
     "WAITS_FOR_A_PERSON",
     "Adopted",
@@ -42,10 +56,13 @@ __all__ = [
     "Delivery",
     "Effect",
     "Entry",
+    "Foreseen",
+    "Fresh",
     "Group",
     "Handled",
     "Ledger",
     "Line",
+    "Listing",
     "Look",
     "Move",
     "Page",
@@ -109,6 +126,31 @@ class Ledger:
     async def advance_watermark(self, store: str, source: str, read_to: date, *, today: date) -> None:
         """Every order of the source dated up to this day is planned; a day after today counts as today."""
         await self._writer.submit(planning.advance, (store, source, read_to, today))
+
+    async def reach_back(self, store: str, source: str, from_: date, to: date) -> None:
+        """All days of a source between these are planned, and so begins earlier what was read without a gap."""
+        await self._writer.submit(planning.reach_back, (store, source, from_, to))
+
+    async def leave_unlisted(self, listing: Listing) -> int:
+        """Have what waits await approval where a complete reading does not list its order; how many placements."""
+        return await self._writer.submit(unlisted.leave_to_person, listing)
+
+    async def foresee(self, page: Page, planned: Mapping[str, int]) -> tuple[Sequence[Foreseen], Mapping[str, int]]:
+        """
+        What planning a page would leave planned, held or awaiting approval; nothing is written.
+
+        Args:
+            page: What was read.
+            planned: How much of each slot the pages before it would have planned today.
+
+        Returns:
+            What it would leave, and how much of each slot it would add to today's.
+        """
+        return await self._read(planning.foresee, page, planned)
+
+    async def to_send(self, store: str, fresh: Fresh) -> Sequence[Foreseen]:
+        """What is planned of a store and would be sent now."""
+        return await self._read(planning.to_send, store, fresh)
 
     async def turn_over(self, answers: Sequence[Move], claim: Claim, count: int) -> list[Placement]:
         """
@@ -252,9 +294,23 @@ class Ledger:
         """How far a source has been read."""
         return await self._read(queries.watermark, store, source)
 
-    async def next_due(self, provider: ProviderName, statuses: Sequence[Status], *, now: datetime) -> datetime | None:
-        """When a provider's first placement in these statuses wants attention; now, where that lies impossibly far."""
-        return await self._read(queries.next_due, provider, statuses, now)
+    async def next_due(
+        self, provider: ProviderName, statuses: Sequence[Status], fresh: Fresh | None = None, *, now: datetime
+    ) -> datetime | None:
+        """
+        When a provider's first placement in these statuses, or a planned one that is fresh, wants attention.
+
+        Now, where that lies impossibly far: a clock was ahead.
+        """
+        return await self._read(queries.next_due, provider, statuses, fresh, now)
+
+    async def unread(self, store: str, fresh: Fresh) -> tuple[int, datetime | None]:
+        """How many planned placements wait until their orders are read again, and when the first of these was sold."""
+        return await self._read(queries.unread, store, fresh)
+
+    async def oldest_waiting(self, store: str) -> datetime | None:
+        """When the first order was sold of which something is not sent yet: planned, held or awaiting approval."""
+        return await self._read(queries.oldest_waiting, store)
 
     async def changes(self) -> Mapping[tuple[Status | None, Status], int]:
         """How often placements went from one status to another."""

@@ -35,9 +35,10 @@ class Bought:
         key: That key.
         provider: Who sold it.
         kind: What it is.
-        quantity: How many of ``UNIT_OF[kind]``.
+        quantity: How many of ``UNIT_OF[kind]``; None where the provider does not say.
         customer_email: Whom it was bought on behalf of; None for the merchant.
         ref: What the provider calls it.
+        parts: What the provider calls what it consists of, where it says.
         price_usd_cents: What it cost, where the provider says.
         bought_at: When it took effect.
         cancelled: Whether it was undone since.
@@ -51,9 +52,10 @@ class Bought:
     key: str
     provider: ProviderName
     kind: Kind
-    quantity: int
+    quantity: int | None
     customer_email: str | None
     ref: str
+    parts: tuple[str, ...]
     price_usd_cents: int | None
     bought_at: datetime
     cancelled: bool
@@ -169,7 +171,8 @@ def _insert(connection: Connection, each: Bought) -> None:
         "checks": 0,
         "ref": _name_for(connection, each),
         "price_usd_cents": each.price_usd_cents,
-        **_as_bought(each),
+        "parts": json.dumps(each.parts) if each.parts else None,
+        **_as_bought(each, each.quantity or 0),  # untold is 0: what must not be forgotten is that it was bought
     }
     made = connection.execute(placements.insert().values(values).returning(placements.c.id)).scalar_one()
     _tell(connection, each, made, None, status, _said(each))
@@ -238,14 +241,15 @@ def _record(connection: Connection, each: Bought, row: Any) -> None:
     """What a placement without a purchase has bought; one that was never sent becomes just that."""
     chosen = placements.c.id == row.id
     if not row.attempts:
-        connection.execute(placements.update().where(chosen).values(_as_bought(each)))
+        quantity = row.quantity if each.quantity is None else each.quantity
+        connection.execute(placements.update().where(chosen).values(_as_bought(each, quantity)))
     row = connection.execute(_BY_KEY, {"key": each.key}).one()
     placement = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
     status = Status(row.status)
     if status is Status.HELD:
         moves.move(connection, [moves.Move(placement, status, Status.PLANNED, each.at, each.run_id, _said(each))])
         status = Status.PLANNED
-    receipt = Receipt(each.ref, each.price_usd_cents)
+    receipt = Receipt(each.ref, each.price_usd_cents, parts=each.parts)
     placed = moves.Move(placement, status, Status.PLACED, each.at, each.run_id, _said(each), each.at, receipt)
     moves.record_found(connection, [placed])
     day = {"placed_at": each.bought_at, "placed_on": each.bought_at.astimezone(UTC).date()}
@@ -255,12 +259,12 @@ def _record(connection: Connection, each: Bought, row: Any) -> None:
         moves.move(connection, [gone])
 
 
-def _as_bought(each: Bought) -> dict[str, Any]:
+def _as_bought(each: Bought, quantity: int) -> dict[str, Any]:
     """The columns that say what was bought, and when; one attempt was made, by whoever bought it."""
     values: dict[str, Any] = {
         "provider": each.provider.value,
         "kind": each.kind.value,
-        "quantity": each.quantity,
+        "quantity": quantity,
         "unit": UNIT_OF[each.kind].value,
         "on_behalf": each.customer_email is not None,
         "attempts": 1,

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from impactflow.errors import TransitionRefused
 from impactflow.ledger import sales
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.fresh import FIRST, WITH_FIRST
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import twin
 from impactflow.ledger.states import Status
@@ -46,6 +47,9 @@ class Awaiting:
         since: Since when it waits.
         was_tried: Whether it was sent before: then the provider may know its key, and its quantity is fixed.
         digest: Says all that would be bought.
+        ordered_at: When the order was sold.
+        read_at: When the order was read last; None where that was before anybody kept it.
+        policy: Digest of the policy that it was planned under then.
     """
 
     id: int
@@ -59,6 +63,9 @@ class Awaiting:
     since: datetime
     was_tried: bool
     digest: str
+    ordered_at: datetime
+    read_at: datetime | None
+    policy: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,8 @@ class Approval:
         why: For what reason.
         at: When.
         run_id: Which run tells.
+        policy: Digest of the policy that whoever asked worked with: the approval counts as a reading of the order under
+            it; None where it does not.
     """
 
     placement: int
@@ -83,6 +92,7 @@ class Approval:
     why: str
     at: datetime
     run_id: str
+    policy: str | None = None
 
 
 def digest(row: Any) -> str:
@@ -101,7 +111,7 @@ def awaiting(
     """
     query = _AWAITING.limit(limit)
     if store is not None:
-        query = query.where(orders.c.store == store)
+        query = query.where(FIRST.c.store == store)
     if order is not None:
         sale = sales.find(connection, order, store)
         if sale is None:
@@ -152,6 +162,9 @@ def _decide(connection: Connection, each: Approval) -> None:
         values = {"due_at": each.at, "reason": None, "decided": each.digest, "approved": approved}
         values |= {"quantity": each.quantity, "twin": twin(bought, row["customer_email"])}
         _move(connection, row, Status.PLANNED, said, each.at, each.run_id, values)
+        if each.policy is not None:
+            read = {"read_at": each.at, "policy": each.policy}
+            connection.execute(orders.update().where(orders.c.id == _first_of(each.placement)).values(read))
     connection.execute(
         approvals.insert(),
         {
@@ -165,6 +178,12 @@ def _decide(connection: Connection, each: Approval) -> None:
             "run_id": each.run_id,
         },
     )
+
+
+def _first_of(placement: int) -> Any:
+    """The row of its sale that was here first."""
+    row = select(func.coalesce(orders.c.same_as, orders.c.id)).select_from(_JOINED)
+    return row.where(placements.c.id == placement).scalar_subquery()
 
 
 def _move(
@@ -197,6 +216,9 @@ def _asked(row: Any) -> Awaiting:
         since=row["since"],
         was_tried=row["attempts"] > 0,
         digest=digest(row),
+        ordered_at=row["ordered_at"],
+        read_at=row["read_at"],
+        policy=row["policy"],
     )
 
 
@@ -217,8 +239,8 @@ _ROWS = (
 _STORE = select(orders.c.store).select_from(_JOINED).where(placements.c.id == bindparam("id"))
 _SINCE = select(func.max(events.c.at)).where(events.c.placement == placements.c.id).scalar_subquery()
 _AWAITING = (
-    select(*_SEEN, _SINCE.label("since"))
-    .select_from(_JOINED)
+    select(*_SEEN, _SINCE.label("since"), *(FIRST.c[name] for name in ("ordered_at", "read_at", "policy")))
+    .select_from(WITH_FIRST)
     .where(placements.c.status == Status.AWAITING_APPROVAL.value)
     .order_by(placements.c.id)
 )

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from impactflow.errors import AlreadyRecorded, TransitionRefused
 from impactflow.ledger import approvals, further, refunds, rivals
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.fresh import IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import ever_bought, lock, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import LONGEST_DELAY, TRANSITIONS, Status
@@ -37,6 +38,8 @@ class Claim:
     exclusive: bool
     #: Whether what is in doubt is sent again to settle that.
     repeats: bool = False
+    #: What may be sent; None where nothing new may be, as in a run that knows no policy.
+    fresh: Fresh | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,11 +264,15 @@ def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
     """
     What may be sent, the oldest first.
 
-    What a person should have approved, and has not, does not remain planned; nor what is no longer to be bought.
+    What a person should have approved, and has not, does not remain planned; nor what is no longer to be bought. What
+    was not read lately, or was planned under another policy, remains planned until its order is read again.
     """
+    if request.fresh is None:
+        return []
     now, run_id = request.now, request.run_id
+    values = {"provider": request.provider, "now": now, "count": count} | request.fresh.values
     while True:
-        rows = connection.execute(_CLAIMABLE[request.exclusive], _claim_values(request, count)).all()
+        rows = connection.execute(_CLAIMABLE[request.exclusive], values).all()
         tried = [row.id for row in rows if row.attempts]
         if tried and refunds.withdraw_tried(connection, tried, now, run_id):
             continue
@@ -307,10 +314,6 @@ def _without_twins(rows: Sequence[Any]) -> list[Any]:
             chosen.append(row)
             twins.add(row.blocking_twin)
     return chosen
-
-
-def _claim_values(request: Claim, count: int) -> dict[str, object]:
-    return {"provider": request.provider, "now": request.now, "count": count}
 
 
 def _begun(from_: Status, to: Status, request: Claim) -> dict[str, object]:
@@ -472,11 +475,12 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
                 "is_joined"
             ),
         )
-        .select_from(_JOINED)
+        .select_from(WITH_FIRST)
         .where(
             placements.c.provider == bindparam("provider", type_=sa.Text()),
             placements.c.status == Status.PLANNED.value,
             placements.c.due_at <= _NOW,
+            IS_FRESH,
         )
         .order_by(placements.c.due_at, placements.c.id)
         .limit(bindparam("count"))

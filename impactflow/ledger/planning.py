@@ -2,7 +2,8 @@
 What orders have earned, made durable: one transaction for a page of orders.
 
 A handler for the ``Writer``. Orders that the ledger knows, with nothing changed, cost one look-up. An order that
-changed is planned anew where nothing was sent for it; what was sent is never touched.
+changed is planned anew wherever nothing took effect and nothing is in doubt; what may have taken effect is never
+touched. When each order was read, and under which policy it is planned, is kept: ``fresh`` says what follows from it.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, or_, select
@@ -18,6 +19,8 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func
 from impactflow.ledger import refunds
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
+from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import ever_bought, lock, twin
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import (
@@ -30,7 +33,7 @@ from impactflow.ledger.tables import (
     unearned,
     watermarks,
 )
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Kind, Order, ProviderName, Refund
 from impactflow.units import in_words, shown
 
 #: Statuses in which nothing was bought or is being bought.
@@ -55,6 +58,8 @@ class Page:
         announced: Whether the orders were announced one by one as they were paid, rather than read from the source:
             that is no news of a sale that is refunded, nor of one that counts already, which may be known better by
             now, unless it brings the name by which the sale was refunded.
+        heard_at: When each of the orders was announced, where they were; all were read at ``at`` where it is empty.
+        new_from: Orders that were sold before this and that the ledger does not know are left alone; None for none.
     """
 
     store: str
@@ -65,6 +70,8 @@ class Page:
     run_id: str
     at: datetime
     announced: bool = False
+    heard_at: Sequence[datetime] = ()
+    new_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,7 @@ class Planned:
         broken: Of those read, the ones that could not be understood.
         placements: Placements that are to be bought now and were not: new, held, or withdrawn before.
         beyond_day: Placements that wait for a person because the day's ceiling of their slot was reached.
+        missing: How many orders may be missing, because no two readings of their days agreed.
     """
 
     read: int = 0
@@ -87,6 +95,7 @@ class Planned:
     broken: int = 0
     placements: int = 0
     beyond_day: int = 0
+    missing: int = 0
 
     def __add__(self, other: "Planned") -> "Planned":
         """Two pages as one."""
@@ -97,7 +106,38 @@ class Planned:
             self.broken + other.broken,
             self.placements + other.placements,
             self.beyond_day + other.beyond_day,
+            self.missing + other.missing,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """
+    What planning an order would leave to be sent, or to wait for a person, in one slot.
+
+    Args:
+        order: The order's id.
+        slot: The policy's name for it.
+        provider: Who sells it.
+        kind: What it is.
+        quantity: How many of ``UNIT_OF[kind]``; None where it is held for want of it.
+        status: Where it would be: planned, held or awaiting approval.
+        reason: Why it would not be sent.
+        placement: The ledger's row; None where it is new.
+        ordered_at: When the order was sold.
+        was_listed: Whether the source listed it when it was read last; a webhook, or a person, may have told of it.
+    """
+
+    order: str
+    slot: str
+    provider: ProviderName
+    kind: Kind
+    quantity: int | None
+    status: Status
+    reason: str | None
+    placement: int | None
+    ordered_at: datetime
+    was_listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +149,7 @@ class _Sale:
     digest: str
     names: frozenset[str]
     row_ids: tuple[int, ...]
+    heard_at: datetime
 
 
 @dataclass(slots=True)
@@ -119,6 +160,8 @@ class _Plan:
     placements: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     unearned: list[dict[str, Any]] = field(default_factory=list)
+    #: The rows of orders, by id, that are planned now as they were said to be at a time.
+    heard: dict[int, datetime] = field(default_factory=dict)
     day: "_Day" = field(default_factory=lambda: _Day({}))
 
 
@@ -176,6 +219,67 @@ def plan(connection: Connection, pages: Sequence[Page]) -> list[Planned]:
     return [_plan_page(connection, page) for page in pages]
 
 
+def foresee(connection: Connection, page: Page, planned: Mapping[str, int]) -> tuple[list[Foreseen], Mapping[str, int]]:
+    """
+    What planning a page would leave planned, held or awaiting approval; writes nothing.
+
+    Args:
+        connection: An open transaction.
+        page: What was read.
+        planned: How much of each slot the pages before it would have planned today.
+
+    Returns:
+        What it would leave, and how much of each slot it would add to today's.
+    """
+    today = Counter(_planned_on(connection, page)) + Counter(planned)
+    writing, foreseen = _Plan(page, day=_Day(today)), []
+    for sale in _after_refunds(connection, page, _taken(page, _sales(connection, page))):
+        existing: dict[str, Any] = {}
+        for row_id in sale.row_ids:
+            for found in sorted(connection.execute(_PLACEMENTS, {"order": row_id}), key=_precedence):
+                existing.setdefault(found.slot, found)
+        foreseen += [
+            _foreseen(sale, impact, values, found)
+            for impact in sale.earnings.impacts
+            for found in [existing.get(impact.slot)]
+            if found is None or _may_change(found)
+            for values in [_values(found, impact, sale.order, writing)]
+            if values["status"] in WAITING
+        ]
+    return foreseen, writing.day.added
+
+
+def to_send(connection: Connection, store: str, fresh: Fresh) -> list[Foreseen]:
+    """What is planned of a store and would be sent now."""
+    return [
+        Foreseen(
+            row.order_id, row.slot, ProviderName(row.provider), Kind(row.kind), row.quantity, Status.PLANNED, None,
+            row.id, row.ordered_at, row.was_listed,
+        )
+        for row in connection.execute(_TO_SEND, {"store": store} | fresh.values)
+    ]  # fmt: skip
+
+
+def _foreseen(sale: _Sale, impact: Impact, values: Mapping[str, Any], found: Any) -> Foreseen:
+    return Foreseen(
+        sale.order.id,
+        impact.slot,
+        impact.provider,
+        impact.kind,
+        values["quantity"],
+        Status(values["status"]),
+        values.get("reason"),
+        None if found is None else found.id,
+        sale.order.ordered_at,
+    )
+
+
+def _values(found: Any, impact: Impact, order: Order, writing: _Plan) -> dict[str, Any]:
+    if found is None:
+        return writing.day.ration(_impact_values(impact, order, writing.page.at), impact)
+    return _revised(found, impact, order, writing)
+
+
 def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]) -> list[None]:
     """
     Every order of a source dated up to a day is planned, but nobody knows those of tomorrow: each with today's day.
@@ -183,24 +287,47 @@ def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]
     Never moves back, unless from a day that has not come: it was written by a clock that was ahead.
     """
     for store, source, said, today in marks:
-        read_to = min(said, today)
-        known = (watermarks.c.store == store) & (watermarks.c.source == source)
-        stands = connection.execute(select(watermarks.c.read_to).where(known)).scalar()
-        if stands is None:
-            connection.execute(watermarks.insert().values(store=store, source=source, read_to=read_to))
-        elif stands < read_to or stands > today:
-            connection.execute(watermarks.update().where(known).values(read_to=read_to))
+        read_to, stands = min(said, today), _stands(connection, store, source)
+        if stands is None or stands < read_to or stands > today:
+            _mark(connection, store, source, read_to, stands)
     return [None] * len(marks)
+
+
+def reach_back(connection: Connection, reaches: Sequence[tuple[str, str, date, date]]) -> list[None]:
+    """
+    All days of a source from the first to the last one were read: where what was read before begins, from now on.
+
+    Days that do not border on what was read before do not count: nobody has asked for those between.
+    """
+    for store, source, from_, to in reaches:
+        stands = _stands(connection, store, source)
+        if stands is None or from_ < stands <= to + timedelta(days=1):
+            _mark(connection, store, source, from_, stands)
+    return [None] * len(reaches)
+
+
+def _stands(connection: Connection, store: str, source: str) -> date | None:
+    known = (watermarks.c.store == store) & (watermarks.c.source == source)
+    return connection.execute(select(watermarks.c.read_to).where(known)).scalar()
+
+
+def _mark(connection: Connection, store: str, source: str, day: date, stands: date | None) -> None:
+    if stands is None:
+        connection.execute(watermarks.insert().values(store=store, source=source, read_to=day))
+    else:
+        known = (watermarks.c.store == store) & (watermarks.c.source == source)
+        connection.execute(watermarks.update().where(known).values(read_to=day))
 
 
 def _plan_page(connection: Connection, page: Page) -> Planned:
     one_at_a_time(connection, page.store)  # two planners that meet the same new order would both fail
-    sales = _after_refunds(connection, page, _sales(connection, page))
+    sales = _after_refunds(connection, page, _taken(page, _sales(connection, page)))
     new = [sale for sale in sales if not sale.row_ids]
     writing = _Plan(page, day=_Day(_planned_on(connection, page)))
     _plan_new(connection, new, writing)
     _plan_known(connection, [sale for sale in sales if sale.row_ids], writing)
     _write(connection, writing)
+    _keep_readings(connection, writing)
     _write_broken(connection, page)
     return Planned(
         read=len(page.earnings) + len(page.broken),
@@ -217,18 +344,26 @@ def _sales(connection: Connection, page: Page) -> list[_Sale]:
     known = _known_names(connection, page)
     sales: list[_Sale] = []
     by_name: dict[str, int] = {}
-    for order, earnings in page.earnings:
+    for number, (order, earnings) in enumerate(page.earnings):
         names = frozenset(order.names)
         row_ids = {known[name] for name in names if name in known}
         here = sorted({by_name[name] for name in (*names, *map(str, row_ids)) if name in by_name})
         for index in here:
             names |= sales[index].names
             row_ids |= set(sales[index].row_ids)
-        sale = _Sale(order, earnings, _digest(page, order), names, tuple(sorted(row_ids)))
+        heard_at = page.heard_at[number] if page.heard_at else page.at
+        sale = _Sale(order, earnings, _digest(page, order), names, tuple(sorted(row_ids)), heard_at)
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
         by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
     return [sale for index, sale in enumerate(sales) if by_name[next(iter(sale.names))] == index]
+
+
+def _taken(page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
+    new_from = page.new_from
+    if new_from is None:
+        return sales
+    return [sale for sale in sales if sale.row_ids or sale.order.ordered_at >= new_from]
 
 
 def _after_refunds(connection: Connection, page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
@@ -270,7 +405,12 @@ def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) ->
     store = writing.page.store
     ids = connection.execute(
         orders.insert().returning(orders.c.id, sort_by_parameter_order=True),
-        [{"store": store, "order_id": sale.order.id} | _order_values(sale) for sale in sales],
+        [
+            {"store": store, "order_id": sale.order.id}
+            | {"read_at": sale.heard_at, "policy": writing.page.policy_digest}
+            | _order_values(sale)
+            for sale in sales
+        ],
     ).scalars()
     names = []
     for row_id, sale in zip(ids, sales, strict=True):
@@ -291,8 +431,14 @@ def _plan_known(connection: Connection, sales: Sequence[_Sale], writing: _Plan) 
             _join(connection, sale.row_ids)
     if changed:  # from here on nobody claims, answers or settles what is decided on below
         lock(connection, connection.execute(_IDS, {"orders": [sale.row_ids[0] for sale in changed]}).scalars())
-    for sale in changed:
-        _plan_again(connection, sale, rows[sale.row_ids[0]], writing)
+    kept_as_it_is = {
+        sale.row_ids[0] for sale in changed if not _plan_again(connection, sale, rows[sale.row_ids[0]], writing)
+    }
+    for sale in sales:
+        row = rows[sale.row_ids[0]]
+        known_lately = row.read_at is not None and sale.heard_at - row.read_at < REREAD
+        if row.id not in kept_as_it_is and not (known_lately and row.policy == writing.page.policy_digest):
+            writing.heard[row.id] = max(sale.heard_at, row.read_at or sale.heard_at)
 
 
 def _join(connection: Connection, row_ids: Sequence[int]) -> None:
@@ -303,12 +449,12 @@ def _join(connection: Connection, row_ids: Sequence[int]) -> None:
     connection.execute(unearned.delete().where(unearned.c.order.in_(others)))
 
 
-def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> None:
-    """The order, or the policy, says something else than when it was last planned."""
+def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> bool:
+    """The order, or the policy, says something else than when it was last planned; whether it is planned as it says."""
     _adopt_names(connection, sale, row.id, writing.page.store)
     existing = _one_per_slot(connection, row.id, writing)
     if writing.page.announced and (row.refunded or (row.eligible and sale.earnings.eligible)):
-        return
+        return False
     values = _order_values(sale)
     if any(found.attempts for found in existing.values()):
         # Whoever a provider was told is whom its records are searched for.
@@ -322,6 +468,7 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
         _revise(connection, found, earned.get(slot), sale, writing)
     fresh = [impact for slot, impact in earned.items() if slot not in existing]
     _plan_impacts(fresh, row.id, replace(sale.order, id=row.order_id), writing)
+    return True
 
 
 def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[str, Any]:
@@ -364,15 +511,18 @@ def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -
 
 
 def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
-    """Bring a placement for which nothing took effect in line with what the order has earned by now."""
-    unsent = found.attempts == 0 or found.left == Status.PLANNED
-    withdrawn = found.status == Status.CANCELLED and unsent and not found.was_bought
-    if found.status not in WAITING and (impact is None or not withdrawn):
+    """
+    Bring a placement for which nothing took effect in line with what the order has earned by now.
+
+    Also where it was tried: what is planned is known to have had no effect, so its request may change. What is in
+    doubt is not touched, for it may have to be sent again as it was.
+    """
+    if not _may_change(found) or (impact is None and found.status not in WAITING):
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
-    elif found.attempts == 0:  # once it was tried its request is fixed: the provider may have seen its key
+    else:
         values = _revised(found, impact, sale.order, writing)
         if _change(connection, found, values) and (values["status"], values["quantity"]) != (
             found.status,
@@ -380,16 +530,20 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
         ):
             said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
-    elif withdrawn:
-        values = {"status": Status.PLANNED.value, "due_at": writing.page.at, "reason": None}
-        values |= {"approved": None, "decided": None}
-        if _change(connection, found, values):
-            writing.events.append(_event(writing.page, found.id, found.status, Status.PLANNED, "earned again"))
+
+
+def _may_change(found: Any) -> bool:
+    """Whether a placement waits to be sent, or was withdrawn while it did."""
+    unsent = found.attempts == 0 or found.left == Status.PLANNED
+    withdrawn = found.status == Status.CANCELLED and unsent and not found.was_bought
+    return withdrawn or found.status in WAITING
 
 
 def _revised(found: Any, impact: Impact, order: Order, writing: _Plan) -> dict[str, Any]:
     """A placement as what the order has earned by now would have it; a person's decision about just that stands."""
     values = _impact_values(impact, order, writing.page.at)
+    if found.status == values["status"] == Status.PLANNED:
+        values["due_at"] = max(found.due_at, writing.page.at)  # a provider may have asked to wait until then
     withdrawn = found.status == Status.CANCELLED and found.approved is not None
     if found.decided != digest({**values, "key": found.key}) or withdrawn:
         planned = found.quantity if found.status == Status.PLANNED else 0
@@ -523,6 +677,12 @@ def _day_of(page: Page) -> date:
     return page.at.astimezone(UTC).date()
 
 
+def _keep_readings(connection: Connection, writing: _Plan) -> None:
+    if writing.heard:
+        values = {"readings": as_list(writing.heard.items()), "policy": writing.page.policy_digest}
+        connection.execute(_KEEP_READINGS, values)
+
+
 def _write_broken(connection: Connection, page: Page) -> None:
     readable = {order.id for order, _ in page.earnings}
     readable |= {name.removeprefix("src:") for order, _ in page.earnings for name in order.names}
@@ -543,7 +703,10 @@ _NAMES = (
     .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(bindparam("names", expanding=True)))
 )
 _ORDERS = select(
-    *(orders.c[name] for name in ("id", "order_id", "digest", "eligible", "refunded", "customer_email"))
+    *(
+        orders.c[name]
+        for name in ("id", "order_id", "digest", "eligible", "refunded", "customer_email", "read_at", "policy")
+    )
 ).where(orders.c.id.in_(bindparam("ids", expanding=True)))
 #: Where a placement was before its last event.
 _LEFT = (
@@ -557,7 +720,7 @@ _PLACEMENTS = (
     select(
         *(
             placements.c[name]
-            for name in ("id", "key", "slot", "status", "attempts", "quantity", "approved", "decided")
+            for name in ("id", "key", "slot", "status", "attempts", "due_at", "quantity", "approved", "decided")
         ),
         _LEFT.label("left"),
         ever_bought().label("was_bought"),
@@ -571,6 +734,27 @@ _IDS = (
     select(placements.c.id)
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id.in_(_SALES), orders.c.same_as.in_(_SALES)))
+)
+_TO_SEND = (
+    select(
+        *(placements.c[name] for name in ("id", "slot", "provider", "kind", "quantity")),
+        FIRST.c.order_id,
+        FIRST.c.ordered_at,
+        (WAS_LISTED & (FIRST.c.digest != UNLISTED)).label("was_listed"),
+    )
+    .select_from(WITH_FIRST)
+    .where(
+        FIRST.c.store == bindparam("store"),
+        placements.c.status == Status.PLANNED.value,
+        IS_FRESH,
+    )
+    .order_by(placements.c.id)
+)
+_READINGS = listed("readings", {name: orders.c[name].type for name in ("id", "read_at")}).c
+_KEEP_READINGS = (
+    orders.update()
+    .where(orders.c.id == _READINGS.id)
+    .values(read_at=_READINGS.read_at, policy=bindparam("policy", type_=orders.c.policy.type))
 )
 _MENDED = broken_orders.delete().where(
     broken_orders.c.store == bindparam("store"), broken_orders.c.name.in_(bindparam("names", expanding=True))

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, case, func, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, case, false, func, or_, select
 
 from impactflow.ledger import sales
+from impactflow.ledger.fresh import FIRST, IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.sales import same_sale
-from impactflow.ledger.states import LONGEST_DELAY, Status
+from impactflow.ledger.states import LONGEST_DELAY, WAITING, Status
 from impactflow.ledger.tables import (
     approvals,
     broken_orders,
@@ -48,11 +49,26 @@ def watermark(connection: Connection, store: str, source: str) -> date | None:
 
 
 def next_due(
-    connection: Connection, provider: ProviderName, statuses: Sequence[Status], now: datetime
+    connection: Connection, provider: ProviderName, statuses: Sequence[Status], fresh: Fresh | None, now: datetime
 ) -> datetime | None:
-    """When a provider's first placement in one of these statuses wants attention; None where none does."""
-    row = connection.execute(_NEXT_DUE, {"provider": provider, "statuses": statuses}).one()
-    return now if row.last is not None and row.last > now + LONGEST_DELAY else row.first
+    """When a provider's first placement in one of these statuses, or one that may be sent, wants attention."""
+    spans = [connection.execute(_NEXT_DUE, {"provider": provider, "statuses": statuses}).one()]
+    if fresh is not None:
+        spans.append(connection.execute(_NEXT_TO_SEND, {"provider": provider} | fresh.values).one())
+    if any(span.last is not None and span.last > now + LONGEST_DELAY for span in spans):
+        return now
+    return min((span.first for span in spans if span.first is not None), default=None)
+
+
+def unread(connection: Connection, store: str, fresh: Fresh) -> tuple[int, datetime | None]:
+    """How many planned placements are not sent before their orders are read again, and when the first was sold."""
+    count, ordered_at = connection.execute(_UNREAD, {"store": store} | fresh.values).one()
+    return count, ordered_at
+
+
+def oldest_waiting(connection: Connection, store: str) -> datetime | None:
+    """When the first order was sold for which something is still to be sent, or waits for a person before that."""
+    return connection.execute(_OLDEST_WAITING, {"store": store}).scalar()
 
 
 def counts(
@@ -325,6 +341,29 @@ _OF_STATUSES = (placements.c.provider == bindparam("provider"), placements.c.sta
 _NEXT_DUE = select(
     select(func.min(placements.c.due_at)).where(*_OF_STATUSES).scalar_subquery().label("first"),
     select(func.max(placements.c.due_at)).where(*_OF_STATUSES).scalar_subquery().label("last"),
+)
+_NEXT_TO_SEND = (
+    select(func.min(placements.c.due_at).label("first"), func.max(placements.c.due_at).label("last"))
+    .select_from(WITH_FIRST)
+    .where(
+        placements.c.provider == bindparam("provider"),
+        placements.c.status == Status.PLANNED.value,
+        IS_FRESH,
+    )
+)
+_UNREAD = (
+    select(func.count(), func.min(FIRST.c.ordered_at))
+    .select_from(WITH_FIRST)
+    .where(
+        FIRST.c.store == bindparam("store"),
+        placements.c.status == Status.PLANNED.value,
+        ~func.coalesce(IS_FRESH, false()),
+    )
+)
+_OLDEST_WAITING = (
+    select(func.min(FIRST.c.ordered_at))
+    .select_from(WITH_FIRST)
+    .where(FIRST.c.store == bindparam("store"), placements.c.status.in_(WAITING))
 )
 _LATEST = (
     select(*placement_columns())

@@ -131,7 +131,7 @@ placements = Table(
     # NULL only while held for want of it.
     Column("quantity", BigInteger),
     Column("unit", Text, nullable=False),
-    # What the provider is told besides, as JSON, fixed from the first attempt on so that a repeat has the same body.
+    # What the provider is told besides, as JSON; fixed while in doubt, so that a repeat has the same body.
     Column("options", Text, nullable=False),
     Column("on_behalf", Boolean, nullable=False),
     Column("status", Text, nullable=False),

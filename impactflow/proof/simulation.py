@@ -27,7 +27,7 @@ from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.patience import Round, work_off
 from impactflow.placement import Sweep
-from impactflow.planning import plan
+from impactflow.planning import plan, policy_digest
 from impactflow.policy import Policy
 from impactflow.proof.memory import Memory
 from impactflow.proof.persons import Persons
@@ -323,6 +323,7 @@ async def _plan(run: Run, policy: Policy) -> None:
 
 async def _work_off(run: Run, policy: Policy, provider: ProviderName, patience_s: float) -> Round:
     """Settle and place at one provider, as the flow does."""
+    digest = policy_digest(policy)
 
     async def once() -> Round:
         if provider not in run.checked and (silent := await run.check_ledger([provider], policy)):
@@ -332,10 +333,13 @@ async def _work_off(run: Run, policy: Policy, provider: ProviderName, patience_s
         done = Round(settled.changed, settled.halted, settled.unauthorized)
         if done.unauthorized:
             return done
-        swept = await Sweep(run.ledger, account, run.clock, run.terms, run.id, limit=10_000, in_vain=run.in_vain).run()
+        sweep = Sweep(
+            run.ledger, account, run.clock, run.terms, run.id, policy=digest, limit=10_000, in_vain=run.in_vain
+        )
+        swept = await sweep.run()
         return done + Round(swept.sent, swept.halted, swept.unauthorized)
 
-    return await work_off(run.ledger, run.clock, provider, patience_s, once)
+    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=digest)
 
 
 @cache

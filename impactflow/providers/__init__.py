@@ -6,7 +6,7 @@ asked again without buying again, ``KeepsRecords`` can only be looked through. C
 ``reconcile``, ``audit`` and ``ruling``; speaks to the world through ``clients``.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -165,6 +165,15 @@ class Provider(Protocol):
 
     async def check(self) -> str:
         """A harmless call that needs the key; returns what to tell a person."""
+        ...
+
+    async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:
+        """
+        What the account does not know of the options that a rule passes on; None where it knows all that can be asked.
+
+        Raises:
+            ProviderError: The account did not say.
+        """
         ...
 
     @property

@@ -6,7 +6,7 @@ older than its safe age the order is looked for by its metadata first.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 
@@ -111,6 +111,19 @@ class CNaught:
         async for order in items(self._client.list_orders(limit=1)):
             return f"newest order {order.id}"
         return "no orders yet"
+
+    async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:
+        """A portfolio that no quote is given for; the account's portfolios are listed nowhere."""
+        portfolio = options.get("portfolio_id")
+        if portfolio is None:
+            return None
+        try:
+            await self._client.get_generic_quote(amount_kg=Decimal(1), portfolio_id=str(portfolio))
+        except Unauthorized:
+            raise
+        except Refused as refused:
+            return f"portfolio_id {portfolio!r}: {refused}"
+        return None
 
     async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
         """Every order of some days, the newest first; see ``Provider.statement``."""

@@ -8,13 +8,15 @@ The reference promises hardly any field of an answer. What a session gave may no
 unknown, not nothing; a donation counts as cancelled only where its own address and the list of donations agree.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
+from difflib import get_close_matches
 from typing import Any, Final
 
 from impactflow.clients import ImpactAPIClient
 from impactflow.clients.impactapi.models import DonationIntent, Session
+from impactflow.clients.impactapi.parameters import Donation
 from impactflow.clients.operations import looking
 from impactflow.clients.paging import items
 from impactflow.clock import Clock
@@ -60,7 +62,7 @@ class ImpactAPI:
     async def place(self, placement: Placement, hold: Hold) -> Receipt:
         """Open a session, remember its id, confirm it; see ``Provider.place``."""
         try:
-            session = await self._reopen(placement)
+            session = await self._bring_up_to_date(placement)
         except NotFound as error:
             raise self._unknown(f"{error.message}: session {placement.handle} may be there all the same") from error
         session = await self._confirmed(placement, session or await self._open(placement, hold), hold)
@@ -79,6 +81,8 @@ class ImpactAPI:
         if why := _is_of_another(doubt, doubt.handle, session):
             return Ambiguous(why, so_far=True)
         try:
+            if session.status != "confirmed":
+                session = await self._allocate(doubt, session)  # the attempt may have ended before it did so
             session = await self._confirmed(doubt, session, hold)
         except Unauthorized:
             raise
@@ -101,6 +105,16 @@ class ImpactAPI:
     async def check(self) -> str:
         """How many campaigns the account may give to."""
         return f"{len(await self._client.list_campaigns())} campaigns"
+
+    async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:
+        """A campaign that the account may not give to, with those of a like name."""
+        campaign = str(options.get("campaign"))
+        campaigns = await self._client.list_campaigns()
+        known = [each.slug for each in campaigns]
+        if campaign in {*known, *(each.id for each in campaigns)}:
+            return None
+        nearest = get_close_matches(campaign, known, n=3, cutoff=0.0)
+        return f"campaign {campaign!r} is none that this account may give to; the nearest: {', '.join(nearest)}"
 
     async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
         """Every donation of some days that says its session, the newest first; see ``Provider.statement``."""
@@ -251,10 +265,9 @@ class ImpactAPI:
             return session
 
     async def _create(self, placement: Placement, hold: Hold) -> Session:
-        campaign = str(placement.options["campaign"])
         session = await looking(self._client, hold.check).create_session(
             type=_SESSION_TYPE,
-            allocations=[{"campaign_identifier": campaign, "amount": placement.quantity}],
+            allocations=_allocations(placement),
             metadata={"order_id": placement.order_id, "impactflow_key": placement.key},
         )
         why = _is_of_another(placement, session.id, session)
@@ -262,6 +275,35 @@ class ImpactAPI:
             msg = why or f"the answer is of a session that is {session.status}"
             raise OutcomeUnknown(msg, provider=self.name, operation="create_session")
         return session
+
+    async def _bring_up_to_date(self, placement: Placement) -> Session | None:
+        """The session of an earlier attempt, with what is to be given now: it may have been planned anew since."""
+        session = await self._reopen(placement)
+        return session if session is None or session.status == "confirmed" else await self._allocate(placement, session)
+
+    async def _allocate(self, placement: Placement, session: Session) -> Session:
+        """Have a session that is not confirmed give what is to be given; that costs nothing, however often."""
+        given = [(each.campaign_identifier, each.amount) for each in session.allocations]
+        wanted = _allocations(placement)
+        if given == [(each["campaign_identifier"], each["amount"]) for each in wanted]:
+            return session
+        try:
+            told = await self._client.set_allocations(session.id, wanted)
+        except Unauthorized:
+            raise
+        except Refused:  # for one because an earlier request to confirm it has arrived by now
+            now = await self._session(session.id)
+            if now.status == "confirmed" or (now.status is None and not now.allocations):
+                return now
+            raise
+        except OutcomeUnknown as lost:
+            raise NotSent(
+                f"{lost.message}; nothing is given before the session is confirmed",
+                provider=self.name,
+                operation=lost.operation,
+                status=lost.status,
+            ) from lost
+        return session if told is None or told.id != session.id else told
 
     async def _reopen(self, placement: Placement) -> Session | None:
         """
@@ -309,6 +351,10 @@ def _parts(session: Session, known: Iterable[str] = ()) -> tuple[str, ...]:
 def _receipt(session: Session) -> Receipt:
     given = _sum(session.donation_intents) if session.donation_intents else None
     return Receipt(session.id, price_usd_cents=given, parts=_parts(session))
+
+
+def _allocations(placement: Placement) -> list[Donation]:
+    return [{"campaign_identifier": str(placement.options["campaign"]), "amount": placement.quantity}]
 
 
 def _text(value: Any) -> str | None:

@@ -118,6 +118,10 @@ class OneClickImpact:
             for ours in _records(record):
                 yield ours
 
+    async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:  # noqa: ARG002 - the others ask
+        """Nothing that it takes can be asked about beforehand."""
+        return None
+
     async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
         """Every purchase of some days, the merchant's own and then the customers'; see ``Provider.statement``."""
         for customers in (False, True):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from virtual_time import in_virtual_time
-from world import OFFSET, TREES, differences, policy_of, sold, statuses, sweep, work
+from world import OFFSET, TREES, differences, fresh_of, policy_of, sold, statuses, sweep, work
 
 from impactflow.ledger import Claim
 from impactflow.models import ProviderName
@@ -142,7 +142,14 @@ async def test_the_settling_time_counts_from_the_end_of_the_attempt(new_world):
     async with world.run() as run:
         await world.plan(run)
         until = world.clock.now() + timedelta(seconds=run.terms.lease_s)
-        claim = Claim(ONECLICK, "a run that is never heard of again", world.clock.now(), until, exclusive=True)
+        claim = Claim(
+            ONECLICK,
+            "a run that is never heard of again",
+            world.clock.now(),
+            until,
+            exclusive=True,
+            fresh=fresh_of(run),
+        )
         assert 1 == len(await run.ledger.turn_over([], claim, 1))
         world.clock.turn(seconds=121)
         await work(run, ONECLICK, 1.0)

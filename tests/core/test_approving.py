@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from virtual_time import in_virtual_time
-from world import NONE_DIFFER, OFFSET, PATIENCE_S, TREES, differences, policy_of, sold, statuses
+from world import NONE_DIFFER, OFFSET, PATIENCE_S, TREES, differences, policy_for, policy_of, sold, statuses
 
 from impactflow.approval import Answer, Decision, as_rows, ask_about, digest, question, record_answer
 from impactflow.errors import ConfigurationError
@@ -28,7 +28,9 @@ async def answer(run, decision, at_most=None, *, asked=None, by="ana", why=""):
     """A person's word on all that awaits approval."""
     asked = await run.ledger.awaiting() if asked is None else asked
     at_most = None if at_most is None else Decimal(str(at_most))
-    return await record_answer(run.ledger, run.clock, run.id, asked, Answer(decision, by, why, at_most))
+    return await record_answer(
+        run.ledger, run.order_source, policy_for(run), run.clock, run.id, asked, Answer(decision, by, why, at_most)
+    )
 
 
 def bought(world):
@@ -122,7 +124,7 @@ async def test_what_cannot_be_done_is_said_and_changes_nothing(new_world, says):
         await world.plan(run)
         asked = await run.ledger.awaiting()
         with pytest.raises(ConfigurationError, match=says):
-            await record_answer(run.ledger, run.clock, run.id, asked, wrong)
+            await record_answer(run.ledger, run.order_source, world.policy, run.clock, run.id, asked, wrong)
         assert asked == await run.ledger.awaiting()
 
 

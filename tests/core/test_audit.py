@@ -8,7 +8,7 @@ import httpx
 import pytest
 from planting import CNAUGHT, IMPACTAPI, ONECLICK, ask, buy, cancel, change, lose, standing, told
 from virtual_time import START, in_virtual_time
-from world import RULE_OF, TREES, policy_of, sold, statuses, sweep, track, work
+from world import RULE_OF, TREES, fresh_of, policy_of, sold, statuses, sweep, track, work
 
 from impactflow.audit import Audit, Disagreement, choose_window
 from impactflow.errors import ConfigurationError, Forbidden
@@ -506,7 +506,7 @@ async def test_a_purchase_that_a_late_answer_told_of_is_a_duplicate(new_world, m
     async with world.run() as run:
         await world.plan(run)
         now = run.clock.now()
-        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=True)
+        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
         [first] = await run.ledger.turn_over([], claim, 1)
         late = buy(world, ONECLICK, {"order_id": "WR-1", "impactflow_key": first.key})
         world.clock.turn(minutes=2)
@@ -514,7 +514,7 @@ async def test_a_purchase_that_a_late_answer_told_of_is_a_duplicate(new_world, m
         await run.ledger.move(await doubt_ended(run, ONECLICK))
         world.clock.turn(minutes=2)
         now = run.clock.now()
-        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=True)
+        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
         [second] = await run.ledger.turn_over([], claim, 1)
         await run.ledger.turn_over([answered(first, late, now)], claim, 0)
         ref = buy(world, ONECLICK, {"order_id": "WR-1", "impactflow_key": first.key})
@@ -617,7 +617,7 @@ async def test_what_is_placed_while_an_audit_reads_is_no_stranger(new_world, ans
         statement = audit._provider.statement
 
         async def placing_meanwhile(*days):
-            claim = Claim(ONECLICK, "run-2", now, now + timedelta(seconds=60), exclusive=True)
+            claim = Claim(ONECLICK, "run-2", now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
             [placement] = await run.ledger.turn_over([], claim, 1)
             ref = buy(world, ONECLICK)
             async for record in statement(*days):
@@ -657,7 +657,14 @@ async def test_a_purchase_that_a_person_took_for_not_made_is_found(new_world):
     async with world.run() as run:
         await sent_in_vain(world, run, ONECLICK)
         [doubt] = await run.ledger.claim_doubts(
-            Claim(ONECLICK, run.id, run.clock.now(), run.clock.now() + timedelta(seconds=60), exclusive=False)
+            Claim(
+                ONECLICK,
+                run.id,
+                run.clock.now(),
+                run.clock.now() + timedelta(seconds=60),
+                exclusive=False,
+                fresh=fresh_of(run),
+            )
         )
         await run.ledger.move(Move(doubt, Status.IN_DOUBT, Status.PARKED, run.clock.now(), run.id, "nobody can say"))
         world.clock.turn(hours=1)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from virtual_time import in_virtual_time
 from webhook_senders import deliver, shopify_paid, shopify_refund, stripe_paid, stripe_refund, taken_up
-from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, policy_of, sold, statuses, sweep, track
+from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, fresh_of, policy_of, sold, statuses, sweep, track
 
 from impactflow.callbacks import callback_path
 from impactflow.errors import LedgerError
@@ -133,7 +133,7 @@ async def test_a_preview_knows_announced_refunds(new_world):
         await shopify_refund(run, 1)
         await taken_up(world, run)
         today = world.clock.now().date()
-        would = await preview(run.ledger, run.order_source(), world.policy, Window(today, today))
+        would = await preview(run.ledger, run.order_source(), world.policy, Window(today, today), run.clock)
 
         assert (1, 1) == (would.placements, would.eligible)
 
@@ -275,7 +275,9 @@ async def test_what_was_being_sent_when_its_order_was_refunded_is_not_sent_again
     async with world.run() as run:
         await world.plan(run)
         now = run.clock.now()
-        claim = Claim(ProviderName.ONECLICKIMPACT, run.id, now, now + timedelta(seconds=60), exclusive=True)
+        claim = Claim(
+            ProviderName.ONECLICKIMPACT, run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run)
+        )
         [placement] = await run.ledger.turn_over([], claim, 1)
         if by == "webhook":
             await shopify_paid(run, 1)

@@ -2,7 +2,7 @@
 
 import pytest
 from virtual_time import in_virtual_time
-from world import OFFSET, TREES, policy_of, settle_at, sold, statuses, sweep
+from world import OFFSET, TREES, policy_of, settle_at, sold, statuses, sweep, works_under
 
 from impactflow.models import ProviderName
 from impactflow.patience import Round, work_off
@@ -18,7 +18,9 @@ async def works(run, provider, patience_s, rounds, *, places=True):
         done.append(run.clock.now())
         return rounds[min(len(done), len(rounds)) - 1]
 
-    result = await work_off(run.ledger, run.clock, provider, patience_s, once, places=places)
+    result = await work_off(
+        run.ledger, run.clock, provider, patience_s, once, policy=works_under(run) if places else None
+    )
     return len(done), result
 
 
@@ -65,10 +67,10 @@ async def test_what_is_due_beyond_its_patience_is_left_to_the_next_run(new_world
             return Round(settled.changed)
 
         began = world.clock.now()
-        await work_off(run.ledger, run.clock, ONECLICK, 30, once, places=False)
+        await work_off(run.ledger, run.clock, ONECLICK, 30, once, policy=None)
         short_s = (world.clock.now() - began).total_seconds()
         assert (True, {"in_doubt": 1}) == (short_s < 120, await statuses(run))
-        await work_off(run.ledger, run.clock, ONECLICK, 4000, once, places=False)
+        await work_off(run.ledger, run.clock, ONECLICK, 4000, once, policy=None)
         assert {"planned": 1} == await statuses(run)
 
 

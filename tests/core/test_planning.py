@@ -99,12 +99,12 @@ async def test_broken_orders_do_not_stop_the_others(new_world):
 
 @in_virtual_time
 async def test_a_preview_tells_what_a_run_would_buy_and_writes_nothing(new_world):
-    """Totals, lines, what would be held; and nothing that is in the ledger already."""
+    """Totals, lines, what would be held; what is planned already is still to be bought."""
     rules = (TREES, {**OFFSET, "when": {"min_amount_usd": 20}})
     orders = [sold(1), sold(2, currency="XXX"), sold(3, payments=None), {"id": "WR-4", "date": "soon"}]
     world = new_world(orders=orders, policy=policy_of(*rules))
     async with world.run() as run:
-        would = await preview(run.ledger, run.order_source(), world.policy, WEEK)
+        would = await preview(run.ledger, run.order_source(), world.policy, WEEK, run.clock)
         assert (4, 2, 1, 3, 1) == (would.read, would.eligible, would.broken, would.placements, would.held)
         assert {
             ("trees", "oneclickimpact", "tree"): (2, 2),
@@ -116,8 +116,8 @@ async def test_a_preview_tells_what_a_run_would_buy_and_writes_nothing(new_world
             await run.ledger.watermark("acme", SOURCE),
         )
         await planned(run, world.policy)
-        again = await preview(run.ledger, run.order_source(), world.policy, WEEK)
-        assert (0, 0, []) == (again.placements, again.held, again.lines)
+        again = await preview(run.ledger, run.order_source(), world.policy, WEEK, run.clock)
+        assert (3, 1, 0, would.lines) == (again.placements, again.held, again.new, again.lines)
 
 
 @in_virtual_time
@@ -147,7 +147,7 @@ async def test_a_preview_tells_what_would_await_approval(new_world):
     """It is neither bought nor held; its line says so."""
     world = new_world(orders=[sold(1)], policy=policy_of(TREES | {"approve_above": 0}, OFFSET | {"approve_above": 5}))
     async with world.run() as run:
-        would = await preview(run.ledger, run.order_source(), world.policy, WEEK)
+        would = await preview(run.ledger, run.order_source(), world.policy, WEEK, run.clock)
         assert (1, 0, 1) == (would.placements, would.held, would.awaiting_approval)
         assert [("trees", True), ("offset", False)] == [(line["slot"], line["needs_approval"]) for line in would.lines]
 

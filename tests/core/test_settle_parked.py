@@ -8,7 +8,7 @@ import httpx
 import pytest
 from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, change, standing, told
 from virtual_time import in_virtual_time
-from world import OFFSET, RULE_OF, TREES, make_world, policy_of, settle_at, sold, statuses, sweep, track, work
+from world import OFFSET, RULE_OF, TREES, fresh_of, make_world, policy_of, settle_at, sold, statuses, sweep, track, work
 
 from impactflow.errors import ConfigurationError, ImpactError, NotSent, Unauthorized
 from impactflow.ledger import Claim, Move, Status
@@ -35,7 +35,7 @@ async def parked(world, run, provider, *, sends=True):
     """The first order's placement, parked by hand an hour after its only attempt; bought or not."""
     await world.plan(run)
     now = run.clock.now()
-    claim = Claim(provider, run.id, now, now + timedelta(seconds=60), exclusive=False)
+    claim = Claim(provider, run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
     [placement] = await run.ledger.turn_over([], claim, 1)
     ref = buy(world, provider, {"order_id": "WR-1", "impactflow_key": placement.key}) if sends else ""
     evidence = Move(placement, Status.PLACING, Status.PARKED, now, run.id, "nobody can say")
@@ -298,7 +298,7 @@ async def joined(world, run, provider):
     """Two orders of which the first was refused and the second is bought turn out to be one sale."""
     await world.plan(run)
     now = run.clock.now()
-    claim = Claim(provider, run.id, now, now + timedelta(seconds=60), exclusive=False)
+    claim = Claim(provider, run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
     [refused] = await run.ledger.turn_over([], claim, 1)
     await run.ledger.turn_over([Move(refused, Status.PLACING, Status.FAILED, now, run.id, "not today")], claim, 0)
     await work(run, provider)
@@ -416,7 +416,7 @@ async def test_a_late_answer_counts_more_than_a_ruling(new_world):
     async with world.run() as run:
         await world.plan(run)
         now = run.clock.now()
-        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=False)
+        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
         [placement] = await run.ledger.turn_over([], claim, 1)
         world.clock.turn(minutes=2)
         await run.ledger.expire_leases(run.clock.now(), "run-2")
@@ -433,4 +433,11 @@ async def test_a_late_answer_counts_more_than_a_ruling(new_world):
 
 def claim_at(run):
     """A claim of what is in doubt now."""
-    return Claim(ONECLICK, "run-2", run.clock.now(), run.clock.now() + timedelta(seconds=60), exclusive=False)
+    return Claim(
+        ONECLICK,
+        "run-2",
+        run.clock.now(),
+        run.clock.now() + timedelta(seconds=60),
+        exclusive=False,
+        fresh=fresh_of(run),
+    )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from impactflow.ledger import Claim, Ledger, Move, Page, Planned, Status
+from impactflow.ledger import Claim, Fresh, Ledger, Move, Page, Planned, Status
 from impactflow.models import (
     BrokenOrder,
     Earnings,
@@ -27,6 +27,11 @@ KEYLESS, KEYED = ProviderName.ONECLICKIMPACT, ProviderName.CNAUGHT
 def after(seconds: float) -> datetime:
     """So many seconds after noon."""
     return NOON + timedelta(seconds=seconds)
+
+
+def fresh(at: datetime = NOON, policy: str = "policy-1") -> Fresh:
+    """What may be sent then, under the policy that ``plan`` plans under."""
+    return Fresh.at(policy, at)
 
 
 def sale(number: int | str = 1, *, names: Sequence[str] = (), **fields: Any) -> Order:
@@ -91,9 +96,12 @@ async def claim(
     run_id: str = "run-1",
     exclusive: bool = False,
     lease_s: float = LEASE_S,
+    policy: str = "policy-1",
 ) -> Placement | None:
     """Claim one placement."""
-    claimed = await ledger.turn_over([], Claim(provider, run_id, at, at + timedelta(seconds=lease_s), exclusive), 1)
+    until = at + timedelta(seconds=lease_s)
+    wanted = Claim(provider, run_id, at, until, exclusive, fresh=fresh(at, policy))
+    claimed = await ledger.turn_over([], wanted, 1)
     return claimed[0] if claimed else None
 
 

@@ -15,6 +15,7 @@ from ledger_helpers import (
     claim_doubts,
     counted,
     earned,
+    fresh,
     life,
     offset,
     path,
@@ -108,7 +109,7 @@ async def test_a_decision_holds_while_the_order_earns_just_that(ledger, quantity
     ):
         await plan_many(ledger, many(limit=limit), at=after(9), policy=policy, amount=Decimal(amount))
     assert before == await life(ledger)
-    claimed = await claim(ledger, after(9), provider=KEYLESS)
+    claimed = await claim(ledger, after(9), provider=KEYLESS, policy="policy-2")
     assert quantity == (claimed and claimed.quantity)
 
 
@@ -140,14 +141,14 @@ async def test_an_order_that_comes_to_earn_less_than_the_limit_needs_nobody(ledg
     await plan_many(ledger)
     await decide(ledger, None)
     await plan_many(ledger, many(50), at=after(5), policy="policy-2")
-    assert 50 == (await claim(ledger, after(9), provider=KEYLESS)).quantity
+    assert 50 == (await claim(ledger, after(9), provider=KEYLESS, policy="policy-2")).quantity
 
 
 async def test_a_policy_without_the_limit_plans_what_nobody_has_decided(ledger):
     """The rule was relaxed."""
     await plan_many(ledger)
     await plan_many(ledger, trees(60), at=after(5), policy="policy-2")
-    assert 60 == (await claim(ledger, after(9), provider=KEYLESS)).quantity
+    assert 60 == (await claim(ledger, after(9), provider=KEYLESS, policy="policy-2")).quantity
 
 
 async def test_a_policy_with_a_lower_limit_asks_about_what_is_planned(ledger):
@@ -218,8 +219,18 @@ async def test_a_retry_needs_no_second_approval(ledger):
     await record(ledger, answer(await claim(ledger, after(2), provider=KEYLESS), Status.IN_DOUBT, at=after(3)))
     [doubt] = await claim_doubts(ledger, after(99), provider=KEYLESS)
     await ledger.move(answer(doubt, Status.PLANNED, after(99), from_=Status.IN_DOUBT))
+    await plan_many(ledger, at=after(100), policy="policy-2")
+    assert 20 == (await claim(ledger, after(100), provider=KEYLESS, policy="policy-2")).quantity
+
+
+async def test_p3_what_was_tried_in_vain_and_is_another_by_now_is_asked_about_anew(ledger):
+    """The order comes to earn more; what was approved was less."""
+    await plan_many(ledger)
+    await decide(ledger, 20)
+    await record(ledger, answer(await claim(ledger, provider=KEYLESS), Status.PLANNED, at=after(1)))
     await plan_many(ledger, many(70), at=after(100), policy="policy-2")
-    assert 20 == (await claim(ledger, after(100), provider=KEYLESS)).quantity
+    assert [70] == [asked.quantity for asked in await ledger.awaiting()]
+    assert None is await claim(ledger, after(100), provider=KEYLESS, policy="policy-2")
 
 
 async def test_a_decision_about_something_else_is_refused(ledger):
@@ -321,7 +332,7 @@ async def test_many_that_nobody_approved_do_not_hide_what_may_be_sent(ledger):
         *((sale(number), earned(offset(9))) for number in range(20, 23)),
     )
     edit(ledger, "UPDATE placements SET status = 'planned', due_at = planned_at")
-    wanted = Claim(KEYED, "run-1", after(9), after(9) + timedelta(seconds=60), exclusive=False)
+    wanted = Claim(KEYED, "run-1", after(9), after(9) + timedelta(seconds=60), exclusive=False, fresh=fresh())
     claimed = await ledger.turn_over([], wanted, 3)
     assert [9, 9, 9] == [each.quantity for each in claimed]
     assert {"placing": 3, "awaiting_approval": 20} == await counted(ledger)

@@ -14,6 +14,7 @@ from ledger_helpers import (
     claim_doubts,
     counted,
     earned,
+    fresh,
     in_doubt,
     life,
     offset,
@@ -221,7 +222,7 @@ def _claim_all(url, run_id):
 
 def _place_all_twins(url, run_id):
     """Claim and answer several at a time, as a sweep does, until nothing may be sent."""
-    wanted = Claim(KEYLESS, run_id, NOON, after(60), exclusive=True)
+    wanted = Claim(KEYLESS, run_id, NOON, after(60), exclusive=True, fresh=fresh())
 
     async def main():
         placed = []
@@ -269,7 +270,7 @@ async def test_two_runs_that_meet_at_twins_do_not_harm_each_other(ledger, ledger
         await plan_one(ledger, number, trees())
     engine = open_engine(ledger_url)
     with engine.begin() as connection:
-        taken = moves.claim(connection, [Claim(KEYLESS, "run-1", NOON, after(60), exclusive=True)])
+        taken = moves.claim(connection, [Claim(KEYLESS, "run-1", NOON, after(60), exclusive=True, fresh=fresh())])
         asking = asyncio.create_task(claim(ledger, provider=KEYLESS, exclusive=True))
         await asyncio.sleep(0.3)
     engine.dispose()

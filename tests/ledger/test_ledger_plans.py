@@ -10,8 +10,10 @@ from ledger_helpers import (
     after,
     answer,
     claim,
+    claim_doubts,
     counted,
     earned,
+    in_doubt,
     life,
     offset,
     path,
@@ -121,12 +123,22 @@ async def test_what_was_sent_is_never_touched(ledger, status):
     assert before == await life(ledger)
 
 
-async def test_a_request_that_was_tried_keeps_its_body(ledger):
-    """Certainly not sent, so planned again; but the provider may have seen the key: the quantity stays."""
+async def test_p3_a_request_that_had_no_effect_takes_what_is_earned_now(ledger):
+    """Quantity and options of the present policy; the time that the provider asked to wait for stays."""
     await plan_one(ledger)
-    await record(ledger, answer(await claim(ledger), Status.PLANNED, at=after(1)))
-    await plan(ledger, (sale(1, item_count=Decimal(9)), earned(offset(9999))), at=after(9))
-    assert 2500 == (await claim(ledger, after(9))).quantity
+    await record(ledger, answer(await claim(ledger), Status.PLANNED, at=after(1), due_at=after(99)))
+    mended = offset(9999, options={"portfolio_id": "other"})
+    await plan(ledger, (sale(1, item_count=Decimal(9)), earned(mended)), at=after(9), policy="policy-2")
+    assert None is await claim(ledger, after(98), policy="policy-2")
+    claimed = await claim(ledger, after(99), policy="policy-2")
+    assert (9999, {"portfolio_id": "other"}) == (claimed.quantity, claimed.options)
+
+
+async def test_p3_a_request_in_doubt_keeps_its_body(ledger):
+    """It may have to be sent again to settle the doubt, and must be the same then."""
+    await in_doubt(ledger)
+    await plan(ledger, (sale(1), earned(offset(9999))), at=after(9), policy="policy-2")
+    assert [2500] == [doubt.quantity for doubt in await claim_doubts(ledger, after(99))]
 
 
 async def test_a_refund_withdraws_what_was_tried_in_vain(ledger):
@@ -138,13 +150,13 @@ async def test_a_refund_withdraws_what_was_tried_in_vain(ledger):
 
 
 async def test_what_was_tried_in_vain_and_withdrawn_is_sent_once_it_is_earned_again(ledger):
-    """As it was sent before."""
+    """As much as it has earned by then."""
     await plan_one(ledger)
     await record(ledger, answer(await claim(ledger), Status.PLANNED, at=after(1)))
     await plan(ledger, (sale(1, payments=()), refunded()), at=after(9))
     await plan(ledger, (sale(1, item_count=Decimal(9)), earned(offset(9999))), at=after(10))
     assert ["planned", "placing", "planned", "cancelled", "planned"] == await path(ledger)
-    assert 2500 == (await claim(ledger, after(10))).quantity
+    assert 9999 == (await claim(ledger, after(10))).quantity
 
 
 @pytest.mark.parametrize("from_", [Status.PLACED, Status.PARKED, Status.FAILED])
@@ -166,7 +178,8 @@ async def test_what_was_held_is_planned_once_a_person_mended_it(ledger):
     found = await life(ledger)
     assert ("held", "no rate for SEK", None) == (found["status"], found["reason"], found["due_at"])
     await plan(ledger, (sale(1, currency="SEK"), earned(offset(800))), at=after(9), policy="policy-2")
-    assert (["held", "planned"], 800) == (await path(ledger), (await claim(ledger, after(9))).quantity)
+    assert ["held", "planned"] == await path(ledger)
+    assert 800 == (await claim(ledger, after(9), policy="policy-2")).quantity
 
 
 async def test_what_was_planned_is_held_where_the_policy_says_wait(ledger):

@@ -277,6 +277,7 @@ async def test_set_allocations(impactapi: ImpactAPIClient, sandbox: Served) -> N
     """What was allocated before is not given."""
     session = await impactapi.create_session(type="portion_of_sales", allocations=SHARES)
     changed = await impactapi.set_allocations(session.id, [{"campaign_identifier": TREES, "amount": 700}])
+    assert changed is not None
     assert (700, [(TREES, 700)]) == (
         changed.amount,
         [(share.campaign_identifier, share.amount) for share in changed.allocations],

@@ -157,6 +157,7 @@ class Shelf:
 
     def __init__(self, *readings: Sequence[Sequence[WickedOrder | BrokenOrder]], total: int | None) -> None:
         self._readings = list(readings)
+        self.totals: list[int | None] = []
         self._total = total
         self.asked: list[tuple[date, date]] = []
 
@@ -165,7 +166,7 @@ class Shelf:
         reading = self._readings[min(len(self.asked), len(self._readings) - 1)]
         self.asked.append((from_, to))
         for orders in reading:
-            yield CountedPage(items=orders, next=None, total=self._total)
+            yield CountedPage(items=orders, next=None, total=self.totals.pop(0) if self.totals else self._total)
 
 
 async def read(shelf: Shelf) -> list[list[str | None]]:
@@ -188,25 +189,39 @@ class TestReading:
         assert len(shelf.asked) == 1
 
     async def test_an_order_on_two_pages_comes_once(self) -> None:
-        """Pages shift while they are read."""
+        """Pages shift while they are read, so another order may have been hidden: they are read again."""
         shelf = Shelf([[named("a"), named("b")], [named("b"), named("c")]], total=3)
-        assert await read(shelf) == [["a", "b"], ["c"]]
+        assert await read(shelf) == [["a", "b"], ["c"], [], []]
 
     async def test_an_order_that_a_shifting_page_hid_is_found_by_reading_again(self) -> None:
-        """Only what is new comes the second time."""
+        """Only what is new comes the second time; the third agrees with it."""
         shelf = Shelf([[named("a")], [named("a")]], [[named("b")], [named("a")]], total=2)
-        assert await read(shelf) == [["a"], [], ["b"], []]
-        assert len(shelf.asked) == 2
+        assert await read(shelf) == [["a"], [], ["b"], [], [], []]
+        assert len(shelf.asked) == 3
 
-    async def test_three_readings_are_enough(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_p11_orders_deleted_between_two_pages_while_others_move_up_are_noticed(self) -> None:
+        """The total shrinks with them, so that as many come as the last page announces."""
+        moved = [[named("a"), named("b")], [named("e")]]
+        shelf = Shelf(moved, [[named("b"), named("d")], [named("e")]], total=None)
+        shelf.totals = [4, 3, 3, 3, 3, 3]
+        assert await read(shelf) == [["a", "b"], ["e"], ["d"], [], [], []]
+
+    async def test_p11_readings_that_never_agree_say_how_many_may_be_missing(self) -> None:
+        """Four readings, each of another order."""
+        shelf = Shelf(*([[named(name)], [named(name)]] for name in "abcd"), total=2)
+        missing: list[int] = []
+        _ = [page async for page in read_orders(shelf, WINDOW, missing.append)]
+        assert (4, [2]) == (len(shelf.asked), missing)
+
+    async def test_four_readings_are_enough(self, caplog: pytest.LogCaptureFixture) -> None:
         """A source that announces more than it gives does not hold up the run; the log says so."""
         shelf = Shelf([[named("a")]], total=5)
         with caplog.at_level(logging.WARNING):
-            assert await read(shelf) == [["a"], [], []]
+            assert await read(shelf) == [["a"], [], [], []]
         assert [
-            (record.action, record.announced, record.read)  # type: ignore[attr-defined]
+            (record.action, record.missing, record.read)  # type: ignore[attr-defined]
             for record in caplog.records
-        ] == [("orders_missing", 5, 1)]
+        ] == [("orders_missing", 4, 1)]
 
     @pytest.mark.parametrize("total", [None, 0, 1])
     async def test_a_source_that_announces_nothing_is_read_once(self, total: int | None) -> None:
@@ -228,4 +243,4 @@ class TestReading:
             BrokenOrder(None, "id"),
         ]
         shelf = Shelf([[*broken, named("a")]], [[named("b"), *broken]], total=5)
-        assert await read(shelf) == [["x", None, None, "a"], ["b"]]
+        assert await read(shelf) == [["x", None, None, "a"], ["b"], [], []]

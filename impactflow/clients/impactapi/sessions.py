@@ -138,13 +138,20 @@ class Sessions(Resource):
         return await self._http.write("update_session", path, decode, method="PATCH", body=changes)
 
     @operation("PUT /sessions/{id}/allocations", writes=True)
-    async def set_allocations(self, id: Id, allocations: Allocations) -> Session:  # noqa: A002 - the provider's word
+    async def set_allocations(
+        self,
+        id: Id,  # noqa: A002 - the provider's word
+        allocations: Allocations,
+    ) -> Session | None:
         """
         Replace what a ``portion_of_sales`` session will give.
 
         Args:
             id: ImpactAPI's id of it.
             allocations: 1 to 10 shares, each 1 to 1,000,000,000 US cents.
+
+        Returns:
+            The session; None where the provider accepted, in an answer that tells of no session.
 
         Raises:
             NotFound: There is no such session; nothing was changed.
@@ -154,7 +161,7 @@ class Sessions(Resource):
 
         Source: ImpactAPI, "Donation Sessions", read 2026-11-22.
         """
-        path, decode = f"/sessions/{at(id)}/allocations", SESSION.validate_json
+        path, decode = f"/sessions/{at(id)}/allocations", _session_if_told
         body = {"allocations": allocations}
         return await self._http.write("set_allocations", path, decode, method="PUT", body=body)
 

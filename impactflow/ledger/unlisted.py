@@ -1,0 +1,98 @@
+"""
+Orders that their source does not list any more: nothing is bought for them unless a person says so.
+
+A complete reading of some days does not list what was deleted at the shop, nor what only a webhook has told of. The
+first is known at once; the second may still come to be listed, and waits until what the webhook told is old. Both then
+await approval, which counts as a reading. Once listed again, they are planned anew. A handler for the ``Writer``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, or_, select
+
+from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.fresh import FIRST, FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST
+from impactflow.ledger.states import Status
+from impactflow.ledger.tables import Utc, events, orders, placements
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    A complete reading of some days.
+
+    Args:
+        store: Whose orders.
+        span: The days, as a half-open span of time.
+        at: When it began.
+        run_id: Which run did it.
+    """
+
+    store: str
+    span: tuple[datetime, datetime]
+    at: datetime
+    run_id: str
+
+
+def leave_to_person(connection: Connection, listings: Sequence[Listing]) -> list[int]:
+    """Have what waits await approval where a reading did not list its order; how many placements that is."""
+    return [_leave(connection, each) for each in listings]
+
+
+def _leave(connection: Connection, listing: Listing) -> int:
+    one_at_a_time(connection, listing.store)
+    began, ended = listing.span
+    times = {"reread": listing.at - REREAD, "fresh_since": listing.at - FRESH}
+    rows = connection.execute(_ROWS, {"store": listing.store, "began": began, "ended": ended} | times).all()
+    fresh = [row for row in rows if not (row.status == Status.AWAITING_APPROVAL and row.digest == UNLISTED)]
+    for row in fresh:
+        _ask(connection, row, listing)
+    return len(fresh)
+
+
+def _ask(connection: Connection, row: Any, listing: Listing) -> None:
+    told = f"last read {row.read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if row.read_at else "not read since"
+    said = f"its order is not listed by Wicked Reports (any more), {told}"
+    if row.status == Status.AWAITING_APPROVAL:
+        said = f"{row.reason}; {said}"
+    undecided = {"due_at": None, "reason": said, "approved": None, "decided": None}
+    same = placements.c.id == row.id, placements.c.status == row.status
+    asked = {"status": Status.AWAITING_APPROVAL.value} | undecided
+    if not connection.execute(placements.update().where(*same).values(asked)).rowcount:
+        return
+    connection.execute(orders.update().where(orders.c.id == row.first).values(digest=UNLISTED))
+    if row.status != Status.AWAITING_APPROVAL:
+        moved = {"from_status": row.status, "to_status": Status.AWAITING_APPROVAL, "attempt": row.attempts}
+        told_by = {"placement": row.id, "at": listing.at, "run_id": listing.run_id, "detail": said}
+        connection.execute(events.insert(), moved | told_by)
+
+
+_ROWS = (
+    select(
+        *(placements.c[name] for name in ("id", "status", "reason", "attempts")),
+        FIRST.c.id.label("first"),
+        FIRST.c.digest,
+        FIRST.c.read_at,
+    )
+    .select_from(WITH_FIRST)
+    .where(
+        FIRST.c.store == bindparam("store"),
+        FIRST.c.ordered_at >= bindparam("began", type_=Utc()),
+        FIRST.c.ordered_at < bindparam("ended", type_=Utc()),
+        placements.c.status.in_([Status.PLANNED, Status.AWAITING_APPROVAL]),
+        or_(
+            FIRST.c.read_at.is_(None),
+            # A person's approval of what is not listed counts for as long as any reading.
+            FIRST.c.read_at
+            < case(
+                (WAS_LISTED & (FIRST.c.digest != UNLISTED), bindparam("reread", type_=Utc())),
+                else_=bindparam("fresh_since", type_=Utc()),
+            ),
+        ),
+    )
+    .order_by(placements.c.id)
+    .with_for_update(of=placements)
+)
