@@ -119,6 +119,10 @@ class World:
             run.ledger, run.order_source(), policy or self.policy, window, run.clock, run.id, moves_watermark=True
         )
 
+    def works_under(self, run: Run, policy: Policy) -> None:
+        """From now on a run works with this policy."""
+        _POLICY_OF[id(run)] = policy
+
     async def place_all(self, run: Run, patience_s: float = PATIENCE_S) -> dict[ProviderName, Round]:
         """Settle and place at every provider side by side, as the flow does."""
         rounds = await asyncio.gather(*(work(run, provider, patience_s) for provider in ProviderName))

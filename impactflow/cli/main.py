@@ -26,6 +26,7 @@ from impactflow.ledger import Ledger, Status
 from impactflow.models import ProviderName, Unit
 from impactflow.orders import Window
 from impactflow.outcome import Standing, by_provider
+from impactflow.planning import unread
 from impactflow.policy import load_policy, policy_schema
 from impactflow.ruling import OPEN_TO_RULING, Decision, Ruled, Ruling, settle_by_ruling
 from impactflow.run import open_run
@@ -119,7 +120,9 @@ def place(
         _tell_preview(result)
     else:
         _tell_placed(result)
-    return DONE if dry_run else _status_of(result)
+    if dry_run:
+        return UNDONE if result["may_be_missing"] else DONE
+    return _status_of(result)
 
 
 def _check(settings: Settings, policy: Path, from_: str | None, to: str | None) -> tuple[date | None, date | None]:
@@ -372,9 +375,10 @@ def status(json: Json = False) -> int:
     """Count placements by provider and status, and list what needs attention."""
     with Ledger.open(load_settings().impactflow_ledger_url) as ledger:
         counts, attention, broken = asyncio.run(_look(ledger))
+        waiting, read_by = asyncio.run(_unread(ledger))
     standing = Standing.of(counts)
     if json:
-        listed = {"needs_attention": attention, "broken_orders": broken}
+        listed = {"needs_attention": attention, "broken_orders": broken, "wait_to_be_read": waiting}
         console.print_json({"placements": by_provider(counts), **listed, "undone": bool(standing.waiting or broken)})
     else:
         rows = [
@@ -384,6 +388,8 @@ def status(json: Json = False) -> int:
         console.print_table("Placements", rows if counts else [])
         if not counts:
             console.out.print("The ledger is empty: `impactflow place` fills it.")
+        if waiting:
+            console.out.print(f"{waiting} planned placements wait to be read again: `{read_by}` does that.")
         console.print_table("Needs attention", attention)
         if any(Status(row["status"]) in OPEN_TO_RULING for row in attention):
             console.out.print("`impactflow settle ORDER SLOT --as ...` settles what is parked or failed.")
@@ -399,6 +405,14 @@ def _used(counts: Any, name: str) -> bool:
 
 async def _look(ledger: Ledger) -> tuple[Any, Any, Any]:
     return await ledger.counts(), await ledger.attention(), await ledger.broken()
+
+
+async def _unread(ledger: Ledger) -> tuple[int, str]:
+    """What waits until its order is read again; nothing is said of that where there is no policy to go by."""
+    try:
+        return await unread(ledger, load_policy(load_settings().impactflow_policy), SystemClock())
+    except ConfigurationError:
+        return 0, ""
 
 
 @app.command(epilog="Example: impactflow show WR-000017")

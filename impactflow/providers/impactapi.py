@@ -56,10 +56,11 @@ class ImpactAPI:
         if session is None:
             return Absent()
         if session.status != "confirmed":
-            session = await self._allocate(doubt, session)  # the attempt may have ended before it did so
             hold.check()
             try:
-                session = await self._client.confirm_session(session.id)
+                session = await self._allocate(doubt, session)  # the attempt may have ended before it did so
+                if session.status != "confirmed":
+                    session = await self._client.confirm_session(session.id)
             except Unauthorized:
                 raise
             except Refused:
@@ -84,8 +85,9 @@ class ImpactAPI:
     async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:
         """A campaign that the account may not give to, with those of a like name."""
         campaign = str(options.get("campaign"))
-        known = [each.slug for each in await self._client.list_campaigns() if each.slug]
-        if campaign in known:
+        campaigns = await self._client.list_campaigns()
+        known = [each.slug for each in campaigns]
+        if campaign in {*known, *(each.id for each in campaigns)}:
             return None
         nearest = get_close_matches(campaign, known, n=3, cutoff=0.0)
         return f"campaign {campaign!r} is none that this account may give to; the nearest: {', '.join(nearest)}"
@@ -171,6 +173,13 @@ class ImpactAPI:
             return session
         try:
             return await self._client.set_allocations(session.id, wanted)
+        except Unauthorized:
+            raise
+        except Refused:  # for one because an earlier request to confirm it has arrived by now
+            now = await self._client.get_session(session.id)
+            if now.status == "confirmed":
+                return now
+            raise
         except OutcomeUnknown as lost:
             raise NotSent(
                 f"{lost.message}; nothing is given before the session is confirmed",

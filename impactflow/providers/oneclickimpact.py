@@ -104,7 +104,7 @@ class OneClickImpact:
             for ours in _records(record):
                 yield ours
 
-    async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:
+    async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:  # noqa: ARG002 - the others ask
         """Nothing that it takes can be asked about beforehand."""
         return None
 
