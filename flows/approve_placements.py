@@ -3,7 +3,7 @@ Ask a person about what exceeds the approval limit, and do what they decide: the
 
 The run is suspended while it waits and holds no process; when somebody has filled in its form it begins again at the
 top. So it asks by the digest of what is shown: an answer counts for exactly that question, and what has changed
-meanwhile is asked anew. On a terminal: ``impactflow approve``.
+meanwhile is asked anew. Before anything is approved its order is read again. On a terminal: ``impactflow approve``.
 """
 
 from collections.abc import Sequence
