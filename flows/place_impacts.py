@@ -47,8 +47,8 @@ async def place_impacts(
     Read orders, buy what each has earned, once each, and report.
 
     Args:
-        from_day: First day of orders to read, UTC; by default a week before what was read last, back to what is still to
-            be sent, and once a day the last 60 days.
+        from_day: First day of orders to read, UTC; by default a week before what was read last, back to what is still
+            to be sent, and once a day the last 60 days.
         to_day: Last day of orders to read, included; by default today.
         policy_file: The policy's path; by default IMPACTFLOW_POLICY.
         dry_run: Show what would be bought; buy and write nothing.

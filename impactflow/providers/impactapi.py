@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from impactflow.clients import ImpactAPIClient
 from impactflow.clients.impactapi.models import DonationIntent, Session
+from impactflow.clients.impactapi.parameters import Donation
 from impactflow.clients.paging import items
 from impactflow.clock import Clock
 from impactflow.errors import Contradiction, NotFound, NotSent, OutcomeUnknown, Refused, Unauthorized
@@ -199,7 +200,7 @@ class ImpactAPI:
         return None if session.status == "expired" else session
 
 
-def _allocations(placement: Placement) -> list[dict[str, Any]]:
+def _allocations(placement: Placement) -> list[Donation]:
     return [{"campaign_identifier": str(placement.options["campaign"]), "amount": placement.quantity}]
 
 
