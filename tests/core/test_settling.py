@@ -228,6 +228,7 @@ async def test_a_session_that_expired_is_opened_anew(new_world):
         world.clock.turn(days=2)
         settled = await settle_at(run, IMPACTAPI)
         assert (1, {"planned": 1}) == (settled.planned, await statuses(run))
+        await world.plan(run)
         await sweep(run, IMPACTAPI)
         assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
 
