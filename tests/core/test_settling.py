@@ -228,6 +228,7 @@ async def test_a_session_that_expired_is_opened_anew(new_world):
         world.clock.turn(days=2)
         settled = await settle_at(run, IMPACTAPI)
         assert (1, {"planned": 1}) == (settled.planned, await statuses(run))
+        await world.plan(run)
         await sweep(run, IMPACTAPI)
         assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
 
@@ -442,6 +443,7 @@ async def test_what_was_bought_after_ours_must_have_come_is_not_ours(new_world):
         world.clock.turn(hours=1)
         ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
         world.clock.turn(days=1)
+        await world.plan(run)
         await work(run, ONECLICK)
         assert ({"placed": 1}, 2) == (await statuses(run), len(world.purchases))
         assert world.purchases[1]["ref"] == (await placement(run))["ref"]
