@@ -18,6 +18,7 @@ from impactflow.clock import Clock
 from impactflow.errors import Contradiction, NotFound, NotSent, OutcomeUnknown, Refused, Unauthorized
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Absent, Found, Hold, Record, Verdict
+from impactflow.texts import one_line, plain
 
 #: For which nobody is asked anything: the campaign and the amount are given with the session.
 _SESSION_TYPE: Final = "portion_of_sales"
@@ -67,7 +68,7 @@ class ImpactAPI:
         """Complete once every donation of the session can be read; billed at the end of the billing cycle."""
         session = await self._client.get_session(placement.ref or "")
         if session.status != "confirmed":
-            return Progress(Stage.OPEN, f"session is {session.status}")
+            return Progress(Stage.OPEN, f"session is {one_line(session.status)}")
         if not session.donation_intents:
             return Progress(Stage.OPEN, "confirmed")
         if not await self._standing(session):
@@ -158,13 +159,13 @@ class ImpactAPI:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return plain(value) if isinstance(value, str) else None
 
 
 def _receipt(placement: Placement, session: Session) -> Receipt:
     given = sum(intent.amount or 0 for intent in session.donation_intents)
     if session.status != "confirmed":
-        msg = f"session {session.id} is {session.status}, not confirmed"
+        msg = f"session {session.id} is {one_line(session.status)}, not confirmed"
         raise OutcomeUnknown(msg, provider=ProviderName.IMPACTAPI, operation="confirm_session")
     if given != placement.quantity:
         msg = f"session {session.id} is confirmed with {given} cents given; {placement.quantity} were asked for"

@@ -19,6 +19,7 @@ from impactflow.clients.paging import items
 from impactflow.errors import Contradiction, Forbidden, ProviderError, Refused, Unauthorized, Unavailable
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Hold, Record
+from impactflow.texts import plain
 
 #: The field that carries the amount in answers and records; also what records are filtered by.
 FIELD_OF: Mapping[Kind, ImpactType] = MappingProxyType(
@@ -178,12 +179,17 @@ def _identity(ref: str) -> tuple[str, str]:
     return user_id, time_utc
 
 
+def _told(record: ClientRecord | Track, name: str) -> str | None:
+    text = (record.metadata or {}).get(name)
+    return None if text is None else plain(text)
+
+
 def _key(record: ClientRecord | Track) -> str | None:
-    return (record.metadata or {}).get("impactflow_key")
+    return _told(record, "impactflow_key")
 
 
 def _order_id(record: ClientRecord | Track) -> str | None:
-    return (record.metadata or {}).get("order_id")
+    return _told(record, "order_id")
 
 
 def _amounts(record: ClientRecord | Track) -> Iterator[tuple[Kind, int]]:

@@ -7,8 +7,8 @@ from world import GIVING, OFFSET, TREES, policy_of, sold
 
 from impactflow.approval import Answer, Decision, record_answer
 from impactflow.models import ProviderName
-from impactflow.outcome import Outcome
 from impactflow.orders import Window
+from impactflow.outcome import Outcome
 from impactflow.planning import plan
 
 #: A slip: a price in another unit, and as many items.

@@ -6,13 +6,13 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from impactflow.clients.values import Answer, Time
+from impactflow.clients.values import Answer, Link, Ref, Time
 
 
 class Order(Answer):
     """An offset order. An answer that leaves out ``state`` is of an order just placed."""
 
-    id: str
+    id: Ref
     amount_kg: Decimal
     #: ``placed``, ``fulfilled`` or ``cancelled``.
     state: str = "placed"
@@ -28,7 +28,7 @@ class Order(Answer):
     portfolio_id: str | None = None
     subaccount_id: str | None = None
     callback_url: str | None = Field(default=None, repr=False)
-    certificate_public_url: str | None = None
+    certificate_public_url: Link = None
     certificate_download_public_url: str | None = None
     #: How much was met from which project, as CNaught writes it.
     project_allocations: Sequence[Mapping[str, Any]] | None = Field(default=None, repr=False)
