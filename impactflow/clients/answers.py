@@ -26,6 +26,7 @@ from impactflow.errors import (
     Unauthorized,
     Unavailable,
 )
+from impactflow.texts import one_line
 
 #: The most characters of a provider's own text that a message repeats, and the most broken fields that it names.
 LONGEST_QUOTE, MOST_FIELDS = 200, 5
@@ -198,8 +199,7 @@ def place(parts: tuple[int | str, ...]) -> str:
 
 def _named(part: int | str) -> str:
     """A name that a log and a database can keep, and that tells of nobody."""
-    name = _EMAIL.sub("***", " ".join(str(part).split()))
-    return "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_QUOTE])
+    return _EMAIL.sub("***", one_line(str(part)))[:LONGEST_QUOTE]
 
 
 def is_not_json(broken: ValidationError) -> bool:
@@ -209,7 +209,7 @@ def is_not_json(broken: ValidationError) -> bool:
 
 def quote(response: httpx.Response, mask: Callable[[str], str]) -> str:
     """Repeat the provider's own words, one line, masked; empty where there are none."""
-    text = mask(" ".join(" ".join(_words(response.content[:LONGEST_ERROR_BODY])).split()))
+    text = mask(one_line(" ".join(_words(response.content[:LONGEST_ERROR_BODY]))))
     return f" (they say: {text[:LONGEST_QUOTE]})" if text else ""
 
 
@@ -228,6 +228,6 @@ def _words(body: bytes) -> Iterator[str]:
 
 def _request_id(response: httpx.Response) -> str | None:
     if header := response.headers.get("x-request-id"):
-        return str(header)
+        return one_line(header)
     found = re.search(rb'"correlation_id"\s*:\s*"([\w-]{1,100})"', response.content[:LONGEST_ERROR_BODY])
     return found[1].decode() if found else None

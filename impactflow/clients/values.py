@@ -9,6 +9,8 @@ from typing import Annotated, Any, LiteralString, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from impactflow.texts import is_plain
+
 T = TypeVar("T")
 
 
@@ -69,11 +71,22 @@ def shaped(pattern: str, told: LiteralString) -> AfterValidator:
     return AfterValidator(check)
 
 
+def check_plain(text: str) -> str:
+    """The text, if a database and a terminal can take it."""
+    if is_plain(text):
+        return text
+    raise PydanticCustomError("string_plain", "String should have no control characters")
+
+
 #: A text that can be sent: since there is a pattern at all, no half of a surrogate pair.
 Text = Annotated[str, Field(pattern="")]
+#: What identifies something at a provider: kept and shown as it is, so what cannot be makes the answer unreadable.
+Ref = Annotated[str, AfterValidator(check_plain)]
 #: A time, aware and UTC; the providers mean UTC where they name no zone.
 Time = Annotated[datetime, AfterValidator(_as_utc)]
 #: What we told the provider along with a request.
 Metadata = Annotated[Mapping[str, Any], BeforeValidator(_as_mapping)]
 #: What nothing is decided by: it breaks no answer, and is None where it cannot be read.
 Aside = Annotated[T | None, Otherwise(_none)]
+#: Where something can be seen; None where that is no address that can be shown.
+Link = Aside[Annotated[str, shaped(r"https?://\S+", "be an address"), AfterValidator(check_plain)]]

@@ -26,6 +26,7 @@ from impactflow.errors import (
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Absent, Ambiguous, Found, Hold, Record, Verdict
+from impactflow.texts import one_line, plain
 
 _GRAMS_PER_KG = 1000
 #: How far back before the first attempt an order may be dated, for clocks that differ.
@@ -104,7 +105,7 @@ class CNaught:
         """Where it stands; complete once the order is fulfilled."""
         order = await self._get(placement.ref or "")
         stage = {"fulfilled": Stage.COMPLETED, "cancelled": Stage.CANCELLED}.get(order.state or "", Stage.OPEN)
-        return Progress(stage, order.state or "unknown", order.certificate_public_url)
+        return Progress(stage, one_line(order.state or "unknown"), order.certificate_public_url)
 
     async def check(self) -> str:
         """Read one order, if there is one."""
@@ -224,7 +225,7 @@ def _told(metadata: str | None) -> dict[str, str]:
         told = json.loads(metadata or "null")
     except (ValueError, RecursionError):
         return {}
-    return {name: text for name, text in told.items() if isinstance(text, str)} if isinstance(told, dict) else {}
+    return {name: plain(text) for name, text in told.items() if isinstance(text, str)} if isinstance(told, dict) else {}
 
 
 def _text(placement: Placement, option: str) -> str | None:

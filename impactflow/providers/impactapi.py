@@ -31,6 +31,7 @@ from impactflow.errors import (
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Absent, Ambiguous, Found, Hold, Record, Verdict
+from impactflow.texts import one_line, plain
 
 #: For which nobody is asked anything: the campaign and the amount are given with the session.
 _SESSION_TYPE: Final = "portion_of_sales"
@@ -96,7 +97,7 @@ class ImpactAPI:
         """Complete once the session is confirmed; what it gave is billed at the end of the billing cycle."""
         session = await self._session(placement.ref or "")
         if session.status not in _PERHAPS_CONFIRMED:
-            return Progress(Stage.OPEN, f"session is {session.status}")
+            return Progress(Stage.OPEN, f"session is {one_line(session.status or '')}")
         parts = _parts(session, placement.parts)
         if parts and not await self._standing(parts, session):
             return Progress(Stage.CANCELLED, "every donation of the session was cancelled at the provider")
@@ -243,7 +244,7 @@ class ImpactAPI:
         if why := _is_of_another(placement, session.id, told):
             raise self._unknown(why)
         if told.status not in _PERHAPS_CONFIRMED:
-            raise self._unknown(f"session {session.id} is {told.status}, not confirmed")
+            raise self._unknown(f"session {session.id} is {one_line(told.status or '')}, not confirmed")
         return told
 
     def _unknown(self, why: str) -> OutcomeUnknown:
@@ -358,4 +359,4 @@ def _allocations(placement: Placement) -> list[Donation]:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return plain(value) if isinstance(value, str) else None

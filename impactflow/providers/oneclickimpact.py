@@ -27,6 +27,7 @@ from impactflow.errors import (
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import CLOCK_SKEW, Hold, Record
+from impactflow.texts import plain
 
 #: The field that carries the amount in answers and records; also what records are filtered by.
 FIELD_OF: Mapping[Kind, ImpactType] = MappingProxyType(
@@ -257,7 +258,7 @@ def _order_id(record: ClientRecord | Track) -> str | None:
 
 def _told(record: ImpactMade | ClientRecord | Track, name: str) -> str | None:
     value = (record.metadata or {}).get(name)
-    return value if isinstance(value, str) else None
+    return plain(value) if isinstance(value, str) else None
 
 
 def _amounts(record: ClientRecord | Track) -> Iterator[tuple[Kind, int]]:

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from impactflow.clients.values import Answer, Aside, shaped
+from impactflow.clients.values import Answer, Aside, check_plain, shaped
 from impactflow.clients.wickedreports.models import Quantity
 
-#: Some senders write ids as numbers. A blank one would be the name of many orders. A database keeps no NUL and no half
-#: of a surrogate pair, and indexes no long text.
+#: Some senders write ids as numbers. A blank one would be the name of many orders. A database indexes no long text,
+#: and neither it nor a terminal takes control characters.
 Id = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if type(value) is int else value),
-    Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$"),
+    Field(min_length=1, max_length=200),
+    AfterValidator(check_plain),
     shaped(r"(?s).*\S.*", "not be blank"),
 ]
 

@@ -34,7 +34,7 @@ from impactflow.reconcile import settle
 from impactflow.run import open_run
 from impactflow.settings import Settings, load_settings
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(480)  # all of it is in the set-up of the first test
 
 WORKER = Path(__file__).with_name("standing_worker.py")
 STOPS = 16

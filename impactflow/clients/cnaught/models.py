@@ -6,13 +6,13 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 
-from impactflow.clients.values import Answer, Aside, Otherwise, Time
+from impactflow.clients.values import Answer, Aside, Link, Otherwise, Ref, Time
 
 
 class Order(Answer):
     """An offset order. An answer that leaves out ``state`` is of an order just placed."""
 
-    id: str
+    id: Ref
     amount_kg: Decimal
     #: ``placed``, ``fulfilled`` or ``cancelled``.
     state: Annotated[str, Otherwise(lambda: "placed")] = "placed"
@@ -28,7 +28,7 @@ class Order(Answer):
     portfolio_id: Aside[str] = None
     subaccount_id: Aside[str] = None
     callback_url: Aside[str] = Field(default=None, repr=False)
-    certificate_public_url: Aside[str] = None
+    certificate_public_url: Link = None
     certificate_download_public_url: Aside[str] = None
     #: How much was met from which project, as CNaught writes it.
     project_allocations: Aside[Sequence[Mapping[str, Any]]] = Field(default=None, repr=False)

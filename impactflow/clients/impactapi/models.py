@@ -10,7 +10,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter
 
-from impactflow.clients.values import Answer, Aside, Metadata, Otherwise, Time
+from impactflow.clients.values import Answer, Aside, Metadata, Otherwise, Ref, Time
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ SomeCampaign = Annotated[Campaign, BeforeValidator(_as_campaign)]
 class _Party(Answer):
     """Whom donations are attributed to; who it is does not show in a log."""
 
-    id: str
+    id: Ref
     external_id: Aside[str] = Field(default=None, repr=False)
     name: Aside[str] = Field(default=None, repr=False)
     metadata: AsideMetadata = Field(default_factory=dict, repr=False)
@@ -100,12 +100,12 @@ class Allocation(Answer):
 class DonationIntent(Answer):
     """A donation that will be billed at the end of the billing cycle; customer and vendor are those of its session."""
 
-    id: str
+    id: Ref
     amount: Aside[int] = None
     campaign_identifier: Aside[str] = None
     campaign: Aside[SomeCampaign] = None
     impact_metrics: Asides[ImpactMetric] = Field(default_factory=list)
-    session_id: Aside[str] = None
+    session_id: Aside[Ref] = None
     customer_id: Aside[str] = None
     vendor_id: Aside[str] = None
     created_at: Aside[Time] = None
@@ -118,7 +118,7 @@ SomeIntent = Annotated[DonationIntent, BeforeValidator(_as_intent)]
 class Session(Answer):
     """A donation being prepared: ``active``, maybe ``processing``, then ``confirmed``, which gives, or ``expired``."""
 
-    id: str
+    id: Ref
     #: None where it is not told.
     status: Aside[str] = None
     type: Aside[str] = None

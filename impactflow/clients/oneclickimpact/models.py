@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from impactflow.clients.values import Answer, Aside, Time
+from impactflow.clients.values import Answer, Aside, Link, Ref, Time
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ Told = Annotated[dict[str, Any] | None, BeforeValidator(_as_told)]
 class WhoAmI(Answer):
     """The account that a key belongs to."""
 
-    user_id: str
+    user_id: Ref
     email: str = Field(repr=False)
 
 
@@ -63,8 +63,8 @@ class _Purchase(Answer):
 class ImpactMade(_Purchase):
     """A purchase that took effect; ``user_id`` and ``time_utc`` together are its only name."""
 
-    user_id: str
-    time_utc: str
+    user_id: Ref
+    time_utc: Ref
     customer: Aside[Customer] = None
     metadata: Told = Field(default=None, repr=False)
 
@@ -72,8 +72,8 @@ class ImpactMade(_Purchase):
 class Record(_Purchase):
     """A purchase as their records have it; ``metadata`` only where the account returns it."""
 
-    user_id: str
-    time_utc: str
+    user_id: Ref
+    time_utc: Ref
     metadata: Told = None
     cancelled_on: str | None = None
     cancellation_reason: str | None = None
@@ -95,8 +95,8 @@ class Listing(Answer, Generic[T]):
 class ImpactCancelled(_Purchase):
     """A purchase that was reversed; cancelled again, it keeps its time and reason."""
 
-    user_id: str
-    time_utc: str
+    user_id: Ref
+    time_utc: Ref
     cancelled_on: str
     message: str
     reason: str | None = None
@@ -115,7 +115,7 @@ class Track(_Purchase):
     location_map: str | None = None
     impact_completed: str | None = None
     donation_category: str | None = None
-    certificate: str | None = None
+    certificate: Link = None
     impact_video: str | None = None
     live_session_date: str | None = None
     is_test_transaction: bool | None = None
@@ -138,7 +138,7 @@ class Totals(Answer):
 class AggregatedImpact(Totals):
     """What the account has ever bought: in all, for itself, and on behalf of its customers."""
 
-    user_id: str
+    user_id: Ref
     user_impact: Totals
     customer_impact: Totals
 
@@ -152,7 +152,7 @@ class ImpactOfDay(Totals):
 class DailyImpact(Answer):
     """What was bought day by day; a day without impact may be missing."""
 
-    user_id: str
+    user_id: Ref
     daily_impact: list[ImpactOfDay]
 
 

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from impactflow.clients.answers import broken_fields
 from impactflow.clients.paging import Page
-from impactflow.clients.values import Answer, Aside, Time
+from impactflow.clients.values import Answer, Aside, Ref, Time
 from impactflow.models import BrokenOrder
 
 T_co = TypeVar("T_co", covariant=True)
@@ -104,7 +104,7 @@ class WickedBuyer(Answer):
     id: Aside[Text] = None
     source_id: Annotated[Aside[Text], Field(alias="sourceId")] = None
     source_system: Annotated[Aside[Text], Field(alias="sourceSystem")] = None
-    email: Annotated[Text | None, Field(repr=False)] = None
+    email: Annotated[Aside[Ref], Field(repr=False)] = None
 
 
 class WickedProduct(Answer):
@@ -140,16 +140,16 @@ class WickedOrder(Answer):
     The references promise more of ``contact``, but no order is lost for want of that.
     """
 
-    id: Annotated[Text, Field(min_length=1)]
-    source_id: Annotated[Text, Field(alias="sourceId")]
+    id: Annotated[Ref, Field(min_length=1)]
+    source_id: Annotated[Ref, Field(alias="sourceId")]
     date: Time
-    source_system: Annotated[Text | None, Field(alias="sourceSystem")] = None
+    source_system: Annotated[Ref | None, Field(alias="sourceSystem")] = None
     attributions: Aside[WickedAttributions] = None
     contact: WickedBuyer | None = None
     products: list[WickedProduct] | None = None
     payments: list[WickedPayment] | None = None
     amount: Money | None = None
-    currency: Text | None = None
+    currency: Ref | None = None
     subscription_id: Annotated[Aside[Text], Field(alias="subscriptionId")] = None
     links: Aside[dict[str, WickedLink]] = None
 

@@ -1,0 +1,21 @@
+"""
+What others wrote, made fit to be kept and shown: by a database, a terminal, a log.
+
+Neither takes NUL, control characters (a terminal obeys some), halves of surrogate pairs or what turns the direction of
+writing. Called where text comes in; what identifies something is refused there, not rewritten.
+"""
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text can be kept and shown as it is."""
+    return text.isprintable()
+
+
+def plain(text: str) -> str:
+    """A text of the same length, with a question mark in place of each character that cannot be shown."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def one_line(text: str) -> str:
+    """A message in one line, without what cannot be shown."""
+    return plain(" ".join(text.split()))
