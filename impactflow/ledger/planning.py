@@ -487,8 +487,10 @@ def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[s
     return existing
 
 
-def _precedence(found: Any) -> tuple[bool, bool, bool, int]:
-    return not found.was_bought, found.status in _NOTHING_SENT, found.status not in WAITING, found.id
+def _precedence(found: Any) -> tuple[bool, bool, bool, bool, int]:
+    # Of two that were withdrawn the one that was sent before: should its answer still come, it is not sent again.
+    is_untried = not (found.attempts and found.left == Status.PLANNED)
+    return not found.was_bought, found.status in _NOTHING_SENT, found.status not in WAITING, is_untried, found.id
 
 
 def _withdraw(connection: Connection, found: Any, reason: str, writing: _Plan) -> None:

@@ -240,7 +240,7 @@ async def test_the_reason_of_an_event_is_told_rather_than_the_purchases_name(led
 
 async def test_p14_an_order_that_two_stores_have_is_named_with_its_store(ledger):
     """Whoever settles, approves or shows one never acts on the other's."""
-    large = offset(9_000, approval_limit=5_000, needs_approval=True)
+    large = offset(9_000, approval_limit=5_000)
     for store in ("acme", "other"):
         await plan(ledger, (sale(1), earned(large)), store=store)
     await plan(ledger, (sale(2), earned(large)), store="other")

@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from ledger_helpers import after, answer, claim, claim_doubts, counted, earned, life, offset, path, plan, sale
 from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
 
 from impactflow.errors import LedgerError
 from impactflow.ledger import Ledger, Status, engine
@@ -37,6 +38,9 @@ def in_postgres(script):
     script = re.sub(r"\bid INTEGER NOT NULL", "id BIGSERIAL NOT NULL", script)
     script = re.sub(r'("order"|placement|same_as) INTEGER', r"\1 BIGINT", script)
     script = script.replace("BIGINT REFERENCES", "BIGINT CONSTRAINT fk_orders_same_as REFERENCES")
+    shortened = postgresql.dialect().identifier_preparer
+    for index in (index for table in metadata.sorted_tables for index in table.indexes):
+        script = script.replace(str(index.name), shortened.format_index(index))
     script = script.replace("BLOB", "BYTEA").replace("version_num VARCHAR(32)", "version_num VARCHAR(31)")
     return script.replace(" VARCHAR(32)", " TIMESTAMP WITH TIME ZONE")
 
