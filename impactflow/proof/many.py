@@ -16,8 +16,8 @@ from functools import cache
 from typing import TypeVar
 
 from impactflow.proof.crashpoints import Setting, crashes, settings
-from impactflow.proof.scenario import scenario
 from impactflow.proof.simulation import Result, Simulator
+from impactflow.proof.twists import scenario
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,8 +34,9 @@ class Simulated:
         runs: How many seeds.
         purchases: How many purchases took effect in them.
         deaths: How many processes were killed in them.
-        doubts: By what 1ClickImpact was like, attempts of which nobody knew whether they had their effect.
+        doubts: By provider and what is poor about it, attempts of which nobody knew whether they had their effect.
         parked: By the same, placements left to a person.
+        twists: How many seeds had each twist.
         failures: Each seed that found something, with what.
     """
 
@@ -44,6 +45,7 @@ class Simulated:
     deaths: int = 0
     doubts: Counter[str] = field(default_factory=Counter)
     parked: Counter[str] = field(default_factory=Counter)
+    twists: Counter[str] = field(default_factory=Counter)
     failures: dict[int, Sequence[str]] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
@@ -51,8 +53,10 @@ class Simulated:
         self.runs += 1
         self.purchases += result.purchases
         self.deaths += result.deaths
-        self.doubts[result.account] += result.doubts
-        self.parked[result.account] += result.parked
+        self.twists.update(result.twists)
+        for mode, (doubts, parked) in result.unknown.items():
+            self.doubts[mode] += doubts
+            self.parked[mode] += parked
         if result.findings:
             self.failures[result.seed] = result.findings
 
