@@ -1,8 +1,8 @@
 """
 Many simulations and crash points, on several cores. Called by ``prove`` and by tests.
 
-What fails is told with what it found: ``python -m impactflow.proof.many SEED`` runs a seed again, ``... SLOT METADATA
-[FIRST_ATTEMPT]`` crashes again at every boundary of one setting.
+What fails is told with what it found: ``python -m impactflow.proof.many SEED`` runs a seed again, ``... healthy SEED``
+one where nothing goes wrong, ``... SLOT METADATA [FIRST_ATTEMPT]`` crashes again at every boundary of one setting.
 """
 
 import logging
@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeVar
 
+from impactflow.proof import twists
 from impactflow.proof.crashpoints import Setting, crashes, settings
 from impactflow.proof.simulation import Result, Simulator
-from impactflow.proof.twists import scenario
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -77,7 +77,9 @@ class Crashed:
     failures: list[str] = field(default_factory=list)
 
 
-def simulate(seeds: range, *, cores: int, tell: Callable[[int], None] = lambda _: None) -> Simulated:
+def simulate(
+    seeds: range, *, cores: int, tell: Callable[[int], None] = lambda _: None, healthy: bool = False
+) -> Simulated:
     """
     Run seeds.
 
@@ -85,10 +87,11 @@ def simulate(seeds: range, *, cores: int, tell: Callable[[int], None] = lambda _
         seeds: Which.
         cores: How many processes to run them in.
         tell: Called with how many are done.
+        healthy: Whether nothing goes wrong in them.
     """
     found = Simulated()
     batches = [seeds[start : start + _BATCH] for start in range(0, len(seeds), _BATCH)]
-    for results in _spread(_run_seeds, batches, cores):
+    for results in _spread(_run_healthy if healthy else _run_seeds, batches, cores):
         for result in results:
             found.add(result)
         tell(found.runs)
@@ -134,7 +137,11 @@ def _simulator() -> Simulator:
 
 
 def _run_seeds(seeds: range) -> list[Result]:
-    return [_simulator().run(scenario(seed)) for seed in seeds]
+    return [_simulator().run(twists.scenario(seed)) for seed in seeds]
+
+
+def _run_healthy(seeds: range) -> list[Result]:
+    return [_simulator().run(twists.healthy(seed)) for seed in seeds]
 
 
 def _crash_in(setting: Setting) -> tuple[Counter[str], list[str]]:
@@ -153,7 +160,9 @@ def _crash_in(setting: Setting) -> tuple[Counter[str], list[str]]:
 def _run_again(which: Sequence[str]) -> Sequence[str]:
     """What is wrong in a seed, or in a setting that is crashed in."""
     if len(which) == 1:
-        return _simulator().run(scenario(int(which[0]))).findings
+        return _simulator().run(twists.scenario(int(which[0]))).findings
+    if which[0] == "healthy":
+        return _simulator().run(twists.healthy(int(which[1]))).findings
     slot, metadata, *first = which
     _, failures = _crash_in(Setting(slot, metadata, "".join(first)))
     return failures

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from math import inf
 from random import Random
 from typing import Any
@@ -186,6 +187,7 @@ class Worker:
         first_after_s: When it first starts one.
         pause_s: How long its processes stand still where they do.
         harm: How likely each act is at each boundary.
+        pauses_at: At which of a process's requests, from 0, it stands still in any case; None for none.
         steps: When its clock is set anew, and how far it is ahead from then on; all in seconds.
     """
 
@@ -195,12 +197,15 @@ class Worker:
     pause_s: float
     harm: Mapping[Act, float]
     steps: Sequence[tuple[float, float]] = ()
+    pauses_at: int | None = None
 
     def fate(self, life: int) -> Fate:
         """What happens to its n-th process."""
-        chance = Random(f"{self.seed} {life}")
+        chance, sent = Random(f"{self.seed} {life}"), count()
 
         def decide(boundary: Boundary) -> Act:
+            if boundary is Boundary.SEND and next(sent) == self.pauses_at:
+                return Act.PAUSE
             height = chance.random()
             for act, share in self.harm.items():
                 height -= share

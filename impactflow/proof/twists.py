@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any
 
 from impactflow.models import ProviderName
-from impactflow.proof.process import Act
 from impactflow.proof.scenario import (
     BEGIN_S,
     DAY_S,
@@ -156,7 +155,8 @@ def _struck(plain: Scenario, providers: Iterable[str], **shares: float) -> Scena
 def _poor(name: str, chance: Random, plain: Scenario) -> Scenario:
     """Answers are poor in this, and some get lost: then the poor ones are all that there is to go by."""
     provider = ProviderName(POOR[name][0])
-    there = _struck(_at(provider, chance, plain), [provider], lost_answer=chance.choice([0.1, 0.3]))
+    lost = {chance.choice(["lost_answer", "lost_request"]): chance.choice([0.1, 0.3])}
+    there = _struck(_at(provider, chance, plain), [provider], **lost)
     return replace(there, options=replace(there.options, poor=there.options.poor | {name}))
 
 
@@ -181,16 +181,12 @@ def _records_with_customers(chance: Random, plain: Scenario) -> Scenario:
 def _misled(name: str, likeliest: ProviderName, chance: Random, plain: Scenario) -> Scenario:
     """A provider answers some requests wrongly, among several of the same kind, and loses the answers to others."""
     provider = chance.choice([*ProviderName, likeliest, likeliest])
-    there = _struck(
-        _at(provider, chance, plain),
-        [provider],
-        lost_answer=chance.choice([0.0, 0.2]),
-        **{name: chance.choice([0.1, 0.4])},
-    )
+    shares = {"lost_answer": chance.choice([0.1, 0.4]), name: chance.choice([0.1, 0.4])}
+    there = _struck(_at(provider, chance, plain), [provider], **shares)
     if there.starts_s:
         return there
     more = [Sale(number, 1, plain.sales[0].email) for number in range(len(plain.sales) + 1, 4)]
-    return replace(there, sales=[*plain.sales, *more])
+    return replace(there, sales=[*plain.sales, *more], asks_above={}, persons=())
 
 
 def _short_listings(_: Random, plain: Scenario) -> Scenario:
@@ -203,15 +199,18 @@ def _stands_still(chance: Random, plain: Scenario) -> Scenario:
     there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
     slow, lively = there.workers[0], there.workers[-1]
     pause_s = (LEASE_S + SETTLE_S) * chance.uniform(1, 3)
-    slow = replace(slow, seed=f"{slow.seed} slow", first_after_s=BEGIN_S, pause_s=pause_s, harm={Act.PAUSE: 0.1})
-    lively = replace(lively, seed=f"{slow.seed} lively", first_after_s=BEGIN_S + chance.uniform(0, 200), harm={})
+    slow = replace(slow, first_after_s=BEGIN_S, pause_s=pause_s, pauses_at=chance.randrange(9), harm={})
+    lively = replace(lively, seed=f"{slow.seed} lively", first_after_s=BEGIN_S + chance.uniform(0, 100), harm={})
     return replace(there, workers=[slow, lively], patience_s=[300.0, 300.0], idle_s=5.0, starts_s=())
 
 
 def _telling_strangers(chance: Random, plain: Scenario) -> Scenario:
     """Others tell 1ClickImpact something of their own with what they buy, and never a key."""
-    there = _struck(_at(ProviderName.ONECLICKIMPACT, chance, plain), [ProviderName.ONECLICKIMPACT], lost_request=0.3)
-    return replace(there, options=replace(there.options, metadata="echo"), busy=True, strangers_tell_key=False)
+    there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
+    there = _struck(there, [ProviderName.ONECLICKIMPACT], lost_request=chance.choice([0.3, 0.6]))
+    options = replace(there.options, metadata="echo")
+    sales = [replace(there.sales[0], email=chance.choice([None, "ana@example.com"]))]
+    return replace(there, sales=sales, options=options, strangers=0, busy=True, strangers_tell_key=False)
 
 
 def _stray_ledger(what: str, chance: Random, plain: Scenario) -> Scenario:

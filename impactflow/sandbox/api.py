@@ -226,7 +226,7 @@ class Api(ABC):
     def _leave_out(self, items: Sequence[T], positions: Sequence[int]) -> bool:
         """End a listing before these; not where one of them was missing from it before."""
         left_out = {(id(items), position) for position in positions}
-        if left_out & self._left_out:
+        if not left_out or left_out & self._left_out:
             return False
         self._left_out |= left_out
         self.listings_cut += 1

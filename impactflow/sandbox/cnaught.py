@@ -382,10 +382,10 @@ class CNaught(Api):
             return page[::-1]
         unread = range((end if after is None else after) - 1, -1, -1)
         read = () if after is None else range(after, end)
-        if call.ends:  # only an empty page ends a listing, and only one that follows another is asked for in vain
-            call, limit = replace(call, ends=after is not None), 0 if after is not None else limit
-        page, _ = self.page(rows, unread, call, limit=limit, wanted=wanted, before=read)
-        return page
+        page, _ = self.page(rows, unread, replace(call, ends=False), limit=limit, wanted=wanted, before=read)
+        # Only an empty page ends this listing; a first one that is empty would be no listing at all.
+        left = [position for position in unread if wanted(rows[position])]
+        return [] if call.ends and after is not None and self._leave_out(rows, left) else page
 
 
 def _reformatted(metadata: str | None) -> str | None:

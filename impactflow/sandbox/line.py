@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from impactflow.sandbox.api import Api, Call, Declined
+from impactflow.sandbox.api import Api, Call, Declined, Nature
 from impactflow.sandbox.faults import Draws, Effect, Faults, Mishap
 from impactflow.sandbox.messages import Reply, Request
 from impactflow.sandbox.options import Options
@@ -22,6 +22,7 @@ from impactflow.sandbox.options import Options
 _HTML = b"<!DOCTYPE html>\n<html><head><title>Something went wrong</title></head><body><h1>Oops</h1></body></html>\n"
 _RESET = Reply(0, reset=True)
 _OF_PAGES = frozenset({"shifting_pages", "short_listing"})
+_NOT_FOUND = Declined(404, "There is nothing by this name.")
 #: How many answers of an operation are remembered, for requests that get another's.
 _REMEMBERED = 3
 
@@ -39,6 +40,7 @@ class Line:
         self._late: list[tuple[datetime, int, Call]] = []
         self._turns = count()
         self._answers: defaultdict[tuple[str, str], deque[Reply]] = defaultdict(partial(deque, maxlen=_REMEMBERED))
+        self._hidden_until: dict[tuple[str, str], datetime] = {}
         self._unpaid = timedelta(seconds=options.unpaid_s)
         self._paid_from: datetime | None = None
 
@@ -72,6 +74,7 @@ class Line:
         """From now on nothing goes wrong any more."""
         self._draws = Draws(Faults(), self.api.name, self._options.seed)
         self._unpaid, self._paid_from = timedelta(), None
+        self._hidden_until.clear()
 
     def status(self) -> dict[str, Any]:
         """How many requests came, are in flight now and are still to take effect, and how often each fault struck."""
@@ -84,8 +87,8 @@ class Line:
 
     def _fare(self, call: Call, mishap: Mishap | None) -> Reply:
         """The reply after whatever went wrong."""
-        if call.route.nature.writes and self._paid_from is not None and call.now < self._paid_from:
-            return self.api.decline(Declined(402, "The account cannot pay for this."))
+        if (declined := self._declined(call)) is not None:
+            return self.api.decline(declined)
         if mishap is None:
             return self._remember(call, self.api.answer(call))
         name = mishap.fault.name
@@ -103,6 +106,13 @@ class Line:
             return self._remember(call, honest)
         self._fired[name] += 1
         return self._broken(call, mishap) if honest is None else self._spoilt(call, honest, mishap)
+
+    def _declined(self, call: Call) -> Declined | None:
+        """What is not to be had for a time, whatever befalls the request: purchases, or a name that was not found."""
+        if call.route.nature.writes and self._paid_from is not None and call.now < self._paid_from:
+            return Declined(402, "The account cannot pay for this.")
+        hidden = call.now < self._hidden_until.get((call.request.path, call.request.query), call.now)
+        return _NOT_FOUND if hidden and call.route.nature is Nature.LOOK_UP else None
 
     def _remember(self, call: Call, reply: Reply) -> Reply:
         """Keep a reply that is delivered as it is: another request of the operation may get it too."""
@@ -138,7 +148,8 @@ class Line:
         if mishap.fault.name == "refused":
             return self.api.decline(Declined(400 if mishap.heads else 403, "Not as things stand."))
         if mishap.fault.name == "passing_404":
-            return self.api.decline(Declined(404, "There is nothing by this name."))
+            self._hidden_until[call.request.path, call.request.query] = call.now + self._lateness(mishap)
+            return self.api.decline(_NOT_FOUND)
         return self._limited(mishap) if mishap.fault.name == "rate_limited" else self._unreadable(mishap)
 
     def _limited(self, mishap: Mishap) -> Reply:
