@@ -61,6 +61,7 @@ class Strangers:
         before = len(self._sandbox.books.purchases)
         while len(self._sandbox.books.purchases) == before:  # requests get lost for them, too
             self._buy(self._keyless[0], 1, first)
+            await self._clock.sleep(1)
         while True:
             await self._clock.sleep(chance.uniform(1, longest_s))
             slot = chance.choice(self._keyless)

@@ -43,7 +43,7 @@ def scenario(seed: int) -> Scenario:
     if not chance.randrange(5):
         chosen.append(chance.choice([*WEEKS]))
     if chance.randrange(2):
-        chosen.append(chance.choice([*HABITS]))
+        chosen.append(chance.choice([name for name in HABITS if not chosen or name not in HASTY]))
     twisted = twist(plain_scenario(seed), chosen)
     return replace(twisted, repairs=not chance.randrange(4))
 
@@ -250,4 +250,6 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
         "older ledger": partial(_stray_ledger, "older"),
     }
 )
+#: Those of them that are about minutes.
+HASTY = frozenset({"stands still", "telling strangers"})
 TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})
