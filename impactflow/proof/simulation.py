@@ -46,7 +46,8 @@ from impactflow.proof.time import START, SimulatedClock, SimulatedLoop
 from impactflow.proof.verdict import Place, findings, harm, place, sold
 from impactflow.ruling import Decision, Ruling, settle_by_ruling
 from impactflow.run import CountingTransport, Run, terms_of
-from impactflow.sandbox import Reply, Request, Sandbox, cnaught, environment, oneclickimpact
+from impactflow.sandbox import Reply, Request, Sandbox, cnaught, environment, impactapi, oneclickimpact
+from impactflow.sandbox.books import Purchase
 from impactflow.sandbox.options import POOR
 from impactflow.sandbox.transport import SandboxTransport
 from impactflow.settings import Settings
@@ -189,8 +190,9 @@ class _Simulation:
             return
         await self._clock.sleep(self._scenario.cancelled_after_s)
         for purchase in self._sandbox.books.purchases:
-            with self._sandbox.exchange(_cancelling(purchase.provider, purchase.ref)):
-                pass
+            for request in _cancelling(purchase):
+                with self._sandbox.exchange(request):
+                    pass
 
     async def _stray(self) -> None:
         """A process works once with another ledger; one that knows less than was bought must not buy."""
@@ -406,7 +408,7 @@ class _Simulation:
         query = (
             select(placements.c.provider, func.count())
             .select_from(events.join(placements))
-            .where(events.c.from_status == Status.PLACING, events.c.to_status == Status.IN_DOUBT)
+            .where(events.c.from_status == Status.PLACING, events.c.to_status.in_([Status.IN_DOUBT, Status.PARKED]))
             .group_by(placements.c.provider)
         )
         with self._engine.connect() as connection:
@@ -445,19 +447,21 @@ class _World(Sandbox):
         return self._scenario.orders(asyncio.get_running_loop().time(), self._chaff)
 
 
-def _cancelling(provider: ProviderName, ref: str) -> Request:
+def _cancelling(purchase: Purchase) -> list[Request]:
     """What a person's click at a provider sends."""
-    match provider:
+    match purchase.provider:
         case ProviderName.ONECLICKIMPACT:
-            user_id, time_utc = ref.split("|")
+            user_id, time_utc = purchase.ref.split("|")
             body = json.dumps({"user_id": user_id, "time_utc": time_utc}).encode()
             headers = {"x-api-key": oneclickimpact.API_KEY}
-            return Request("POST", "/oneclickimpact/v1/cancel_impact", "", headers, body)
+            return [Request("POST", "/oneclickimpact/v1/cancel_impact", "", headers, body)]
         case ProviderName.CNAUGHT:
             headers = {"authorization": f"Bearer {cnaught.API_KEY}"}
-            return Request("POST", f"/cnaught/v1/orders/{ref}/cancel", "", headers)
+            return [Request("POST", f"/cnaught/v1/orders/{purchase.ref}/cancel", "", headers)]
         case ProviderName.IMPACTAPI:
-            raise ValueError("what is given there is complete at once")
+            headers = {"authorization": f"Bearer {impactapi.API_KEY}"}
+            paths = [f"/impactapi/donation_intents/{intent}/cancel" for intent in purchase.intents]
+            return [Request("PUT", path, "", headers) for path in paths]
 
 
 def _new_loop() -> SimulatedLoop:
