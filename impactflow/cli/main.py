@@ -520,13 +520,16 @@ def demo(
     return run_demo(orders, seed, as_json=json)
 
 
-@app.command(epilog="Example: impactflow prove --seeds 100000 --process-seconds 0 --baseline-orders 0")
+@app.command(
+    epilog="Example: impactflow prove --seeds 100000 --healthy-seeds 10000 --process-seconds 0 --baseline-orders 0"
+)
 @ending
 def prove(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds are simulated.")] = 1_000,
     first_seed: Annotated[
         int, typer.Option(min=0, help="Where they begin; take one of your own: those from 0 were tried before.")
     ] = 0,
+    healthy_seeds: Annotated[int, typer.Option(min=0, help="How many where nothing goes wrong; 0: none.")] = 500,
     process_seconds: Annotated[
         float,
         typer.Option(min=0, help="How long real processes take in all; below 50 few are killed; 0: not tried."),
@@ -539,7 +542,7 @@ def prove(
     from impactflow.cli.prove import run_proof  # noqa: PLC0415 - only this command needs it
     from impactflow.proof.prove import Size  # noqa: PLC0415 - likewise
 
-    size = Size(first_seed, seeds, process_seconds, baseline_orders, planted_bugs=plant)
+    size = Size(first_seed, seeds, healthy_seeds, process_seconds, baseline_orders, planted_bugs=plant)
     return run_proof(size, as_json=json)
 
 
@@ -558,6 +561,10 @@ def sandbox(
         float, typer.Option(min=0, metavar="SECONDS", help="The longest that something late takes; settle later.")
     ] = 1.0,
     hang: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long a hanging request hangs.")] = 60.0,
+    poor: Annotated[str, typer.Option(help="What answers leave out, such as late_intents,metadata_dropped.")] = "",
+    unpaid: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long the accounts cannot pay (402) at first.")
+    ] = 0.0,
     json: Json = False,
 ) -> int:
     """Serve the four pretend providers on loopback, and print the environment that points at them."""
@@ -568,7 +575,7 @@ def sandbox(
         raise typer.BadParameter(msg)
     return serve_sandbox(
         port=port, orders=orders, seed=seed, faults=faults, metadata=metadata, latency_s=latency_ms / 1000,
-        speed=speed, rate=rate, hang_s=hang, late_s=late, as_json=json,
+        speed=speed, rate=rate, hang_s=hang, late_s=late, poor=poor, unpaid_s=unpaid, as_json=json,
     )  # fmt: skip
 
 

@@ -53,12 +53,12 @@ def _show(proof: Proof) -> None:
         "Left to a person, of the attempts whose outcome was unknown",
         [
             {
-                "the account at 1ClickImpact": account,
+                "provider, and what its answers are like": mode,
                 "unknown": doubts,
                 "parked": parked,
                 "at most (95 %)": _percent(upper_bound(parked, doubts)),
             }
-            for account, (doubts, parked) in proof.parked.items()
+            for mode, (doubts, parked) in proof.parked.items()
             if doubts
         ],
     )

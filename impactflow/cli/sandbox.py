@@ -8,13 +8,14 @@ import typer
 
 from impactflow.cli.console import err, out, print_json
 from impactflow.sandbox import Faults, Options, Sandbox, environment, generate_orders
+from impactflow.sandbox.options import POOR
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 from impactflow.sandbox.server import serve
 from impactflow.stopping import Stopped, run
 
 
 def serve_sandbox(
-    *, port: int, orders: int, faults: str, seed: int, metadata: str, rate: int, as_json: bool, **rest: Any
+    *, port: int, orders: int, faults: str, seed: int, metadata: str, poor: str, rate: int, as_json: bool, **rest: Any
 ) -> int:
     """
     Serve until a signal comes; the first line on standard output is the environment, printed once it listens.
@@ -22,12 +23,17 @@ def serve_sandbox(
     Raises:
         typer.BadParameter: An argument makes no sense, or the port is taken.
     """
+    poorness = frozenset(filter(None, (name.strip() for name in poor.split(","))))
+    if unknown := poorness - POOR.keys():
+        msg = f"--poor: {', '.join(sorted(unknown))} is unknown; there are {', '.join(POOR)}"
+        raise typer.BadParameter(msg)
     try:
         options = Options(
             seed=seed,
             faults=Faults.parse(faults),
             metadata=cast("Literal['echo', 'ignored']", metadata),
             wicked_reports_per_minute=rate,
+            poor=poorness,
             **rest,
         )
     except ValueError as wrong:

@@ -49,6 +49,8 @@ FAULTS = "rough,hang=0.002,rate_limited=0.002"
 _LATENCY_S = 0.3
 #: The longest that a worker lives on after it was seen to send, in seconds.
 _KILLED_WITHIN_S = 0.8
+#: How many of the workers that were seen to send stand still first, and how long: longer than lease and settling time.
+_STOPPED_SHARE, _STILL_S = 0.3, 8.0
 #: So many purchases keep all workers busy for some seconds, and so many orders are sold at a time.
 _BACKLOG, _BATCH = 300, 50
 #: How long runs may end with something left undone after the last kill, in seconds.
@@ -70,6 +72,7 @@ class Counts:
         requests: How many the providers have served.
         faults: How many of all requests, those included that read orders, were struck by a fault.
         kills: How many workers were killed.
+        stops: How many workers stood still for longer than lease and settling time, and went on.
         kills_in_flight: How many of them had sent something that buys, and no answer had come yet.
         cut_off: How many such requests there were.
         duplicates: Bought more than once.
@@ -89,6 +92,7 @@ class Counts:
     requests: int = 0
     faults: int = 0
     kills: int = 0
+    stops: int = 0
     kills_in_flight: int = 0
     cut_off: int = 0
     duplicates: int = 0
@@ -142,6 +146,7 @@ class Experiment:
     def __init__(self, folder: Path, metadata: Metadata, ledger_url: str, starter: ForkServer, seed: str) -> None:
         self.metadata = metadata
         self.kills = 0
+        self._stops = 0
         self._kills_in_flight = 0
         self._cut_off = 0
         self._before_calm = 0
@@ -203,6 +208,7 @@ class Experiment:
             requests=sum(lines[name]["requests"] for name in ProviderName),
             faults=sum(sum(line["faults"].values()) for line in lines.values()),
             kills=self.kills,
+            stops=self._stops,
             kills_in_flight=self._kills_in_flight,
             cut_off=self._cut_off,
             duplicates=differs["twice"],
@@ -232,11 +238,24 @@ class Experiment:
 
     async def _live(self, process: Forked, name: str, aim: ProviderName, enough: Callable[[], bool]) -> None:
         """Return when a worker has lived long enough, or has ended by itself."""
-        dies_at = float("inf")
-        while process.is_alive() and not enough() and time.monotonic() < dies_at:
+        while process.is_alive() and not enough():
             await asyncio.sleep(_POLL_S)
-            if dies_at == float("inf") and self._sandbox.in_flight[name, aim]:
-                dies_at = time.monotonic() + self._chance.uniform(0, _KILLED_WITHIN_S)
+            if not self._sandbox.in_flight[name, aim]:
+                continue
+            await asyncio.sleep(self._chance.uniform(0, _KILLED_WITHIN_S))
+            if self._chance.random() >= _STOPPED_SHARE:
+                return
+            await self._stand_still(process)
+
+    async def _stand_still(self, process: Forked) -> None:
+        """Stop a worker until others have taken over what it was doing, and let it go on with that for a moment."""
+        process.stop()
+        try:
+            await asyncio.sleep(_STILL_S)
+        finally:
+            process.resume()
+        self._stops += 1
+        await asyncio.sleep(_KILLED_WITHIN_S)
 
     def _end(self, process: Forked, name: str) -> None:
         """Kill a worker, unless it has ended by itself."""

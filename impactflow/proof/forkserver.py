@@ -48,8 +48,19 @@ class Forked:
 
     def kill(self) -> None:
         """End it with SIGKILL."""
+        self._send(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Have it stand still, wherever it is."""
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it go on."""
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
 
 
 class ForkServer:

@@ -1,8 +1,8 @@
 """
 Many simulations and crash points, on several cores. Called by ``prove`` and by tests.
 
-What fails is told with what it found: ``python -m impactflow.proof.many SEED`` runs a seed again, ``... SLOT METADATA
-[FIRST_ATTEMPT]`` crashes again at every boundary of one setting.
+What fails is told with what it found: ``python -m impactflow.proof.many SEED`` runs a seed again, ``... healthy SEED``
+one where nothing goes wrong, ``... SLOT METADATA [FIRST_ATTEMPT]`` crashes again at every boundary of one setting.
 """
 
 import logging
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeVar
 
+from impactflow.proof import twists
 from impactflow.proof.crashpoints import Setting, crashes, settings
-from impactflow.proof.scenario import scenario
 from impactflow.proof.simulation import Result, Simulator
 
 T = TypeVar("T")
@@ -34,8 +34,9 @@ class Simulated:
         runs: How many seeds.
         purchases: How many purchases took effect in them.
         deaths: How many processes were killed in them.
-        doubts: By what 1ClickImpact was like, attempts of which nobody knew whether they had their effect.
+        doubts: By provider and what is poor about it, attempts of which nobody knew whether they had their effect.
         parked: By the same, placements left to a person.
+        twists: How many seeds had each twist.
         failures: Each seed that found something, with what.
     """
 
@@ -44,6 +45,7 @@ class Simulated:
     deaths: int = 0
     doubts: Counter[str] = field(default_factory=Counter)
     parked: Counter[str] = field(default_factory=Counter)
+    twists: Counter[str] = field(default_factory=Counter)
     failures: dict[int, Sequence[str]] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
@@ -51,8 +53,10 @@ class Simulated:
         self.runs += 1
         self.purchases += result.purchases
         self.deaths += result.deaths
-        self.doubts[result.account] += result.doubts
-        self.parked[result.account] += result.parked
+        self.twists.update(result.twists)
+        for mode, (doubts, parked) in result.unknown.items():
+            self.doubts[mode] += doubts
+            self.parked[mode] += parked
         if result.findings:
             self.failures[result.seed] = result.findings
 
@@ -73,7 +77,9 @@ class Crashed:
     failures: list[str] = field(default_factory=list)
 
 
-def simulate(seeds: range, *, cores: int, tell: Callable[[int], None] = lambda _: None) -> Simulated:
+def simulate(
+    seeds: range, *, cores: int, tell: Callable[[int], None] = lambda _: None, healthy: bool = False
+) -> Simulated:
     """
     Run seeds.
 
@@ -81,10 +87,11 @@ def simulate(seeds: range, *, cores: int, tell: Callable[[int], None] = lambda _
         seeds: Which.
         cores: How many processes to run them in.
         tell: Called with how many are done.
+        healthy: Whether nothing goes wrong in them.
     """
     found = Simulated()
     batches = [seeds[start : start + _BATCH] for start in range(0, len(seeds), _BATCH)]
-    for results in _spread(_run_seeds, batches, cores):
+    for results in _spread(_run_healthy if healthy else _run_seeds, batches, cores):
         for result in results:
             found.add(result)
         tell(found.runs)
@@ -130,7 +137,11 @@ def _simulator() -> Simulator:
 
 
 def _run_seeds(seeds: range) -> list[Result]:
-    return [_simulator().run(scenario(seed)) for seed in seeds]
+    return [_simulator().run(twists.scenario(seed)) for seed in seeds]
+
+
+def _run_healthy(seeds: range) -> list[Result]:
+    return [_simulator().run(twists.healthy(seed)) for seed in seeds]
 
 
 def _crash_in(setting: Setting) -> tuple[Counter[str], list[str]]:
@@ -149,7 +160,9 @@ def _crash_in(setting: Setting) -> tuple[Counter[str], list[str]]:
 def _run_again(which: Sequence[str]) -> Sequence[str]:
     """What is wrong in a seed, or in a setting that is crashed in."""
     if len(which) == 1:
-        return _simulator().run(scenario(int(which[0]))).findings
+        return _simulator().run(twists.scenario(int(which[0]))).findings
+    if which[0] == "healthy":
+        return _simulator().run(twists.healthy(int(which[1]))).findings
     slot, metadata, *first = which
     _, failures = _crash_in(Setting(slot, metadata, "".join(first)))
     return failures

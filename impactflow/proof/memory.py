@@ -5,9 +5,12 @@ The tables, indexes and statements are those of every ledger. Called by ``simula
 """
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from sqlalchemy import Engine
 
 from impactflow.ledger.engine import engine_over, open_engine
 
@@ -28,10 +31,31 @@ class Memory:
         """Forget everything."""
         self.engine.dispose()
 
+    @contextmanager
+    def another(self, original: Engine | None) -> Iterator[Engine]:
+        """Another database while the context is open: a copy of one as it is now, or an empty ledger."""
+        content = self._empty if original is None else _copy(original)
+        engine = engine_over(lambda: _opened(content))
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(":memory:", check_same_thread=False)
-        connection.deserialize(self._empty)
-        return connection
+        return _opened(self._empty)
+
+
+def _opened(content: bytes) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection.deserialize(content)
+    return connection
+
+
+def _copy(engine: Engine) -> bytes:
+    with engine.connect() as connection:
+        original = connection.connection.driver_connection
+        assert isinstance(original, sqlite3.Connection)
+        return original.serialize()
 
 
 def _empty_ledger() -> bytes:

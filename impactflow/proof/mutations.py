@@ -381,8 +381,8 @@ def _main(name: str) -> None:
     """Plant one bug, run seeds until one notices, and print how many that took (0: none did) and what was found."""
     (mutation,) = (each for each in MUTATIONS if each.name == name)
     sys.meta_path.insert(0, _Gardener(mutation))
-    from impactflow.proof.scenario import scenario  # noqa: PLC0415 - the bug must be planted first
     from impactflow.proof.simulation import Simulator  # noqa: PLC0415
+    from impactflow.proof.twists import scenario  # noqa: PLC0415 - the bug must be planted first
 
     logging.getLogger("impactflow").setLevel(logging.CRITICAL)
     simulator = Simulator()

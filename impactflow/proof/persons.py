@@ -15,7 +15,7 @@ from impactflow.errors import TransitionRefused
 from impactflow.ledger import Approval, Awaiting, Ledger, Status
 from impactflow.ledger.tables import placements
 from impactflow.proof.process import Process, enter
-from impactflow.proof.scenario import BEGIN_S, RULES, Scenario
+from impactflow.proof.scenario import RULES, Scenario
 from impactflow.proof.verdict import Place, place
 
 #: How often each person looks.
@@ -45,7 +45,7 @@ class Persons:
         """Look now and then, and decide about some of what awaits approval."""
         enter(Process())
         chance, ledger = Random(name), Ledger(self._engine)
-        await self._clock.sleep(BEGIN_S)
+        await self._clock.sleep(self._scenario.decide_after_s)
         for _ in range(_LOOKS):
             await self._clock.sleep(chance.uniform(0, 120))
             asked = await ledger.awaiting()

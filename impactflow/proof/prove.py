@@ -37,6 +37,7 @@ class Size:
     Args:
         first_seed: Where the seeds begin.
         seeds: How many are simulated.
+        healthy_seeds: How many of the same shops are simulated where nothing goes wrong; 0 leaves them out.
         processes_s: How long real processes are killed, in seconds; 0 leaves that out.
         baseline_orders: How many orders each of the usual alternatives places; 0 leaves them out.
         planted_bugs: Whether bugs are planted.
@@ -45,6 +46,7 @@ class Size:
 
     first_seed: int = 0
     seeds: int = 1_000
+    healthy_seeds: int = 500
     processes_s: float = 50.0
     baseline_orders: int = 30
     planted_bugs: bool = True
@@ -90,7 +92,8 @@ class Proof:
     Attributes:
         rows: Of the parts that try to break the promise.
         planted: For each planted bug, how many seeds it took to notice; None where none did.
-        parked: By what 1ClickImpact was like, attempts that ended in doubt and how many of them a person has to decide.
+        parked: By provider and what is poor about it, attempts that ended in doubt and how many of them a person has to
+            decide.
         baselines: What became of the usual alternatives; empty where they were left out.
         left_out: What was not tried, and why.
         failures: What was found wrong, with how to see it again.
@@ -129,6 +132,8 @@ def prove(size: Size, tell: Tell) -> Proof:
     """Try everything at this size."""
     proof = Proof()
     _simulate(size, proof, tell)
+    if size.healthy_seeds:
+        _simulate_health(size, proof, tell)
     _crash(size, proof, tell)
     if size.planted_bugs:
         _plant(size, proof, tell)
@@ -149,6 +154,21 @@ def _simulate(size: Size, proof: Proof, tell: Tell) -> None:
     proof.parked = {account: (doubts, found.parked[account]) for account, doubts in sorted(found.doubts.items())}
     proof.failures += [
         f"seed {seed}: {'; '.join(findings)} (python -m impactflow.proof.many {seed})"
+        for seed, findings in sorted(found.failures.items())
+    ]
+
+
+def _simulate_health(size: Size, proof: Proof, tell: Tell) -> None:
+    seeds = range(size.first_seed, size.first_seed + size.healthy_seeds)
+    tell("simulating health", 0, len(seeds))
+    with _timed() as took_s:
+        found = simulate(
+            seeds, cores=size.cores, tell=lambda done: tell("simulating health", done, len(seeds)), healthy=True
+        )
+    of = f"{found.purchases:,} purchases, which an audit that repairs must leave alone"
+    proof.rows.append(Row("healthy seeds", found.runs, len(found.failures), of, took_s()))
+    proof.failures += [
+        f"healthy seed {seed}: {'; '.join(findings)} (python -m impactflow.proof.many healthy {seed})"
         for seed, findings in sorted(found.failures.items())
     ]
 
@@ -186,6 +206,7 @@ def _kill(size: Size, proof: Proof, tell: Tell) -> None:
     total = found.total
     of = (
         f"{total.kills} kills of real processes, {total.kills_in_flight} with requests in flight;"
+        f" {total.stops} that stood still and went on;"
         f" {total.faults:,} faults; {found.database_stops} database stops;"
         f" not counted: {total.afterwards:,} purchases when all that was over"
     )

@@ -2,13 +2,15 @@
 What one seed stands for: a shop, a policy, providers with their faults, and the processes that work on it.
 
 Everything follows from the seed, so a seed that fails is a regression test. Quantities are such that what each sale has
-earned can be told here in one line, without asking the policy. Called by ``simulation``.
+earned can be told here in one line, without asking the policy. What makes a seed special is left to ``twists``.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
+from math import inf
 from random import Random
 from typing import Any
 
@@ -37,13 +39,21 @@ BEGIN_S = ALIKE_S + LATE_S + SKEW_S
 #: How long a CNaught key is taken to be remembered, and how long the pretend CNaught remembers it, in seconds.
 KEY_AGE_S, KEY_LIFETIME_S = 3_600.0, 7_200.0
 
+DAY_S = 86_400.0
+#: How long ago shop and policy may have said what is bought now, in seconds.
+LATEST_READING_S = 12 * 3_600.0
+#: What a policy with a slip of the pen asks for, in place of one.
+TYPO = 100
+
 #: What Shopify tells of.
 PAID, REFUND = "orders/paid", "refunds/create"
 #: What a sale's id ends in where it is told a second time under another one.
 AGAIN = "-again"
 
-#: What strikes: all that goes wrong on the way. A provider that sells another amount needs a person each time.
-_FAULTS = [name for name in FAULTS if name != "wrong_amount"]
+#: What strikes in any scenario: all that goes wrong on the way. What misleads is a twist, and a provider that sells
+#: another amount needs a person each time.
+_MISLEADING = {"passing_404", "short_listing", "foreign_answer", "refused_after", "limited_after", "wrong_amount"}
+_FAULTS = [name for name in FAULTS if name not in _MISLEADING]
 #: The largest share of a provider's requests that is struck by a fault.
 _MOST_STRUCK = 0.8
 #: The same where nearly nothing gets through.
@@ -99,6 +109,11 @@ class Sale:
         edited_after_s: When it turns out to be of one more item; None where it does not.
         twin_after_s: When the same sale comes again under another Wicked Reports id; None where it does not.
         webhooks: What Shopify tells of it, besides Wicked Reports.
+        sold_s: When it was sold.
+        listed_after_s: When Wicked Reports begins to list it.
+        paid_after_s: When its payment is approved.
+        joined_after_s: When Wicked Reports begins to say by which name Shopify knows it; None for from the beginning.
+        rows_each: How many times it is listed.
     """
 
     number: int
@@ -108,25 +123,49 @@ class Sale:
     edited_after_s: float | None = None
     twin_after_s: float | None = None
     webhooks: Sequence[Webhook] = ()
+    sold_s: float = -3_600.0
+    listed_after_s: float = 0.0
+    paid_after_s: float = 0.0
+    joined_after_s: float | None = None
+    rows_each: int = 1
 
     def rows(self, now_s: float) -> list[dict[str, Any]]:
         """As Wicked Reports tells it at a time of the simulation, in seconds."""
+        if now_s < self.listed_after_s:
+            return []
         edited = self.edited_after_s is not None and now_s >= self.edited_after_s
         refunded = self.refunded_after_s is not None and now_s >= self.refunded_after_s
+        status = "REFUNDED" if refunded else "APPROVED" if now_s >= self.paid_after_s else "PENDING"
         row: dict[str, Any] = {
             "id": f"WR-{self.number}",
             "sourceId": f"{1000 + self.number}",
             "sourceSystem": "shopify",
-            "date": (START - timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
+            "date": (START + timedelta(seconds=self.sold_s)).isoformat().replace("+00:00", "Z"),
             "products": [{"id": "P1", "name": "Apron", "qty": self.items + edited, "PPU": 40}],
-            "payments": [{"date": "2026-03-02T11:00:00", "status": "REFUNDED" if refunded else "APPROVED"}],
+            "payments": [{"date": "2026-03-02T11:00:00", "status": status}],
             "amount": 40 * (self.items + edited),
             "currency": "USD",
         }
         if self.email is not None:
             row["contact"] = {"id": f"C{self.number}", "email": self.email}
+        if self.joined_after_s is not None and now_s < self.joined_after_s:
+            row["sourceSystem"] = None
         again = self.twin_after_s is not None and now_s >= self.twin_after_s
-        return [row, row | {"id": f"WR-{self.number}{AGAIN}"}] if again else [row]
+        return [row, row | {"id": f"WR-{self.number}{AGAIN}"}] if again else [row] * self.rows_each
+
+    def items_at(self, now_s: float) -> int:
+        """How many things count at a time of the simulation."""
+        if now_s < max(self.listed_after_s, self.paid_after_s):
+            return 0
+        if self.refunded_after_s is not None and now_s >= self.refunded_after_s:
+            return 0
+        return self.items + (self.edited_after_s is not None and now_s >= self.edited_after_s)
+
+    @property
+    def changes_s(self) -> Sequence[float]:
+        """When what it has earned changes."""
+        changes = (self.listed_after_s, self.paid_after_s, self.refunded_after_s, self.edited_after_s)
+        return [change for change in changes if change is not None]
 
     @property
     def certain(self) -> bool:
@@ -150,6 +189,7 @@ class Worker:
         first_after_s: When it first starts one.
         pause_s: How long its processes stand still where they do.
         harm: How likely each act is at each boundary.
+        pauses_at: At which of a process's requests, from 0, it stands still in any case; None for none.
         steps: When its clock is set anew, and how far it is ahead from then on; all in seconds.
     """
 
@@ -159,12 +199,15 @@ class Worker:
     pause_s: float
     harm: Mapping[Act, float]
     steps: Sequence[tuple[float, float]] = ()
+    pauses_at: int | None = None
 
     def fate(self, life: int) -> Fate:
         """What happens to its n-th process."""
-        chance = Random(f"{self.seed} {life}")
+        chance, sent = Random(f"{self.seed} {life}"), count()
 
         def decide(boundary: Boundary) -> Act:
+            if boundary is Boundary.SEND and next(sent) == self.pauses_at:
+                return Act.PAUSE
             height = chance.random()
             for act, share in self.harm.items():
                 height -= share
@@ -202,6 +245,19 @@ class Scenario:
         busy: Whether strangers go on buying the same amounts all the while, at a 1ClickImpact account that is known to
             return metadata: then what looks alike may have to be left to a person, and must never be taken for ours.
         later_s: How much later than ``START`` it is everywhere when it begins, in seconds.
+        twists: What makes it special, by the names in ``twists``.
+        is_healthy: Whether nothing goes wrong at all: then no audit finds anything.
+        repairs: Whether an audit that repairs comes in the end.
+        previews: Whether the last run is previewed: nothing else may be bought then, and all of that is.
+        starts_s: When each process begins, in place of pauses between them; after each of them all is tracked.
+        decide_after_s: When persons begin to look.
+        typo_until_s: Until when the policy asks for ``TYPO`` times as much; None where it never does.
+        chaff: Orders that earn nothing and stand before the others; one is deleted whenever a further page is read.
+        strangers_tell_key: Whether busy strangers tell a key with their first purchase; else all their metadata is
+            their own.
+        cancelled_after_s: When somebody cancels at the providers what we have bought; None where nobody does.
+        stray: With what another ledger a process works: ``empty`` or ``older``; nothing where none does.
+        stray_after_s: When it does so.
     """
 
     seed: int
@@ -220,23 +276,40 @@ class Scenario:
     vandal_after_s: float | None = None
     busy: bool = False
     later_s: float = 0.0
+    twists: Sequence[str] = ()
+    is_healthy: bool = False
+    repairs: bool = False
+    previews: bool = False
+    starts_s: Sequence[float] = ()
+    decide_after_s: float = BEGIN_S
+    typo_until_s: float | None = None
+    chaff: int = 0
+    strangers_tell_key: bool = True
+    cancelled_after_s: float | None = None
+    stray: str = ""
+    stray_after_s: float = 0.0
 
-    @property
-    def policy(self) -> Policy:
-        """What each sale earns."""
+    def policy(self, now_s: float = 0.0) -> Policy:
+        """What each sale earns at a time of the simulation, in seconds."""
         rules = [{"slot": slot, **RULES[slot][0]} for slot in self.slots]
         for rule in rules:
             if rule["provider"] == ProviderName.ONECLICKIMPACT:
                 rule["on_behalf_of"] = self.on_behalf_of
+            if self._factor(now_s) != 1:
+                rule["quantity"] = {"per_item": self._factor(now_s) * rule["quantity"]["per_item"]}
         for rule in rules:
             rule |= {"approve_above": "unlimited", "approve_above_per_day": "unlimited"}
             if rule["slot"] in self.asks_above:
                 rule["approve_above"] = rule["quantity"]["per_item"] * self.asks_above[rule["slot"]]
         return Policy.model_validate({"store": "acme", "rules": rules})
 
-    def orders(self, now_s: float) -> list[dict[str, Any]]:
-        """What Wicked Reports tells at a time of the simulation, in seconds."""
-        return [row for sale in self.sales for row in sale.rows(now_s)]
+    def _factor(self, now_s: float) -> int:
+        return TYPO if self.typo_until_s is not None and now_s < self.typo_until_s else 1
+
+    def orders(self, now_s: float, chaff: int = 0) -> list[dict[str, Any]]:
+        """What Wicked Reports tells at a time of the simulation, in seconds, behind so much chaff."""
+        unpaid = [replace(self.sales[0], number=900 + number, paid_after_s=inf) for number in range(chaff)]
+        return [row for sale in (*unpaid, *self.sales) for row in sale.rows(now_s)]
 
     def earned(self) -> Mapping[tuple[str, str], int]:
         """What must be bought, by order and slot, of the sales that are certain and that nobody is asked about."""
@@ -248,15 +321,14 @@ class Scenario:
             if slot not in self.asks_above or (self.vandal_after_s is None and sale.items <= self.asks_above[slot])
         }
 
-    def possible(self) -> Mapping[tuple[str, str], frozenset[int]]:
-        """How much may be bought, by order and slot, where nobody is asked: as much as was earned at some time."""
-        return {
-            (f"WR-{sale.number}", slot): frozenset(RULES[slot][1] * items for items in (sale.items, most))
-            for sale in self.sales
-            for most in [sale.items + (sale.edited_after_s is not None)]
-            for slot in self.slots
-            if slot not in self.asks_above
-        }
+    def possible(self, order_id: str, slot: str, at_s: float) -> frozenset[int]:
+        """How much of a slot shop and policy let an order earn at a time of the simulation, or shortly before."""
+        (sale,) = (sale for sale in self.sales if order_id == f"WR-{sale.number}")
+        since_s = at_s - LATEST_READING_S
+        changes = [change for change in (*sale.changes_s, self.typo_until_s) if change is not None]
+        moments = [since_s, at_s, *(change for change in changes if since_s < change <= at_s)]
+        earned = {sale.items_at(moment) * self._factor(moment) * RULES[slot][1] for moment in moments}
+        return frozenset(earned - {0})
 
     def undone(self) -> frozenset[tuple[str, str]]:
         """What must not be bought, by order and slot."""
@@ -265,8 +337,8 @@ class Scenario:
         )
 
 
-def scenario(seed: int) -> Scenario:
-    """What a seed stands for."""
+def plain_scenario(seed: int) -> Scenario:
+    """What a seed stands for before anything makes it special."""
     chance, webhooks = Random(seed), Random(f"{seed} webhooks")
     return Scenario(
         seed=seed,

@@ -2,48 +2,55 @@
 One seed, simulated from the first order to the last audit, and what was found wrong.
 
 The core is the real one: policy, ledger, placement, reconcile, tracking, clients. Simulated are time, the ledger's
-disk, the processes' deaths and the providers. In the end the providers' books, the ledger and what the sales have
-earned must tell one story.
+disk, the processes' deaths, the shop and the providers. In the end the providers' books, the ledger and what the sales
+have earned must tell one story; a dry run must have foretold the run after it, and an audit that repairs must do no
+harm, and nothing at all where nothing went wrong.
 """
 
 import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from random import Random
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 
-from impactflow.deliveries import take_up
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.ledger import Delivery, Ledger, Status, Vouched
 from impactflow.ledger.tables import events, placements
 from impactflow.models import ProviderName
-from impactflow.orders import Window
-from impactflow.patience import Round, work_off
-from impactflow.placement import Sweep
-from impactflow.planning import plan, policy_digest
 from impactflow.policy import Policy
+from impactflow.proof import runs
 from impactflow.proof.memory import Memory
 from impactflow.proof.persons import Persons
 from impactflow.proof.process import Fate, Process, Wire, enter, on_disk, unharmed
-from impactflow.proof.scenario import KEY_AGE_S, LEASE_S, SETTLE_S, TIMEOUT_S, Scenario, Webhook, Worker
+from impactflow.proof.scenario import (
+    BEGIN_S,
+    KEY_AGE_S,
+    LATE_S,
+    LEASE_S,
+    SETTLE_S,
+    TIMEOUT_S,
+    Scenario,
+    Webhook,
+    Worker,
+)
 from impactflow.proof.strangers import THEIR_KEY, Strangers
 from impactflow.proof.time import START, SimulatedClock, SimulatedLoop
-from impactflow.proof.verdict import Place, findings, place, sold
-from impactflow.reconcile import settle
+from impactflow.proof.verdict import Place, findings, harm, place, sold
 from impactflow.ruling import Decision, Ruling, settle_by_ruling
 from impactflow.run import CountingTransport, Run, terms_of
-from impactflow.sandbox import Sandbox, environment
+from impactflow.sandbox import Reply, Request, Sandbox, cnaught, environment, impactapi, oneclickimpact
+from impactflow.sandbox.books import Purchase
+from impactflow.sandbox.options import POOR
 from impactflow.sandbox.transport import SandboxTransport
 from impactflow.settings import Settings
-from impactflow.together import together
-from impactflow.tracking import Tracking
 
 #: What an account at 1ClickImpact may be like, as far as settling a doubt is concerned.
 ECHO, IGNORED = "returns metadata", "drops metadata"
@@ -63,19 +70,18 @@ class Result:
         seed: Of which scenario.
         findings: What is wrong, one line each; empty where all is well.
         purchases: How many of ours took effect.
-        parked: Placements at 1ClickImpact that were left to a person.
-        doubts: How many attempts there ended with nobody knowing whether they had their effect.
         deaths: How many processes were killed.
-        account: What its 1ClickImpact was like.
+        unknown: By each provider and what is poor about it, how many attempts ended with nobody knowing whether they
+            had their effect, and how many placements were left to a person.
+        twists: What made the scenario special.
     """
 
     seed: int
     findings: tuple[str, ...]
     purchases: int
-    parked: int
-    doubts: int
     deaths: int
-    account: str
+    unknown: Mapping[str, tuple[int, int]]
+    twists: Sequence[str] = ()
 
 
 class Simulator:
@@ -106,17 +112,20 @@ class Simulator:
 class _Simulation:
     def __init__(self, scenario: Scenario, memory: Memory, fates: Callable[[Worker, int], Fate]) -> None:
         self._scenario = scenario
+        self._memory = memory
         self._engine = memory.engine
         self._fates = fates
-        self._policy = scenario.policy
-        self._providers = sorted({rule.provider for rule in self._policy.rules})
+        self._policy = scenario.policy()
+        self._providers = runs.providers_of(self._policy)
         self._clock = SimulatedClock(timedelta(seconds=scenario.later_s))
-        self._sandbox = Sandbox(scenario.options, clock=self._clock)
+        self._sandbox = _World(scenario, self._clock)
         self._strangers = Strangers(scenario, self._sandbox, self._clock)
         self._persons = Persons(scenario, self._engine, self._clock)
         self._settings = _settings()
         self._given_up: set[Place] = set()
-        self._runs = self._deaths = self._purchases = self._parked = self._doubts = 0
+        self._found: list[str] = []
+        self._unknown: Mapping[str, tuple[int, int]] = {}
+        self._runs = self._deaths = self._purchases = 0
 
     async def run(self) -> tuple[str, ...]:
         """Everything; what is wrong afterwards."""
@@ -129,6 +138,8 @@ class _Simulation:
             *(self._work(worker) for worker in self._scenario.workers),
             *(self._persons.decide(name) for name in self._scenario.persons),
             *map(self._tell, told),
+            self._cancel(),
+            self._stray(),
         )
         self._sandbox.calm()
         strangers.cancel()
@@ -141,17 +152,10 @@ class _Simulation:
             self._scenario.seed,
             found,
             self._purchases,
-            self._parked,
-            self._doubts,
             self._deaths,
-            self._account,
+            self._unknown,
+            self._scenario.twists,
         )
-
-    @property
-    def _account(self) -> str:
-        if self._strangers.are_busy:
-            return BUSY
-        return ECHO if self._scenario.options.metadata == "echo" else IGNORED
 
     async def _work(self, worker: Worker) -> None:
         """Start one process after the other, whatever becomes of each."""
@@ -160,12 +164,18 @@ class _Simulation:
         for after_s, ahead_s in worker.steps:
             ahead = timedelta(seconds=self._scenario.later_s + ahead_s)
             asyncio.get_running_loop().call_later(after_s, clock.put, ahead)
+        starts_s = self._scenario.starts_s
         await clock.sleep(worker.first_after_s)
         for life, patience_s in enumerate(self._scenario.patience_s):
+            if starts_s:
+                await clock.sleep(starts_s[life] - asyncio.get_running_loop().time())
             await self._start(self._fates(worker, life), clock, patience_s, worker.pause_s)
             if life + 1 == self._scenario.calm_after:
                 self._sandbox.calm()
-            await clock.sleep(chance.uniform(0, self._scenario.idle_s))
+            if starts_s:
+                await self._track()
+            else:
+                await clock.sleep(chance.uniform(0, self._scenario.idle_s))
 
     async def _tell(self, webhook: Webhook) -> None:
         """Store a delivery, as the receiver does; nothing happens to that."""
@@ -182,11 +192,41 @@ class _Simulation:
             word = Vouched(provider, "a person", self._clock.now() + _WEEKS)
             await Ledger(self._engine).vouch(word)
 
-    async def _start(self, fate: Fate, clock: SimulatedClock, patience_s: float, pause_s: float = 0.0) -> None:
-        """One process, to its end or death."""
+    async def _cancel(self) -> None:
+        """Somebody cancels at the providers what was bought by then."""
+        if self._scenario.cancelled_after_s is None:
+            return
+        await self._clock.sleep(self._scenario.cancelled_after_s)
+        for purchase in self._sandbox.books.purchases:
+            for request in _cancelling(purchase):
+                with self._sandbox.exchange(request):
+                    pass
+
+    async def _stray(self) -> None:
+        """A process works once with another ledger; one that knows less than was bought must not buy."""
+        scenario = self._scenario
+        if not scenario.stray:
+            return
+        chance = Random(f"{scenario.seed} stray")
+        await self._clock.sleep(chance.uniform(BEGIN_S, scenario.stray_after_s))
+        with self._memory.another(None if scenario.stray == "empty" else self._engine) as other:
+            await self._clock.sleep(max(0.0, scenario.stray_after_s - asyncio.get_running_loop().time()))
+            if self._bought():
+                await self._start(unharmed, self._clock, 1.0, engine=other)
+
+    async def _start(
+        self,
+        fate: Fate,
+        clock: SimulatedClock,
+        patience_s: float,
+        pause_s: float = 0.0,
+        *,
+        engine: Engine | None = None,
+    ) -> None:
+        """One process, to its end or death; with another ledger's database where one is given."""
         process = Process(fate, pause_s)
         self._runs += 1
-        job = asyncio.create_task(self._place(process, f"run-{self._runs}", clock, patience_s))
+        job = asyncio.create_task(self._place(process, f"run-{self._runs}", clock, patience_s, engine or self._engine))
         death = asyncio.create_task(process.died.wait())
         await asyncio.wait((job, death), return_when=asyncio.FIRST_COMPLETED)
         if process.died.is_set():
@@ -197,40 +237,84 @@ class _Simulation:
             death.cancel()
             await job
 
-    async def _place(self, process: Process, run_id: str, clock: SimulatedClock, patience_s: float) -> None:
+    async def _place(
+        self, process: Process, run_id: str, clock: SimulatedClock, patience_s: float, engine: Engine
+    ) -> None:
         """What ``impactflow place`` does."""
         enter(process)
-        now_s = asyncio.get_running_loop().time()
-        self._sandbox.shop.orders = self._scenario.orders(now_s)
-        run = self._open(process, run_id, clock)
+        self._sandbox.open_shop()
+        run = self._open(process, run_id, clock, engine)
         try:
-            await run.check_ledger(self._providers, self._policy)
-            await take_up(run.ledger, self._policy, run.clock, run.id)
-            await _plan(run, self._policy)
-            async with together() as group:
-                for provider in self._providers:
-                    group.create_task(_work_off(run, self._policy, provider, patience_s))
+            await runs.place(run, self._policy_now, patience_s)
         except ImpactError:
             return  # this run has failed; the next one takes up what it leaves
 
-    def _open(self, process: Process, run_id: str, clock: SimulatedClock) -> Run:
+    @property
+    def _policy_now(self) -> Policy:
+        if self._scenario.typo_until_s is None:
+            return self._policy
+        return self._scenario.policy(asyncio.get_running_loop().time())
+
+    def _open(self, process: Process, run_id: str, clock: SimulatedClock, engine: Engine | None = None) -> Run:
         wire = CountingTransport(Wire(process, SandboxTransport(self._sandbox)))
         settings = self._settings
-        return Run(run_id, settings, clock, Ledger(self._engine), wire, terms_of(settings))
+        return Run(run_id, settings, clock, Ledger(engine or self._engine), wire, terms_of(settings))
+
+    def _open_unharmed(self, run_id: str) -> Run:
+        process = Process()
+        enter(process)
+        return self._open(process, run_id, self._clock)
+
+    async def _track(self, *, everything: bool = False) -> None:
+        await runs.track(self._open_unharmed("track"), self._providers, everything=everything)
 
     async def _last(self) -> tuple[str, ...]:
         """Once whatever is late has come, let a run to which nothing happens finish the work, and compare."""
         await self._clock.sleep(LEASE_S + SETTLE_S)
-        await self._start(unharmed, self._clock, _ENDLESS_S)
+        await self._foreseen()
         await self._rule()
         await self._start(unharmed, self._clock, _ENDLESS_S)
+        if self._scenario.repairs:
+            await self._clock.sleep(LATE_S)
+            await self._repair()
         await self._clock.sleep(_WEEKS.total_seconds())
-        process = Process()
-        enter(process)
-        run = self._open(process, "last", self._clock)
-        for provider in self._providers:
-            await Tracking(run.ledger, run.provider(provider), run.clock, run.terms, run.id, everything=True).run()
-        return await self._compare(run.ledger)
+        await self._track(everything=True)
+        return await self._compare(Ledger(self._engine))
+
+    async def _foreseen(self) -> None:
+        """A run that finishes the work; where that can be said beforehand, it buys what its dry run shows."""
+        if not self._scenario.previews:
+            await self._start(unharmed, self._clock, _ENDLESS_S)
+            return
+        self._sandbox.open_shop()
+        would = await runs.preview(self._open_unharmed("dry run"), self._policy_now)
+        lines = [line for line in would.lines if not line["held"] and not line["needs_approval"]]
+        shown = Counter((place(str(line["order"]), str(line["slot"])), line["quantity"]) for line in lines)
+        before = len(self._bought())
+        await self._start(unharmed, self._clock, _ENDLESS_S)
+        did = Counter((sold(row), row["quantity"]) for row in self._bought()[before:])
+        self._found += [f"not in the dry run, bought by the run after it: {each}" for each in did - shown]
+        self._found += [f"in the dry run, not bought by the run after it: {each}" for each in shown - did]
+
+    def _bought(self) -> Sequence[Mapping[str, Any]]:
+        """What we have bought, as the books have it; not what strangers have."""
+        return [
+            purchase
+            for purchase in self._sandbox.books.as_json()["purchases"]
+            if purchase["impactflow_key"] not in {None, THEIR_KEY}
+        ]
+
+    async def _repair(self) -> None:
+        """Audit and repair; in a healthy world there is nothing to find."""
+        run = self._open_unharmed("audit")
+        before = await run.ledger.purchases(), self._bought()
+        found = await runs.reconcile(run, self._providers, repair=True)
+        after = await run.ledger.purchases(), self._bought()
+        self._found += harm(before, after)
+        if self._scenario.is_healthy:
+            self._found += [f"the audit of a healthy world finds {each.finding}: {each.order}" for each in found]
+            if before != after:
+                self._found.append("an audit of a healthy world changed something")
 
     async def _rule(self) -> None:
         """
@@ -240,7 +324,10 @@ class _Simulation:
         """
         gives_up = Random(f"{self._scenario.seed} ruling").choice([True, False])
         refuses = {
-            provider for provider in ProviderName if self._scenario.options.faults.rates.get((provider, "refused"))
+            provider
+            for provider in ProviderName
+            for name in ("refused", "refused_after")
+            if self._scenario.options.faults.rates.get((provider, name))
         }
         enter(Process())
         run = self._open(Process(), "person", self._clock)
@@ -264,45 +351,125 @@ class _Simulation:
         for (_, status), count in counts.items():
             by_status[status] += count
         attention = await ledger.attention()
-        parked = {place(row["order_id"], row["slot"]) for row in attention if row["status"] == Status.PARKED}
-        self._parked = counts.get((ProviderName.ONECLICKIMPACT, Status.PARKED), 0)
-        self._doubts = self._count_doubts()
+        parked = {
+            place(row["order_id"], row["slot"]): row["provider"] for row in attention if row["status"] == Status.PARKED
+        }
+        doubts = self._count_doubts()
+        self._unknown = {
+            self._mode(provider): (doubts[provider], counts.get((provider, Status.PARKED), 0))
+            for provider in self._providers
+        }
         self._sandbox.settle()
-        books = self._sandbox.books.as_json()["purchases"]
-        ours = [purchase for purchase in books if purchase["impactflow_key"] not in {None, THEIR_KEY}]
+        ours = self._bought()
         self._purchases = len(ours)
         wanted = {**self._scenario.earned(), **self._persons.expected()}
         earned = {where: quantity for where, quantity in wanted.items() if where not in self._given_up}
-        found = findings(earned, ours, await ledger.purchases(), parked)
+        found = [*self._found, *findings(earned, ours, await ledger.purchases(), parked)]
         bought = [(sold(purchase), purchase["quantity"]) for purchase in ours]
         found += self._persons.findings(bought, await ledger.awaiting())
-        possible = self._scenario.possible()
-        found += [
-            f"never earned so much: {where}: {quantity}"
-            for where, quantity in bought
-            if self._scenario.vandal_after_s is None and where in possible and quantity not in possible[where]
-        ]
+        if self._scenario.vandal_after_s is None:
+            found += filter(None, map(self._unearned, ours))
         undone = {where for where, _ in bought} & self._scenario.undone()
         found += [f"bought in spite of its refund: {where}" for where in sorted(undone)]
         if await ledger.pending_since(self._policy.store) is not None:
             found.append("a delivery was not taken up")
         found += [f"{count} left {status}" for status, count in by_status.items() if status not in _ENDS]
-        if parked and not self._strangers.are_busy:
-            found.append(f"{len(parked)} parked for nothing")
+        bought_places = {where for where, _ in bought}
+        found += [
+            f"parked, though the provider would have told: {where}"
+            for where, provider in parked.items()
+            if self._would_tell(ProviderName(provider), was_bought=where in bought_places)
+        ]
         return tuple(found)
 
-    def _count_doubts(self) -> int:
+    def _unearned(self, purchase: Mapping[str, Any]) -> str | None:
+        """What is wrong with a purchase that shop and policy did not let its order earn when it was made."""
+        (order_id, slot), quantity = sold(purchase), purchase["quantity"]
+        at = datetime.fromisoformat(purchase["at"]) - START - timedelta(seconds=self._scenario.later_s)
+        possible = self._scenario.possible(order_id, slot, at.total_seconds())
+        if slot in self._scenario.asks_above and possible:
+            return None  # a person decided how much
+        if quantity in possible:
+            return None
+        return f"not earned when it was bought: {order_id}, {slot}: {quantity} instead of {sorted(possible)}"
+
+    def _would_tell(self, provider: ProviderName, *, was_bought: bool) -> bool:
+        """Whether a provider's answers decide what became of a placement, whoever else buys there."""
+        match provider:
+            case ProviderName.ONECLICKIMPACT:
+                return not self._strangers.are_busy or was_bought
+            case ProviderName.CNAUGHT:
+                return "metadata_dropped" not in self._scenario.options.poor
+            case ProviderName.IMPACTAPI:
+                return True
+
+    def _mode(self, provider: ProviderName) -> str:
+        """A provider, and what may make it harder to find out what became of a purchase there."""
+        modes = sorted(name for name in self._scenario.options.poor if POOR[name][0] == provider)
+        if provider is ProviderName.ONECLICKIMPACT:
+            account = ECHO if self._scenario.options.metadata == "echo" else IGNORED
+            modes.insert(0, BUSY if self._strangers.are_busy else account)
+        return ", ".join([f"{provider}", *modes])
+
+    def _count_doubts(self) -> Counter[ProviderName]:
+        """How many attempts ended with nobody knowing whether they had their effect."""
         query = (
-            select(func.count())
+            select(placements.c.provider, func.count())
             .select_from(events.join(placements))
-            .where(
-                placements.c.provider == ProviderName.ONECLICKIMPACT,
-                events.c.from_status == Status.PLACING,
-                events.c.to_status == Status.IN_DOUBT,
-            )
+            .where(events.c.from_status == Status.PLACING, events.c.to_status.in_([Status.IN_DOUBT, Status.PARKED]))
+            .group_by(placements.c.provider)
         )
         with self._engine.connect() as connection:
-            return connection.execute(query).scalar_one()
+            return Counter({ProviderName(name): count for name, count in connection.execute(query)})
+
+
+class _World(Sandbox):
+    """
+    The providers, and a shop whose orders change while they are read.
+
+    Args:
+        scenario: What is sold.
+        clock: Tells the time.
+    """
+
+    def __init__(self, scenario: Scenario, clock: SimulatedClock) -> None:
+        super().__init__(scenario.options, clock=clock)
+        self._scenario = scenario
+        self._chaff = scenario.chaff
+
+    def open_shop(self) -> None:
+        """A listing of its own for a run: what was missing once from another may be missing from this."""
+        self.shop.orders = self._orders()
+
+    @contextmanager
+    def exchange(self, request: Request) -> Iterator[Reply]:
+        """As ``Sandbox.exchange``, with the orders as they stand; one that earns nothing goes between two pages."""
+        if request.path.startswith("/wickedreports/"):
+            if "next=" in request.query and self._chaff:
+                self._chaff -= 1
+            self.shop.orders[:] = self._orders()
+        with super().exchange(request) as reply:
+            yield reply
+
+    def _orders(self) -> list[dict[str, Any]]:
+        return self._scenario.orders(asyncio.get_running_loop().time(), self._chaff)
+
+
+def _cancelling(purchase: Purchase) -> list[Request]:
+    """What a person's click at a provider sends."""
+    match purchase.provider:
+        case ProviderName.ONECLICKIMPACT:
+            user_id, time_utc = purchase.ref.split("|")
+            body = json.dumps({"user_id": user_id, "time_utc": time_utc}).encode()
+            headers = {"x-api-key": oneclickimpact.API_KEY}
+            return [Request("POST", "/oneclickimpact/v1/cancel_impact", "", headers, body)]
+        case ProviderName.CNAUGHT:
+            headers = {"authorization": f"Bearer {cnaught.API_KEY}"}
+            return [Request("POST", f"/cnaught/v1/orders/{purchase.ref}/cancel", "", headers)]
+        case ProviderName.IMPACTAPI:
+            headers = {"authorization": f"Bearer {impactapi.API_KEY}"}
+            paths = [f"/impactapi/donation_intents/{intent}/cancel" for intent in purchase.intents]
+            return [Request("PUT", path, "", headers) for path in paths]
 
 
 def _new_loop() -> SimulatedLoop:
@@ -313,33 +480,6 @@ def _new_loop() -> SimulatedLoop:
 
 #: What a simulation may leave placements in.
 _ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED, Status.AWAITING_APPROVAL})
-
-
-async def _plan(run: Run, policy: Policy) -> None:
-    today = START.date()
-    window = Window(today - timedelta(days=7), today, open_ended=True)
-    await plan(run.ledger, run.order_source(), policy, window, run.clock, run.id, moves_watermark=True)
-
-
-async def _work_off(run: Run, policy: Policy, provider: ProviderName, patience_s: float) -> Round:
-    """Settle and place at one provider, as the flow does."""
-    digest = policy_digest(policy)
-
-    async def once() -> Round:
-        if provider not in run.checked and (silent := await run.check_ledger([provider], policy)):
-            return Round(0, str(silent[provider]))
-        account = run.provider(provider)
-        settled = await settle(run.ledger, account, run.clock, run.terms, run.id)
-        done = Round(settled.changed, settled.halted, settled.unauthorized)
-        if done.unauthorized:
-            return done
-        sweep = Sweep(
-            run.ledger, account, run.clock, run.terms, run.id, policy=digest, limit=10_000, in_vain=run.in_vain
-        )
-        swept = await sweep.run()
-        return done + Round(swept.sent, swept.halted, swept.unauthorized)
-
-    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=digest)
 
 
 @cache

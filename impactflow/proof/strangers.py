@@ -15,6 +15,10 @@ from impactflow.sandbox import Request, Sandbox, cnaught, oneclickimpact
 _PATHS = {Kind.PLANT_TREES: "plant_tree", Kind.DONATE: "donate_money"}
 #: Their key, where they tell one.
 THEIR_KEY = "another store's"
+#: What they tell with a purchase.
+_KEY = b',"metadata":{"impactflow_key":"%s"}' % THEIR_KEY.encode()
+_OWN = b',"metadata":{"campaign":"spring"}'
+_CUSTOMER = b',"customer_email":"ana@example.com"'
 
 
 class Strangers:
@@ -50,14 +54,18 @@ class Strangers:
         if not self.are_busy:
             return
         chance = Random(f"{self._scenario.seed} busy")
-        longest_s = chance.choice([60, 300])
+        tells_key = self._scenario.strangers_tell_key
+        longest_s = chance.choice([60, 300]) if tells_key else 600
+        first = _KEY if tells_key else _OWN
+        tell = [b"", _CUSTOMER] if tells_key else [_OWN, _OWN + _CUSTOMER]
         before = len(self._sandbox.books.purchases)
         while len(self._sandbox.books.purchases) == before:  # requests get lost for them, too
-            self._buy(self._keyless[0], 1, b',"metadata":{"impactflow_key":"%s"}' % THEIR_KEY.encode())
+            self._buy(self._keyless[0], 1, first)
+            await self._clock.sleep(1)
         while True:
             await self._clock.sleep(chance.uniform(1, longest_s))
             slot = chance.choice(self._keyless)
-            self._buy(slot, RULES[slot][1], chance.choice([b"", b',"customer_email":"ana@example.com"']))
+            self._buy(slot, RULES[slot][1], chance.choice(tell))
 
     def _buy(self, slot: str, amount: int, told: bytes = b"") -> None:
         """Send a request, whatever comes of it; none where a purchase of theirs could never be taken for ours."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
+from impactflow.ledger import Status
 from impactflow.proof.scenario import AGAIN, RULES
 
 Row = Mapping[str, Any]
@@ -33,11 +34,15 @@ def findings(
     bought: dict[str, list[Row]] = {}
     for purchase in books:
         bought.setdefault(purchase["impactflow_key"], []).append(purchase)
+    by_sale: dict[Place, set[str]] = {}
+    for key, (purchase, *_) in bought.items():
+        by_sale.setdefault(sold(purchase), set()).add(key)
     rows = {row["key"]: row for row in recorded}
     by_place = {_place(row): row for row in recorded}
     times = Counter(map(_place, recorded))
     return [
         *(f"bought {len(purchases)} times: {key}" for key, purchases in bought.items() if len(purchases) > 1),
+        *(f"bought under {len(keys)} keys: {place}" for place, keys in by_sale.items() if len(keys) > 1),
         *(f"recorded {count} times: {place}" for place, count in times.items() if count > 1),
         *(f"recorded, not bought: {_place(row)}" for key, row in rows.items() if key not in bought),
         *(
@@ -56,6 +61,25 @@ def findings(
             for place, quantity in earned.items()
             if place in by_place and by_place[place]["quantity"] != quantity
         ),
+    ]
+
+
+def harm(before: tuple[Sequence[Row], Sequence[Row]], after: tuple[Sequence[Row], Sequence[Row]]) -> list[str]:
+    """
+    Say what a repair has made worse, one line each.
+
+    Args:
+        before: The purchases as the ledger had them, and as the books had them.
+        after: The same afterwards.
+    """
+    (was_recorded, was_bought), (recorded, bought) = before, after
+    standing = {sold(purchase) for purchase in was_bought if not purchase["cancelled"]}
+    stands = {sold(purchase) for purchase in bought if not purchase["cancelled"]}
+    cancelled = {_place(row) for row in recorded if row["status"] == Status.CANCELLED}
+    cancelled -= {_place(row) for row in was_recorded if row["status"] == Status.CANCELLED}
+    return [
+        *(f"a repair has left without its purchase: {where}" for where in sorted(standing - stands)),
+        *(f"a repair has recorded as cancelled what stands: {where}" for where in sorted(cancelled & stands)),
     ]
 
 

@@ -43,8 +43,10 @@ class Declined(Exception):
 class Nature(Enum):
     """What a request does, so far as faults care."""
 
-    #: It looks at one thing.
+    #: It looks at something.
     READ = auto()
+    #: It looks at one thing by its name.
+    LOOK_UP = auto()
     #: It looks at a page of a listing.
     LISTING = auto()
     #: It changes something.
@@ -89,6 +91,7 @@ class Call:
         listed_at: From when on a listing shows what this call buys.
         shift: -1 where a page repeats the item before it, 1 where it misses its first item, else 0.
         times: How many times what is asked for is bought.
+        ends: Whether a listing ends with this page, whatever comes after it.
     """
 
     request: Request
@@ -98,6 +101,7 @@ class Call:
     listed_at: datetime
     shift: int = 0
     times: int = 1
+    ends: bool = False
 
     def query(self) -> dict[str, list[str]]:
         """The query's parameters."""
@@ -138,8 +142,8 @@ class Api(ABC):
     name: str
 
     def __init__(self) -> None:
-        #: How many pages were really shifted.
-        self.pages_shifted = 0
+        #: How many pages were really shifted, and how many listings cut short.
+        self.pages_shifted = self.listings_cut = 0
         self._left_out: set[tuple[int, int]] = set()
         self._unknown = Route("", "", self._not_found)
         self._routes: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
@@ -214,7 +218,19 @@ class Api(ABC):
         order = self._shifted(items, positions, call.shift, before, wanted) if call.shift and before else positions
         found = (position for position in order if wanted(items[position]))
         taken = [items[position] for position in islice(found, limit)]
-        return taken, next(found, None)
+        following = next(found, None)
+        if following is not None and call.ends and self._leave_out(items, [following, *found]):
+            return taken, None
+        return taken, following
+
+    def _leave_out(self, items: Sequence[T], positions: Sequence[int]) -> bool:
+        """End a listing before these; not where one of them was missing from it before."""
+        left_out = {(id(items), position) for position in positions}
+        if not left_out or left_out & self._left_out:
+            return False
+        self._left_out |= left_out
+        self.listings_cut += 1
+        return True
 
     def _shifted(
         self,

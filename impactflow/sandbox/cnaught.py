@@ -10,9 +10,10 @@ through ``line.py``.
 Source: the vendor's API reference and its official Node SDK 2.8.0, read 2026-11-21.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
@@ -131,6 +132,7 @@ class CNaught(Api):
         self._callbacks = callbacks
         self._extras = options.extras
         self._page_items = options.page_items
+        self._poor = options.poor
         self._fulfilled_after = _FULFILLED / options.speed
         self._ids = Ids(options.seed, self.name)
         self._keys = IdempotencyKeys(options.key_lifetime_s)
@@ -145,7 +147,7 @@ class CNaught(Api):
         yield Route("GET", "/v1/orders", self._list_orders, Nature.LISTING)
         yield Route("POST", "/v1/orders", self._once(201, self._submit_generic), Nature.LISTED_WRITE)
         yield Route("POST", "/v1/orders/ride", self._once(201, self._submit_ride), Nature.LISTED_WRITE)
-        yield Route("GET", "/v1/orders/*", self._get_order)
+        yield Route("GET", "/v1/orders/*", self._get_order, Nature.LOOK_UP)
         yield Route("POST", "/v1/orders/*/cancel", self._once(200, self._cancel), Nature.WRITE)
         yield Route("POST", "/v1/quotes", self._quote_generic)
         yield Route("POST", "/v1/quotes/ride", self._quote_ride)
@@ -153,7 +155,7 @@ class CNaught(Api):
         yield Route("GET", "/v1/impact/hosted-page-config", self._hosted_page)
         yield Route("GET", "/v1/subaccounts", self._list_subaccounts, Nature.LISTING)
         yield Route("POST", "/v1/subaccounts", self._once(201, self._create_subaccount), Nature.WRITE)
-        yield Route("GET", "/v1/subaccounts/*", self._get_subaccount)
+        yield Route("GET", "/v1/subaccounts/*", self._get_subaccount, Nature.LOOK_UP)
 
     def authorise(self, request: Request) -> None:
         """The bearer must be the sandbox's key."""
@@ -243,7 +245,7 @@ class CNaught(Api):
         self._orders.append(order)
         self._by_id[purchase.ref] = order
         order.fulfilment = self._notify(order, "fulfilled", call.now + self._fulfilled_after)
-        return partial(order.as_json, "placed")
+        return partial(self._show, order, "placed", answers_order=True)
 
     def _cancel(self, call: Call) -> Told:
         order = self._find_order(call)
@@ -253,7 +255,7 @@ class CNaught(Api):
             self._callbacks.withdraw(order.fulfilment)
         order.purchase.cancelled = True
         self._notify(order, "cancelled", call.now)
-        return partial(order.as_json, "cancelled")
+        return partial(self._show, order, "cancelled")
 
     def _notify(self, order: Order, state: str, at: datetime) -> Callback | None:
         if order.callback_url is None:
@@ -262,7 +264,7 @@ class CNaught(Api):
 
     def _get_order(self, call: Call) -> Reply:
         order = self._find_order(call)
-        return json_reply(200, order.as_json(self._state(order, call.now)))
+        return json_reply(200, self._show(order, self._state(order, call.now)))
 
     def _find_order(self, call: Call) -> Order:
         order, whose = self._by_id.get(call.names[0]), call.request.headers.get(_SUBACCOUNT)
@@ -277,7 +279,20 @@ class CNaught(Api):
             return _belongs(order, subaccount) and order.purchase.listed_at <= call.now
 
         page = self._newest_first(call, self._orders, self._by_id, wanted)
-        return json_reply(200, {"data": [order.as_json(self._state(order, call.now)) for order in page]})
+        return json_reply(200, {"data": [self._show(order, self._state(order, call.now)) for order in page]})
+
+    def _show(self, order: Order, state: str, *, answers_order: bool = False) -> dict[str, Any]:
+        """An order as this account tells it."""
+        shown = order.as_json(state)
+        if "metadata_dropped" in self._poor:
+            shown["metadata"] = None
+        if "metadata_reformatted" in self._poor:
+            shown["metadata"] = _reformatted(order.purchase.metadata)
+        if "orders_without_dates" in self._poor:
+            del shown["created_on"]
+        if "orders_without_state" in self._poor and answers_order:
+            del shown["state"]
+        return shown
 
     def _state(self, order: Order, now: datetime) -> str:
         if order.purchase.cancelled:
@@ -367,8 +382,19 @@ class CNaught(Api):
             return page[::-1]
         unread = range((end if after is None else after) - 1, -1, -1)
         read = () if after is None else range(after, end)
-        page, _ = self.page(rows, unread, call, limit=limit, wanted=wanted, before=read)
-        return page
+        page, _ = self.page(rows, unread, replace(call, ends=False), limit=limit, wanted=wanted, before=read)
+        # Only an empty page ends this listing; a first one that is empty would be no listing at all.
+        left = [position for position in unread if wanted(rows[position])]
+        return [] if call.ends and after is not None and self._leave_out(rows, left) else page
+
+
+def _reformatted(metadata: str | None) -> str | None:
+    """The same JSON, written by another hand; what is no JSON object stays as it is."""
+    try:
+        content = json.loads(metadata or "null")
+    except ValueError:
+        return metadata
+    return json.dumps(content, indent=1, sort_keys=True) if isinstance(content, dict) else metadata
 
 
 def _belongs(order: Order, subaccount: Subaccount | None) -> bool:

@@ -17,13 +17,20 @@ What each fault does to the effect and to the answer:
     refused          writes            no               400 or 403, and the same again may be accepted
     late_records     listed purchases  yes              the right one; listings show the purchase up to late_s later
     shifting_pages   listings          -                see below
+    passing_404      look-ups          -                404, and again until up to late_s later
+    short_listing    listings          -                see below
+    foreign_answer   look-ups, writes  yes              what another request of this operation was answered before
+    refused_after    writes            yes              400, 403 or 404
+    limited_after    writes            yes              429
     wrong_amount     listed purchases  twice as much    the right status, and what was really bought
 
 A write that the provider refuses has no effect to hide: where a fault would have come after the effect, the refusal is
 told. ``shifting_pages`` strikes pages after a listing's first: half of the struck pages repeat the item before them,
-the others miss their first item, as if it had moved to the page that was read before. An item is missed once at most,
-so that a listing read again is complete. ``wrong_amount`` is the one fault of a provider itself, which is why neither
-``rough`` nor the proof has it: what it sells is wrong whoever asks, and a person has to put it right.
+the others miss their first item, as if it had moved to the page that was read before. ``short_listing`` ends a listing
+after a page as if nothing came after it. An item is missed once at most, by either of them, so that a listing read
+again is complete. A ``foreign_answer`` is one that was delivered to another request. ``wrong_amount`` is the one fault
+of a provider itself, which is why neither ``rough`` nor the proof has it: what it sells is wrong whoever asks, and a
+person has to put it right.
 
 ``line.py`` carries the faults out; this module says which, and when.
 """
@@ -59,6 +66,8 @@ class Fault:
 
 
 _WRITES = frozenset({Nature.WRITE, Nature.LISTED_WRITE})
+_LOOK_UPS = frozenset({Nature.LOOK_UP})
+_LISTINGS = frozenset({Nature.LISTING})
 _ALL = frozenset(Nature)
 
 FAULTS: Mapping[str, Fault] = MappingProxyType(
@@ -77,7 +86,12 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("rate_limited", _ALL, Effect.NO),
             Fault("late_records", frozenset({Nature.LISTED_WRITE}), Effect.YES),
             Fault("refused", _WRITES, Effect.NO),
-            Fault("shifting_pages", frozenset({Nature.LISTING}), Effect.YES),
+            Fault("shifting_pages", _LISTINGS, Effect.YES),
+            Fault("passing_404", _LOOK_UPS, Effect.NO),
+            Fault("short_listing", _LISTINGS, Effect.YES),
+            Fault("foreign_answer", _LOOK_UPS | _WRITES, Effect.YES),
+            Fault("refused_after", _WRITES, Effect.YES),
+            Fault("limited_after", _WRITES, Effect.YES),
             Fault("wrong_amount", frozenset({Nature.LISTED_WRITE}), Effect.YES),
         )
     }

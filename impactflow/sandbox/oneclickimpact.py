@@ -107,6 +107,7 @@ class OneClickImpact(Api):
         self._fields = [name for kind, name in _FIELD.items() if options.extras or kind is not Kind.RESTORE_CORAL]
         self._own: list[Impact] = []
         self._for_customers: list[Impact] = []
+        self._all: list[Impact] = []
         self._customers: list[Customer] = []
         self._by_email: dict[str, Customer] = {}
         self._last_ms = 0
@@ -122,11 +123,11 @@ class OneClickImpact(Api):
         yield Route("GET", "/v1/records", self._records, Nature.LISTING)
         yield Route("GET", "/v1/customer_records", self._customer_records, Nature.LISTING)
         yield Route("GET", "/v1/customers", self._list_customers, Nature.LISTING)
-        yield Route("GET", "/v1/track", self._track)
+        yield Route("GET", "/v1/track", self._track, Nature.LOOK_UP)
         if self._options.extras:
             yield Route("POST", "/v1/cancel_impact", self._cancel, Nature.WRITE)
             yield Route("GET", "/v1/projects", self._projects)
-            yield Route("GET", "/v1/projects/*", self._project)
+            yield Route("GET", "/v1/projects/*", self._project, Nature.LOOK_UP)
 
     def authorise(self, request: Request) -> None:
         """``x-api-key`` must be the sandbox's."""
@@ -167,6 +168,7 @@ class OneClickImpact(Api):
         )
         impact = Impact(time_utc, purchase, fields.get("category") if kind in _CATEGORISED else None)
         self._books.record(purchase)
+        self._all.append(impact)
         if email is None:
             self._own.append(impact)
         else:
@@ -211,23 +213,30 @@ class OneClickImpact(Api):
         return totals
 
     def _records(self, call: Call) -> Reply:
-        return self._listed_impacts(call, self._own, "user_records")
+        return self._listed_impacts(call, self._listed_as_own, "user_records", self._record)
+
+    @property
+    def _listed_as_own(self) -> list[Impact]:
+        return self._all if "records_with_customers" in self._options.poor else self._own
 
     def _customer_records(self, call: Call) -> Reply:
         email = _email(call.query())
         if email is None:
-            return self._listed_impacts(call, self._for_customers, "customer_records")
+            return self._listed_impacts(call, self._for_customers, "customer_records", self._customer_record)
         customer = self._by_email.get(email)
-        return self._listed_impacts(call, customer.impacts if customer else [], "customer_records")
+        impacts = customer.impacts if customer else []
+        return self._listed_impacts(call, impacts, "customer_records", self._customer_record)
 
-    def _listed_impacts(self, call: Call, impacts: Sequence[Impact], title: str) -> Reply:
+    def _listed_impacts(
+        self, call: Call, impacts: Sequence[Impact], title: str, show: Callable[[Impact], dict[str, Any]]
+    ) -> Reply:
         query = call.query()
         kinds = self._kinds(query)
 
         def wanted(impact: Impact) -> bool:
             return impact.purchase.kind in kinds and impact.purchase.listed_at <= call.now
 
-        return self._listing(call, impacts, _between(query, impacts), title, self._record, wanted)
+        return self._listing(call, impacts, _between(query, impacts), title, show, wanted)
 
     def _list_customers(self, call: Call) -> Reply:
         email = _email(call.query())
@@ -266,11 +275,13 @@ class OneClickImpact(Api):
             raise Declined(400, f"filter_by must be one of {', '.join(self._fields)}.")
         return {_KIND[name] for name in names}
 
+    def _customer_record(self, impact: Impact) -> dict[str, Any]:
+        customer = self._by_email[impact.purchase.customer_email or ""]
+        return self._record(impact) | {"customer": customer.as_json()}
+
     def _record(self, impact: Impact) -> dict[str, Any]:
-        record: dict[str, Any] = {"user_id": USER_ID}
-        if impact.purchase.customer_email is not None:
-            record["customer"] = self._by_email[impact.purchase.customer_email].as_json()
-        return record | {"time_utc": impact.time_utc, **impact.amount, **self._echo(impact), **impact.cancellation}
+        named = {"user_id": USER_ID, "time_utc": impact.time_utc}
+        return {**named, **impact.amount, **self._echo(impact), **impact.cancellation}
 
     def _echo(self, impact: Impact) -> dict[str, Any]:
         """The metadata, where this account returns it."""

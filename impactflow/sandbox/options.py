@@ -1,9 +1,28 @@
 """How a sandbox behaves: everything that can be chosen about it, in one frozen value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from impactflow.sandbox.faults import Faults
+
+#: What the references leave open, by the name in ``Options.poor``: whose answers are poorer, and in what.
+POOR: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "records_with_customers": ("oneclickimpact", "the records list the purchases for customers too, unnamed"),
+        "metadata_reformatted": ("cnaught", "metadata comes back with other spacing and another order of keys"),
+        "metadata_dropped": ("cnaught", "metadata does not come back"),
+        "orders_without_dates": ("cnaught", "orders do not say when they were placed"),
+        "orders_without_state": ("cnaught", "the answer to an order does not say its state"),
+        "confirms_without_intents": ("impactapi", "the answer to a confirm has no donation intents"),
+        "sessions_without_intents": ("impactapi", "a session that is read has no donation intents"),
+        "late_intents": ("impactapi", "sessions and lists show donation intents only late_s after the confirm"),
+        "intents_without_amount": ("impactapi", "donation intents do not say their amount"),
+        "intents_without_session": ("impactapi", "donation intents do not name their session"),
+        "sessions_without_metadata": ("impactapi", "sessions come back without their metadata"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +44,10 @@ class Options:
         late_clicks_s: How long after a click Wicked Reports lists it, in seconds; up to a day is documented.
         hang_s: How long a request hangs before its connection breaks, in seconds.
         late_s: The longest that something late takes to appear, in seconds.
-        page_items: How many items a page holds at most at 1ClickImpact and CNaught, whatever is asked for; None for as
-            many as are asked for.
+        page_items: How many items a page holds at most at 1ClickImpact, CNaught and Wicked Reports, whatever is asked
+            for; None for as many as are asked for.
+        poor: What is poor about the answers, by the names in ``POOR``.
+        unpaid_s: For how long after its first request each provider refuses to sell (402), in seconds.
     """
 
     seed: int = 0
@@ -42,3 +63,5 @@ class Options:
     hang_s: float = 60.0
     late_s: float = 1.0
     page_items: int | None = None
+    poor: frozenset[str] = frozenset()
+    unpaid_s: float = 0.0

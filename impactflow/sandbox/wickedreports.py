@@ -90,6 +90,7 @@ class WickedReports(Api):
     def __init__(self, shop: Shop, options: Options) -> None:
         self._shop = shop
         self._throttle = Throttle(options.wicked_reports_per_minute)
+        self._page_items = options.page_items
         self._click_takes = timedelta(seconds=options.late_clicks_s)
         # Lists of their own, renewed in place: what shifts a page tells listings apart by their identity.
         self._contacts: list[Any] = []
@@ -100,7 +101,7 @@ class WickedReports(Api):
     def routes(self) -> Iterable[Route]:
         """Contacts, clicks and orders: all, and one contact's."""
         yield Route("GET", "/contacts", self._list_contacts, Nature.LISTING)
-        yield Route("GET", "/contacts/*", self._get_contact)
+        yield Route("GET", "/contacts/*", self._get_contact, Nature.LOOK_UP)
         yield Route("GET", "/clicks", self._list_clicks, Nature.LISTING)
         yield Route("GET", "/contacts/*/clicks", self._list_contact_clicks, Nature.LISTING)
         yield Route("GET", "/orders", self._list_orders, Nature.LISTING)
@@ -193,7 +194,8 @@ class WickedReports(Api):
             most: How many items it has at most; None for no such limit.
         """
         query = call.query()
-        limit = whole_number(query, "limit", least=1, most=1000, default=100)
+        asked = whole_number(query, "limit", least=1, most=1000, default=100)
+        limit = min(asked, self._page_items or asked)
         label = (call.request.path, query.get("from"), query.get("to"))
         start = _start(query, label)
         reading = (label, len(self._shop.orders))

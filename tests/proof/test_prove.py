@@ -31,7 +31,7 @@ def _nothing_wrong(monkeypatch):
 
 
 def proved(**size) -> Proof:
-    nothing_else = {"processes_s": 0, "baseline_orders": 0, "planted_bugs": False}
+    nothing_else = {"healthy_seeds": 0, "processes_s": 0, "baseline_orders": 0, "planted_bugs": False}
     return prove.prove(Size(seeds=5, **nothing_else | size), lambda *_: None)
 
 
@@ -77,7 +77,7 @@ def test_planted_bugs_show_how_far_they_are(monkeypatch):
 
 def test_a_crash_that_is_not_recovered_from_is_told_with_how_to_see_it_again(monkeypatch):
     """The command crashes in that setting again."""
-    setting, result = Setting("trees", "echo", "lost_answer=1"), Result(0, ("something",), 0, 0, 0, 1, "")
+    setting, result = Setting("trees", "echo", "lost_answer=1"), Result(0, ("something",), 0, 1, {})
     crash = Crash(setting, Boundary.COMMIT, 3, Act.DIE, result)
     monkeypatch.setattr(many, "crashes", lambda _, where: [replace(crash, setting=each) for each in where])
     _, failures = many._crash_in(setting)

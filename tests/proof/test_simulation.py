@@ -8,15 +8,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from impactflow.proof import simulation
+from impactflow.ledger.tables import watermarks
+from impactflow.proof import runs
 from impactflow.proof.crashpoints import FIRST_ATTEMPTS, Setting, settings
 from impactflow.proof.figures import upper_bound
 from impactflow.proof.many import crash_everywhere, simulate
+from impactflow.proof.memory import Memory
 from impactflow.proof.mutations import MUTATIONS, catch_all, planted
 from impactflow.proof.process import Act, Process, Wire
-from impactflow.proof.scenario import BEGIN_S, LATE_S, RULES, SKEW_S, scenario
+from impactflow.proof.scenario import BEGIN_S, LATE_S, RULES, SKEW_S, plain_scenario
 from impactflow.proof.simulation import ECHO, IGNORED, Simulator
-from impactflow.proof.time import SimulatedLoop
+from impactflow.proof.time import START, SimulatedLoop
+from impactflow.proof.twists import TWISTS, healthy, scenario, twist
+from impactflow.proof.verdict import harm
 from impactflow.sandbox import Faults
 
 #: ``impactflow prove --seeds 100000`` runs more of them.
@@ -35,7 +39,7 @@ def test_no_seed_buys_twice_or_loses_anything():
     found = simulate(range(SEEDS), cores=2)
     assert ({}, SEEDS) == (found.failures, found.runs)
     assert found.deaths > SEEDS / 10
-    assert min(found.doubts[ECHO], found.doubts[IGNORED]) > SEEDS / 10
+    assert min(found.doubts[f"oneclickimpact, {account}"] for account in (ECHO, IGNORED)) > SEEDS / 10
 
 
 @pytest.mark.parametrize("seed", [3, 17])
@@ -56,15 +60,15 @@ def test_a_seed_that_breaks_the_program_is_told(monkeypatch, broken):
             raise broken
         await asyncio.get_running_loop().create_future()
 
-    monkeypatch.setattr(simulation, "settle", settle)
-    result = Simulator().run(scenario(3))
+    monkeypatch.setattr(runs, "settle", settle)
+    result = Simulator().run(plain_scenario(3))
     assert 3 == result.seed
     assert ("RuntimeError: no such thing" if broken else "StuckError: everything waits") in result.findings[0]
 
 
 def test_what_strangers_bought_before_is_told_from_ours():
     """Even if all took effect as late as it may and our clock is behind: what seed 56650 once left to a person."""
-    bad = scenario(56650)
+    bad = plain_scenario(56650)
     (worker, *_) = bad.workers
     late = Faults({("oneclickimpact", "late_effect"): 1.0})
     result = Simulator().run(
@@ -76,7 +80,7 @@ def test_what_strangers_bought_before_is_told_from_ours():
             strangers=5,
         )
     )
-    assert (1, 0, ()) == (result.doubts, result.parked, result.findings)
+    assert ({f"oneclickimpact, {IGNORED}": (1, 0)}, ()) == (result.unknown, result.findings)
 
 
 class Arrivals(httpx.AsyncBaseTransport):
@@ -152,3 +156,53 @@ def test_there_are_enough_planted_bugs():
 def test_a_bound_is_the_binomial_one(events, trials, expected):
     """As the tables have it."""
     assert upper_bound(events, trials) == pytest.approx(expected, abs=5e-5)
+
+
+@pytest.mark.parametrize("name", TWISTS)
+def test_a_twist_is_one_run(name):
+    """Twisted again and run again: the same in everything that is told, and nothing breaks the program."""
+    simulator = Simulator()
+    first, again = (simulator.run(twist(plain_scenario(1), [name])) for _ in range(2))
+    assert first == again
+    assert (name,) == first.twists
+    assert not [finding for finding in first.findings if "Error" in finding]
+
+
+def test_seeds_get_every_twist():
+    """One of those that take weeks at most, and none in a third of the seeds."""
+    chosen = [scenario(seed).twists for seed in range(1_000)]
+    assert set(TWISTS) == {name for names in chosen for name in names}
+    assert 0.3 < sum(not names for names in chosen) / len(chosen) < 0.5
+
+
+def test_a_healthy_world_is_one_where_nothing_goes_wrong():
+    """No fault, no poor answer, nobody who dies or stands still."""
+    for seed in range(50):
+        world = healthy(seed)
+        assert (world.options.faults, world.options.poor) == (Faults(), frozenset())
+        assert not any(worker.harm for worker in world.workers)
+
+
+def test_a_repair_that_does_harm_is_found():
+    """What stands must not be recorded as cancelled, and no sale may lose its only purchase."""
+    row = {"order_id": "WR-1", "slot": "trees", "status": "completed"}
+    purchase = {"order_id": "WR-1", "provider": "oneclickimpact", "kind": "plant_trees", "cancelled": False}
+    before = [row], [purchase]
+
+    assert harm(before, before) == []
+    assert len(harm(before, ([row | {"status": "cancelled"}], [purchase]))) == 1
+    assert len(harm(before, ([row], [purchase | {"cancelled": True}]))) == 1
+
+
+def test_another_ledger_is_a_copy_or_empty():
+    """And nothing that is written there comes back."""
+    memory = Memory()
+    memory.reset()
+    with memory.engine.begin() as connection:
+        connection.execute(watermarks.insert().values(store="acme", source="x", read_to=START.date()))
+    for original, count in ((memory.engine, 1), (None, 0)):
+        with memory.another(original) as other, other.begin() as connection:
+            assert count == len(connection.execute(watermarks.select()).all())
+            connection.execute(watermarks.insert().values(store="beta", source="x", read_to=START.date()))
+    with memory.engine.connect() as connection:
+        assert 1 == len(connection.execute(watermarks.select()).all())

@@ -276,3 +276,61 @@ def test_whoever_is_told_of_a_success_finds_it_in_the_books(seed, fault):
     told = {answer.json["id"] for answer in answers if answer.status == 201 and is_json(answer)}
 
     assert told <= {purchase.ref for purchase in sandbox.books.purchases}
+
+
+def test_a_passing_404_hides_a_name_for_a_moment():
+    """Read again at once it is not found either; later it is there, as it always was."""
+    sandbox = make("cnaught.passing_404=1", late_s=10)
+    order_id = offset(sandbox).json["id"]
+    path = f"/cnaught/v1/orders/{order_id}"
+    hidden = [ask(sandbox, "GET", path).status for _ in range(2)]
+    sandbox.calm()
+
+    assert [*hidden, ask(sandbox, "GET", path).status] == [404, 404, 200]
+    assert sandbox.status()["cnaught"]["faults"] == {"passing_404": 1}
+
+
+@pytest.mark.parametrize(("fault", "statuses"), [("refused_after", {400, 403, 404}), ("limited_after", {429})])
+def test_a_no_may_come_after_the_effect(fault, statuses):
+    """As gateways have answered; the purchase stands, and is listed at once."""
+    sandbox = make(f"{fault}=1")
+    answers = [plant(sandbox) for _ in range(30)]
+    sandbox.calm()
+
+    assert {answer.status for answer in answers} == statuses
+    assert len(ask(sandbox, "GET", RECORDS, params={"limit": 100}).json["user_records"]) == bought(sandbox) == 30
+
+
+def test_a_foreign_answer_is_one_that_was_delivered_to_another_request():
+    """Of the same operation; where there was none yet, the right one."""
+    sandbox = make("foreign_answer=1")
+    first, second = plant(sandbox, 1).json, plant(sandbox, 2).json
+
+    assert (first["tree_planted"], second) == (1, first)
+    assert bought(sandbox) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "make_one", "items"),
+    [
+        (RECORDS, plant, lambda json: json["user_records"]),
+        ("/cnaught/v1/orders", offset, lambda json: json["data"]),
+    ],
+)
+def test_a_short_listing_misses_each_item_once_at_most(path, make_one, items):
+    """It ends as if nothing came after its page; read again it is complete."""
+    sandbox = make("short_listing=1", page_items=2)
+    for _ in range(5):
+        make_one(sandbox)
+
+    def read() -> int:
+        count, cursor = 0, {}
+        while True:
+            answer = ask(sandbox, "GET", path, params=cursor).json
+            found = items(answer)
+            count += len(found)
+            if not found or ("cursor" not in answer and "user_records" in answer):
+                return count
+            cursor = {"cursor": answer["cursor"]} if "cursor" in answer else {"starting_after": found[-1]["id"]}
+
+    assert (read() < 5, read()) == (True, 5)

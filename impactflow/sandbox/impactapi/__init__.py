@@ -40,7 +40,7 @@ class ImpactApi(Api):
 
     def __init__(self, books: Books, options: Options) -> None:
         self._ids = Ids(options.seed, self.name)
-        self._intents = Intents(books, self._ids, self.page)
+        self._intents = Intents(books, options, self._ids, self.page)
         self._customers = Parties("customer", self._ids, self._intents, self.page)
         self._vendors = Parties("vendor", self._ids, self._intents, self.page)
         self._sessions = Sessions(options, self._ids, self._intents, self._customers, self._vendors)

@@ -1,8 +1,8 @@
 """Donation intents, pretended: what will be billed, and what the books say was bought."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from impactflow.models import Kind, ProviderName
@@ -13,6 +13,7 @@ from impactflow.sandbox.impactapi.campaigns import show_campaign, show_impact
 from impactflow.sandbox.impactapi.checks import donations
 from impactflow.sandbox.impactapi.pages import Cut, list_page
 from impactflow.sandbox.messages import Reply, iso_micros, json_reply
+from impactflow.sandbox.options import Options
 
 _MOST_AT_ONCE = 50
 
@@ -31,9 +32,9 @@ class Intent:
     purchase: Purchase
     cancelled: bool = False
 
-    def show(self) -> dict[str, Any]:
-        """As ImpactAPI writes it."""
-        return {
+    def show(self, poor: Container[str] = ()) -> dict[str, Any]:
+        """As ImpactAPI writes it, poor as an account may be."""
+        shown = {
             "id": self.id,
             "amount": self.cents,
             "campaign_identifier": self.campaign,
@@ -44,6 +45,11 @@ class Intent:
             "vendor_id": self.vendor_id,
             "created_at": iso_micros(self.created_at),
         }
+        if "intents_without_amount" in poor:
+            del shown["amount"]
+        if "intents_without_session" in poor:
+            del shown["session_id"]
+        return shown
 
 
 _SORTS: dict[str, Callable[[Intent], Any]] = {"created_at": lambda intent: intent.created_at}
@@ -52,8 +58,10 @@ _SORTS: dict[str, Callable[[Intent], Any]] = {"created_at": lambda intent: inten
 class Intents:
     """Every donation intent of the organization."""
 
-    def __init__(self, books: Books, ids: Ids, cut: Cut) -> None:
+    def __init__(self, books: Books, options: Options, ids: Ids, cut: Cut) -> None:
         self._books = books
+        self._poor = options.poor
+        self._late = timedelta(seconds=options.late_s if "late_intents" in options.poor else 0)
         self._ids = ids
         self._cut = cut
         self._all: list[Intent] = []
@@ -63,7 +71,7 @@ class Intents:
         """Create, list, get, cancel."""
         yield Route("POST", "/donation_intents", self._create, Nature.WRITE)
         yield Route("GET", "/donation_intents", self._list, Nature.LISTING)
-        yield Route("GET", "/donation_intents/*", self._get)
+        yield Route("GET", "/donation_intents/*", self._get, Nature.LOOK_UP)
         yield Route("PUT", "/donation_intents/*/cancel", self._cancel, Nature.WRITE)
 
     def give(
@@ -85,7 +93,7 @@ class Intents:
             ref=session_id or ids[0],
             at=now,
             metadata=metadata,
-            listed_at=now,
+            listed_at=now + self._late,
             intents=ids,
         )
         self._books.record(purchase)
@@ -105,9 +113,13 @@ class Intents:
         """One page of what is wanted."""
 
         def stands(intent: Intent) -> bool:
-            return not intent.cancelled and wanted(intent)
+            return not intent.cancelled and intent.purchase.listed_at <= call.now and wanted(intent)
 
-        return list_page(self._cut, call, self._all, stands, _SORTS, Intent.show)
+        return list_page(self._cut, call, self._all, stands, _SORTS, self.show)
+
+    def show(self, intent: Intent) -> dict[str, Any]:
+        """A donation intent as this account tells it."""
+        return intent.show(self._poor)
 
     def _create(self, call: Call) -> Reply:
         """All are made or none; the vendor's documentation shows a bare list, and once one within ``intents``."""
@@ -117,13 +129,13 @@ class Intents:
         if not wanted:
             raise Declined(422, "There must be at least one donation.", field="intents")
         made = [intent for pair in wanted for intent in self.give([pair], call.now)]
-        return json_reply(201, {"data": [intent.show() for intent in made]})
+        return json_reply(201, {"data": [self.show(intent) for intent in made]})
 
     def _list(self, call: Call) -> Reply:
         return self.page_of(call, lambda _: True)
 
     def _get(self, call: Call) -> Reply:
-        return json_reply(200, self._find(call).show())
+        return json_reply(200, self.show(self._find(call)))
 
     def _cancel(self, call: Call) -> Reply:
         """Gone for good; in the books, what remains of the purchase stands."""

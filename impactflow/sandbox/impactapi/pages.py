@@ -46,14 +46,15 @@ def list_page(
     listed = [position for position, item in enumerate(items) if wanted(item)]
     listed.sort(key=lambda position: (key(items[position]), position), reverse=descending)
     start = (number - 1) * size
-    found, _ = cut(items, listed[start:], call, limit=size, before=listed[:start][::-1])
+    found, following = cut(items, listed[start:], call, limit=size, before=listed[:start][::-1])
+    is_cut_short = following is None and len(listed) > start + size
     content = {
         "data": [show(item) for item in found],
         "current_page": number,
         "from": start + 1 if found else None,
         "to": start + len(found) if found else None,
         "per_page": size,
-        "last_page": max(1, -(-len(listed) // size)),
+        "last_page": number if is_cut_short else max(1, -(-len(listed) // size)),
         "total": len(listed),
     }
     return json_reply(200, content)

@@ -61,7 +61,7 @@ class Parties:
         all_, one = f"/{self._kind}s", f"/{self._kind}s/*"
         yield Route("GET", all_, self._list, Nature.LISTING)
         yield Route("POST", all_, self._create, Nature.WRITE)
-        yield Route("GET", one, self._get)
+        yield Route("GET", one, self._get, Nature.LOOK_UP)
         yield Route("PATCH", one, self._update, Nature.WRITE)
         yield Route("DELETE", one, self._delete, Nature.WRITE)
         yield Route("GET", f"{one}/impact_metrics", self._impact_metrics)

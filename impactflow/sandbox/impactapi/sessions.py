@@ -103,8 +103,6 @@ class Session:
         }
         if self.interactive:
             written["available_campaigns"] = [show_campaign(slug, metrics=metrics) for slug in self.available_campaigns]
-        if self.confirmed_at is not None:
-            written["donation_intents"] = [intent.show() for intent in self.intents]
         return written
 
 
@@ -121,7 +119,7 @@ class Sessions:
     def routes(self) -> Iterable[Route]:
         """Create, get, update, allocations, choose_campaign, process, confirm."""
         yield Route("POST", "/sessions", self._create, Nature.WRITE)
-        yield Route("GET", "/sessions/*", self._get)
+        yield Route("GET", "/sessions/*", self._get, Nature.LOOK_UP)
         yield Route("PATCH", "/sessions/*", self._update, Nature.WRITE)
         yield Route("PUT", "/sessions/*/allocations", self._allocate, Nature.WRITE)
         yield Route("POST", "/sessions/*/choose_campaign", self._choose, Nature.WRITE)
@@ -165,10 +163,10 @@ class Sessions:
         )
         self._by_id[session.id] = session
         secret = {"session_secret": session.secret} if session.secret else {}
-        return json_reply(201, session.show(call.now) | secret)
+        return json_reply(201, self._show(session, call) | secret)
 
     def _get(self, call: Call) -> Reply:
-        return json_reply(200, self._find(call).show(call.now, metrics=True))
+        return json_reply(200, self._show(self._find(call), call, metrics=True))
 
     def _update(self, call: Call) -> Reply:
         """What is left out stays; whom a session is attributed to changes only while it is open."""
@@ -180,7 +178,7 @@ class Sessions:
         session.vendor_id = fields.get("vendor_id", session.vendor_id)
         session.metadata = merged(session.metadata, fields)
         session.approximated = fields.get("approximated", session.approximated)
-        return json_reply(200, session.show(call.now))
+        return json_reply(200, self._show(session, call))
 
     def _allocate(self, call: Call) -> Reply:
         session, fields = self._find(call), call.fields()
@@ -190,7 +188,7 @@ class Sessions:
             raise Declined(400, "The customer of this session chooses.", code=code)
         session.allocations = _shares(fields.get("allocations") or [])
         session.amount = _sum(session.allocations)
-        return json_reply(200, session.show(call.now))
+        return json_reply(200, self._show(session, call))
 
     def _choose(self, call: Call) -> Reply:
         """
@@ -211,7 +209,7 @@ class Sessions:
         if slug is not None and slug not in session.available_campaigns:
             raise Declined(400, "This campaign is not to choose.", code="session.campaign-not-available")
         session.allocations = () if slug is None else ((slug, session.amount),)
-        return json_reply(200, session.show(call.now))
+        return json_reply(200, self._show(session, call))
 
     def _process(self, call: Call) -> Reply:
         session, fields = self._find(call), call.fields() if call.request.body else {}
@@ -222,7 +220,7 @@ class Sessions:
             raise Declined(422, f"extends_by must be {limits}.", field="extends_by")
         session.processing = True
         session.expires_at += timedelta(minutes=extends_by or _EXTENSION)
-        return json_reply(200, session.show(call.now))
+        return json_reply(200, self._show(session, call))
 
     def _confirm(self, call: Call) -> Reply:
         """Confirm once; a repeat answers with the same intents, or with an error in that mode."""
@@ -240,7 +238,18 @@ class Sessions:
                 vendor_id=session.vendor_id,
                 metadata=session.metadata,
             )
-        return json_reply(200, session.show(call.now))
+        return json_reply(200, self._show(session, call))
+
+    def _show(self, session: Session, call: Call, *, metrics: bool = False) -> dict[str, Any]:
+        """A session as this account tells it."""
+        poor, shown = self._options.poor, session.show(call.now, metrics=metrics)
+        if "sessions_without_metadata" in poor:
+            del shown["metadata"]
+        keeps_silent = "sessions_without_intents" if call.route.method == "GET" else "confirms_without_intents"
+        if session.confirmed_at is not None and keeps_silent not in poor:
+            listed = [intent for intent in session.intents if intent.purchase.listed_at <= call.now]
+            shown["donation_intents"] = [self._intents.show(intent) for intent in listed]
+        return shown
 
     def _find(self, call: Call) -> Session:
         session = self._by_id.get(call.names[0])

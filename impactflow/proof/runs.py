@@ -1,0 +1,91 @@
+"""
+What the commands of impactflow do, in the calls that its flows make; the flows themselves need Prefect.
+
+When a flow changes, its function here changes with it. Called by ``simulation``.
+"""
+
+from collections.abc import Iterable
+
+from impactflow import audit, planning
+from impactflow.audit import Audit, Finding
+from impactflow.deliveries import take_up
+from impactflow.models import ProviderName
+from impactflow.patience import Round, work_off
+from impactflow.placement import Sweep
+from impactflow.planning import Preview
+from impactflow.policy import Policy
+from impactflow.reconcile import settle
+from impactflow.run import Run
+from impactflow.together import together
+from impactflow.tracking import Tracking
+
+
+async def place(run: Run, policy: Policy, patience_s: float) -> None:
+    """
+    Buy what is new, as ``flows/place_impacts.py`` does.
+
+    Raises:
+        ImpactError: It failed; the next run takes up what it leaves.
+    """
+    await run.check_ledger(providers_of(policy), policy)
+    window = await planning.choose_window(run.ledger, policy, None, None, run.clock)
+    await take_up(run.ledger, policy, run.clock, run.id)
+    await planning.plan(run.ledger, run.order_source(), policy, window, run.clock, run.id, moves_watermark=True)
+    async with together() as group:
+        for provider in providers_of(policy):
+            group.create_task(_work_off(run, policy, provider, patience_s))
+
+
+async def preview(run: Run, policy: Policy) -> Preview:
+    """What ``place`` would buy, as its dry run shows it."""
+    window = await planning.choose_window(run.ledger, policy, None, None, run.clock)
+    return await planning.preview(run.ledger, run.order_source(), policy, window, run.clock)
+
+
+async def track(run: Run, providers: Iterable[ProviderName], *, everything: bool) -> None:
+    """Ask where purchases are, as ``flows/track_placements.py`` does."""
+    for name in providers:
+        await Tracking(run.ledger, run.provider(name), run.clock, run.terms, run.id, everything=everything).run()
+
+
+async def reconcile(run: Run, providers: Iterable[ProviderName], *, repair: bool) -> list[Finding]:
+    """
+    Hold the ledger against the providers' records, as ``flows/reconcile_providers.py`` does when it audits.
+
+    Raises:
+        PurchasesUnknown: Repairs were asked for, with a ledger that is not the one that has bought.
+    """
+    if repair:
+        await run.check_ledger(list(providers), None)
+    window = audit.choose_window(None, None, today=run.clock.now().date())
+    found = []
+    for name in providers:
+        auditing = Audit(run.ledger, run.provider(name), run.clock, run.terms, run.id, window, repair=repair)
+        found += [finding async for finding in auditing.run()]
+    return found
+
+
+def providers_of(policy: Policy) -> list[ProviderName]:
+    """Those that a policy buys from."""
+    return sorted({rule.provider for rule in policy.rules})
+
+
+async def _work_off(run: Run, policy: Policy, provider: ProviderName, patience_s: float) -> Round:
+    """Settle and place at one provider."""
+    digest = planning.policy_digest(policy)
+
+    async def once() -> Round:
+        if provider not in run.checked and (silent := await run.check_ledger([provider], policy)):
+            return Round(0, str(silent[provider]))
+        account = run.provider(provider)
+        settled = await settle(run.ledger, account, run.clock, run.terms, run.id)
+        done = Round(settled.changed, settled.halted, settled.unauthorized)
+        if done.unauthorized:
+            return done
+        sweep = Sweep(
+            run.ledger, account, run.clock, run.terms, run.id, policy=digest, limit=10_000, in_vain=run.in_vain
+        )
+        swept = await sweep.run()
+        return done + Round(swept.sent, swept.halted, swept.unauthorized)
+
+    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=digest)

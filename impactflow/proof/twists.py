@@ -1,0 +1,255 @@
+"""
+What makes some seeds special: each twist is one thing that the references, the shop or the machines may do.
+
+A seed gets none, one or two of them, at most one that takes weeks. Each brings along what it needs to bite: a slot at
+the provider concerned, answers that get lost, a pause between two runs. Called by ``many`` and ``mutations``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+from impactflow.models import ProviderName
+from impactflow.proof.scenario import (
+    BEGIN_S,
+    DAY_S,
+    KEY_LIFETIME_S,
+    LEASE_S,
+    PAID,
+    RULES,
+    SETTLE_S,
+    Sale,
+    Scenario,
+    Webhook,
+    plain_scenario,
+)
+from impactflow.sandbox import Faults
+from impactflow.sandbox.options import POOR
+
+Twist = Callable[[Random, Scenario], Scenario]
+
+#: All of a provider's requests, at most so many of which are struck.
+_MOST_STRUCK = 0.95
+#: When the shop or the policy changes for orders that by then lie before the days that a run reads; and the runs.
+_CHANGES_S, _RUNS_S = (8.6 * DAY_S, 9.9 * DAY_S), (BEGIN_S, 4 * DAY_S, 8.5 * DAY_S, 10 * DAY_S, 11.5 * DAY_S)
+
+
+def scenario(seed: int) -> Scenario:
+    """What a seed stands for."""
+    chance, chosen = Random(f"{seed} twists"), []
+    if not chance.randrange(5):
+        chosen.append(chance.choice([*WEEKS]))
+    if chance.randrange(2):
+        chosen.append(chance.choice([name for name in HABITS if not chosen or name not in HASTY]))
+    twisted = twist(plain_scenario(seed), chosen)
+    return replace(twisted, repairs=not chance.randrange(4))
+
+
+def healthy(seed: int) -> Scenario:
+    """The same shop and policy where nothing goes wrong, and no answer hides anything."""
+    plain = _calm(plain_scenario(seed))
+    return replace(plain, repairs=True, previews=True, is_healthy=True)
+
+
+def twist(plain: Scenario, names: Iterable[str]) -> Scenario:
+    """A scenario with some twists."""
+    for name in names:
+        plain = TWISTS[name](Random(f"{plain.seed} {name}"), replace(plain, twists=(*plain.twists, name)))
+    return plain
+
+
+def _calm(plain: Scenario) -> Scenario:
+    """One worker whom nothing befalls, and nothing goes wrong on the way."""
+    options = replace(plain.options, faults=Faults())
+    workers = [replace(plain.workers[0], harm={})]
+    return replace(plain, options=options, workers=workers, busy=False, vandal_after_s=None)
+
+
+def _weeks(plain: Scenario, *starts_s: float) -> Scenario:
+    """Some runs, days apart, in which nothing else goes wrong; nobody is asked, and no sale changes."""
+    sales = [Sale(sale.number, sale.items, sale.email) for sale in plain.sales]
+    calm = replace(_calm(plain), sales=sales, asks_above={}, persons=(), strangers=0, previews=True)
+    return replace(calm, starts_s=starts_s, patience_s=[300.0] * len(starts_s), calm_after=None)
+
+
+def _each_sale(plain: Scenario, **changes: Any) -> Scenario:
+    return replace(plain, sales=[replace(sale, **changes) for sale in plain.sales])
+
+
+def _unpaid(plain: Scenario) -> Scenario:
+    """The account cannot pay until after the changes."""
+    options = replace(plain.options, unpaid_s=9.95 * DAY_S)
+    return _weeks(replace(plain, options=options), *_RUNS_S)
+
+
+def _refunded_while_unpaid(chance: Random, plain: Scenario) -> Scenario:
+    return _each_sale(_unpaid(plain), refunded_after_s=chance.uniform(*_CHANGES_S))
+
+
+def _corrected_while_unpaid(chance: Random, plain: Scenario) -> Scenario:
+    return replace(_unpaid(plain), typo_until_s=chance.uniform(*_CHANGES_S))
+
+
+def _approved_late(chance: Random, plain: Scenario) -> Scenario:
+    refunded = _each_sale(_weeks(plain, *_RUNS_S), refunded_after_s=chance.uniform(*_CHANGES_S))
+    return replace(
+        refunded, asks_above=dict.fromkeys(plain.slots, 0), persons=["late"], decide_after_s=9.9 * DAY_S, previews=False
+    )
+
+
+def _listed_late(_: Random, plain: Scenario) -> Scenario:
+    return _each_sale(_weeks(plain, *_RUNS_S), listed_after_s=9 * DAY_S)
+
+
+def _paid_late(_: Random, plain: Scenario) -> Scenario:
+    return _each_sale(_weeks(plain, *_RUNS_S), paid_after_s=9 * DAY_S)
+
+
+def _listed_twice(_: Random, plain: Scenario) -> Scenario:
+    return _each_sale(_weeks(plain, *_RUNS_S[:2]), rows_each=2)
+
+
+def _moved_between_pages(chance: Random, plain: Scenario) -> Scenario:
+    """An order before the others is deleted while they are read, by a run that comes long after the one before."""
+    weeks = _weeks(plain, BEGIN_S, 12 * DAY_S, 13 * DAY_S)
+    options = replace(weeks.options, page_items=1)
+    sold_s = chance.uniform(2, 4) * DAY_S
+    return _each_sale(replace(weeks, options=options, chaff=1), sold_s=sold_s, listed_after_s=sold_s)
+
+
+def _cancelled_and_joined(chance: Random, plain: Scenario) -> Scenario:
+    """What was bought is cancelled at the seller; then a webhook tells of the sale by a name that joins it later."""
+    slots = [slot for slot in RULES if RULES[slot][0]["provider"] != ProviderName.IMPACTAPI]
+    weeks = replace(_weeks(plain, BEGIN_S, 2 * DAY_S, 3.5 * DAY_S, 5 * DAY_S), slots=[chance.choice(slots)])
+    sales = [replace(sale, joined_after_s=3 * DAY_S, webhooks=[_paid(sale, 3 * DAY_S)]) for sale in weeks.sales]
+    return replace(weeks, sales=sales, cancelled_after_s=DAY_S, previews=False)
+
+
+def _paid(sale: Sale, after_s: float) -> Webhook:
+    body = {"id": 1000 + sale.number, "financial_status": "paid", "total_price": f"{40 * sale.items}.00"}
+    body |= {"currency": "USD", "email": sale.email, "line_items": [{"quantity": sale.items}]}
+    return Webhook(after_s, f"{sale.number}late", PAID, body)
+
+
+def _at(provider: ProviderName, chance: Random, plain: Scenario) -> Scenario:
+    """Buy at this provider only."""
+    there = [slot for slot, (rule, _) in RULES.items() if rule["provider"] == provider]
+    return replace(plain, slots=[slot for slot in plain.slots if slot in there] or [chance.choice(there)])
+
+
+def _struck(plain: Scenario, providers: Iterable[str], **shares: float) -> Scenario:
+    """Strike with these besides what strikes already."""
+    rates = dict(plain.options.faults.rates)
+    for provider in providers:
+        others = [key for key in rates if key[0] == provider and key[1] not in shares]
+        left = max(0.0, _MOST_STRUCK - sum(shares.values()))
+        scale = min(1.0, left / (sum(rates[key] for key in others) or 1.0))
+        rates |= {key: rates[key] * scale for key in others}
+        rates |= {(provider, name): share for name, share in shares.items()}
+    return replace(plain, options=replace(plain.options, faults=Faults(rates)))
+
+
+def _poor(name: str, chance: Random, plain: Scenario) -> Scenario:
+    """Answers are poor in this, and some get lost: then the poor ones are all that there is to go by."""
+    provider = ProviderName(POOR[name][0])
+    lost = {chance.choice(["lost_answer", "lost_request"]): chance.choice([0.1, 0.3])}
+    there = _struck(_at(provider, chance, plain), [provider], **lost)
+    return replace(there, options=replace(there.options, poor=there.options.poor | {name}))
+
+
+def _poor_metadata(name: str, chance: Random, plain: Scenario) -> Scenario:
+    """Likewise, and the next run comes when CNaught has forgotten the keys."""
+    poor = _struck(_poor(name, chance, plain), [ProviderName.CNAUGHT], lost_answer=chance.choice([0.3, 0.6]))
+    options = replace(poor.options, key_lifetime_s=KEY_LIFETIME_S)
+    starts_s = [BEGIN_S + number * 1.1 * KEY_LIFETIME_S for number in range(3)]
+    if poor.starts_s:
+        return replace(poor, options=options)
+    return replace(poor, options=options, starts_s=starts_s, patience_s=[1.0] * len(starts_s))
+
+
+def _records_with_customers(chance: Random, plain: Scenario) -> Scenario:
+    """One sale names its customer and one does not; no record tells which is whose."""
+    poor = _poor("records_with_customers", chance, plain)
+    mixed = [Sale(1, 1, "ana@example.com"), Sale(2, 1, None)]
+    options = replace(poor.options, metadata="ignored")
+    return replace(poor, sales=poor.sales if poor.starts_s else mixed, on_behalf_of="customer", options=options)
+
+
+def _misled(name: str, likeliest: ProviderName, chance: Random, plain: Scenario) -> Scenario:
+    """A provider answers some requests wrongly, among several of the same kind, and loses the answers to others."""
+    provider = chance.choice([*ProviderName, likeliest, likeliest])
+    shares = {"lost_answer": chance.choice([0.1, 0.4]), name: chance.choice([0.1, 0.4])}
+    there = _struck(_at(provider, chance, plain), [provider], **shares)
+    if there.starts_s:
+        return there
+    more = [Sale(number, 1, plain.sales[0].email) for number in range(len(plain.sales) + 1, 4)]
+    return replace(there, sales=[*plain.sales, *more], asks_above={}, persons=())
+
+
+def _short_listings(_: Random, plain: Scenario) -> Scenario:
+    options = replace(plain.options, page_items=1)
+    return _struck(replace(plain, options=options), ["wickedreports", *ProviderName], short_listing=0.3)
+
+
+def _stands_still(chance: Random, plain: Scenario) -> Scenario:
+    """Somebody stands still for longer than lease and settling, wherever that is, while another goes on."""
+    there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
+    slow, lively = there.workers[0], there.workers[-1]
+    pause_s = (LEASE_S + SETTLE_S) * chance.uniform(1, 3)
+    slow = replace(slow, first_after_s=BEGIN_S, pause_s=pause_s, pauses_at=chance.randrange(9), harm={})
+    lively = replace(lively, seed=f"{slow.seed} lively", first_after_s=BEGIN_S + chance.uniform(0, 100), harm={})
+    return replace(there, workers=[slow, lively], patience_s=[300.0, 300.0], idle_s=5.0, starts_s=())
+
+
+def _telling_strangers(chance: Random, plain: Scenario) -> Scenario:
+    """Others tell 1ClickImpact something of their own with what they buy, and never a key."""
+    there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
+    there = _struck(there, [ProviderName.ONECLICKIMPACT], lost_request=chance.choice([0.3, 0.6]))
+    options = replace(there.options, metadata="echo")
+    sales = [replace(there.sales[0], email=chance.choice([None, "ana@example.com"]))]
+    return replace(there, sales=sales, options=options, strangers=0, busy=True, strangers_tell_key=False)
+
+
+def _stray_ledger(what: str, chance: Random, plain: Scenario) -> Scenario:
+    """A process works with another ledger than the others: an empty one, or a copy of some time ago."""
+    return replace(plain, stray=what, stray_after_s=BEGIN_S + chance.uniform(60, 600))
+
+
+#: What takes weeks in which little else happens.
+WEEKS: Mapping[str, Twist] = MappingProxyType(
+    {
+        "refunded while unpaid": _refunded_while_unpaid,
+        "corrected while unpaid": _corrected_while_unpaid,
+        "approved late": _approved_late,
+        "listed late": _listed_late,
+        "paid late": _paid_late,
+        "listed twice": _listed_twice,
+        "moved between pages": _moved_between_pages,
+        "cancelled and joined": _cancelled_and_joined,
+    }
+)
+#: What the providers, other buyers and machines may have for habits.
+HABITS: Mapping[str, Twist] = MappingProxyType(
+    {name: partial(_poor, name) for name in POOR}
+    | {name: partial(_poor_metadata, name) for name in ("metadata_reformatted", "metadata_dropped")}
+    | {
+        "passing_404": partial(_misled, "passing_404", ProviderName.IMPACTAPI),
+        "foreign_answer": partial(_misled, "foreign_answer", ProviderName.CNAUGHT),
+        "refused_after": partial(_misled, "refused_after", ProviderName.ONECLICKIMPACT),
+        "limited_after": partial(_misled, "limited_after", ProviderName.ONECLICKIMPACT),
+    }
+    | {
+        "records_with_customers": _records_with_customers,
+        "short_listing": _short_listings,
+        "stands still": _stands_still,
+        "telling strangers": _telling_strangers,
+        "empty ledger": partial(_stray_ledger, "empty"),
+        "older ledger": partial(_stray_ledger, "older"),
+    }
+)
+#: Those of them that are about minutes.
+HASTY = frozenset({"stands still", "telling strangers"})
+TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})
