@@ -33,12 +33,15 @@ class Poor:
     """What the answers leave out or do although nobody would expect it; all of it fits the reference."""
 
     created_is_only_an_id: bool = True
-    """Creating a session answers its id and no other field."""
+    """Creating a session answers its id and no other field; else it answers all of the session."""
     confirmed_says_nothing: bool = True
-    """Confirming answers a sentence, without the session and its intents."""
+    """Confirming answers a sentence; else it answers all of the session."""
+    confirmed_without_intents: bool = True
+    """Confirming answers the session, without its intents."""
     again_is_an_error: bool = True
     """Confirming again answers 400 `session.already-confirmed`."""
     session_without_status: bool = True
+    """A session that is read does not say whether it is confirmed; so for the next ones."""
     session_without_intents: bool = True
     session_without_metadata: bool = True
     session_without_allocations: bool = True
@@ -189,7 +192,7 @@ class ImpactAPI(Loopback):
         subject = self.sessions[name].subject if name in self.sessions else name or request.query_string or text
         draw = self.draw(kind, subject)
         if request.headers.get("Authorization") != f"Bearer {KEY}":
-            return web.json_response(*reversed(self.error(Refused(401, "auth.unauthorized"))))
+            return told_as_json(self.error(Refused(401, "auth.unauthorized")))
         fault = self.fault(kind, subject, draw)
 
         def effect() -> Answer:
@@ -242,7 +245,7 @@ class ImpactAPI(Loopback):
         if fault == "lost_request":
             return self.close(request)
         if fault == "missing":
-            return web.json_response(*reversed(self.error(Refused(404, "session.not-found"))))
+            return told_as_json(self.error(Refused(404, "session.not-found")))
         await asyncio.sleep({"slow": draw.uniform(0.1, 0.5), "late_effect": self.faults.late_s}.get(fault, 0))
         if what in GATEWAY:
             if when == "after":
@@ -256,7 +259,7 @@ class ImpactAPI(Loopback):
             return self.close(request)
         if fault == "cut_answer":
             return await self.cut(request, *told)
-        return web.json_response(told[1], status=told[0])
+        return told_as_json(told)
 
     def mixed(self, kind: str, subject: str, told: Answer, draw: Random, *, swap: bool) -> Answer:
         """Remember an answer, and give instead one that belonged to another recent request, if it is to be so."""
@@ -327,8 +330,7 @@ class ImpactAPI(Loopback):
             lag_s=draw.uniform(0, self.lag.created_s),
         )
         self.sessions[session.id] = session
-        told = self.tell(session)
-        return 201, {"id": session.id} if self.poor.created_is_only_an_id else told
+        return 201, {"id": session.id} if self.poor.created_is_only_an_id else self.tell(session, RICH)
 
     def find(self, name: str, *, reading: bool = False) -> Session:
         """Find a session that is still there and, for a read, already seen."""
@@ -342,9 +344,9 @@ class ImpactAPI(Loopback):
 
     def read(self, name: str) -> Answer:
         """Tell a session's state, maybe an older one."""
-        return 200, self.tell(self.find(name, reading=True), stale=True)
+        return 200, self.tell(self.find(name, reading=True), self.poor, stale=True)
 
-    def tell(self, session: Session, *, stale: bool = False) -> Json:
+    def tell(self, session: Session, poor: Poor, *, stale: bool = False) -> Json:
         """Tell a session, without what the switches leave out."""
         confirmed, intents = session.confirmed, [i for i in session.intents if not i.cancelled]
         draw = Random(f"{self.seed} stale {session.id}")
@@ -357,7 +359,7 @@ class ImpactAPI(Loopback):
             "id": session.id,
             "type": "portion_of_sales",
             "status": status,
-            "donation_intents": [self.tell_intent(intent) for intent in intents],
+            "donation_intents": [self.tell_intent(intent, poor) for intent in intents],
             "metadata": session.metadata or [],
             "allocations": session.allocations,
             "customer_id": session.customer_id,
@@ -367,7 +369,6 @@ class ImpactAPI(Loopback):
             "expires_at": moment(session.ends),
             "confirmed_at": moment(confirmed) if confirmed else None,
         }
-        poor = self.poor
         return without(
             full,
             status=poor.session_without_status,
@@ -390,7 +391,7 @@ class ImpactAPI(Loopback):
                 if session.confirmed or time.time() > session.ends:
                     raise Refused(400, "session.cannot-update")
                 setattr(session, part, body[part])
-        return 200, self.tell(session)
+        return 200, self.tell(session, self.poor)
 
     def allocate(self, name: str, body: Json) -> Answer:
         """Change what an unconfirmed session would donate."""
@@ -398,7 +399,7 @@ class ImpactAPI(Loopback):
         if session.confirmed:
             raise Refused(400, "session.already-confirmed")
         session.allocations = checked(body.get("allocations"))
-        return 200, self.tell(session)
+        return 200, self.tell(session, self.poor)
 
     def process(self, name: str, body: Json | None) -> Answer:
         """Lock a session, and give it more time."""
@@ -407,7 +408,7 @@ class ImpactAPI(Loopback):
             raise Refused(400, "session.already-confirmed")
         session.processing = True
         session.ends += (body or {}).get("extends_by", 10080) * self.minute_s
-        return 200, self.tell(session)
+        return 200, self.tell(session, self.poor)
 
     def confirm(self, name: str) -> Answer:
         """Donate what a session says, the first time."""
@@ -420,8 +421,9 @@ class ImpactAPI(Loopback):
         else:
             session.confirmed = time.time()
             session.intents = [self.book(a, session.id, session.metadata) for a in session.allocations]
-        told = {"message": "The session is confirmed."}
-        return 200, told if self.poor.confirmed_says_nothing else self.tell(session)
+        if self.poor.confirmed_says_nothing:
+            return 200, {"message": "The session is confirmed."}
+        return 200, self.tell(session, replace(RICH, session_without_intents=self.poor.confirmed_without_intents))
 
     def book(self, allocation: Json, session: str | None, metadata: Json) -> Intent:
         """Write a donation into the books."""
@@ -438,7 +440,7 @@ class ImpactAPI(Loopback):
         self.intents.append(intent)
         return intent
 
-    def tell_intent(self, intent: Intent) -> Json:
+    def tell_intent(self, intent: Intent, poor: Poor) -> Json:
         """Tell a donation intent, without what the switches leave out."""
         full = {
             "id": intent.id,
@@ -451,9 +453,9 @@ class ImpactAPI(Loopback):
         }
         return without(
             full,
-            session_id=self.poor.intent_without_session,
-            metadata=self.poor.intent_without_metadata,
-            created_at=self.poor.intent_without_time,
+            session_id=poor.intent_without_session,
+            metadata=poor.intent_without_metadata,
+            created_at=poor.intent_without_time,
         )
 
     def donate(self, body: list[Json]) -> Answer:
@@ -461,7 +463,7 @@ class ImpactAPI(Loopback):
         if not isinstance(body, list) or not 1 <= len(body) <= 50:
             raise Refused(422, "validation.failed")
         made = [self.book(line, None, line.get("metadata") or {}) for line in checked(body, most=50)]
-        return 201, [self.tell_intent(intent) for intent in made]
+        return 201, [self.tell_intent(intent, self.poor) for intent in made]
 
     def seen(self) -> list[Intent]:
         """Give the donations that reads see."""
@@ -476,7 +478,7 @@ class ImpactAPI(Loopback):
         part = found[(page - 1) * size : page * size]
         first = (page - 1) * size + 1 if part else None
         return 200, {
-            "data": [self.tell_intent(intent) for intent in part],
+            "data": [self.tell_intent(intent, self.poor) for intent in part],
             "current_page": page,
             "from": first,
             "to": first + len(part) - 1 if first else None,
@@ -494,7 +496,7 @@ class ImpactAPI(Loopback):
 
     def read_intent(self, name: str) -> Answer:
         """Tell one donation."""
-        return 200, self.tell_intent(self.find_intent(name))
+        return 200, self.tell_intent(self.find_intent(name), self.poor)
 
     def cancel(self, name: str) -> Answer:
         """Cancel one donation for good."""
@@ -511,6 +513,11 @@ GATEWAY = {
 """What gateways answer in ImpactAPI's place."""
 
 BODIES = {"create", "patch", "allocate", "process", "donate"}
+
+
+def told_as_json(told: Answer) -> web.Response:
+    """Make an answer of a status and what is told."""
+    return web.json_response(told[1], status=told[0])
 
 
 def checked(allocations: Any, most: int = 10) -> list[Json]:

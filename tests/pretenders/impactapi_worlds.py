@@ -24,7 +24,7 @@ from typing import Any
 from pretenders import impactapi, shop
 from pretenders.impactapi import RICH, Faults, ImpactAPI, Lag, Poor
 from pretenders.shop import Order, Shop
-from pretenders.typed import Said, typed
+from pretenders.typed import LATE, Said, typed
 
 FIXED = 25
 POLICY = f"""
@@ -80,10 +80,16 @@ class Judged:
     undone: list[str] = field(default_factory=list)
     """What was left for a person or for later, although the server would have told."""
     notes: list[str] = field(default_factory=list)
+    void: bool = False
+    """Whether this machine was too busy to tell."""
     faults: int = 0
     kills: int = 0
     bought: int = 0
     seconds: float = 0
+
+
+class TooBusyError(Exception):
+    """A command did not end in time, or Prefect did not answer: nothing can be said of this world."""
 
 
 class Run:
@@ -121,8 +127,13 @@ class Run:
 
     def type(self, *words: str, killer: Callable[[Callable[[], None]], None] | None = None) -> Said:
         """Type one command with `--json`."""
-        said = typed([*words, "--json"], self.environment(), self.folder, killer=killer)
-        self.said.append((" ".join(words), said))
+        for _ in range(3):
+            said = typed([*words, "--json"], self.environment(), self.folder, killer=killer)
+            self.said.append((" ".join(words), said))
+            if "no Prefect server answers" not in said.err:
+                break
+        if said.status == LATE or "no Prefect server answers" in said.err:
+            raise TooBusyError(" ".join(words))
         if said.status not in {0, 1, None}:
             self.judged.notes.append(f"`{' '.join(words)}` ended with {said.status}: {said.err[-300:]}")
         return said
@@ -145,8 +156,9 @@ class Run:
         with self.shop, self.api:
             self.place_under_fire()
             self.settle_down()
-            rows = self.rows()
-            self.judge(rows)
+            rows = {} if self.agrees() else self.rows()
+            if rows:
+                self.judge(rows)
             self.audit(rows)
         self.judged.seconds = time.time() - began
         self.judged.faults = sum(self.api.told.values())
@@ -178,20 +190,35 @@ class Run:
         before, asked = "", False
         for _ in range(4):
             status = self.type("status").told
-            if not status.get("undone", True):
+            failed = [one for one in status["needs_attention"] if one["status"] == "failed"]
+            if not failed and not status["undone"]:
                 break
-            failed = [one for one in status["needs_attention"] if one.get("status") == "failed"]
             state = json.dumps(status)
             if failed and not asked:
                 asked = True
                 for one in failed:
-                    self.judged.notes.append(f"failed, settled as not bought: {one}"[:400])
-                    self.type("settle", str(one.get("order")), str(one.get("slot")), "--as", "not-bought")
+                    self.judged.notes.append(
+                        f"failed, settled as not bought: {one['order_id']} {one['slot']}: {one['reason']}"
+                    )
+                    self.type("settle", one["order_id"], one["slot"], "--as", "not-bought")
             elif state == before:
                 break
             before = state
             self.type("place", "--patience", "15")
         self.type("track", "--wait", "12")
+
+    def agrees(self) -> bool:
+        """Whether the books hold what each order has earned once, and `status` counts as many; else each is looked at."""
+        books = self.booked()
+        self.judged.bought = sum(map(len, books.values()))
+        wanted = {(order.id, slot) for order in self.shop.orders.values() if order.counts for slot in SLOTS.values()}
+        right = all(len(i) == 1 and i[0].cents in self.earned(*place) for place, i in books.items())
+        counts = {status: number for status, number in self.counts().items() if number and status != "cancelled"}
+        return right and wanted <= books.keys() and counts == {"completed": len(books)}
+
+    def earned(self, order: str, slot: str) -> set[int]:
+        """Give what an order may have earned, in cents: by each amount that it ever had."""
+        return {FIXED} if slot == "fixed" else {one_percent(amount) for amount in self.shop.orders[order].amounts}
 
     def rows(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Ask `show` for each placement of each order."""
@@ -212,7 +239,6 @@ class Run:
     def judge(self, rows: dict[tuple[str, str], dict[str, Any]]) -> None:
         """Hold the ledger's words against the books."""
         books = self.booked()
-        self.judged.bought = sum(map(len, books.values()))
         for order in self.shop.orders.values():
             for slot in SLOTS.values():
                 self.judge_one(order, slot, rows.get((order.id, slot)), books.get((order.id, slot), []))
@@ -230,7 +256,7 @@ class Run:
         """Judge one order's one slot."""
         status, reason = (row["status"], row["reason"]) if row else ("nothing", None)
         what = f"{order.id} {slot}: {len(books)} donations, ledger says {status}" + (f" ({reason})" if reason else "")
-        wanted = {FIXED} if slot == "fixed" else {one_percent(amount) for amount in order.amounts}
+        wanted = self.earned(order.id, slot)
         if len(books) > 1:
             self.judged.wrong.append(f"twice: {what}")
         if any(intent.cents not in wanted for intent in books):
@@ -292,9 +318,10 @@ def perform(world: World) -> Judged:
         run = Run(world, Path(folder))
         try:
             judged = run.perform()
+        except TooBusyError as busy:
+            judged = Judged(world, void=True, notes=[f"`{busy}` did not end, or Prefect did not answer"])
         except Exception as broken:  # noqa: BLE001
-            judged = run.judged
-            judged.notes.append(f"this judge broke: {broken!r}")
+            judged = Judged(world, wrong=[f"this judge broke: {broken!r}"])
         if kept := os.environ.get("PRETENDERS_KEEP"):
             Path(kept, f"{world.seed}-{world.name}.txt".replace(" ", "_").replace("/", "_")).write_text(story(run))
         return judged
@@ -303,7 +330,10 @@ def perform(world: World) -> Judged:
 def story(run: Run) -> str:
     """Tell all that happened in a world."""
     lines = [str(run.judged), "", *run.api.log, "", *map(str, run.api.intents), ""]
-    lines += [f"## {words} -> {said.status}\n{said.out[:6000]}\n{said.err[-1500:]}" for words, said in run.said]
+    lines += [
+        f"## {words} -> {said.status}, {said.seconds:.1f} s\n{said.out[:6000]}\n{said.err[-1500:]}"
+        for words, said in run.said
+    ]
     return "\n".join(lines)
 
 
@@ -312,11 +342,11 @@ def only(*switches: str) -> Poor:
     return dataclasses.replace(RICH, **dict.fromkeys(switches, True))
 
 
-def drawn(seed: int) -> World:
-    """Draw a world: some poorness, some lag, faults and kills."""
+def drawn(seed: int, spared: frozenset[str] = frozenset()) -> World:
+    """Draw a world: some poorness but what is spared, some lag, faults and kills."""
     draw = Random(f"drawn {seed}")
     names = list(Poor.__dataclass_fields__)
-    switches = [name for name in names if name not in NEEDED and draw.random() < 0.4]
+    switches = [name for name in names if name not in spared and draw.random() < 0.4]
     return World(
         seed=seed,
         name=f"drawn: {', '.join(switches) or 'rich'}",
@@ -330,13 +360,44 @@ def drawn(seed: int) -> World:
     )
 
 
-NEEDED: set[str] = set()
-"""Switches that `drawn` leaves alone, since with them nothing can be bought at all."""
-
-
 def poorness() -> list[World]:
     """Give one world for each switch alone, without faults."""
     return [World(n, name, only(name)) for n, name in enumerate(Poor.__dataclass_fields__)]
+
+
+def hard(spared: frozenset[str] = frozenset()) -> list[World]:
+    """Give worlds that each combine one poorness with what makes it matter; the poorest lack all but what is spared."""
+    fire = {"lag": Lag(2, 3, 3), "faults": Faults(0.35), "kills": 2}
+    short = {"faults": Faults(0.2), "kills": 2, "minute_s": 0.012, "pause_s": 12.0}
+    reading = [name for name in Poor.__dataclass_fields__ if name.startswith(("session", "intent"))]
+    poorest = [name for name in Poor.__dataclass_fields__ if name not in spared and not name.endswith("gone")]
+    worlds: list[dict[str, Any]] = [
+        {"name": "rich, faults", **fire},
+        {"name": "rich, mixed answers", "faults": Faults(0.1, mixed=0.3), "kills": 1},
+        {"name": "rich, short sessions", **short},
+        {"name": "expired is gone", "poor": only("expired_is_gone"), **short},
+        {"name": "spent is gone", "poor": only("spent_is_gone"), **short},
+        {"name": "spent and expired are gone", "poor": only("spent_is_gone", "expired_is_gone"), **short},
+        {"name": "rich, long lag", "lag": Lag(6, 6, 9), "kills": 1, "faults": Faults(0.15)},
+        {"name": "rich, two at once", "at_once": True, **fire},
+        {"name": "rich, cancelled there", "cancels": True, "strangers": 2},
+        {"name": "poorest", "poor": only(*poorest), "strangers": 2, **fire},
+        {"name": "poorest, calm", "poor": only(*poorest), "strangers": 2, "cancels": True},
+        {
+            "name": "poorest but metadata, mixed",
+            "poor": only(*(n for n in poorest if "metadata" not in n)),
+            "faults": Faults(0.1, mixed=0.3),
+            "kills": 1,
+        },
+        {
+            "name": "confirm says nothing, again is an error",
+            "poor": only("confirmed_says_nothing", "again_is_an_error"),
+            **fire,
+        },
+        {"name": "again is an error, mixed", "poor": only("again_is_an_error"), "faults": Faults(0.1, mixed=0.3)},
+        *({"name": name.replace("_", " "), "poor": only(name), **fire} for name in reading),
+    ]
+    return [World(seed=100 + n, orders=6, **world) for n, world in enumerate(worlds)]
 
 
 def main() -> int:
@@ -345,9 +406,15 @@ def main() -> int:
     parser.add_argument("--worlds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--poorness", action="store_true", help="one world for each switch alone instead")
+    parser.add_argument("--hard", action="store_true", help="one world for each chosen combination instead")
+    parser.add_argument("--name", default="", help="only worlds whose name has this in it")
+    parser.add_argument("--spare", nargs="*", default=[], help="switches of Poor that stay off")
     parser.add_argument("--at-once", type=int, default=2)
     chosen = parser.parse_args()
-    worlds = poorness() if chosen.poorness else [drawn(chosen.first_seed + n) for n in range(chosen.worlds)]
+    spared = frozenset(chosen.spare)
+    drawn_ones = [drawn(chosen.first_seed + n, spared) for n in range(chosen.worlds)]
+    worlds = poorness() if chosen.poorness else hard(spared) if chosen.hard else drawn_ones
+    worlds = [world for world in worlds if chosen.name in world.name]
     wrong = 0
     with ThreadPoolExecutor(chosen.at_once) as pool:
         for done in as_completed([pool.submit(perform, world) for world in worlds]):
@@ -364,7 +431,7 @@ def tell(judged: Judged) -> str:
     head = f"seed {world.seed} [{world.name}] {judged.bought} donations, {judged.faults} faults, {judged.kills} kills, "
     parts = [("WRONG", judged.wrong), ("UNDONE", judged.undone), ("note", judged.notes)]
     lines = [f"    {label} {line}" for label, told in parts for line in told]
-    return "\n".join([head + f"{judged.seconds:.0f} s", *lines])
+    return "\n".join([head + f"{judged.seconds:.0f} s" + ", VOID" * judged.void, *lines])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,9 @@ PRELOAD = [
 ]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(PRELOAD)
+
+LATE = 124
+"""The exit status of a command that did not end in time."""
 
 
 def command(arguments: list[str], environment: dict[str, str], folder: str, output: str) -> None:
@@ -50,6 +54,7 @@ class Said:
     status: int | None
     out: str
     err: str
+    seconds: float
 
     @property
     def told(self) -> dict[str, Any]:
@@ -71,6 +76,7 @@ def typed(
     """Run one command to its end; `killer` is given what kills it with SIGKILL."""
     with tempfile.TemporaryDirectory(dir=folder) as output:
         process = FORKS.Process(target=command, args=(arguments, environment, str(folder), output), daemon=True)
+        began = time.monotonic()
         process.start()
         killed = threading.Event()
 
@@ -86,5 +92,5 @@ def typed(
             process.kill()
             process.join(10)
         texts = [Path(output, name).read_text() if Path(output, name).exists() else "" for name in ("out", "err")]
-        status = None if killed.is_set() and process.exitcode == -9 else 124 if late else process.exitcode
-        return Said(status, *texts)
+        status = None if killed.is_set() and process.exitcode == -9 else LATE if late else process.exitcode
+        return Said(status, *texts, time.monotonic() - began)
