@@ -208,7 +208,7 @@ class Run:
         self.type("track", "--wait", "12")
 
     def agrees(self) -> bool:
-        """Whether the books hold what each order has earned once, and `status` counts as many; else each is looked at."""
+        """Whether the books hold what each order has earned, once, and `status` counts as many."""
         books = self.booked()
         self.judged.bought = sum(map(len, books.values()))
         wanted = {(order.id, slot) for order in self.shop.orders.values() if order.counts for slot in SLOTS.values()}
