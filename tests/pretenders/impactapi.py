@@ -55,6 +55,16 @@ class Poor:
     spent_is_gone: bool = True
     """A confirmed session whose time is over answers 404 too: sessions are called temporary."""
 
+    @property
+    def tells_intents(self) -> bool:
+        """Whether anything connects a donation intent with the session it came from."""
+        return not (
+            self.session_without_intents
+            and (self.confirmed_says_nothing or self.confirmed_without_intents)
+            and self.intent_without_session
+            and self.intent_without_metadata
+        )
+
 
 RICH = Poor(*[False] * len(Poor.__dataclass_fields__))
 

@@ -1,20 +1,25 @@
 """
 Worlds in which the command line buys from the stand-in for ImpactAPI, and the judgement of each by the books alone.
 
-`python -m pretenders.impactapi_worlds --worlds 40 --first-seed 0` in the folder `tests` runs many and tells what is
-wrong; it wants a Prefect server at PREFECT_API_URL. Times are seconds, money is in US cents.
+`PYTHONPATH=tests python -m pretenders.impactapi_worlds --worlds 40 --first-seed 0` runs many and tells what is wrong,
+with the Prefect server at PREFECT_API_URL or a temporary one. PRETENDERS_KEEP names a folder for their stories.
+Times are seconds, money is in US cents.
 """
 
 import argparse
 import dataclasses
 import json
 import os
+import socket
+import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -43,6 +48,8 @@ rules:
 """
 SLOTS = {"trees-for-the-future": "fixed", "cleanhub": "share"}
 BOUGHT = {"placed", "completed"}
+PATIENT_MINUTE_S = 1
+"""With minutes of at least so many seconds, sessions outlive the world they are in."""
 PROMPT, FAULTLESS = Lag(), Faults()
 
 
@@ -68,6 +75,16 @@ class World:
     """Whether a person cancels one donation at ImpactAPI when all is complete."""
     strangers: int = 0
     """Donations of others in the same account, of the same amounts."""
+
+    @property
+    def forgets(self) -> bool:
+        """Whether sessions vanish while the world runs, confirmed or not."""
+        return self.poor.spent_is_gone and self.minute_s < PATIENT_MINUTE_S
+
+    @property
+    def undecidable(self) -> bool:
+        """Whether nobody could tell, once a session has vanished, what became of it."""
+        return self.forgets and not self.poor.tells_intents
 
 
 @dataclass
@@ -272,8 +289,10 @@ class Run:
             and order.id.endswith(("R", "F"))
         ):
             self.judged.wrong.append(f"does not count: {what}")
-        if status in {"in_doubt", "parked", "placing", "planned", "failed", "held"} or (status == "placed" and books):
-            self.judged.undone.append(what)
+        if status in {"in_doubt", "parked", "placing", "planned", "failed", "held"}:
+            (self.judged.notes if self.world.undecidable else self.judged.undone).append(what)
+        if status == "placed" and books:
+            (self.judged.notes if self.world.forgets else self.judged.undone).append(f"still open: {what}")
         if order.counts and not books and status in {"nothing", "cancelled"}:
             self.judged.wrong.append(f"not bought: {what}")
 
@@ -298,7 +317,9 @@ class Run:
         for place, row in self.rows().items():
             status, was = row["status"], rows[place]["status"] if place in rows else None
             if place == gone and status != "cancelled":
-                self.judged.undone.append(f"cancelled there, ledger says {status}: {place}")
+                (self.judged.undone if self.world.poor.tells_intents else self.judged.notes).append(
+                    f"cancelled there, ledger says {status}: {place}"
+                )
             if place != gone and status != was and (was, status) != ("placed", "completed"):
                 self.judged.wrong.append(f"repair made {place} {status} from {was}: {row['reason']}")
 
@@ -349,7 +370,7 @@ def drawn(seed: int, spared: frozenset[str] = frozenset()) -> World:
     switches = [name for name in names if name not in spared and draw.random() < 0.4]
     return World(
         seed=seed,
-        name=f"drawn: {', '.join(switches) or 'rich'}",
+        name=f"drawn {seed}: {', '.join(switches) or 'rich'}",
         poor=only(*switches),
         lag=draw.choice([Lag(), Lag(2, 3, 3), Lag(5, 5, 5)]),
         faults=Faults(rate=draw.choice([0, 0.2, 0.4])),
@@ -400,12 +421,64 @@ def hard(spared: frozenset[str] = frozenset()) -> list[World]:
     return [World(seed=100 + n, orders=6, **world) for n, world in enumerate(worlds)]
 
 
+def quick() -> list[World]:
+    """Give the few worlds that are always tried."""
+    metadata = {"session_without_metadata", "intent_without_metadata"}
+    lasting = [name for name in Poor.__dataclass_fields__ if not name.endswith("gone")]
+    fire = {"lag": Lag(2, 3, 3), "faults": Faults(0.3)}
+    return [
+        World(1, "rich, faults, two at once", orders=6, kills=1, at_once=True, **fire),
+        World(2, "poorest, faults", poor=only(*lasting), orders=6, kills=2, strangers=2, **fire),
+        World(3, "expired is gone", poor=only("expired_is_gone"), kills=1, minute_s=0.012, pause_s=14),
+        World(4, "mixed", poor=only(*set(lasting) - metadata), kills=1, faults=Faults(0.1, mixed=0.2)),
+        World(
+            5, "cancelled there", poor=only("session_without_status", "again_is_an_error"), cancels=True, strangers=2
+        ),
+    ]
+
+
+@contextmanager
+def prefect() -> Iterator[None]:
+    """Give a Prefect server: the one at PREFECT_API_URL, else a temporary one."""
+    if os.environ.get("PREFECT_API_URL"):
+        yield
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as home:
+        os.environ |= {"PREFECT_HOME": home, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+        words = ["-m", "prefect", "server", "start", "--port", str(port), "--no-ui", "--no-services"]
+        server = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+        try:
+            wait_for(f"http://127.0.0.1:{port}/api/health", server)
+            yield
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes], patience_s: float = 120) -> None:
+    """Wait until a server answers."""
+    ends = time.monotonic() + patience_s
+    while time.monotonic() < ends and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return
+    raise TooBusyError(url)
+
+
 def main() -> int:
     """Run many worlds, two at a time, and tell what is wrong with each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--poorness", action="store_true", help="one world for each switch alone instead")
+    parser.add_argument("--quick", action="store_true", help="the few worlds that are always tried instead")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each world")
     parser.add_argument("--hard", action="store_true", help="one world for each chosen combination instead")
     parser.add_argument("--name", default="", help="only worlds whose name has this in it")
     parser.add_argument("--spare", nargs="*", default=[], help="switches of Poor that stay off")
@@ -413,15 +486,17 @@ def main() -> int:
     chosen = parser.parse_args()
     spared = frozenset(chosen.spare)
     drawn_ones = [drawn(chosen.first_seed + n, spared) for n in range(chosen.worlds)]
-    worlds = poorness() if chosen.poorness else hard(spared) if chosen.hard else drawn_ones
-    worlds = [world for world in worlds if chosen.name in world.name]
+    worlds = poorness() if chosen.poorness else hard(spared) if chosen.hard else quick() if chosen.quick else drawn_ones
+    worlds = [world for world in worlds if chosen.name in world.name and world.seed >= chosen.first_seed]
     wrong = 0
-    with ThreadPoolExecutor(chosen.at_once) as pool:
+    os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
+    with prefect(), ThreadPoolExecutor(chosen.at_once) as pool:
         for done in as_completed([pool.submit(perform, world) for world in worlds]):
             judged = done.result()
             wrong += bool(judged.wrong or judged.undone)
-            print(tell(judged), flush=True)  # noqa: T201
-    print(f"{len(worlds)} worlds, {wrong} with something wrong or undone")  # noqa: T201
+            print(json.dumps(dataclasses.asdict(judged)) if chosen.json else tell(judged), flush=True)  # noqa: T201
+    if not chosen.json:
+        print(f"{len(worlds)} worlds, {wrong} with something wrong or undone")  # noqa: T201
     return bool(wrong)
 
 
