@@ -315,7 +315,7 @@ class Run:
         if self.counts() == counts and not gone:
             return
         for place, row in self.rows().items():
-            status, was = row["status"], rows[place]["status"] if place in rows else None
+            status, was = row["status"], rows[place]["status"] if rows else row["status"]
             if place == gone and status != "cancelled":
                 (self.judged.undone if self.world.poor.tells_intents else self.judged.notes).append(
                     f"cancelled there, ledger says {status}: {place}"
