@@ -307,10 +307,11 @@ class Run:
         if self.world.cancels and before:
             gone = min(before)
             before[gone][0].cancelled = True
-        stood = [intent.id for intent in self.api.intents if not intent.cancelled]
+        single = [intents[0] for intents in before.values() if len(intents) == 1 and not intents[0].cancelled]
+        others = [intent for intent in self.api.intents if "order_id" not in intent.metadata]
         fixed = self.type("reconcile", "--patience", "0", "--audit", "--repair").told.get("audit", {})
-        if stood != [intent.id for intent in self.api.intents if not intent.cancelled]:
-            self.judged.wrong.append(f"repair changed the books: {json.dumps(fixed)[:400]}")
+        if any(intent.cancelled for intent in single + others):
+            self.judged.wrong.append(f"repair cancelled what is right: {json.dumps(fixed)[:400]}")
         self.type("track")
         if self.counts() == counts and not gone:
             return
@@ -320,7 +321,8 @@ class Run:
                 (self.judged.undone if self.world.poor.tells_intents else self.judged.notes).append(
                     f"cancelled there, ledger says {status}: {place}"
                 )
-            if place != gone and status != was and (was, status) != ("placed", "completed"):
+            proven = status in BOUGHT and len(before.get(place, [])) == 1
+            if place != gone and status != was and not proven:
                 self.judged.wrong.append(f"repair made {place} {status} from {was}: {row['reason']}")
 
     def counts(self) -> dict[str, int]:
