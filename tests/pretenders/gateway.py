@@ -24,29 +24,32 @@ Json = dict[str, Any]
 Answer = tuple[int, Any]
 
 
+KINDS = (
+    "lost_request",  # the connection ends before anything happened
+    "lost_answer",  # ... and after it happened
+    "cut_answer",  # ... in the middle of the answer
+    "late_effect",  # nobody waits any more when it happens
+    "error_before",  # a gateway's 500, 502, 503 or 504
+    "error_after",
+    "html_before",  # a 200 that is a gateway's page
+    "html_after",
+    "limited_before",  # 429
+    "limited_after",
+    "refused_before",  # 401, 403, 404, 408, 409 from a gateway, in no known form
+    "refused_after",
+    "repeated",  # a gateway sends the request twice and tells the second answer
+    "missing",  # what is there answers the seller's own 404
+    "slow",
+)
+
+
 @dataclass(frozen=True)
 class Faults:
     """How often an answer goes wrong, and how."""
 
     rate: float = 0
     """Of all requests; a fault is drawn from `kinds`."""
-    kinds: tuple[str, ...] = (
-        "lost_request",  # the connection ends before anything happened
-        "lost_answer",  # ... and after it happened
-        "cut_answer",  # ... in the middle of the answer
-        "late_effect",  # nobody waits any more when it happens
-        "error_before",  # a gateway's 500, 502, 503 or 504
-        "error_after",
-        "html_before",  # a 200 that is a gateway's page
-        "html_after",
-        "limited_before",  # 429
-        "limited_after",
-        "refused_before",  # 401, 403, 404, 408, 409 from a gateway, in no known form
-        "refused_after",
-        "repeated",  # a gateway sends the request twice and tells the second answer
-        "missing",  # what is there answers the seller's own 404
-        "slow",
-    )
+    kinds: tuple[str, ...] = KINDS
     mixed: float = 0
     """How often an answer is one that belonged to another recent request of the same kind."""
     late_s: float = 3
@@ -65,12 +68,23 @@ class Refused(Exception):
         self.status, self.code = status, code
 
 
+GATEWAY: dict[str, tuple[list[int], str, str]] = {
+    "error": ([500, 502, 503, 504], "text/html", "<html><h1>Bad gateway</h1></html>"),
+    "html": ([200], "text/html", "<html><h1>Please wait</h1></html>"),
+    "limited": ([429], "application/json", '{"message": "Too Many Attempts."}'),
+    "refused": ([401, 403, 404, 408, 409], "text/html", "<html><h1>Request refused</h1></html>"),
+}
+"""What gateways answer in the seller's place."""
+
+
 class Gateway(Loopback):
     """The server. What it does is in `routes`: the verb, the path's pattern, the kind of request, and who answers."""
 
     can_be_missing: frozenset[str] = frozenset()
     """Kinds of requests that may answer the seller's own 404 although all is there."""
     not_found = Refused(404, "not-found")
+    pages = GATEWAY
+    """What is answered in the seller's place, by the first word of the fault."""
 
     def __init__(self, seed: int, faults: Faults):
         super().__init__()
@@ -179,10 +193,10 @@ class Gateway(Loopback):
         if fault == "missing":
             return told_as_json(self.error(self.not_found))
         await asyncio.sleep({"slow": draw.uniform(0.1, 0.5), "late_effect": self.faults.late_s}.get(fault, 0))
-        if what in GATEWAY:
+        if what in self.pages:
             if when == "after":
                 effect()
-            statuses, kind_of, page = GATEWAY[what]
+            statuses, kind_of, page = self.pages[what]
             return web.Response(status=draw.choice(statuses), text=page, content_type=kind_of)
         if fault == "repeated":
             effect()
@@ -216,15 +230,6 @@ class Gateway(Loopback):
         return web.Response()
 
 
-GATEWAY = {
-    "error": ([500, 502, 503, 504], "text/html", "<html><h1>Bad gateway</h1></html>"),
-    "html": ([200], "text/html", "<html><h1>Please wait</h1></html>"),
-    "limited": ([429], "application/json", '{"message": "Too Many Attempts."}'),
-    "refused": ([401, 403, 404, 408, 409], "text/html", "<html><h1>Request refused</h1></html>"),
-}
-"""What gateways answer in the seller's place."""
-
-
 def told_as_json(told: Answer) -> web.Response:
     """Make an answer of a status and what is told."""
     return web.json_response(told[1], status=told[0])
@@ -238,15 +243,21 @@ def without(full: Json, **poor: bool) -> Json:
 ABSENT = object()
 
 
-def odd(told: Any, draw: Random) -> Any:
-    """Make an answer unusual in ways that JSON allows: another order, more fields, null for what is absent."""
+def odd(told: Any, draw: Random, *, floats: bool = False) -> Any:
+    """
+    Make an answer unusual in ways that JSON allows: another order, more fields, null for what is absent.
+
+    With `floats` whole numbers get a fraction of 0.
+    """
     if isinstance(told, list):
-        return [odd(part, draw) for part in told]
+        return [odd(part, draw, floats=floats) for part in told]
+    if floats and type(told) is int:
+        return float(told)
     if not isinstance(told, dict):
         return told
     nulls = draw.random() < 0.5
     fields = [
-        (name, value if name == "metadata" else odd(value, draw))
+        (name, value if name == "metadata" else odd(value, draw, floats=floats))
         for name, value in told.items()
         if value is not ABSENT or nulls
     ]
