@@ -6,31 +6,23 @@ with the Prefect server at PREFECT_API_URL or a temporary one. PRETENDERS_KEEP n
 Times are seconds, money is in US cents.
 """
 
-import argparse
 import dataclasses
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from pretenders import impactapi, shop
-from pretenders.impactapi import RICH, Faults, ImpactAPI, Lag, Poor
-from pretenders.shop import Order, Shop
-from pretenders.typed import LATE, Said, typed
+from pretenders import impactapi
+from pretenders.gateway import FAULTLESS, Faults
+from pretenders.impactapi import RICH, ImpactAPI, Lag, Poor
+from pretenders.shop import Order
+from pretenders.worlds import Judged, Run, campaign, options
 
 FIXED = 25
 POLICY = f"""
@@ -51,7 +43,7 @@ SLOTS = {"trees-for-the-future": "fixed", "cleanhub": "share"}
 BOUGHT = {"placed", "completed"}
 PATIENT_MINUTE_S = 1
 """With minutes of at least so many seconds, sessions outlive the world they are in."""
-PROMPT, FAULTLESS = Lag(), Faults()
+PROMPT = Lag()
 
 
 @dataclass(frozen=True)
@@ -88,85 +80,32 @@ class World:
         return self.forgets and not self.poor.tells_intents
 
 
-@dataclass
-class Judged:
-    """What one world came to."""
+class Buying(Run):
+    """One world while it runs."""
 
-    world: World
-    wrong: list[str] = field(default_factory=list)
-    """What breaks the promise or is recorded untruthfully."""
-    undone: list[str] = field(default_factory=list)
-    """What was left for a person or for later, although the server would have told."""
-    notes: list[str] = field(default_factory=list)
-    void: bool = False
-    """Whether this machine was too busy to tell."""
-    faults: int = 0
-    kills: int = 0
-    bought: int = 0
-    seconds: float = 0
-
-
-class TooBusyError(Exception):
-    """A command did not end in time, or Prefect did not answer: nothing can be said of this world."""
-
-
-class Run:
-    """One world while it runs: a shop, a seller, a ledger in a folder, and what was typed."""
+    provider = "impactapi"
 
     def __init__(self, world: World, folder: Path):
-        self.world, self.folder, self.draw = world, folder, Random(f"world {world.seed}")
+        self.world = world
+        self.draw = Random(f"world {world.seed}")
         orders = [Order(f"WR-{world.seed}-{n}", self.amount(n)) for n in range(world.orders)]
         orders += [Order(f"WR-{world.seed}-R", 90, status="REFUNDED"), Order(f"WR-{world.seed}-F", 90, status="FAILED")]
-        self.shop = Shop(orders)
-        self.api = ImpactAPI(world.seed, world.poor, world.lag, world.faults, world.minute_s)
-        self.judged = Judged(world)
-        self.said: list[tuple[str, Said]] = []
-        (folder / "policy.yaml").write_text(POLICY)
+        self.api: ImpactAPI
+        super().__init__(
+            world, folder, POLICY, orders, ImpactAPI(world.seed, world.poor, world.lag, world.faults, world.minute_s)
+        )
+
+    def seller(self) -> dict[str, str]:
+        """Give the environment's variables that name the seller."""
+        return {"IMPACTAPI_API_KEY": impactapi.KEY, "IMPACTAPI_URL": self.api.url}
+
+    def books(self) -> list[impactapi.Intent]:
+        """Give all donations, for the story."""
+        return self.api.intents
 
     def amount(self, number: int) -> float:
         """Draw an order's amount in USD, such that no two shares are the same."""
         return round(20 + number * 7 + self.draw.random() * 6, 2)
-
-    def environment(self) -> dict[str, str]:
-        """Give the environment of every command."""
-        return {
-            "WICKED_REPORTS_API_KEY": shop.KEY,
-            "WICKED_REPORTS_URL": self.shop.url,
-            "IMPACTAPI_API_KEY": impactapi.KEY,
-            "IMPACTAPI_URL": self.api.url,
-            "IMPACTFLOW_LEDGER_URL": f"sqlite:///{self.folder}/ledger.db",
-            "IMPACTFLOW_POLICY": f"{self.folder}/policy.yaml",
-            "IMPACTFLOW_REPORTS": f"{self.folder}/reports",
-            "IMPACTFLOW_LEASE_S": "6",
-            "IMPACTFLOW_SETTLE_S": "8",
-            "IMPACTFLOW_REQUEST_TIMEOUT_S": "1.5",
-            "IMPACTFLOW_TRACK_S": "1",
-        }
-
-    def type(self, *words: str, killer: Callable[[Callable[[], None]], None] | None = None) -> Said:
-        """Type one command with `--json`."""
-        for _ in range(3):
-            said = typed([*words, "--json"], self.environment(), self.folder, killer=killer)
-            self.said.append((" ".join(words), said))
-            if "no Prefect server answers" not in said.err:
-                break
-        if said.status == LATE or "no Prefect server answers" in said.err:
-            raise TooBusyError(" ".join(words))
-        if said.status not in {0, 1, None}:
-            self.judged.notes.append(f"`{' '.join(words)}` ended with {said.status}: {said.err[-300:]}")
-        return said
-
-    def killer(self, kill: Callable[[], None]) -> None:
-        """Kill once the seller has seen so many moments of requests, or after some seconds."""
-        left = [self.draw.choice([1, 2, self.draw.randint(1, 6 * self.world.orders)])]
-
-        def watch(kind: str) -> None:
-            left[0] -= kind != "campaigns"
-            if left[0] == 0:
-                kill()
-                self.judged.kills += 1
-
-        self.api.watch = watch
 
     def perform(self) -> Judged:
         """Let all of it happen, and judge."""
@@ -187,7 +126,7 @@ class Run:
         names = list(self.shop.orders)
         for number in range(self.world.kills):
             words = ["place", "--patience", "20"] if number % 3 < 2 else ["reconcile", "--patience", "8"]
-            self.type(*words, killer=self.killer)
+            self.type(*words, killer=self.killer(6 * self.world.orders))
             self.api.watch = lambda _: None
             if number == 0 and len(names) > 4:
                 self.shop.refund(names[self.draw.randrange(2)])
@@ -202,29 +141,6 @@ class Run:
         for _ in range(self.world.strangers):
             self.api.book({"amount": FIXED, "campaign_identifier": "trees-for-the-future"}, None, {})
 
-    def settle_down(self) -> None:
-        """Stop all faults; run until nothing moves any more, as the schedule would."""
-        self.api.calm()
-        before, asked = "", False
-        for _ in range(3):
-            status = self.type("status").told
-            failed = [one for one in status["needs_attention"] if one["status"] == "failed"]
-            if not failed and not status["undone"]:
-                break
-            state = json.dumps(status)
-            if failed and not asked:
-                asked = True
-                for one in failed:
-                    self.judged.notes.append(
-                        f"failed, settled as not bought: {one['order_id']} {one['slot']}: {one['reason']}"
-                    )
-                    self.type("settle", one["order_id"], one["slot"], "--as", "not-bought")
-            elif state == before:
-                break
-            before = state
-            self.type("place", "--patience", "10")
-        self.type("track", "--wait", "12")
-
     def agrees(self) -> bool:
         """Whether the books hold what each order has earned, once, and `status` counts as many."""
         books = self.booked()
@@ -237,14 +153,6 @@ class Run:
     def earned(self, order: str, slot: str) -> set[int]:
         """Give what an order may have earned, in cents: by each amount that it ever had."""
         return {FIXED} if slot == "fixed" else {one_percent(amount) for amount in self.shop.orders[order].amounts}
-
-    def rows(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """Ask `show` for each placement of each order."""
-        rows = {}
-        for order in self.shop.orders:
-            for row in self.type("show", order).told.get("placements", []):
-                rows[order, row["slot"]] = row
-        return rows
 
     def booked(self) -> dict[tuple[str, str], list[impactapi.Intent]]:
         """Give the donations in the books that are ours and stand, by order and slot."""
@@ -330,39 +238,10 @@ class Run:
             if place != gone and status != was and not proven:
                 self.judged.wrong.append(f"repair made {place} {status} from {was}: {row['reason']}")
 
-    def counts(self) -> dict[str, int]:
-        """Ask `status` how many placements have which status."""
-        return self.type("status").told.get("placements", {}).get("impactapi", {})
-
 
 def one_percent(amount: float) -> int:
     """Give one percent of an amount in USD, in cents, halves up."""
     return int(Decimal(str(amount)).quantize(Decimal(1), ROUND_HALF_UP))
-
-
-def perform(world: World) -> Judged:
-    """Run one world in a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(world, Path(folder))
-        try:
-            judged = run.perform()
-        except TooBusyError as busy:
-            judged = Judged(world, void=True, notes=[f"`{busy}` did not end, or Prefect did not answer"])
-        except Exception as broken:  # noqa: BLE001
-            judged = Judged(world, wrong=[f"this judge broke: {broken!r}"])
-        if kept := os.environ.get("PRETENDERS_KEEP"):
-            Path(kept, f"{world.seed}-{world.name}.txt".replace(" ", "_").replace("/", "_")).write_text(story(run))
-        return judged
-
-
-def story(run: Run) -> str:
-    """Tell all that happened in a world."""
-    lines = [str(run.judged), "", *run.api.log, "", *map(str, run.api.intents), ""]
-    lines += [
-        f"## {words} -> {said.status}, {said.seconds:.1f} s\n{said.out[:6000]}\n{said.err[-1500:]}"
-        for words, said in run.said
-    ]
-    return "\n".join(lines)
 
 
 def only(*switches: str) -> Poor:
@@ -442,77 +321,13 @@ def quick() -> list[World]:
     ]
 
 
-@contextmanager
-def prefect() -> Iterator[None]:
-    """Give a Prefect server: the one at PREFECT_API_URL, else a temporary one."""
-    if os.environ.get("PREFECT_API_URL"):
-        yield
-        return
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as home:
-        os.environ |= {"PREFECT_HOME": home, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-        words = ["-m", "prefect", "server", "start", "--port", str(port), "--no-ui", "--no-services"]
-        server = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-        try:
-            wait_for(f"http://127.0.0.1:{port}/api/health", server)
-            yield
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes], patience_s: float = 120) -> None:
-    """Wait until a server answers."""
-    ends = time.monotonic() + patience_s
-    while time.monotonic() < ends and server.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    raise TooBusyError(url)
-
-
 def main() -> int:
-    """Run many worlds, two at a time, and tell what is wrong with each; SIGTERM ends all of it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--poorness", action="store_true", help="one world for each switch alone instead")
-    parser.add_argument("--quick", action="store_true", help="the few worlds that are always tried instead")
-    parser.add_argument("--json", action="store_true", help="one JSON object for each world")
-    parser.add_argument("--hard", action="store_true", help="one world for each chosen combination instead")
-    parser.add_argument("--name", default="", help="only worlds whose name has this in it")
-    parser.add_argument("--spare", nargs="*", default=[], help="switches of Poor that stay off")
-    parser.add_argument("--at-once", type=int, default=2)
-    chosen = parser.parse_args()
+    """Run the worlds that are chosen."""
+    chosen = options(__doc__).parse_args()
     spared = frozenset(chosen.spare)
     drawn_ones = [drawn(chosen.first_seed + n, spared) for n in range(chosen.worlds)]
     worlds = poorness() if chosen.poorness else hard(spared) if chosen.hard else quick() if chosen.quick else drawn_ones
-    worlds = [world for world in worlds if chosen.name in world.name and world.seed >= chosen.first_seed]
-    wrong = 0
-    os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
-    with prefect(), ThreadPoolExecutor(chosen.at_once) as pool:
-        for done in as_completed([pool.submit(perform, world) for world in worlds]):
-            judged = done.result()
-            wrong += bool(judged.wrong or judged.undone)
-            print(json.dumps(dataclasses.asdict(judged)) if chosen.json else tell(judged), flush=True)  # noqa: T201
-    if not chosen.json:
-        print(f"{len(worlds)} worlds, {wrong} with something wrong or undone")  # noqa: T201
-    return bool(wrong)
-
-
-def tell(judged: Judged) -> str:
-    """Tell one world's judgement in a few lines."""
-    world = judged.world
-    head = f"seed {world.seed} [{world.name}] {judged.bought} donations, {judged.faults} faults, {judged.kills} kills, "
-    parts = [("WRONG", judged.wrong), ("UNDONE", judged.undone), ("note", judged.notes)]
-    lines = [f"    {label} {line}" for label, told in parts for line in told]
-    return "\n".join([head + f"{judged.seconds:.0f} s" + ", VOID" * judged.void, *lines])
+    return campaign(Buying, worlds, chosen)
 
 
 if __name__ == "__main__":

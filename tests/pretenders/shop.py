@@ -26,6 +26,8 @@ class Order:
     currency: str = "USD"
     status: str = "APPROVED"
     items: int = 1
+    email: str | None = None
+    """Whose order it is, where the list tells a contact."""
     date: datetime = field(default_factory=lambda: datetime.now(UTC))
     amounts: list[float] = field(default_factory=list)
     """Every amount that the order ever had, the oldest first."""
@@ -46,6 +48,7 @@ class Order:
         ]
         if self.status not in {"APPROVED", "FAILED"}:
             payments.append({"date": moment, "status": self.status, "amount": self.amount})
+        contact = {"id": f"AB-{self.email}", "sourceId": self.email, "sourceSystem": "unknown", "email": self.email}
         return {
             "id": self.id,
             "sourceId": f"source-{self.id}",
@@ -55,6 +58,7 @@ class Order:
             "payments": payments,
             "amount": self.amount,
             "currency": self.currency,
+            **({"contact": contact} if self.email else {}),
         }
 
 

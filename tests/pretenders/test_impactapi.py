@@ -4,46 +4,19 @@ The command line buys from the stand-in for ImpactAPI, and the stand-in's books 
 IMPACTFLOW_PRETENDERS=40 tries that many worlds more, drawn at random; see `impactapi_worlds`.
 """
 
-import contextlib
-import json
 import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from pretenders.impactapi_worlds import quick
+from pretenders.worlds import apart
 
 MORE = int(os.environ.get("IMPACTFLOW_PRETENDERS", "0"))
-TESTS = Path(__file__).parent.parent
 
 
-def judged(*options: str) -> dict[str, dict]:
-    """Run worlds in a process of their own, with a Prefect server of their own; give each one's judgement."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "IMPACT"))}
-    environment["PYTHONPATH"] = str(TESTS)
-    command = [sys.executable, "-m", "pretenders.impactapi_worlds", "--json", *options]
-    with subprocess.Popen(
-        command,
-        env=environment,
-        cwd=TESTS.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            out, err = process.communicate(timeout=270 + 120 * MORE)
-        except subprocess.TimeoutExpired:
-            pytest.skip("this machine was too busy")
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-    worlds = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    assert worlds, err[-2000:]
-    return {world["world"]["name"]: world for world in worlds}
+def judged(*words: str) -> dict[str, dict]:
+    worlds = apart("pretenders.impactapi_worlds", *words, timeout_s=270 + 120 * MORE)
+    return pytest.skip("this machine was too busy") if worlds is None else worlds
 
 
 @pytest.fixture(scope="module")
