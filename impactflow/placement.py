@@ -270,8 +270,11 @@ class Sweep:
             self._count(answers)
 
     async def _next_answers(self) -> None:
-        """Wait until the senders run short of claims, but never long: what is answered ought to be on disk."""
+        """Wait for an answer, then until the senders run short of claims, but never long: it ought to be on disk."""
         self._clerk_wanted.clear()
+        if not self._answers and self._resume_at <= self._clock.now():
+            await self._clerk_wanted.wait()
+            self._clerk_wanted.clear()
         if self._answers and self._runs_short:
             return
         with suppress(TimeoutError):
@@ -290,7 +293,7 @@ class Sweep:
                 why = _STOPPED if self._in_flight.stopped else "the provider was left alone"
                 move = self._move(hold.placement, Status.PLANNED, f"not sent: {why}")
             self._answers.append(move)
-            if self._runs_short:
+            if self._runs_short or len(self._answers) == 1:
                 self._clerk_wanted.set()
 
     async def _send(self, placement: Placement, hold: Hold) -> Move:  # noqa: PLR0911 - one for each answer there is

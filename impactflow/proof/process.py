@@ -6,16 +6,19 @@ providers, it does at one of them. Called by ``simulation``.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 import httpx
 
 from impactflow.errors import LedgerError, NotSent
 from impactflow.ledger.writer import Writer
+
+T = TypeVar("T")
 
 
 class Boundary(Enum):
@@ -58,9 +61,11 @@ class Process:
 
     Attributes:
         died: Set when it is killed.
+        tasks: What its tasks have begun.
     """
 
     def __init__(self, fate: Fate = unharmed, pause_s: float = 0.0) -> None:
+        self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._fate = fate
         self._pause_s = pause_s
         self.died = asyncio.Event()
@@ -81,6 +86,13 @@ class Process:
         if self.died.is_set():
             raise asyncio.CancelledError
 
+    async def end(self, job: asyncio.Task[Any]) -> None:
+        """End all that is left of a dead one, also what would see to its own end if the process lived."""
+        while running := [task for task in (job, *self.tasks) if not task.done()]:
+            for task in running:
+                task.cancel()
+            await asyncio.sleep(0)
+
 
 _running: ContextVar[Process] = ContextVar("simulated_process")
 
@@ -88,6 +100,16 @@ _running: ContextVar[Process] = ContextVar("simulated_process")
 def enter(process: Process) -> None:
     """From here on the calling task, and every task that it begins, belongs to the process."""
     _running.set(process)
+
+
+def begin_task(
+    loop: asyncio.AbstractEventLoop, work: Generator[Any, None, T] | Coroutine[Any, Any, T], **more: Any
+) -> asyncio.Task[T]:
+    """Begin a task of the process that the calling task belongs to; an event loop's task factory."""
+    task = asyncio.Task(cast("Coroutine[Any, Any, T]", work), loop=loop, **more)
+    if process := _running.get(None):
+        process.tasks.add(task)
+    return task
 
 
 async def on_disk(work: Callable[[], Any]) -> Any:

@@ -29,7 +29,7 @@ from impactflow.policy import Policy
 from impactflow.proof import runs
 from impactflow.proof.memory import Memory
 from impactflow.proof.persons import Persons
-from impactflow.proof.process import Fate, Process, Wire, enter, on_disk, unharmed
+from impactflow.proof.process import Fate, Process, Wire, begin_task, enter, on_disk, unharmed
 from impactflow.proof.scenario import (
     BEGIN_S,
     KEY_AGE_S,
@@ -231,8 +231,7 @@ class _Simulation:
         await asyncio.wait((job, death), return_when=asyncio.FIRST_COMPLETED)
         if process.died.is_set():
             self._deaths += 1
-            job.cancel()
-            await asyncio.wait((job,))
+            await process.end(job)
         else:
             death.cancel()
             await job
@@ -475,6 +474,7 @@ def _cancelling(purchase: Purchase) -> list[Request]:
 def _new_loop() -> SimulatedLoop:
     loop = SimulatedLoop()
     loop.disk = on_disk
+    loop.set_task_factory(begin_task)
     return loop
 
 

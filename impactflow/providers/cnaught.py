@@ -25,7 +25,7 @@ from impactflow.errors import (
     Unavailable,
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
-from impactflow.providers import Absent, Ambiguous, Found, Hold, Record, Verdict
+from impactflow.providers import CLOCK_SKEW, Absent, Ambiguous, Found, Hold, Record, Verdict
 from impactflow.texts import one_line, plain
 
 _GRAMS_PER_KG = 1000
@@ -183,26 +183,43 @@ class CNaught:
         )
 
     async def _by_metadata(self, doubt: Placement) -> Verdict:
-        """The order by its metadata; not there means not there twice, because pages shift while they are read."""
-        orders = await self._find(doubt) or await self._find(doubt)
-        if len(orders) > 1:
-            return Ambiguous("several orders carry its key: " + ", ".join(order.id for order in orders), so_far=True)
-        return _found(doubt, orders[0]) if orders else Absent()
+        """
+        The order by its metadata; not there means not there twice, because pages shift while they are read.
 
-    async def _find(self, doubt: Placement) -> list[Order]:
-        found = []
+        An order that came back without its metadata may be any of its amount.
+        """
+        unnamed: list[Order] = []
+        for _ in range(2):
+            orders = [order async for order in self._since(doubt)]
+            named = [order for order in orders if _told(order.metadata).get("impactflow_key") == doubt.key]
+            if len(named) > 1:
+                return Ambiguous("several orders carry its key: " + ", ".join(order.id for order in named), so_far=True)
+            if named:
+                return _found(doubt, named[0])
+            unnamed += [order for order in orders if _may_be(doubt, order)]
+        if unnamed:
+            return Ambiguous("it may be any of " + ", ".join(sorted({order.id for order in unnamed})), so_far=True)
+        return Absent()
+
+    async def _since(self, doubt: Placement) -> AsyncIterator[Order]:
+        """The orders since the day before the first attempt."""
         async for order in items(self._client.list_orders()):
             if order.created_on is not None and order.created_on < doubt.first_attempted_at - _MARGIN:
                 break
-            if _told(order.metadata).get("impactflow_key") == doubt.key:
-                found.append(order)
-        return found
+            yield order
 
 
 def _found(doubt: Placement, order: Order) -> Verdict:
     if order.amount_kg * _GRAMS_PER_KG != doubt.quantity:
         return Ambiguous(f"order {order.id} carries its key, but is for {order.amount_kg} kg", so_far=True)
     return Found(_receipt(order), by_key=True)
+
+
+def _may_be(doubt: Placement, order: Order) -> bool:
+    """Whether an order could be the doubt's, for all that it says: it names nobody."""
+    if order.metadata or order.amount_kg * _GRAMS_PER_KG != doubt.quantity:
+        return False
+    return order.created_on is None or order.created_on >= doubt.first_attempted_at - CLOCK_SKEW
 
 
 def _is_another(placement: Placement, order: Order) -> str | None:

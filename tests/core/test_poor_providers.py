@@ -277,6 +277,22 @@ async def test_p12_an_order_is_found_by_its_key_however_its_metadata_is_written(
         assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
 
 
+@in_virtual_time
+async def test_p12_an_order_without_its_metadata_is_not_sent_again_once_its_key_is_forgotten(new_world):
+    """It may be ours, and nothing tells."""
+    poor = {"faults": "lost_answer=1", "key_lifetime_s": 3600, "poor": frozenset({"metadata_dropped"})}
+    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), **poor)
+    async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
+        await world.plan(run)
+        await sweep(run, CNAUGHT)
+        world.sandbox.calm()
+        world.clock.turn(hours=2)
+        await work(run, CNAUGHT)
+        row = await row_of(run)
+        assert (row["status"], len(world.sandbox.books.purchases)) == ("parked", 1)
+        assert world.sandbox.books.purchases[0].ref in row["reason"]
+
+
 @pytest.mark.parametrize("rule_", [TREES, OFFSET, GIVING])
 @pytest.mark.parametrize("metadata", ["echo", "ignored"])
 @in_virtual_time
