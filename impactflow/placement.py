@@ -313,7 +313,7 @@ class Sweep:
             self._in_vain[self._provider.name] = in_a_row
             if in_a_row >= _FORBIDDEN:
                 self._halt(str(error))
-            if self._may_have_been_done(error):
+            if error.status is not None:  # gateways say no to what was done, too: one look before it counts
                 return self._doubted(placement, error, if_absent=Status.FAILED)
             return self._move(placement, Status.FAILED, str(error), due_in_s=None)
         except NotSent as error:
@@ -339,17 +339,9 @@ class Sweep:
                 self._unreachable += 1
                 if self._unreachable >= _UNREACHABLE:
                     self._halt(str(error))
-        if self._may_have_been_done(error):
+        if error.status is not None and isinstance(self._provider, KeepsRecords):  # what may be done is not repeated
             return self._doubted(placement, error, if_absent=Status.PLANNED, due_in_s=delay_s)
         return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)
-
-    def _may_have_been_done(self, error: ProviderError) -> bool:
-        """
-        Whether a no was answered to a request that could not be repeated: gateways say so of what was done, too.
-
-        Then it counts only once the provider's records were looked through.
-        """
-        return error.status is not None and isinstance(self._provider, KeepsRecords)
 
     def _doubted(self, placement: Placement, error: ProviderError, *, if_absent: Status, due_in_s: float = 0.0) -> Move:
         move = self._move(placement, Status.IN_DOUBT, str(error), due_in_s=due_in_s)

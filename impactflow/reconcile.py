@@ -241,7 +241,8 @@ class _Desk:
                     async with self.in_flight.answered():
                         verdict: Verdict | None = await provider.settle(doubt, hold)
                     why = "the provider says it had no effect"
-                    if isinstance(verdict, Absent | Ambiguous) and verdict.so_far:
+                    was_refused = isinstance(verdict, Absent) and doubt.if_absent is not None  # and is once more
+                    if isinstance(verdict, Absent | Ambiguous) and verdict.so_far and not was_refused:
                         verdict, why = self._in_the_end(doubt, asked_at, verdict)
                 except TimeoutError:
                     verdict, why, sent_until = None, "the run was stopped before an answer came", self._clock.now()

@@ -12,6 +12,7 @@ from world import (
     TREES,
     differences,
     policy_of,
+    settle_at,
     sold,
     statuses,
     sweep,
@@ -130,9 +131,11 @@ async def test_a_provider_that_forbids_everything_is_left_alone(new_world):
     async with world.run() as run:
         await world.plan(run)
         swept = await sweep(run, ProviderName.CNAUGHT)
-        found = await statuses(run)
-        assert {"failed", "planned"} == set(found)
-        assert 5 <= found["failed"] <= 5 + world.settings.impactflow_concurrency
+        refused = swept.in_doubt
+        assert {"in_doubt": refused, "planned": 40 - refused} == await statuses(run)
+        assert 5 <= refused <= 5 + world.settings.impactflow_concurrency
+        await settle_at(run, ProviderName.CNAUGHT)
+        assert {"failed": refused, "planned": 40 - refused} == await statuses(run)
         assert (False, []) == (swept.unauthorized, world.purchases)
         assert "portfolio is not available" in (swept.halted or "")
 
@@ -261,3 +264,16 @@ async def test_a_run_that_died_is_finished_by_the_next(new_world):
 def test_retries_come_ever_more_rarely():
     """Seconds: doubled each time, an hour at most."""
     assert [1, 2, 4, 2048, 3600, 3600] == [retry_delay_s(tries) for tries in (1, 2, 3, 12, 13, 500)]
+
+
+@pytest.mark.parametrize("provider", [ProviderName.CNAUGHT, ProviderName.IMPACTAPI])
+@in_virtual_time
+async def test_p16_a_no_that_was_answered_after_the_effect_is_asked_again_where_that_is_safe(new_world, provider):
+    """A gateway's 403 or 404: what took effect is recorded, and what did not has failed."""
+    world = new_world(orders=shop(30), policy=policy_of(RULE_OF[provider]), faults=f"{provider}.refused_after=0.4")
+    async with world.run() as run:
+        await world.plan(run)
+        await work(run, provider)
+        found = await statuses(run)
+        assert 0 < len(world.purchases) == found["placed"]
+        assert set(found) <= {"placed", "failed"}

@@ -1,0 +1,43 @@
+"""
+The command line buys from the stand-in for ImpactAPI, and the stand-in's books say whether it keeps its promise.
+
+IMPACTFLOW_PRETENDERS=40 tries that many worlds more, drawn at random; see `impactapi_worlds`.
+"""
+
+import os
+
+import pytest
+
+from pretenders.impactapi_worlds import quick
+from pretenders.worlds import apart
+
+MORE = int(os.environ.get("IMPACTFLOW_PRETENDERS", "0"))
+
+
+def judged(*words: str) -> dict[str, dict]:
+    worlds = apart("pretenders.impactapi_worlds", *words, timeout_s=270 + 120 * MORE)
+    return pytest.skip("this machine was too busy") if worlds is None else worlds
+
+
+@pytest.fixture(scope="module")
+def worlds() -> dict[str, dict]:
+    return judged("--quick", "--at-once", "3")
+
+
+@pytest.mark.parametrize("name", [world.name for world in quick()])
+def test_each_order_is_donated_for_once_and_the_ledger_says_so(worlds, name):
+    world = worlds[name]
+    if world["void"]:
+        pytest.skip(f"this machine was too busy: {world['notes']}")
+    assert world["wrong"] == []
+    assert world["undone"] == []
+    assert world["bought"] > 0
+
+
+@pytest.mark.skipif(not MORE, reason="IMPACTFLOW_PRETENDERS says how many")
+@pytest.mark.timeout(300 + 120 * MORE)
+def test_many_worlds_drawn_at_random():
+    told = judged("--worlds", str(MORE), "--first-seed", os.environ.get("IMPACTFLOW_PRETENDERS_SEED", "1000"))
+    assert {
+        name: world["wrong"] + world["undone"] for name, world in told.items() if world["wrong"] or world["undone"]
+    } == {}
