@@ -20,9 +20,22 @@ fx:
   as_of: 2025-01-01
   usd_per: {EUR: 1.08, GBP: 1.27, CAD: 0.70, AUD: 0.64}
 rules:
-  - {slot: trees, provider: oneclickimpact, impact: plant_trees, quantity: {per_order: 1}}
-  - {slot: offset, provider: cnaught, impact: offset, quantity: {per_item: 2.5}}
-  - {slot: giving, provider: impactapi, impact: donate, campaign: trees-for-the-future, quantity: {percent_of_order: 1}}
+  - slot: trees
+    provider: oneclickimpact
+    impact: plant_trees
+    quantity: {per_order: 1}
+    approve_above_per_day: unlimited
+  - slot: offset
+    provider: cnaught
+    impact: offset
+    quantity: {per_item: 2.5}
+    approve_above_per_day: unlimited
+  - slot: giving
+    provider: impactapi
+    impact: donate
+    campaign: trees-for-the-future
+    quantity: {percent_of_order: 1}
+    approve_above_per_day: unlimited
 """
 _USD_PER = {"USD": "1", "EUR": "1.08", "GBP": "1.27", "CAD": "0.70", "AUD": "0.64"}
 
