@@ -257,7 +257,7 @@ class Buying(Run):
         wanted = 1 if slot != "share" else int(Decimal(str(order.amount)).quantize(Decimal(1), ROUND_HALF_UP))
         if len(books) > 1:
             self.judged.wrong.append(f"twice: {what}")
-        if any(p.amount != wanted or p.email != order.email or p.notify for p in books):
+        if any(p.amount != wanted or p.email != order.email or (p.email and p.notify) for p in books):
             self.judged.wrong.append(f"amount or customer {books}: {what}")
         if books and status in {"nothing", "cancelled", "failed", "held", "planned"}:
             self.judged.wrong.append(f"lost: {what}")
