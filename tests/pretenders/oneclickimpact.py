@@ -8,7 +8,9 @@ for before. Amounts are trees, pounds and US cents; times are seconds.
 
 import base64
 import json
+import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,7 +62,7 @@ class Poor:
     short_pages: bool = True
     """A page holds at most three records, whatever `limit` says."""
     page_after_time: bool = True
-    """A cursor names the last time told: what was bought in the same millisecond is skipped."""
+    """A cursor names the last time told: what else was bought in that millisecond is skipped in this order."""
     same_millisecond: bool = True
     """Purchases that come together get the same time, so that (`user_id`, `time_utc`) names several."""
     no_cancelling: bool = True
@@ -239,12 +241,15 @@ class OneClickImpact(Gateway):
 
     def moment(self, at: float) -> str:
         """Write a time in UTC in milliseconds, each only once unless purchases may share one."""
-        if self.poor.same_millisecond:
-            return millisecond(at - at % 0.05)
-        taken = {purchase.time_utc for purchase in self.purchases}
-        while millisecond(at) in taken:
+        at = at - at % 0.05 if self.poor.same_millisecond else at
+        sharing = Counter(purchase.time_utc for purchase in self.purchases)
+        while sharing[millisecond(at)] >= self.most_at_once():
             at += 0.001
         return millisecond(at)
+
+    def most_at_once(self) -> float:
+        """Say how many purchases may share a millisecond: of two each is listed in one order at least."""
+        return 1 if not self.poor.same_millisecond else 2 if self.poor.page_after_time else math.inf
 
     def tell(self, purchase: Purchase, *, metadata: bool, customer: bool = True) -> Json:
         """Tell a purchase as answers and records do."""

@@ -171,6 +171,8 @@ class Buying(Run):
             rows = self.rows()
             self.judge(rows)
             self.audit(rows)
+        if self.api.stalled_s > 1:
+            self.judged.notes.append(f"the seller's process stood still for {self.api.stalled_s:.1f} s")
         self.judged.seconds = time.time() - began
         self.judged.faults = sum(self.api.told.values())
         buys = tuple(oneclickimpact.FIELDS)
@@ -255,7 +257,7 @@ class Buying(Run):
         wanted = 1 if slot != "share" else int(Decimal(str(order.amount)).quantize(Decimal(1), ROUND_HALF_UP))
         if len(books) > 1:
             self.judged.wrong.append(f"twice: {what}")
-        if any(p.amount != wanted or p.email != order.email or p.notify for p in books):
+        if any(p.amount != wanted or p.email != order.email or (p.email and p.notify) for p in books):
             self.judged.wrong.append(f"amount or customer {books}: {what}")
         if books and status in {"nothing", "cancelled", "failed", "held", "planned"}:
             self.judged.wrong.append(f"lost: {what}")
@@ -421,6 +423,9 @@ def hard(spared: frozenset[str] = frozenset()) -> list[World]:
             "orders": 5,
             **hot,
         },
+        {"name": "zeros, dropped", "poor": only("zeros", "metadata_dropped"), **hot},
+        {"name": "zeros", "poor": only("zeros"), **hot},
+        {"name": "days left out", "poor": only("days_left_out"), "loses_ledger": True},
     ]
     return [World(seed=100 + n, **world) for n, world in enumerate(worlds)]
 
