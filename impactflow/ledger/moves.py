@@ -430,6 +430,8 @@ def _record_late(connection: Connection, each: Move) -> None:
     }
     connection.execute(events.insert(), evidence)
     further.note(connection, each.placement, each.receipt.ref, each.at)
+    if status is Status.PLACING:  # if that attempt turns out not to have been sent, it is not sent once more
+        connection.execute(_SENT_UNTIL, {"b_id": row.id, "now": each.at, "in_doubt": False})
 
 
 def _doubt_late(connection: Connection, each: Move, row: Any) -> None:

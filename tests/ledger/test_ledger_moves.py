@@ -279,6 +279,16 @@ async def test_p4_a_late_unknown_outcome_while_it_is_sent_again_is_kept(ledger, 
     assert "=placing" in await path(ledger)
 
 
+async def test_p4_a_late_receipt_while_it_is_sent_again_keeps_it_from_being_sent_once_more(ledger):
+    """The second attempt was not sent; the first one bought, so the provider is asked before anything else is sent."""
+    sent = await judged(ledger, Status.PLANNED)
+    again = await claim(ledger, after(62))
+    await record(ledger, answer(sent, at=after(70), ref="first"))
+    await record(ledger, answer(again, Status.PLANNED, after(71)))
+    assert "in_doubt" == (await life(ledger))["status"]
+    assert None is await claim(ledger, after(100))
+
+
 async def test_p4_a_late_unknown_outcome_after_it_was_bought_is_kept_as_evidence(ledger):
     """A second purchase may stand: the story says so; the purchase stays."""
     sent = await judged(ledger, Status.PLANNED)

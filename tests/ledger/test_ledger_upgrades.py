@@ -29,7 +29,7 @@ DIGESTS = {
     "0002.py": "33ac1349c8ca83d111fb2d9a44b8113bf0bca7721d8df22aee19ed5724a9ec1c",
     "0003.py": "6c87828c7d3c2f3c852aa1428c682555c8b3315dc62ab31a826b14aeb8d961b3",
     "0004.py": "fc1c05dc32b995118de0e6194128083a073513fa4407907658ce448a4b66de51",
-    "0005.py": None,  # None while it has not landed on main
+    "0005.py": "ea1e7f4488b3ee61d67abf6ffa782ef34d3b39f9d104d1083aa6bf53a2facd8c",
 }
 
 
