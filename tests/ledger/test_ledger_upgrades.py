@@ -62,7 +62,7 @@ def earlier_url(request, ledger_url):
 
 
 async def test_o8_a_ledger_of_any_earlier_version_is_upgraded_and_worked_on(earlier_url):
-    """Exactly as the tables say, with all its rows; doubts are settled, what is planned is sent once it was read again."""
+    """Exactly as the tables say, with all its rows; doubts are settled, and what is planned is sent once it is read."""
     with Ledger.open(earlier_url) as ledger:
         with ledger._engine.connect() as connection:
             options = {"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
