@@ -15,7 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from impactflow.accounts import check_account
@@ -108,6 +108,20 @@ def retry_delay_s(tries: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class InVain:
+    """
+    What one run has tried in vain, over all its sweeps.
+
+    Args:
+        tries: How often it tried each placement that was not sent, by the placement's id.
+        forbidden: How many purchases in a row each provider has forbidden.
+    """
+
+    tries: Counter[int] = field(default_factory=Counter)
+    forbidden: Counter[ProviderName] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """This run's hold on one placement."""
 
@@ -158,9 +172,8 @@ class Sweep:
         run_id: Which run does it.
         policy: Digest of the policy that it works with; what was planned under another, or long ago, is not sent.
         limit: At most so many placements.
-        in_vain: How often this run has tried each placement that was not sent, over all its sweeps: what kills, looks
-            and earlier runs added to the attempts says nothing about how the provider is now. By the provider's name,
-            how many in a row it has forbidden.
+        in_vain: What this run has tried in vain over all its sweeps: what kills, looks and earlier runs added to the
+            attempts says nothing about how the provider is now.
         report: Called whenever outcomes were recorded.
     """
 
@@ -174,7 +187,7 @@ class Sweep:
         *,
         policy: str,
         limit: int,
-        in_vain: Counter[int | ProviderName] | None = None,
+        in_vain: InVain | None = None,
         report: Callable[[Swept], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
@@ -184,7 +197,7 @@ class Sweep:
         self._run_id = run_id
         self._policy = policy
         self._left = limit
-        self._in_vain: Counter[int | ProviderName] = Counter() if in_vain is None else in_vain
+        self._in_vain = InVain() if in_vain is None else in_vain
         self._report = report
         self._swept = Swept()
         self._ahead = terms.concurrency // 2
@@ -312,9 +325,9 @@ class Sweep:
                 "refused: order %s, slot %s: %s", placement.order_id, placement.slot, error,
                 extra={"action": "placement_failed"},
             )  # fmt: skip
-            in_a_row = self._in_vain[self._provider.name] + 1 if isinstance(error, Forbidden) else 0
-            self._in_vain[self._provider.name] = in_a_row
-            if in_a_row >= _FORBIDDEN:
+            forbidden = self._in_vain.forbidden
+            forbidden[self._provider.name] = forbidden[self._provider.name] + 1 if isinstance(error, Forbidden) else 0
+            if forbidden[self._provider.name] >= _FORBIDDEN:
                 self._halt(str(error))
             if error.status is not None:  # gateways say no to what was done, too: one look before it counts
                 return self._doubted(placement, error, if_absent=Status.FAILED)
@@ -326,12 +339,12 @@ class Sweep:
         except OutcomeUnknown as error:
             self._unreachable = 0
             return self._move(placement, Status.IN_DOUBT, str(error))
-        self._unreachable = self._in_vain[self._provider.name] = 0
+        self._unreachable = self._in_vain.forbidden[self._provider.name] = 0
         return self._move(placement, Status.PLACED, None, receipt=receipt)
 
     def _again(self, placement: Placement, error: NotSent) -> Move:
-        self._in_vain[placement.id] += 1
-        delay_s = retry_delay_s(self._in_vain[placement.id])
+        self._in_vain.tries[placement.id] += 1
+        delay_s = retry_delay_s(self._in_vain.tries[placement.id])
         match error:
             case RateLimited():
                 delay_s = _PAUSE_S if error.retry_after_s is None else error.retry_after_s

@@ -5,7 +5,6 @@ Called by whatever begins a run: ``tasks.context`` for the flows, ``cli`` for th
 Nothing global: two runs in one process do not know of each other.
 """
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from impactflow.errors import ProviderError
 from impactflow.ledger import Ledger
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
-from impactflow.placement import Terms
+from impactflow.placement import InVain, Terms
 from impactflow.policy import Policy
 from impactflow.providers import Provider
 from impactflow.providers.cnaught import CNaught
@@ -66,8 +65,7 @@ class Run:
         transport: Carries every request of the run.
         terms: How it works.
         mark: The ledger's last event before it began; what it changes comes after.
-        in_vain: How often it has tried each placement that was not sent; by a provider's name, how many in a row the
-            provider has forbidden.
+        in_vain: What it has tried in vain.
         checked: The providers whose newest records the ledger was held against, so that something may be sent there.
     """
 
@@ -78,7 +76,7 @@ class Run:
     transport: CountingTransport
     terms: Terms
     mark: int = 0
-    in_vain: Counter[int | ProviderName] = field(default_factory=Counter)
+    in_vain: InVain = field(default_factory=InVain)
     checked: set[ProviderName] = field(default_factory=set)
     _providers: dict[ProviderName, Provider] = field(default_factory=dict)
 

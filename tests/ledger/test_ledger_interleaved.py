@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import pytest
 from ledger_helpers import KEYED, NOON, after, answer, earned, offset, refunded, sale
 from sqlalchemy import Connection, Engine, event, select, text
 
 from impactflow.errors import TransitionRefused
-from impactflow.ledger import Announcement, Claim, Page, Status, moves, planning, refunds
+from impactflow.ledger import Announcement, Claim, Fresh, Page, Status, moves, planning, refunds
 from impactflow.ledger import engine as engines
 from impactflow.ledger.tables import events, further_purchases, orders, placements, unearned
 from impactflow.ledger.tables import order_names as names
@@ -19,6 +20,12 @@ from impactflow.models import Placement, Refund
 #: How long what is locked out waits before it is tried again after the other one, in milliseconds.
 _LOCKED_OUT_MS = 12
 _BOUGHT = frozenset({"placing", "placed", "completed"})
+
+
+def wanted(at: datetime) -> Claim:
+    """One of what was planned under the policy that both orders were read under."""
+    until = at + timedelta(seconds=60)
+    return Claim(KEYED, "run-1", at, until, exclusive=False, fresh=Fresh.at("policy-1", at))
 
 
 @dataclass
@@ -52,7 +59,7 @@ class Two:
 
     def claim(self, connection: Connection) -> bool:
         """A run takes one of what is due; whether there was any."""
-        [claimed] = moves.claim(connection, [Claim(KEYED, "run-1", after(81), after(141), exclusive=False)])
+        [claimed] = moves.claim(connection, [wanted(after(81))])
         return claimed is not None
 
     def answer_late(self, connection: Connection) -> None:
@@ -80,7 +87,7 @@ def fresh(two: Two, first: str) -> None:
 def doubted(two: Two, first: str) -> None:
     """One was sent and its lease is over; the other waits."""
     fresh(two, first)
-    two.sent = two.run(lambda c: moves.claim(c, [Claim(KEYED, "run-1", after(1), after(61), exclusive=False)]))
+    two.sent = two.run(lambda c: moves.claim(c, [wanted(after(1))]))
     two.run(lambda c: moves.expire_leases(c, [(after(61), "run-2")]))
 
 
