@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from postgres_server import SharedPostgres
 from virtual_time import VirtualClock
 from world import World, make_world
 
 from impactflow.ledger import Ledger
 from impactflow.proof.programs import PrefectServer, prefect_server
+
+# No test depends on how fast the machine is.
+settings.register_profile("impactflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("impactflow")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from impactflow.clients import CNaughtClient, ImpactAPIClient, OneClickImpactClient, WickedReportsClient
+from impactflow.clients.answers import place
 from impactflow.clients.http import TRIES
 from impactflow.errors import (
     Forbidden,
@@ -122,12 +123,9 @@ async def test_an_answer_without_a_required_field_is_not_asked_for_again():
     assert (expected, 1) == (str(caught.value), len(script.requests))
 
 
-async def test_the_name_of_a_broken_field_shows_no_address_either():
+def test_the_name_of_a_broken_field_shows_no_address_either():
     """Theirs may be anything."""
-    record = '{"user_id":"U77","time_utc":"t","metadata":{"ana@example.org":7}}'
-    client, _ = open_client(says(200, f'{{"user_records":[{record}]}}'))
-    with pytest.raises(Unavailable, match=r"field user_records.0.metadata.\*\*\*: Input should be a valid string"):
-        await anext(client.records())
+    assert "user_records.0.metadata.***" == place(("user_records", 0, "metadata", "ana@example.org"))
 
 
 async def test_a_read_recovers_from_a_passing_failure():

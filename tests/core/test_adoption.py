@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, standing, told
 from virtual_time import in_virtual_time
-from world import NONE_DIFFER, RULE_OF, differences, policy_of, sold, statuses
+from world import NONE_DIFFER, RULE_OF, differences, fresh_of, policy_of, sold, statuses
 
 from impactflow.adoption import PurchasesUnknown, Scope, carry_out, survey
 from impactflow.audit import Audit, choose_window
@@ -211,7 +211,10 @@ async def test_o7_what_waits_to_be_sent_again_and_was_bought_is_not_sent_again(n
         await world.plan(run)
         now = run.clock.now()
         for _ in range(70):
-            [claimed] = await run.ledger.turn_over([], Claim(ONECLICK, run.id, now, now, exclusive=False), 1)
+            claim = Claim(ONECLICK, run.id, now, now, exclusive=False, fresh=fresh_of(run))
+            [claimed] = await run.ledger.turn_over([], claim, 1)
+                [], Claim(ONECLICK, run.id, now, now, exclusive=False, fresh=fresh_of(run)), 1
+            )
             later = now + timedelta(hours=1)
             await run.ledger.move(Move(claimed, Status.PLACING, Status.PLANNED, now, run.id, "not sent", later))
             buy(world, ONECLICK, {"order_id": claimed.order_id, "impactflow_key": claimed.key})

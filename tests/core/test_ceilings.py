@@ -19,6 +19,7 @@ PER_ITEM = TREES | {"quantity": {"per_item": 1}}
 async def planned(world, run):
     """Plan the last days, and say what it came to."""
     today = world.clock.now().date()
+    world.works_under(run, world.policy)
     window = Window(today, today, open_ended=True)
     source = run.order_source()
     return await plan(run.ledger, source, world.policy, window, run.clock, run.id, moves_watermark=True)
@@ -77,7 +78,9 @@ async def test_p17_what_waits_for_the_day_is_bought_once_approved_and_not_otherw
     async with world.run() as run:
         await planned(world, run)
         (first, _) = await run.ledger.awaiting()
-        await record_answer(run.ledger, run.clock, run.id, [first], Answer(Decision.APPROVE, "Ann"))
+        await record_answer(
+            run.ledger, run.order_source, world.policy, run.clock, run.id, [first], Answer(Decision.APPROVE, "Ann")
+        )
         await world.place_all(run)
         assert 2 == len(world.purchases)
         await world.clock.sleep(86_400)

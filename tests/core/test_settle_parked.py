@@ -147,6 +147,7 @@ async def failed(world, run):
     run.transport._inner = Refusing(run.transport._inner)
     await world.plan(run)
     await sweep(run, CNAUGHT)
+    await settle_at(run, CNAUGHT)
     run.transport._inner = world.carrier
     assert {"failed": 1} == await statuses(run)
 
