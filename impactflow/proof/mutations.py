@@ -294,6 +294,121 @@ MUTATIONS: Sequence[Mutation] = (
         '        return _exact(self.order.item_count, "the order\'s number of items")',
         '        return _exact(self.order.item_count**0, "the order\'s number of items")',
     ),
+    Mutation(
+        "P1: a donation that is not told is one of nothing",
+        "impactflow.providers.impactapi",
+        "    given = _sum(session.donation_intents) if session.donation_intents else None\n    if given in",
+        "    given = _sum(session.donation_intents)\n    if given in",
+    ),
+    Mutation(
+        "P1: a session that tells no donations counts as cancelled",
+        "impactflow.providers.impactapi",
+        "        if parts and not await self._standing(parts, session):",
+        "        if not await self._standing(parts, session):",
+    ),
+    Mutation(
+        "P2: a session that is not found gives nothing",
+        "impactflow.providers.impactapi",
+        "        session = await self._session(placement.handle)\n",
+        "        try:\n            session = await self._session(placement.handle)\n"
+        "        except NotFound:\n            return None\n",
+    ),
+    Mutation(
+        "P3: what was tried before is never planned anew",
+        "impactflow.ledger.planning",
+        "    return withdrawn or found.status in WAITING",
+        "    return withdrawn or (found.status in WAITING and not found.attempts)",
+    ),
+    Mutation(
+        "P3: another policy changes nothing that is planned",
+        "impactflow.ledger.planning",
+        "        page.policy_digest,\n        sorted(order.names),",
+        "        sorted(order.names),",
+    ),
+    Mutation(
+        "P3: an order that says the same again counts as not read",
+        "impactflow.ledger.planning",
+        "        if row.id not in kept_as_it_is and not (known_lately and",
+        "        if row.read_at is None and not (known_lately and",
+    ),
+    Mutation(
+        "P4: nobody looks at the lease in the step that sends",
+        "impactflow.clients.http",
+        '{**self._extensions, "last_look": last_look}',
+        "{**self._extensions}",
+    ),
+    Mutation(
+        "P6: metadata of somebody else's is taken for none",
+        "impactflow.providers.oneclickimpact",
+        "    return _key(record) is None and bool((record.metadata or {}).keys() - _RESERVED)",
+        "    return _key(record) is None and not record",
+    ),
+    Mutation(
+        "P7: a purchase that was cancelled leaves its slot free",
+        "impactflow.ledger.rows",
+        "    bought: ColumnElement[bool] = table.c.ref.is_not(None) | table.c.placed_at.is_not(None)",
+        "    bought: ColumnElement[bool] = table.c.ref.is_not(None) & table.c.status.not_in([Status.CANCELLED])",
+    ),
+    Mutation(
+        "P10: purchases of this store that the ledger does not know are no reason to stop",
+        "impactflow.adoption.check",
+        "_ANOTHERS = frozenset({Known.NOTHING, Known.UNSENT})",
+        "_ANOTHERS = frozenset({Known.UNSENT})",
+    ),
+    Mutation(
+        "P11: a reading that contradicts itself counts as complete",
+        "impactflow.orders",
+        "            return not self.repeated and self.announced <= {len(self.ids)}",
+        "            return bool(self)",
+    ),
+    Mutation(
+        "P11: nobody looks back at old orders",
+        "impactflow.planning",
+        "        from_, watches = min(from_, max(begins, furthest)), True",
+        "        watches = True",
+    ),
+    Mutation(
+        "P11: one reading of the records is enough",
+        "impactflow.reconcile",
+        "            if unnamed:\n                await self._read(provider, unnamed",
+        "            if unnamed and not doubts:\n                await self._read(provider, unnamed",
+    ),
+    Mutation(
+        "P12: metadata is compared as it is written",
+        "impactflow.providers.cnaught",
+        '            named = [order for order in orders if _told(order.metadata).get("impactflow_key") == doubt.key]',
+        "            named = [order for order in orders if order.metadata == _metadata(doubt)]",
+    ),
+    Mutation(
+        "P12: an order without metadata is nobody's",
+        "impactflow.providers.cnaught",
+        "    if order.metadata or order.amount_kg * _GRAMS_PER_KG != doubt.quantity:\n        return False\n",
+        "    if order.amount_kg:\n        return False\n",
+    ),
+    Mutation(
+        "P13: an order in an answer is not held against what was asked",
+        "impactflow.providers.cnaught",
+        "        if why := _is_another(placement, order):",
+        "        if why := order.id and None:",
+    ),
+    Mutation(
+        "P13: a session in an answer is ours whatever its key",
+        "impactflow.providers.impactapi",
+        '    if _text(told.metadata.get("impactflow_key")) not in {None, placement.key}:',
+        "    if told.id is None:",
+    ),
+    Mutation(
+        "P15: what was one too many is sent again unseen",
+        "impactflow.placement",
+        "self._doubted(placement, error, if_absent=Status.PLANNED, due_in_s=delay_s)",
+        "self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)",
+    ),
+    Mutation(
+        "P16: a refusal is believed unseen",
+        "impactflow.placement",
+        "self._doubted(placement, error, if_absent=Status.FAILED)",
+        "self._move(placement, Status.FAILED, str(error), due_in_s=None)",
+    ),
 )
 
 

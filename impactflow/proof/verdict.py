@@ -55,6 +55,11 @@ def findings(
             for key, (purchase, *_) in bought.items()
             if key in rows and not _same(purchase, rows[key])
         ),
+        *(
+            f"recorded as cancelled, though it stands: {sold(purchase)}"
+            for key, (purchase, *_) in bought.items()
+            if key in rows and rows[key]["status"] == Status.CANCELLED and not purchase["cancelled"]
+        ),
         *(f"never bought: {place}" for place in earned if place not in by_place and place not in parked),
         *(
             f"wrong amount: {place}: {by_place[place]['quantity']} instead of {quantity}"
