@@ -44,24 +44,23 @@ async def examine() -> list[dict[str, Any]]:
         findings.append(_ok("webhooks", _told(Secrets.of(settings))))
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
-    absent = missing_file(settings)
-    where = describe(settings.impactflow_ledger_url)
+    absent = missing_file(settings) is not None
     try:
         with none_made(settings) as used:
-            findings += await _look_around(used, policy, providers, f"{where}: none yet" if absent else where)
+            findings += await _look_around(
+                used, policy, providers, describe(settings.impactflow_ledger_url), absent=absent
+            )
     except ImpactError as error:
         findings.append(_wrong("ledger", error))
     return findings
 
 
 async def _look_around(
-    settings: Settings, policy: Policy | None, providers: Sequence[ProviderName], where: str
+    settings: Settings, policy: Policy | None, providers: Sequence[ProviderName], where: str, *, absent: bool
 ) -> list[dict[str, Any]]:
     """The ledger, the accounts, and whether the one knows what was bought at the others; nothing is changed."""
     async with open_run(settings, "doctor") as run:
-        held = await run.ledger.counts()
-        bought = sum(count for (_, status), count in held.items() if status in _BOUGHT)
-        findings = [await _finding("ledger", lambda: _check_ledger(run, f"{where}, {bought} purchases"))]
+        findings = [await _finding("ledger", lambda: _check_ledger(run, where, absent=absent))]
         findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
         accounts = [await _finding(name, partial(_check, run, name)) for name in providers]
         if policy is not None:
@@ -86,10 +85,14 @@ def _told(secrets: Secrets) -> str:
     return f"served: {', '.join(secrets.served) or 'none'}" + (f"; not served: {missing}" if missing else "")
 
 
-async def _check_ledger(run: Run, said: str) -> str:
+async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
+    if absent:  # what is open stands in for it, and says nothing about the file that a run will make
+        return f"{where}: none yet, 0 purchases"
     if found := await run.ledger.shortcomings():
         raise LedgerError("; ".join(found))
-    return f"{said}; it keeps what is committed"
+    held = await run.ledger.counts()
+    bought = sum(count for (_, status), count in held.items() if status in _BOUGHT)
+    return f"{where}, {bought} purchases; it keeps what is committed"
 
 
 async def _read_orders(run: Run) -> str:

@@ -157,7 +157,7 @@ def test_a_person_sees_windows_progress_and_what_to_do(artifacts):
     told = artifacts[name, "backfill-orders"]["data"]
     assert "is planned to its end" in told
     assert "1 held at cnaught since" in told
-    assert "`WR-5` offset" in told
+    assert "(WR-5 offset)" in told
     assert "(/artifacts/key/needs-attention)" in told
     tracked = json.loads(artifacts[f"track {STORE}", "purchases"]["data"])
     assert {row["became"] for row in tracked} == {"completed"}
