@@ -182,7 +182,7 @@ class Buying(Run):
 
     def claim(self) -> None:
         """Say that what was bought earlier is not ours, where the records name nobody; `place` refuses until then."""
-        if not (self.world.earlier and self.world.poor.metadata_dropped):
+        if not self.world.earlier:
             return
         said = self.type("place", "--patience", "0", expected=frozenset({2}))
         if said.status != 2 or self.booked():
