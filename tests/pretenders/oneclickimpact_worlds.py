@@ -441,9 +441,9 @@ def quick() -> list[World]:
     poorest = only(*(name for name in SWITCHES if name not in UNBEARABLE))
     keeps = dataclasses.replace(poorest, metadata_dropped=False)
     return [
-        World(1, "poorest but metadata", keeps, others=0.5, ends_early=1, loses_ledger=True, **hot),
+        World(1, "poorest but metadata", keeps, orders=3, others=0.5, ends_early=1, loses_ledger=True, **hot),
         World(2, "poorest", poorest, orders=2, others=0.5, earlier=2, **hot),
-        World(3, "cancelled there", cancels=True, others=0.5, at_once=True),
+        World(3, "cancelled there", orders=3, cancels=True, others=0.5, at_once=True),
     ]
 
 
