@@ -7,9 +7,9 @@ once it changes nothing. Called by ``impactflow adopt``.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, timedelta
 from typing import Any
 
 from impactflow.accounts import check_account
@@ -23,6 +23,9 @@ from impactflow.providers import Provider, Record
 
 #: How many records are read at a time.
 _PAGE = 100
+#: No seller is older than that.
+_BEGINNING = date(2010, 1, 1)
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +72,17 @@ class Survey:
 class _Read:
     """What came of reading an account."""
 
-    records: int = 0
+    seen: set[tuple[str, Kind | None, str | None]] = field(default_factory=set)
     names_keys: bool = False
     ours: dict[tuple[str, Kind | None, str | None], Finding] = field(default_factory=dict)
     unnamed: dict[tuple[str, Kind | None, str | None], Finding] = field(default_factory=dict)
 
 
-async def survey(ledger: Ledger, provider: Provider, scope: Scope, since: date | None) -> Survey:
+async def survey(ledger: Ledger, provider: Provider, scope: Scope, clock: Clock, since: date | None) -> Survey:
     """
     Read an account's records, all or those since a UTC day; nothing is changed.
+
+    They are read in two orders, because pages may hide in one of them what shares a place with others.
 
     Raises:
         Unauthorized: It is another account than the ledger has bought from.
@@ -91,8 +96,10 @@ async def survey(ledger: Ledger, provider: Provider, scope: Scope, since: date |
             await _sort_page(ledger, provider, scope, wanted, read)
             if len(wanted) < len(page):
                 break
+    async for page in _pages(provider.statement(since or _BEGINNING, clock.now().astimezone(UTC).date() + _DAY)):
+        await _sort_page(ledger, provider, scope, page, read)
     unnamed = [] if read.names_keys else await unattributed(ledger, provider.name, list(read.unnamed.values()))
-    return Survey(provider.name, read.records, _one_each(read.ours.values()), unnamed)
+    return Survey(provider.name, len(read.seen), _one_each(read.ours.values()), unnamed)
 
 
 def _one_each(found: Iterable[Finding]) -> list[Finding]:
@@ -104,8 +111,19 @@ def _one_each(found: Iterable[Finding]) -> list[Finding]:
     return [*sorted(chosen.values(), key=lambda each: each.record.at), *further]
 
 
+async def _pages(records: AsyncIterator[Record]) -> AsyncIterator[Sequence[Record]]:
+    page: list[Record] = []
+    async for record in records:
+        page.append(record)
+        if len(page) == _PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
 async def _sort_page(ledger: Ledger, provider: Provider, scope: Scope, page: Sequence[Record], read: _Read) -> None:
-    read.records += len(page)
+    read.seen.update((record.ref, record.kind, record.key) for record in page)
     told = await sort(ledger, provider, page, scope)
     read.names_keys = read.names_keys or told.names_keys
     for each in [await _with_amount(provider, each) for each in told.findings]:

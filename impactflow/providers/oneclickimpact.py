@@ -7,7 +7,7 @@ the account returns metadata; until that has been seen, purchases that look alik
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -45,6 +45,7 @@ _LOOK_AGAIN_AFTER = frozenset({1, 10, 100, 1000})
 _UNFILTERED = frozenset({Kind.RESTORE_CORAL})
 #: What the provider itself writes into metadata.
 _RESERVED = frozenset({"gift", "widgetID"})
+_DAY = timedelta(days=1)
 #: How many of the newest records tell whether the account returns metadata.
 _LATEST = 50
 
@@ -125,9 +126,12 @@ class OneClickImpact:
 
     async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
         """Every purchase of some days, the merchant's own and then the customers'; see ``Provider.statement``."""
+        # Whether the last day is included is not documented, so one more is asked for on both sides.
+        asked = from_ - _DAY, to + _DAY
         for customers in (False, True):
-            async for record in self.records([], from_, to, customers=customers, newest_first=False):
-                yield record
+            async for record in self.records([], *asked, customers=customers, newest_first=False):
+                if from_ <= record.at.date() <= to:
+                    yield record
 
     def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
         """The merchant's own purchases and the customers', the newest first; see ``Provider.newest``."""
@@ -262,9 +266,9 @@ def _told(record: ImpactMade | ClientRecord | Track, name: str) -> str | None:
 
 
 def _amounts(record: ClientRecord | Track) -> Iterator[tuple[Kind, int]]:
-    """What was bought: one kind, unless two purchases share a name."""
+    """What was bought: one kind, unless two purchases share a name; 0 of a kind is none of it."""
     for kind, field in FIELD_OF.items():
-        if (amount := getattr(record, field)) is not None:
+        if amount := getattr(record, field):
             yield kind, amount
 
 
