@@ -75,7 +75,7 @@ class _Read:
     unnamed: dict[tuple[str, Kind | None, str | None], Finding] = field(default_factory=dict)
 
 
-async def survey(ledger: Ledger, provider: Provider, scope: Scope, since: date | None) -> Survey:
+async def survey(ledger: Ledger, provider: Provider, scope: Scope, clock: Clock, since: date | None) -> Survey:
     """
     Read an account's records, all or those since a UTC day; nothing is changed.
 
@@ -83,7 +83,7 @@ async def survey(ledger: Ledger, provider: Provider, scope: Scope, since: date |
         Unauthorized: It is another account than the ledger has bought from.
         ProviderError: The records cannot be read now.
     """
-    await check_account(ledger, provider)
+    await check_account(ledger, provider, clock)
     read = _Read()
     for pages in provider.newest(_PAGE):
         async for page in pages:

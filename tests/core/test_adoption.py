@@ -37,7 +37,7 @@ async def place(world, run):
 async def surveyed(world, run):
     """What each account holds that the ledger does not."""
     scope = Scope(run.ledger, world.policy)
-    return [await survey(run.ledger, run.provider(name), scope, None) for name in _sellers(world)]
+    return [await survey(run.ledger, run.provider(name), scope, run.clock, None) for name in _sellers(world)]
 
 
 async def adopt(world, run):
