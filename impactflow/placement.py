@@ -221,7 +221,7 @@ class Sweep:
         """
         try:
             await self._provider.prepare()
-            await check_account(self._ledger, self._provider)
+            await check_account(self._ledger, self._provider, self._clock)
         except Unauthorized as refused:
             self._halt(str(refused), unauthorized=True)
         except (NotSent, Refused) as error:

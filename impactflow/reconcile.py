@@ -94,7 +94,7 @@ async def settle(ledger: Ledger, provider: Provider, clock: Clock, terms: Terms,
     now = clock.now()
     await ledger.expire_leases(now, run_id)
     try:
-        await check_account(ledger, provider)
+        await check_account(ledger, provider, clock)
     except (NotSent, Refused) as error:
         return Settled(halted=str(error), unauthorized=isinstance(error, Unauthorized))
     until = now + timedelta(seconds=terms.lease_s)

@@ -135,7 +135,7 @@ async def settle_by_ruling(
     match ruling.decision:
         case Decision.BOUGHT:
             to, due_at = Status.PLACED, now
-            receipt, by_key = await _receipt(ledger, provider_of(placement.provider), placement, ruling.ref)
+            receipt, by_key = await _receipt(ledger, provider_of(placement.provider), placement, ruling.ref, clock)
             said = f"{said}; {receipt.ref}"
         case Decision.NOT_BOUGHT:
             to, due_at = Status.PLANNED, now
@@ -190,14 +190,16 @@ def _check_alone(entry: Entry, entries: Sequence[Entry]) -> None:
             )
 
 
-async def _receipt(ledger: Ledger, provider: Provider, placement: Placement, ref: str) -> tuple[Receipt, bool]:
+async def _receipt(
+    ledger: Ledger, provider: Provider, placement: Placement, ref: str, clock: Clock
+) -> tuple[Receipt, bool]:
     """
     The purchase that a person names, and whether it says the placement's key.
 
     Raises:
         ConfigurationError: It does not stand at the provider, is not what was asked for, or is somebody else's.
     """
-    await check_account(ledger, provider)
+    await check_account(ledger, provider, clock)
     record = await provider.look_up(ref)
     if record is None:
         raise ConfigurationError(f"ref {ref!r}: {provider.name} knows no purchase of that name")
@@ -223,7 +225,7 @@ async def _receipt(ledger: Ledger, provider: Provider, placement: Placement, ref
 
 async def _check_not_bought(ledger: Ledger, provider: Provider, entry: Entry, clock: Clock, terms: Terms) -> None:
     """See that nothing of the placement's stands at the provider, nor may still come."""
-    await check_account(ledger, provider)
+    await check_account(ledger, provider, clock)
     placement = entry.placement
     settled_at = placement.sent_until + timedelta(seconds=terms.settle_s)
     if entry.status is Status.PARKED and clock.now() < settled_at:

@@ -88,7 +88,7 @@ async def survey(ledger: Ledger, provider: Provider, scope: Scope, clock: Clock,
         Unauthorized: It is another account than the ledger has bought from.
         ProviderError: The records cannot be read now.
     """
-    await check_account(ledger, provider)
+    await check_account(ledger, provider, clock)
     read = _Read()
     for pages in provider.newest(_PAGE):
         async for page in pages:

@@ -123,6 +123,7 @@ class Audit:
         self.tally = Tally()
         self._ledger = ledger
         self._provider = provider
+        self._clock = clock
         self._window = window
         self._slots = asyncio.Semaphore(terms.concurrency)
         self._repairs = Repairs(ledger, provider, clock, run_id) if repair else None
@@ -142,7 +143,7 @@ class Audit:
             LedgerError: The ledger failed; repairs made before that stand.
         """
         try:
-            await check_account(self._ledger, self._provider, fewest=LATEST)
+            await check_account(self._ledger, self._provider, self._clock, fewest=LATEST)
             async for suspects in self._suspects():
                 for suspect in suspects:
                     key = suspect.entry.placement.key if suspect.entry else None

@@ -1,5 +1,7 @@
 """A key of another account, or another system's URL, is noticed before anything is bought or settled with it."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from virtual_time import in_virtual_time
@@ -81,3 +83,30 @@ async def test_an_account_that_may_not_look_is_not_taken_for_another_one(new_wor
         settled = await settle_at(run, ProviderName.CNAUGHT)
         assert (False, {"placed": 1}) == (settled.unauthorized, await statuses(run))
         assert "not from this address" in settled.halted
+
+
+class Forgetful(httpx.AsyncBaseTransport):
+    """Knows nothing of what was bought until some moment, then everything."""
+
+    def __init__(self, world, seconds):
+        self._clock, self._inner = world.clock, world.carrier
+        self._until = world.clock.now() + timedelta(seconds=seconds)
+
+    async def handle_async_request(self, request):
+        if request.method == "GET" and self._clock.now() < self._until:
+            return httpx.Response(404, json={"message": "not found"})
+        return await self._inner.handle_async_request(request)
+
+
+@pytest.mark.parametrize(("seconds", "is_another"), [(4, False), (60, True)])
+@in_virtual_time
+async def test_p2_the_only_purchase_not_found_for_a_moment_is_no_other_account(new_world, seconds, is_another):
+    """The account is asked once more after a while; only what is not found then, too, stops the run."""
+    world = new_world(orders=[sold(1), sold(2)], policy=policy_of(RULE_OF[ProviderName.CNAUGHT]))
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, ProviderName.CNAUGHT, limit=1)
+    world.carrier = Forgetful(world, seconds)
+    async with world.run() as run:
+        swept = await sweep(run, ProviderName.CNAUGHT)
+        assert (is_another, 1 if is_another else 2) == (swept.unauthorized, len(world.purchases))

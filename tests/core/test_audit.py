@@ -187,8 +187,10 @@ async def test_pages_that_shift_give_no_finding(new_world, provider):
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 @in_virtual_time
-async def test_a_duplicate_is_cancelled_on_demand_and_never_what_the_ledger_holds(new_world, provider):
-    """The intent is in the ledger before, the outcome after; the next audit finds nothing."""
+async def test_of_two_purchases_the_later_one_is_cancelled_on_demand_and_the_ledger_keeps_the_earlier(
+    new_world, provider
+):
+    """Here the ledger held the earlier one all along: the intent is in it before, the outcome after; then all agree."""
     world = a_world(new_world, provider)
     async with world.run() as run:
         _, row, _ = await bought(world, run, provider)

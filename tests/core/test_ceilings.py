@@ -6,10 +6,11 @@ from virtual_time import in_virtual_time
 from world import GIVING, OFFSET, TREES, policy_of, sold
 
 from impactflow.approval import Answer, Decision, record_answer
+from impactflow.ledger import Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.outcome import Outcome
-from impactflow.planning import plan
+from impactflow.planning import plan, preview
 
 #: A slip: a price in another unit, and as many items.
 SLIP = {"amount": 90_000_000, "products": [{"id": "P1", "name": "Apron", "qty": 1_000_000, "PPU": 90}]}
@@ -121,3 +122,21 @@ async def test_p17_each_slot_has_a_ceiling_of_its_own_and_a_raised_one_takes_up_
         await planned(world, run)
         await world.place_all(run)
     assert 8 == len(world.purchases)
+
+
+@in_virtual_time
+async def test_p17_a_dry_run_over_many_pages_equals_the_run_with_a_ceiling_of_a_day(new_world):
+    """What earlier pages would have planned counts for the later ones, and what was planned today for all."""
+    rule = TREES | {"approve_above_per_day": 1_200}
+    world = new_world(orders=[sold(number) for number in range(100)], policy=policy_of(rule))
+    today = world.clock.now().date()
+    window = Window(today, today, open_ended=True)
+    async with world.run() as run:
+        await planned(world, run)
+        world.sandbox.shop.orders += [sold(number) for number in range(100, 2_300)]
+        would = await preview(run.ledger, run.order_source(), world.policy, window, run.clock)
+        await planned(world, run)
+        counts = await run.ledger.counts()
+    trees = ProviderName.ONECLICKIMPACT
+    assert (1_200, 1_100) == (would.placements, would.awaiting_approval)
+    assert (1_200, 1_100) == tuple(counts[trees, status] for status in (Status.PLANNED, Status.AWAITING_APPROVAL))
