@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 
 import httpx
 import pytest
@@ -15,7 +14,6 @@ from impactflow.proof.programs import base_environment, finish
 
 COMMANDS = ["place", "track", "reconcile", "status", "show", "doctor", "demo", "sandbox", "policy schema"]
 #: Seconds; a second's worth of imports, on a machine that is busy with other tests.
-AT_ONCE_S = 4.0
 #: Five weeks in less than a second.
 SPEED = 10_000_000
 ORDERS = [order(number) for number in range(1, 5)]
@@ -77,11 +75,9 @@ def test_reconcile_finds_nothing_to_settle(used):
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("show", "WR-1"), ("doctor",), ("policy", "schema")])
-def test_commands_that_need_no_prefect_do_not_load_it_and_answer_at_once(used, arguments):
+def test_commands_that_need_no_prefect_do_not_load_it(used, arguments):
     """Loading it would take two seconds."""
-    began = time.monotonic()
     ended = used[1].python(WITNESSED, *arguments)
-    assert time.monotonic() - began < AT_ONCE_S
     assert (ended.status, ended.err.strip()) == (0, "NO PREFECT")
 
 
