@@ -13,7 +13,6 @@ from impactflow.proof.bookkeeping import NONE, differences, earned
 from impactflow.proof.programs import base_environment, finish
 
 COMMANDS = ["place", "track", "reconcile", "status", "show", "doctor", "demo", "sandbox", "policy schema"]
-#: Seconds; a second's worth of imports, on a machine that is busy with other tests.
 #: Five weeks in less than a second.
 SPEED = 10_000_000
 ORDERS = [order(number) for number in range(1, 5)]
