@@ -104,9 +104,9 @@ def test_a_variable_that_is_not_set_is_named(impactflow, variable):
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (("quantity: {per_order: 1}", "quantity: {per_order: 1}, colour: green"), ("policy.yaml", "6", "colour")),
+        (("impact: plant_trees", "colour: green"), ("policy.yaml", "8", "colour")),
         (("slot: trees", "slot: Trees!"), ("policy.yaml", "6", "slot")),
-        (("{per_item: 2.5}", "{per_item: many}"), ("policy.yaml", "7", "per_item")),
+        (("{per_item: 2.5}", "{per_item: many}"), ("policy.yaml", "14", "per_item")),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused_with_line_and_field(impactflow, tmp_path, edit, words):
