@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from processes import Impactflow, Served, order, sandbox_thread
 
+from impactflow.ledger import Ledger
 from impactflow.proof.bookkeeping import NONE, differences, earned
 from impactflow.proof.programs import Ended
 
@@ -73,7 +74,7 @@ def unreachable_provider(folder, command_line) -> tuple[Ended, tuple[int, dict]]
 def locked_ledger(folder, command_line) -> tuple[Ended, Ended, tuple[int, dict]]:
     """Another program holds the ledger's lock while it is written and while it is read, and later lets go."""
     with opened(folder, command_line) as (sandbox, impactflow):
-        impactflow.run("status")  # makes the ledger
+        Ledger.open(impactflow.ledger_url).close()
         with sqlite3.connect(folder / "impactflow.db", isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
             writing, reading = impactflow.python(IMPATIENT, "place", "--json"), impactflow.run("status", "--json")
@@ -104,7 +105,7 @@ def test_a_variable_that_is_not_set_is_named(impactflow, variable):
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (("impact: plant_trees", "colour: green"), ("policy.yaml", "8", "colour")),
+        (("impact: plant_trees", "impact: plant_trees\n    colour: green"), ("policy.yaml", "9", "colour")),
         (("slot: trees", "slot: Trees!"), ("policy.yaml", "6", "slot")),
         (("{per_item: 2.5}", "{per_item: many}"), ("policy.yaml", "14", "per_item")),
     ],
