@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 _HEAD_END = b"\r\n\r\n"
-_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 #: The account returns metadata, as this older record shows: its purchases need not be sent one after the other.
 _RECORDS = {
     "user_records": [
@@ -30,7 +29,6 @@ _RECORDS = {
 #: What is answered whatever is asked.
 _ALWAYS = {
     "/v1/whoami": b'{"user_id":"U1","email":"shop@example.com"}',
-    "/v1/track": b'{"tracking_id":"U1-2026-01-01T00:00:00.000Z","impact_initiated":"2026-01-01T00:00:00.000Z"}',
     "/v1/records": json.dumps(_RECORDS).encode(),
     "/v1/customer_records": b'{"customer_records":[]}',
 }
@@ -47,7 +45,7 @@ class Answers:
     def __init__(self, orders: int) -> None:
         self._orders = orders
         self._day = datetime.now(UTC).date().isoformat()
-        self._bought = 0
+        self._bought, self._began = 0, datetime.now(UTC)
 
     def to(self, method: bytes, target: bytes) -> bytes:
         """The whole answer to one request."""
@@ -57,12 +55,15 @@ class Answers:
         if url.path == "/orders":
             query = parse_qs(url.query)
             return _http(self._page(int(query.get("next", ["0"])[0]), int(query["limit"][0])))
+        if url.path == "/v1/track":
+            return _http(_tracked(url.query))
         known = _ALWAYS.get(url.path)
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}" if known is None else _http(known)
 
     def _tree(self) -> bytes:
         self._bought += 1
-        at = (_EPOCH + timedelta(milliseconds=self._bought)).isoformat(timespec="milliseconds")  # the purchase's name
+        # The purchase's name: no two share one, and none is older than the request for it.
+        at = (self._began + timedelta(milliseconds=self._bought)).isoformat(timespec="milliseconds")
         return b'{"user_id":"U1","tree_planted":1,"time_utc":"%s"}' % at.encode()
 
     def _page(self, start: int, limit: int) -> bytes:
@@ -88,6 +89,12 @@ class Answers:
             "products": [{"qty": 1}],
             "payments": [{"status": "APPROVED", "amount": 20}],
         }
+
+
+def _tracked(query: str) -> bytes:
+    """The impact of the user and time that are asked about, just begun."""
+    user_id, time_utc = (parse_qs(query)[name][0] for name in ("user_id", "time_utc"))
+    return json.dumps({"tracking_id": f"{user_id}-{time_utc}", "impact_initiated": time_utc}).encode()
 
 
 def _http(body: bytes) -> bytes:

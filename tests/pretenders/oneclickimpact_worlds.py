@@ -56,6 +56,10 @@ def fire(rate: float, mixed: float = 0) -> Faults:
     return Faults(rate, PURCHASE_KINDS, mixed, late_s=2.5)
 
 
+#: How often a command is typed again that a passing refusal has ended.
+_ASKED_AGAIN = 4
+
+
 @dataclass(frozen=True)
 class World:
     """What one run meets."""
@@ -188,7 +192,9 @@ class Buying(Run):
         said = self.type("place", "--patience", "0", expected=frozenset({2}))
         if said.status != 2 or self.booked():
             self.judged.wrong.append(f"`place` did not refuse an account with earlier purchases: {said.status}")
-        self.type("adopt", "--not-ours", "oneclickimpact", "--yes")
+        for _ in range(_ASKED_AGAIN):  # a gateway may refuse one of its reads; a person types it once more
+            if self.type("adopt", "--not-ours", "oneclickimpact", "--yes", expected=frozenset({0, 1, 2})).status == 0:
+                return
 
     def place_under_fire(self) -> None:
         """Place while runs are killed, answers go wrong and the shop's orders change."""
