@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
 from impactflow.ledger import refunds
 from impactflow.ledger.approvals import digest
@@ -307,16 +307,14 @@ def reach_back(connection: Connection, reaches: Sequence[tuple[str, str, date, d
 
 
 def _stands(connection: Connection, store: str, source: str) -> date | None:
-    known = (watermarks.c.store == store) & (watermarks.c.source == source)
-    return connection.execute(select(watermarks.c.read_to).where(known)).scalar()
+    return connection.execute(_STANDS, {"of_store": store, "of_source": source}).scalar()
 
 
 def _mark(connection: Connection, store: str, source: str, day: date, stands: date | None) -> None:
     if stands is None:
-        connection.execute(watermarks.insert().values(store=store, source=source, read_to=day))
+        connection.execute(_FIRST_MARK, {"store": store, "source": source, "read_to": day})
     else:
-        known = (watermarks.c.store == store) & (watermarks.c.source == source)
-        connection.execute(watermarks.update().where(known).values(read_to=day))
+        connection.execute(_NEXT_MARK, {"of_store": store, "of_source": source, "read_to": day})
 
 
 def _plan_page(connection: Connection, page: Page) -> Planned:
@@ -404,7 +402,7 @@ def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) ->
         return
     store = writing.page.store
     ids = connection.execute(
-        orders.insert().returning(orders.c.id, sort_by_parameter_order=True),
+        _NEW_ORDERS,
         [
             {"store": store, "order_id": sale.order.id}
             | {"read_at": sale.heard_at, "policy": writing.page.policy_digest}
@@ -417,7 +415,7 @@ def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) ->
         names += [{"store": store, "name": name, "order": row_id} for name in sorted(sale.names)]
         _plan_impacts(sale.earnings.impacts, row_id, sale.order, writing)
         _plan_unearned(sale, row_id, writing)
-    connection.execute(order_names.insert(), names)
+    connection.execute(_NEW_NAMES, names)
 
 
 def _plan_known(connection: Connection, sales: Sequence[_Sale], writing: _Plan) -> None:
@@ -640,14 +638,12 @@ def _begins(event: Mapping[str, Any]) -> bool:
 
 def _write(connection: Connection, writing: _Plan) -> None:
     if writing.placements:
-        ids = connection.execute(
-            placements.insert().returning(placements.c.id, sort_by_parameter_order=True), writing.placements
-        ).scalars()
+        ids = connection.execute(_NEW_PLACEMENTS, writing.placements).scalars()
         for row_id, values in zip(ids, writing.placements, strict=True):
             said = values["reason"] or f"{values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, row_id, None, values["status"], said))
     if writing.events:
-        connection.execute(events.insert(), writing.events)
+        connection.execute(_NEW_EVENTS, writing.events)
     if writing.unearned:
         connection.execute(unearned.insert(), writing.unearned)
     _write_day(connection, writing)
@@ -655,8 +651,8 @@ def _write(connection: Connection, writing: _Plan) -> None:
 
 def _planned_on(connection: Connection, page: Page) -> Mapping[str, int]:
     """How much was planned in each slot on the page's day; no planner of this store comes in between."""
-    known = select(planned_on.c.slot, planned_on.c.quantity).where(_on_the_day(page))
-    return {row.slot: row.quantity for row in connection.execute(known)}
+    rows = connection.execute(_PLANNED_ON, {"of_store": page.store, "of_day": _day_of(page)})
+    return {row.slot: row.quantity for row in rows}
 
 
 def _write_day(connection: Connection, writing: _Plan) -> None:
@@ -664,15 +660,11 @@ def _write_day(connection: Connection, writing: _Plan) -> None:
     for slot, more in sorted((+day.added).items()):
         quantity = day.before.get(slot, 0) + more
         if slot in day.before:
-            known = _on_the_day(page) & (planned_on.c.slot == slot)
-            connection.execute(planned_on.update().where(known).values(quantity=quantity))
+            known = {"of_store": page.store, "of_day": _day_of(page), "of_slot": slot}
+            connection.execute(_PLANNED_MORE, known | {"quantity": quantity})
         else:
             row = {"store": page.store, "slot": slot, "day": _day_of(page), "quantity": quantity}
-            connection.execute(planned_on.insert().values(**row))
-
-
-def _on_the_day(page: Page) -> ColumnElement[bool]:
-    return (planned_on.c.store == page.store) & (planned_on.c.day == _day_of(page))
+            connection.execute(_PLANNED_FIRST, row)
 
 
 def _day_of(page: Page) -> date:
@@ -699,6 +691,23 @@ def _write_broken(connection: Connection, page: Page) -> None:
             connection.execute(broken_orders.insert().values(**row))
 
 
+# What every page asks and writes is put together once.
+_OF_SOURCE = (watermarks.c.store == bindparam("of_store"), watermarks.c.source == bindparam("of_source"))
+_STANDS = select(watermarks.c.read_to).where(*_OF_SOURCE)
+_FIRST_MARK = watermarks.insert()
+_NEXT_MARK = watermarks.update().where(*_OF_SOURCE).values(read_to=bindparam("read_to"))
+_OF_DAY = (planned_on.c.store == bindparam("of_store"), planned_on.c.day == bindparam("of_day"))
+_PLANNED_ON = select(planned_on.c.slot, planned_on.c.quantity).where(*_OF_DAY)
+_PLANNED_FIRST = planned_on.insert()
+_PLANNED_MORE = (
+    planned_on.update()
+    .where(*_OF_DAY, planned_on.c.slot == bindparam("of_slot"))
+    .values(quantity=bindparam("quantity"))
+)
+_NEW_ORDERS = orders.insert().returning(orders.c.id, sort_by_parameter_order=True)
+_NEW_NAMES = order_names.insert()
+_NEW_PLACEMENTS = placements.insert().returning(placements.c.id, sort_by_parameter_order=True)
+_NEW_EVENTS = events.insert()
 _NAMES = (
     select(order_names.c.name, func.coalesce(orders.c.same_as, orders.c.id).label("order"))
     .join(orders, order_names.c.order == orders.c.id)

@@ -44,8 +44,7 @@ class Total:
 
 def watermark(connection: Connection, store: str, source: str) -> date | None:
     """How far a source has been read; None before the first time."""
-    known = (watermarks.c.store == store) & (watermarks.c.source == source)
-    return connection.execute(select(watermarks.c.read_to).where(known)).scalar()
+    return connection.execute(_WATERMARK, {"store": store, "source": source}).scalar()
 
 
 def next_due(
@@ -132,39 +131,19 @@ def broken(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
 
 def attention(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
     """Placements that need a person, or that an earlier run left undecided, with the reason: no personal data."""
-    rows = connection.execute(
-        select(
-            orders.c.order_id,
-            placements.c.slot,
-            placements.c.provider,
-            placements.c.status,
-            placements.c.reason,
-            placements.c.due_at,
-        )
-        .join(orders, placements.c.order == orders.c.id)
-        .where(placements.c.status.in_(_NEEDS_ATTENTION))
-        .order_by(placements.c.status == Status.AWAITING_APPROVAL, placements.c.status, placements.c.id)
-        .limit(limit)
-    )
-    return [dict(row) for row in rows.mappings()]
+    return [dict(row) for row in connection.execute(_ATTENTION, {"limit": limit}).mappings()]
 
 
 def placed(
     connection: Connection, provider: ProviderName, due_by: datetime | None, after: int, limit: int
 ) -> Sequence[tuple[Placement, int]]:
     """Placements to track, by id after ``after``, each with how often it was tracked; without ``due_by``, all."""
-    query = (
-        select(*placement_columns())
-        .join(orders, placements.c.order == orders.c.id)
-        .where(placements.c.provider == provider, placements.c.status == Status.PLACED, placements.c.id > after)
-        .order_by(placements.c.id)
-        .limit(limit)
-    )
+    values: dict[str, Any] = {"provider": provider, "after": after, "limit": limit}
     if due_by is not None:
-        query = query.where((placements.c.due_at <= due_by) | (placements.c.due_at > due_by + LONGEST_DELAY))
+        values |= {"due_by": due_by, "too_late": due_by + LONGEST_DELAY}
     return [
         (placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False), row.checks)
-        for row in connection.execute(query)
+        for row in connection.execute(_PLACED if due_by is None else _PLACED_DUE, values)
     ]
 
 
@@ -334,8 +313,25 @@ def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 _NEEDS_ATTENTION = (Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, Status.AWAITING_APPROVAL)
+_ATTENTION = (
+    select(
+        orders.c.order_id,
+        placements.c.slot,
+        placements.c.provider,
+        placements.c.status,
+        placements.c.reason,
+        placements.c.due_at,
+    )
+    .join(orders, placements.c.order == orders.c.id)
+    .where(placements.c.status.in_(_NEEDS_ATTENTION))
+    .order_by(placements.c.status == Status.AWAITING_APPROVAL, placements.c.status, placements.c.id)
+    .limit(bindparam("limit"))
+)
 _NOT_BEING_BOUGHT = (Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED)
 # What every round of work asks is put together once.
+_WATERMARK = select(watermarks.c.read_to).where(
+    watermarks.c.store == bindparam("store"), watermarks.c.source == bindparam("source")
+)
 _STATUSES: BindParameter[Any] = bindparam("statuses", expanding=True)
 _OF_STATUSES = (placements.c.provider == bindparam("provider"), placements.c.status.in_(_STATUSES))
 _NEXT_DUE = select(
@@ -364,6 +360,20 @@ _OLDEST_WAITING = (
     select(func.min(FIRST.c.ordered_at))
     .select_from(WITH_FIRST)
     .where(FIRST.c.store == bindparam("store"), placements.c.status.in_(WAITING))
+)
+_PLACED = (
+    select(*placement_columns())
+    .join(orders, placements.c.order == orders.c.id)
+    .where(
+        placements.c.provider == bindparam("provider"),
+        placements.c.status == Status.PLACED.value,
+        placements.c.id > bindparam("after"),
+    )
+    .order_by(placements.c.id)
+    .limit(bindparam("limit"))
+)
+_PLACED_DUE = _PLACED.where(
+    (placements.c.due_at <= bindparam("due_by")) | (placements.c.due_at > bindparam("too_late"))
 )
 _LATEST = (
     select(*placement_columns())
