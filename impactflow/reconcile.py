@@ -10,7 +10,7 @@ a person before the settling time is over: until then the provider may tell. Cal
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -131,8 +131,16 @@ class Evidence:
         for doubt in doubts:
             self._doubts_by_look[_look(doubt)].append(doubt)
         self._keyed: dict[str, dict[str, Record]] = defaultdict(dict)
-        self._alike: dict[int, set[str]] = defaultdict(set)
+        #: How many records of each name at once, and how many so far in what is being read.
+        self._alike: dict[int, Counter[str]] = defaultdict(Counter)
+        self._alike_here: dict[int, Counter[str]] = defaultdict(Counter)
         self._keys_return = False
+
+    def turn(self) -> None:
+        """What was added since the last turn is all of it there at once; what comes next may be the same again."""
+        for doubt_id, here in self._alike_here.items():
+            self._alike[doubt_id] |= here
+        self._alike_here.clear()
 
     def add(self, record: Record) -> None:
         """Keep a record if it could explain a doubt."""
@@ -146,7 +154,7 @@ class Evidence:
         else:
             for doubt in self._doubts_by_look.get(_look(record), ()):
                 if doubt.attempted_at - CLOCK_SKEW <= record.at <= doubt.sent_until + self._latest_after_sent:
-                    self._alike[doubt.id].add(record.ref)
+                    self._alike_here[doubt.id][record.ref] += 1
 
     def names(self, doubt: Placement) -> bool:
         """Whether a record names the doubt's own key."""
@@ -157,13 +165,13 @@ class Evidence:
         """The purchases in evidence that carry no key: some of them may be other placements'."""
         return sorted(set().union(*self._alike.values()))
 
-    def verdict(self, doubt: Placement, holders: Mapping[str, Placement], *, settles: bool) -> Verdict | None:
+    def verdict(self, doubt: Placement, holders: Mapping[str, Sequence[Placement]], *, settles: bool) -> Verdict | None:
         """
         What the evidence says about one doubt.
 
         Args:
             doubt: One of the doubts.
-            holders: By the provider's name for a purchase, the placement that holds it.
+            holders: By the provider's name for a purchase, the placements that hold one of that name.
             settles: Whether whatever may come late has come by now. Before that only a record that names our key proves
                 anything: another may be somebody else's, and the doubt's own may follow; and that there is none proves
                 something only where the provider had said no.
@@ -174,7 +182,8 @@ class Evidence:
         if keyed := self._keyed.get(doubt.key):
             verdict = _verdict_by_key(doubt, keyed)
             return verdict if settles or isinstance(verdict, Found) else None
-        alike = sorted(ref for ref in self._alike.get(doubt.id, ()) if not _is_taken(doubt, holders.get(ref)))
+        counts = self._alike.get(doubt.id, Counter[str]())
+        alike = sorted(ref for ref, count in counts.items() if count > _taken(doubt, holders.get(ref, ())))
         if not alike:
             return Absent() if settles or doubt.if_absent in _DENIED else None
         if not settles:
@@ -186,9 +195,9 @@ class Evidence:
         return Ambiguous("it may be any of " + ", ".join(alike))
 
 
-def _is_taken(doubt: Placement, holder: Placement | None) -> bool:
-    """Whether a record without a key is the purchase of whoever holds its name, whomever either says it is for."""
-    return holder is not None and (holder.kind, holder.quantity) == (doubt.kind, doubt.quantity)
+def _taken(doubt: Placement, holders: Sequence[Placement]) -> int:
+    """How many records without a key, of one name, are the holders' purchases, whomever those say they are for."""
+    return sum((holder.kind, holder.quantity) == (doubt.kind, doubt.quantity) for holder in holders)
 
 
 def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
@@ -320,15 +329,21 @@ class _Desk:
             if not concerned and not everything:
                 continue
             kinds = [] if everything else sorted({doubt.kind for doubt in concerned})
-            records = provider.records(kinds, from_, to, customers=customers, newest_first=newest_first)
-            async for record in records:
-                evidence.add(record)
+            pages = provider.records(kinds, from_, to, customers=customers, newest_first=newest_first)
+            async for page in pages:
+                for record in page:
+                    evidence.add(record)
+                if newest_first:  # what is bought meanwhile moves the end of this page to the beginning of the next
+                    evidence.turn()
+            evidence.turn()
 
     async def _judge(
         self, doubts: Sequence[Placement], evidence: Evidence, read_at: datetime
     ) -> Mapping[int, Verdict | None]:
         holders = await self._ledger.taken(self._provider.name, evidence.unkeyed_refs)
-        by_ref = {(holder.ref or "").partition("#")[0]: holder for holder in holders}
+        by_ref: dict[str, list[Placement]] = defaultdict(list)
+        for holder in holders:
+            by_ref[(holder.ref or "").partition("#")[0]].append(holder)
         return {doubt.id: evidence.verdict(doubt, by_ref, settles=self._settles(doubt, read_at)) for doubt in doubts}
 
     async def _apply(

@@ -167,8 +167,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a record that another placement holds may explain a second one",
         "impactflow.reconcile",
-        "if not _is_taken(doubt, holders.get(ref)))",
-        "if ref)",
+        "if count > _taken(doubt, holders.get(ref, ())))",
+        ")",
     ),
     Mutation(
         "of several records that fit the first is taken",

@@ -251,7 +251,7 @@ class KeepsRecords(Provider, Protocol):
 
     def records(
         self, kinds: Sequence[Kind], from_: date, to: date, *, customers: bool, newest_first: bool
-    ) -> AsyncIterator[Record]:
+    ) -> AsyncIterator[Sequence[Record]]:
         """
         Every purchase of some kinds between two days, both included, page by page.
 

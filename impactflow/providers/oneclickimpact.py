@@ -15,7 +15,7 @@ from impactflow.clients import OneClickImpactClient
 from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade, ImpactType, Track
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
 from impactflow.clients.operations import looking
-from impactflow.clients.paging import Page, items
+from impactflow.clients.paging import Page
 from impactflow.errors import (
     Contradiction,
     Forbidden,
@@ -106,7 +106,7 @@ class OneClickImpact:
 
     async def records(
         self, kinds: Sequence[Kind], from_: date, to: date, *, customers: bool, newest_first: bool
-    ) -> AsyncIterator[Record]:
+    ) -> AsyncIterator[Sequence[Record]]:
         """Every purchase of some kinds; see ``KeepsRecords.records``."""
         listing = self._client.customer_records if customers else self._client.records
         filters = [] if _UNFILTERED.intersection(kinds) else [FIELD_OF[kind] for kind in kinds]
@@ -116,9 +116,8 @@ class OneClickImpact:
             end_date=to,
             sort_order="desc" if newest_first else "asc",
         )
-        async for record in items(found):
-            for ours in _records(record):
-                yield ours
+        async for page in found:
+            yield [ours for record in page.items for ours in _records(record)]
 
     async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:  # noqa: ARG002 - the others ask
         """Nothing that it takes can be asked about beforehand."""
@@ -129,9 +128,10 @@ class OneClickImpact:
         # Whether the last day is included is not documented, so one more is asked for on both sides.
         asked = from_ - _DAY, to + _DAY
         for customers in (False, True):
-            async for record in self.records([], *asked, customers=customers, newest_first=False):
-                if from_ <= record.at.date() <= to:
-                    yield record
+            async for page in self.records([], *asked, customers=customers, newest_first=False):
+                for record in page:
+                    if from_ <= record.at.date() <= to:
+                        yield record
 
     def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
         """The merchant's own purchases and the customers', the newest first; see ``Provider.newest``."""
