@@ -424,6 +424,13 @@ MUTATIONS: Sequence[Mutation] = (
         "limited_after",
     ),
     Mutation(
+        "P5: a record is another's only where both name the same customer",
+        "impactflow.reconcile",
+        "(holder.kind, holder.quantity) == (doubt.kind, doubt.quantity) for holder",
+        "_look(holder) == _look(doubt) for holder",
+        twist="records_with_customers",
+    ),
+    Mutation(
         "P16: a refusal is believed unseen",
         "impactflow.placement",
         "self._doubted(placement, error, if_absent=Status.FAILED)",
