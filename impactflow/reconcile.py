@@ -50,6 +50,10 @@ log = logging.getLogger(__name__)
 _MARGIN = timedelta(days=1)
 #: What becomes of a doubt that arose because the provider said no: its records are the last word at once.
 _DENIED = frozenset({Status.PLANNED.value, Status.FAILED.value})
+#: What ends the reason of a doubt that is decided if the provider says the same again after another settling time: what
+#: it did not find may have been missing for a moment.
+_ONCE_MORE = "; asked once more before that counts"
+_Amount = tuple[Kind | None, int | Decimal | None]
 #: All that tells purchases apart where records carry no key: kind, quantity, customer.
 _Look = tuple[Kind | None, int | Decimal | None, str]
 
@@ -117,7 +121,7 @@ async def settle(ledger: Ledger, provider: Provider, clock: Clock, terms: Terms,
 
 class Evidence:
     """
-    The records that could explain some doubts, from any number of readings.
+    The records that could explain some doubts, from any number of readings of the merchant's list and the customers'.
 
     Args:
         doubts: What to explain. Records of anything else are forgotten at once.
@@ -127,23 +131,20 @@ class Evidence:
     def __init__(self, doubts: Sequence[Placement], settle_s: float) -> None:
         self._latest_after_sent = timedelta(seconds=settle_s) + CLOCK_SKEW
         self._doubt_by_key = {doubt.key: doubt for doubt in doubts}
-        self._doubts_by_look: dict[_Look, list[Placement]] = defaultdict(list)
+        self._spans: dict[_Amount, tuple[datetime, datetime]] = {}
         for doubt in doubts:
-            self._doubts_by_look[_look(doubt)].append(doubt)
+            begins, ends = self._span(doubt)
+            first, last = self._spans.get(_amount(doubt), (begins, ends))
+            self._spans[_amount(doubt)] = min(first, begins), max(last, ends)
         self._keyed: dict[str, dict[str, Record]] = defaultdict(dict)
-        #: How many records of each name at once, and how many so far in what is being read.
-        self._alike: dict[int, Counter[str]] = defaultdict(Counter)
-        self._alike_here: dict[int, Counter[str]] = defaultdict(Counter)
+        self._times: dict[str, datetime] = {}
+        #: How many records of each name there are at once, and how many so far in what is being read.
+        self._unkeyed: dict[_Look, Counter[str]] = defaultdict(Counter)
+        self._unkeyed_here: dict[_Look, Counter[str]] = defaultdict(Counter)
         self._keys_return = False
 
-    def turn(self) -> None:
-        """What was added since the last turn is all of it there at once; what comes next may be the same again."""
-        for doubt_id, here in self._alike_here.items():
-            self._alike[doubt_id] |= here
-        self._alike_here.clear()
-
     def add(self, record: Record) -> None:
-        """Keep a record if it could explain a doubt."""
+        """Keep a record if it could explain a doubt, or tell whose another is that could."""
         if record.is_somebodys:
             self._keys_return = True
         elif record.key is not None:
@@ -151,19 +152,24 @@ class Evidence:
             keyed = self._doubt_by_key.get(record.key)
             if keyed is not None and not _was_over(record, keyed):
                 self._keyed[record.key][record.ref] = record
-        else:
-            for doubt in self._doubts_by_look.get(_look(record), ()):
-                if doubt.attempted_at - CLOCK_SKEW <= record.at <= doubt.sent_until + self._latest_after_sent:
-                    self._alike_here[doubt.id][record.ref] += 1
+        elif _is_in(record.at, self._spans.get(_amount(record))):
+            self._times[record.ref] = record.at
+            self._unkeyed_here[_look(record)][record.ref] += 1
+
+    def turn(self) -> None:
+        """What was added since the last turn is all of it there at once; what comes next may be the same again."""
+        for look, here in self._unkeyed_here.items():
+            self._unkeyed[look] |= here
+        self._unkeyed_here.clear()
 
     def names(self, doubt: Placement) -> bool:
         """Whether a record names the doubt's own key."""
         return doubt.key in self._keyed
 
-    @property
-    def unkeyed_refs(self) -> Sequence[str]:
-        """The purchases in evidence that carry no key: some of them may be other placements'."""
-        return sorted(set().union(*self._alike.values()))
+    def alike(self, doubt: Placement) -> Sequence[str]:
+        """The purchases that carry no key and may be the doubt's, or another placement's."""
+        refs = self._unkeyed.get(_look(doubt), ())
+        return sorted(ref for ref in refs if _is_in(self._times[ref], self._span(doubt)))
 
     def verdict(self, doubt: Placement, holders: Mapping[str, Sequence[Placement]], *, settles: bool) -> Verdict | None:
         """
@@ -182,22 +188,39 @@ class Evidence:
         if keyed := self._keyed.get(doubt.key):
             verdict = _verdict_by_key(doubt, keyed)
             return verdict if settles or isinstance(verdict, Found) else None
-        counts = self._alike.get(doubt.id, Counter[str]())
-        alike = sorted(ref for ref, count in counts.items() if count > _taken(doubt, holders.get(ref, ())))
+        alike = [ref for ref in self.alike(doubt) if self._left(doubt, ref, holders.get(ref, ())) > 0]
         if not alike:
             return Absent() if settles or doubt.if_absent in _DENIED else None
         if not settles:
             return None
-        # Where the account returns metadata, whoever's, ours would have come with its own; and a name that another
-        # kind or quantity is held by is a time that two purchases share.
-        if doubt.alone and len(alike) == 1 and not self._keys_return and alike[0] not in holders:
+        # Where the account returns metadata, whoever's, ours would have come with its own; and a name that somebody
+        # else's purchase goes by, too, is a time that two purchases share.
+        is_shared = alike[0] in holders or self._for_customers(doubt, alike[0]) > 0
+        if doubt.alone and len(alike) == 1 and not self._keys_return and not is_shared:
             return Found(Receipt(alike[0]))
         return Ambiguous("it may be any of " + ", ".join(alike))
 
+    def _left(self, doubt: Placement, ref: str, holders: Sequence[Placement]) -> int:
+        """How many records of a name that look like the doubt are no other placement's."""
+        held = sum(_look(holder) == _look(doubt) for holder in holders)
+        listed_twice = self._for_customers(doubt, ref) if self._lists_customers_twice(doubt) else 0
+        return self._unkeyed[_look(doubt)][ref] - listed_twice - held
 
-def _taken(doubt: Placement, holders: Sequence[Placement]) -> int:
-    """How many records without a key, of one name, are the holders' purchases, whomever those say they are for."""
-    return sum((holder.kind, holder.quantity) == (doubt.kind, doubt.quantity) for holder in holders)
+    def _for_customers(self, doubt: Placement, ref: str) -> int:
+        """How many purchases of a name were made for customers, of the doubt's amount, where it is the merchant's."""
+        if doubt.customer_email is not None:
+            return 0
+        return sum(refs[ref] for look, refs in self._unkeyed.items() if look[:2] == _amount(doubt) and look[2])
+
+    def _lists_customers_twice(self, doubt: Placement) -> bool:
+        """Whether the merchant's list shows what was bought for customers, too: then it shows all of that."""
+        own = self._unkeyed[_look(doubt)]
+        customers = (refs for look, refs in self._unkeyed.items() if look[:2] == _amount(doubt) and look[2])
+        return all(ref in own for refs in customers for ref in refs)
+
+    def _span(self, doubt: Placement) -> tuple[datetime, datetime]:
+        """From when to when a doubt may have taken effect."""
+        return doubt.attempted_at - CLOCK_SKEW, doubt.sent_until + self._latest_after_sent
 
 
 def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
@@ -213,6 +236,14 @@ def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
 def _was_over(record: Record, doubt: Placement) -> bool:
     """Whether a purchase was undone before the attempt: a person had it tried again."""
     return record.cancelled and record.at < doubt.attempted_at - CLOCK_SKEW
+
+
+def _is_in(at: datetime, span: tuple[datetime, datetime] | None) -> bool:
+    return span is not None and span[0] <= at <= span[1]
+
+
+def _amount(thing: Placement | Record) -> _Amount:
+    return thing.kind, thing.quantity
 
 
 def _look(thing: Placement | Record) -> _Look:
@@ -270,11 +301,13 @@ class _Desk:
     def _in_the_end(
         self, doubt: Placement, asked_at: datetime, verdict: Absent | Ambiguous
     ) -> tuple[Absent | Ambiguous | None, str]:
-        """What was said so far, once the settling time is over; and why, or what is waited for."""
-        if self._settles(doubt, asked_at):
-            return verdict, "the provider refuses to repeat it, and shows no purchase"
+        """What was said so far, if it is said again once the settling time is over; and why, or what is waited for."""
         said = verdict.evidence if isinstance(verdict, Ambiguous) else "the provider refused to repeat it"
-        return None, f"{said}; asked again until what was sent before must have come"
+        if not self._settles(doubt, asked_at):
+            return None, f"{said}; asked again until what was sent before must have come"
+        if not (doubt.reason or "").endswith(_ONCE_MORE):
+            return None, f"{said}{_ONCE_MORE}"
+        return verdict, "the provider refuses to repeat it, and shows no purchase"
 
     async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
         """Read the records, again in the other order for what none names, and all of them before one is guessed."""
@@ -288,12 +321,10 @@ class _Desk:
             unnamed = [each for each in doubts if verdicts[each.id] and not evidence.names(each)]
             if unnamed:
                 await self._read(provider, unnamed, evidence, newest_first=True)
-                verdicts = await self._judge(doubts, evidence, read_at)
-            guessed = [each for each in unnamed if isinstance(verdicts[each.id], Found) and not evidence.names(each)]
-            if guessed:
-                # All that is there, before a record is taken for ours that names nobody: others may name somebody.
-                for newest_first in (False, True):
-                    await self._read(provider, guessed, evidence, newest_first=newest_first, everything=True)
+                weighed = [each for each in unnamed if evidence.alike(each)]
+                # All that is there, before anything follows from records that name nobody: others may name somebody.
+                for newest_first in (False, True) if weighed else ():
+                    await self._read(provider, weighed, evidence, newest_first=newest_first, everything=True)
                 verdicts = await self._judge(doubts, evidence, read_at)
         except ProviderError as error:
             # Half a reading proves nothing; what was found in it is found again.
@@ -340,7 +371,8 @@ class _Desk:
     async def _judge(
         self, doubts: Sequence[Placement], evidence: Evidence, read_at: datetime
     ) -> Mapping[int, Verdict | None]:
-        holders = await self._ledger.taken(self._provider.name, evidence.unkeyed_refs)
+        refs = sorted({ref for doubt in doubts for ref in evidence.alike(doubt)})
+        holders = await self._ledger.taken(self._provider.name, refs)
         by_ref: dict[str, list[Placement]] = defaultdict(list)
         for holder in holders:
             by_ref[(holder.ref or "").partition("#")[0]].append(holder)
@@ -359,6 +391,10 @@ class _Desk:
                 move = replace(move, due_at=now if move.to is Status.PLANNED else None)
             case Ambiguous(evidence):
                 move = replace(move, to=Status.PARKED, detail=evidence)
+            case None if why.endswith(_ONCE_MORE):
+                due_at = now + timedelta(seconds=self._terms.settle_s)
+                said = _said(doubt)
+                move = replace(move, detail=f"{said}{_ONCE_MORE}" if said else why, due_at=due_at)
             case None:
                 move = replace(move, detail=_said(doubt) or why, due_at=self._next(doubt))
         try:
@@ -395,4 +431,4 @@ class _Desk:
 
 def _said(doubt: Placement) -> str | None:
     """What the provider answered, where a doubt arose from an answer; kept as its reason until it is settled."""
-    return doubt.reason if doubt.if_absent else None
+    return (doubt.reason or "").removesuffix(_ONCE_MORE) if doubt.if_absent else None

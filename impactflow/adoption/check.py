@@ -97,16 +97,19 @@ async def _look(
     unnamed: list[Finding] = []
     names_keys = False
     for pages in provider.newest(_NEWEST):
+        seen = 0
         async for page in pages:
+            seen += len(page)
             told = await sort(ledger, provider, page, scope)
             found, names_keys = told.findings, names_keys or told.names_keys
             anothers += [each for each in found if each.known in _ANOTHERS]
             unnamed += [each for each in found if each.known is None and scope.buys(provider.name, each.kind)]
             waiting = [each for each in found if each.known is Known.WAITS]
-            if clock is None or not waiting:
+            if clock is not None:
+                for each in waiting:
+                    await _record(ledger, provider, each, clock, run_id)
+            if seen >= _NEWEST and (clock is None or not waiting):  # else the next page may have more that wait
                 break
-            for each in waiting:  # there may be more of them on the next page
-                await _record(ledger, provider, each, clock, run_id)
     return [*anothers, *([] if names_keys else await unattributed(ledger, provider.name, unnamed))]
 
 

@@ -161,19 +161,19 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a record may explain what was attempted after it",
         "impactflow.reconcile",
-        "            if doubt.attempted_at - CLOCK_SKEW <= record.at",
-        "            if record.at",
+        "return doubt.attempted_at - CLOCK_SKEW, doubt.sent_until",
+        "return doubt.attempted_at - timedelta(days=30), doubt.sent_until",
     ),
     Mutation(
         "a record that another placement holds may explain a second one",
         "impactflow.reconcile",
-        "if count > _taken(doubt, holders.get(ref, ())))",
-        ")",
+        "- listed_twice - held",
+        "- listed_twice",
     ),
     Mutation(
         "of several records that fit the first is taken",
         "impactflow.reconcile",
-        "        if doubt.alone and len(alike) == 1 and not self._keys_return and alike[0] not in holders:",
+        "        if doubt.alone and len(alike) == 1 and not self._keys_return and not is_shared:",
         "        if alike:",
     ),
     Mutation(
@@ -424,10 +424,10 @@ MUTATIONS: Sequence[Mutation] = (
         "limited_after",
     ),
     Mutation(
-        "P5: a record is another's only where both name the same customer",
+        "P5: what a list shows that names no customer was bought for none",
         "impactflow.reconcile",
-        "(holder.kind, holder.quantity) == (doubt.kind, doubt.quantity) for holder",
-        "_look(holder) == _look(doubt) for holder",
+        "- listed_twice - held",
+        "- held",
         twist="records_with_customers",
     ),
     Mutation(

@@ -215,7 +215,10 @@ def _telling_strangers(chance: Random, plain: Scenario) -> Scenario:
 
 def _stray_ledger(what: str, chance: Random, plain: Scenario) -> Scenario:
     """A process works with another ledger than the others: an empty one, or a copy of some time ago."""
-    return replace(plain, stray=what, stray_after_s=BEGIN_S + chance.uniform(60, 600))
+    # That a copy is old can be told only where records name our keys, see docs/promise.md.
+    metadata = "echo" if what == "older" else plain.options.metadata
+    options = replace(plain.options, metadata=metadata)
+    return replace(plain, options=options, stray=what, stray_after_s=BEGIN_S + chance.uniform(60, 600))
 
 
 #: What takes weeks in which little else happens.

@@ -61,6 +61,7 @@ class OneClickImpact:
         self._client = client
         self._returns_metadata = False
         self._bought = 0
+        self._listed: set[str] = set()  # of the newest purchases, before any of ours was sent
 
     @property
     def one_twin_at_a_time(self) -> bool:
@@ -70,12 +71,12 @@ class OneClickImpact:
     async def prepare(self) -> None:
         """Check the key, and see whether the newest records carry our metadata."""
         await self._client.whoami()
-        await self._look_for_metadata()
+        self._listed |= await self._look_for_metadata()
 
     async def place(self, placement: Placement, hold: Hold) -> Receipt:
         """Buy it; see ``Provider.place``."""
         made = await self._act(looking(self._client, hold.check), placement)
-        if why := _is_of_another(placement, made):
+        if why := self._is_of_another(placement, made):
             raise OutcomeUnknown(f"the answer is of {_ref(made)}, {why}", provider=self.name, operation=placement.kind)
         amount = getattr(made, FIELD_OF[placement.kind])
         if amount != placement.quantity:
@@ -139,6 +140,7 @@ class OneClickImpact:
 
     async def _newest(self, listing: "_Listing", size: int) -> AsyncIterator[Sequence[Record]]:
         async for page in listing(limit=size, sort_order="desc"):
+            self._listed.update(map(_ref, page.items))
             yield [ours for record in page.items for ours in _records(record)]
 
     async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it has none
@@ -206,12 +208,33 @@ class OneClickImpact:
                 msg = "the policy pairs offsets with CNaught only"
                 raise AssertionError(msg)
 
-    async def _look_for_metadata(self) -> None:
+    def _is_of_another(self, placement: Placement, made: ImpactMade) -> str | None:
+        """What in an answer says that it is of another purchase than a placement's; None where nothing does."""
+        if _key(made) == placement.key:
+            return None
+        if _is_somebodys(made) or _key(made) is not None:
+            return "which does not carry the purchase's key"
+        customer = made.customer and made.customer.customer_email
+        if customer and customer.casefold() != (placement.customer_email or "").casefold():
+            return "which was made on behalf of somebody else"
+        made_at = _instant(made.time_utc)
+        skew = timedelta(0) if self._returns_metadata else CLOCK_SKEW  # where records name keys they tell at once
+        if made_at is not None and made_at < placement.attempted_at - skew:
+            return "which was made before it was asked for"
+        if _ref(made) in self._listed:
+            return "which was listed before it was asked for"
+        return None
+
+    async def _look_for_metadata(self) -> set[str]:
+        """See whether the newest records carry any; the purchases that were read for that."""
+        read: set[str] = set()
         for listing in (self._client.records, self._client.customer_records):
             newest = await anext(listing(limit=_LATEST, sort_order="desc"))
+            read.update(map(_ref, newest.items))
             if any(_key(record) is not None or _is_somebodys(record) for record in newest.items):
                 self._returns_metadata = True
-                return
+                break
+        return read
 
 
 class _Listing(Protocol):
@@ -232,19 +255,6 @@ def _identity(ref: str) -> tuple[str, str]:
     """The provider's two halves; a number behind # is ours, where two purchases share them."""
     user_id, _, time_utc = ref.partition("#")[0].rpartition("|")
     return user_id, time_utc
-
-
-def _is_of_another(placement: Placement, made: ImpactMade) -> str | None:
-    """What in an answer says that it is of another purchase than a placement's; None where nothing does."""
-    if _is_somebodys(made) or _key(made) not in {None, placement.key}:
-        return "which does not carry the purchase's key"
-    customer = made.customer and made.customer.customer_email
-    if customer and customer.casefold() != (placement.customer_email or "").casefold():
-        return "which was made on behalf of somebody else"
-    made_at = _instant(made.time_utc)
-    if made_at is not None and made_at < placement.attempted_at - CLOCK_SKEW:
-        return "which was made before it was asked for"
-    return None
 
 
 def _is_somebodys(record: ImpactMade | ClientRecord | Track) -> bool:

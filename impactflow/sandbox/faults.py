@@ -17,7 +17,7 @@ What each fault does to the effect and to the answer:
     refused          writes            no               400 or 403, and the same again may be accepted
     late_records     listed purchases  yes              the right one; listings show the purchase up to late_s later
     shifting_pages   listings          -                see below
-    passing_404      look-ups          -                404, and again until up to late_s later
+    passing_404      look-ups          -                404, and again until up to late_s later; once for each name
     short_listing    listings          -                see below
     foreign_answer   look-ups, writes  yes              what another request of this operation was answered before
     refused_after    writes            yes              400, 403 or 404

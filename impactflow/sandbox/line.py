@@ -89,8 +89,8 @@ class Line:
         """The reply after whatever went wrong."""
         if (declined := self._declined(call)) is not None:
             return self.api.decline(declined)
-        if mishap is None:
-            return self._remember(call, self.api.answer(call))
+        if mishap is None or (mishap.fault.name == "passing_404" and _named(call) in self._hidden_until):
+            return self._remember(call, self.api.answer(call))  # nothing goes wrong, or it has passed
         name = mishap.fault.name
         if name in _OF_PAGES:
             shift = 0 if name == "short_listing" else -1 if mishap.heads else 1
@@ -111,7 +111,7 @@ class Line:
         """What is not to be had for a time, whatever befalls the request: purchases, or a name that was not found."""
         if call.route.nature.writes and self._paid_from is not None and call.now < self._paid_from:
             return Declined(402, "The account cannot pay for this.")
-        hidden = call.now < self._hidden_until.get((call.request.path, call.request.query), call.now)
+        hidden = call.now < self._hidden_until.get(_named(call), call.now)
         return _NOT_FOUND if hidden and call.route.nature is Nature.LOOK_UP else None
 
     def _remember(self, call: Call, reply: Reply) -> Reply:
@@ -148,7 +148,7 @@ class Line:
         if mishap.fault.name == "refused":
             return self.api.decline(Declined(400 if mishap.heads else 403, "Not as things stand."))
         if mishap.fault.name == "passing_404":
-            self._hidden_until[call.request.path, call.request.query] = call.now + self._lateness(mishap)
+            self._hidden_until[_named(call)] = call.now + self._lateness(mishap)
             return self.api.decline(_NOT_FOUND)
         return self._limited(mishap) if mishap.fault.name == "rate_limited" else self._unreadable(mishap)
 
@@ -171,3 +171,8 @@ class Line:
     def _lateness(self, mishap: Mishap) -> timedelta:
         """From a tenth of the longest up to the longest."""
         return timedelta(seconds=self._options.late_s * (0.1 + 0.9 * mishap.chance))
+
+
+def _named(call: Call) -> tuple[str, str]:
+    """What a look-up asks for."""
+    return call.request.path, call.request.query

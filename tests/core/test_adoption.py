@@ -102,6 +102,19 @@ async def test_n1_a_fresh_ledger_is_refused_and_adopts_what_was_bought(new_world
 
 @each_seller
 @in_virtual_time
+async def test_n1_what_was_bought_is_found_behind_what_others_bought_since(new_world, tmp_path, sellers):
+    """However few purchases a seller puts on a page."""
+    world = a_world(new_world, sellers, page_items=1)
+    async with world.run() as run:
+        await place(world, run)
+    for seller in sellers:
+        buy(world, seller)
+    async with world.run(**another(tmp_path)) as run:
+        await refuses(world, run)
+
+
+@each_seller
+@in_virtual_time
 async def test_o7_an_older_backup_is_refused_and_adopts_what_was_bought_since(new_world, tmp_path, sellers):
     """What it had planned and never sent, and what it had never heard of."""
     world = a_world(new_world, sellers)
@@ -189,7 +202,7 @@ async def test_n1_the_check_costs_a_reading_of_each_list_once_in_a_run(new_world
     async with world.run() as run:
         for _ in range(2):
             await run.check_ledger(ProviderName, world.policy)
-        assert 4 == run.transport.requests  # 1ClickImpact keeps two lists
+        assert 5 == run.transport.requests  # 1ClickImpact keeps two lists, and only an empty page ends CNaught's
 
 
 @in_virtual_time

@@ -168,6 +168,26 @@ async def test_p2_a_known_session_that_is_not_found_is_not_absent(new_world, eff
 
 
 @in_virtual_time
+async def test_p2_a_session_that_is_missing_for_a_moment_after_the_settling_time_is_not_parked(new_world):
+    """The one look that counts comes at the wrong moment: it is looked for once more before a person is asked."""
+    world = new_world(orders=[sold(1)], policy=policy_of(GIVING))
+    lose = Losing(world, "/confirm", effect=True)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, IMPACTAPI)
+        lose.over()
+        plain = run.transport._inner
+        gone = lambda request: httpx.Response(404, json={}) if "/sessions/" in request.url.path else None  # noqa: E731
+        run.transport._inner = Tampering(plain, before=gone)
+        world.clock.turn(minutes=10)
+        await settle_at(run, IMPACTAPI)
+        assert {"in_doubt": 1} == await statuses(run)
+        run.transport._inner = plain
+        await work(run, IMPACTAPI)
+        assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+@in_virtual_time
 async def test_p2_a_placement_with_a_session_that_is_not_found_is_in_doubt(new_world):
     """An earlier attempt opened it and was told to wait; another one is not opened beside it."""
     world = new_world(orders=[sold(1)], policy=policy_of(GIVING))
@@ -220,6 +240,23 @@ async def test_p5_a_purchase_in_both_listings_is_not_taken_twice(new_world):
             len(world.purchases),
             await differences(world, run),
         )
+
+
+@in_virtual_time
+async def test_p5_an_unresolved_purchase_for_a_customer_explains_no_other_doubt(new_world):
+    """Neither order is held by a placement yet: the merchant's records name no customer, the customers' do."""
+    orders = [sold(1), sold(2, contact=None)]
+    poor = {"poor": frozenset({"records_with_customers"}), "metadata": "ignored"}
+    world = new_world(orders=orders, policy=policy_of(TREES), **poor)
+    async with world.run() as run:
+        await world.plan(run)
+        for fault in ("lost_answer", "lost_request"):
+            world.sandbox._lines[ONECLICK]._draws = Draws(Faults.parse(f"{fault}=1"), ONECLICK, 0)
+            await sweep(run, ONECLICK, limit=1)
+        world.sandbox.calm()
+        assert ({"in_doubt": 2}, 1) == (await statuses(run), len(world.purchases))
+        await work(run, ONECLICK)
+        assert ({"placed": 2}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
 
 
 @pytest.mark.parametrize(
@@ -317,6 +354,30 @@ async def test_p13_an_answer_to_another_request_is_in_doubt_and_settled(new_worl
         run.transport._inner = plain
         await work(run, provider)
         assert ({"placed": 3}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+@pytest.mark.parametrize("metadata", ["echo", "ignored"])
+@in_virtual_time
+async def test_p13_a_strangers_purchase_of_just_before_in_an_answer_is_not_ours(new_world, metadata):
+    """Their clock may be behind, so its time says nothing; but it was listed before ours was sent."""
+    world = new_world(orders=[sold(1, contact=None)], policy=policy_of(TREES), metadata=metadata)
+    ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
+    [theirs] = world.purchases
+
+    def mix_up(request, response):
+        user_id, time_utc = theirs["ref"].split("|")
+        told = {"user_id": user_id, "time_utc": time_utc, "tree_planted": 1}
+        return told_as(response, told) if request.url.path.endswith("/plant_tree") else None
+
+    async with world.run() as run:
+        await world.plan(run)
+        plain = run.transport._inner
+        run.transport._inner = Tampering(plain, after=mix_up)
+        await sweep(run, ONECLICK)
+        assert {"in_doubt": 1} == await statuses(run)
+        run.transport._inner = plain
+        await work(run, ONECLICK)
+        assert theirs["ref"] != (await row_of(run))["ref"]
 
 
 @pytest.mark.parametrize("rule_", [TREES, OFFSET, GIVING])
