@@ -47,8 +47,9 @@ TIMES = {
 FAULTS = "rough,hang=0.002,rate_limited=0.002"
 #: How long a provider takes to answer, in seconds: longer than impactflow takes for its own part.
 _LATENCY_S = 0.3
-#: The longest that a worker lives on after it was seen to send, in seconds.
-_KILLED_WITHIN_S = 0.8
+#: The longest that a worker lives on after it was seen to send, and how long it may send to others than the provider
+#: aimed at, in seconds.
+_KILLED_WITHIN_S, _AIMED_S = 0.8, 3.0
 #: How many of the workers that were seen to send stand still first, and how long: longer than lease and settling time.
 _STOPPED_SHARE, _STILL_S = 0.3, 8.0
 #: So many purchases keep all workers busy for some seconds, and so many orders are sold at a time.
@@ -238,14 +239,20 @@ class Experiment:
                 self._end(process, name)
 
     async def _live(self, process: Forked, name: str, aim: ProviderName, enough: Callable[[], bool]) -> None:
-        """Return when a worker has lived long enough, or has ended by itself."""
+        """Return when a worker has lived long enough, or has ended by itself; it stands still once at most."""
+        began_s, may_stand_still = None, self._chance.random() < _STOPPED_SHARE
         while process.is_alive() and not enough():
             await asyncio.sleep(_POLL_S)
-            if not self._sandbox.in_flight[name, aim]:
+            sends = {provider for provider in ProviderName if self._sandbox.in_flight[name, provider]}
+            if not sends:
+                continue
+            began_s = began_s or time.monotonic()
+            if aim not in sends and time.monotonic() < began_s + _AIMED_S:
                 continue
             await asyncio.sleep(self._chance.uniform(0, _KILLED_WITHIN_S))
-            if self._chance.random() >= _STOPPED_SHARE:
+            if not may_stand_still:
                 return
+            may_stand_still = False
             await self._stand_still(process)
 
     async def _stand_still(self, process: Forked) -> None:

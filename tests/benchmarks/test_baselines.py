@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.baselines.harness import MARK_AND_RETRY, OURS, Row, measure
 
-ORDERS, SEED = 16, 1
+ORDERS, SEED = 10, 1
 ROW = Row("somebody", orders=100, faults=290, kills=10, duplicates=3, losses=0)
 
 
