@@ -284,13 +284,15 @@ class _Desk:
                     was_refused = isinstance(verdict, Absent) and doubt.if_absent is not None  # and is once more
                     if isinstance(verdict, Absent | Ambiguous) and verdict.so_far and not was_refused:
                         verdict, why = self._in_the_end(doubt, asked_at, verdict)
+                    unanswered = False
                 except TimeoutError:
-                    verdict, why, sent_until = None, "the run was stopped before an answer came", self._clock.now()
+                    verdict, why, unanswered = None, "the run was stopped before an answer came", True
                 except ProviderError as error:
-                    verdict, why = None, str(error)
+                    verdict, why, unanswered = None, str(error), isinstance(error, OutcomeUnknown)
                     self._note(error)
-                    if isinstance(error, OutcomeUnknown):  # the repeat may still come
-                        sent_until = self._clock.now()
+                if unanswered:  # the repeat may still come, whatever was denied before
+                    sent_until = self._clock.now()
+                    doubt = replace(doubt, if_absent=None if doubt.if_absent in _DENIED else doubt.if_absent)
             await self._apply(doubt, verdict, why, sent_until)
 
         async with together() as group:
@@ -382,7 +384,9 @@ class _Desk:
         self, doubt: Placement, verdict: Verdict | None, why: str, sent_until: datetime | None = None
     ) -> None:
         now = self._clock.now()
-        move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._run_id, why, sent_until=sent_until)
+        if_absent = Status(doubt.if_absent) if doubt.if_absent else None
+        move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._run_id, why)
+        move = replace(move, sent_until=sent_until, if_absent=if_absent)
         match verdict:
             case Found(receipt, by_key):
                 move = replace(move, to=Status.PLACED, detail=None, due_at=now, receipt=receipt, by_key=by_key)

@@ -57,7 +57,7 @@ class Move:
         due_at: When it next wants attention.
         receipt: The provider's word, where the purchase took effect.
         sent_until: No request for it was sent after that, where this is known better than the claim could.
-        if_absent: Where it comes to be in doubt, as in ``Placement``.
+        if_absent: Where it comes to be in doubt, or stays there, as in ``Placement``.
         by_key: Whether the purchase says the placement's key, so that it may share the provider's name with another.
     """
 
@@ -539,14 +539,18 @@ _DOUBTS = (
     .limit(1000)
     .with_for_update(of=placements, skip_locked=True)
 )
+_REPEATS = bindparam("repeats", type_=sa.Boolean())
 _CLAIM_DOUBTS = (
     placements.update()
     .where(placements.c.id.in_(_IDS), placements.c.status == Status.IN_DOUBT.value)
     .values(
         due_at=_UNTIL,
         attempts=placements.c.attempts + 1,
-        # Whoever dies with this claim may have sent it up to the lease's end.
-        sent_until=case((bindparam("repeats", type_=sa.Boolean()), _UNTIL), else_=placements.c.sent_until),
+        # Whoever dies with this claim may have sent it up to the lease's end, whatever was denied before.
+        sent_until=case((_REPEATS, _UNTIL), else_=placements.c.sent_until),
+        if_absent=case(
+            (_REPEATS & (placements.c.if_absent != Status.PARKED.value), None), else_=placements.c.if_absent
+        ),
     )
 )
 _EXPIRED = (
@@ -625,11 +629,7 @@ _MOVE = (
             ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
             else_=func.coalesce(_CHANGES.sent_until, placements.c.sent_until),
         ),
-        if_absent=case(
-            ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.if_absent),
-            (_CHANGES.to == Status.IN_DOUBT.value, placements.c.if_absent),
-            else_=None,
-        ),
+        if_absent=case((_CHANGES.to == Status.IN_DOUBT.value, _CHANGES.if_absent), else_=None),
         unresolved_twin=case((_CHANGES.to == Status.IN_DOUBT.value, placements.c.unresolved_twin), else_=None),
         **{name: func.coalesce(_CHANGES[name], placements.c[name]) for name in _KEPT},
     )

@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import spec_from_file_location
+from itertools import count, islice
 from types import ModuleType
 
 from typing_extensions import Buffer
 
-#: How many seeds are tried before a bug counts as not caught.
+#: How many seeds are tried before a bug counts as not caught, those that are passed over not counted.
 MOST_SEEDS = 1_000
 
 
@@ -529,10 +530,10 @@ def _main(name: str) -> None:
 
     logging.getLogger("impactflow").setLevel(logging.CRITICAL)
     simulator = Simulator()
-    wanted = (each for each in map(scenario, range(MOST_SEEDS)) if not mutation.twist or mutation.twist in each.twists)
-    for count, each in enumerate(wanted, 1):
+    wanted = (each for each in map(scenario, count()) if not mutation.twist or mutation.twist in each.twists)
+    for number, each in enumerate(islice(wanted, MOST_SEEDS), 1):
         if findings := simulator.run(each).findings:
-            sys.stdout.write(f"{count} {findings[0]}\n")
+            sys.stdout.write(f"{number} {findings[0]}\n")
             return
     sys.stdout.write("0 not noticed\n")
 

@@ -211,7 +211,9 @@ class _Simulation:
         await self._clock.sleep(chance.uniform(BEGIN_S, scenario.stray_after_s))
         with self._memory.another(None if scenario.stray == "empty" else self._engine) as other:
             await self._clock.sleep(max(0.0, scenario.stray_after_s - asyncio.get_running_loop().time()))
-            if self._bought():
+            with other.connect() as connection:
+                tried = set(connection.execute(select(placements.c.key).where(placements.c.attempts > 0)).scalars())
+            if any(purchase["impactflow_key"] not in tried for purchase in self._bought()):
                 await self._start(unharmed, self._clock, 1.0, engine=other)
 
     async def _start(

@@ -218,8 +218,7 @@ class OneClickImpact:
         if customer and customer.casefold() != (placement.customer_email or "").casefold():
             return "which was made on behalf of somebody else"
         made_at = _instant(made.time_utc)
-        skew = timedelta(0) if self._returns_metadata else CLOCK_SKEW  # where records name keys they tell at once
-        if made_at is not None and made_at < placement.attempted_at - skew:
+        if made_at is not None and made_at < placement.attempted_at - CLOCK_SKEW:
             return "which was made before it was asked for"
         if _ref(made) in self._listed:
             return "which was listed before it was asked for"

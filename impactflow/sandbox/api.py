@@ -183,6 +183,10 @@ class Api(ABC):
                 return Call(request, route, names, now, now)
         return Call(request, self._unknown, (), now, now)
 
+    def tells_apart(self, other: Reply, right: Reply) -> bool:
+        """Whether an answer to another request can be told from the right one."""
+        return other.body != right.body
+
     def answer(self, call: Call) -> Reply:
         """What this provider answers, effects included."""
         try:

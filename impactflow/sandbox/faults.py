@@ -19,7 +19,7 @@ What each fault does to the effect and to the answer:
     shifting_pages   listings          -                see below
     passing_404      look-ups          -                404, and again until up to late_s later; once for each name
     short_listing    listings          -                see below
-    foreign_answer   look-ups, writes  yes              what another request of this operation was answered before
+    foreign_answer   look-ups, writes  yes              another of this operation from before, where that can be told
     refused_after    writes            yes              400, 403 or 404
     limited_after    writes            yes              429
     wrong_amount     listed purchases  twice as much    the right status, and what was really bought

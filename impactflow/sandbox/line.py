@@ -123,7 +123,7 @@ class Line:
     def _foreign(self, call: Call, honest: Reply) -> list[Reply]:
         """What other requests of the operation were answered, the last one first."""
         answers = self._answers[call.route.method, call.route.path]
-        return [reply for reply in reversed(answers) if reply.body != honest.body]
+        return [reply for reply in reversed(answers) if self.api.tells_apart(reply, honest)]
 
     def _spoilt(self, call: Call, honest: Reply, mishap: Mishap) -> Reply:
         """What the client sees of a reply to what took effect."""

@@ -139,6 +139,11 @@ class OneClickImpact(Api):
         kind = declined.code or ("invalid_request_error" if declined.status < 500 else "api_error")  # noqa: PLR2004
         return json_reply(declined.status, {"type": kind, "message": declined.message})
 
+    def tells_apart(self, other: Reply, right: Reply) -> bool:
+        """By kind, amount or customer; the time of a purchase says nothing to whoever has asked for it."""
+        told, asked = json.loads(other.body), json.loads(right.body)
+        return any(value != asked.get(name) for name, value in told.items() if name != "time_utc")
+
     def _whoami(self, _: Call) -> Reply:
         return json_reply(200, {"user_id": USER_ID, "email": "merchant@example.com"})
 

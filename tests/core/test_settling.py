@@ -53,16 +53,17 @@ async def placement(run, order="WR-1"):
 
 
 class OneIsLate(httpx.AsyncBaseTransport):
-    """Requests of an operation are lost, then one is under way until ``arrive``; all that follow are refused."""
+    """Some requests of an operation are refused or lost, one is under way until ``arrive``, the rest are refused."""
 
-    def __init__(self, world, word, lost=0):
-        self._inner, self._word, self._lost, self._late = world.carrier, word, lost, None
+    def __init__(self, world, word, lost=0, refused=0):
+        self._inner, self._word, self._lost, self._refused, self._late = world.carrier, word, lost, refused, None
         world.carrier = self
 
     async def handle_async_request(self, request):
         if request.method != "POST" or not request.url.path.endswith(self._word):
             return await self._inner.handle_async_request(request)
-        if self._late:
+        self._refused -= 1
+        if self._late or self._refused >= 0:
             return httpx.Response(403, json={"detail": "not any more"})
         if self._lost:
             self._lost -= 1
@@ -109,6 +110,29 @@ async def test_a_repeat_that_was_lost_may_still_come_though_the_next_one_is_refu
             world.clock.turn(seconds=wait_s)
             await settle_at(run, provider)
             assert {"in_doubt": 1} == await statuses(run)
+        if arrives:
+            await carrier.arrive()
+        await work(run, provider)
+        assert {"placed" if arrives else "failed": 1} == await statuses(run)
+        assert NONE_DIFFER == await differences(world, run)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+@REPEATING
+@in_virtual_time
+async def test_a_repeat_that_was_lost_after_a_refusal_may_still_come_though_the_next_is_refused(
+    new_world, provider, rule, word, arrives
+):
+    """Two refusals in a row fail a purchase; not with a request between them that nobody has answered."""
+    world = new_world(orders=[sold(1)], policy=policy_of(rule))
+    carrier = OneIsLate(world, word, refused=1)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, provider)
+        for _ in range(2):
+            await settle_at(run, provider)
+            assert {"in_doubt": 1} == await statuses(run)
+            world.clock.turn(seconds=10)
         if arrives:
             await carrier.arrive()
         await work(run, provider)
