@@ -203,7 +203,7 @@ class _Simulation:
                     pass
 
     async def _stray(self) -> None:
-        """A process works once with another ledger; one that knows less than was bought must not buy."""
+        """A process works once with another ledger; one that knows less than the providers list must not buy."""
         scenario = self._scenario
         if not scenario.stray:
             return
@@ -213,7 +213,9 @@ class _Simulation:
             await self._clock.sleep(max(0.0, scenario.stray_after_s - asyncio.get_running_loop().time()))
             with other.connect() as connection:
                 tried = set(connection.execute(select(placements.c.key).where(placements.c.attempts > 0)).scalars())
-            if any(purchase["impactflow_key"] not in tried for purchase in self._bought()):
+            tried |= {None, THEIR_KEY}
+            now, purchases = self._clock.now(), self._sandbox.books.purchases
+            if any(each.impactflow_key not in tried and each.listed_at <= now for each in purchases):
                 await self._start(unharmed, self._clock, 1.0, engine=other)
 
     async def _start(
