@@ -432,6 +432,20 @@ MUTATIONS: Sequence[Mutation] = (
         twist="records_with_customers",
     ),
     Mutation(
+        "P2: what is not found for a moment after the settling time is left to a person",
+        "impactflow.reconcile",
+        '        if not (doubt.reason or "").endswith(_ONCE_MORE):',
+        "        if not doubt.id:",
+        "passing_404",
+    ),
+    Mutation(
+        "P10: another ledger's purchases are looked for on the first page only",
+        "impactflow.adoption.check",
+        "            if seen >= _NEWEST and",
+        "            if seen and",
+        "empty ledger",
+    ),
+    Mutation(
         "P16: a refusal is believed unseen",
         "impactflow.placement",
         "self._doubted(placement, error, if_absent=Status.FAILED)",
