@@ -50,11 +50,11 @@ def test_without_postgres_the_result_says_so(monkeypatch, server):
 
 
 def test_a_bug_is_noticed(tmp_path, monkeypatch, server):
-    """Whoever buys again what is in doubt buys twice, and is found out."""
+    """Whoever buys again what is in doubt buys twice, where no second look at the records tells whose they are."""
     (tmp_path / "sitecustomize.py").write_text(BUG)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with ForkServer(tmp_path, server.api_url) as starter:
-        experiment = Experiment(tmp_path / "work", "echo", f"sqlite:///{tmp_path / 'ledger.db'}", starter, "bug")
+        experiment = Experiment(tmp_path / "work", "ignored", f"sqlite:///{tmp_path / 'ledger.db'}", starter, "bug")
         asyncio.run(experiment.conduct([0.0, 0.0], lambda: experiment.kills >= 3))
     counts = experiment.counts()
     assert counts.duplicates > 0
