@@ -21,6 +21,7 @@ from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.queries import watermark
 from impactflow.ledger.rows import ever_bought, lock, twin
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import (
@@ -287,7 +288,7 @@ def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]
     Never moves back, unless from a day that has not come: it was written by a clock that was ahead.
     """
     for store, source, said, today in marks:
-        read_to, stands = min(said, today), _stands(connection, store, source)
+        read_to, stands = min(said, today), watermark(connection, store, source)
         if stands is None or stands < read_to or stands > today:
             _mark(connection, store, source, read_to, stands)
     return [None] * len(marks)
@@ -300,14 +301,10 @@ def reach_back(connection: Connection, reaches: Sequence[tuple[str, str, date, d
     Days that do not border on what was read before do not count: nobody has asked for those between.
     """
     for store, source, from_, to in reaches:
-        stands = _stands(connection, store, source)
+        stands = watermark(connection, store, source)
         if stands is None or from_ < stands <= to + timedelta(days=1):
             _mark(connection, store, source, from_, stands)
     return [None] * len(reaches)
-
-
-def _stands(connection: Connection, store: str, source: str) -> date | None:
-    return connection.execute(_STANDS, {"of_store": store, "of_source": source}).scalar()
 
 
 def _mark(connection: Connection, store: str, source: str, day: date, stands: date | None) -> None:
@@ -693,7 +690,6 @@ def _write_broken(connection: Connection, page: Page) -> None:
 
 # What every page asks and writes is put together once.
 _OF_SOURCE = (watermarks.c.store == bindparam("of_store"), watermarks.c.source == bindparam("of_source"))
-_STANDS = select(watermarks.c.read_to).where(*_OF_SOURCE)
 _FIRST_MARK = watermarks.insert()
 _NEXT_MARK = watermarks.update().where(*_OF_SOURCE).values(read_to=bindparam("read_to"))
 _OF_DAY = (planned_on.c.store == bindparam("of_store"), planned_on.c.day == bindparam("of_day"))
