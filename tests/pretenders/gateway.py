@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -77,7 +78,7 @@ GATEWAY: dict[str, tuple[list[int], str, str]] = {
 """What gateways answer in the seller's place."""
 
 
-class Gateway(Loopback):
+class Gateway(Loopback, ABC):
     """The server. What it does is in `routes`: the verb, the path's pattern, the kind of request, and who answers."""
 
     can_be_missing: frozenset[str] = frozenset()
@@ -106,23 +107,23 @@ class Gateway(Loopback):
 
     # What each seller says for itself.
 
+    @abstractmethod
     def refuses(self, request: web.Request) -> Answer | None:
         """Answer a request without the right key."""
-        raise NotImplementedError
 
+    @abstractmethod
     def subject(self, kind: str, name: str | None, request: web.Request, text: str) -> str:
         """Say what a request is about; requests about the same draw their faults one after the other."""
-        raise NotImplementedError
 
+    @abstractmethod
     def act(
         self, kind: str, name: str | None, handler: Callable[..., Answer], request: web.Request, text: str, fault: str
     ) -> Answer:
         """Let a request take effect; raises `Refused`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def error(self, refused: Refused) -> Answer:
         """Tell an error in the seller's form."""
-        raise NotImplementedError
 
     def oddly(self, told: Any, draw: Random) -> Any:
         """Make an answer unusual in ways that JSON allows."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 
 from aiohttp import web
 
 
-class Loopback:
+class Loopback(ABC):
     """Serves `answer` on 127.0.0.1 between `__enter__` and `__exit__`."""
 
     url: str
@@ -17,9 +18,9 @@ class Loopback:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
+    @abstractmethod
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        raise NotImplementedError
 
     async def open(self) -> web.ServerRunner:
         """Listen, and learn the port."""

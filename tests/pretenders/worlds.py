@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ class TooBusyError(Exception):
     """A command did not end in time, or Prefect did not answer: nothing can be said of this world."""
 
 
-class Run:
+class Run(ABC):
     """One world while it runs: a shop, a seller, a ledger in a folder, and what was typed."""
 
     provider: str
@@ -85,13 +86,13 @@ class Run:
         self.said: list[tuple[str, Said]] = []
         (folder / "policy.yaml").write_text(policy)
 
+    @abstractmethod
     def seller(self) -> dict[str, str]:
         """Give the environment's variables that name the seller."""
-        raise NotImplementedError
 
+    @abstractmethod
     def perform(self) -> Judged:
         """Let all of it happen, and judge."""
-        raise NotImplementedError
 
     def environment(self) -> dict[str, str]:
         """Give the environment of every command."""
@@ -176,9 +177,9 @@ class Run:
                 rows[order, row["slot"]] = row
         return rows
 
+    @abstractmethod
     def books(self) -> list[Any]:
         """Give all that the seller's books hold, for the story."""
-        raise NotImplementedError
 
     def story(self) -> str:
         """Tell all that happened."""
