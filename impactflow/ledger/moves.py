@@ -94,7 +94,6 @@ class Look:
 
 def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | None]:
     """Take due placements, oldest first: their intent is durable when this commits. None where nothing may be sent."""
-    _bring_forward(connection, wanted, Status.PLANNED)
     by_provider: dict[ProviderName, list[int]] = {}
     for index, request in enumerate(wanted):
         by_provider.setdefault(request.provider, []).append(index)
@@ -121,9 +120,9 @@ def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[P
 
     What would be sent again to settle it, though its sale is bought for by another name, is for a person.
     """
-    _bring_forward(connection, wanted, Status.IN_DOUBT)
     taken = []
     for request in wanted:
+        _bring_forward(connection, request, Status.IN_DOUBT)
         rows = connection.execute(_DOUBTS, {"provider": request.provider, "now": request.now}).all()
         if request.repeats:
             ended = _end_rivals(connection, rows, Status.IN_DOUBT, Status.PARKED, request)
@@ -253,11 +252,10 @@ def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, 
     return [None] * len(handles)
 
 
-def _bring_forward(connection: Connection, wanted: Sequence[Claim], status: Status) -> None:
-    """What is due later than anything can be was written by a clock that was ahead: it is due now."""
-    for request in {each.provider: each for each in wanted}.values():
-        values = {"b_provider": request.provider, "b_status": status, "now": request.now}
-        connection.execute(_BRING_FORWARD, values | {"never": request.now + LONGEST_DELAY})
+def _bring_forward(connection: Connection, request: Claim, status: Status) -> bool:
+    """What is due later than anything can be was written by a clock that was ahead: it is due now; was there any?"""
+    values = {"b_provider": request.provider, "b_status": status, "now": request.now}
+    return connection.execute(_BRING_FORWARD, values | {"never": request.now + LONGEST_DELAY}).rowcount > 0
 
 
 def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
@@ -273,6 +271,8 @@ def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
     values = {"provider": request.provider, "now": now, "count": count} | request.fresh.values
     while True:
         rows = connection.execute(_CLAIMABLE[request.exclusive], values).all()
+        if len(rows) < count and _bring_forward(connection, request, Status.PLANNED):
+            continue
         tried = [row.id for row in rows if row.attempts]
         if tried and refunds.withdraw_tried(connection, tried, now, run_id):
             continue
@@ -490,7 +490,7 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
     )
     if exclusive:
         # Whatever is unresolved blocks its twins, also what was sent while the account still returned metadata.
-        unresolved = _BLOCKER.c.status.in_([Status.PLACING.value, Status.IN_DOUBT.value])
+        unresolved = (_BLOCKER.c.status == Status.PLACING.value) | (_BLOCKER.c.status == Status.IN_DOUBT.value)
         blocked = select(_BLOCKER.c.id).where(_BLOCKER.c.twin == placements.c.twin, unresolved).exists()
         chosen = chosen.where(sa.or_(placements.c.twin.is_(None), ~blocked))
     return chosen
@@ -613,7 +613,7 @@ _MOVE = (
         # Whatever became of this attempt: an earlier one was sent later than was thought (_doubt_late).
         ~(
             (_CHANGES["from"] == Status.PLACING.value)
-            & _CHANGES.to.in_([Status.PLANNED.value, Status.FAILED.value])
+            & ((_CHANGES.to == Status.PLANNED.value) | (_CHANGES.to == Status.FAILED.value))
             & (func.coalesce(placements.c.sent_until, placements.c.planned_at) > placements.c.attempted_at)
         ),
     )

@@ -104,6 +104,7 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.placement",
         "        if (self.until - self.clock.now()).total_seconds() <= self.request_timeout_s:",
         "        if not self.request_timeout_s:",
+        twist="stands still",
     ),
     Mutation(
         "doubts are settled before late requests can have arrived",
@@ -122,6 +123,7 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.reconcile",
         "        if not settles:\n            return None",
         "        if not alike:\n            return None",
+        twist="effects come late",
     ),
     Mutation(
         "a record that names nobody is ours though others name theirs",
@@ -134,6 +136,7 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.reconcile",
         "            verdicts, why = {}, str(error)",
         "            verdicts, why = await self._judge(doubts, evidence, read_at), str(error)",
+        twist="readings break off",
     ),
     Mutation(
         "the first page is taken for all",
@@ -176,6 +179,7 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.reconcile",
         "        if doubt.alone and len(alike) == 1 and not self._keys_return and not is_shared:",
         "        if alike:",
+        twist="effects come late",
     ),
     Mutation(
         "records are matched without the customer",
@@ -254,6 +258,7 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.providers.impactapi",
         '        return None if session.status == "expired" else session',
         '        return session if session.status == "confirmed" else None',
+        twist="effects come late",
     ),
     Mutation(
         "a 429 is taken for a refusal",

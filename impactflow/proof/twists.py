@@ -194,6 +194,21 @@ def _short_listings(_: Random, plain: Scenario) -> Scenario:
     return _struck(replace(plain, options=options), ["wickedreports", *ProviderName], short_listing=0.3)
 
 
+def _readings_break_off(chance: Random, plain: Scenario) -> Scenario:
+    """1ClickImpact's records come one by one, and the reading often ends before the last."""
+    there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
+    options = replace(there.options, page_items=1)
+    return _struck(replace(there, options=options), [ProviderName.ONECLICKIMPACT], lost_answer=0.2, error_before=0.6)
+
+
+def _effects_come_late(chance: Random, plain: Scenario) -> Scenario:
+    """What was sent often takes effect after its answer; at 1ClickImpact others buy the like meanwhile."""
+    provider = chance.choice([*ProviderName])
+    there = _struck(_at(provider, chance, plain), [provider], late_effect=0.4)
+    options = replace(there.options, metadata="echo")
+    return replace(there, options=options, busy=provider is ProviderName.ONECLICKIMPACT)
+
+
 def _stands_still(chance: Random, plain: Scenario) -> Scenario:
     """Somebody stands still for longer than lease and settling, wherever that is, while another goes on."""
     there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
@@ -247,6 +262,8 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
     | {
         "records_with_customers": _records_with_customers,
         "short_listing": _short_listings,
+        "readings break off": _readings_break_off,
+        "effects come late": _effects_come_late,
         "stands still": _stands_still,
         "telling strangers": _telling_strangers,
         "empty ledger": partial(_stray_ledger, "empty"),
@@ -254,5 +271,5 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
     }
 )
 #: Those of them that are about minutes.
-HASTY = frozenset({"stands still", "telling strangers"})
+HASTY = frozenset({"stands still", "telling strangers", "effects come late"})
 TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})

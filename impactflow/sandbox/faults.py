@@ -6,7 +6,8 @@ What each fault does to the effect and to the answer:
     fault            strikes           effect           answer
     lost_answer      writes            yes              the connection is reset
     lost_request     writes            no               the connection is reset
-    late_effect      writes            up to late_s     the connection is reset at once, the effect comes later
+    late_effect      writes            up to late_s     at once, by seed: the connection is reset, 504, or an HTML page
+                                                        with status 200; the effect comes later
     error_before     reads, writes     no               500, 502 or 503
     error_after      writes            yes              500, 502 or 503
     reset            reads, writes     by seed          the connection is reset

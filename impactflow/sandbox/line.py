@@ -161,7 +161,10 @@ class Line:
         """What says nothing about the effect."""
         match mishap.fault.name:
             case "html":
-                return Reply(200 if mishap.second_chance < 0.5 else 502, {"content-type": "text/html"}, _HTML)  # noqa: PLR2004
+                return _page(200 if mishap.second_chance < 0.5 else 502)  # noqa: PLR2004
+            case "late_effect":  # what stands between says so, or breaks off; the provider goes on
+                gave_up = self.api.decline(Declined(504, "It takes too long."))
+                return (_RESET, gave_up, _page(200))[int(mishap.second_chance * 3)]
             case "hang":
                 return replace(_RESET, delay_s=self._options.hang_s)
             case "error_before" | "error_after":
@@ -171,6 +174,11 @@ class Line:
     def _lateness(self, mishap: Mishap) -> timedelta:
         """From a tenth of the longest up to the longest."""
         return timedelta(seconds=self._options.late_s * (0.1 + 0.9 * mishap.chance))
+
+
+def _page(status: int) -> Reply:
+    """What is meant for a browser."""
+    return Reply(status, {"content-type": "text/html"}, _HTML)
 
 
 def _named(call: Call) -> tuple[str, str]:

@@ -152,14 +152,16 @@ def test_no_preset_has_a_wrong_amount():
     assert Faults.parse("rough").share("oneclickimpact", "wrong_amount") == 0
 
 
-def test_a_late_effect_comes_after_the_connection_broke():
-    """Within the longest delay, at its own time, whoever asks next."""
+def test_a_late_effect_comes_after_its_answer():
+    """A broken connection, a gateway that gave up, or a page for people; the effect comes within the longest delay."""
     sandbox = make("late_effect=1", late_s=10)
 
-    assert plant(sandbox).reply.reset
-    assert (bought(sandbox), sandbox.status()["oneclickimpact"]["late"]) == (0, 1)
+    answers = [plant(sandbox).reply for _ in range(20)]
+
+    assert {(answer.status, answer.reset) for answer in answers} == {(0, True), (504, False), (200, False)}
+    assert (bought(sandbox), sandbox.status()["oneclickimpact"]["late"]) == (0, 20)
     sandbox.clock.advance(100)
-    assert (bought(sandbox), sandbox.status()["oneclickimpact"]["late"]) == (1, 0)
+    assert (bought(sandbox), sandbox.status()["oneclickimpact"]["late"]) == (20, 0)
     assert (sandbox.clock.now() - sandbox.books.purchases[0].at).total_seconds() >= 90
 
 
@@ -170,9 +172,11 @@ def test_a_late_requests_key_runs_until_it_has_taken_effect():
     pairs = {(offset(sandbox, f"k{number}").status, offset(sandbox, f"k{number}").status) for number in range(20)}
     sandbox.clock.advance(10)
 
-    assert {(0, 0), (0, 409), (201, 0), (201, 201)} == pairs
+    late = {0, 200, 504}
+    assert {first for first, _ in pairs} == late | {201}
+    assert 409 in {again for first, again in pairs if first in late} <= {409} | late
     assert bought(sandbox) == 20
-    assert {0, 201} == {offset(sandbox, f"k{number}").status for number in range(20)}
+    assert late | {201} >= {offset(sandbox, f"k{number}").status for number in range(20)}
 
 
 def test_a_refusal_is_told_where_there_is_no_effect_to_hide():
