@@ -17,7 +17,7 @@ _COMMANDS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 #: What spreadsheets take for the beginning of a formula, in its wide forms, too.
-_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*")
 #: What makes links, pictures, HTML, code, emphasis and cells of a table.
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~@]|(?<=[A-Za-z]):(?=//)|(?<=[wW])\.")
@@ -31,7 +31,7 @@ def for_terminal(text: str) -> str:
 
 def for_spreadsheet(text: str) -> str:
     """Put an apostrophe before what a spreadsheet would compute; plain numbers stay."""
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    return f"'{text}" if text[:1] in _FORMULA and not _NUMBER.fullmatch(text) else text
 
 
 def for_page(text: str) -> str:

@@ -311,8 +311,7 @@ class Sweep:
 
     async def _send(self, placement: Placement, hold: Hold) -> Move:  # noqa: PLR0911 - one for each answer there is
         try:
-            async with self._in_flight.answered():
-                receipt = await self._provider.place(placement, hold)
+            receipt = await self._in_flight.answer(self._provider.place(placement, hold))
         except TimeoutError:
             return self._move(placement, Status.IN_DOUBT, f"{_STOPPED} before an answer came")
         except Unauthorized as error:

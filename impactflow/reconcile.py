@@ -278,8 +278,7 @@ class _Desk:
                     await self._apply(doubt, None, "not asked: the run was stopped", sent_until)
                     return
                 try:
-                    async with self.in_flight.answered():
-                        verdict: Verdict | None = await provider.settle(doubt, hold)
+                    verdict: Verdict | None = await self.in_flight.answer(provider.settle(doubt, hold))
                     why = "the provider says it had no effect"
                     was_refused = isinstance(verdict, Absent) and doubt.if_absent is not None  # and is once more
                     if isinstance(verdict, Absent | Ambiguous) and verdict.so_far and not was_refused:

@@ -10,8 +10,8 @@ seconds, and records all of them before the cancellation goes on. Leaves what to
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -154,10 +154,9 @@ class InFlight:
         for limit in self._limits:
             limit.reschedule(self._until_s)
 
-    @asynccontextmanager
-    async def answered(self) -> AsyncIterator[None]:
+    async def answer(self, request: Awaitable[T]) -> T:
         """
-        Send one request within this context.
+        What one request is answered.
 
         Raises:
             TimeoutError: It was given up; it may have taken effect.
@@ -165,7 +164,7 @@ class InFlight:
         async with asyncio.timeout_at(self._until_s) as limit:
             self._limits.add(limit)
             try:
-                yield
+                return await request
             finally:
                 self._limits.discard(limit)
 

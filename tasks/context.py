@@ -51,12 +51,14 @@ def _let_lines_through() -> None:
 
 def _make_haste() -> None:
     """
-    Two settings of the interpreter that let requests and commits run side by side.
+    Three settings of the interpreter that let requests and commits run side by side.
 
     The ledger's thread and the event loop take turns: by default the loop is asked to make way only every 5 ms, which
-    is as long as a commit. And what is imported by now stays: the collector need not look through it ever again.
+    is as long as a commit. What is imported by now stays: the collector need not look through it ever again. And it
+    looks after every 20,000 new objects instead of 700, for a hundred requests in flight hold more than that.
     """
     sys.setswitchinterval(0.0005)
+    gc.set_threshold(20_000)
     if not gc.get_freeze_count():
         gc.freeze()
 

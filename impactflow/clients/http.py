@@ -11,7 +11,6 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from copy import copy
 from functools import lru_cache
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
@@ -57,6 +56,13 @@ def open_transport(concurrency: int) -> httpx.AsyncBaseTransport:
     return AiohttpTransport(concurrency)
 
 
+def quick_copy(original: T) -> T:
+    """Copy an object and nothing that it refers to, once for each purchase: ``copy.copy`` goes a longer way."""
+    twin: T = object.__new__(type(original))
+    twin.__dict__.update(original.__dict__)
+    return twin
+
+
 class HttpClient:
     """
     One account at one provider: its reads, its writes and its rate limit.
@@ -93,7 +99,7 @@ class HttpClient:
         Args:
             last_look: Quick, and raises ``NotSent`` where the write may not be sent any more.
         """
-        looking = copy(self)
+        looking = quick_copy(self)
         looking._write_extensions = {**self._extensions, "last_look": last_look}  # noqa: SLF001 - a copy of this one
         return looking
 

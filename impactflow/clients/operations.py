@@ -7,7 +7,6 @@ and reading are left to ``http``.
 """
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
@@ -18,7 +17,7 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from pydantic_core import ErrorDetails
 
 from impactflow.clients.answers import place
-from impactflow.clients.http import HttpClient
+from impactflow.clients.http import HttpClient, quick_copy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,7 +42,7 @@ def looking(client: C, last_look: Callable[[], None]) -> C:
         client: Any of the four.
         last_look: As for ``HttpClient.looking``.
     """
-    looks = copy(client)
+    looks = quick_copy(client)
     looks._http = client._http.looking(last_look)  # noqa: SLF001
     return looks
 

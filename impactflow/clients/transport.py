@@ -100,8 +100,9 @@ async def _whole(pieces: AsyncIterator[bytes], codings: Sequence[str]) -> bytes:
 
 
 def _codings(answer: aiohttp.ClientResponse) -> list[str]:
+    """How a body was packed, the last first; empty where it was not."""
     told = ",".join(answer.headers.getall("Content-Encoding", ()))
-    return [coding.strip().lower() for coding in reversed(told.split(","))]
+    return [coding.strip().lower() for coding in reversed(told.split(","))] if told else []
 
 
 @lru_cache(maxsize=16)
@@ -182,13 +183,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             async with session.request(
                 request.method,
                 str(request.url),
-                headers=request.headers.multi_items(),
+                headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
                 data=None if request.method == "GET" else request.content,  # an empty body is written all the same
                 allow_redirects=False,
                 timeout=_timeout(timeouts.get("connect")),
                 middlewares=(_once(request.extensions.get("last_look")),),
             ) as answer:
-                body = await _whole(answer.content.iter_any(), _codings(answer))
+                codings = _codings(answer)
+                if codings or (answer.content_length or MOST_READ) >= MOST_READ:
+                    body = await _whole(answer.content.iter_any(), codings)
+                else:
+                    body = await answer.read()
         except aiohttp.ConnectionTimeoutError:
             raise httpx.ConnectTimeout("no connection in time", request=request) from None
         except aiohttp.ClientConnectorError as error:
@@ -197,7 +202,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise httpx.RemoteProtocolError(type(error).__name__, request=request) from None
         except (aiohttp.ClientError, OSError) as error:
             raise httpx.ReadError(type(error).__name__, request=request) from None
-        headers = [header for header in answer.raw_headers if header[0].lower() not in _OF_THE_PACKED]
+        headers = answer.raw_headers
+        if codings:
+            headers = tuple(header for header in headers if header[0].lower() not in _OF_THE_PACKED)
         return httpx.Response(answer.status, headers=headers, content=body, request=request)
 
     def _open(self) -> aiohttp.ClientSession:

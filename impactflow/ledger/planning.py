@@ -635,10 +635,12 @@ def _begins(event: Mapping[str, Any]) -> bool:
 
 def _write(connection: Connection, writing: _Plan) -> None:
     if writing.placements:
-        ids = connection.execute(_NEW_PLACEMENTS, writing.placements).scalars()
-        for row_id, values in zip(ids, writing.placements, strict=True):
+        connection.execute(_NEW_PLACEMENTS, writing.placements)
+        keys = {"keys": as_list([values["key"]] for values in writing.placements)}
+        ids = {row.key: row.id for row in connection.execute(_BY_KEY, keys)}
+        for values in writing.placements:
             said = values["reason"] or f"{values['quantity']} {values['unit']}"
-            writing.events.append(_event(writing.page, row_id, None, values["status"], said))
+            writing.events.append(_event(writing.page, ids[values["key"]], None, values["status"], said))
     if writing.events:
         connection.execute(_NEW_EVENTS, writing.events)
     if writing.unearned:
@@ -702,7 +704,10 @@ _PLANNED_MORE = (
 )
 _NEW_ORDERS = orders.insert().returning(orders.c.id, sort_by_parameter_order=True)
 _NEW_NAMES = order_names.insert()
-_NEW_PLACEMENTS = placements.insert().returning(placements.c.id, sort_by_parameter_order=True)
+# Nothing is returned: SQLite would take each row by itself then.
+_NEW_PLACEMENTS = placements.insert()
+_KEYS = listed("keys", {"key": placements.c.key.type}).c
+_BY_KEY = select(placements.c.id, placements.c.key).where(placements.c.key == _KEYS.key)
 _NEW_EVENTS = events.insert()
 _NAMES = (
     select(order_names.c.name, func.coalesce(orders.c.same_as, orders.c.id).label("order"))

@@ -210,9 +210,10 @@ class OneClickImpact:
 
     def _is_of_another(self, placement: Placement, made: ImpactMade) -> str | None:
         """What in an answer says that it is of another purchase than a placement's; None where nothing does."""
-        if _key(made) == placement.key:
+        key = _key(made)
+        if key == placement.key:
             return None
-        if _is_somebodys(made) or _key(made) is not None:
+        if key is not None or _is_somebodys(made):
             return "which does not carry the purchase's key"
         customer = made.customer and made.customer.customer_email
         if customer and customer.casefold() != (placement.customer_email or "").casefold():
