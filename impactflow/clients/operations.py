@@ -22,7 +22,13 @@ from impactflow.clients.http import HttpClient, quick_copy
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_STRICT = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True, arbitrary_types_allowed=True)
+_STRICT = ConfigDict(
+    strict=True,
+    allow_inf_nan=False,
+    hide_input_in_errors=True,
+    arbitrary_types_allowed=True,
+    defer_build=True,  # a hundred operations, of which a command calls a few
+)
 
 
 class _Client(Protocol):

@@ -18,7 +18,12 @@ class Answer(BaseModel):
     """Something that a provider said; fields that are not known are left out."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", hide_input_in_errors=True, validate_by_name=True, validate_by_alias=True
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        defer_build=True,  # many kinds of answer, of which a command reads a few
     )
 
 

@@ -45,7 +45,7 @@ def wrong_at(where: tuple[str | int, ...], says: str, value: object) -> Validati
 class Strict(BaseModel):
     """A mapping whose fields are all known; a field that is not is shown the nearest one that is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
     @model_validator(mode="wrap")
     @classmethod

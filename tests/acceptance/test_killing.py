@@ -16,7 +16,7 @@ from impactflow.together import together
 pytestmark = pytest.mark.timeout(480)  # all kills are in the set-up of the first test
 
 MODES = ("echo", "ignored")
-KILLS = 10
+KILLS = 5
 
 
 async def conduct(experiments: list[Experiment]) -> None:
