@@ -21,7 +21,7 @@ from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import events, order_names, orders, placements, refunds
 from impactflow.models import Refund
 
-_REASON = "a refund of the order was announced"
+_REASON = "a refund or the cancellation of the order was announced"
 _NOT_AGAIN = "the order was refunded, or does not count any more, or it was given up, before it was sent again"
 
 

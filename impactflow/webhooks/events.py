@@ -40,6 +40,7 @@ _TOPICS: Mapping[tuple[str, str], tuple[Callable[[Delivery], Event], Sequence[st
     ("standard", "order.paid"): (_sold(standard.read_order), ("data", "source_id")),
     ("standard", "order.refunded"): (_refunded(standard.read_refund), ("data", "source_id")),
     ("shopify", "orders/paid"): (_sold(shopify.read_order), ("id",)),
+    ("shopify", "orders/cancelled"): (_refunded(shopify.read_cancellation), ("id",)),
     ("shopify", "refunds/create"): (_refunded(shopify.read_refund), ("order_id",)),
     ("stripe", "checkout.session.completed"): (_sold(stripe.read_session), ("data", "object", "id")),
     ("stripe", "checkout.session.async_payment_succeeded"): (_sold(stripe.read_session), ("data", "object", "id")),

@@ -1,11 +1,12 @@
 """
-What Shopify tells: orders that are paid, and refunds.
+What Shopify tells: orders that are paid, orders that are cancelled, and refunds.
 
-Source: Shopify's webhook reference, topics ``orders/paid`` and ``refunds/create``, read 2026-11-22.
+Source: Shopify's webhook reference (``orders/paid``, ``orders/cancelled``, ``refunds/create``), read 2026-11-28.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Annotated
 
 from pydantic import Field
@@ -25,6 +26,7 @@ _STATUSES = {
 }
 #: Of a refund's transactions, those by which no money goes back.
 _IN_VAIN = frozenset({"failure", "error"})
+_CENT = Decimal("0.01")
 
 
 class _Order(Answer):
@@ -46,10 +48,23 @@ class _Order(Answer):
     email: Annotated[Aside[Text], Field(repr=False)] = None
     contact_email: Annotated[Aside[Text], Field(repr=False)] = None
     test: bool | None = None
+    cancelled_at: Aside[Time] = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which of the two Wicked Reports knows it is not documented; in one shop neither is another order's."""
+        ids = [self.id] if self.order_number is None else [self.id, self.order_number]
+        return tuple(source_name(_SYSTEM, each) for each in ids)
+
+
+class _Cancelled(_Order):
+    """An order that says when it was cancelled: one that was only paid must not cancel anything when sent again."""
+
+    cancelled_at: Time
 
 
 class _Transaction(Answer):
-    """Money that moved."""
+    """Money that moved, in the customer's currency."""
 
     kind: Text | None = None
     status: Text | None = None
@@ -57,17 +72,39 @@ class _Transaction(Answer):
     currency: Text | None = None
 
 
+class _Money(Answer):
+    """An amount and its currency."""
+
+    amount: Money
+    currency_code: Text
+
+
+class _Both(Answer):
+    """The same money in the shop's currency and in the customer's."""
+
+    shop_money: _Money
+    presentment_money: _Money
+
+
+class _Line(Answer):
+    """What was given back for one thing; what came back into stock does not matter here."""
+
+    subtotal_set: Aside[_Both] = None
+    total_tax_set: Aside[_Both] = None
+
+
 class _Refund(Answer):
-    """A refund; what came back into stock does not matter here."""
+    """A refund."""
 
     id: Id
     order_id: Id
     transactions: list[_Transaction] | None = None
+    refund_line_items: Aside[list[_Line]] = None
 
 
-def read_order(body: bytes, received_at: datetime) -> Order | NothingForUs:
+def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingForUs:
     """
-    ``orders/paid``.
+    ``orders/paid``; of an order that is cancelled by now nothing is left to buy for.
 
     Raises:
         ValidationError: It is not as documented.
@@ -75,11 +112,11 @@ def read_order(body: bytes, received_at: datetime) -> Order | NothingForUs:
     told = _Order.model_validate_json(body)
     if told.test:
         return A_TEST
-    # By which of the two Wicked Reports knows it is not documented; within one shop neither is ever another order's.
-    ids = [told.id] if told.order_number is None else [told.id, told.order_number]
+    if told.cancelled_at is not None:
+        return _undone(told)
     return Order(
         id=f"{_SYSTEM}:{told.id}",
-        names=tuple(source_name(_SYSTEM, each) for each in ids),
+        names=told.names,
         ordered_at=told.processed_at or told.created_at or received_at,
         amount=told.total_price,
         currency=_code(told.currency),
@@ -89,9 +126,20 @@ def read_order(body: bytes, received_at: datetime) -> Order | NothingForUs:
     )
 
 
+def read_cancellation(body: bytes) -> Refund | NothingForUs:
+    """
+    ``orders/cancelled``: nothing of the order counts any more, whether its money goes back or not.
+
+    Raises:
+        ValidationError: It is not as documented.
+    """
+    told = _Cancelled.model_validate_json(body)
+    return A_TEST if told.test else _undone(told)
+
+
 def read_refund(body: bytes) -> Refund | NothingForUs:
     """
-    ``refunds/create``: how much went back, but not what the order had cost.
+    ``refunds/create``: how much went back, in the shop's currency, but not what the order had cost.
 
     Raises:
         ValidationError: It is not as documented.
@@ -101,14 +149,35 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
     if not paid:
         return NothingForUs()  # goods came back, or nothing did
     currencies = {_code(each.currency) for each in paid}
-    comparable = len(currencies) == 1 and all(each.amount is not None for each in paid)
-    return Refund(
-        names=(source_name(_SYSTEM, told.order_id),),
-        ref=f"{_SYSTEM}:{told.id}",
-        amount=sum((each.amount or Decimal(0) for each in paid), Decimal(0)) if comparable else None,
-        currency=currencies.pop() if comparable else None,
-        is_full=False,
-    )
+    amount, currency = None, None
+    if len(currencies) == 1 and all(each.amount is not None for each in paid):
+        given_back = sum((each.amount or Decimal(0) for each in paid), Decimal(0))
+        amount, currency = _in_the_shops_currency(given_back, currencies.pop(), told.refund_line_items or ())
+    return Refund((source_name(_SYSTEM, told.order_id),), f"{_SYSTEM}:{told.id}", amount, currency, is_full=False)
+
+
+def _undone(order: _Order) -> Refund:
+    return Refund(order.names, f"{_SYSTEM}:{order.id}:cancelled", None, None, is_full=True)
+
+
+def _in_the_shops_currency(amount: Decimal, currency: str | None, lines: Iterable[_Line]) -> tuple[Decimal, str | None]:
+    """
+    What the customer was given back, as the order's own amount is told.
+
+    Only the lines tell both currencies, and postage is no line: where more was given back than they say, what they come
+    to in both is the rate, and a cent is rounded up, so that all of an order is all of it.
+    """
+    told = [each for line in lines for each in (line.subtotal_set, line.total_tax_set) if each is not None]
+    of_shop = {_code(each.shop_money.currency_code) for each in told}
+    if len(of_shop) != 1 or {_code(each.presentment_money.currency_code) for each in told} != {currency}:
+        return amount, currency
+    shop = sum((each.shop_money.amount for each in told), Decimal(0))
+    customers = sum((each.presentment_money.amount for each in told), Decimal(0))
+    if of_shop == {currency} or customers <= 0:
+        return amount, currency
+    if customers != amount:
+        shop = (amount * shop / customers).quantize(_CENT, ROUND_CEILING)
+    return shop, of_shop.pop()
 
 
 def _code(currency: str | None) -> str | None:

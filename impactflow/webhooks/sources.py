@@ -87,10 +87,10 @@ SHOPIFY = Scheme(
     variable="IMPACTFLOW_SHOPIFY_SECRETS",
     headers={
         "X-Shopify-Hmac-Sha256": "The base64 of the HMAC-SHA256 of the body.",
-        "X-Shopify-Topic": "What the body tells of: `orders/paid` or `refunds/create`.",
+        "X-Shopify-Topic": "What the body tells of: `orders/paid`, `orders/cancelled` or `refunds/create`.",
         "X-Shopify-Webhook-Id": "The delivery's id, the same whenever it is repeated.",
     },
-    topics=frozenset({"orders/paid", "refunds/create"}),
+    topics=frozenset({"orders/paid", "orders/cancelled", "refunds/create"}),
     check=check_shopify_secret,
     verify=verify_shopify,
     name=lambda headers, _: required(headers, "x-shopify-webhook-id"),

@@ -2,10 +2,19 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 from virtual_time import in_virtual_time
-from webhook_senders import deliver, shopify_paid, shopify_refund, stripe_paid, stripe_refund, taken_up
+from webhook_senders import (
+    deliver,
+    shopify_cancelled,
+    shopify_paid,
+    shopify_refund,
+    stripe_paid,
+    stripe_refund,
+    taken_up,
+)
 from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, fresh_of, policy_of, sold, statuses, sweep, track
 
 from impactflow.callbacks import callback_path
@@ -20,11 +29,17 @@ SECRET, URL = "0123456789abcdef", "http://127.0.0.1:9/impact"
 CALLED_BACK = {"impactflow_webhooks_url": URL, "impactflow_callback_secret": SECRET}
 
 
-async def bought(world, run):
+async def bought_for(world, run):
     """Place everything; what was bought, by order and provider."""
     await world.place_all(run)
-    assert NONE_DIFFER == await differences(world, run)
     return sorted((each["order_id"], each["provider"]) for each in world.purchases)
+
+
+async def bought(world, run):
+    """The same, where all that Wicked Reports lists is to be bought."""
+    found = await bought_for(world, run)
+    assert NONE_DIFFER == await differences(world, run)
+    return found
 
 
 @in_virtual_time
@@ -308,3 +323,37 @@ async def test_a_sale_that_wicked_reports_calls_refunded_is_not_bought_for_by_a_
         await world.plan(run)
 
         assert [("WR-1", "oneclickimpact")] == await bought(world, run)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("turns", [*permutations(("paid", "cancelled", "paid anew"))])
+@in_virtual_time
+async def test_c5_an_order_that_was_cancelled_and_made_anew_is_bought_for_once(new_world, turns, at_once):
+    """As apps do it that edit orders: in any order of arrival, taken up together or one by one, and read besides."""
+    world = new_world(orders=[sold(5), sold(6)])
+    tell = {"paid": (shopify_paid, 5), "cancelled": (shopify_cancelled, 5), "paid anew": (shopify_paid, 6)}
+    async with world.run() as run:
+        for turn in turns:
+            send, number = tell[turn]
+            await send(run, number)
+            if not at_once:
+                await taken_up(world, run)
+        await taken_up(world, run)
+        await world.plan(run)
+
+        assert {"shopify:5000000000006"} == {order_id for order_id, _ in await bought_for(world, run)}
+
+
+@pytest.mark.parametrize("cancelled_first", [True, False])
+@in_virtual_time
+async def test_c6_what_says_that_it_was_cancelled_is_not_bought_for(new_world, cancelled_first):
+    """Nor when Wicked Reports lists it as paid, before or after."""
+    world = new_world(orders=[sold(1)])
+    async with world.run() as run:
+        if not cancelled_first:
+            await world.plan(run)
+        await shopify_paid(run, 1, cancelled_at="2026-03-02T22:00:00Z")
+        await taken_up(world, run)
+        await world.plan(run)
+
+        assert [] == await bought_for(world, run)

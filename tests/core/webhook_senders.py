@@ -38,6 +38,14 @@ async def shopify_refund(run: Run, number: int, amount: str = "80.00", *, webhoo
     return await deliver(run, "shopify", "refunds/create", body, webhook_id or f"refund-{number}-{amount}")
 
 
+async def shopify_cancelled(run: Run, number: int) -> bool:
+    """Shopify tells that it was cancelled; no money goes back."""
+    told = {"id": 5_000_000_000_000 + number, "order_number": 1000 + number, "financial_status": "paid"}
+    return await deliver(
+        run, "shopify", "orders/cancelled", told | {"cancelled_at": "2026-03-02T11:30:00Z"}, f"cancelled-{number}"
+    )
+
+
 async def stripe_paid(run: Run, number: int) -> bool:
     """Stripe tells of a sale for 80 USD, by session and payment intent."""
     session = {

@@ -169,6 +169,69 @@ def test_a_refund_of_shopify_by_which_no_money_went_back_is_none(transactions):
     assert told("shopify", "refunds/create", GIVEN_BACK | {"transactions": transactions}) == NothingForUs()
 
 
+def in_both(shop, customers):
+    """The same money, as Shopify tells it in the shop's currency and in the customer's."""
+    shop_money, presentment_money = (
+        dict(zip(("amount", "currency_code"), each, strict=True)) for each in (shop, customers)
+    )
+    return {"shop_money": shop_money, "presentment_money": presentment_money}
+
+
+def given_back(amount, *lines):
+    """A refund in EUR of a shop that sells in USD."""
+    transactions = [{"kind": "refund", "status": "success", "amount": amount, "currency": "EUR"}]
+    return told("shopify", "refunds/create", GIVEN_BACK | {"transactions": transactions, "refund_line_items": lines})
+
+
+def test_c8_a_refund_in_the_customers_currency_is_told_in_the_shops():
+    """Exactly where the lines are all that was given back."""
+    line = {
+        "subtotal_set": in_both(("100.00", "USD"), ("92.59", "EUR")),
+        "total_tax_set": in_both(("8.00", "USD"), ("7.41", "EUR")),
+    }
+    event = given_back("100.00", line)
+    assert (event.amount, event.currency) == (Decimal("108.00"), "USD")
+
+
+@pytest.mark.parametrize(("amount", "dollars"), [("105.00", "113.40"), ("50.00", "54.00"), ("0.01", "0.02")])
+def test_c8_what_is_no_line_is_converted_as_the_lines_are(amount, dollars):
+    """Postage, or less than the lines; rounded up, so that the whole of an order is the whole of it."""
+    event = given_back(amount, {"subtotal_set": in_both(("108.00", "USD"), ("100.00", "EUR"))})
+    assert (event.amount, event.currency) == (Decimal(dollars), "USD")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [{}],
+        [{"subtotal_set": {"shop_money": {"amount": "1", "currency_code": "USD"}}}],
+        [{"subtotal_set": in_both(("0", "USD"), ("0", "EUR"))}],
+        [{"subtotal_set": in_both(("108", "USD"), ("100", "GBP"))}],
+    ],
+)
+def test_c8_without_both_currencies_a_refund_is_told_as_it_is(lines):
+    """It is partial then, unless the order's amount is in that currency."""
+    event = given_back("100.00", *lines)
+    assert (event.amount, event.currency) == (Decimal("100.00"), "EUR")
+
+
+def test_c6_an_order_that_is_paid_and_cancelled_is_undone():
+    """Whether its money goes back later or never."""
+    names = ("src:shopify:5324830114101", "src:shopify:1001")
+    undone = Refund(names, "shopify:5324830114101:cancelled", None, None, is_full=True)
+    cancelled = PAID | {"cancelled_at": "2026-03-02T22:00:00Z"}
+
+    assert told("shopify", "orders/paid", cancelled) == undone
+    assert told("shopify", "orders/cancelled", cancelled | {"financial_status": "voided"}) == undone
+    assert told("shopify", "orders/cancelled", cancelled | {"test": True}) == TEST
+
+
+def test_c5_an_order_that_is_not_cancelled_cancels_nothing():
+    """The signature does not cover the topic: somebody who saw the delivery could send it again as another one."""
+    assert isinstance(told("shopify", "orders/cancelled", PAID), BrokenOrder)
+
+
 def test_a_refund_in_two_currencies_cannot_be_added_up():
     """It is partial then, whatever it comes to."""
     mixed = [{"kind": "refund", "amount": "5", "currency": currency} for currency in ("USD", "EUR")]
