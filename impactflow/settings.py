@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     #: Under which URL the receiver is reached from outside.
     impactflow_webhooks_url: Url | None = None
     #: The largest delivery that is taken, in bytes.
-    impactflow_webhooks_max_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 1_048_576
+    impactflow_webhooks_max_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 2_097_152
 
     @model_validator(mode="before")
     @classmethod

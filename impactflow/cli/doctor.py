@@ -15,7 +15,7 @@ from impactflow.options import Checked, check_options
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
 from impactflow.settings import Settings, load_settings
-from impactflow.webhooks.sources import Secrets
+from impactflow.webhooks.sources import SCHEMES, Secrets
 
 _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 
@@ -64,6 +64,7 @@ async def _look_around(
         findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
         accounts = [await _finding(name, partial(_check, run, name)) for name in providers]
         if policy is not None:
+            findings += await _never_told(run, policy)
             findings += [_named(each) for each in await check_options(run.provider, policy)]
         if all(account["ok"] for account in accounts):
             accounts.append(await _finding("purchases", lambda: _compare(run, policy, providers)))
@@ -83,6 +84,25 @@ def _told(secrets: Secrets) -> str:
     """Which sources the receiver would serve; serving none is nothing wrong."""
     missing = ", ".join(f"{source} ({variable} is not set)" for source, variable in secrets.not_served.items())
     return f"served: {', '.join(secrets.served) or 'none'}" + (f"; not served: {missing}" if missing else "")
+
+
+async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
+    """Of what no served sender has told so far: nothing wrong, but perhaps its webhook does not ask for it."""
+    told = await run.ledger.topics(policy.store)
+    served = Secrets.of(run.settings).signing
+    missing = {
+        scheme.source: sorted(topic for topic in scheme.topics if (scheme.source, topic) not in told)
+        for scheme in SCHEMES
+        if scheme.source in served
+    }
+    return [
+        _ok(
+            "webhooks",
+            f"{source} has not told of {', '.join(topics)} yet: see that its webhook lists all that are read",
+        )
+        for source, topics in missing.items()
+        if topics
+    ]
 
 
 async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:

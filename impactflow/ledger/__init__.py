@@ -290,6 +290,10 @@ class Ledger:
         """When the first delivery came that nobody has handled; None where all are."""
         return await self._read(deliveries.pending_since, store)
 
+    async def topics(self, store: str) -> frozenset[tuple[str, str]]:
+        """Of which topics deliveries have ever come: source and topic."""
+        return await self._read(deliveries.topics, store)
+
     async def watermark(self, store: str, source: str) -> date | None:
         """How far a source has been read."""
         return await self._read(queries.watermark, store, source)

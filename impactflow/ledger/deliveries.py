@@ -90,7 +90,13 @@ def pending_since(connection: Connection, store_name: str) -> datetime | None:
     return connection.execute(_PENDING_SINCE, {"store": store_name}).scalar()
 
 
+def topics(connection: Connection, store_name: str) -> frozenset[tuple[str, str]]:
+    """By whom the store was ever told of what: source and topic."""
+    return frozenset((row.source, row.topic) for row in connection.execute(_TOPICS, {"store": store_name}))
+
+
 _MINE = deliveries.c.store == bindparam("store")
+_TOPICS = select(deliveries.c.source, deliveries.c.topic).where(_MINE).distinct()
 _KNOWN = select(deliveries.c.id).where(
     _MINE, deliveries.c.source == bindparam("source"), deliveries.c.webhook_id == bindparam("webhook_id")
 )

@@ -8,6 +8,7 @@ take it the answer is 503, and the sender repeats. Neither body nor header is ev
 import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal, TypeVar
@@ -22,6 +23,8 @@ from impactflow.errors import LedgerError, WebhookRejected
 from impactflow.ledger import Delivery, Ledger
 from impactflow.webhooks.intake import Bounds, Intake
 from impactflow.webhooks.sources import CALLBACK, CNAUGHT, SCHEMES, Scheme, Secrets
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _LONGEST_NAME = 255
@@ -216,8 +219,12 @@ def _answer(status: HTTPStatus, content: BaseModel, headers: Mapping[str, str] |
     return JSONResponse(content.model_dump(), status, headers)
 
 
-async def _say_why(_: Request, rejected: Exception) -> JSONResponse:
+async def _say_why(request: Request, rejected: Exception) -> JSONResponse:
     assert isinstance(rejected, WebhookRejected)
+    if rejected.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # an order that its sender will never get through
+        path, size = request.scope["route"].path, request.headers.get("content-length", "")
+        said = f"a delivery of {size} bytes" if size.isascii() and size.isdecimal() else "a delivery"
+        log.warning("%s: %s was not taken: %s; IMPACTFLOW_WEBHOOKS_MAX_BYTES allows more", path, said, rejected)
     headers = {"Connection": "close"} if rejected.status in _CLOSING else {}
     if rejected.retry_after_s is not None:
         headers["Retry-After"] = str(rejected.retry_after_s)

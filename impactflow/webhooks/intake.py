@@ -32,7 +32,7 @@ class Bounds:
         ledger_s: How long the ledger may take before the sender is told to repeat, in seconds; Shopify waits for 5.
     """
 
-    max_bytes: int = 1024 * 1024
+    max_bytes: int = 2 * 1024 * 1024
     body_s: float = 10.0
     under_way_bytes: int = 64 * 1024 * 1024
     ledger_s: float = 4.0

@@ -118,6 +118,15 @@ def test_doctor_checks_everything_and_changes_nothing(used):
     assert (ended.status, ended.json["ok"], sandbox.purchases()) == (0, True, before)
 
 
+def test_c10_doctor_says_of_what_a_sender_has_not_told(used):
+    """A webhook that was not subscribed to a topic is silent about that."""
+    ended = used[1].but(IMPACTFLOW_SHOPIFY_SECRETS="hush-hush-hush-hush-hush-hush-hu").run("doctor", "--json")
+    said = "\n".join(check["said"] for check in ended.json["checks"] if check["what"] == "webhooks")
+    assert ended.status == 0
+    assert "shopify has not told of orders/cancelled, orders/paid, refunds/create yet" in said
+    assert "stripe has not" not in said
+
+
 def test_doctor_says_everything_that_is_wrong_at_once(used):
     """A wrong key is a wrong configuration, and the other checks still run."""
     ended = used[1].but(CNAUGHT_API_KEY="canary-wrong", IMPACTAPI_API_KEY=None).run("doctor", "--json")

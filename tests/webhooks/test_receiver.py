@@ -185,8 +185,8 @@ async def test_what_a_shop_writes_is_kept_as_it_is(ledger):
 
 
 @pytest.mark.parametrize("source", ALL)
-async def test_a_body_that_is_too_large_is_refused_as_soon_as_that_shows(ledger, source):
-    """413; by its length before anything is read, else with the first byte too many."""
+async def test_a_body_that_is_too_large_is_refused_as_soon_as_that_shows(ledger, source, caplog):
+    """413; by its length before anything is read, else with the first byte too many; said for a person (C20)."""
     read = []
 
     async def endless():
@@ -202,6 +202,10 @@ async def test_a_body_that_is_too_large_is_refused_as_soon_as_that_shows(ledger,
     assert [413, 413] == [told.status_code, shown.status_code]
     assert shown.headers["connection"] == "close"
     assert len(read) <= 12
+    first, second = (record.getMessage() for record in caplog.records if record.name == "impactflow.webhooks.app")
+    assert "10001 bytes" in first
+    assert all(post.path in said or source == "cnaught" for said in (first, second))
+    assert post.path not in first + second or source != "cnaught"  # a callback's path is its proof
 
 
 @pytest.mark.parametrize("source", ALL)
