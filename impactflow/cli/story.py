@@ -22,11 +22,25 @@ def tell(story: Mapping[str, Any]) -> None:
     counts = "counts" if story["counts"] else "does not count"
     out.print(f"[bold]{escape(story['order'])}[/bold], sold {story['ordered_at']:%Y-%m-%d %H:%M} UTC, {counts}")
     out.print("known as " + ", ".join(story["names"]), markup=False)
+    for refund in story["refunds"]:
+        _tell_refund(refund)
     for entry in story["unearned"]:
         slot = f"slot {entry['slot']}" if entry["slot"] else "the order"
         out.print(f"  {slot} earned nothing: {entry['reason']}", markup=False)
     for placement in story["placements"]:
         _tell_placement(placement)
+
+
+def _tell_refund(refund: Mapping[str, Any]) -> None:
+    amount = (
+        f"{refund['amount']} {refund['currency'] or ''}".strip() if refund["amount"] else "an amount that is not told"
+    )
+    whole = "in full" if refund["is_full"] else amount
+    out.print(
+        f"  {refund['seen_at']:%Y-%m-%d %H:%M:%S} undone or given back {whole} ({refund['ref']}):"
+        " what was not sent by then is not bought, what was bought stays",
+        markup=False,
+    )
 
 
 def _tell_placement(placement: Mapping[str, Any]) -> None:

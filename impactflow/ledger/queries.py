@@ -20,6 +20,7 @@ from impactflow.ledger.tables import (
     order_names,
     orders,
     placements,
+    refunds,
     unearned,
     watermarks,
 )
@@ -289,15 +290,26 @@ def story(connection: Connection, name: str, store: str | None) -> Mapping[str, 
     names = select(order_names.c.name).where(order_names.c.order.in_(rows)).order_by(order_names.c.name)
     reasons = select(unearned.c.slot, unearned.c.reason).where(unearned.c.order == found.id)
     bought = select(placements).where(placements.c.order.in_(rows)).order_by(placements.c.id)
+    known_as = list(connection.execute(names).scalars())
     return {
         "order": found.order_id,
         "store": found.store,
         "ordered_at": found.ordered_at,
         "counts": found.eligible,
-        "names": list(connection.execute(names).scalars()),
+        "names": known_as,
+        "refunds": _given_back(connection, found.store, known_as),
         "unearned": [dict(row) for row in connection.execute(reasons).mappings()],
         "placements": [_life(connection, dict(row)) for row in connection.execute(bought).mappings()],
     }
+
+
+def _given_back(connection: Connection, store: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """What was announced of a sale, each refund once, by whichever of its names."""
+    told = (refunds.c.ref, refunds.c.amount, refunds.c.currency, refunds.c.is_full)
+    first = func.min(refunds.c.seen_at).label("seen_at")
+    query = select(*told, first).where(refunds.c.store == store, refunds.c.name.in_(names)).group_by(*told)
+    mine = query.order_by(first, refunds.c.ref)
+    return [dict(row) for row in connection.execute(mine).mappings()]
 
 
 def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:

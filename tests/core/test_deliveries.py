@@ -357,3 +357,29 @@ async def test_c6_what_says_that_it_was_cancelled_is_not_bought_for(new_world, c
         await world.plan(run)
 
         assert [] == await bought_for(world, run)
+
+
+@pytest.mark.parametrize("bought_before", [True, False])
+@in_virtual_time
+async def test_c12_a_refund_is_part_of_the_orders_story(new_world, bought_before):
+    """Whatever became of it: told under two names it is one."""
+    world = new_world()
+    async with world.run() as run:
+        await shopify_paid(run, 1)
+        await taken_up(world, run)
+        if bought_before:
+            await world.place_all(run)
+        told_at = run.clock.now()
+        await shopify_refund(run, 1, "80.00")
+        await shopify_cancelled(run, 1)
+        await taken_up(world, run)
+        story = await run.ledger.story("shopify:5000000000001")
+
+    told = [(refund["ref"], refund["amount"], refund["currency"], refund["is_full"]) for refund in story["refunds"]]
+    assert [
+        ("shopify:1-80.00", "80.00", "USD", False),
+        ("shopify:5000000000001:cancelled", None, None, True),
+    ] == told
+    assert all(refund["seen_at"] >= told_at for refund in story["refunds"])
+    expected = {Status.PLACED} if bought_before else {Status.CANCELLED}
+    assert expected == {Status(placement["status"]) for placement in story["placements"]}
