@@ -9,7 +9,7 @@ Called by the task ``take_up_deliveries``.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -115,7 +115,7 @@ class _Page:
         """Put a delivery where it belongs; what is wrong with it, if anything."""
         match event := events.read(delivery):
             case Order():
-                self._orders.append((event, delivery.received_at))
+                self._orders.append((replace(event, told_at=delivery.received_at), delivery.received_at))
             case Refund():
                 self._refunds.append(event)
             case Hint():

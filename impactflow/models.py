@@ -95,6 +95,7 @@ class Order:
         item_count: The sum of the products' quantities; None where the order lists no products.
         payments: Its payments; empty where the source did not say.
         customer_email: Who bought it; None where the source did not say. Never logged.
+        told_at: When a webhook told of it; None where it was read.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Order:
     item_count: Decimal | None
     payments: tuple[Payment, ...]
     customer_email: str | None = field(default=None, repr=False)
+    told_at: datetime | None = None
 
     @property
     def is_refunded(self) -> bool:

@@ -5,6 +5,8 @@ Called by ``reading``, which makes a ``Policy`` of a file, and by whoever asks i
 """
 
 from collections.abc import Mapping
+from datetime import UTC
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -12,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from impactflow.models import Earnings, Impact, Order, Unearned
-from impactflow.policy.fields import Currency, Day, NotEmpty, Number, Store, Strict, wrong_at
+from impactflow.policy.fields import Currency, Day, Limit, NotEmpty, Number, Store, Strict, wrong_at
 from impactflow.policy.rules import AnyRule
 from impactflow.policy.sale import Sale
 
@@ -59,6 +61,10 @@ class Policy(Strict):
         "MANUAL",
     )
     """An order counts when one of its payments has one of these statuses and none is REFUNDED."""
+    not_before: Day | None = None
+    """Orders of earlier days, UTC, earn nothing."""
+    at_most_days_old: Limit = Decimal(60)
+    """An order that was sold longer ago than this when a webhook told of it earns nothing: shops import old orders."""
     fx: Fx | None = None
     """What currencies are worth; without it only USD is known."""
     rules: Annotated[tuple[AnyRule, ...], NotEmpty(), AfterValidator(_slots_once)]
@@ -95,7 +101,16 @@ class Policy(Strict):
         if self._eligible.isdisjoint(seen):
             shown = sorted({status if status in _KNOWN_STATUSES else "another status" for status in seen})
             return f"no payment is {' or '.join(self.eligible_payments)} (seen: {', '.join(shown)})"
-        return None
+        return self._why_too_old(order)
+
+    def _why_too_old(self, order: Order) -> str | None:
+        day = order.ordered_at.astimezone(UTC).date()
+        if self.not_before is not None and day < self.not_before:
+            return f"sold on {day}, before the policy's not_before"
+        most = self.at_most_days_old
+        if order.told_at is None or isinstance(most, str) or (order.told_at - order.ordered_at).days <= most:
+            return None
+        return f"sold on {day}, more than at_most_days_old ({most:f}) before a webhook told of it"
 
     @cached_property
     def _eligible(self) -> frozenset[str]:

@@ -383,3 +383,18 @@ async def test_c12_a_refund_is_part_of_the_orders_story(new_world, bought_before
     assert all(refund["seen_at"] >= told_at for refund in story["refunds"])
     expected = {Status.PLACED} if bought_before else {Status.CANCELLED}
     assert expected == {Status(placement["status"]) for placement in story["placements"]}
+
+
+@in_virtual_time
+async def test_c17_an_old_order_that_was_imported_into_the_shop_is_not_bought_for(new_world):
+    """Unless the policy says how old orders may be when a webhook tells of them."""
+    world = new_world()
+    async with world.run() as run:
+        await shopify_paid(run, 1, processed_at="2019-05-01T12:00:00Z")
+        await taken_up(world, run)
+        assert [] == await bought_for(world, run)
+        story = await run.ledger.story("shopify:5000000000001")
+
+    assert ["sold on 2019-05-01, more than at_most_days_old (60) before a webhook told of it"] == [
+        each["reason"] for each in story["unearned"]
+    ]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -24,6 +24,7 @@ from impactflow.policy import Policy, load_policy, policy_schema
 from impactflow.policy.quantities import Rounding, rounded
 
 EXAMPLE = Path(__file__).parents[2] / "policy.yaml"
+HERE = timezone(timedelta(hours=9))
 SALE = Order(
     id="WR-1",
     names=("wr:WR-1",),
@@ -170,6 +171,36 @@ class TestWhichOrdersCount:
         earnings = policy(TREES).earnings(order)
         assert (reason is None) == earnings.eligible
         assert (() if reason is None else (Unearned(None, reason),)) == earnings.unearned
+
+    @pytest.mark.parametrize(("day", "counts"), [("2019-12-31", False), ("2020-01-01", True)])
+    def test_c17_orders_of_before_a_day_earn_nothing(self, day: str, counts: bool) -> None:
+        """UTC, however the order is told."""
+        order = replace(SALE, ordered_at=datetime.fromisoformat(f"{day}T23:30:00+00:00").astimezone(HERE))
+        earnings = policy(TREES, not_before="2020-01-01").earnings(order)
+        told = () if counts else (Unearned(None, f"sold on {day}, before the policy's not_before"),)
+        assert (counts, told) == (earnings.eligible, earnings.unearned)
+
+    @pytest.mark.parametrize(
+        ("fields", "days", "counts"),
+        [
+            ({}, 60, True),
+            ({}, 61, False),
+            ({"at_most_days_old": 3000}, 2600, True),
+            ({"at_most_days_old": "unlimited"}, 10_000, True),
+            ({"at_most_days_old": 0}, 0, True),
+            ({"at_most_days_old": 0}, 1, False),
+        ],
+    )
+    def test_c17_what_a_webhook_tells_long_after_earns_nothing(
+        self,
+        fields: dict[str, object],
+        days: int,
+        counts: bool,
+    ) -> None:
+        """Old orders are imported into a shop; what is read from Wicked Reports has days of its own."""
+        told_at = SALE.ordered_at + timedelta(days=days, hours=1)
+        assert counts == policy(TREES, **fields).earnings(replace(SALE, told_at=told_at)).eligible
+        assert policy(TREES, **fields).earnings(SALE).eligible
 
     def test_other_statuses_can_be_made_to_count(self) -> None:
         """A merchant may count what was refunded in part."""
@@ -448,7 +479,7 @@ class TestWhatIsRefused:
                 "store: acme",
                 "store: acme\nzz: 1",
                 2,
-                "zz: unknown field: store, eligible_payments, fx, rules are known",
+                "zz: unknown field: store, eligible_payments, not_before, at_most_days_old, fx, rules are known",
             ),
             ("store: acme", "store: acme\nstore: b", 2, "store: stands twice, first in line 1"),
             ("store: acme", "store: acme\neligible_payments: [APPROVED, REFUNDED]", 2, "eligible_payments[1]: must be"),
@@ -633,7 +664,20 @@ VALUES = st.sampled_from(
 )
 NAMES = st.sampled_from(
     [
-        *("store", "eligible_payments", "fx", "as_of", "usd_per", "rules", "slot", "provider", "impact", "quantity"),
+        *(
+            "store",
+            "eligible_payments",
+            "not_before",
+            "at_most_days_old",
+            "fx",
+            "as_of",
+            "usd_per",
+            "rules",
+            "slot",
+            "provider",
+            "impact",
+            "quantity",
+        ),
         *(
             "rounding",
             "minimum",
