@@ -109,6 +109,11 @@ class Order:
     told_at: datetime | None = None
 
     @property
+    def sources(self) -> frozenset[str]:
+        """The systems that sold it, as far as its names say, in small letters; empty where the source did not say."""
+        return frozenset(name.split(":", 2)[1] for name in self.names if name.startswith("src:"))
+
+    @property
     def is_refunded(self) -> bool:
         """Whether a payment was given back whole."""
         return any(payment.status.strip().upper() == _REFUNDED for payment in self.payments)

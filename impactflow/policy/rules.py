@@ -40,9 +40,18 @@ DEFAULT_LIMIT: Mapping[Kind, int] = MappingProxyType(
 _A_DAY = 100
 
 
+def _small(system: str) -> str:
+    """A system's name as orders are named by it."""
+    return system.strip().lower()
+
+
 class When(Strict):
     """Conditions; all that are set must hold."""
 
+    sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
+    """Only orders that one of these systems sold, as Wicked Reports or the webhook names it: shopify, stripe."""
+    not_sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
+    """No orders of these: where a shop and its payments are both told, each sale comes twice."""
     currencies: Annotated[tuple[Currency, ...], NotEmpty()] | None = None
     """Only orders paid in one of these."""
     min_items: Number | None = None
@@ -67,6 +76,11 @@ class When(Strict):
             NotEarned: A condition does not hold, or the order does not say enough to tell.
             OnHold: The order's currency has no rate.
         """
+        sources = sale.order.sources
+        if self.sources is not None and sources.isdisjoint(map(_small, self.sources)):
+            raise NotEarned(f"its source is not {' or '.join(self.sources)}")
+        if self.not_sources is not None and (unwanted := sources.intersection(map(_small, self.not_sources))):
+            raise NotEarned(f"its source is {' and '.join(sorted(unwanted))}")
         if self.currencies is not None and sale.currency not in self.currencies:
             raise NotEarned(f"{sale.currency} is not one of {', '.join(self.currencies)}")
         if self.min_items is not None and sale.items < self.min_items:

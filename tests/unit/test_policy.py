@@ -354,6 +354,29 @@ class TestConditions:
         else:
             assert reason == why_not(TREES | {"when": when})
 
+    @pytest.mark.parametrize(
+        ("when", "reason"),
+        [
+            ({"sources": ["Shopify", "stripe"]}, None),
+            ({"sources": ["Stripe", "amazon"]}, "its source is not Stripe or amazon"),
+            ({"not_sources": ["stripe"]}, None),
+            ({"not_sources": [" Shopify ", "stripe"]}, "its source is shopify"),
+        ],
+    )
+    def test_c15_a_rule_takes_or_leaves_sources(self, when: dict[str, Any], reason: str | None) -> None:
+        """Where shop and payments are both connected, a sale comes as two orders; a source is known by its name."""
+        of_a_shop = replace(SALE, names=("wr:WR-1", "src:shopify:1001"))
+        rule = TREES | {"when": when}
+        if reason is None:
+            assert policy(rule).earnings(of_a_shop).impacts
+        else:
+            assert reason == why_not(rule, of_a_shop)
+
+    def test_c15_an_order_that_names_no_source_is_of_none(self) -> None:
+        """It is left by a rule that wants some, and taken by one that only leaves some."""
+        assert why_not(TREES | {"when": {"sources": ["shopify"]}}) == "its source is not shopify"
+        assert bought(TREES | {"when": {"not_sources": ["shopify"]}}) == 1
+
     def test_a_currency_that_is_not_wanted_needs_no_rate(self) -> None:
         """Currencies are looked at before amounts, so nothing is held in vain."""
         rule = TREES | {"when": {"currencies": ["EUR"], "min_amount_usd": 20}}
@@ -685,6 +708,8 @@ NAMES = st.sampled_from(
             "approve_above_per_day",
             "when",
             "currencies",
+            "sources",
+            "not_sources",
             "min_items",
             "unit",
             "category",
