@@ -90,12 +90,13 @@ class Order:
         id: The Wicked Reports id, told to the providers as ``order_id``.
         names: Every name the sale goes by (``wr:ID``, ``src:SYSTEM:ID``); two orders sharing one are the same order.
         ordered_at: When it was sold.
-        amount: What it cost, in ``currency``; None where the source did not say.
+        amount: What it costs as it is now, in ``currency``; None where the source did not say.
         currency: ISO 4217 code in capitals; None where the source did not say.
         item_count: The sum of the products' quantities; None where the order lists no products.
         payments: Its payments; empty where the source did not say.
         customer_email: Who bought it; None where the source did not say. Never logged.
         told_at: When a webhook told of it; None where it was read.
+        most: The most that it ever cost, where that may be more than ``amount``: what refunds are taken from.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Order:
     payments: tuple[Payment, ...]
     customer_email: str | None = field(default=None, repr=False)
     told_at: datetime | None = None
+    most: Decimal | None = None
 
     @property
     def sources(self) -> frozenset[str]:
@@ -120,30 +122,32 @@ class Order:
 
     def after(self, refunds: Iterable[Refund]) -> "Order":
         """
-        The order as its payments stand after refunds that were announced elsewhere; after the same again, the same.
+        The order as it stands after refunds that were announced elsewhere; after the same again, the same.
 
-        A sender of refunds may not know what the order came to, so what they add up to is compared with it here.
+        A sender of refunds may not know what the order came to, so what they add up to is compared with it here. What
+        it costs now may say a refund already: it is taken from what it cost before, so that it counts once.
         """
         by_ref = {refund.ref: refund for refund in refunds}
         if not by_ref:
             return self
-        status = _REFUNDED if self._is_undone(by_ref.values()) else _PARTIALLY_REFUNDED
+        most = self.amount if self.most is None else self.most
+        given_back = self._given_back(by_ref.values())
+        is_undone = most is not None and 0 < most <= given_back
+        status = _REFUNDED if is_undone or any(each.is_full for each in by_ref.values()) else _PARTIALLY_REFUNDED
         told = [payment.status.strip().upper() for payment in self.payments]
         statuses = {"APPROVED": status, "MANUAL": status, "PARTIALLY REFUNDED": status}
         payments = [
             Payment(statuses.get(said, payment.status)) for said, payment in zip(told, self.payments, strict=True)
         ]
-        return replace(self, payments=tuple(payments))
+        left = self.amount
+        if left is not None and most is not None and given_back:
+            left = min(left, max(most - given_back, Decimal(0)))
+        return replace(self, payments=tuple(payments), amount=left, most=most)
 
-    def _is_undone(self, refunds: Iterable[Refund]) -> bool:
-        """Whether nothing of what was paid is left; where amounts cannot be compared, only a sender's word counts."""
-        given_back = Decimal(0)
-        for refund in refunds:
-            if refund.is_full:
-                return True
-            if refund.amount is not None and refund.currency == self.currency:
-                given_back += refund.amount
-        return self.amount is not None and self.amount > 0 and given_back >= self.amount
+    def _given_back(self, refunds: Iterable[Refund]) -> Decimal:
+        """What refunds add up to, as far as their amounts can be compared with the order's."""
+        comparable = (refund.amount for refund in refunds if refund.currency == self.currency)
+        return sum((amount for amount in comparable if amount is not None), Decimal(0))
 
 
 _REFUNDED, _PARTIALLY_REFUNDED = "REFUNDED", "Partially Refunded"

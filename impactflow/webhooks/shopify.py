@@ -31,7 +31,7 @@ _CENT = Decimal("0.01")
 
 class _Order(Answer):
     """
-    An order; amounts are in the shop's currency.
+    An order; amounts are in the shop's currency. ``current`` is what it is after edits, the others what was first sold.
 
     The signature does not cover the topic. That a status is told shows that it is no refund, customer or draft.
     """
@@ -42,6 +42,7 @@ class _Order(Answer):
     processed_at: Aside[Time] = None
     created_at: Aside[Time] = None
     total_price: Money | None = None
+    current_total_price: Money | None = None
     currency: Text | None = None
     financial_status: Text
     line_items: list[Line] | None = None
@@ -49,6 +50,12 @@ class _Order(Answer):
     contact_email: Annotated[Aside[Text], Field(repr=False)] = None
     test: bool | None = None
     cancelled_at: Aside[Time] = None
+
+    @property
+    def was_made_smaller(self) -> bool:
+        """Whether it costs less now than when it was sold."""
+        told = (self.total_price, self.current_total_price)
+        return None not in told and told[0] > told[1]  # type: ignore[operator]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,7 +125,8 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingFo
         id=f"{_SYSTEM}:{told.id}",
         names=told.names,
         ordered_at=told.processed_at or told.created_at or received_at,
-        amount=told.total_price,
+        amount=told.total_price if told.current_total_price is None else told.current_total_price,
+        most=told.total_price if told.was_made_smaller else None,
         currency=_code(told.currency),
         item_count=item_count(told.line_items),
         payments=(Payment(_STATUSES.get(told.financial_status, "another status")),),

@@ -31,16 +31,21 @@ Reference = Annotated[Aside[Id], BeforeValidator(_id_within)]
 
 
 class Line(Answer):
-    """A line of an order: how many of one thing."""
+    """A line of an order: how many of one thing were sold, and how many are left of it, where that is told."""
 
     quantity: Quantity | None = None
+    current_quantity: Quantity | None = None
+
+    @property
+    def count(self) -> Decimal:
+        """How many there are now; a line without a quantity is one."""
+        told = self.quantity if self.current_quantity is None else self.current_quantity
+        return Decimal(1) if told is None else told
 
 
 def item_count(lines: Sequence[Line] | None) -> Decimal | None:
-    """How many things were sold; a line without a quantity is one. None where no lines are told."""
-    if not lines:
-        return None
-    return sum((Decimal(1) if line.quantity is None else line.quantity for line in lines), Decimal(0))
+    """How many things there are now. None where no lines are told."""
+    return sum((line.count for line in lines), Decimal(0)) if lines else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -398,3 +398,16 @@ async def test_c17_an_old_order_that_was_imported_into_the_shop_is_not_bought_fo
     assert ["sold on 2019-05-01, more than at_most_days_old (60) before a webhook told of it"] == [
         each["reason"] for each in story["unearned"]
     ]
+
+
+@in_virtual_time
+async def test_c1_an_edited_order_earns_what_it_is_now(new_world):
+    """50 cents of 50 dollars and an offset for one thing; what it was first sold as earns nothing."""
+    world = new_world(policy=policy_of(GIVING, OFFSET))
+    lines = [{"quantity": 9, "current_quantity": 0}, {"quantity": 1, "current_quantity": 1}]
+    async with world.run() as run:
+        await shopify_paid(run, 1, total_price="500.00", current_total_price="50.00", line_items=lines)
+        await taken_up(world, run)
+        await bought_for(world, run)
+
+    assert {("impactapi", 50), ("cnaught", 2500)} == {(each["provider"], each["quantity"]) for each in world.purchases}

@@ -216,6 +216,45 @@ def test_c8_without_both_currencies_a_refund_is_told_as_it_is(lines):
     assert (event.amount, event.currency) == (Decimal("100.00"), "EUR")
 
 
+EDITED = {
+    "total_price": "500.00",
+    "current_total_price": "50.00",
+    "line_items": [{"quantity": 9, "current_quantity": 0}, {"quantity": 1, "current_quantity": 1}],
+}
+
+
+def test_c1_an_edited_order_is_what_it_is_now():
+    """What it was sold as is kept beside it, to take refunds from."""
+    smaller = paid(**EDITED)
+    larger = paid(
+        total_price="50.00", current_total_price="500.00", line_items=[{"quantity": 1, "current_quantity": 10}]
+    )
+
+    assert (Decimal(50), Decimal(1), Decimal(500)) == (smaller.amount, smaller.item_count, smaller.most)
+    assert (Decimal(500), Decimal(10), None) == (larger.amount, larger.item_count, larger.most)
+
+
+@pytest.mark.parametrize(
+    ("fields", "given_back", "left", "status"),
+    [
+        (EDITED, ["450.00"], "50.00", "Partially Refunded"),  # what made it smaller is announced as well
+        (EDITED, ["450.00", "20.00"], "30.00", "Partially Refunded"),
+        (EDITED, ["450.00", "50.00"], "0.00", "REFUNDED"),
+        (EDITED, ["20.00"], "50.00", "Partially Refunded"),  # the edit was before the payment, or its refund comes yet
+        ({}, ["30.10"], "50.00", "Partially Refunded"),
+        ({}, ["80.10"], "0.00", "REFUNDED"),
+        ({"total_price": "50.00", "current_total_price": "90.00"}, ["50.00"], "40.00", "Partially Refunded"),
+    ],
+)
+def test_c1_a_refund_that_an_edit_shows_already_counts_once(fields, given_back, left, status):
+    """In any order, and told again."""
+    refunds = [Refund((), f"r{number}", Decimal(each), "USD", is_full=False) for number, each in enumerate(given_back)]
+    order = paid(**fields).after(refunds)
+
+    assert (Decimal(left), (Payment(status),)) == (order.amount, order.payments)
+    assert order == order.after(reversed(refunds))
+
+
 def test_c6_an_order_that_is_paid_and_cancelled_is_undone():
     """Whether its money goes back later or never."""
     names = ("src:shopify:5324830114101", "src:shopify:1001")
