@@ -81,6 +81,7 @@ async def backfill_orders(
             in_window=await run.ledger.counts(days.span),
             overall=await run.ledger.counts(),
             broken=await run.ledger.broken_count(),
+            changed=await run.ledger.changed(run.id, after=run.mark),
             halted=halted,
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,

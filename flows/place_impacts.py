@@ -75,6 +75,7 @@ async def place_impacts(
             in_window=await run.ledger.counts(window.span),
             overall=await run.ledger.counts(),
             broken=await run.ledger.broken_count(),
+            changed=await run.ledger.changed(run.id, after=run.mark),
             halted=halted,
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,

@@ -72,6 +72,7 @@ async def reconcile_providers(
             in_window=overall,
             overall=overall,
             broken=await run.ledger.broken_count(),
+            changed=await run.ledger.changed(run.id, after=run.mark),
             halted=dict(zip(ProviderName, rounds, strict=True)),
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,

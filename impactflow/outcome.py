@@ -4,6 +4,7 @@ How things stand after a run, as ``--json`` prints it, and the exit status that 
 Called at the end of the flows and by ``impactflow status``.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -106,6 +107,7 @@ class Outcome:
         window: The days that it read, where it read any.
         unread: How many planned placements wait until their orders are read again.
         read_by: The command that reads them.
+        changed: Where it left what it changed, by provider and status: orders of other days among them.
     """
 
     planned: Planned | None
@@ -119,6 +121,15 @@ class Outcome:
     window: Window | None = None
     unread: int = 0
     read_by: str = "impactflow place"
+    changed: Sequence[Group] = ()
+
+    @property
+    def this_run(self) -> dict[str, int]:
+        """Where the run left the placements that it changed: how many in each standing that there is of them."""
+        left: Counter[tuple[ProviderName, Status]] = Counter()
+        for group in self.changed:
+            left[group.provider, group.status] += group.count
+        return {name: count for name, count in asdict(Standing.of(left)).items() if count}
 
     @property
     def left_alone(self) -> dict[str, str]:
@@ -158,6 +169,7 @@ class Outcome:
             else None
         )
         return {
+            "this_run": self.this_run,
             **({"orders": orders} if orders else {}),
             "placements": asdict(Standing.of(self.in_window)),
             "all_placements": asdict(Standing.of(self.overall)),
@@ -176,7 +188,7 @@ class Outcome:
     def in_words(self) -> str:
         """As a person reads it, Markdown."""
         standing = Standing.of(self.in_window)
-        lines = [in_words(self.window)] if self.window else []
+        lines = [did_in_words(self.this_run)] + ([in_words(self.window)] if self.window else [])
         if self.planned:
             lines.append(f"Read {self.planned.read} orders: {self.planned.new} new, {self.planned.eligible} count.")
         if self.planned and self.planned.beyond_day:
@@ -185,8 +197,9 @@ class Outcome:
                 " person. Look why there are so many; then approve them, or raise the rule's approve_above_per_day.**"
             )
         lines.append(
-            f"{standing.placed} placements took effect ({standing.completed} of them complete), {standing.planned} are"
-            f" to be sent, {standing.in_doubt} in doubt, {standing.parked} parked, {standing.held} held,"
+            f"{'Of the orders of these days' if self.window else 'In all'} {standing.placed} placements took effect"
+            f" ({standing.completed} of them complete), {standing.planned} are to be sent,"
+            f" {standing.in_doubt} in doubt, {standing.parked} parked, {standing.held} held,"
             f" {standing.awaiting_approval} awaiting approval, {standing.failed} failed."
         )
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
@@ -195,6 +208,12 @@ class Outcome:
         lines += self.notes
         lines.append(f"{self.requests} requests in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
+
+
+def did_in_words(this_run: Mapping[str, int]) -> str:
+    """What a run has done, one line; ``this_run`` is from ``Outcome``."""
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in this_run.items())
+    return f"Placements that this run has changed: {told or 'none'}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,21 @@ def test_a_run_that_read_nothing_tells_of_no_orders():
     assert "orders" not in outcome(planned=None).as_json()
 
 
+def test_c13_what_the_run_itself_did_comes_first():
+    """Whatever the days that it read: a webhook may tell of an order of two months ago."""
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    line = Line("WR-1", "trees", None, at)
+    left = [
+        Group(store, CNAUGHT, status, count, at, [line])
+        for store, status, count in (("a", Status.PLACED, 2), ("b", Status.PLACED, 1), ("a", Status.IN_DOUBT, 1))
+    ]
+    did = outcome(changed=left)
+
+    assert {"placed": 3, "in_doubt": 1} == did.as_json()["this_run"]
+    assert did.in_words().startswith("Placements that this run has changed: 3 placed, 1 in doubt.")
+    assert outcome().in_words().startswith("Placements that this run has changed: none.")
+
+
 def test_a_person_reads_what_happened():
     """In sentences; the reason why a provider was left alone, and orders that could not be read."""
     text = outcome(halted={CNAUGHT: Round(0, "it is down")}, broken=2).in_words()
