@@ -47,10 +47,8 @@ lint: .venv/installed-dev  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# One process more than there are cores: many tests wait for a server, a lease or a schedule.
 test: lint  ## everything that CI checks
-	$(BIN)/python -m pytest -n $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))') \
-		--dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed-dev  ## one table of ratios, written to benchmarks/results/ too
 	$(BIN)/python -m benchmarks

@@ -188,7 +188,9 @@ class Experiment:
             self._sandbox.calm()
             last = self._worker("last", url).but(IMPACTFLOW_CONCURRENCY="64")  # nobody aims any more
             done_by = time.monotonic() + _AFTERWARDS_S
-            while (await asyncio.to_thread(last.run, "place", "--json")).status and time.monotonic() < done_by:
+            while (
+                await asyncio.to_thread(last.run, "place", "--json", timeout_s=_AFTERWARDS_S)
+            ).status and time.monotonic() < done_by:
                 pass
 
     def is_sending(self) -> bool:
