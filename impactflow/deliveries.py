@@ -21,7 +21,8 @@ from impactflow.policy import Policy
 from impactflow.webhooks import events
 from impactflow.webhooks.values import Hint, NothingForUs
 
-_PAGE = 500
+#: Each may be of megabytes.
+_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class Order:
         payments: Its payments; empty where the source did not say.
         customer_email: Who bought it; None where the source did not say. Never logged.
         told_at: When a webhook told of it; None where it was read.
-        most: The most that it ever cost, where that may be more than ``amount``: what refunds are taken from.
+        refunds: By their ``ref``, the refunds that ``amount`` shows already.
     """
 
     id: str
@@ -108,7 +108,7 @@ class Order:
     payments: tuple[Payment, ...]
     customer_email: str | None = field(default=None, repr=False)
     told_at: datetime | None = None
-    most: Decimal | None = None
+    refunds: frozenset[str] = frozenset()
 
     @property
     def sources(self) -> frozenset[str]:
@@ -124,25 +124,23 @@ class Order:
         """
         The order as it stands after refunds that were announced elsewhere; after the same again, the same.
 
-        A sender of refunds may not know what the order came to, so what they add up to is compared with it here. What
-        it costs now may say a refund already: it is taken from what it cost before, so that it counts once.
+        A sender of refunds may not know what the order came to, so what they add up to is compared with it here; what
+        the amount shows already counts once.
         """
         by_ref = {refund.ref: refund for refund in refunds}
         if not by_ref:
             return self
-        most = self.amount if self.most is None else self.most
-        given_back = self._given_back(by_ref.values())
-        is_undone = most is not None and 0 < most <= given_back
-        status = _REFUNDED if is_undone or any(each.is_full for each in by_ref.values()) else _PARTIALLY_REFUNDED
+        given_back = self._given_back(by_ref[ref] for ref in by_ref.keys() - self.refunds)
+        left = None if self.amount is None else max(self.amount - given_back, min(self.amount, Decimal(0)))
+        is_undone = self.amount is not None and 0 < self.amount <= given_back
+        is_undone = is_undone or any(refund.is_full for refund in by_ref.values())
+        status = _REFUNDED if is_undone else _PARTIALLY_REFUNDED
         told = [payment.status.strip().upper() for payment in self.payments]
         statuses = {"APPROVED": status, "MANUAL": status, "PARTIALLY REFUNDED": status}
         payments = [
             Payment(statuses.get(said, payment.status)) for said, payment in zip(told, self.payments, strict=True)
         ]
-        left = self.amount
-        if left is not None and most is not None and given_back:
-            left = min(left, max(most - given_back, Decimal(0)))
-        return replace(self, payments=tuple(payments), amount=left, most=most)
+        return replace(self, payments=tuple(payments), amount=left, refunds=self.refunds | by_ref.keys())
 
     def _given_back(self, refunds: Iterable[Refund]) -> Decimal:
         """What refunds add up to, as far as their amounts can be compared with the order's."""

@@ -35,12 +35,9 @@ def _tell_refund(refund: Mapping[str, Any]) -> None:
     amount = (
         f"{refund['amount']} {refund['currency'] or ''}".strip() if refund["amount"] else "an amount that is not told"
     )
-    whole = "in full" if refund["is_full"] else amount
-    out.print(
-        f"  {refund['seen_at']:%Y-%m-%d %H:%M:%S} undone or given back {whole} ({refund['ref']}):"
-        " what was not sent by then is not bought, what was bought stays",
-        markup=False,
-    )
+    how_much = "in full" if refund["is_full"] else amount
+    at, ref = f"{refund['seen_at']:%Y-%m-%d %H:%M:%S}", refund["ref"]
+    out.print(f"  {at} undone or given back: {how_much} ({ref}); what was bought by then stays", markup=False)
 
 
 def _tell_placement(placement: Mapping[str, Any]) -> None:

@@ -448,7 +448,7 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
     """The order, or the policy, says something else than when it was last planned; whether it is planned as it says."""
     _adopt_names(connection, sale, row.id, writing.page.store)
     existing = _one_per_slot(connection, row.id, writing)
-    if writing.page.announced and (row.refunded or (row.eligible and sale.earnings.eligible)):
+    if writing.page.announced and (row.refunded or (row.eligible and _still_counts(sale, writing.page))):
         return False
     values = _order_values(sale)
     if any(found.attempts for found in existing.values()):
@@ -464,6 +464,11 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
     fresh = [impact for slot, impact in earned.items() if slot not in existing]
     _plan_impacts(fresh, row.id, replace(sale.order, id=row.order_id), writing)
     return True
+
+
+def _still_counts(sale: _Sale, page: Page) -> bool:
+    """Whether a sale that counted still does: how long after it a webhook told of it once more is no news."""
+    return sale.earnings.eligible or page.judge(replace(sale.order, told_at=None)).eligible
 
 
 def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[str, Any]:

@@ -4,7 +4,7 @@ What Shopify tells: orders that are paid, orders that are cancelled, and refunds
 Source: Shopify's webhook reference (``orders/paid``, ``orders/cancelled``, ``refunds/create``), read 2026-11-28.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Annotated
@@ -29,6 +29,12 @@ _IN_VAIN = frozenset({"failure", "error"})
 _CENT = Decimal("0.01")
 
 
+class _Named(Answer):
+    """A refund that was made by now, as an order tells it."""
+
+    id: Id
+
+
 class _Order(Answer):
     """
     An order; amounts are in the shop's currency. ``current`` is what it is after edits, the others what was first sold.
@@ -49,13 +55,15 @@ class _Order(Answer):
     email: Annotated[Aside[Text], Field(repr=False)] = None
     contact_email: Annotated[Aside[Text], Field(repr=False)] = None
     test: bool | None = None
-    cancelled_at: Aside[Time] = None
+    cancelled_at: Time | None = None
+    refunds: Aside[list[_Named]] = None
 
     @property
-    def was_made_smaller(self) -> bool:
-        """Whether it costs less now than when it was sold."""
-        told = (self.total_price, self.current_total_price)
-        return None not in told and told[0] > told[1]  # type: ignore[operator]
+    def shown_refunds(self) -> frozenset[str]:
+        """The refunds that the current price shows already."""
+        if self.current_total_price is None:
+            return frozenset()
+        return frozenset(_ref(each.id) for each in self.refunds or ())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,11 +101,24 @@ class _Both(Answer):
     presentment_money: _Money
 
 
-class _Line(Answer):
-    """What was given back for one thing; what came back into stock does not matter here."""
+class _Part(Answer):
+    """
+    What was given back for one thing, for postage, or besides; what came back into stock does not matter here.
+
+    Each kind of part has its own two of these fields.
+    """
 
     subtotal_set: Aside[_Both] = None
     total_tax_set: Aside[_Both] = None
+    subtotal_amount_set: Aside[_Both] = None
+    amount_set: Aside[_Both] = None
+    tax_amount_set: Aside[_Both] = None
+
+    @property
+    def told(self) -> list[_Both]:
+        """What is told in both currencies."""
+        sets = (self.subtotal_set, self.total_tax_set, self.subtotal_amount_set, self.amount_set, self.tax_amount_set)
+        return [each for each in sets if each is not None]
 
 
 class _Refund(Answer):
@@ -106,7 +127,15 @@ class _Refund(Answer):
     id: Id
     order_id: Id
     transactions: list[_Transaction] | None = None
-    refund_line_items: Aside[list[_Line]] = None
+    refund_line_items: Aside[list[_Part]] = None
+    refund_shipping_lines: Aside[list[_Part]] = None
+    order_adjustments: Aside[list[_Part]] = None
+
+    @property
+    def parts(self) -> list[_Both]:
+        """All that it tells in both currencies."""
+        lists = (self.refund_line_items, self.refund_shipping_lines, self.order_adjustments)
+        return [each for parts in lists for part in parts or () for each in part.told]
 
 
 def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingForUs:
@@ -126,7 +155,7 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingFo
         names=told.names,
         ordered_at=told.processed_at or told.created_at or received_at,
         amount=told.total_price if told.current_total_price is None else told.current_total_price,
-        most=told.total_price if told.was_made_smaller else None,
+        refunds=told.shown_refunds,
         currency=_code(told.currency),
         item_count=item_count(told.line_items),
         payments=(Payment(_STATUSES.get(told.financial_status, "another status")),),
@@ -160,31 +189,35 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
     amount, currency = None, None
     if len(currencies) == 1 and all(each.amount is not None for each in paid):
         given_back = sum((each.amount or Decimal(0) for each in paid), Decimal(0))
-        amount, currency = _in_the_shops_currency(given_back, currencies.pop(), told.refund_line_items or ())
-    return Refund((source_name(_SYSTEM, told.order_id),), f"{_SYSTEM}:{told.id}", amount, currency, is_full=False)
+        amount, currency = _in_the_shops_currency(given_back, currencies.pop(), told.parts)
+    return Refund((source_name(_SYSTEM, told.order_id),), _ref(told.id), amount, currency, is_full=False)
+
+
+def _ref(refund_id: str) -> str:
+    return f"{_SYSTEM}:{refund_id}"
 
 
 def _undone(order: _Order) -> Refund:
     return Refund(order.names, f"{_SYSTEM}:{order.id}:cancelled", None, None, is_full=True)
 
 
-def _in_the_shops_currency(amount: Decimal, currency: str | None, lines: Iterable[_Line]) -> tuple[Decimal, str | None]:
+def _in_the_shops_currency(amount: Decimal, currency: str | None, parts: Sequence[_Both]) -> tuple[Decimal, str | None]:
     """
     What the customer was given back, as the order's own amount is told.
 
-    Only the lines tell both currencies, and postage is no line: where more was given back than they say, what they come
-    to in both is the rate, and a cent is rounded up, so that all of an order is all of it.
+    Where the parts are not all that was given back, what they come to in both currencies is the rate, and a cent is
+    rounded up. Adjustments are told with either sign.
     """
-    told = [each for line in lines for each in (line.subtotal_set, line.total_tax_set) if each is not None]
-    of_shop = {_code(each.shop_money.currency_code) for each in told}
-    if len(of_shop) != 1 or {_code(each.presentment_money.currency_code) for each in told} != {currency}:
+    of_shop = {_code(each.shop_money.currency_code) for each in parts}
+    if len(of_shop) != 1 or {_code(each.presentment_money.currency_code) for each in parts} != {currency}:
         return amount, currency
-    shop = sum((each.shop_money.amount for each in told), Decimal(0))
-    customers = sum((each.presentment_money.amount for each in told), Decimal(0))
-    if of_shop == {currency} or customers <= 0:
+    shop = sum((abs(each.shop_money.amount) for each in parts), Decimal(0))
+    customers = sum((abs(each.presentment_money.amount) for each in parts), Decimal(0))
+    try:
+        if customers != amount:
+            shop = (amount * shop / customers).quantize(_CENT, ROUND_CEILING)
+    except ArithmeticError:  # nothing in one of the currencies, or no believable number
         return amount, currency
-    if customers != amount:
-        shop = (amount * shop / customers).quantize(_CENT, ROUND_CEILING)
     return shop, of_shop.pop()
 
 

@@ -411,3 +411,15 @@ async def test_c1_an_edited_order_earns_what_it_is_now(new_world):
         await bought_for(world, run)
 
     assert {("impactapi", 50), ("cnaught", 2500)} == {(each["provider"], each["quantity"]) for each in world.purchases}
+
+
+@in_virtual_time
+async def test_c17_how_late_a_webhook_tells_of_a_sale_that_counts_is_no_news(new_world):
+    """What was planned as Wicked Reports tells it stays so."""
+    world = new_world(orders=[sold(1)])
+    async with world.run() as run:
+        await world.plan(run)
+        await shopify_paid(run, 1, processed_at="2019-05-01T12:00:00Z")
+        await taken_up(world, run)
+
+        assert [("WR-1", name) for name in ("cnaught", "impactapi", "oneclickimpact")] == await bought(world, run)

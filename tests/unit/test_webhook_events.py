@@ -177,10 +177,11 @@ def in_both(shop, customers):
     return {"shop_money": shop_money, "presentment_money": presentment_money}
 
 
-def given_back(amount, *lines):
+def given_back(amount, *lines, **more):
     """A refund in EUR of a shop that sells in USD."""
     transactions = [{"kind": "refund", "status": "success", "amount": amount, "currency": "EUR"}]
-    return told("shopify", "refunds/create", GIVEN_BACK | {"transactions": transactions, "refund_line_items": lines})
+    body = GIVEN_BACK | {"transactions": transactions, "refund_line_items": lines}
+    return told("shopify", "refunds/create", body | more)
 
 
 def test_c8_a_refund_in_the_customers_currency_is_told_in_the_shops():
@@ -191,6 +192,20 @@ def test_c8_a_refund_in_the_customers_currency_is_told_in_the_shops():
     }
     event = given_back("100.00", line)
     assert (event.amount, event.currency) == (Decimal("108.00"), "USD")
+
+
+def test_c8_postage_and_adjustments_are_told_in_both_currencies_too():
+    """A small line would be a poor rate; adjustments are told with a minus."""
+    event = given_back(
+        "60.00",
+        {"subtotal_set": in_both(("9.13", "USD"), ("10.00", "EUR"))},
+        refund_shipping_lines=[{"subtotal_amount_set": in_both(("45.67", "USD"), ("50.00", "EUR"))}],
+    )
+    assert (event.amount, event.currency) == (Decimal("54.80"), "USD")
+    without_lines = given_back(
+        "100.00", order_adjustments=[{"amount_set": in_both(("-108.00", "USD"), ("-100.00", "EUR"))}]
+    )
+    assert (without_lines.amount, without_lines.currency) == (Decimal("108.00"), "USD")
 
 
 @pytest.mark.parametrize(("amount", "dollars"), [("105.00", "113.40"), ("50.00", "54.00"), ("0.01", "0.02")])
@@ -207,6 +222,7 @@ def test_c8_what_is_no_line_is_converted_as_the_lines_are(amount, dollars):
         [{}],
         [{"subtotal_set": {"shop_money": {"amount": "1", "currency_code": "USD"}}}],
         [{"subtotal_set": in_both(("0", "USD"), ("0", "EUR"))}],
+        [{"subtotal_set": in_both(("1", "USD"), ("1E-999999", "EUR"))}],
         [{"subtotal_set": in_both(("108", "USD"), ("100", "GBP"))}],
     ],
 )
@@ -223,36 +239,49 @@ EDITED = {
 }
 
 
+SHOWN = {"refunds": [{"id": "r0"}]}
+
+
 def test_c1_an_edited_order_is_what_it_is_now():
-    """What it was sold as is kept beside it, to take refunds from."""
-    smaller = paid(**EDITED)
+    """With the refunds that its price shows already."""
+    smaller = paid(**EDITED, **SHOWN)
     larger = paid(
         total_price="50.00", current_total_price="500.00", line_items=[{"quantity": 1, "current_quantity": 10}]
     )
 
-    assert (Decimal(50), Decimal(1), Decimal(500)) == (smaller.amount, smaller.item_count, smaller.most)
-    assert (Decimal(500), Decimal(10), None) == (larger.amount, larger.item_count, larger.most)
+    assert (Decimal(50), Decimal(1), {"shopify:r0"}) == (smaller.amount, smaller.item_count, smaller.refunds)
+    assert (Decimal(500), Decimal(10), set()) == (larger.amount, larger.item_count, larger.refunds)
 
 
 @pytest.mark.parametrize(
     ("fields", "given_back", "left", "status"),
     [
-        (EDITED, ["450.00"], "50.00", "Partially Refunded"),  # what made it smaller is announced as well
-        (EDITED, ["450.00", "20.00"], "30.00", "Partially Refunded"),
-        (EDITED, ["450.00", "50.00"], "0.00", "REFUNDED"),
-        (EDITED, ["20.00"], "50.00", "Partially Refunded"),  # the edit was before the payment, or its refund comes yet
+        (EDITED | SHOWN, ["450.00"], "50.00", "Partially Refunded"),  # what made it smaller is announced as well
+        (EDITED | SHOWN, ["450.00", "20.00"], "30.00", "Partially Refunded"),
+        (EDITED | SHOWN, ["450.00", "50.00"], "0.00", "REFUNDED"),
+        (EDITED, ["20.00"], "30.00", "Partially Refunded"),  # the edit was before the payment
+        (EDITED, ["50.00"], "0.00", "REFUNDED"),
         ({}, ["30.10"], "50.00", "Partially Refunded"),
         ({}, ["80.10"], "0.00", "REFUNDED"),
-        ({"total_price": "50.00", "current_total_price": "90.00"}, ["50.00"], "40.00", "Partially Refunded"),
+        (SHOWN, ["30.10"], "50.00", "Partially Refunded"),  # without a current price nothing is shown
+        ({"total_price": "100", "current_total_price": "120", **SHOWN}, ["30.00"], "120", "Partially Refunded"),
     ],
 )
 def test_c1_a_refund_that_an_edit_shows_already_counts_once(fields, given_back, left, status):
     """In any order, and told again."""
-    refunds = [Refund((), f"r{number}", Decimal(each), "USD", is_full=False) for number, each in enumerate(given_back)]
+    refunds = [
+        Refund((), f"shopify:r{number}", Decimal(each), "USD", is_full=False) for number, each in enumerate(given_back)
+    ]
     order = paid(**fields).after(refunds)
 
     assert (Decimal(left), (Payment(status),)) == (order.amount, order.payments)
     assert order == order.after(reversed(refunds))
+
+
+@pytest.mark.parametrize("odd", ["2026/03/02 22:00", "yes", []])
+def test_c6_an_order_that_was_cancelled_who_knows_when_is_broken(odd):
+    """Somebody has to look, for it is no order that was only paid."""
+    assert isinstance(paid(cancelled_at=odd), BrokenOrder)
 
 
 def test_c6_an_order_that_is_paid_and_cancelled_is_undone():
