@@ -9,11 +9,12 @@ from random import Random
 from typing import Any
 
 from benchmarks.storm.senders import REFUNDS, SYSTEMS, Post, Sale, signed
+from impactflow.webhooks.intake import Bounds
 
 SOURCES = ("standard", "shopify", "stripe", "cnaught")
 _TIMED = ("standard", "stripe")
 #: More than the receiver takes.
-_OVERSIZED = 1_100_000
+_OVERSIZED = Bounds().max_bytes + 50_000
 #: How many of a thousand deliveries are of each kind; the others are honest.
 _SHARES = {
     "told twice at once": 60,

@@ -226,8 +226,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a sale goes by another name when a webhook tells of it",
         "impactflow.webhooks.shopify",
-        "        names=tuple(source_name(_SYSTEM, each) for each in ids),",
-        '        names=tuple(source_name("shop", each) for each in ids),',
+        "        return tuple(source_name(_SYSTEM, each) for each in ids)",
+        '        return tuple(source_name("shop", each) for each in ids)',
     ),
     Mutation(
         "an announced refund is forgotten when the order is planned",
