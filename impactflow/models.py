@@ -131,7 +131,7 @@ class Order:
         if not by_ref:
             return self
         given_back = self._given_back(by_ref[ref] for ref in by_ref.keys() - self.refunds)
-        left = None if self.amount is None else max(self.amount - given_back, min(self.amount, Decimal(0)))
+        left = None if self.amount is None else max(self.amount - given_back, Decimal(0))
         is_undone = self.amount is not None and 0 < self.amount <= given_back
         is_undone = is_undone or any(refund.is_full for refund in by_ref.values())
         status = _REFUNDED if is_undone else _PARTIALLY_REFUNDED

@@ -188,7 +188,9 @@ class Outcome:
     def in_words(self) -> str:
         """As a person reads it, Markdown."""
         standing = Standing.of(self.in_window)
-        lines = [did_in_words(self.this_run)] + ([in_words(self.window)] if self.window else [])
+        lines = [f"Placements that this run has changed: {in_standings(self.this_run)}."] + (
+            [in_words(self.window)] if self.window else []
+        )
         if self.planned:
             lines.append(f"Read {self.planned.read} orders: {self.planned.new} new, {self.planned.eligible} count.")
         if self.planned and self.planned.beyond_day:
@@ -210,10 +212,9 @@ class Outcome:
         return "\n\n".join(lines)
 
 
-def did_in_words(this_run: Mapping[str, int]) -> str:
-    """What a run has done, one line; ``this_run`` is from ``Outcome``."""
-    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in this_run.items())
-    return f"Placements that this run has changed: {told or 'none'}."
+def in_standings(counts: Mapping[str, int]) -> str:
+    """How many there are in each standing, as an outcome tells it in JSON: "3 placed, 1 in doubt", or "none"."""
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,10 +89,9 @@ def _told(secrets: Secrets) -> str:
 async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
     """Of what no served sender has told so far: nothing wrong, but perhaps its webhook does not ask for it."""
     try:
-        told = await run.ledger.topics(policy.store)
-    except LedgerError:  # said of the ledger already
+        served, told = Secrets.of(run.settings).signing, await run.ledger.topics(policy.store)
+    except (ConfigurationError, LedgerError):  # said already, of the webhooks or of the ledger
         return []
-    served = Secrets.of(run.settings).signing
     missing = {
         scheme.source: sorted(topic for topic in scheme.topics if (scheme.source, topic) not in told)
         for scheme in SCHEMES

@@ -27,7 +27,7 @@ from impactflow.ledger import Ledger, Status
 from impactflow.ledger.location import back_up, describe
 from impactflow.models import ProviderName, Unit
 from impactflow.orders import Window
-from impactflow.outcome import Standing, by_provider, did_in_words
+from impactflow.outcome import Standing, by_provider, in_standings
 from impactflow.planning import unread
 from impactflow.policy import load_policy, policy_schema
 from impactflow.ruling import OPEN_TO_RULING, Decision, Ruled, Ruling, settle_by_ruling
@@ -364,7 +364,7 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tell_placed(result: dict[str, Any]) -> None:
-    console.out.print(did_in_words(result["this_run"]))
+    console.out.print(f"Placements that this run has changed: {in_standings(result['this_run'])}.")
     if "orders" in result:
         read = result["orders"]
         console.out.print(f"{read['read']} orders read, {read['new']} new, {read['eligible']} count.")
@@ -372,9 +372,8 @@ def _tell_placed(result: dict[str, Any]) -> None:
         console.out.print(result["window"])
     for note in result.get("notes", ()):
         console.out.print(note, markup=False)
-    told = [f"{count} {name.replace('_', ' ')}" for name, count in result["placements"].items() if count]
     where = "these days" if result.get("window") else "all orders"
-    console.out.print(f"Placements of {where}: {', '.join(told) or 'none'}.")
+    console.out.print(f"Placements of {where}: {in_standings(result['placements'])}.")
     for name, why in result["left_alone"].items():
         console.out.print(f"{name} was left alone: {why}", markup=False)
     if result["broken_orders"]:

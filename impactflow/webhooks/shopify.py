@@ -29,7 +29,7 @@ _IN_VAIN = frozenset({"failure", "error"})
 _CENT = Decimal("0.01")
 
 
-class _Named(Answer):
+class _RefundMade(Answer):
     """A refund that was made by now, as an order tells it."""
 
     id: Id
@@ -56,7 +56,7 @@ class _Order(Answer):
     contact_email: Annotated[Aside[Text], Field(repr=False)] = None
     test: bool | None = None
     cancelled_at: Time | None = None
-    refunds: Aside[list[_Named]] = None
+    refunds: Aside[list[_RefundMade]] = None
 
     @property
     def shown_refunds(self) -> frozenset[str]:
@@ -209,7 +209,11 @@ def _in_the_shops_currency(amount: Decimal, currency: str | None, parts: Sequenc
     rounded up. Adjustments are told with either sign.
     """
     of_shop = {_code(each.shop_money.currency_code) for each in parts}
-    if len(of_shop) != 1 or {_code(each.presentment_money.currency_code) for each in parts} != {currency}:
+    if (
+        len(of_shop) != 1
+        or currency in of_shop
+        or {_code(each.presentment_money.currency_code) for each in parts} != {currency}
+    ):
         return amount, currency
     shop = sum((abs(each.shop_money.amount) for each in parts), Decimal(0))
     customers = sum((abs(each.presentment_money.amount) for each in parts), Decimal(0))

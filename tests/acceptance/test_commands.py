@@ -127,6 +127,14 @@ def test_c10_doctor_says_of_what_a_sender_has_not_told(used):
     assert "stripe has not" not in said
 
 
+def test_doctor_says_of_a_secret_that_cannot_be_used_and_of_everything_else(used):
+    """What depends on the secret is left out; nothing else is."""
+    ended = used[1].but(IMPACTFLOW_SHOPIFY_SECRETS="short").run("doctor", "--json")
+    said = [(check["what"], check["ok"]) for check in ended.json["checks"]]
+    assert [("webhooks", False)] == [each for each in said if not each[1]]
+    assert ("ledger", True) in said
+
+
 def test_doctor_says_everything_that_is_wrong_at_once(used):
     """A wrong key is a wrong configuration, and the other checks still run."""
     ended = used[1].but(CNAUGHT_API_KEY="canary-wrong", IMPACTAPI_API_KEY=None).run("doctor", "--json")

@@ -194,6 +194,16 @@ def test_c8_a_refund_in_the_customers_currency_is_told_in_the_shops():
     assert (event.amount, event.currency) == (Decimal("108.00"), "USD")
 
 
+def test_c8_a_refund_in_the_shops_own_currency_is_told_as_it_is():
+    """To the third digit, which some currencies have."""
+    body = GIVEN_BACK | {
+        "transactions": [{"kind": "refund", "amount": "1.234", "currency": "KWD"}],
+        "refund_line_items": [{"subtotal_set": in_both(("1.000", "KWD"), ("1.000", "KWD"))}],
+    }
+    event = told("shopify", "refunds/create", body)
+    assert (event.amount, event.currency) == (Decimal("1.234"), "KWD")
+
+
 def test_c8_postage_and_adjustments_are_told_in_both_currencies_too():
     """A small line would be a poor rate; adjustments are told with a minus."""
     event = given_back(
