@@ -96,6 +96,7 @@ class Order:
         payments: Its payments; empty where the source did not say.
         customer_email: Who bought it; None where the source did not say. Never logged.
         told_at: When a webhook told of it; None where it was read.
+        as_of: When its sender says that it was as told; None where the sender does not say.
         refunds: By their ``ref``, the refunds that ``amount`` shows already.
     """
 
@@ -108,6 +109,7 @@ class Order:
     payments: tuple[Payment, ...]
     customer_email: str | None = field(default=None, repr=False)
     told_at: datetime | None = None
+    as_of: datetime | None = None
     refunds: frozenset[str] = frozenset()
 
     @property
