@@ -3,7 +3,8 @@ Take up what webhooks have brought: what was sold is planned, what was refunded 
 
     stored deliveries ──pages──▶ events ──▶ policy ──▶ ledger        (then, and only then, the delivery is finished)
 
-Killed between the two, a delivery is taken up again, with no further effect. ``placement`` buys what is planned.
+Killed between the two, a delivery is taken up again, with no further effect. What waits of orders that were known
+before is judged again afterwards, for the policy or a refund may have changed it. ``placement`` buys what is planned.
 Called by the task ``take_up_deliveries``.
 """
 
@@ -14,9 +15,9 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from impactflow.clock import Clock
-from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Page, Planned
+from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Page, Planned, Told
 from impactflow.models import BrokenOrder, Order, ProviderName, Refund
-from impactflow.planning import policy_digest
+from impactflow.planning import judge_again, policy_digest
 from impactflow.policy import Policy
 from impactflow.webhooks import events
 from impactflow.webhooks.values import Hint, NothingForUs
@@ -38,6 +39,7 @@ class TakenUp:
         hints: How many told that a placement may have got further.
         others: From which nothing follows.
         due_at: Providers at which placements are due to be tracked now because of a hint.
+        again: Orders known before that were judged again, because the policy was changed or a refund announced.
     """
 
     deliveries: int = 0
@@ -47,6 +49,7 @@ class TakenUp:
     hints: int = 0
     others: int = 0
     due_at: frozenset[ProviderName] = frozenset()
+    again: int = 0
 
     def __add__(self, other: "TakenUp") -> "TakenUp":
         """Two pages as one."""
@@ -58,6 +61,7 @@ class TakenUp:
             self.hints + other.hints,
             self.others + other.others,
             self.due_at | other.due_at,
+            self.again + other.again,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -66,6 +70,7 @@ class TakenUp:
         return {
             **{name: counts[name] for name in ("deliveries", "refunds", "withdrawn", "hints", "others")},
             "sold": counts["planned"],
+            "judged_again": self.again,
         }
 
     def in_words(self) -> str:
@@ -75,12 +80,13 @@ class TakenUp:
             f"Took up {self.deliveries} deliveries: {sold.read - sold.broken} of orders that were sold ({sold.new} new,"
             f" {sold.eligible} count), {self.refunds} of refunds ({self.withdrawn} placements withdrawn), {self.hints}"
             f" of placements that got further, {sold.broken} unreadable, {self.others} of nothing that concerns us."
+            + (f" Judged {self.again} orders again." if self.again else "")
         )
 
 
 async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> TakenUp:
     """
-    Take up every delivery that pends, page by page, in the order in which they came.
+    Take up every delivery that pends, page by page, in the order in which they came; then judge again what waits.
 
     Args:
         ledger: Where deliveries are stored, and where what they mean is kept.
@@ -95,7 +101,8 @@ async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> 
     while page := await ledger.pending_deliveries(policy.store, after=after, limit=_PAGE):
         taken += await _Page(ledger, policy, clock, run_id, page).take_up()
         after = page[-1].id
-    return taken
+    again = await judge_again(ledger, policy, clock, run_id)
+    return replace(taken, again=again.read)
 
 
 class _Page:
@@ -116,7 +123,9 @@ class _Page:
         """Put a delivery where it belongs; what is wrong with it, if anything."""
         match event := events.read(delivery):
             case Order():
-                self._orders.append((replace(event, told_at=delivery.received_at), delivery.received_at))
+                at = delivery.received_at
+                as_of = None if event.as_of is None else min(event.as_of, at)  # no sender knows what will be
+                self._orders.append((replace(event, told_at=at, as_of=as_of), at))
             case Refund():
                 self._refunds.append(event)
             case Hint():
@@ -145,7 +154,7 @@ class _Page:
                 policy_digest(self._policy),
                 self._run_id,
                 now,
-                announced=True,
+                Told.ANNOUNCED,
                 heard_at=[at for _, at in self._orders],
             )
         )

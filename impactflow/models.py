@@ -72,6 +72,8 @@ class Refund:
         amount: How much, in ``currency``; None where the sender did not say.
         currency: ISO 4217 code in capitals; None where the sender did not say.
         is_full: Whether the sender says that everything was given back.
+        as_of: When the sender says that it was so; None where it did not say.
+        is_undone: Whether it says that so much was not given back after all, of what was said before.
     """
 
     names: tuple[str, ...]
@@ -79,6 +81,8 @@ class Refund:
     amount: Decimal | None
     currency: str | None
     is_full: bool
+    as_of: datetime | None = None
+    is_undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class Order:
         A sender of refunds may not know what the order came to, so what they add up to is compared with it here; what
         the amount shows already counts once.
         """
-        by_ref = {refund.ref: refund for refund in refunds}
+        by_ref = {refund.ref: refund for refund in _standing(refunds)}
         if not by_ref:
             return self
         given_back = self._given_back(by_ref[ref] for ref in by_ref.keys() - self.refunds)
@@ -151,6 +155,25 @@ class Order:
 
 
 _REFUNDED, _PARTIALLY_REFUNDED = "REFUNDED", "Partially Refunded"
+
+
+def _standing(refunds: Iterable[Refund]) -> list[Refund]:
+    """Refunds without what was not given back after all: that was said of those that were told before it."""
+    told = sorted(refunds, key=lambda refund: refund.ref)
+    standing = [refund for refund in told if not refund.is_undone]
+    for failed in (refund for refund in told if refund.is_undone):
+        left = failed.amount
+        for number, refund in enumerate(standing):
+            if not left or refund.amount is None or refund.currency != failed.currency or _is_later(refund, failed):
+                continue
+            taken = min(left, refund.amount)
+            left -= taken
+            standing[number] = replace(refund, amount=refund.amount - taken, is_full=False)
+    return [refund for refund in standing if refund.amount is None or refund.amount or refund.is_full]
+
+
+def _is_later(refund: Refund, failed: Refund) -> bool:
+    return refund.as_of is not None and failed.as_of is not None and refund.as_of > failed.as_of
 
 
 @dataclass(frozen=True, slots=True)

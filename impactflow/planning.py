@@ -11,12 +11,12 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from impactflow.clock import Clock
-from impactflow.ledger import Foreseen, Fresh, Ledger, Listing, Page, Planned, Status
+from impactflow.ledger import Foreseen, Fresh, Kept, Ledger, Listing, Page, Planned, Status, Told
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
 from impactflow.orders import OrderSource, Window, read_orders
 from impactflow.policy import Policy
@@ -85,6 +85,29 @@ async def plan(
     await ledger.leave_unlisted(Listing(policy.store, window.span, began, run_id))
     await _remember(ledger, policy.store, window, clock, moves_watermark=moves_watermark)
     return planned
+
+
+async def judge_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> Planned:
+    """
+    Plan anew, from what is kept of their orders, what waits under another policy or was withdrawn for a refund.
+
+    So whoever mends the policy gets what was held, wherever its order came from.
+
+    Raises:
+        LedgerError: A page could not be written; the next run judges it again.
+    """
+    planned = Planned()
+    async for kept in _kept(ledger, policy):
+        earnings, _ = judge(policy, [each.order for each in kept])
+        planned += await ledger.plan(_page(policy, earnings, clock, run_id=run_id, told=Told.KEPT))
+    return planned
+
+
+async def _kept(ledger: Ledger, policy: Policy) -> AsyncIterator[Sequence[Kept]]:
+    after = 0
+    while page := await ledger.to_judge_again(policy.store, policy_digest(policy), after=after):
+        yield page
+        after = page[-1].row
 
 
 async def _remember(ledger: Ledger, store: str, window: Window, clock: Clock, *, moves_watermark: bool) -> None:
@@ -193,11 +216,25 @@ async def preview(
         if would.ends_before:
             return would
     if with_planned:
-        for each in await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now())):
+        waiting = await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now()))
+        for each in [*await _foresee_kept(ledger, policy, clock, planned), *waiting]:
             unlisted = not would.missing and each.was_listed and window.contains(each.ordered_at)
             if each.placement not in read and not unlisted:
+                read.add(each.placement or 0)
                 _foresee(would, each)
     return would
+
+
+async def _foresee_kept(ledger: Ledger, policy: Policy, clock: Clock, planned: Counter[str]) -> Sequence[Foreseen]:
+    """What judging again would leave, without what would wait until it is read again."""
+    found: list[Foreseen] = []
+    async for kept in _kept(ledger, policy):
+        earnings, _ = judge(policy, [each.order for each in kept if each.is_sent(clock.now())])
+        foreseen, more = await ledger.foresee(_page(policy, earnings, clock, told=Told.KEPT), planned)
+        planned.update(more)
+        listed = {each.order.id for each in kept if each.was_listed}
+        found += [replace(each, was_listed=each.order in listed) for each in foreseen]
+    return found
 
 
 def _count_new(
@@ -216,8 +253,15 @@ def _count_new(
     return earnings
 
 
-def _page(policy: Policy, earnings: Sequence[tuple[Order, Earnings]], clock: Clock) -> Page:
-    return Page(policy.store, earnings, (), policy.earnings, policy_digest(policy), "", clock.now())
+def _page(
+    policy: Policy,
+    earnings: Sequence[tuple[Order, Earnings]],
+    clock: Clock,
+    *,
+    run_id: str = "",
+    told: Told = Told.READ,
+) -> Page:
+    return Page(policy.store, earnings, (), policy.earnings, policy_digest(policy), run_id, clock.now(), told)
 
 
 def _after_refunds(order: Order | BrokenOrder, refunds: Mapping[str, Sequence[Refund]]) -> Order | BrokenOrder:

@@ -18,6 +18,7 @@ from impactflow.ledger import (
     adopting,
     approvals,
     deliveries,
+    facts,
     further,
     moves,
     news,
@@ -30,6 +31,7 @@ from impactflow.ledger.adopting import Adopted, Bought, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled
 from impactflow.ledger.engine import open_engine, reading, shortcomings, translated
+from impactflow.ledger.facts import Kept, Told
 from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Move, Postponement
@@ -60,6 +62,7 @@ __all__ = [
     "Fresh",
     "Group",
     "Handled",
+    "Kept",
     "Ledger",
     "Line",
     "Listing",
@@ -70,6 +73,7 @@ __all__ = [
     "Postponement",
     "Status",
     "Step",
+    "Told",
     "Total",
     "Vouched",
     "placement_key",
@@ -134,6 +138,10 @@ class Ledger:
     async def leave_unlisted(self, listing: Listing) -> int:
         """Have what waits await approval where a complete reading does not list its order; how many placements."""
         return await self._writer.submit(unlisted.leave_to_person, listing)
+
+    async def to_judge_again(self, store: str, policy: str, *, after: int = 0, limit: int = 500) -> Sequence[Kept]:
+        """Orders as they are kept of which something waits, under another policy or since an announcement; by row."""
+        return await self._read(facts.to_judge_again, store, policy, after, limit)
 
     async def foresee(self, page: Page, planned: Mapping[str, int]) -> tuple[Sequence[Foreseen], Mapping[str, int]]:
         """

@@ -3,7 +3,8 @@ What orders have earned, made durable: one transaction for a page of orders.
 
 A handler for the ``Writer``. Orders that the ledger knows, with nothing changed, cost one look-up. An order that
 changed is planned anew wherever nothing took effect and nothing is in doubt; what may have taken effect is never
-touched. When each order was read, and under which policy it is planned, is kept: ``fresh`` says what follows from it.
+touched. Whether what is told of an order is news, and what is kept of it, ``facts`` says. When each order was read, and
+under which policy it is planned, is kept: ``fresh`` says what follows from it.
 """
 
 import hashlib
@@ -16,9 +17,10 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
-from impactflow.ledger import refunds
+from impactflow.ledger import facts, refunds
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.queries import watermark
@@ -52,13 +54,11 @@ class Page:
         store: The policy's store.
         earnings: Each order with its earnings.
         broken: Orders that could not be read.
-        judge: What an order has earned, for those of which the ledger knows refunds that the orders do not tell.
+        judge: What an order has earned, for those of which the ledger knows more than the orders tell.
         policy_digest: Changes whenever the policy means something else.
         run_id: Which run read them.
         at: When.
-        announced: Whether the orders were announced one by one as they were paid, rather than read from the source:
-            that is no news of a sale that is refunded, nor of one that counts already, which may be known better by
-            now, unless it brings the name by which the sale was refunded.
+        told: How the orders came; what is no news of them changes nothing but their names.
         heard_at: When each of the orders was announced, where they were; all were read at ``at`` where it is empty.
         new_from: Orders that were sold before this and that the ledger does not know are left alone; None for none.
     """
@@ -70,7 +70,7 @@ class Page:
     policy_digest: str
     run_id: str
     at: datetime
-    announced: bool = False
+    told: Told = Told.READ
     heard_at: Sequence[datetime] = ()
     new_from: datetime | None = None
 
@@ -143,11 +143,23 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class _Sale:
-    """One sale of a page: all its names, the order as last read, the ledger's row if it has one."""
+    """
+    One sale of a page.
+
+    Args:
+        order: The order as it is by all that is known, refunds included.
+        earnings: What it has earned as that.
+        told: The order as it was told last.
+        is_news: Whether that is news, so that it is kept.
+        names: All its names.
+        row_ids: The ledger's rows, if it has any.
+        heard_at: When it was told.
+    """
 
     order: Order
     earnings: Earnings
-    digest: str
+    told: Order
+    is_news: bool
     names: frozenset[str]
     row_ids: tuple[int, ...]
     heard_at: datetime
@@ -163,6 +175,8 @@ class _Plan:
     unearned: list[dict[str, Any]] = field(default_factory=list)
     #: The rows of orders, by id, that are planned now as they were said to be at a time.
     heard: dict[int, datetime] = field(default_factory=dict)
+    #: Those that are held no longer.
+    released: set[int] = field(default_factory=set)
     day: "_Day" = field(default_factory=lambda: _Day({}))
 
 
@@ -234,7 +248,8 @@ def foresee(connection: Connection, page: Page, planned: Mapping[str, int]) -> t
     """
     today = Counter(_planned_on(connection, page)) + Counter(planned)
     writing, foreseen = _Plan(page, day=_Day(today)), []
-    for sale in _after_refunds(connection, page, _taken(page, _sales(connection, page))):
+    sales, _ = _as_known(connection, page)
+    for sale in sales:
         existing: dict[str, Any] = {}
         for row_id in sale.row_ids:
             for found in sorted(connection.execute(_PLACEMENTS, {"order": row_id}), key=_precedence):
@@ -316,11 +331,11 @@ def _mark(connection: Connection, store: str, source: str, day: date, stands: da
 
 def _plan_page(connection: Connection, page: Page) -> Planned:
     one_at_a_time(connection, page.store)  # two planners that meet the same new order would both fail
-    sales = _after_refunds(connection, page, _taken(page, _sales(connection, page)))
+    sales, rows = _as_known(connection, page)
     new = [sale for sale in sales if not sale.row_ids]
     writing = _Plan(page, day=_Day(_planned_on(connection, page)))
     _plan_new(connection, new, writing)
-    _plan_known(connection, [sale for sale in sales if sale.row_ids], writing)
+    _plan_known(connection, [sale for sale in sales if sale.row_ids], rows, writing)
     _write(connection, writing)
     _keep_readings(connection, writing)
     _write_broken(connection, page)
@@ -347,7 +362,7 @@ def _sales(connection: Connection, page: Page) -> list[_Sale]:
             names |= sales[index].names
             row_ids |= set(sales[index].row_ids)
         heard_at = page.heard_at[number] if page.heard_at else page.at
-        sale = _Sale(order, earnings, _digest(page, order), names, tuple(sorted(row_ids)), heard_at)
+        sale = _Sale(order, earnings, order, True, names, tuple(sorted(row_ids)), heard_at)
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
         by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
@@ -361,6 +376,28 @@ def _taken(page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
     return [sale for sale in sales if sale.row_ids or sale.order.ordered_at >= new_from]
 
 
+def _as_known(connection: Connection, page: Page) -> tuple[Sequence[_Sale], Mapping[int, Any]]:
+    """The page's sales as they are by all that is known of them, and the rows that the ledger has of them."""
+    sales = _taken(page, _sales(connection, page))
+    ids = sorted({row_id for sale in sales for row_id in sale.row_ids})
+    rows = {row.id: row for row in connection.execute(_ORDERS, {"ids": ids})} if ids else {}
+    known = [_as_told(page, sale, rows[sale.row_ids[0]]) if sale.row_ids else sale for sale in sales]
+    return _after_refunds(connection, page, known), rows
+
+
+def _as_told(page: Page, sale: _Sale, row: Any) -> _Sale:
+    """A known sale as what was said of it last has it."""
+    order = sale.order
+    if facts.is_news(page.told, order, row):
+        order = facts.since_first_told(order, row) if page.told is Told.ANNOUNCED else order
+    elif row.facts is None:
+        return replace(sale, is_news=False)
+    else:
+        order = facts.order_from_row(row, order.customer_email)
+        sale = replace(sale, is_news=False)
+    return sale if order == sale.order else replace(sale, order=order, told=order, earnings=page.judge(order))
+
+
 def _after_refunds(connection: Connection, page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
     """The sales with the refunds that were announced for them, by whichever of their names and before or after them."""
     announced = refunds.known(connection, page.store, sorted({name for sale in sales for name in sale.names}))
@@ -371,7 +408,7 @@ def _after(page: Page, sale: _Sale, announced: Mapping[str, Sequence[Refund]]) -
     order = sale.order.after(refund for name in sorted(sale.names) for refund in announced.get(name, ()))
     if order == sale.order:
         return sale
-    return replace(sale, order=order, earnings=page.judge(order), digest=_digest(page, order))
+    return replace(sale, order=order, earnings=page.judge(order))
 
 
 def _known_names(connection: Connection, page: Page) -> Mapping[str, int]:
@@ -381,17 +418,8 @@ def _known_names(connection: Connection, page: Page) -> Mapping[str, int]:
 
 
 def _digest(page: Page, order: Order) -> str:
-    said = (
-        page.policy_digest,
-        sorted(order.names),
-        order.ordered_at.isoformat(),
-        str(order.amount),
-        order.currency,
-        str(order.item_count),
-        [payment.status for payment in order.payments],
-        order.customer_email,
-    )
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
+    """Changes whenever the order or the policy says something else."""
+    return hashlib.sha256(f"{page.policy_digest} {facts.said(order)}".encode()).hexdigest()[:24]
 
 
 def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) -> None:
@@ -403,7 +431,7 @@ def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) ->
         [
             {"store": store, "order_id": sale.order.id}
             | {"read_at": sale.heard_at, "policy": writing.page.policy_digest}
-            | _order_values(sale)
+            | _order_values(sale, writing.page)
             for sale in sales
         ],
     ).scalars()
@@ -415,42 +443,63 @@ def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) ->
     connection.execute(_NEW_NAMES, names)
 
 
-def _plan_known(connection: Connection, sales: Sequence[_Sale], writing: _Plan) -> None:
-    if not sales:
-        return
-    row_ids = sorted({row_id for sale in sales for row_id in sale.row_ids})
-    rows = {row.id: row for row in connection.execute(_ORDERS, {"ids": row_ids})}
-    changed = [sale for sale in sales if rows[sale.row_ids[0]].digest != sale.digest or len(sale.row_ids) > 1]
-    for sale in changed:
-        if len(sale.row_ids) > 1:
-            _join(connection, sale.row_ids)
-    if changed:  # from here on nobody claims, answers or settles what is decided on below
-        lock(connection, connection.execute(_IDS, {"orders": [sale.row_ids[0] for sale in changed]}).scalars())
-    kept_as_it_is = {
-        sale.row_ids[0] for sale in changed if not _plan_again(connection, sale, rows[sale.row_ids[0]], writing)
-    }
+def _plan_known(connection: Connection, sales: Sequence[_Sale], rows: Mapping[int, Any], writing: _Plan) -> None:
+    page = writing.page
+    # What is no news may still bring a name, and a name a refund.
+    touched = [sale for sale in sales if not sale.is_news or _has_changed(sale, rows[sale.row_ids[0]], page)]
+    for sale in touched:
+        _adopt(connection, sale, page.store)
+    if touched:  # from here on nobody claims, answers or settles what is decided on below
+        lock(connection, connection.execute(_IDS, {"orders": [sale.row_ids[0] for sale in touched]}).scalars())
+    for sale in touched:
+        _plan_again(connection, sale, rows[sale.row_ids[0]], writing)
     for sale in sales:
+        if not sale.is_news and page.told is Told.ANNOUNCED:
+            continue  # it says nothing about what is now
         row = rows[sale.row_ids[0]]
-        known_lately = row.read_at is not None and sale.heard_at - row.read_at < REREAD
-        if row.id not in kept_as_it_is and not (known_lately and row.policy == writing.page.policy_digest):
-            writing.heard[row.id] = max(sale.heard_at, row.read_at or sale.heard_at)
+        heard_at = _heard_at(sale, row, writing)
+        known_lately = row.read_at is not None and heard_at - row.read_at < REREAD
+        if not (known_lately and row.policy == page.policy_digest):
+            writing.heard[row.id] = max(heard_at, row.read_at or heard_at)
 
 
-def _join(connection: Connection, row_ids: Sequence[int]) -> None:
-    """Rows that a name has joined are one sale for good, by whichever of their names it comes next."""
-    first, *others = row_ids
-    joined = orders.c.id.in_(others) | orders.c.same_as.in_(others)
-    connection.execute(orders.update().where(joined).values(same_as=first))
-    connection.execute(unearned.delete().where(unearned.c.order.in_(others)))
+def _has_changed(sale: _Sale, row: Any, page: Page) -> bool:
+    return len(sale.row_ids) > 1 or row.digest != _digest(page, sale.order)
 
 
-def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> bool:
-    """The order, or the policy, says something else than when it was last planned; whether it is planned as it says."""
-    _adopt_names(connection, sale, row.id, writing.page.store)
+def _heard_at(sale: _Sale, row: Any, writing: _Plan) -> datetime:
+    """
+    When the order was told.
+
+    Nobody has told it where it is judged again from what is kept. But an order that the source has never listed will
+    not be read; whoever mended the policy for which it was held says by that what was told lately is still to count.
+    """
+    if writing.page.told is not Told.KEPT:
+        return sale.heard_at
+    told_lately: bool = row.read_at is not None and writing.page.at - row.read_at < facts.RELEASED
+    return writing.page.at if row.id in writing.released and row.listed is None and told_lately else row.read_at
+
+
+def _adopt(connection: Connection, sale: _Sale, store: str) -> None:
+    """What was told goes by all its names; rows that a name has joined are one sale for good."""
+    first, *others = sale.row_ids
+    if others:
+        joined = orders.c.id.in_(others) | orders.c.same_as.in_(others)
+        connection.execute(orders.update().where(joined).values(same_as=first))
+        connection.execute(unearned.delete().where(unearned.c.order.in_(others)))
+    taken = set(connection.execute(_NAMES, {"store": store, "names": sorted(sale.names)}).scalars())
+    fresh = [{"store": store, "name": name, "order": first} for name in sorted(sale.names - taken)]
+    if fresh:
+        connection.execute(order_names.insert(), fresh)
+
+
+def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> None:
+    """Where the order, or the policy, says something else than when it was last planned."""
     existing = _one_per_slot(connection, row.id, writing)
-    if writing.page.announced and (row.refunded or (row.eligible and _still_counts(sale, writing.page))):
-        return False
-    values = _order_values(sale)
+    nobody_kept_it = not sale.is_news and row.facts is None
+    if not _has_changed(sale, row, writing.page) or (nobody_kept_it and not sale.order.is_refunded):
+        return
+    values = _order_values(sale, writing.page)
     if any(found.attempts for found in existing.values()):
         # Whoever a provider was told is whom its records are searched for.
         values["customer_email"] = row.customer_email or values["customer_email"]
@@ -463,12 +512,6 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
         _revise(connection, found, earned.get(slot), sale, writing)
     fresh = [impact for slot, impact in earned.items() if slot not in existing]
     _plan_impacts(fresh, row.id, replace(sale.order, id=row.order_id), writing)
-    return True
-
-
-def _still_counts(sale: _Sale, page: Page) -> bool:
-    """Whether a sale that counted still does: how long after it a webhook told of it once more is no news."""
-    return sale.earnings.eligible or page.judge(replace(sale.order, told_at=None)).eligible
 
 
 def _one_per_slot(connection: Connection, row_id: int, writing: _Plan) -> dict[str, Any]:
@@ -505,13 +548,6 @@ def _change(connection: Connection, found: Any, values: Mapping[str, Any]) -> bo
     return connection.execute(changing).rowcount > 0
 
 
-def _adopt_names(connection: Connection, sale: _Sale, row_id: int, store: str) -> None:
-    taken = set(connection.execute(_NAMES, {"store": store, "names": sorted(sale.names)}).scalars())
-    fresh = [{"store": store, "name": name, "order": row_id} for name in sorted(sale.names - taken)]
-    if fresh:
-        connection.execute(order_names.insert(), fresh)
-
-
 def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
     """
     Bring a placement for which nothing took effect in line with what the order has earned by now.
@@ -532,6 +568,8 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
         ):
             said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
+            if found.status == Status.HELD:
+                writing.released.add(sale.row_ids[0])
 
 
 def _may_change(found: Any) -> bool:
@@ -610,15 +648,16 @@ def _plan_unearned(sale: _Sale, row_id: int, writing: _Plan) -> None:
     writing.unearned += [{"order": row_id, "slot": slot, "reason": reason} for slot, reason in reasons.items()]
 
 
-def _order_values(sale: _Sale) -> dict[str, Any]:
+def _order_values(sale: _Sale, page: Page) -> dict[str, Any]:
     told = any(impact.on_behalf_of_customer for impact in sale.earnings.impacts)
-    return {
+    values = {
         "ordered_at": sale.order.ordered_at,
         "eligible": sale.earnings.eligible,
         "refunded": sale.order.is_refunded,
-        "digest": sale.digest,
+        "digest": _digest(page, sale.order),
         "customer_email": sale.order.customer_email if told else None,
     }
+    return values | facts.values_of(page.told, sale.told) if sale.is_news else values
 
 
 def _event(page: Page, placement_id: int, from_: str | None, to: str, detail: str | None) -> dict[str, Any]:
@@ -722,7 +761,10 @@ _NAMES = (
 _ORDERS = select(
     *(
         orders.c[name]
-        for name in ("id", "order_id", "digest", "eligible", "refunded", "customer_email", "read_at", "policy")
+        for name in (
+            *("id", "order_id", "ordered_at", "digest", "eligible", "refunded", "customer_email", "read_at", "policy"),
+            *("facts", "facts_at", "listed"),
+        )
     )
 ).where(orders.c.id.in_(bindparam("ids", expanding=True)))
 #: Where a placement was before its last event.

@@ -9,7 +9,7 @@ planned afterwards is planned with it (``planning``). What took effect is left a
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -69,7 +69,8 @@ def _is_news(connection: Connection, each: Announcement) -> bool:
     before = {row.name: _from_row(row) for row in connection.execute(_BY_REF, told)}
     merged = _merged(each.refund, before.values())
     amount = None if merged.amount is None else str(merged.amount)
-    values = {"amount": amount, "currency": merged.currency, "is_full": merged.is_full}
+    values: dict[str, Any] = {"amount": amount, "currency": merged.currency, "is_full": merged.is_full}
+    values |= {"as_of": merged.as_of, "is_undone": merged.is_undone}
     grown = any(replace(merged, names=(name,)) != known_before for name, known_before in before.items())
     if grown:
         mine = (refunds.c[key] == value for key, value in told.items())
@@ -81,19 +82,32 @@ def _is_news(connection: Connection, each: Announcement) -> bool:
 
 
 def _merged(refund: Refund, before: Iterable[Refund]) -> Refund:
-    """Senders that tell how much was given back so far may tell it in any order: the larger amount holds."""
+    """
+    Senders that tell how much was given back so far may tell it in any order.
+
+    What they say as of later holds; where they do not say as of when, the larger amount does.
+    """
     told = refund
     for each in before:
+        if each.as_of and told.as_of and each.as_of != told.as_of:
+            told = replace(max(each, told, key=_as_of), names=told.names)
+            continue
         if told.amount is None or (each.currency == told.currency and (each.amount or 0) > told.amount):
             told = replace(told, amount=each.amount, currency=each.currency)
         told = replace(told, is_full=told.is_full or each.is_full)
     return told
 
 
+def _as_of(refund: Refund) -> datetime:
+    return refund.as_of or datetime.min.replace(tzinfo=UTC)
+
+
 def _withdraw(connection: Connection, each: Announcement) -> int:
     """Withdraw what waits of a refunded order; the next time that it is read it is looked at anew, refund included."""
     rows = connection.execute(_ROWS, {"store": each.store, "names": list(each.refund.names)}).scalars().all()
     connection.execute(orders.update().where(orders.c.id.in_(rows)).values(digest=""))
+    if each.refund.is_undone:
+        return 0
     waiting = connection.execute(_WAITING, {"orders": rows}).all()
     _cancel(connection, waiting, _REASON, each.at, each.run_id)
     return len(waiting)
@@ -112,7 +126,7 @@ def _cancel(connection: Connection, waiting: Sequence[Any], reason: str, at: dat
 
 def _from_row(row: Any) -> Refund:
     amount = None if row.amount is None else Decimal(row.amount)
-    return Refund((row.name,), row.ref, amount, row.currency, row.is_full)
+    return Refund((row.name,), row.ref, amount, row.currency, row.is_full, row.as_of, bool(row.is_undone))
 
 
 _NAMES: BindParameter[Any] = bindparam("names", expanding=True)

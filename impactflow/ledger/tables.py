@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 
@@ -85,7 +86,16 @@ orders = Table(
     Column("policy", Text),
     # The row of the same sale that was first here, where a name has joined two that were read apart. Never a chain.
     Column("same_as", Id, ForeignKey("orders.id"), index=True),
+    # What it said when it was told last, as JSON, without e-mail address: facts.py says how. NULL where that was before
+    # anybody kept it.
+    Column("facts", Text),
+    # As of when a webhook told that; NULL where it was read.
+    Column("facts_at", Utc),
+    # A digest of what the source said when it listed the order last; NULL where it has not.
+    Column("listed", Text),
     Index(None, "store", "ordered_at"),
+    # Few at any time: an announcement has them judged again.
+    Index("ix_orders_to_judge", "store", sqlite_where=text("digest = ''"), postgresql_where=text("digest = ''")),
 )
 
 #: Every name an order goes by. Two orders that share one are the same order.
@@ -271,6 +281,10 @@ refunds = Table(
     Column("currency", Text),
     # Whether the sender says that everything was given back.
     Column("is_full", Boolean, nullable=False),
+    # When the sender says that it was so; NULL where it did not say.
+    Column("as_of", Utc),
+    # Whether it says that so much was not given back after all; NULL, like false, where nobody kept that yet.
+    Column("is_undone", Boolean),
     Column("seen_at", Utc, nullable=False),
 )
 

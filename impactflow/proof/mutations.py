@@ -334,15 +334,15 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "P3: another policy changes nothing that is planned",
         "impactflow.ledger.planning",
-        "        page.policy_digest,\n        sorted(order.names),",
-        "        sorted(order.names),",
+        '    return hashlib.sha256(f"{page.policy_digest} {facts.said(order)}".encode()).hexdigest()[:24]',
+        '    return hashlib.sha256(f"{facts.said(order)}".encode()).hexdigest()[:24]',
         "corrected while unpaid",
     ),
     Mutation(
         "P3: an order that says the same again counts as not read",
         "impactflow.ledger.planning",
-        "        if row.id not in kept_as_it_is and not (known_lately and",
-        "        if row.read_at is None and not (known_lately and",
+        "        if not (known_lately and row.policy == page.policy_digest):",
+        "        if row.read_at is None and not (known_lately and row.policy == page.policy_digest):",
         "corrected while unpaid",
     ),
     Mutation(

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from ledger_helpers import NOON, after, answer, claim, counted, earned, life, offset, path, plan, record, refunded, sale
 
-from impactflow.ledger import Announcement, Ledger, Look, Page, Status
+from impactflow.ledger import Announcement, Ledger, Look, Page, Status, Told
 from impactflow.models import Payment, ProviderName, Refund
 
 BY_SHOP, BY_WICKED = "src:shopify:7", "wr:WR-1"
@@ -31,7 +31,16 @@ async def judged(ledger, *, names=(BY_WICKED, BY_SHOP), at=NOON, counts_partly=F
         return earned(offset()) if {payment.status for payment in order.payments} <= counts else refunded()
 
     order = sale(names=names, **fields)
-    page = Page("acme", [(order, judge(order))], (), judge, "policy-1", "run-plan", at, announced)
+    page = Page(
+        "acme",
+        [(order, judge(order))],
+        (),
+        judge,
+        "policy-1",
+        "run-plan",
+        at,
+        Told.ANNOUNCED if announced else Told.READ,
+    )
     return await ledger.plan(page)
 
 
@@ -152,7 +161,9 @@ async def test_no_order_is_planned_past_a_refund_that_another_program_is_told_of
 async def test_an_announced_order_changes_nothing_of_one_that_counts(ledger):
     """But for its names: the announcement may know less, or be old."""
     await judged(ledger, names=(BY_WICKED,))
-    page = Page("acme", [(sale(names=(BY_SHOP, BY_WICKED)), earned())], (), None, "policy-1", "run-2", NOON, True)
+    told = (sale(names=(BY_SHOP, BY_WICKED), amount=Decimal(7)), earned())
+    judge = {Decimal(7): earned(), Decimal(80): earned(offset())}
+    page = Page("acme", [told], (), lambda order: judge[order.amount], "policy-1", "run-2", NOON, Told.ANNOUNCED)
     await ledger.plan(page)
 
     assert {"planned": 1} == await counted(ledger)

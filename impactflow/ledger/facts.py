@@ -1,0 +1,205 @@
+"""
+What an order said when it was told last, kept so that it can be judged again where nobody tells of it any more.
+
+Amount, currency, items, payments and names; the e-mail address is kept apart, and only where a provider is told. What
+is told may be old by then: whether it is news is decided here, whatever follows from it in ``planning``.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, literal_column, or_, select
+
+from impactflow.ledger.fresh import FIRST, FRESH, UNLISTED
+from impactflow.ledger.states import WAITING, Status
+from impactflow.ledger.tables import orders, placements
+from impactflow.models import Order, Payment
+
+#: How old what a webhook told may be when an order that was held for the policy's sake is bought after all.
+RELEASED = timedelta(days=60)
+#: While one of an order's placements is here, it cannot be planned otherwise.
+_UNRESOLVED = (Status.PLACING, Status.IN_DOUBT, Status.PARKED)
+
+
+class Told(StrEnum):
+    """How a page's orders came."""
+
+    #: Read from their source, as it shows them at that moment.
+    READ = "read"
+    #: Announced by their senders, one by one and in any order.
+    ANNOUNCED = "announced"
+    #: Not told again: taken from what is kept.
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """
+    An order as it is kept.
+
+    Args:
+        row: The ledger's first row of the sale.
+        order: What it said.
+        read_at: When it was read or announced last.
+        was_listed: Whether its source has listed it.
+        was_held: Whether something of it was held.
+    """
+
+    row: int
+    order: Order
+    read_at: datetime
+    was_listed: bool
+    was_held: bool
+
+    def is_sent(self, now: datetime) -> bool:
+        """Whether what it has earned is sent without its being read once more."""
+        released = self.was_held and not self.was_listed and now - self.read_at < RELEASED
+        return released or now - self.read_at <= FRESH
+
+
+def to_judge_again(connection: Connection, store: str, policy: str, after: int, limit: int) -> Sequence[Kept]:
+    """
+    Orders of which something waits that was planned under another policy, or of which something was announced.
+
+    Not those of which something is being sent or in doubt, which cannot be changed yet, nor those that their source
+    does not list any more, about which a person is asked.
+
+    Args:
+        connection: In a transaction.
+        store: Whose orders.
+        policy: The digest of the policy to judge by.
+        after: Orders of rows after this.
+        limit: How many at most.
+    """
+    values = {"store": store, "policy": policy, "after": after, "limit": limit}
+    return [
+        Kept(row.id, order_from_row(row), row.read_at, row.listed is not None, row.was_held)
+        for row in connection.execute(_TO_JUDGE, values)
+    ]
+
+
+def said(order: Order) -> str:
+    """A digest of all that an order says."""
+    told = json.dumps([_plain(order), order.ordered_at.isoformat(), order.customer_email])
+    return hashlib.sha256(told.encode()).hexdigest()[:24]
+
+
+def values_of(told: Told, order: Order) -> dict[str, Any]:
+    """What the ledger keeps of an order that is news."""
+    told_at = None if order.told_at is None else order.told_at.isoformat()
+    values: dict[str, Any] = {"facts": json.dumps(_plain(order) | {"told_at": told_at}), "facts_at": None}
+    if told is Told.READ:
+        return values | {"listed": said(order)}
+    return values | {"facts_at": order.as_of or order.ordered_at}
+
+
+def is_news(told: Told, order: Order, row: Any) -> bool:
+    """
+    Whether what is told of a known order is later than what is kept of it.
+
+    A source that says what it said before may not have heard yet what a webhook has announced since. An announcement
+    of an order that counts may be of before that; so may one that does not say as of when it is true.
+
+    Args:
+        told: How it was told.
+        order: What was told.
+        row: The order's row: eligible, refunded, read_at, facts, facts_at, listed.
+    """
+    if told is Told.KEPT:
+        return False
+    if told is Told.READ:
+        return row.facts_at is None or row.listed != said(order)
+    if not row.eligible and not row.refunded and (order.as_of is None or row.facts_at is None):
+        return True
+    if row.facts is None or order.as_of is None:
+        return False
+    if row.facts_at is None:
+        return not row.refunded and row.read_at is not None and order.as_of > row.read_at
+    return bool(order.as_of > row.facts_at or (order.as_of == row.facts_at and not row.eligible))
+
+
+def since_first_told(order: Order, row: Any) -> Order:
+    """
+    An announced order, as one of which a webhook has told since it did so first.
+
+    How long after it a webhook told of it once more says nothing about its age, nor where it was read besides.
+    """
+    return replace(order, told_at=_time(json.loads(row.facts)["told_at"])) if row.facts else order
+
+
+def order_from_row(row: Any, email: str | None = None) -> Order:
+    """
+    The order as it is kept.
+
+    Args:
+        row: The order's row: order_id, ordered_at, customer_email, facts.
+        email: The customer's e-mail address, where it has been told meanwhile.
+    """
+    kept = json.loads(row.facts)
+    return Order(
+        id=row.order_id,
+        names=tuple(kept["names"]),
+        ordered_at=row.ordered_at,
+        amount=_number(kept["amount"]),
+        currency=kept["currency"],
+        item_count=_number(kept["items"]),
+        payments=tuple(map(Payment, kept["payments"])),
+        customer_email=email or row.customer_email,
+        told_at=_time(kept["told_at"]),
+        refunds=frozenset(kept["refunds"]),
+    )
+
+
+def _plain(order: Order) -> dict[str, Any]:
+    return {
+        "names": sorted(order.names),
+        "amount": None if order.amount is None else str(order.amount),
+        "currency": order.currency,
+        "items": None if order.item_count is None else str(order.item_count),
+        "payments": [payment.status for payment in order.payments],
+        "refunds": sorted(order.refunds),
+    }
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+_SALE = func.coalesce(orders.c.same_as, orders.c.id)
+#: Of which something waits that may be changed.
+_WAITS = select(_SALE).join(placements, placements.c.order == orders.c.id).where(placements.c.status.in_(WAITING))
+#: Of which something was announced; written out, as an index of only these rows needs it.
+_ANNOUNCED = select(_SALE).where(orders.c.store == bindparam("store"), literal_column("digest") == literal_column("''"))
+_OF_SALE = (
+    select(placements.c.id)
+    .join(orders, placements.c.order == orders.c.id)
+    .where(or_(orders.c.id == FIRST.c.id, orders.c.same_as == FIRST.c.id))
+)
+_IS_UNRESOLVED = _OF_SALE.where(placements.c.status.in_(_UNRESOLVED)).exists()
+_KEPT = ("id", "order_id", "ordered_at", "customer_email", "facts", "read_at", "listed")
+_TO_JUDGE = (
+    select(
+        *(FIRST.c[name] for name in _KEPT),
+        _OF_SALE.where(placements.c.status == Status.HELD).exists().label("was_held"),
+    )
+    .where(
+        FIRST.c.store == bindparam("store"),
+        FIRST.c.id > bindparam("after"),
+        FIRST.c.facts.is_not(None),
+        FIRST.c.digest != UNLISTED,
+        (FIRST.c.id.in_(_WAITS) & (FIRST.c.policy != bindparam("policy"))) | FIRST.c.id.in_(_ANNOUNCED),
+        ~_IS_UNRESOLVED,
+    )
+    .order_by(FIRST.c.id)
+    .limit(bindparam("limit"))
+)

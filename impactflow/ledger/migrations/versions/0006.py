@@ -1,0 +1,25 @@
+"""What an order said is kept, refunds say as of when and whether they failed, and orders that look alike are found."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from impactflow.ledger.tables import Utc
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    op.add_column("orders", sa.Column("facts", sa.Text(), nullable=True))
+    op.add_column("orders", sa.Column("facts_at", Utc(), nullable=True))
+    op.add_column("orders", sa.Column("listed", sa.Text(), nullable=True))
+    op.add_column("refunds", sa.Column("as_of", Utc(), nullable=True))
+    op.add_column("refunds", sa.Column("is_undone", sa.Boolean(), nullable=True))
+    op.create_index(
+        "ix_orders_to_judge",
+        "orders",
+        ["store"],
+        unique=False,
+        sqlite_where=sa.text("digest = ''"),
+        postgresql_where=sa.text("digest = ''"),
+    )
