@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     #: Secrets of the webhooks' senders, apart by spaces or commas: two while one takes the other's place.
     impactflow_webhook_secrets: SecretStr | None = None
     impactflow_shopify_secrets: SecretStr | None = None
+    impactflow_woocommerce_secrets: SecretStr | None = None
     impactflow_stripe_secrets: SecretStr | None = None
     #: What the paths are made of on which CNaught calls back.
     impactflow_callback_secret: Annotated[SecretStr, AfterValidator(_check_length)] | None = None

@@ -8,10 +8,11 @@ from enum import Enum
 from random import Random
 from typing import Any
 
-from benchmarks.storm.senders import REFUNDS, SYSTEMS, Post, Sale, signed
+from benchmarks.storm.senders import REFUNDS, SYSTEMS, Post, Sale, kept_as, signed
 from impactflow.webhooks.intake import Bounds
 
-SOURCES = ("standard", "shopify", "stripe", "cnaught")
+_SIGNING = ("standard", "shopify", "woocommerce", "stripe")
+SOURCES = (*_SIGNING, "cnaught")
 _TIMED = ("standard", "stripe")
 #: More than the receiver takes.
 _OVERSIZED = Bounds().max_bytes + 50_000
@@ -102,7 +103,7 @@ def honest(source: str, name: str, kind: str = "honest") -> Shot:
         "amount": Sale(name).amount,
         "currency": Sale(name).currency,
     }
-    return Shot(kind, signed(source, name), frozenset({202}), event=(source, name), sold=sold)
+    return _told(kind, source, name, signed(source, name), sold)
 
 
 def _told_too(order: Mapping[str, Any]) -> Shot | None:
@@ -117,13 +118,18 @@ def _told_too(order: Mapping[str, Any]) -> Shot | None:
     )
     sale, name = Sale(order["sourceId"], amount, order["currency"], items), f"listed-{order['sourceId']}"
     post = signed(source, name, sale=sale)
-    return Shot("also in Wicked Reports", post, frozenset({202}), event=(source, name))
+    return _told("also in Wicked Reports", source, name, post)
+
+
+def _told(kind: str, source: str, name: str, post: Post, sold: Mapping[str, Any] | None = None) -> Shot:
+    """What is stored once."""
+    return Shot(kind, post, frozenset({202}), event=(source, kept_as(source, name, post)), sold=sold)
 
 
 def _refunded(kind: str, name: str, random: Random) -> Shot:
-    source = random.choice(SOURCES[:3])
+    source = random.choice(_SIGNING)
     post = signed(source, f"{name}-back", topic=REFUNDS[source], sale=Sale(name))
-    refund = Shot("refund", post, frozenset({202}), event=(source, f"{name}-back"))
+    refund = _told("refund", source, f"{name}-back", post)
     return replace(honest(source, name, kind), sold=None, refund=refund)
 
 
@@ -149,7 +155,7 @@ def _shot(kind: str, number: int, random: Random) -> Shot:
 
 def _wrong(kind: str, source: str, name: str, random: Random) -> tuple[Post, int]:
     """What nobody may take for an event, and the answer to it."""
-    signing = random.choice(SOURCES[:3])
+    signing = random.choice(_SIGNING)
     post = signed(signing, name)
     other = signed(source, name, secret="whsec_bm90IHRoZSByaWdodCBvbmUsIG5vIGluZGVlZA==")
     return {

@@ -24,20 +24,32 @@ from impactflow.callbacks import callback_path
 SECRETS = {
     "standard": "whsec_" + base64.b64encode(b"the storm's secret for Standard").decode(),
     "shopify": "the-storms-secret-for-Shopify",
+    "woocommerce": "the-storms-secret-for-WooCommerce",
     "stripe": "whsec_the-storms-secret-for-Stripe",
     "cnaught": "the-storms-secret-for-callbacks",
 }
 VARIABLES = {
     "standard": "IMPACTFLOW_WEBHOOK_SECRETS",
     "shopify": "IMPACTFLOW_SHOPIFY_SECRETS",
+    "woocommerce": "IMPACTFLOW_WOOCOMMERCE_SECRETS",
     "stripe": "IMPACTFLOW_STRIPE_SECRETS",
     "cnaught": "IMPACTFLOW_CALLBACK_SECRET",
 }
-#: What each source tells of a paid order, and of a refund.
-TOPICS = {"standard": "order.paid", "shopify": "orders/paid", "stripe": "checkout.session.completed"}
-REFUNDS = {"standard": "order.refunded", "shopify": "refunds/create", "stripe": "charge.refunded"}
+#: What each source tells of a paid order, and of a refund; WooCommerce, of an order that came to nothing.
+TOPICS = {
+    "standard": "order.paid",
+    "shopify": "orders/paid",
+    "woocommerce": "order.updated",
+    "stripe": "checkout.session.completed",
+}
+REFUNDS = {
+    "standard": "order.refunded",
+    "shopify": "refunds/create",
+    "woocommerce": "order.deleted",
+    "stripe": "charge.refunded",
+}
 #: Which system sold what a source tells of, as Wicked Reports names it.
-SYSTEMS = {"standard": "woocommerce", "shopify": "shopify", "stripe": "stripe"}
+SYSTEMS = {"standard": "magento", "shopify": "shopify", "woocommerce": "woocommerce", "stripe": "stripe"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,8 @@ def content_of(source: str, name: str, topic: str | None = None, sale: Sale | No
             lines = [{"quantity": sale.items}]
             paid = {"currency": sale.currency, "total_price": str(sale.amount), "financial_status": "paid"}
             return {"id": sale.id, **paid, "line_items": lines}
+        case "woocommerce":
+            return {"id": sale.id} if refunded else _woocommerce(sale)
         case "stripe":
             return {
                 "id": name,
@@ -109,6 +123,14 @@ def content_of(source: str, name: str, topic: str | None = None, sale: Sale | No
             return {"order": {"id": name, "state": "fulfilled"}}
 
 
+def _woocommerce(sale: Sale) -> dict[str, Any]:
+    """An order that is paid."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")  # WooCommerce names no zone
+    times = dict.fromkeys(("date_created_gmt", "date_modified_gmt", "date_paid_gmt"), now)
+    paid = {"status": "processing", "currency": sale.currency, "total": str(sale.amount), **times}
+    return {"id": sale.id, "number": sale.id, **paid, "line_items": [{"quantity": sale.items}], "refunds": []}
+
+
 def _stripe(sale: Sale, refunded: bool) -> dict[str, Any]:
     """A checkout session that is paid, or its charge once that is paid back."""
     cents, both = int(sale.amount * 100), {"payment_intent": f"pi_{sale.id}", "currency": sale.currency.lower()}
@@ -117,6 +139,13 @@ def _stripe(sale: Sale, refunded: bool) -> dict[str, Any]:
     lines = {"data": [{"quantity": sale.items}]}
     paid = {"payment_status": "paid", "amount_total": cents, "line_items": lines}
     return {"id": sale.id, "object": "checkout.session", **both, **paid}
+
+
+def kept_as(source: str, name: str, post: Post) -> str:
+    """Under which id the receiver keeps a delivery: its sender's, but two of WooCommerce may share theirs."""
+    if source != "woocommerce":
+        return name
+    return hashlib.sha256(post.headers["x-wc-webhook-topic"].encode() + b"\n" + post.body).hexdigest()
 
 
 def signed(
@@ -155,6 +184,15 @@ def signed(
                 "x-shopify-topic": topic or TOPICS["shopify"],
                 "x-shopify-webhook-id": name,
                 "x-shopify-event-id": f"event-{name}",
+            }
+        case "woocommerce":
+            digest = hmac.digest(secret.encode(), body, hashlib.sha256)
+            headers = {
+                "x-wc-webhook-signature": base64.b64encode(digest).decode(),
+                "x-wc-webhook-topic": topic or TOPICS["woocommerce"],
+                "x-wc-webhook-id": "14",
+                "x-wc-webhook-delivery-id": name,
+                "x-wc-webhook-source": "https://shop.example.com/",
             }
         case "stripe":
             headers = {"stripe-signature": WebhookSignature.generate_signature_header(text, secret, signed_at)}

@@ -589,7 +589,7 @@ def webhooks(
     ] = "127.0.0.1",
     json: Json = False,
 ) -> int:
-    """Receive webhooks: verify and store what Shopify, Stripe, CNaught and others tell, and have it handled."""
+    """Receive webhooks: verify and store what Shopify, WooCommerce, Stripe and others tell, and have it handled."""
     from impactflow.cli.webhooks import serve_webhooks  # noqa: PLC0415 - only this command needs it
 
     return serve_webhooks(host, port, as_json=json)

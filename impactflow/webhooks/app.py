@@ -34,7 +34,7 @@ _CLOSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTT
 
 
 class Taken(BaseModel):
-    """What became of a delivery: new and stored, known from before, or of a topic that is not handled."""
+    """What became of a delivery: new and stored, known from before, or a ping or of a topic that is not handled."""
 
     result: Literal["stored", "known", "ignored"]
 
@@ -122,9 +122,11 @@ def _serve_signed(app: FastAPI, desk: _Desk, scheme: Scheme, secrets: Sequence[s
 
     async def receive(request: Request) -> JSONResponse:
         async with intake.body(request) as body:
+            if scheme.is_ping(body):
+                return _answer(HTTPStatus.OK, Taken(result="ignored"))
             scheme.verify(secrets, request.headers, body)
             content = _object(body)
-            name = _text(scheme.name(request.headers, content), "id")
+            name = _text(scheme.name(request.headers, content, body), "id")
             topic = _text(scheme.topic(request.headers, content), "topic")
             if topic not in scheme.topics:
                 return _answer(HTTPStatus.ACCEPTED, Taken(result="ignored"))
@@ -249,7 +251,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     HTTPStatus.ACCEPTED: {"model": Taken, "description": "New and stored, or of a topic that is not handled."},
-    HTTPStatus.OK: {"model": Taken, "description": "Known from before."},
+    HTTPStatus.OK: {"model": Taken, "description": "Known from before, or a ping, of which nothing is kept."},
     HTTPStatus.UNAUTHORIZED: {"model": Problem, "description": "Not proven: the signature, or its time."},
     **_PROBLEMS,
 }

@@ -17,7 +17,7 @@ from impactflow.clients.answers import broken_fields
 from impactflow.ledger import Delivery
 from impactflow.models import BrokenOrder, Order, Refund
 from impactflow.orders import source_name
-from impactflow.webhooks import shopify, standard, stripe
+from impactflow.webhooks import shopify, standard, stripe, woocommerce
 from impactflow.webhooks.values import Hint, NothingForUs
 
 Event = Order | Refund | Hint | BrokenOrder | NothingForUs
@@ -42,6 +42,9 @@ _TOPICS: Mapping[tuple[str, str], tuple[Callable[[Delivery], Event], Sequence[st
     ("shopify", "orders/paid"): (_sold(shopify.read_order), ("id",)),
     ("shopify", "orders/cancelled"): (_refunded(shopify.read_cancellation), ("id",)),
     ("shopify", "refunds/create"): (_refunded(shopify.read_refund), ("order_id",)),
+    ("woocommerce", "order.created"): (_sold(woocommerce.read_order), ("id",)),
+    ("woocommerce", "order.updated"): (_sold(woocommerce.read_order), ("id",)),
+    ("woocommerce", "order.deleted"): (_refunded(woocommerce.read_deletion), ("id",)),
     ("stripe", "checkout.session.completed"): (_sold(stripe.read_session), ("data", "object", "id")),
     ("stripe", "checkout.session.async_payment_succeeded"): (_sold(stripe.read_session), ("data", "object", "id")),
     ("stripe", "charge.refunded"): (_refunded(stripe.read_refund), ("data", "object", "payment_intent")),

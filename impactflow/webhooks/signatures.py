@@ -57,6 +57,22 @@ def check_shopify_secret(secret: str) -> None:
         )
 
 
+def check_woocommerce_secret(secret: str) -> None:
+    """
+    See that WooCommerce's signatures can fit a secret.
+
+    A secret that WooCommerce makes up has spaces and commas in it, which set secrets apart here: it comes in pieces.
+
+    Raises:
+        ValueError: They cannot; the message says which secret it must be.
+    """
+    if secret.startswith(("ck_", "cs_", "whsec_", "http")) or len(secret) < _SHORTEST_SECRET:
+        raise ValueError(
+            "must be the secret that you enter in the webhook's own form, such as `openssl rand -hex 32` makes, with no"
+            " spaces or commas; no key of the REST API"
+        )
+
+
 def check_stripe_secret(secret: str) -> None:
     """
     See that Stripe's signatures can fit a secret.
@@ -97,12 +113,19 @@ def verify_shopify(secrets: Sequence[str], headers: Mapping[str, str], body: byt
 
     Source: https://shopify.dev/docs/apps/build/webhooks/verify-deliveries, read 2026-11-22.
     """
-    told = required(headers, "x-shopify-hmac-sha256").encode()
-    for secret in secrets:
-        expected = base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256))
-        if hmac.compare_digest(expected, told):
-            return
-    raise _no_secret_fits("x-shopify-hmac-sha256")
+    _verify_digest("x-shopify-hmac-sha256", secrets, headers, body)
+
+
+def verify_woocommerce(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
+    """
+    WooCommerce: an HMAC of the body alone, as with Shopify.
+
+    Raises:
+        WebhookRejected: The signature is missing, or no secret fits.
+
+    Source: https://developer.woocommerce.com/docs/apis/rest-api/v3/webhooks/, read 2026-11-28.
+    """
+    _verify_digest("x-wc-webhook-signature", secrets, headers, body)
 
 
 def verify_stripe(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
@@ -139,6 +162,16 @@ def required(headers: Mapping[str, str], name: str) -> str:
     if not (value.isascii() and value.isprintable()):
         raise WebhookRejected(f"the header {name} is malformed", _MALFORMED)
     return value
+
+
+def _verify_digest(header: str, secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
+    """A header with the base64 of the HMAC-SHA256 of the body."""
+    told = required(headers, header).encode()
+    for secret in secrets:
+        expected = base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256))
+        if hmac.compare_digest(expected, told):
+            return
+    raise _no_secret_fits(header)
 
 
 def _check_age(signed_at: str, header: str) -> None:

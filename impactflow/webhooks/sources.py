@@ -4,6 +4,8 @@ Who may tell us something, by which scheme, and what of it we handle. Called by 
 Only a source whose secret is set is served.
 """
 
+import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +18,12 @@ from impactflow.webhooks.signatures import (
     check_shopify_secret,
     check_standard_secret,
     check_stripe_secret,
+    check_woocommerce_secret,
     required,
     verify_shopify,
     verify_standard,
     verify_stripe,
+    verify_woocommerce,
 )
 
 #: CNaught's callbacks carry no signature; their path proves them, see ``impactflow.callbacks``.
@@ -41,9 +45,10 @@ class Scheme:
         topics: What we handle; anything else is acknowledged and not kept.
         check: Returns nothing, or raises ``ValueError`` for a secret that no delivery can be signed with.
         verify: Returns nothing, or raises ``WebhookRejected``.
-        name: The delivery's own id, which a repeated one has too.
+        name: What the delivery is kept as, of its headers, content and body: a repeated one is kept as the same.
         topic: What it tells of.
         body: The JSON Schema of the part of the body that the receiver reads.
+        ping: What a body is that only asks whether somebody answers, signed or not; None where there is no such thing.
     """
 
     source: str
@@ -52,9 +57,18 @@ class Scheme:
     topics: frozenset[str]
     check: Callable[[str], None]
     verify: Callable[[Sequence[str], Mapping[str, str], bytes], None]
-    name: Callable[[Mapping[str, str], Mapping[str, Any]], object]
+    name: Callable[[Mapping[str, str], Mapping[str, Any], bytes], object]
     topic: Callable[[Mapping[str, str], Mapping[str, Any]], object]
     body: Mapping[str, Any]
+    ping: re.Pattern[bytes] | None = None
+
+    def is_ping(self, body: bytes) -> bool:
+        """Whether a body only asks whether somebody answers."""
+        return self.ping is not None and self.ping.fullmatch(body) is not None
+
+
+def _digest(topic: str, body: bytes) -> str:
+    return hashlib.sha256(topic.encode() + b"\n" + body).hexdigest()
 
 
 STANDARD = Scheme(
@@ -68,7 +82,7 @@ STANDARD = Scheme(
     topics=frozenset({"order.paid", "order.refunded"}),
     check=check_standard_secret,
     verify=verify_standard,
-    name=lambda headers, _: required(headers, "webhook-id"),
+    name=lambda headers, _, __: required(headers, "webhook-id"),
     topic=lambda _, content: content.get("type"),
     body={
         "type": "object",
@@ -93,9 +107,27 @@ SHOPIFY = Scheme(
     topics=frozenset({"orders/paid", "orders/cancelled", "refunds/create"}),
     check=check_shopify_secret,
     verify=verify_shopify,
-    name=lambda headers, _: required(headers, "x-shopify-webhook-id"),
+    name=lambda headers, _, __: required(headers, "x-shopify-webhook-id"),
     topic=lambda headers, _: required(headers, "x-shopify-topic"),
     body={"type": "object"},
+)
+#: ``X-WC-Webhook-Delivery-ID`` is made of webhook and second: deliveries of one second share it, so each is kept as its
+#: topic and body. A webhook that is activated for the first time pings, without a signature, and wants 200.
+#: Source: ``WC_Webhook``, ``get_new_delivery_id``, ``deliver_ping`` and ``log_delivery``, read 2026-11-28.
+WOOCOMMERCE = Scheme(
+    source="woocommerce",
+    variable="IMPACTFLOW_WOOCOMMERCE_SECRETS",
+    headers={
+        "X-WC-Webhook-Signature": "The base64 of the HMAC-SHA256 of the body.",
+        "X-WC-Webhook-Topic": "What the body tells of: `order.created`, `order.updated` or `order.deleted`.",
+    },
+    topics=frozenset({"order.created", "order.updated", "order.deleted"}),
+    check=check_woocommerce_secret,
+    verify=verify_woocommerce,
+    name=lambda headers, _, body: _digest(required(headers, "x-wc-webhook-topic"), body),
+    topic=lambda headers, _: required(headers, "x-wc-webhook-topic"),
+    body={"type": "object"},
+    ping=re.compile(rb"webhook_id=[0-9]{1,20}"),
 )
 STRIPE = Scheme(
     source="stripe",
@@ -104,7 +136,7 @@ STRIPE = Scheme(
     topics=frozenset({"checkout.session.completed", "checkout.session.async_payment_succeeded", "charge.refunded"}),
     check=check_stripe_secret,
     verify=verify_stripe,
-    name=lambda _, content: content.get("id"),
+    name=lambda _, content, __: content.get("id"),
     topic=lambda _, content: content.get("type"),
     body={
         "type": "object",
@@ -115,7 +147,7 @@ STRIPE = Scheme(
         },
     },
 )
-SCHEMES = (STANDARD, SHOPIFY, STRIPE)
+SCHEMES = (STANDARD, SHOPIFY, WOOCOMMERCE, STRIPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +174,7 @@ class Secrets:
         listed: dict[str, SecretStr | None] = {
             STANDARD.source: settings.impactflow_webhook_secrets,
             SHOPIFY.source: settings.impactflow_shopify_secrets,
+            WOOCOMMERCE.source: settings.impactflow_woocommerce_secrets,
             STRIPE.source: settings.impactflow_stripe_secrets,
         }
         signing = {source: secrets for source, text in listed.items() if (secrets := secrets_in(text))}

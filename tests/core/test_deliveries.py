@@ -14,6 +14,8 @@ from webhook_senders import (
     stripe_paid,
     stripe_refund,
     taken_up,
+    woocommerce_deleted,
+    woocommerce_order,
 )
 from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, fresh_of, policy_of, sold, statuses, sweep, track
 
@@ -423,3 +425,75 @@ async def test_c17_how_late_a_webhook_tells_of_a_sale_that_counts_is_no_news(new
         await taken_up(world, run)
 
         assert [("WR-1", name) for name in ("cnaught", "impactapi", "oneclickimpact")] == await bought(world, run)
+
+
+@in_virtual_time
+async def test_a_sale_of_woocommerce_is_bought_for_once_it_is_paid(new_world):
+    """However often it is told of, unpaid and paid, as new and as changed, and by Wicked Reports under its number."""
+    world = new_world(orders=[sold(1, sourceSystem="WooCommerce")], policy=policy_of(TREES))
+    async with world.run() as run:
+        await woocommerce_order(run, 1, "pending", topic="order.created")
+        await woocommerce_order(run, 1, "on-hold", 1)
+        await taken_up(world, run)
+        assert [] == await bought_for(world, run)
+
+        await woocommerce_order(run, 1, "processing", 2)
+        await taken_up(world, run)
+        await world.place_all(run)
+        await woocommerce_order(run, 1, "completed", 3)
+        await taken_up(world, run)
+        await world.plan(run)
+
+        assert [("woocommerce:7001", "oneclickimpact")] == await bought(world, run)
+
+
+@in_virtual_time
+async def test_a_sale_of_woocommerce_that_was_cancelled_unpaid_can_be_paid_yet(new_world):
+    """The shop cancels what is unpaid for an hour; a payment that comes later makes it an order again."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        for minute, status in enumerate(("pending", "cancelled", "failed")):
+            await woocommerce_order(run, 1, status, minute, date_paid_gmt=None)
+            await taken_up(world, run)
+        assert [] == await bought_for(world, run)
+
+        await woocommerce_order(run, 1, "processing", 9)
+        await taken_up(world, run)
+        assert [("woocommerce:7001", "oneclickimpact")] == await bought_for(world, run)
+
+
+@pytest.mark.parametrize("undone_first", [True, False])
+@pytest.mark.parametrize("how", ["cancelled", "failed", "trash", "deleted"])
+@in_virtual_time
+async def test_a_paid_sale_of_woocommerce_that_came_to_nothing_is_not_bought_for(new_world, how, undone_first):
+    """In whichever order the deliveries come: WooCommerce sends them in the background."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+
+        async def undo():
+            await (woocommerce_deleted(run, 1) if how == "deleted" else woocommerce_order(run, 1, how, 5))
+
+        if undone_first:
+            await undo()
+            await taken_up(world, run)
+        await woocommerce_order(run, 1, "processing", 2)
+        await taken_up(world, run)
+        if not undone_first:
+            await undo()
+            await taken_up(world, run)
+
+        assert [] == await bought_for(world, run)
+
+
+@in_virtual_time
+async def test_what_is_left_of_a_sale_of_woocommerce_is_bought_for(new_world):
+    """Its total stays what was sold: 80 dollars, of which 30 went back."""
+    policy = policy_of(GIVING, eligible_payments=["APPROVED", "Partially Refunded"])
+    world = new_world(policy=policy)
+    async with world.run() as run:
+        given_back = [{"id": 9001, "reason": "", "total": "-30.00"}]
+        await woocommerce_order(run, 1, "completed", 2, refunds=given_back)
+        await taken_up(world, run)
+        await world.place_all(run)
+
+        assert [50] == [each["quantity"] for each in world.purchases]

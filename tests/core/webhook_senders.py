@@ -46,6 +46,32 @@ async def shopify_cancelled(run: Run, number: int) -> bool:
     )
 
 
+async def woocommerce_order(
+    run: Run, number: int, status: str, minute: int = 0, *, topic: str = "order.updated", **fields: Any
+) -> bool:
+    """WooCommerce tells how the sale ``sold(number)`` is, some minutes past eleven, by id and number."""
+    at = f"2026-03-02T11:{minute:02}:00"
+    body = {
+        "id": 7000 + number,
+        "number": str(1000 + number),
+        "status": status,
+        "currency": "USD",
+        "total": "80.00",
+        "date_created_gmt": "2026-03-02T11:00:00",
+        "date_modified_gmt": at,
+        "date_paid_gmt": None if status in {"pending", "on-hold"} else at,
+        "line_items": [{"quantity": 2}],
+        "billing": {"email": f"customer{number}@example.com"},
+        "refunds": [],
+    }
+    return await deliver(run, "woocommerce", topic, body | fields, f"{topic}-{number}-{status}-{minute}")
+
+
+async def woocommerce_deleted(run: Run, number: int) -> bool:
+    """WooCommerce tells that it was put in the trash."""
+    return await deliver(run, "woocommerce", "order.deleted", {"id": 7000 + number}, f"deleted-{number}")
+
+
 async def stripe_paid(run: Run, number: int) -> bool:
     """Stripe tells of a sale for 80 USD, by session and payment intent."""
     session = {

@@ -55,6 +55,88 @@ SESSION = {
     "subscription": "sub_1",
 }
 CHARGE = {"id": "ch_1", "payment_intent": "pi_1", "amount_refunded": 8010, "currency": "usd", "refunded": True}
+#: An order as version 3 of WooCommerce's REST API tells it.
+WOO = {
+    "id": 1843,
+    "parent_id": 0,
+    "number": "1843",
+    "order_key": "wc_order_kQ3nV0tYxLw2a",
+    "created_via": "checkout",
+    "version": "10.3.4",
+    "status": "processing",
+    "currency": "USD",
+    "date_created": "2026-03-02T12:40:11",
+    "date_created_gmt": "2026-03-02T11:40:11",
+    "date_modified": "2026-03-02T12:41:05",
+    "date_modified_gmt": "2026-03-02T11:41:05",
+    "discount_total": "4.00",
+    "discount_tax": "0.80",
+    "shipping_total": "5.00",
+    "shipping_tax": "1.00",
+    "cart_tax": "12.35",
+    "total": "80.10",
+    "total_tax": "13.35",
+    "prices_include_tax": True,
+    "customer_id": 26,
+    "customer_ip_address": "192.0.2.7",
+    "customer_user_agent": "Mozilla/5.0",
+    "customer_note": "",
+    "billing": {
+        "first_name": "Ana",
+        "last_name": "Garcia",
+        "company": "",
+        "address_1": "Calle Mayor 1",
+        "address_2": "",
+        "city": "Madrid",
+        "state": "M",
+        "postcode": "28013",
+        "country": "ES",
+        "email": "ana@example.com",
+        "phone": "555-0100",
+    },
+    "shipping": {"first_name": "Ana", "last_name": "Garcia", "city": "Madrid", "country": "ES", "phone": ""},
+    "payment_method": "woocommerce_payments",
+    "payment_method_title": "Card",
+    "transaction_id": "pi_3Q",
+    "date_paid": "2026-03-02T12:41:04",
+    "date_paid_gmt": "2026-03-02T11:41:04",
+    "date_completed": None,
+    "date_completed_gmt": None,
+    "cart_hash": "5c0e43",
+    "meta_data": [{"id": 9001, "key": "_wc_order_attribution_source_type", "value": "organic"}],
+    "line_items": [
+        {
+            "id": 311,
+            "name": "Linen apron",
+            "product_id": 93,
+            "variation_id": 0,
+            "quantity": 2,
+            "tax_class": "",
+            "subtotal": "66.75",
+            "subtotal_tax": "11.58",
+            "total": "62.75",
+            "total_tax": "10.78",
+            "taxes": [{"id": 75, "total": "10.78", "subtotal": "11.58"}],
+            "meta_data": [],
+            "sku": "APRON",
+            "price": 31.375,
+            "image": {"id": "", "src": ""},
+            "parent_name": None,
+        },
+        {"id": 312, "name": "Seeds, mixed", "product_id": 22, "quantity": 1, "total": "3.20", "price": 3.2},
+    ],
+    "tax_lines": [{"id": 314, "rate_code": "ES-VAT-1", "rate_id": 75, "label": "VAT", "compound": False}],
+    "shipping_lines": [{"id": 313, "method_title": "Flat rate", "method_id": "flat_rate", "total": "5.00"}],
+    "fee_lines": [],
+    "coupon_lines": [{"id": 315, "code": "spring", "discount": "4.00", "discount_tax": "0.80"}],
+    "refunds": [],
+    "payment_url": "https://shop.example.com/checkout/order-pay/1843/?pay_for_order=true&key=wc_order_kQ3nV0tYxLw2a",
+    "is_editable": False,
+    "needs_payment": False,
+    "needs_processing": True,
+    "currency_symbol": "$",
+    "_links": {"self": [{"href": "https://shop.example.com/wp-json/wc/v3/orders/1843"}]},
+}
 SOLD = {"source_system": "WooCommerce", "source_id": "1001", "amount": "80.10", "currency": "USD", "item_count": 3}
 RETURNED = {"source_system": "woocommerce", "source_id": "1001", "refund_id": "r1", "amount": "5", "currency": "USD"}
 
@@ -78,6 +160,11 @@ def session(topic="checkout.session.completed", *, livemode=True, **fields):
 def charge(*, livemode=True, **fields):
     """A refunded charge of Stripe's."""
     return told("stripe", "charge.refunded", {"livemode": livemode, "data": {"object": CHARGE | fields}})
+
+
+def woo(topic="order.updated", **fields):
+    """An order of WooCommerce's."""
+    return told("woocommerce", topic, WOO | fields)
 
 
 def standard(topic, data, **fields):
@@ -318,6 +405,165 @@ def test_a_refund_in_two_currencies_cannot_be_added_up():
     assert (event.amount, event.currency) == (None, None)
 
 
+@pytest.mark.parametrize("topic", ["order.created", "order.updated"])
+def test_a_paid_order_of_woocommerce_is_told_as_it_is_now(topic):
+    """Times are GMT though they name no zone; postage and tax count as in the other shops."""
+    assert woo(topic) == Order(
+        id="woocommerce:1843",
+        names=("src:woocommerce:1843",),
+        ordered_at=datetime(2026, 3, 2, 11, 40, 11, tzinfo=UTC),
+        amount=Decimal("80.10"),
+        currency="USD",
+        item_count=Decimal(3),
+        payments=APPROVED,
+        customer_email="ana@example.com",
+        as_of=datetime(2026, 3, 2, 11, 41, 5, tzinfo=UTC),
+    )
+
+
+def test_an_order_of_woocommerce_with_a_number_of_its_own_goes_by_both():
+    """Plugins count orders by themselves, since pages and products have ids of the same series."""
+    assert woo(number="WC-1001").names == ("src:woocommerce:1843", "src:woocommerce:WC-1001")
+    assert woo(number=" ").names == woo(number=None).names == ("src:woocommerce:1843",)
+
+
+UNPAID = Payment("another status")
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "payment"),
+    [
+        ("completed", {}, Payment("APPROVED")),
+        ("refunded", {}, Payment("REFUNDED")),
+        ("on-hold", {}, UNPAID),  # a payment that is disputed
+        ("shipped", {}, UNPAID),  # a plugin's own
+        *(
+            (status, {"date_paid": None, "date_paid_gmt": None}, UNPAID)
+            for status in ("pending", "on-hold", "checkout-draft", "failed", "cancelled", "trash")
+        ),
+        ("processing", {"date_paid": None, "date_paid_gmt": None, "payment_method": "cod"}, UNPAID),
+    ],
+)
+def test_an_order_of_woocommerce_counts_where_it_is_paid(status, fields, payment):
+    """Cash on delivery is processing before it is paid; what was never paid may be paid yet, cancelled or not."""
+    assert woo(status=status, **fields).payments == (payment,)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed", "trash"])
+def test_an_order_of_woocommerce_that_came_to_nothing_after_it_was_paid_is_undone(status):
+    """Whether its money went back or not."""
+    names = ("src:woocommerce:1843", "src:woocommerce:1001")
+    undone = Refund(names, "woocommerce:1843:cancelled", None, None, is_full=True)
+
+    assert woo(status=status, number="1001") == undone
+
+
+def test_an_order_of_woocommerce_in_the_trash_is_undone():
+    """All that is told of it is the id."""
+    undone = Refund(("src:woocommerce:1843",), "woocommerce:1843:cancelled", None, None, is_full=True)
+
+    assert told("woocommerce", "order.deleted", {"id": 1843}) == undone
+
+
+def refunds_of(*totals):
+    """As an order lists them, the last first."""
+    return [{"id": 2000 + number, "reason": "", "total": total} for number, total in enumerate(totals)][::-1]
+
+
+@pytest.mark.parametrize(
+    ("currency", "total", "refunds", "left"),
+    [
+        ("USD", "80.10", ["-5.00", "-0.01"], "75.09"),
+        ("JPY", "12000", ["-1500"], "10500"),
+        ("KWD", "25.125", ["-5.120"], "20.005"),
+        ("HUF", "12990.00", ["-990.00"], "12000.00"),
+        ("HUF", "12990", ["-0.50"], "12989.50"),
+        ("ISK", "5990", ["-990"], "5000"),
+        ("usd", 80.1, [-5], "75.1"),  # a plugin's numbers
+    ],
+)
+def test_what_woocommerce_gave_back_is_taken_from_the_total(currency, total, refunds, left):
+    """Exactly, in any currency: the total stays what was sold."""
+    order = woo(currency=currency, total=total, refunds=refunds_of(*refunds))
+
+    assert (Decimal(left), currency.upper(), (Payment("Partially Refunded"),)) == (
+        order.amount,
+        order.currency,
+        order.payments,
+    )
+    assert {f"woocommerce:{2000 + number}" for number in range(len(refunds))} == order.refunds
+
+
+def test_an_order_of_woocommerce_of_which_all_was_given_back_is_refunded():
+    """Whatever its status: a plugin may leave it at completed."""
+    order = woo(status="completed", refunds=refunds_of("-80.00", "-0.10"))
+
+    assert (Decimal(0), (Payment("REFUNDED"),)) == (order.amount, order.payments)
+
+
+def test_an_order_of_woocommerce_that_is_not_paid_stays_so_when_money_goes_back():
+    """No payment comes of a refund."""
+    assert woo(status="on-hold", refunds=refunds_of("-5.00")).payments == (UNPAID,)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"total": "80,10"}, "total"),
+        ({"total": ""}, "total"),
+        ({"status": None}, "status"),
+        ({"date_modified_gmt": "yesterday"}, "date_modified_gmt"),
+        ({"date_paid_gmt": "soon"}, "date_paid_gmt"),
+        ({"line_items": [{"quantity": "two"}]}, "line_items.0.quantity"),
+        ({"refunds": [{"id": 2000, "reason": "", "total": "--5.00"}]}, "refunds.0.total"),
+        ({"refunds": [{"id": 2000}]}, "refunds.0.total"),
+    ],
+)
+def test_an_order_of_woocommerce_that_is_not_as_documented_is_broken(fields, named):
+    """Listed by its id, so that a good telling mends it."""
+    event = woo(**fields)
+
+    assert isinstance(event, BrokenOrder)
+    assert event.id == "woocommerce:1843"
+    assert f"field {named}" in event.problem
+
+
+def test_the_first_version_of_woocommerces_interface_is_refused():
+    """It does not say in which zone its times are: nothing would ever count as paid."""
+    event = told("woocommerce", "order.updated", {k: v for k, v in WOO.items() if not k.endswith("_gmt")})
+
+    assert isinstance(event, BrokenOrder)
+    assert "date_paid_gmt" in event.problem
+
+
+def test_an_error_that_woocommerce_tells_in_place_of_an_order_says_what_to_do():
+    """The body is what the interface answers to the user who saved the webhook."""
+    error = {"code": "woocommerce_rest_cannot_view", "message": "Sorry, ...", "data": {"status": 403}}
+    event = told("woocommerce", "order.updated", error, "w-9")
+
+    assert event.id == "woocommerce delivery w-9"
+    assert "may not read orders" in event.problem
+
+
+@pytest.mark.parametrize(
+    "signed",
+    [
+        {"id": 93, "name": "Linen apron", "status": "publish", "price": "24.90", "date_modified_gmt": None},
+        {"id": 26, "email": "ana@example.com", "date_created_gmt": "2026-03-02T11:40:11"},
+        {"action": "woocommerce_add_to_cart", "arg": "c4ca4238"},
+    ],
+)
+def test_what_woocommerce_signed_as_something_else_is_no_order(signed):
+    """Its signature does not cover the topic."""
+    assert isinstance(told("woocommerce", "order.updated", signed), BrokenOrder)
+    assert isinstance(told("woocommerce", "order.deleted", signed), BrokenOrder)
+
+
+def test_an_order_of_woocommerce_that_was_not_deleted_deletes_nothing():
+    """Somebody who saw the delivery could send it again as another one."""
+    assert isinstance(told("woocommerce", "order.deleted", WOO), BrokenOrder)
+
+
 def test_a_paid_session_of_stripe_goes_by_every_id_of_its_own():
     """Not by its subscription's, which other sales share."""
     assert session(invoice="in_1") == Order(
@@ -413,7 +659,10 @@ def test_a_callback_of_cnaught_hints_at_its_placement_whatever_it_says():
     assert told("cnaught", "order", b"nonsense", "another") == NothingForUs()
 
 
-@pytest.mark.parametrize(("source", "topic"), [("shopify", "orders/create"), ("stripe", "ping"), ("other", "x")])
+@pytest.mark.parametrize(
+    ("source", "topic"),
+    [("shopify", "orders/create"), ("stripe", "ping"), ("woocommerce", "order.restored"), ("other", "x")],
+)
 def test_another_topic_is_nothing_for_us(source, topic):
     """Whatever it holds."""
     assert told(source, topic, b"not even JSON") == NothingForUs()
@@ -421,12 +670,15 @@ def test_another_topic_is_nothing_for_us(source, topic):
 
 TOPICS = {
     "shopify": ("orders/paid", "refunds/create"),
+    "woocommerce": ("order.updated", "order.deleted"),
     "stripe": ("checkout.session.completed", "charge.refunded"),
     "standard": ("order.paid", "order.refunded"),
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*PAID, *SESSION]), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*PAID, *SESSION, *WOO]), inner, max_size=5)
+    ),
     max_leaves=12,
 )
 

@@ -80,6 +80,8 @@ def test_wrong_settings_are_named(command, changes, named):
         ("IMPACTFLOW_WEBHOOK_SECRETS", "whsec_" + "c2hvcnQ="),
         ("IMPACTFLOW_SHOPIFY_SECRETS", "shpat_" + "0" * 32),
         ("IMPACTFLOW_SHOPIFY_SECRETS", "short"),
+        ("IMPACTFLOW_WOOCOMMERCE_SECRETS", "cs_" + "0" * 40),
+        ("IMPACTFLOW_WOOCOMMERCE_SECRETS", "kQ3nV0tYx,Lw2a [uP;8 }m{Zr"),  # one that WooCommerce made up, in pieces
         ("IMPACTFLOW_STRIPE_SECRETS", "sk_live_" + "0" * 24),
         ("IMPACTFLOW_STRIPE_SECRETS", "whsec_"),
     ],

@@ -1,6 +1,9 @@
 """What the receiver answers to each scheme's deliveries, right and wrong, and what the ledger holds afterwards."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from benchmarks.storm.senders import SECRETS, Post, signed
+from benchmarks.storm.senders import SECRETS, Post, Sale, kept_as, signed
 from impactflow.callbacks import callback_path
 from impactflow.clock import SystemClock
 from impactflow.errors import LedgerError
@@ -16,10 +19,15 @@ from impactflow.webhooks.app import make_app
 from impactflow.webhooks.intake import Bounds
 from impactflow.webhooks.sources import Secrets
 
-SIGNED = ("standard", "shopify", "stripe")
+SIGNED = ("standard", "shopify", "woocommerce", "stripe")
 ALL = (*SIGNED, "cnaught")
 TIMED = ("standard", "stripe")
-OLD_SECRET = {"standard": "whsec_" + "b2xkIHNlY3JldCBvZiBTdGFuZGFyZA==", "shopify": "old", "stripe": "whsec_old"}
+OLD_SECRET = {
+    "standard": "whsec_" + "b2xkIHNlY3JldCBvZiBTdGFuZGFyZA==",
+    "shopify": "old",
+    "woocommerce": "old",
+    "stripe": "whsec_old",
+}
 KEPT = {"stored": 202, "known": 200}
 
 
@@ -50,7 +58,70 @@ async def test_a_signed_delivery_is_stored_byte_for_byte_and_a_repeated_one_is_k
     [delivery] = await ledger.pending_deliveries("acme")
 
     assert [(202, "stored"), (200, "known"), (200, "known")] == [(a.status_code, a.json()["result"]) for a in answers]
-    assert (delivery.source, delivery.webhook_id, delivery.body) == (source, "d1", post.body)
+    assert (delivery.source, delivery.webhook_id, delivery.body) == (source, kept_as(source, "d1", post), post.body)
+
+
+WOO_BODY = b'{"id":1843,"number":"1843","status":"processing"}'
+
+
+async def test_a_signature_as_woocommerce_makes_it_fits(ledger):
+    """The base64 of the raw HMAC-SHA256 of the body, and headers as WordPress writes them."""
+    digest = hmac.new(SECRETS["woocommerce"].encode(), WOO_BODY, hashlib.sha256).digest()
+    headers = {
+        "User-Agent": "WooCommerce/10.3.4 Hookshot (WordPress/6.9)",
+        "Content-Type": "application/json",
+        "X-WC-Webhook-Source": "https://shop.example.com/",
+        "X-WC-Webhook-Topic": "order.updated",
+        "X-WC-Webhook-Resource": "order",
+        "X-WC-Webhook-Event": "updated",
+        "X-WC-Webhook-Signature": base64.b64encode(digest).decode(),
+        "X-WC-Webhook-ID": "14",
+        "X-WC-Webhook-Delivery-ID": "0f1d7f2f1c0f9a6b5e4d3c2b1a098765",
+    }
+    async with serving(ledger) as client:
+        answer = await client.post("/webhooks/woocommerce", content=WOO_BODY, headers=headers)
+    [delivery] = await ledger.pending_deliveries("acme")
+
+    assert (202, "stored") == (answer.status_code, answer.json()["result"])
+    assert ("order.updated", WOO_BODY) == (delivery.topic, delivery.body)
+
+
+async def test_deliveries_of_woocommerce_that_share_an_id_are_two_where_they_tell_of_two_things(ledger):
+    """The id is made of webhook and second; the same told again is one, whatever its id."""
+    first, second = (signed("woocommerce", "shared", sale=Sale(order)) for order in ("1843", "1844"))
+    created = signed("woocommerce", "shared", topic="order.created", body=first.body)
+    again = first.with_headers(x_wc_webhook_delivery_id="another")
+    async with serving(ledger) as client:
+        answers = [await send(client, post) for post in (first, second, created, again, first)]
+
+    assert ["stored", "stored", "stored", "known", "known"] == [answer.json()["result"] for answer in answers]
+    assert [first.body, second.body, first.body] == [each.body for each in await ledger.pending_deliveries("acme")]
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+async def test_a_ping_of_woocommerce_is_answered_and_not_kept(ledger, is_signed):
+    """WooCommerce says that the URL does not answer unless it gets 200; in itself it does not sign the ping."""
+    body = b"webhook_id=14"
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    headers = signed("woocommerce", "d1", body=body).headers | form if is_signed else form
+    async with serving(ledger) as client:
+        answer = await client.post("/webhooks/woocommerce", content=body, headers=headers)
+        elsewhere = await client.post("/webhooks/shopify", content=body, headers=form)
+
+    assert (200, "ignored") == (answer.status_code, answer.json()["result"])
+    assert elsewhere.status_code == 400
+    assert await stored(ledger) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"webhook_id=", b"webhook_id=1&topic=order.updated", b'webhook_id=1{"id":1}', b"id=1"]
+)
+async def test_what_only_looks_like_a_ping_must_be_signed(ledger, body):
+    """Nothing else is answered without a signature."""
+    async with serving(ledger) as client:
+        answer = await client.post("/webhooks/woocommerce", content=body)
+
+    assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("source", SIGNED)
@@ -89,6 +160,7 @@ async def test_a_body_that_was_changed_is_refused(ledger, source):
     [
         *(("standard", f"webhook-{part}") for part in ("id", "timestamp", "signature")),
         *(("shopify", f"x-shopify-{part}") for part in ("hmac-sha256", "topic", "webhook-id")),
+        *(("woocommerce", f"x-wc-webhook-{part}") for part in ("signature", "topic")),
         ("stripe", "stripe-signature"),
     ],
 )
@@ -105,7 +177,12 @@ async def test_a_missing_header_is_named(ledger, source, header):
 )
 @pytest.mark.parametrize(
     ("source", "header"),
-    [("standard", "webhook_signature"), ("shopify", "x_shopify_hmac_sha256"), ("stripe", "stripe_signature")],
+    [
+        ("standard", "webhook_signature"),
+        ("shopify", "x_shopify_hmac_sha256"),
+        ("woocommerce", "x_wc_webhook_signature"),
+        ("stripe", "stripe_signature"),
+    ],
 )
 async def test_a_malformed_signature_is_refused(ledger, source, header, nonsense):
     """Whatever it is, it proves nothing."""
