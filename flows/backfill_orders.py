@@ -88,6 +88,7 @@ async def backfill_orders(
             report=report,
             unread=waiting,
             read_by=read_by,
+            rates=policy.remark_on_rates(run.clock.now().date()),
         )
         await publish_windows(backfilled)
         await publish_summary("backfill-orders", f"{backfilled.in_words()}\n\n{outcome.in_words()}")

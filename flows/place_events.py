@@ -64,6 +64,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
                 report=await publish_report(f"events-{run.clock.now():%Y%m%d}"),
                 unread=waiting,
                 read_by=read_by,
+                rates=policy.remark_on_rates(run.clock.now().date()),
             )
             await publish_summary("place-events", f"{taken.in_words()}\n\n{outcome.in_words()}")
             await announce()

@@ -82,6 +82,7 @@ async def place_impacts(
             report=report,
             unread=waiting,
             read_by=read_by,
+            rates=policy.remark_on_rates(run.clock.now().date()),
             window=window,
         )
         await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")

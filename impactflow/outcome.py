@@ -107,6 +107,7 @@ class Outcome:
         window: The days that it read, where it read any.
         unread: How many planned placements wait until their orders are read again.
         read_by: The command that reads them.
+        rates: A sentence where the policy's exchange rates are old, else None.
         changed: Where it left what it changed, by provider and status: orders of other days among them.
     """
 
@@ -121,6 +122,7 @@ class Outcome:
     window: Window | None = None
     unread: int = 0
     read_by: str = "impactflow place"
+    rates: str | None = None
     changed: Sequence[Group] = ()
 
     @property
@@ -149,7 +151,7 @@ class Outcome:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know besides: orders that were not read, and what waits for that."""
+        """What a person should know besides: orders that were not read, what waits for that, and old exchange rates."""
         notes = []
         if self.planned and self.planned.missing:
             notes.append(
@@ -158,6 +160,8 @@ class Outcome:
             )
         if self.unread:
             notes.append(f"{self.unread} placements wait to be read again: `{self.read_by}` does that.")
+        if self.rates:
+            notes.append(f"Of the policy: {self.rates}.")
         return notes
 
     def as_json(self) -> dict[str, Any]:

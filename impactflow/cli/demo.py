@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ _SPEED = 1_500_000
 _POLICY = """\
 store: demo
 fx:
-  as_of: 2025-01-01
+  as_of: TODAY
   usd_per: {EUR: 1.08, GBP: 1.27, CAD: 0.70, AUD: 0.64}
 rules:
   - slot: trees
@@ -67,7 +68,7 @@ def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
     tell = _Teller(as_json=as_json)
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
-    (FOLDER / "policy.yaml").write_text(_POLICY)
+    (FOLDER / "policy.yaml").write_text(_POLICY.replace("TODAY", f"{datetime.now(UTC):%Y-%m-%d}"))
     with _sandbox(orders, seed) as environment:
         os.environ.update(_environment(environment))
         sandbox = environment["WICKED_REPORTS_URL"].removesuffix("/wickedreports")

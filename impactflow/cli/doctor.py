@@ -1,7 +1,7 @@
 """Is everything set up? Called by ``impactflow doctor``; every check is harmless and changes nothing."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
@@ -64,6 +64,7 @@ async def _look_around(
         findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
         accounts = [await _finding(name, partial(_check, run, name)) for name in providers]
         if policy is not None:
+            findings += _rates(policy, run.clock.now().date())
             findings += await _never_told(run, policy)
             findings += [_named(each) for each in await check_options(run.provider, policy)]
         if all(account["ok"] for account in accounts):
@@ -105,6 +106,13 @@ async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
         for source, topics in missing.items()
         if topics
     ]
+
+
+def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
+    """Exchange rates that are old: nothing wrong, but worth renewing. A day that is still to come is wrong."""
+    if policy.fx is None or (remark := policy.fx.remark(today)) is None:
+        return []
+    return [_wrong("policy", ConfigurationError(remark)) if policy.fx.is_ahead(today) else _ok("policy", remark)]
 
 
 async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:

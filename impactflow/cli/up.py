@@ -16,6 +16,7 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -51,7 +52,7 @@ _POLICY = """\
 # The pretend shop's policy: try another one here; the next run goes by it.
 store: pretend
 fx:
-  as_of: 2025-01-01
+  as_of: TODAY
   usd_per: {EUR: 1.08, GBP: 1.27, CAD: 0.70, AUD: 0.64}
 rules:
   - slot: trees
@@ -181,7 +182,7 @@ def _begin_anew(variables: Mapping[str, str]) -> None:
         file.unlink()
     policy = FOLDER / "policy.yaml"
     if not policy.exists():
-        policy.write_text(_POLICY)
+        policy.write_text(_POLICY.replace("TODAY", f"{datetime.now(UTC):%Y-%m-%d}"))
     ours = {name: value for name, value in variables.items() if os.environ.get(name) != value}
     environment = FOLDER / "environment"
     environment.touch(mode=0o600)

@@ -5,7 +5,7 @@ Called by ``reading``, which makes a ``Policy`` of a file, and by whoever asks i
 """
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, date
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -15,9 +15,12 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from impactflow.models import Earnings, Impact, Order, Unearned
 from impactflow.policy.fields import Currency, Day, Limit, NotEmpty, Number, Store, Strict, wrong_at
+from impactflow.policy.quantities import PerAmount
 from impactflow.policy.rules import AnyRule
 from impactflow.policy.sale import Sale
 
+#: Exchange rates that are older are worth renewing.
+RENEW_AFTER_DAYS = 30
 #: The statuses that Wicked Reports documents; only these are repeated in a reason.
 _KNOWN_STATUSES = frozenset({"APPROVED", "MANUAL", "FAILED", "REFUNDED", "PARTIALLY REFUNDED"})
 
@@ -47,6 +50,22 @@ class Fx(Strict):
         Field(json_schema_extra={"properties": {"USD": {"const": 1}}, "additionalProperties": False}),
     ]
     """USD for one unit of each currency; USD itself is 1."""
+
+    def is_ahead(self, today: date) -> bool:
+        """Whether ``as_of`` is still to come; a day ahead of UTC is today somewhere."""
+        return (self.as_of - today).days > 1
+
+    def remark(self, today: date) -> str | None:
+        """A sentence for a person where ``as_of`` is old or still to come; None where all is well."""
+        if self.is_ahead(today):
+            return f"fx.as_of is {self.as_of}, which is still to come: write the day on which the rates were looked up"
+        days = (today - self.as_of).days
+        if days <= RENEW_AFTER_DAYS:
+            return None
+        return (
+            f"the exchange rates are {days} days old (fx.as_of is {self.as_of}): `impactflow rates --ecb FILE` renews"
+            " them"
+        )
 
 
 class Policy(Strict):
@@ -91,6 +110,20 @@ class Policy(Strict):
         """USD for one unit of each currency that has a rate, USD included; exact."""
         rates = self.fx.usd_per if self.fx else {}
         return {"USD": Fraction(1)} | {currency: Fraction(rate) for currency, rate in rates.items()}
+
+    @cached_property
+    def currencies(self) -> frozenset[str]:
+        """Every currency that the policy names: in its rates, in a rule's conditions or in a rule's quantity."""
+        named = set(self.fx.usd_per) if self.fx else set()
+        for rule in self.rules:
+            named.update(rule.when.currencies or ())
+            if isinstance(rule.quantity, PerAmount):
+                named.add(rule.quantity.per_amount.currency)
+        return frozenset(named)
+
+    def remark_on_rates(self, today: date) -> str | None:
+        """A sentence for a person where the exchange rates are old; None where they are not, or there are none."""
+        return self.fx.remark(today) if self.fx else None
 
     def _why_not_counted(self, order: Order) -> str | None:
         if not order.payments:

@@ -39,7 +39,16 @@ def load_policy(path: Path) -> Policy:
         ConfigurationError: The file cannot be read or does not make sense; the message has one line for each problem,
             with the file, the line in it and the field.
     """
-    text = _text(path)
+    return parse_policy(_text(path), path)
+
+
+def parse_policy(text: str, path: Path) -> Policy:
+    """
+    Read a policy's text; ``path`` is what its problems are reported with.
+
+    Raises:
+        ConfigurationError: As ``load_policy``.
+    """
     try:
         document = _Document(text)
     except (YAMLError, RecursionError) as broken:

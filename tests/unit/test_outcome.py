@@ -160,3 +160,11 @@ def test_tracking_is_told_in_words():
     told = TrackOutcome(tracked, 3, 1.0, "reports/tracked.csv").in_words()
     for words in ("5 placements, of which 2 are complete", "1 were cancelled", "3 are open", "check CNAUGHT_API_KEY"):
         assert words in told
+
+
+def test_old_exchange_rates_are_told_to_people_and_programs():
+    """As a note: they leave nothing undone."""
+    old = outcome(rates="the exchange rates are 31 days old")
+    assert "Of the policy: the exchange rates are 31 days old." in old.in_words()
+    assert (old.as_json()["notes"], old.undone) == (["Of the policy: the exchange rates are 31 days old."], False)
+    assert outcome().as_json()["notes"] == []
