@@ -74,6 +74,7 @@ class Refund:
         is_full: Whether the sender says that everything was given back.
         as_of: When the sender says that it was so; None where it did not say.
         is_undone: Whether it says that so much was not given back after all, of what was said before.
+        uncaptured: How much of ``amount`` the merchant never took: the payment was captured in part.
     """
 
     names: tuple[str, ...]
@@ -83,6 +84,12 @@ class Refund:
     is_full: bool
     as_of: datetime | None = None
     is_undone: bool = False
+    uncaptured: Decimal = Decimal(0)
+
+    @property
+    def is_cancellation(self) -> bool:
+        """Whether the order was called off, rather than money given back."""
+        return self.is_full and self.amount is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,11 @@ class Order:
         return frozenset(name.split(":", 2)[1] for name in self.names if name.startswith("src:"))
 
     @property
+    def says_nothing(self) -> bool:
+        """Whether nothing was told of it but by what names it goes."""
+        return self.amount is None and self.item_count is None and not self.payments
+
+    @property
     def is_refunded(self) -> bool:
         """Whether a payment was given back whole."""
         return any(payment.status.strip().upper() == _REFUNDED for payment in self.payments)
@@ -133,13 +145,18 @@ class Order:
         A sender of refunds may not know what the order came to, so what they add up to is compared with it here; what
         the amount shows already counts once.
         """
-        by_ref = {refund.ref: refund for refund in _standing(refunds)}
+        by_ref = {refund.ref: refund for refund in _standing(refunds) if not self._is_taken_up_after(refund)}
         if not by_ref:
             return self
         given_back = self._given_back(by_ref[ref] for ref in by_ref.keys() - self.refunds)
         left = None if self.amount is None else max(self.amount - given_back, Decimal(0))
         is_undone = self.amount is not None and 0 < self.amount <= given_back
         is_undone = is_undone or any(refund.is_full for refund in by_ref.values())
+        was_less_taken = all(
+            refund.amount is not None and refund.amount == refund.uncaptured for refund in by_ref.values()
+        )
+        if was_less_taken and not is_undone:
+            return replace(self, amount=left, refunds=self.refunds | by_ref.keys())
         status = _REFUNDED if is_undone else _PARTIALLY_REFUNDED
         told = [payment.status.strip().upper() for payment in self.payments]
         statuses = {"APPROVED": status, "MANUAL": status, "PARTIALLY REFUNDED": status}
@@ -147,6 +164,10 @@ class Order:
             Payment(statuses.get(said, payment.status)) for said, payment in zip(told, self.payments, strict=True)
         ]
         return replace(self, payments=tuple(payments), amount=left, refunds=self.refunds | by_ref.keys())
+
+    def _is_taken_up_after(self, refund: Refund) -> bool:
+        """Whether an order that was called off goes on, as its sender says of later."""
+        return refund.is_cancellation and _is_later(self.as_of, refund.as_of)
 
     def _given_back(self, refunds: Iterable[Refund]) -> Decimal:
         """What refunds add up to, as far as their amounts can be compared with the order's."""
@@ -164,16 +185,18 @@ def _standing(refunds: Iterable[Refund]) -> list[Refund]:
     for failed in (refund for refund in told if refund.is_undone):
         left = failed.amount
         for number, refund in enumerate(standing):
-            if not left or refund.amount is None or refund.currency != failed.currency or _is_later(refund, failed):
+            if not left or refund.amount is None or refund.currency != failed.currency:
                 continue
-            taken = min(left, refund.amount)
+            if _is_later(refund.as_of, failed.as_of):
+                continue
+            taken = min(left, refund.amount - refund.uncaptured)
             left -= taken
             standing[number] = replace(refund, amount=refund.amount - taken, is_full=False)
     return [refund for refund in standing if refund.amount is None or refund.amount or refund.is_full]
 
 
-def _is_later(refund: Refund, failed: Refund) -> bool:
-    return refund.as_of is not None and failed.as_of is not None and refund.as_of > failed.as_of
+def _is_later(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one > other
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,11 @@ def source_name(system: str, source_id: str) -> str:
     return f"src:{system.strip().lower()}:{source_id.strip()}"
 
 
+def identity(system: str, order_id: str) -> str:
+    """The name of an order by the id that its own shop tells: two that differ are two sales, whatever they share."""
+    return f"id:{system.strip().lower()}:{order_id.strip()}"
+
+
 def _names(order: WickedOrder) -> tuple[str, ...]:
     """A source's id is a name only together with the source."""
     names = dict.fromkeys((f"wr:{order.id}", f"wr:{public_id(order.id)}"))

@@ -23,8 +23,6 @@ from impactflow.models import Order, Payment
 
 #: How old what a webhook told may be when an order that was held for the policy's sake is bought after all.
 RELEASED = timedelta(days=60)
-#: While one of an order's placements is here, it cannot be planned otherwise.
-_UNRESOLVED = (Status.PLACING, Status.IN_DOUBT, Status.PARKED)
 
 
 class Told(StrEnum):
@@ -67,8 +65,7 @@ def to_judge_again(connection: Connection, store: str, policy: str, after: int, 
     """
     Orders of which something waits that was planned under another policy, or of which something was announced.
 
-    Not those of which something is being sent or in doubt, which cannot be changed yet, nor those that their source
-    does not list any more, about which a person is asked.
+    Not those that their source does not list any more, about which a person is asked.
 
     Args:
         connection: In a transaction.
@@ -91,7 +88,9 @@ def said(order: Order) -> str:
 
 
 def values_of(told: Told, order: Order) -> dict[str, Any]:
-    """What the ledger keeps of an order that is news."""
+    """What the ledger keeps of an order that is news; nothing of one that only says by what names it goes."""
+    if order.says_nothing:
+        return {}
     told_at = None if order.told_at is None else order.told_at.isoformat()
     values: dict[str, Any] = {"facts": json.dumps(_plain(order) | {"told_at": told_at}), "facts_at": None}
     if told is Told.READ:
@@ -111,17 +110,29 @@ def is_news(told: Told, order: Order, row: Any) -> bool:
         order: What was told.
         row: The order's row: eligible, refunded, read_at, facts, facts_at, listed.
     """
-    if told is Told.KEPT:
+    if told is Told.KEPT or order.says_nothing:
         return False
     if told is Told.READ:
         return row.facts_at is None or row.listed != said(order)
-    if not row.eligible and not row.refunded and (order.as_of is None or row.facts_at is None):
+    if row.facts_at is not None:
+        return _is_later(order.as_of, row.facts_at, counts=row.eligible or row.refunded)
+    if not row.eligible and not row.refunded:
         return True
-    if row.facts is None or order.as_of is None:
-        return False
-    if row.facts_at is None:
-        return not row.refunded and row.read_at is not None and order.as_of > row.read_at
-    return bool(order.as_of > row.facts_at or (order.as_of == row.facts_at and not row.eligible))
+    was_read = row.facts is not None and not row.refunded
+    return was_read and _is_later(order.as_of, row.read_at, counts=True)
+
+
+def overrides(order: Order, earlier: Order, *, counts: bool) -> bool:
+    """Whether what was announced of a sale holds, rather than what was announced just before; that may count or not."""
+    if order.says_nothing or earlier.says_nothing:
+        return earlier.says_nothing
+    return _is_later(order.as_of, earlier.as_of, counts=counts)
+
+
+def _is_later(as_of: datetime | None, known_at: datetime | None, *, counts: bool) -> bool:
+    if as_of is None or known_at is None:
+        return not counts
+    return as_of > known_at or (as_of == known_at and not counts)
 
 
 def since_first_told(order: Order, row: Any) -> Order:
@@ -138,7 +149,7 @@ def order_from_row(row: Any, email: str | None = None) -> Order:
     The order as it is kept.
 
     Args:
-        row: The order's row: order_id, ordered_at, customer_email, facts.
+        row: The order's row: order_id, ordered_at, customer_email, facts, facts_at.
         email: The customer's e-mail address, where it has been told meanwhile.
     """
     kept = json.loads(row.facts)
@@ -152,6 +163,7 @@ def order_from_row(row: Any, email: str | None = None) -> Order:
         payments=tuple(map(Payment, kept["payments"])),
         customer_email=email or row.customer_email,
         told_at=_time(kept["told_at"]),
+        as_of=row.facts_at,
         refunds=frozenset(kept["refunds"]),
     )
 
@@ -185,8 +197,7 @@ _OF_SALE = (
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id == FIRST.c.id, orders.c.same_as == FIRST.c.id))
 )
-_IS_UNRESOLVED = _OF_SALE.where(placements.c.status.in_(_UNRESOLVED)).exists()
-_KEPT = ("id", "order_id", "ordered_at", "customer_email", "facts", "read_at", "listed")
+_KEPT = ("id", "order_id", "ordered_at", "customer_email", "facts", "facts_at", "read_at", "listed")
 _TO_JUDGE = (
     select(
         *(FIRST.c[name] for name in _KEPT),
@@ -198,7 +209,6 @@ _TO_JUDGE = (
         FIRST.c.facts.is_not(None),
         FIRST.c.digest != UNLISTED,
         (FIRST.c.id.in_(_WAITS) & (FIRST.c.policy != bindparam("policy"))) | FIRST.c.id.in_(_ANNOUNCED),
-        ~_IS_UNRESOLVED,
     )
     .order_by(FIRST.c.id)
     .limit(bindparam("limit"))

@@ -23,9 +23,10 @@ from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.names import are_of_two, identities
 from impactflow.ledger.queries import watermark
 from impactflow.ledger.rows import ever_bought, lock, twin
-from impactflow.ledger.states import WAITING, Status
+from impactflow.ledger.states import MAY_BE_REPEATED, WAITING, Status
 from impactflow.ledger.tables import (
     broken_orders,
     events,
@@ -352,21 +353,37 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
 def _sales(connection: Connection, page: Page) -> list[_Sale]:
     """The page's orders as sales: those that share a name, here or in the ledger, are one, as it was read last."""
     known = _known_names(connection, page)
+    is_told = any(name.startswith("id:") for order, _ in page.earnings for name in order.names)
+    shops_ids = identities(connection, set(known.values())) if known and is_told else {}
     sales: list[_Sale] = []
     by_name: dict[str, int] = {}
     for number, (order, earnings) in enumerate(page.earnings):
-        names = frozenset(order.names)
-        row_ids = {known[name] for name in names if name in known}
+        names, row_ids = _own(order, known, shops_ids)
         here = sorted({by_name[name] for name in (*names, *map(str, row_ids)) if name in by_name})
+        anothers = [sales[index].names for index in here if are_of_two(names, sales[index].names)]
+        here = [index for index in here if not are_of_two(names, sales[index].names)]
+        names = names.difference(*anothers)
         for index in here:
             names |= sales[index].names
             row_ids |= set(sales[index].row_ids)
         heard_at = page.heard_at[number] if page.heard_at else page.at
+        last = sales[here[-1]] if here and page.told is Told.ANNOUNCED else None
+        if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
+            order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest
         sale = _Sale(order, earnings, order, True, names, tuple(sorted(row_ids)), heard_at)
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
         by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
     return [sale for index, sale in enumerate(sales) if by_name[next(iter(sale.names))] == index]
+
+
+def _own(
+    order: Order, known: Mapping[str, int], shops_ids: Mapping[int, frozenset[str]]
+) -> tuple[frozenset[str], set[int]]:
+    """An order's names and the rows that go by them, without those of another order of the same number."""
+    row_ids = {known[name] for name in order.names if name in known}
+    anothers = {row_id for row_id in row_ids if are_of_two(order.names, shops_ids.get(row_id, ()))}
+    return frozenset(name for name in order.names if known.get(name) not in anothers), row_ids - anothers
 
 
 def _taken(page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
@@ -405,7 +422,8 @@ def _after_refunds(connection: Connection, page: Page, sales: Sequence[_Sale]) -
 
 
 def _after(page: Page, sale: _Sale, announced: Mapping[str, Sequence[Refund]]) -> _Sale:
-    order = sale.order.after(refund for name in sorted(sale.names) for refund in announced.get(name, ()))
+    told = (refund for name in sorted(sale.names) for refund in announced.get(name, ()))
+    order = sale.order.after(refund for refund in told if not are_of_two(sale.names, refund.names))
     if order == sale.order:
         return sale
     return replace(sale, order=order, earnings=page.judge(order))
@@ -457,10 +475,19 @@ def _plan_known(connection: Connection, sales: Sequence[_Sale], rows: Mapping[in
         if not sale.is_news and page.told is Told.ANNOUNCED:
             continue  # it says nothing about what is now
         row = rows[sale.row_ids[0]]
+        if sale.is_news and row.facts is not None:
+            _keep_time(connection, sale, row, page)
         heard_at = _heard_at(sale, row, writing)
         known_lately = row.read_at is not None and heard_at - row.read_at < REREAD
         if not (known_lately and row.policy == page.policy_digest):
             writing.heard[row.id] = max(heard_at, row.read_at or heard_at)
+
+
+def _keep_time(connection: Connection, sale: _Sale, row: Any, page: Page) -> None:
+    """An order that says the same as before says so as of later."""
+    kept = facts.values_of(page.told, sale.told)
+    if kept["facts_at"] != row.facts_at:
+        connection.execute(orders.update().where(orders.c.id == row.id).values(kept))
 
 
 def _has_changed(sale: _Sale, row: Any, page: Page) -> bool:
@@ -504,10 +531,12 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
         # Whoever a provider was told is whom its records are searched for.
         values["customer_email"] = row.customer_email or values["customer_email"]
         sale = replace(sale, order=replace(sale.order, customer_email=values["customer_email"]))
+    earned = {impact.slot: impact for impact in sale.earnings.impacts}
+    if any(_is_sent_otherwise(found, earned.get(found.slot)) for found in existing.values()):
+        values["digest"] = ""  # should it turn out not to be bought, it is planned as the order is by then
     connection.execute(orders.update().where(orders.c.id == row.id).values(**values))
     connection.execute(unearned.delete().where(unearned.c.order == row.id))
     _plan_unearned(sale, row.id, writing)
-    earned = {impact.slot: impact for impact in sale.earnings.impacts}
     for slot, found in existing.items():
         _revise(connection, found, earned.get(slot), sale, writing)
     fresh = [impact for slot, impact in earned.items() if slot not in existing]
@@ -570,6 +599,11 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
             if found.status == Status.HELD:
                 writing.released.add(sale.row_ids[0])
+
+
+def _is_sent_otherwise(found: Any, impact: Impact | None) -> bool:
+    """Whether something was sent, and may be sent again, that the order has not earned."""
+    return found.status in MAY_BE_REPEATED and (impact is None or impact.quantity != found.quantity)
 
 
 def _may_change(found: Any) -> bool:

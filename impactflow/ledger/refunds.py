@@ -7,7 +7,7 @@ planned afterwards is planned with it (``planning``). What took effect is left a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.names import are_of_two, identities
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import events, order_names, orders, placements, refunds
 from impactflow.models import Refund
@@ -58,9 +59,24 @@ def known(connection: Connection, store: str, names: Sequence[str]) -> Mapping[s
     found: dict[str, dict[str, Refund]] = defaultdict(dict)
     values = {"store": store, "names": list(names)}
     if names and connection.execute(_ANY, {"store": store}).first():
-        for row in (*connection.execute(_BY_NAME, values), *connection.execute(_BY_SALE, values)):
-            found[row.asked][row.ref] = _from_row(row)
+        rows = [*connection.execute(_BY_NAME, values), *connection.execute(_BY_SALE, values)]
+        of_whom = _of_whom(connection, store, {row.ref for row in rows})
+        of_sale = {row.asked: row.sale for row in connection.execute(_SALES, values)} if rows else {}
+        shops_ids = identities(connection, set(of_sale.values())) if rows else {}
+        for row in rows:
+            refund = _from_row(row)
+            refund = replace(refund, names=(*refund.names, *of_whom.get(row.ref, ())))
+            if not are_of_two(shops_ids.get(of_sale.get(row.asked, 0), ()), refund.names):
+                found[row.asked][row.ref] = refund
     return {name: list(refunds_of.values()) for name, refunds_of in found.items()}
+
+
+def _of_whom(connection: Connection, store: str, refs: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """By which ids the shop knows the orders of some refunds."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in connection.execute(_IDENTITIES, {"store": store, "refs": sorted(refs)}) if refs else ():
+        found[row.ref].append(row.name)
+    return found
 
 
 def _is_news(connection: Connection, each: Announcement) -> bool:
@@ -70,7 +86,7 @@ def _is_news(connection: Connection, each: Announcement) -> bool:
     merged = _merged(each.refund, before.values())
     amount = None if merged.amount is None else str(merged.amount)
     values: dict[str, Any] = {"amount": amount, "currency": merged.currency, "is_full": merged.is_full}
-    values |= {"as_of": merged.as_of, "is_undone": merged.is_undone}
+    values |= {"as_of": merged.as_of, "is_undone": merged.is_undone, "uncaptured": str(merged.uncaptured)}
     grown = any(replace(merged, names=(name,)) != known_before for name, known_before in before.items())
     if grown:
         mine = (refunds.c[key] == value for key, value in told.items())
@@ -104,7 +120,9 @@ def _as_of(refund: Refund) -> datetime:
 
 def _withdraw(connection: Connection, each: Announcement) -> int:
     """Withdraw what waits of a refunded order; the next time that it is read it is looked at anew, refund included."""
-    rows = connection.execute(_ROWS, {"store": each.store, "names": list(each.refund.names)}).scalars().all()
+    named = connection.execute(_ROWS, {"store": each.store, "names": list(each.refund.names)}).all()
+    shops_ids = identities(connection, {row.sale for row in named}) if named else {}
+    rows = [row.id for row in named if not are_of_two(each.refund.names, shops_ids.get(row.sale, ()))]
     connection.execute(orders.update().where(orders.c.id.in_(rows)).values(digest=""))
     if each.refund.is_undone:
         return 0
@@ -126,7 +144,8 @@ def _cancel(connection: Connection, waiting: Sequence[Any], reason: str, at: dat
 
 def _from_row(row: Any) -> Refund:
     amount = None if row.amount is None else Decimal(row.amount)
-    return Refund((row.name,), row.ref, amount, row.currency, row.is_full, row.as_of, bool(row.is_undone))
+    uncaptured = Decimal(row.uncaptured or 0)
+    return Refund((row.name,), row.ref, amount, row.currency, row.is_full, row.as_of, bool(row.is_undone), uncaptured)
 
 
 _NAMES: BindParameter[Any] = bindparam("names", expanding=True)
@@ -145,9 +164,17 @@ _BY_SALE = (
     .join(refunds, (refunds.c.store == order_names.c.store) & (refunds.c.name == order_names.c.name))
     .where(_ASKED.c.store == bindparam("store"), _ASKED.c.name.in_(_NAMES))
 )
+_SALES = (
+    select(_ASKED.c.name.label("asked"), _FIRST.label("sale"))
+    .join(_NAMED, _ASKED.c.order == _NAMED.c.id)
+    .where(_ASKED.c.store == bindparam("store"), _ASKED.c.name.in_(_NAMES))
+)
+_IDENTITIES = select(refunds.c.ref, refunds.c.name).where(
+    _MINE, refunds.c.ref.in_(bindparam("refs", expanding=True)), refunds.c.name.like("id:%")
+)
 #: The rows of the sales that go by some names.
 _ROWS = (
-    select(orders.c.id)
+    select(orders.c.id, func.coalesce(orders.c.same_as, orders.c.id).label("sale"))
     .join(_NAMED, or_(orders.c.id == _FIRST, orders.c.same_as == _FIRST))
     .join(order_names, order_names.c.order == _NAMED.c.id)
     .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(_NAMES))

@@ -285,6 +285,8 @@ refunds = Table(
     Column("as_of", Utc),
     # Whether it says that so much was not given back after all; NULL, like false, where nobody kept that yet.
     Column("is_undone", Boolean),
+    # How much of the amount the merchant never took, as decimal text; NULL for nothing.
+    Column("uncaptured", Text),
     Column("seen_at", Utc, nullable=False),
 )
 

@@ -27,27 +27,33 @@ _KEY = re.compile(r"impactflow[0-9a-f]{40}")
 _LONGEST_NAME = 200
 
 
-def _sold(read: Callable[[bytes, datetime], Event]) -> Callable[[Delivery], Event]:
+def _timed(read: Callable[[bytes, datetime], Event]) -> Callable[[Delivery], Event]:
     return lambda delivery: read(delivery.body, delivery.received_at)
 
 
-def _refunded(read: Callable[[bytes], Event]) -> Callable[[Delivery], Event]:
+def _untimed(read: Callable[[bytes], Event]) -> Callable[[Delivery], Event]:
     return lambda delivery: read(delivery.body)
 
 
 #: By sender and topic: how it is read, and where the id is of the order that it is about.
 _TOPICS: Mapping[tuple[str, str], tuple[Callable[[Delivery], Event], Sequence[str]]] = {
-    ("standard", "order.paid"): (_sold(standard.read_order), ("data", "source_id")),
-    ("standard", "order.refunded"): (_refunded(standard.read_refund), ("data", "source_id")),
-    ("shopify", "orders/paid"): (_sold(shopify.read_order), ("id",)),
-    ("shopify", "orders/cancelled"): (_refunded(shopify.read_cancellation), ("id",)),
-    ("shopify", "refunds/create"): (_refunded(shopify.read_refund), ("order_id",)),
-    ("woocommerce", "order.created"): (_sold(woocommerce.read_order), ("id",)),
-    ("woocommerce", "order.updated"): (_sold(woocommerce.read_order), ("id",)),
-    ("woocommerce", "order.deleted"): (_refunded(woocommerce.read_deletion), ("id",)),
-    ("stripe", "checkout.session.completed"): (_sold(stripe.read_session), ("data", "object", "id")),
-    ("stripe", "checkout.session.async_payment_succeeded"): (_sold(stripe.read_session), ("data", "object", "id")),
-    ("stripe", "charge.refunded"): (_refunded(stripe.read_refund), ("data", "object", "payment_intent")),
+    ("standard", "order.paid"): (_timed(standard.read_order), ("data", "source_id")),
+    ("standard", "order.refunded"): (_untimed(standard.read_refund), ("data", "source_id")),
+    ("shopify", "orders/paid"): (_timed(shopify.read_order), ("id",)),
+    ("shopify", "orders/updated"): (_timed(shopify.read_order), ("id",)),
+    ("shopify", "orders/cancelled"): (_untimed(shopify.read_cancellation), ("id",)),
+    ("shopify", "refunds/create"): (_untimed(shopify.read_refund), ("order_id",)),
+    ("woocommerce", "order.created"): (_timed(woocommerce.read_order), ("id",)),
+    ("woocommerce", "order.updated"): (_timed(woocommerce.read_order), ("id",)),
+    ("woocommerce", "order.restored"): (_timed(woocommerce.read_order), ("id",)),
+    ("woocommerce", "order.deleted"): (_timed(woocommerce.read_deletion), ("id",)),
+    ("stripe", "checkout.session.completed"): (_timed(stripe.read_session), ("data", "object", "id")),
+    ("stripe", "checkout.session.async_payment_succeeded"): (_timed(stripe.read_session), ("data", "object", "id")),
+    ("stripe", "invoice_payment.paid"): (_timed(stripe.read_invoice_payment), ("data", "object", "invoice")),
+    ("stripe", "charge.captured"): (_untimed(stripe.read_refund), ("data", "object", "payment_intent")),
+    ("stripe", "charge.refunded"): (_untimed(stripe.read_refund), ("data", "object", "payment_intent")),
+    ("stripe", "refund.failed"): (_untimed(stripe.read_failed_refund), ("data", "object", "payment_intent")),
+    ("stripe", "charge.refund.updated"): (_untimed(stripe.read_failed_refund), ("data", "object", "payment_intent")),
 }
 
 

@@ -1,7 +1,8 @@
 """
-What Shopify tells: orders that are paid, orders that are cancelled, and refunds.
+What Shopify tells: orders that are paid or changed, orders that are cancelled, and refunds.
 
-Source: Shopify's webhook reference (``orders/paid``, ``orders/cancelled``, ``refunds/create``), read 2026-11-28.
+Source: Shopify's webhook reference (``orders/paid``, ``orders/updated``, ``orders/cancelled``, ``refunds/create``),
+read 2026-11-28.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pydantic import Field
 from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Money, Text
 from impactflow.models import Order, Payment, Refund
-from impactflow.orders import source_name
+from impactflow.orders import identity, source_name
 from impactflow.webhooks.values import A_TEST, Id, Line, NothingForUs, item_count
 
 _SYSTEM = "shopify"
@@ -43,8 +44,10 @@ class _Order(Answer):
     """
 
     id: Id
-    #: What the merchant calls it (1001); the same as in ``name`` (#1001), which may be edited.
+    #: Its number in the shop (1001), and what the merchant calls it: #1001, or EN1001-A where the shop says so.
     order_number: Aside[Id] = None
+    name: Aside[Id] = None
+    updated_at: Aside[Time] = None
     processed_at: Aside[Time] = None
     created_at: Aside[Time] = None
     total_price: Money | None = None
@@ -67,9 +70,9 @@ class _Order(Answer):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """By which of the two Wicked Reports knows it is not documented; in one shop neither is another order's."""
-        ids = [self.id] if self.order_number is None else [self.id, self.order_number]
-        return tuple(source_name(_SYSTEM, each) for each in ids)
+        """By which of the three Wicked Reports knows it is not documented; only the id is no other order's."""
+        ids = [each for each in (self.id, self.order_number, self.name) if each is not None]
+        return tuple(dict.fromkeys([identity(_SYSTEM, self.id), *(source_name(_SYSTEM, each) for each in ids)]))
 
 
 class _Cancelled(_Order):
@@ -140,7 +143,7 @@ class _Refund(Answer):
 
 def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingForUs:
     """
-    ``orders/paid``; of an order that is cancelled by now nothing is left to buy for.
+    ``orders/paid`` and ``orders/updated``; of an order that is cancelled by now nothing is left to buy for.
 
     Raises:
         ValidationError: It is not as documented.
@@ -155,6 +158,7 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingFo
         names=told.names,
         ordered_at=told.processed_at or told.created_at or received_at,
         amount=told.total_price if told.current_total_price is None else told.current_total_price,
+        as_of=told.updated_at,
         refunds=told.shown_refunds,
         currency=_code(told.currency),
         item_count=item_count(told.line_items),
@@ -190,7 +194,8 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
     if len(currencies) == 1 and all(each.amount is not None for each in paid):
         given_back = sum((each.amount or Decimal(0) for each in paid), Decimal(0))
         amount, currency = _in_the_shops_currency(given_back, currencies.pop(), told.parts)
-    return Refund((source_name(_SYSTEM, told.order_id),), _ref(told.id), amount, currency, is_full=False)
+    names = (identity(_SYSTEM, told.order_id), source_name(_SYSTEM, told.order_id))
+    return Refund(names, _ref(told.id), amount, currency, is_full=False)
 
 
 def _ref(refund_id: str) -> str:
@@ -198,7 +203,7 @@ def _ref(refund_id: str) -> str:
 
 
 def _undone(order: _Order) -> Refund:
-    return Refund(order.names, f"{_SYSTEM}:{order.id}:cancelled", None, None, is_full=True)
+    return Refund(order.names, f"{_SYSTEM}:{order.id}:cancelled", None, None, is_full=True, as_of=order.updated_at)
 
 
 def _in_the_shops_currency(amount: Decimal, currency: str | None, parts: Sequence[_Both]) -> tuple[Decimal, str | None]:

@@ -101,10 +101,10 @@ SHOPIFY = Scheme(
     variable="IMPACTFLOW_SHOPIFY_SECRETS",
     headers={
         "X-Shopify-Hmac-Sha256": "The base64 of the HMAC-SHA256 of the body.",
-        "X-Shopify-Topic": "What the body tells of: `orders/paid`, `orders/cancelled` or `refunds/create`.",
+        "X-Shopify-Topic": "What the body tells of, such as `orders/paid` or `refunds/create`.",
         "X-Shopify-Webhook-Id": "The delivery's id, the same whenever it is repeated.",
     },
-    topics=frozenset({"orders/paid", "orders/cancelled", "refunds/create"}),
+    topics=frozenset({"orders/paid", "orders/updated", "orders/cancelled", "refunds/create"}),
     check=check_shopify_secret,
     verify=verify_shopify,
     name=lambda headers, _, __: required(headers, "x-shopify-webhook-id"),
@@ -119,9 +119,9 @@ WOOCOMMERCE = Scheme(
     variable="IMPACTFLOW_WOOCOMMERCE_SECRETS",
     headers={
         "X-WC-Webhook-Signature": "The base64 of the HMAC-SHA256 of the body.",
-        "X-WC-Webhook-Topic": "What the body tells of: `order.created`, `order.updated` or `order.deleted`.",
+        "X-WC-Webhook-Topic": "What the body tells of, such as `order.updated`.",
     },
-    topics=frozenset({"order.created", "order.updated", "order.deleted"}),
+    topics=frozenset({"order.created", "order.updated", "order.deleted", "order.restored"}),
     check=check_woocommerce_secret,
     verify=verify_woocommerce,
     name=lambda headers, _, body: _digest(required(headers, "x-wc-webhook-topic"), body),
@@ -133,7 +133,17 @@ STRIPE = Scheme(
     source="stripe",
     variable="IMPACTFLOW_STRIPE_SECRETS",
     headers={"Stripe-Signature": "`t=` when it was signed, `v1=` the HMAC-SHA256 of that time and the body."},
-    topics=frozenset({"checkout.session.completed", "checkout.session.async_payment_succeeded", "charge.refunded"}),
+    topics=frozenset(
+        {
+            "checkout.session.completed",
+            "checkout.session.async_payment_succeeded",
+            "invoice_payment.paid",
+            "charge.captured",
+            "charge.refunded",
+            "refund.failed",
+            "charge.refund.updated",
+        }
+    ),
     check=check_stripe_secret,
     verify=verify_stripe,
     name=lambda _, content, __: content.get("id"),

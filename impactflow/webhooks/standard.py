@@ -119,6 +119,7 @@ def read_order(body: bytes, received_at: datetime) -> Order | NothingForUs:
         item_count=told.item_count,
         payments=(Payment("APPROVED"),),
         customer_email=(told.customer_email or "").strip() or None,
+        as_of=event.timestamp,
     )
 
 

@@ -1,7 +1,8 @@
 """
-What Stripe tells: checkout sessions that are paid, and charges that are refunded.
+What Stripe tells: checkout sessions that are paid, charges that are refunded or captured in part, refunds that fail.
 
-Source: Stripe's API reference (event, checkout session, charge) and its page on currencies, read 2026-11-22.
+Source: Stripe's API reference (event, checkout session, charge, refund, invoice payment) and its page on currencies,
+read 2026-11-22 and 2026-11-28.
 """
 
 from collections.abc import Mapping
@@ -73,14 +74,53 @@ class _Session(Answer):
 
 
 class _Charge(Answer):
-    """A charge that was refunded, in part or in full (``refunded``); ``amount_refunded`` is all of it so far."""
+    """
+    A charge that was refunded, in part or in full (``refunded``); ``amount_refunded`` is all of it so far.
+
+    What was authorized (``amount``) and never captured counts as refunded, too.
+    """
 
     id: Id
     payment_intent: Reference = None
     invoice: Reference = None
+    amount: Minor | None = None
+    amount_captured: Minor | None = None
     amount_refunded: Minor | None = None
     currency: Text | None = None
     refunded: bool = False
+
+    @property
+    def uncaptured(self) -> int:
+        """How much was never captured, once something was."""
+        if not self.amount or not self.amount_captured:
+            return 0
+        return min(max(self.amount - self.amount_captured, 0), self.amount_refunded or 0)
+
+
+class _FailedRefund(Answer):
+    """A refund; where it failed or was called off its amount is the merchant's again."""
+
+    id: Id
+    charge: Reference = None
+    payment_intent: Reference = None
+    amount: Minor | None = None
+    currency: Text | None = None
+    status: Text | None = None
+
+
+class _Paid(Answer):
+    """With what an invoice was paid."""
+
+    payment_intent: Reference = None
+    charge: Reference = None
+
+
+class _InvoicePayment(Answer):
+    """A payment of an invoice: since version 2025-03-31 only this tells which payment intent belongs to an invoice."""
+
+    id: Id
+    invoice: Reference = None
+    payment: Aside[_Paid] = None
 
 
 def read_session(body: bytes, received_at: datetime) -> Order | NothingForUs:
@@ -108,12 +148,39 @@ def read_session(body: bytes, received_at: datetime) -> Order | NothingForUs:
         item_count=item_count(told.line_items.data) if told.line_items else None,
         payments=(Payment("APPROVED"),),
         customer_email=(details or told.customer_email or "").strip() or None,
+        as_of=event.created,
+    )
+
+
+def read_invoice_payment(body: bytes, received_at: datetime) -> Order | NothingForUs:
+    """
+    ``invoice_payment.paid``: by what else the sale of an invoice goes, so that a refund of the payment finds it.
+
+    Raises:
+        ValidationError: It is not as documented.
+    """
+    event = _Event[_InvoicePayment].model_validate_json(body)
+    told = event.data.object
+    paid = told.payment or _Paid()
+    names = _names(told.invoice, paid.payment_intent, paid.charge)
+    if not event.livemode:
+        return A_TEST
+    if len(names) < 2:  # noqa: PLR2004 - one name joins nothing
+        return NothingForUs()
+    return Order(
+        id=f"{_SYSTEM}:{told.invoice or told.id}",
+        names=names,
+        ordered_at=event.created or received_at,
+        amount=None,
+        currency=None,
+        item_count=None,
+        payments=(),
     )
 
 
 def read_refund(body: bytes) -> Refund | NothingForUs:
     """
-    ``charge.refunded``: how much of a charge went back so far, and whether that is all.
+    ``charge.refunded`` and ``charge.captured``: how much of a charge went back so far, and whether that is all.
 
     Raises:
         ValidationError: It is not as documented.
@@ -122,6 +189,8 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
     told = event.data.object
     if not event.livemode:
         return A_TEST
+    if not told.amount_refunded and not told.refunded:
+        return NothingForUs()  # captured as it was authorized
     currency = _code(told.currency)
     return Refund(
         names=_names(told.id, told.payment_intent, told.invoice),
@@ -129,6 +198,33 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
         amount=_major(told.amount_refunded, currency),
         currency=currency,
         is_full=told.refunded,
+        as_of=event.created,
+        uncaptured=_major(told.uncaptured, currency) or Decimal(0),
+    )
+
+
+def read_failed_refund(body: bytes) -> Refund | NothingForUs:
+    """
+    ``refund.failed`` and ``charge.refund.updated``: so much was not given back after all.
+
+    Raises:
+        ValidationError: It is not as documented.
+    """
+    event = _Event[_FailedRefund].model_validate_json(body)
+    told = event.data.object
+    if not event.livemode:
+        return A_TEST
+    if told.status not in {"failed", "canceled"}:
+        return NothingForUs()
+    currency = _code(told.currency)
+    return Refund(
+        names=_names(told.payment_intent, told.charge),
+        ref=f"{_SYSTEM}:{told.id}:failed",
+        amount=_major(told.amount, currency),
+        currency=currency,
+        is_full=False,
+        as_of=event.created,
+        is_undone=True,
     )
 
 

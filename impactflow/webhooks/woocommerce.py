@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Money, Text
 from impactflow.models import Order, Payment, Refund
-from impactflow.orders import source_name
+from impactflow.orders import identity, source_name
 from impactflow.webhooks.values import Id, Line, item_count
 
 _SYSTEM = "woocommerce"
@@ -104,7 +104,7 @@ class _Deleted(Answer):
 
 def read_order(body: bytes, received_at: datetime) -> Order | Refund:
     """
-    ``order.created`` and ``order.updated``: what is left of the order, or that nothing of a paid one counts any more.
+    ``order.created``, ``order.updated``, ``order.restored``: what is left of it, or that nothing counts any more.
 
     Raises:
         ValidationError: It is not as documented.
@@ -112,7 +112,7 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund:
     told = _Order.model_validate_json(body)
     names = _names(told.id, told.number)
     if told.is_undone:
-        return _undone(told.id, names)
+        return _undone(told.id, names, told.date_modified_gmt)
     order = Order(
         id=f"{_SYSTEM}:{told.id}",
         names=names,
@@ -127,25 +127,25 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund:
     return order.after(told.refunds_made())
 
 
-def read_deletion(body: bytes) -> Refund:
+def read_deletion(body: bytes, received_at: datetime) -> Refund:
     """
-    ``order.deleted``: nothing of the order counts any more, whether it was paid or not.
+    ``order.deleted``: nothing of the order counts any more, whether it was paid or not, unless it is restored.
 
     Raises:
         ValidationError: It is not as documented.
     """
     told = _Deleted.model_validate_json(body)
-    return _undone(told.id, _names(told.id))
+    return _undone(told.id, _names(told.id), received_at)
 
 
 def _names(order_id: str, number: str | None = None) -> tuple[str, ...]:
-    """By which of the two Wicked Reports knows an order is not documented."""
+    """By which of the two Wicked Reports knows an order is not documented; a number may be another order's id."""
     ids = [order_id] if number is None else [order_id, number]
-    return tuple(dict.fromkeys(source_name(_SYSTEM, each) for each in ids))
+    return tuple(dict.fromkeys([identity(_SYSTEM, order_id), *(source_name(_SYSTEM, each) for each in ids)]))
 
 
-def _undone(order_id: str, names: tuple[str, ...]) -> Refund:
-    return Refund(names, f"{_SYSTEM}:{order_id}:cancelled", None, None, is_full=True)
+def _undone(order_id: str, names: tuple[str, ...], as_of: datetime | None = None) -> Refund:
+    return Refund(names, f"{_SYSTEM}:{order_id}:cancelled", None, None, is_full=True, as_of=as_of)
 
 
 def _code(currency: str) -> str | None:

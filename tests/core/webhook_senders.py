@@ -16,7 +16,9 @@ async def deliver(run: Run, source: str, topic: str, body: Any, webhook_id: str)
     return await run.ledger.store_delivery(Delivery("acme", source, webhook_id, topic, run.clock.now(), content))
 
 
-async def shopify_paid(run: Run, number: int, *, webhook_id: str = "", **fields: Any) -> bool:
+async def shopify_paid(
+    run: Run, number: int, *, webhook_id: str = "", topic: str = "orders/paid", **fields: Any
+) -> bool:
     """Shopify tells that the sale ``sold(number)`` is paid; Wicked Reports knows it by its order number."""
     body = {
         "id": 5_000_000_000_000 + number,
@@ -28,7 +30,7 @@ async def shopify_paid(run: Run, number: int, *, webhook_id: str = "", **fields:
         "line_items": [{"quantity": 2}],
         "email": f"customer{number}@example.com",
     }
-    return await deliver(run, "shopify", "orders/paid", body | fields, webhook_id or f"paid-{number}")
+    return await deliver(run, "shopify", topic, body | fields, webhook_id or f"paid-{number}")
 
 
 async def shopify_refund(run: Run, number: int, amount: str = "80.00", *, webhook_id: str = "") -> bool:
@@ -38,16 +40,15 @@ async def shopify_refund(run: Run, number: int, amount: str = "80.00", *, webhoo
     return await deliver(run, "shopify", "refunds/create", body, webhook_id or f"refund-{number}-{amount}")
 
 
-async def shopify_cancelled(run: Run, number: int) -> bool:
+async def shopify_cancelled(run: Run, number: int, **fields: Any) -> bool:
     """Shopify tells that it was cancelled; no money goes back."""
-    told = {"id": 5_000_000_000_000 + number, "order_number": 1000 + number, "financial_status": "paid"}
-    return await deliver(
-        run, "shopify", "orders/cancelled", told | {"cancelled_at": "2026-03-02T11:30:00Z"}, f"cancelled-{number}"
-    )
+    told: dict[str, Any] = {"id": 5_000_000_000_000 + number, "order_number": 1000 + number, "financial_status": "paid"}
+    told |= {"cancelled_at": "2026-03-02T11:30:00Z"} | fields
+    return await deliver(run, "shopify", "orders/cancelled", told, f"cancelled-{number}")
 
 
 async def woocommerce_order(
-    run: Run, number: int, status: str, minute: int = 0, *, topic: str = "order.updated", **fields: Any
+    run: Run, number: int, status: str, minute: int = 0, /, *, topic: str = "order.updated", **fields: Any
 ) -> bool:
     """WooCommerce tells how the sale ``sold(number)`` is, some minutes past eleven, by id and number."""
     at = f"2026-03-02T11:{minute:02}:00"
@@ -72,7 +73,14 @@ async def woocommerce_deleted(run: Run, number: int) -> bool:
     return await deliver(run, "woocommerce", "order.deleted", {"id": 7000 + number}, f"deleted-{number}")
 
 
-async def stripe_paid(run: Run, number: int) -> bool:
+async def stripe_told(run: Run, topic: str, told: Any, *, created: int | None = None) -> bool:
+    """Stripe tells of an object, as it was so many seconds after it was made."""
+    at = None if created is None else 1_772_440_000 + created
+    body = {"livemode": True, "created": at, "data": {"object": told}}
+    return await deliver(run, "stripe", topic, body, f"evt-{topic}-{told['id']}-{created}")
+
+
+async def stripe_paid(run: Run, number: int, *, created: int | None = None, **fields: Any) -> bool:
     """Stripe tells of a sale for 80 USD, by session and payment intent."""
     session = {
         "id": f"cs_{number}",
@@ -81,15 +89,13 @@ async def stripe_paid(run: Run, number: int) -> bool:
         "amount_total": 8000,
         "currency": "usd",
     }
-    body = {"livemode": True, "data": {"object": session}}
-    return await deliver(run, "stripe", "checkout.session.completed", body, f"evt-paid-{number}")
+    return await stripe_told(run, "checkout.session.completed", session | fields, created=created)
 
 
-async def stripe_refund(run: Run, number: int) -> bool:
+async def stripe_refund(run: Run, number: int, *, created: int | None = None) -> bool:
     """Stripe tells that all of its charge was given back."""
     charge = {"id": f"ch_{number}", "payment_intent": f"pi_{number}", "amount_refunded": 8000, "currency": "usd"}
-    body = {"livemode": True, "data": {"object": charge | {"refunded": True}}}
-    return await deliver(run, "stripe", "charge.refunded", body, f"evt-refund-{number}")
+    return await stripe_told(run, "charge.refunded", charge | {"refunded": True}, created=created)
 
 
 async def taken_up(world: World, run: Run) -> TakenUp:

@@ -157,6 +157,11 @@ def session(topic="checkout.session.completed", *, livemode=True, **fields):
     return told("stripe", topic, {"created": 1772452800, "livemode": livemode, "data": {"object": SESSION | fields}})
 
 
+def stripe(told):
+    """An event about an object of Stripe's."""
+    return {"created": 1772452800, "livemode": True, "data": {"object": told}}
+
+
 def charge(*, livemode=True, **fields):
     """A refunded charge of Stripe's."""
     return told("stripe", "charge.refunded", {"livemode": livemode, "data": {"object": CHARGE | fields}})
@@ -176,7 +181,7 @@ def test_a_paid_order_of_shopify_is_known_by_its_id_and_by_its_number():
     """By which of the two Wicked Reports knows it is not documented."""
     assert paid() == Order(
         id="shopify:5324830114101",
-        names=("src:shopify:5324830114101", "src:shopify:1001"),
+        names=("id:shopify:5324830114101", "src:shopify:5324830114101", "src:shopify:1001", "src:shopify:#1001"),
         ordered_at=datetime(2026, 3, 2, 6, tzinfo=timezone(timedelta(hours=-5))),
         amount=Decimal("80.10"),
         currency="USD",
@@ -189,7 +194,7 @@ def test_a_paid_order_of_shopify_is_known_by_its_id_and_by_its_number():
 def test_what_shopify_leaves_out_is_not_known():
     """Nothing but the id and a status is needed."""
     assert told("shopify", "orders/paid", {"id": 7, "financial_status": "paid"}) == Order(
-        "shopify:7", ("src:shopify:7",), AT, None, None, None, APPROVED, None
+        "shopify:7", ("id:shopify:7", "src:shopify:7"), AT, None, None, None, APPROVED, None
     )
 
 
@@ -226,7 +231,7 @@ def test_an_id_that_names_no_sale_is_broken(event):
 
 def test_an_order_number_that_names_no_sale_is_no_name():
     """The id is enough."""
-    assert paid(order_number=" ").names == ("src:shopify:5324830114101",)
+    assert paid(order_number=" ", name=" ").names == ("id:shopify:5324830114101", "src:shopify:5324830114101")
 
 
 def test_a_problem_can_be_kept_by_any_database():
@@ -246,7 +251,11 @@ def test_a_test_order_is_nothing_for_us(event):
 def test_a_refund_of_shopify_is_what_its_transactions_gave_back():
     """Those that failed gave nothing."""
     assert told("shopify", "refunds/create", GIVEN_BACK) == Refund(
-        ("src:shopify:5324830114101",), "shopify:929361464", Decimal("42.10"), "USD", is_full=False
+        ("id:shopify:5324830114101", "src:shopify:5324830114101"),
+        "shopify:929361464",
+        Decimal("42.10"),
+        "USD",
+        is_full=False,
     )
 
 
@@ -383,7 +392,7 @@ def test_c6_an_order_that_was_cancelled_who_knows_when_is_broken(odd):
 
 def test_c6_an_order_that_is_paid_and_cancelled_is_undone():
     """Whether its money goes back later or never."""
-    names = ("src:shopify:5324830114101", "src:shopify:1001")
+    names = ("id:shopify:5324830114101", "src:shopify:5324830114101", "src:shopify:1001", "src:shopify:#1001")
     undone = Refund(names, "shopify:5324830114101:cancelled", None, None, is_full=True)
     cancelled = PAID | {"cancelled_at": "2026-03-02T22:00:00Z"}
 
@@ -410,7 +419,7 @@ def test_a_paid_order_of_woocommerce_is_told_as_it_is_now(topic):
     """Times are GMT though they name no zone; postage and tax count as in the other shops."""
     assert woo(topic) == Order(
         id="woocommerce:1843",
-        names=("src:woocommerce:1843",),
+        names=("id:woocommerce:1843", "src:woocommerce:1843"),
         ordered_at=datetime(2026, 3, 2, 11, 40, 11, tzinfo=UTC),
         amount=Decimal("80.10"),
         currency="USD",
@@ -423,8 +432,8 @@ def test_a_paid_order_of_woocommerce_is_told_as_it_is_now(topic):
 
 def test_an_order_of_woocommerce_with_a_number_of_its_own_goes_by_both():
     """Plugins count orders by themselves, since pages and products have ids of the same series."""
-    assert woo(number="WC-1001").names == ("src:woocommerce:1843", "src:woocommerce:WC-1001")
-    assert woo(number=" ").names == woo(number=None).names == ("src:woocommerce:1843",)
+    assert woo(number="WC-1001").names == ("id:woocommerce:1843", "src:woocommerce:1843", "src:woocommerce:WC-1001")
+    assert woo(number=" ").names == woo(number=None).names == ("id:woocommerce:1843", "src:woocommerce:1843")
 
 
 UNPAID = Payment("another status")
@@ -452,15 +461,17 @@ def test_an_order_of_woocommerce_counts_where_it_is_paid(status, fields, payment
 @pytest.mark.parametrize("status", ["cancelled", "failed", "trash"])
 def test_an_order_of_woocommerce_that_came_to_nothing_after_it_was_paid_is_undone(status):
     """Whether its money went back or not."""
-    names = ("src:woocommerce:1843", "src:woocommerce:1001")
-    undone = Refund(names, "woocommerce:1843:cancelled", None, None, is_full=True)
+    names = ("id:woocommerce:1843", "src:woocommerce:1843", "src:woocommerce:1001")
+    at = datetime(2026, 3, 2, 11, 41, 5, tzinfo=UTC)
+    undone = Refund(names, "woocommerce:1843:cancelled", None, None, is_full=True, as_of=at)
 
     assert woo(status=status, number="1001") == undone
 
 
 def test_an_order_of_woocommerce_in_the_trash_is_undone():
     """All that is told of it is the id."""
-    undone = Refund(("src:woocommerce:1843",), "woocommerce:1843:cancelled", None, None, is_full=True)
+    names = ("id:woocommerce:1843", "src:woocommerce:1843")
+    undone = Refund(names, "woocommerce:1843:cancelled", None, None, is_full=True, as_of=AT)
 
     assert told("woocommerce", "order.deleted", {"id": 1843}) == undone
 
@@ -575,7 +586,41 @@ def test_a_paid_session_of_stripe_goes_by_every_id_of_its_own():
         item_count=None,
         payments=APPROVED,
         customer_email="ana@example.com",
+        as_of=datetime(2026, 3, 2, 12, tzinfo=UTC),
     )
+
+
+def test_c2_an_invoice_and_its_payment_are_of_one_sale():
+    """Since version 2025-03-31 neither the session of a subscription nor its charge names the other."""
+    paid = {"type": "payment_intent", "payment_intent": "pi_2"}
+    event = told("stripe", "invoice_payment.paid", stripe({"id": "inpay_2", "invoice": "in_2", "payment": paid}))
+
+    assert (event.names, event.says_nothing) == (("src:stripe:in_2", "src:stripe:pi_2"), True)
+    alone = told("stripe", "invoice_payment.paid", stripe({"id": "inpay_2", "invoice": "in_2"}))
+    assert alone == NothingForUs()
+
+
+@pytest.mark.parametrize("topic", ["refund.failed", "charge.refund.updated"])
+def test_c3_a_refund_that_failed_is_taken_back(topic):
+    """One that only got further is nothing for us."""
+    refund = {"id": "re_1", "charge": "ch_1", "payment_intent": "pi_1", "amount": 8010, "currency": "usd"}
+    failed = told("stripe", topic, stripe(refund | {"status": "failed"}))
+
+    assert (failed.ref, failed.amount, failed.is_undone) == ("stripe:re_1:failed", Decimal("80.10"), True)
+    assert failed.names == ("src:stripe:pi_1", "src:stripe:ch_1")
+    assert told("stripe", topic, stripe(refund | {"status": "succeeded"})) == NothingForUs()
+
+
+@pytest.mark.parametrize("topic", ["charge.captured", "charge.refunded"])
+def test_c19_what_was_never_captured_is_no_refund(topic):
+    """Stripe counts it as refunded, without a word of money that went back."""
+    charge = CHARGE | {"amount": 10000, "amount_captured": 8000, "amount_refunded": 2000, "refunded": False}
+    event = told("stripe", topic, stripe(charge))
+    assert (event.amount, event.uncaptured, event.is_full) == (Decimal(20), Decimal(20), False)
+
+    event = told("stripe", topic, stripe(charge | {"amount_refunded": 2500}))
+    assert (event.amount, event.uncaptured) == (Decimal(25), Decimal(20))
+    assert told("stripe", topic, stripe(charge | {"amount_captured": 10000, "amount_refunded": 0})) == NothingForUs()
 
 
 def test_a_session_that_holds_its_payment_intent_whole_tells_the_charge_too():
@@ -661,7 +706,7 @@ def test_a_callback_of_cnaught_hints_at_its_placement_whatever_it_says():
 
 @pytest.mark.parametrize(
     ("source", "topic"),
-    [("shopify", "orders/create"), ("stripe", "ping"), ("woocommerce", "order.restored"), ("other", "x")],
+    [("shopify", "orders/create"), ("stripe", "ping"), ("woocommerce", "product.restored"), ("other", "x")],
 )
 def test_another_topic_is_nothing_for_us(source, topic):
     """Whatever it holds."""

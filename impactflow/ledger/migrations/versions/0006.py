@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column("orders", sa.Column("listed", sa.Text(), nullable=True))
     op.add_column("refunds", sa.Column("as_of", Utc(), nullable=True))
     op.add_column("refunds", sa.Column("is_undone", sa.Boolean(), nullable=True))
+    op.add_column("refunds", sa.Column("uncaptured", sa.Text(), nullable=True))
     op.create_index(
         "ix_orders_to_judge",
         "orders",

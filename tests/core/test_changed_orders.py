@@ -1,0 +1,428 @@
+"""What is earned follows what an order is now: edits, refunds that fail, mended policies, numbers that come twice."""
+
+from datetime import timedelta
+from decimal import Decimal
+from itertools import permutations
+
+import pytest
+from virtual_time import in_virtual_time
+from webhook_senders import (
+    deliver,
+    shopify_cancelled,
+    shopify_paid,
+    shopify_refund,
+    stripe_paid,
+    stripe_refund,
+    stripe_told,
+    taken_up,
+    woocommerce_deleted,
+    woocommerce_order,
+)
+from world import GIVING, OFFSET, TREES, fresh_of, policy_of, sold, statuses
+
+from impactflow.ledger import Claim, Move, Status
+from impactflow.models import ProviderName
+from impactflow.orders import Window
+from impactflow.planning import preview
+
+COUNTS_PARTLY = {"eligible_payments": ["APPROVED", "MANUAL", "Partially Refunded"]}
+EUROS = {"fx": {"as_of": "2026-03-01", "usd_per": {"EUR": "1.25"}}}
+ASK_ABOVE = GIVING | {"approve_above": 300}
+
+
+def mend(world, run, *rules, **fields):
+    """The merchant edits the policy; the next run works with it."""
+    world.policy = policy_of(*rules, **fields)
+    world.works_under(run, world.policy)
+
+
+async def next_run(world, run):
+    """What ``place`` does: deliveries, Wicked Reports, purchases; what was bought by now."""
+    await taken_up(world, run)
+    await world.plan(run)
+    await world.place_all(run)
+    return sorted((each["provider"], each["quantity"]) for each in world.purchases)
+
+
+@pytest.mark.parametrize("days", [0, 3])
+@in_virtual_time
+async def test_c4_what_was_held_for_want_of_a_rate_is_bought_once_there_is_one(new_world, days):
+    """Although only a webhook has ever told of the order, and did so days ago; a dry run shows just that."""
+    world = new_world(policy=policy_of(GIVING))
+    async with world.run() as run:
+        await stripe_paid(run, 1, currency="eur")
+        assert [] == await next_run(world, run)
+        assert {"held": 1} == await statuses(run)
+
+        world.clock.turn(days=days)
+        mend(world, run, GIVING, **EUROS)
+        today = run.clock.now().date()
+        would = await preview(run.ledger, run.order_source(), world.policy, Window(today, today), run.clock)
+        assert (1, {("giving", "impactapi", "usd_cent"): (1, 100)}) == (would.placements, would.totals)
+        assert [("impactapi", 100)] == await next_run(world, run)
+        assert [("impactapi", 100)] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_c4_what_was_held_months_ago_is_not_sent_without_a_person(new_world):
+    """The webhook's word is too old by then, and nobody has listed the order since."""
+    world = new_world(policy=policy_of(GIVING))
+    async with world.run() as run:
+        await stripe_paid(run, 1, currency="eur")
+        assert [] == await next_run(world, run)
+        world.clock.turn(days=70)
+        mend(world, run, GIVING, **EUROS)
+
+        assert [] == await next_run(world, run)
+        assert {"planned": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_c4_an_order_of_wicked_reports_outside_the_window_is_judged_again(new_world):
+    """It is planned, and sent once it is read again, as anything that was read long ago."""
+    world = new_world(orders=[sold(1, currency="EUR")], policy=policy_of(GIVING))
+    async with world.run() as run:
+        assert [] == await next_run(world, run)
+        world.clock.turn(days=20)
+        mend(world, run, GIVING, **EUROS)
+
+        assert [] == await next_run(world, run)
+        assert {"planned": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_what_an_edited_policy_makes_of_what_waits_is_bought(new_world):
+    """A webhook's order, planned under another policy and not sent yet."""
+    world = new_world(policy=policy_of(OFFSET))
+    async with world.run() as run:
+        await shopify_paid(run, 1)
+        await taken_up(world, run)
+        mend(world, run, OFFSET | {"quantity": {"per_item": 1}})
+
+        assert [("cnaught", 2000)] == await next_run(world, run)
+
+
+@pytest.mark.parametrize("turns", [*permutations(("paid", "refunded", "failed"))])
+@pytest.mark.parametrize("at_once", [True, False])
+@in_virtual_time
+async def test_c3_a_refund_that_fails_later_is_taken_back(new_world, turns, at_once):
+    """In any order of arrival."""
+    world = new_world(policy=policy_of(TREES))
+    tell = {
+        "paid": lambda run: stripe_paid(run, 3, created=100),
+        "refunded": lambda run: stripe_refund(run, 3, created=200),
+        "failed": lambda run: stripe_told(run, "refund.failed", _refund(3), created=300),
+    }
+    async with world.run() as run:
+        for turn in turns:
+            await tell[turn](run)
+            if not at_once:
+                await taken_up(world, run)
+
+        assert [("oneclickimpact", 1)] == await next_run(world, run)
+
+
+@pytest.mark.parametrize("turns", [*permutations(("refunded", "failed", "refunded again"))])
+@in_virtual_time
+async def test_c3_a_refund_that_is_made_again_after_it_failed_counts(new_world, turns):
+    """Stripe tells how much of the charge went back so far: as of later than the failure, that is all of it."""
+    world = new_world(policy=policy_of(TREES))
+    tell = {
+        "refunded": lambda run: stripe_refund(run, 3, created=200),
+        "failed": lambda run: stripe_told(run, "refund.failed", _refund(3), created=300),
+        "refunded again": lambda run: stripe_refund(run, 3, created=400),
+    }
+    async with world.run() as run:
+        await stripe_paid(run, 3, created=100)
+        for turn in turns:
+            await tell[turn](run)
+            await taken_up(world, run)
+
+        assert [] == await next_run(world, run)
+
+
+def _refund(number):
+    return {
+        "id": f"re_{number}",
+        "payment_intent": f"pi_{number}",
+        "amount": 8000,
+        "currency": "usd",
+        "status": "failed",
+    }
+
+
+@in_virtual_time
+async def test_c9_what_is_left_of_an_order_that_waits_for_approval_still_waits(new_world):
+    """Of 500 dollars 495 are left."""
+    world = new_world(policy=policy_of(ASK_ABOVE, **COUNTS_PARTLY))
+    async with world.run() as run:
+        await shopify_paid(run, 1, total_price="500.00")
+        assert [] == await next_run(world, run)
+        await shopify_refund(run, 1, "5.00")
+        assert [] == await next_run(world, run)
+
+        assert [("awaiting_approval", 495)] == [
+            (each["status"], each["quantity"])
+            for each in (await run.ledger.story("shopify:5000000000001"))["placements"]
+        ]
+
+
+@pytest.mark.parametrize("in_turn", [True, False])
+@in_virtual_time
+async def test_c7_two_orders_of_one_number_are_two_sales(new_world, in_turn):
+    """And what becomes of one of them is nothing to the other."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        for number in (8, 9):
+            await shopify_paid(run, number, order_number=1040)
+            if in_turn:
+                await taken_up(world, run)
+        await taken_up(world, run)
+        await shopify_cancelled(run, 9, order_number=1040)
+        await taken_up(world, run)
+        assert {"cancelled": 1, "planned": 1} == await statuses(run)
+
+        await world.place_all(run)
+        assert ["shopify:5000000000008"] == [each["order_id"] for each in world.purchases]
+
+
+@in_virtual_time
+async def test_c7_wicked_reports_joins_a_number_with_one_sale_of_it(new_world):
+    """It lists the one that came first; the other is known by its own id only."""
+    world = new_world(orders=[sold(1, sourceId="1040")], policy=policy_of(TREES))
+    async with world.run() as run:
+        for number in (8, 9):
+            await shopify_paid(run, number, order_number=1040)
+        await taken_up(world, run)
+        await world.plan(run)
+        await world.place_all(run)
+
+        assert 2 == len(world.purchases)
+        assert "wr:WR-1" in (await run.ledger.story("shopify:5000000000008"))["names"]
+
+
+@in_virtual_time
+async def test_c7_a_number_of_woocommerce_may_be_another_orders_id(new_world):
+    """As plugins count that number orders by themselves."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await woocommerce_order(run, 5, "processing", number="7004")
+        await woocommerce_order(run, 4, "processing", number="7003")
+        await taken_up(world, run)
+        await world.place_all(run)
+
+        assert ["woocommerce:7004", "woocommerce:7005"] == sorted(each["order_id"] for each in world.purchases)
+
+
+@pytest.mark.parametrize("first", ["webhook", "wicked reports"])
+@pytest.mark.parametrize("shown", ["#5001", "EN5002-A"])
+@in_virtual_time
+async def test_c14_a_sale_that_wicked_reports_shows_by_its_name_is_bought_for_once(new_world, first, shown):
+    """With the shop's prefix or suffix."""
+    world = new_world(orders=[sold(1, sourceId=shown)], policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1, order_number=int("".join(filter(str.isdigit, shown))), name=shown)
+        await (taken_up(world, run) if first == "webhook" else world.plan(run))
+
+        assert [("oneclickimpact", 1)] == await next_run(world, run)
+
+
+@pytest.mark.parametrize("turns", [*permutations(("session", "payment", "refund"))])
+@in_virtual_time
+async def test_c2_a_subscriptions_refund_finds_its_sale_by_its_invoice(new_world, turns):
+    """Since version 2025-03-31 neither names the other; a third event joins them."""
+    world = new_world(policy=policy_of(TREES))
+    paid = {"id": "inpay_2", "invoice": "in_2", "payment": {"type": "payment_intent", "payment_intent": "pi_2"}}
+    tell = {
+        "session": lambda run: stripe_paid(run, 2, payment_intent=None, invoice="in_2", mode="subscription"),
+        "payment": lambda run: stripe_told(run, "invoice_payment.paid", paid),
+        "refund": lambda run: stripe_refund(run, 2),
+    }
+    async with world.run() as run:
+        for turn in turns:
+            await tell[turn](run)
+            await taken_up(world, run)
+
+        assert [] == await next_run(world, run)
+        assert ["a payment is REFUNDED"] == [
+            each["reason"] for each in (await run.ledger.story("stripe:in_2"))["unearned"]
+        ]
+
+
+@pytest.mark.parametrize("turns", [*permutations(("session", "payment"))])
+@in_virtual_time
+async def test_c2_a_subscription_is_bought_for_once(new_world, turns):
+    """Whatever tells of its invoice besides."""
+    world = new_world(policy=policy_of(TREES))
+    paid = {"id": "inpay_2", "invoice": "in_2", "payment": {"type": "payment_intent", "payment_intent": "pi_2"}}
+    tell = {
+        "session": lambda run: stripe_paid(run, 2, payment_intent=None, invoice="in_2", mode="subscription"),
+        "payment": lambda run: stripe_told(run, "invoice_payment.paid", paid, created=900),
+    }
+    async with world.run() as run:
+        for turn in turns:
+            await tell[turn](run)
+            await taken_up(world, run)
+
+        assert [("oneclickimpact", 1)] == await next_run(world, run)
+
+
+@pytest.mark.parametrize("turns", [*permutations(("session", "captured"))])
+@in_virtual_time
+async def test_c19_what_was_captured_earns(new_world, turns):
+    """80 of 100 dollars, under a policy that counts no order which is partly refunded."""
+    world = new_world(policy=policy_of(GIVING))
+    charge = {"id": "ch_1", "payment_intent": "pi_1", "amount": 10000, "amount_captured": 8000}
+    charge |= {"amount_refunded": 2000, "currency": "usd", "refunded": False}
+    tell = {
+        "session": lambda run: stripe_paid(run, 1, amount_total=10000),
+        "captured": lambda run: stripe_told(run, "charge.refunded", charge),
+    }
+    async with world.run() as run:
+        for turn in turns:
+            await tell[turn](run)
+            await taken_up(world, run)
+
+        assert [("impactapi", 80)] == await next_run(world, run)
+
+
+@pytest.mark.parametrize("turns", [*permutations(("paid", "edited", "listed"))])
+@in_virtual_time
+async def test_c1_an_order_that_is_edited_after_it_was_told_earns_what_it_is_now(new_world, turns):
+    """Wicked Reports lists it as it was before or as it is; saying the same again, it undoes no edit."""
+    rows = [sold(1)]
+    world = new_world(policy=policy_of(GIVING))
+    edited = {"current_total_price": "40.00", "updated_at": "2026-03-02T11:30:00Z"}
+    async with world.run() as run:
+        for turn in turns:
+            match turn:
+                case "paid":
+                    await shopify_paid(run, 1, updated_at="2026-03-02T11:00:00Z")
+                case "edited":
+                    await shopify_paid(run, 1, topic="orders/updated", webhook_id="edited", **edited)
+                    rows[0]["amount"] = 40 if "listed" not in turns[: turns.index("edited")] else 80
+                case "listed":
+                    world.sandbox.shop.orders[:] = rows
+            await taken_up(world, run)
+            if world.sandbox.shop.orders:
+                await world.plan(run)
+            world.clock.turn(minutes=10)
+
+        assert [("impactapi", 40)] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_an_order_that_is_told_to_be_less_than_was_bought_stays_bought(new_world):
+    """Nothing is bought again, nor cancelled."""
+    world = new_world(policy=policy_of(GIVING))
+    async with world.run() as run:
+        await shopify_paid(run, 1, updated_at="2026-03-02T11:00:00Z")
+        assert [("impactapi", 80)] == await next_run(world, run)
+        for minute in (10, 20):
+            at = f"2026-03-02T11:{minute}:00Z"
+            price = f"{minute}.00"
+            await shopify_paid(run, 1, topic="orders/updated", webhook_id=at, current_total_price=price, updated_at=at)
+            assert [("impactapi", 80)] == await next_run(world, run)
+
+
+@pytest.mark.parametrize("turns", [*permutations(("paid", "cancelled", "paid again"))])
+@pytest.mark.parametrize("undone", ["cancelled", "deleted"])
+@in_virtual_time
+async def test_a_sale_of_woocommerce_that_is_paid_again_counts(new_world, turns, undone):
+    """A merchant's slip is taken back: what was told as of the latest holds; of the trash no time is told."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        for turn in turns:
+            match turn:
+                case "paid":
+                    await woocommerce_order(run, 1, "processing", 1)
+                case "cancelled" if undone == "cancelled":
+                    await woocommerce_order(run, 1, "cancelled", 2)
+                case "cancelled":
+                    await woocommerce_deleted(run, 1)
+                case "paid again":
+                    await woocommerce_order(run, 1, "processing", 3)
+            await taken_up(world, run)
+
+        # The trash was heard of at noon, after all that: a person has to look at such an order in the shop.
+        assert ([] if undone == "deleted" else [("oneclickimpact", 1)]) == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_a_webhook_without_a_time_changes_nothing_of_an_order_that_counts(new_world):
+    """It may be old."""
+    world = new_world(policy=policy_of(GIVING))
+    async with world.run() as run:
+        await shopify_paid(run, 1)
+        await shopify_paid(run, 1, webhook_id="once more", total_price="800.00")
+
+        assert [("impactapi", 80)] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_no_sender_tells_of_what_will_be(new_world):
+    """A clock that is ahead does not keep what is told afterwards from counting."""
+    world = new_world(policy=policy_of(GIVING))
+    async with world.run() as run:
+        await shopify_paid(run, 1, updated_at="2031-01-01T00:00:00Z", total_price="70.00")
+        await taken_up(world, run)
+        world.clock.turn(hours=1)
+        later = run.clock.now().isoformat()
+        await shopify_paid(run, 1, topic="orders/updated", webhook_id="later", total_price="60.00", updated_at=later)
+
+        assert [("impactapi", 60)] == await next_run(world, run)
+
+
+@pytest.mark.parametrize("change", ["edited", "another policy", "its rule is gone"])
+@in_virtual_time
+async def test_what_changes_while_something_is_sent_is_planned_anew_where_that_was_not_bought(new_world, change):
+    """Not sent again as it was."""
+    world = new_world(policy=policy_of(OFFSET, TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1, updated_at="2026-03-02T11:00:00Z")
+        await taken_up(world, run)
+        now = run.clock.now()
+        claim = Claim(
+            ProviderName.CNAUGHT, run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run)
+        )
+        [placement] = await run.ledger.turn_over([], claim, 1)
+        match change:
+            case "edited":
+                await deliver(run, "shopify", "orders/updated", _edited(1), "edited")
+            case "another policy":
+                mend(world, run, OFFSET | {"quantity": {"per_item": Decimal("1.25")}}, TREES)
+            case _:
+                mend(world, run, TREES)
+        await taken_up(world, run)
+        await run.ledger.move(Move(placement, Status.PLACING, Status.PLANNED, now, run.id, "not sent", due_at=now))
+
+        await next_run(world, run)
+        bought = await next_run(world, run)
+        assert [("oneclickimpact", 1)] == [each for each in bought if each[0] == "oneclickimpact"]
+        offset = [] if change == "its rule is gone" else [("cnaught", 2500)]
+        assert offset == [each for each in bought if each[0] == "cnaught"]
+
+
+def _edited(number):
+    return {
+        "id": 5_000_000_000_000 + number,
+        "order_number": 1000 + number,
+        "updated_at": "2026-03-02T11:30:00Z",
+        "total_price": "80.00",
+        "currency": "USD",
+        "financial_status": "paid",
+        "line_items": [{"quantity": 2, "current_quantity": 1}],
+    }
+
+
+@in_virtual_time
+async def test_exact_amounts_are_kept(new_world):
+    """A fraction of a fils is neither lost nor made up when an order is judged again."""
+    rates = {"fx": {"as_of": "2026-03-01", "usd_per": {"KWD": Decimal("3.25")}}}
+    world = new_world(policy=policy_of(GIVING))
+    async with world.run() as run:
+        await stripe_paid(run, 1, currency="kwd", amount_total=12_345)
+        assert [] == await next_run(world, run)
+        mend(world, run, GIVING, **rates)
+
+        assert [("impactapi", 40)] == await next_run(world, run)  # 12.345 KWD are 40.12 USD
