@@ -18,7 +18,7 @@ from datetime import date, timedelta
 from impactflow.clock import Clock
 from impactflow.ledger import Foreseen, Fresh, Ledger, Listing, Page, Planned, Status
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
-from impactflow.orders import OrderSource, Window, read_orders
+from impactflow.orders import OrderSource, Window
 from impactflow.policy import Policy
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ async def plan(
         nonlocal missing
         missing = count
 
-    async for orders in read_orders(source, window, miss):
+    async for orders in source.read(window, miss):
         earnings, broken = judge(policy, orders)
         page = Page(policy.store, earnings, broken, policy.earnings, digest, run_id, clock.now())
         planned += await ledger.plan(replace(page, new_from=window.new_since))
@@ -175,7 +175,7 @@ async def preview(
     def miss(count: int) -> None:
         would.missing = count
 
-    async for page in read_orders(source, window, miss):
+    async for page in source.read(window, miss):
         names = [name for order in page if isinstance(order, Order) for name in order.names]
         refunds = await ledger.refunds(policy.store, names)
         earnings, broken = judge(policy, [_after_refunds(order, refunds) for order in page])

@@ -13,19 +13,15 @@ import httpx
 
 from impactflow.adoption import Scope, check_ledger
 from impactflow.callbacks import callback_path
-from impactflow.clients import (
-    WickedReportsClient,
-    open_cnaught,
-    open_impactapi,
-    open_oneclickimpact,
-    open_wickedreports,
-)
+from impactflow.clients import open_cnaught, open_impactapi, open_oneclickimpact, open_wickedreports
 from impactflow.clients.http import open_transport
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import ProviderError
 from impactflow.ledger import Ledger
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
+from impactflow.orders import OrderSource
+from impactflow.orders.wickedreports import WickedReportsOrders
 from impactflow.placement import InVain, Terms
 from impactflow.policy import Policy
 from impactflow.providers import Provider
@@ -129,14 +125,14 @@ class Run:
         for name in sorted(names):
             self.provider(name)
 
-    def order_source(self) -> WickedReportsClient:
+    def order_source(self) -> OrderSource:
         """
         Where orders are read.
 
         Raises:
             ConfigurationError: Its key is not set.
         """
-        return open_wickedreports(self.settings, self.transport, self.clock)
+        return WickedReportsOrders(open_wickedreports(self.settings, self.transport, self.clock))
 
     def _open(self, name: ProviderName) -> Provider:
         match name:
