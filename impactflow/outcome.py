@@ -107,6 +107,7 @@ class Outcome:
         window: The days that it read, where it read any.
         unread: How many planned placements wait until their orders are read again.
         read_by: The command that reads them.
+        said: What a person should know of where they were read.
         changed: Where it left what it changed, by provider and status: orders of other days among them.
     """
 
@@ -121,6 +122,7 @@ class Outcome:
     window: Window | None = None
     unread: int = 0
     read_by: str = "impactflow place"
+    said: Sequence[str] = ()
     changed: Sequence[Group] = ()
 
     @property
@@ -176,7 +178,7 @@ class Outcome:
             "broken_orders": self.broken,
             "window": in_words(self.window) if self.window else None,
             "wait_to_be_read": self.unread,
-            "notes": self.notes,
+            "notes": [*self.said, *self.notes],
             "left_alone": self.left_alone,
             "refused_keys": self.refused_keys,
             "requests": self.requests,
@@ -207,7 +209,7 @@ class Outcome:
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
         if self.broken:
             lines.append(f"{self.broken} orders could not be read.")
-        lines += self.notes
+        lines += [*map(for_page, self.said), *self.notes]
         lines.append(f"{self.requests} requests in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 

@@ -3,6 +3,9 @@ Plan: read a window of orders, ask the policy what each has earned, and make tha
 
     Wicked Reports ──pages──▶ orders ──▶ policy ──▶ ledger        (then, and only then, the watermark moves)
 
+A file of orders goes the same way. It is no listing of all orders of its days: it moves no watermark, and says nothing
+of the orders that it leaves out.
+
 Called by the task ``plan_orders``; ``preview`` does the same without writing, for ``place --dry-run``. What is planned
 is bought by ``placement``.
 """
@@ -56,7 +59,7 @@ async def plan(
         clock: Tells the time.
         run_id: Which run does it.
         moves_watermark: Whether the window follows on what was read before. A window that a person chose does not move
-            the watermark, or the next run would take the days between for read.
+            the watermark, or the next run would take the days between for read. Nor does a file, whatever this says.
         report: Called after each page.
 
     Raises:
@@ -82,6 +85,9 @@ async def plan(
         )  # fmt: skip
     if missing:
         return planned + Planned(missing=missing)
+    if source.file is not None:
+        await ledger.mend_lines(policy.store, source.file, began)
+        return planned
     await ledger.leave_unlisted(Listing(policy.store, window.span, began, run_id))
     await _remember(ledger, policy.store, window, clock, moves_watermark=moves_watermark)
     return planned
@@ -194,7 +200,8 @@ async def preview(
             return would
     if with_planned:
         for each in await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now())):
-            unlisted = not would.missing and each.was_listed and window.contains(each.ordered_at)
+            is_complete = source.file is None and not would.missing
+            unlisted = is_complete and each.was_listed and window.contains(each.ordered_at)
             if each.placement not in read and not unlisted:
                 _foresee(would, each)
     return would

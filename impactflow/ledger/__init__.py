@@ -135,6 +135,10 @@ class Ledger:
         """Have what waits await approval where a complete reading does not list its order; how many placements."""
         return await self._writer.submit(unlisted.leave_to_person, listing)
 
+    async def mend_lines(self, store: str, file: str, began: datetime) -> None:
+        """All of a file was read since then: what of its lines was found broken only before is mended, or gone."""
+        await self._writer.submit(planning.mend_lines, (store, file, began))
+
     async def foresee(self, page: Page, planned: Mapping[str, int]) -> tuple[Sequence[Foreseen], Mapping[str, int]]:
         """
         What planning a page would leave planned, held or awaiting approval; nothing is written.
