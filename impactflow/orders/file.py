@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -60,31 +60,25 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(_DAY.pattern + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})")
 
 
-def _stripped(told: object) -> object:
-    return told.strip() if isinstance(told, str) else told
-
-
 def _as_id(told: object) -> object:
     """JSON may write an id as a number."""
-    return str(told) if type(told) is int else _stripped(told)
+    return str(told) if type(told) is int else told
 
 
 def _as_number(told: object) -> object:
-    text = _stripped(told)
+    if isinstance(told, str) and _NUMBER.fullmatch(told):
+        return Decimal(told)
     if type(told) is int or isinstance(told, Decimal):
         return told
-    if isinstance(text, str) and _NUMBER.fullmatch(text):
-        return Decimal(text)
     raise PydanticCustomError("number", "write a number with a decimal point and no other mark, such as 1234.50")
 
 
 def _as_time(told: object) -> object:
-    text = _stripped(told)
     try:
-        if isinstance(text, str) and _DAY.fullmatch(text):
-            return _believable(datetime.fromisoformat(text).replace(tzinfo=UTC))
-        if isinstance(text, str) and _TIME.fullmatch(text):
-            return _believable(datetime.fromisoformat(text))
+        if isinstance(told, str) and _TIME.fullmatch(told):
+            return _believable(datetime.fromisoformat(told))
+        if isinstance(told, str) and _DAY.fullmatch(told):
+            return _believable(datetime.fromisoformat(told).replace(tzinfo=UTC))
     except ValueError:
         pass
     raise PydanticCustomError("time", "write 2025-01-31T12:00:00Z, 2025-01-31T13:00:00+01:00 or a day, 2025-01-31")
@@ -97,11 +91,11 @@ def _believable(time: datetime) -> datetime:
 
 
 def _as_currency(told: object) -> object:
-    return told.strip().upper() if isinstance(told, str) else told
+    return told.upper() if isinstance(told, str) else told
 
 
 def _as_status(told: object) -> str:
-    text = re.sub(r"[\s_-]+", "_", told.strip().lower()) if isinstance(told, str) else ""
+    text = re.sub(r"[\s_-]+", "_", told.lower()) if isinstance(told, str) else ""
     if text not in _STATUSES:
         raise PydanticCustomError("status", "write one of {known}", {"known": ", ".join(_STATUSES)})
     return _STATUSES[text]
@@ -113,7 +107,6 @@ def _is_known(system: str) -> str:
     raise PydanticCustomError("system", "name the system that sold it, or leave it out")
 
 
-_Text = Annotated[str, BeforeValidator(_stripped), AfterValidator(check_plain)]
 _Id = Annotated[str, BeforeValidator(_as_id), Field(min_length=1, max_length=200), AfterValidator(check_plain)]
 _Amount = Annotated[Decimal, BeforeValidator(_as_number), Field(ge=0, le=MOST_MONEY)]
 _Count = Annotated[Decimal, BeforeValidator(_as_number), Field(ge=0, le=MOST_ITEMS)]
@@ -149,7 +142,7 @@ class _Sold(_Named):
     currency: Annotated[str, BeforeValidator(_as_currency), Field(pattern="^[A-Z]{3}$")] | None = None
     item_count: _Count | None = None
     payment_status: Annotated[str, BeforeValidator(_as_status)] | None = None
-    customer_email: Annotated[_Text | None, Field(repr=False)] = None
+    customer_email: Annotated[Annotated[str, AfterValidator(check_plain)] | None, Field(repr=False)] = None
 
     @property
     def order(self) -> Order:
@@ -296,6 +289,14 @@ class OrdersFile:
         return notes
 
 
+def _said(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields that say anything."""
+    for name, told in fields.items():
+        text = told.strip() if isinstance(told, str) else told
+        if text is not None and text != "":
+            yield name, text
+
+
 def _shown(path: Path) -> str:
     return one_line(path.name)
 
@@ -347,13 +348,14 @@ def _read(line: Line, path: Path, *, has_status: bool) -> tuple[Order | BrokenOr
     where = f"{_shown(path)} line {line.number}"
     if line.problem:
         return BrokenOrder(where, f"{where}: {line.problem}"), ()
-    fields = {name: told for name, told in line.fields.items() if told is not None and _stripped(told) != ""}
+    fields = dict(_said(line.fields))
     try:
         sold, problem = _Sold.model_validate(fields), _slip(tuple(line.fields))
         if has_status and sold.payment_status is None:
             problem = "field payment_status: it is blank, and other lines say it"
         if problem is None:
-            return sold.order, sold.names
+            order = sold.order
+            return order, order.names
     except ValidationError as broken:
         problem = broken_fields(broken)
     try:
