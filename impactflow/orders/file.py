@@ -194,7 +194,7 @@ class OrdersFile:
         Raises:
             ConfigurationError: It cannot be read, or its columns are not those of orders.
         """
-        columns, version = dict.fromkeys(columns_of(path)), _version(path)
+        version, columns = _version(path), dict.fromkeys(columns_of(path))
         days: list[date] = []
         seen, counts, retold = set[int](), dict[int, int](), 0
         for line in read_lines(path):
@@ -208,10 +208,9 @@ class OrdersFile:
             if isinstance(order, Order):
                 day = order.ordered_at.date()
                 days = [min(day, *days), max(day, *days)] if days else [day, day]
-        _check(path, [name for name in columns if name])
-        return cls(
-            path, [name for name in columns if name], (days[0], days[1]) if days else None, counts, retold, version
-        )
+        named = [name for name in columns if name]
+        _check(path, named)
+        return cls(path, named, (days[0], days[1]) if days else None, counts, retold, version)
 
     @property
     def file(self) -> str:
@@ -263,9 +262,17 @@ class OrdersFile:
         yield page
 
     def _orders(self) -> Iterator[Order | BrokenOrder]:
+        """Each order once; it keeps the names that only an earlier line tells, for it may be known by one of them."""
+        earlier: dict[str, tuple[str, ...]] = {}
         for line in read_lines(self.path):
             order, names = _read(line, self.path, has_status="payment_status" in self.columns)
-            if all(self.counts.get(hash(name), 0) <= line.number for name in names):
+            more = dict.fromkeys(name for known in names for name in earlier.get(known, ()) if name not in names)
+            if any(self.counts.get(hash(name), 0) > line.number for name in names):
+                names += tuple(more)
+                earlier |= dict.fromkeys(names, names)
+            elif more and isinstance(order, Order):
+                yield replace(order, names=(*names, *more))
+            else:
                 yield order
 
     @property
