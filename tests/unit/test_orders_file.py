@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -386,3 +387,19 @@ async def test_what_was_written_is_what_is_read(
             payments=(Payment(row["payment_status"]),),
             customer_email=row["customer_email"],
         )
+
+
+def samples(page: str, form: str) -> str:
+    """What a page shows in a form."""
+    return "".join(part.partition("```")[0] for part in page.split(f"```{form}\n")[1:])
+
+
+async def test_the_page_about_files_shows_what_is_read(given_file: Any) -> None:
+    """Its samples, its table of fields, and the words for a payment."""
+    page = (Path(__file__).parents[2] / "docs" / "orders-file.md").read_text()
+    header = samples(page, "csv").partition("\n")[0]
+    read = [await orders_of(given_file(samples(page, form))) for form in ("csv", "json")]
+    assert ["shopify:1001", "shopify:1002", "file:1003"] == [order.id for orders in read for order in orders]
+    assert all(isinstance(order, Order) for orders in read for order in orders)
+    listed = re.findall(r"^\| `(\w+)` \| (?:required|optional) \|", page, re.MULTILINE)
+    assert list(FIELDS) == listed == header.split(",")
