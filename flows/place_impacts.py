@@ -32,7 +32,9 @@ from tasks.reporting import publish_preview, publish_report, publish_summary
 
 
 def _name() -> str:
-    return run_name("preview" if flow_run.get_parameters().get("dry_run") else "place", "what is new")
+    parameters = flow_run.get_parameters()
+    when = "a file of orders" if parameters.get("orders_file") else "what is new"
+    return run_name("preview" if parameters.get("dry_run") else "place", when)
 
 
 @flow(name="place_impacts", flow_run_name=_name, persist_result=False)
@@ -41,6 +43,7 @@ async def place_impacts(
     to_day: date | None = None,
     policy_file: str = "",
     *,
+    orders_file: str = "",
     dry_run: bool = False,
     patience_s: float = 30.0,
 ) -> dict[str, Any]:
@@ -49,24 +52,31 @@ async def place_impacts(
 
     Args:
         from_day: First day of orders to read, UTC; by default a week before what was read last, back to what is still
-            to be sent, and once a day the last 60 days.
-        to_day: Last day of orders to read, included; by default today.
+            to be sent, and once a day the last 60 days; of a file its first day.
+        to_day: Last day of orders to read, included; by default today; of a file its last day.
         policy_file: The policy's path; by default IMPACTFLOW_POLICY.
+        orders_file: The path of a CSV or JSON lines file of orders, on the machine that the run takes place on, to read
+            in the place of Wicked Reports; docs/orders-file.md says what it holds.
         dry_run: Show what would be bought; buy and write nothing.
         patience_s: Go on until what is due lies further off than this many seconds.
     """
     began = time.monotonic()
     async with flow_context() as run:
         policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
-        window = await choose_window(run.ledger, policy, from_day, to_day, run.clock)
+        file = run.orders_file(orders_file) if orders_file else None
+        if file:
+            window = file.window(from_day, to_day, run.clock.now().date())
+        else:
+            window = await choose_window(run.ledger, policy, from_day, to_day, run.clock)
         if dry_run:
-            told = await preview_orders(policy, window)
+            told = await preview_orders(policy, window, orders_file=orders_file)
             await publish_preview([told])
             return told
-        run.require_keys({rule.provider for rule in policy.rules})
+        run.require_keys({rule.provider for rule in policy.rules}, orders_file)
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         taken = await take_up_deliveries(policy)
-        planned = await plan_orders(policy, window, moves_watermark=from_day is None and to_day is None)
+        is_default = from_day is None and to_day is None
+        planned = await plan_orders(policy, window, moves_watermark=is_default, orders_file=orders_file)
         halted = await place_all(run, policy, patience_s)
         report = await publish_report(f"bought-{run.clock.now():%Y%m%d-%H%M%S}")
         waiting, read_by = await unread(run.ledger, policy, run.clock)
@@ -81,9 +91,10 @@ async def place_impacts(
             duration_s=time.monotonic() - began,
             report=report,
             unread=waiting,
-            read_by=read_by,
+            read_by="impactflow place --orders FILE" if file else read_by,
             rates=policy.remark_on_rates(run.clock.now().date()),
             window=window,
+            said=file.notes if file else (),
         )
         await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
         await announce()

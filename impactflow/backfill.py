@@ -16,7 +16,7 @@ from impactflow.clock import Clock
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger, Page, Planned
 from impactflow.models import Earnings, Order, ProviderName
-from impactflow.orders import OrderSource, Window, read_orders
+from impactflow.orders import OrderSource, Window
 from impactflow.patience import Round
 from impactflow.planning import fresh_impacts, judge, policy_digest, purchases_of, remember_days
 from impactflow.policy import Policy
@@ -183,7 +183,7 @@ async def plan_window(
         nonlocal missing
         missing = count
 
-    async for orders in read_orders(source, window, miss):
+    async for orders in source.read(window, miss):
         earnings, broken = judge(policy, orders)
         while earnings or broken:
             fits, needed, room = len(earnings), 0, None if at_most is None else at_most - planned.placements

@@ -108,6 +108,7 @@ class Outcome:
         unread: How many planned placements wait until their orders are read again.
         read_by: The command that reads them.
         rates: A sentence where the policy's exchange rates are old, else None.
+        said: What a person should know of where they were read.
         changed: Where it left what it changed, by provider and status: orders of other days among them.
     """
 
@@ -123,6 +124,7 @@ class Outcome:
     unread: int = 0
     read_by: str = "impactflow place"
     rates: str | None = None
+    said: Sequence[str] = ()
     changed: Sequence[Group] = ()
 
     @property
@@ -180,7 +182,7 @@ class Outcome:
             "broken_orders": self.broken,
             "window": in_words(self.window) if self.window else None,
             "wait_to_be_read": self.unread,
-            "notes": self.notes,
+            "notes": [*self.said, *self.notes],
             "left_alone": self.left_alone,
             "refused_keys": self.refused_keys,
             "requests": self.requests,
@@ -211,7 +213,7 @@ class Outcome:
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
         if self.broken:
             lines.append(f"{self.broken} orders could not be read.")
-        lines += self.notes
+        lines += [*map(for_page, self.said), *self.notes]
         lines.append(f"{self.requests} requests in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 

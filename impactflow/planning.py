@@ -3,6 +3,9 @@ Plan: read a window of orders, ask the policy what each has earned, and make tha
 
     Wicked Reports ──pages──▶ orders ──▶ policy ──▶ ledger        (then, and only then, the watermark moves)
 
+A file of orders goes the same way. It is no listing of all orders of its days: it moves no watermark, and says nothing
+of the orders that it leaves out.
+
 Called by the task ``plan_orders``; ``preview`` does the same without writing, for ``place --dry-run``. What is planned
 is bought by ``placement``.
 """
@@ -18,7 +21,7 @@ from datetime import date, timedelta
 from impactflow.clock import Clock
 from impactflow.ledger import Foreseen, Fresh, Kept, Ledger, Listing, Page, Planned, Status, Told
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
-from impactflow.orders import OrderSource, Window, read_orders
+from impactflow.orders import OrderSource, Window
 from impactflow.policy import Policy
 
 log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ async def plan(
         clock: Tells the time.
         run_id: Which run does it.
         moves_watermark: Whether the window follows on what was read before. A window that a person chose does not move
-            the watermark, or the next run would take the days between for read.
+            the watermark, or the next run would take the days between for read. Nor does a file, whatever this says.
         report: Called after each page.
 
     Raises:
@@ -70,7 +73,7 @@ async def plan(
         nonlocal missing
         missing = count
 
-    async for orders in read_orders(source, window, miss):
+    async for orders in source.read(window, miss):
         earnings, broken = judge(policy, orders)
         page = Page(policy.store, earnings, broken, policy.earnings, digest, run_id, clock.now())
         planned += await ledger.plan(replace(page, new_from=window.new_since))
@@ -82,6 +85,9 @@ async def plan(
         )  # fmt: skip
     if missing:
         return planned + Planned(missing=missing)
+    if source.file is not None:
+        await ledger.mend_lines(policy.store, source.file, began)
+        return planned
     await ledger.leave_unlisted(Listing(policy.store, window.span, began, run_id))
     await _remember(ledger, policy.store, window, clock, moves_watermark=moves_watermark)
     return planned
@@ -198,7 +204,7 @@ async def preview(
     def miss(count: int) -> None:
         would.missing = count
 
-    async for page in read_orders(source, window, miss):
+    async for page in source.read(window, miss):
         names = [name for order in page if isinstance(order, Order) for name in order.names]
         refunds = await ledger.refunds(policy.store, names)
         earnings, broken = judge(policy, [_after_refunds(order, refunds) for order in page])
@@ -217,8 +223,9 @@ async def preview(
             return would
     if with_planned:
         waiting = await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now()))
+        is_complete = source.file is None and not would.missing
         for each in [*await _foresee_kept(ledger, policy, clock, planned), *waiting]:
-            unlisted = not would.missing and each.was_listed and window.contains(each.ordered_at)
+            unlisted = is_complete and each.was_listed and window.contains(each.ordered_at)
             if each.placement not in read and not unlisted:
                 read.add(each.placement or 0)
                 _foresee(would, each)

@@ -8,24 +8,22 @@ Nothing global: two runs in one process do not know of each other.
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 
 from impactflow.adoption import Scope, check_ledger
 from impactflow.callbacks import callback_path
-from impactflow.clients import (
-    WickedReportsClient,
-    open_cnaught,
-    open_impactapi,
-    open_oneclickimpact,
-    open_wickedreports,
-)
+from impactflow.clients import open_cnaught, open_impactapi, open_oneclickimpact, open_wickedreports
 from impactflow.clients.http import open_transport
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import ProviderError
 from impactflow.ledger import Ledger
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
+from impactflow.orders import OrderSource
+from impactflow.orders.file import OrdersFile
+from impactflow.orders.wickedreports import WickedReportsOrders
 from impactflow.placement import InVain, Terms
 from impactflow.policy import Policy
 from impactflow.providers import Provider
@@ -79,6 +77,7 @@ class Run:
     in_vain: InVain = field(default_factory=InVain)
     checked: set[ProviderName] = field(default_factory=set)
     _providers: dict[ProviderName, Provider] = field(default_factory=dict)
+    _files: dict[str, OrdersFile] = field(default_factory=dict)
 
     def provider(self, name: ProviderName) -> Provider:
         """
@@ -118,25 +117,42 @@ class Run:
         self.checked.update(set(asked) - silent.keys())
         return silent
 
-    def require_keys(self, names: Iterable[ProviderName]) -> None:
+    def require_keys(self, names: Iterable[ProviderName], orders_file: str = "") -> None:
         """
-        See that everything a run of a policy needs is configured, before anything is bought.
+        See that everything a run of a policy needs is there, before anything is bought.
+
+        Args:
+            names: From whom something is bought.
+            orders_file: The path of the file to read orders from; by default they are read from Wicked Reports.
 
         Raises:
-            ConfigurationError: A key is not set.
+            ConfigurationError: A key is not set, or the file cannot be read.
         """
-        self.order_source()
+        self.order_source(orders_file)
         for name in sorted(names):
             self.provider(name)
 
-    def order_source(self) -> WickedReportsClient:
+    def order_source(self, orders_file: str = "") -> OrderSource:
         """
-        Where orders are read.
+        Where orders are read: a file, or Wicked Reports where none is named.
 
         Raises:
-            ConfigurationError: Its key is not set.
+            ConfigurationError: The key of Wicked Reports is not set, or the file cannot be read.
         """
-        return open_wickedreports(self.settings, self.transport, self.clock)
+        if orders_file:
+            return self.orders_file(orders_file)
+        return WickedReportsOrders(open_wickedreports(self.settings, self.transport, self.clock))
+
+    def orders_file(self, path: str) -> OrdersFile:
+        """
+        A file of orders, looked through when it is first asked for.
+
+        Raises:
+            ConfigurationError: It cannot be read.
+        """
+        if path not in self._files:
+            self._files[path] = OrdersFile.open(Path(path))
+        return self._files[path]
 
     def _open(self, name: ProviderName) -> Provider:
         match name:

@@ -215,19 +215,22 @@ def secrets_in(secrets: SecretStr | None) -> tuple[str, ...]:
     return tuple((secrets.get_secret_value() if secrets else "").replace(",", " ").split())
 
 
-def require_key(key: SecretStr | None, variable: str) -> str:
+def require_key(key: SecretStr | None, variable: str, *, or_else: str = "") -> str:
     """
     The key's text, for the one header that carries it.
+
+    Args:
+        key: As it was set.
+        variable: Where.
+        or_else: What a person can do instead of setting it.
 
     Raises:
         ConfigurationError: The variable is not set, or holds what no HTTP header can carry.
     """
     text = key.get_secret_value().strip() if key else ""
     if not text:
-        msg = (
-            f"{variable} is not set: put the provider's API key in this variable or in .env (or try `impactflow demo`)"
-        )
-        raise ConfigurationError(msg)
+        todo = " ".join(filter(None, ("put the provider's API key in this variable or in .env", or_else)))
+        raise ConfigurationError(f"{variable} is not set: {todo} (or try `impactflow demo`)")
     if not (text.isascii() and text.isprintable()):
         msg = f"{variable} holds characters that no API key has: set it again"
         raise ConfigurationError(msg)

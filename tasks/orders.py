@@ -20,12 +20,11 @@ log = logging.getLogger(__name__)
 
 
 @task(name="plan_orders", task_run_name="plan {window.from_}..{window.to}", cache_policy=NO_CACHE, **READS)
-async def plan_orders(policy: Policy, window: Window, *, moves_watermark: bool) -> Planned:
+async def plan_orders(policy: Policy, window: Window, *, moves_watermark: bool, orders_file: str = "") -> Planned:
     """Read the window's orders and make durable what each has earned; see ``impactflow.planning.plan``."""
     run = current_run()
-    planned = await plan(
-        run.ledger, run.order_source(), policy, window, run.clock, run.id, moves_watermark=moves_watermark
-    )
+    source = run.order_source(orders_file)
+    planned = await plan(run.ledger, source, policy, window, run.clock, run.id, moves_watermark=moves_watermark)
     log.info(
         "read %d orders, %d of them new, %d count, %d could not be read; %d placements planned",
         planned.read, planned.new, planned.eligible, planned.broken, planned.placements,
@@ -56,13 +55,12 @@ async def plan_window(policy: Policy, window: Window, *, at_most: int | None) ->
 
 @task(name="preview_orders", task_run_name="preview {window.from_}..{window.to}", cache_policy=NO_CACHE, **READS)
 async def preview_orders(
-    policy: Policy, window: Window, *, at_most: int | None = None, with_planned: bool = True
+    policy: Policy, window: Window, *, at_most: int | None = None, with_planned: bool = True, orders_file: str = ""
 ) -> dict[str, Any]:
     """What a run would buy, with nothing written and nothing bought; see ``impactflow.planning.preview``."""
     run = current_run()
-    would = await preview(
-        run.ledger, run.order_source(), policy, window, run.clock, at_most=at_most, with_planned=with_planned
-    )
+    source = run.order_source(orders_file)
+    would = await preview(run.ledger, source, policy, window, run.clock, at_most=at_most, with_planned=with_planned)
     wrong = told(await check_options(run.provider, policy)) if with_planned else []
     totals = [
         {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
@@ -74,6 +72,7 @@ async def preview_orders(
         "to": window.to.isoformat(),
         "orders": {"read": would.read, "eligible": would.eligible, "broken": would.broken},
         "window": in_words(window),
+        "notes": list(run.orders_file(orders_file).notes) if orders_file else [],
         "would_place": would.placements,
         "new": would.new,
         "may_be_missing": would.missing,

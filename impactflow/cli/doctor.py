@@ -7,6 +7,7 @@ from typing import Any
 
 from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli.ledgers import missing_file, none_made
+from impactflow.clients import open_wickedreports
 from impactflow.errors import ConfigurationError, ImpactError, LedgerError, LedgerTooNew, Unauthorized
 from impactflow.ledger import Status
 from impactflow.ledger.location import describe
@@ -127,7 +128,8 @@ async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
 
 async def _read_orders(run: Run) -> str:
     today = run.clock.now().date()
-    async for page in run.order_source().list_orders(today - timedelta(days=1), today, limit=1):
+    account = open_wickedreports(run.settings, run.transport, run.clock)
+    async for page in account.list_orders(today - timedelta(days=1), today, limit=1):
         return f"{page.total or len(page.items)} orders since yesterday"
     return "no orders since yesterday"
 

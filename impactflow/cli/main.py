@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec
@@ -20,20 +20,19 @@ from impactflow.approval import Decision as Approval
 from impactflow.audit import CANCELLED_UNASKED, choose_window
 from impactflow.backfill import choose_days
 from impactflow.cli import approve as approving
-from impactflow.cli import audited, console, ledgers, story
+from impactflow.cli import audited, console, ledgers, placing, story
 from impactflow.cli.prefect import run_flow
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
 from impactflow.ledger import Ledger, Status
 from impactflow.ledger.location import back_up, describe
 from impactflow.models import ProviderName, Unit
-from impactflow.orders import Window
 from impactflow.outcome import Standing, by_provider, in_standings
 from impactflow.planning import unread
 from impactflow.policy import load_policy, policy_schema
 from impactflow.ruling import OPEN_TO_RULING, Decision, Ruled, Ruling, settle_by_ruling
 from impactflow.run import open_run
-from impactflow.settings import Settings, load_settings
+from impactflow.settings import load_settings
 from impactflow.units import shown
 
 app = typer.Typer(
@@ -102,6 +101,10 @@ def place(
     from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of orders, UTC.")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
     policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    orders: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read orders from this CSV or JSON lines file, not from Wicked Reports."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be bought; buy nothing.")] = False,
     patience: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
@@ -110,12 +113,12 @@ def place(
 ) -> int:
     """Read new orders, buy what each has earned, once each, and report."""
     settings = load_settings()
-    path = policy or settings.impactflow_policy
+    path, file = policy or settings.impactflow_policy, "" if orders is None else str(orders.absolute())
     with ledgers.none_made(settings) if dry_run else nullcontext(settings) as used:
-        days = _check(used, path, from_, to)
+        days = placing.check(used, path, from_, to, file)
         result = run_flow(
-            "place_impacts", "placing", from_day=days[0], to_day=days[1], policy_file=str(path), dry_run=dry_run,
-            patience_s=patience,
+            "place_impacts", "placing", from_day=days[0], to_day=days[1], policy_file=str(path), orders_file=file,
+            dry_run=dry_run, patience_s=patience,
         )  # fmt: skip
     ledger = describe(settings.impactflow_ledger_url)
     if json:
@@ -129,19 +132,6 @@ def place(
     if dry_run:
         return UNDONE if result["may_be_missing"] else DONE
     return _status_of(result)
-
-
-def _check(settings: Settings, policy: Path, from_: str | None, to: str | None) -> tuple[date | None, date | None]:
-    """Whatever a person may have got wrong is told before a server is started."""
-    chosen = load_policy(policy)
-    window = Window.parse(from_, to, today=datetime.now(UTC).date(), watermark=None)
-    stopping.run(_check_keys(settings, {rule.provider for rule in chosen.rules}))
-    return (window.from_ if from_ else None, window.to if to else None)
-
-
-async def _check_keys(settings: Settings, providers: set[ProviderName]) -> None:
-    async with open_run(settings, "check") as run:
-        run.require_keys(providers)
 
 
 @app.command(epilog="Example: impactflow backfill --from 2024-01-01 --to 2024-12-31 --at-most 1000")
@@ -163,7 +153,7 @@ def backfill(
     """Buy what the orders of a past range have earned, window by window; run again, it goes on where it ended."""
     settings = load_settings()
     path = policy or settings.impactflow_policy
-    from_day, to_day = _check(settings, path, from_, to)
+    from_day, to_day = placing.check(settings, path, from_, to)
     if from_day and to_day:
         choose_days(from_day, to_day, SystemClock())
     result = run_flow(
@@ -336,8 +326,8 @@ def _tell_preview(result: dict[str, Any]) -> None:
     )
     if result["may_be_missing"]:
         console.out.print(f"No two readings of the orders agreed: {result['may_be_missing']} or more may be missing.")
-    for wrong in result["wrong_options"]:
-        console.out.print(wrong, markup=False)
+    for note in (*result["notes"], *result["wrong_options"]):
+        console.out.print(note, markup=False)
     console.print_table("Would be bought", [_readable(row) for row in result["totals"]])
     console.print_table("The first of them", [_readable(row) for row in result["lines"][:20]])
 

@@ -54,6 +54,7 @@ class Account:
         headers: What each request carries, the key among it.
         key_variable: The environment variable of the key.
         url_variable: The environment variable of the URL.
+        or_else: What a person can do where the key is right and not accepted; empty where nothing is known.
     """
 
     provider: str
@@ -62,6 +63,7 @@ class Account:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     key_variable: str
     url_variable: str
+    or_else: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class Call:
             case 402:
                 return Unauthorized(f"the account cannot pay for this: see to its billing{said}", **more)
             case 401:
-                return Unauthorized(f"the key is not accepted: check {self.account.key_variable}{said}", **more)
+                todo = ", ".join(filter(None, (f"check {self.account.key_variable}", self.account.or_else)))
+                return Unauthorized(f"the key is not accepted: {todo}{said}", **more)
             case 403:
                 why = "not allowed to this account, or not as things stand: see to its settings at the provider"
                 return Forbidden(f"{why}{said}", **more)

@@ -143,6 +143,10 @@ class Ledger:
         """Orders as they are kept of which something waits, under another policy or since an announcement; by row."""
         return await self._read(facts.to_judge_again, store, policy, after, limit)
 
+    async def mend_lines(self, store: str, file: str, began: datetime) -> None:
+        """All of a file was read since then: what of its lines was found broken only before is mended, or gone."""
+        await self._writer.submit(planning.mend_lines, (store, file, began))
+
     async def foresee(self, page: Page, planned: Mapping[str, int]) -> tuple[Sequence[Foreseen], Mapping[str, int]]:
         """
         What planning a page would leave planned, held or awaiting approval; nothing is written.

@@ -323,6 +323,15 @@ def reach_back(connection: Connection, reaches: Sequence[tuple[str, str, date, d
     return [None] * len(reaches)
 
 
+def mend_lines(connection: Connection, readings: Sequence[tuple[str, str, datetime]]) -> list[None]:
+    """Forget lines of a file that were broken before, and were not when all of it was read since a time."""
+    for store, file, began in readings:
+        is_line = broken_orders.c.name.startswith(f"{file} line ", autoescape=True)
+        is_old = (broken_orders.c.store == store) & (broken_orders.c.last_seen_at < began)
+        connection.execute(broken_orders.delete().where(is_old, is_line))
+    return [None] * len(readings)
+
+
 def _mark(connection: Connection, store: str, source: str, day: date, stands: date | None) -> None:
     if stands is None:
         connection.execute(_FIRST_MARK, {"store": store, "source": source, "read_to": day})

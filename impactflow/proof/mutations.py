@@ -375,7 +375,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "P11: a reading that contradicts itself counts as complete",
-        "impactflow.orders",
+        "impactflow.orders.wickedreports",
         "            return not self.repeated and self.announced <= {len(self.ids)}",
         "            return bool(self)",
         "moved between pages",

@@ -110,7 +110,7 @@ class WickedReports(Api):
     def authorise(self, request: Request) -> None:
         """``apikey`` must be the sandbox's."""
         if request.headers.get("apikey") != API_KEY:
-            raise Declined(401, "The outbound API is not enabled for this key.")
+            raise Declined(401, "Outbound API not enabled for client.")
 
     def decline(self, declined: Declined) -> Reply:
         """``{"status": "error", "message"}``."""

@@ -486,3 +486,18 @@ def test_no_order_whatever_it_holds_spoils_the_page(orders):
     """Every order comes out, sound or broken, in its place."""
     page = read_order_page(a_page(*orders, SOUND))
     assert (len(orders) + 1, "WR-9") == (len(page.results), page.results[-1].id)
+
+
+async def test_an_account_without_the_outbound_api_is_told_what_else_to_do():
+    """In the words of the reference's own 401, read 2026-11-22."""
+    body = {"status": "error", "message": "Outbound API not enabled for client."}
+    client, _ = open_client(httpx.Response(401, json=body))
+    with pytest.raises(Unauthorized) as refused:
+        await anext(client.list_orders(*DAYS))
+    for words in (
+        "check WICKED_REPORTS_API_KEY",
+        "have Wicked Reports enable the outbound API",
+        "read orders from a file: `impactflow place --orders FILE`",
+        "they say: Outbound API not enabled for client.",
+    ):
+        assert words in str(refused.value)

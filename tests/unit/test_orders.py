@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from impactflow.clients.wickedreports.models import CountedPage, WickedOrder
 from impactflow.errors import ConfigurationError
 from impactflow.models import BrokenOrder, Order, Payment
-from impactflow.orders import Window, order_from_wicked, read_orders
+from impactflow.orders import Window
+from impactflow.orders.wickedreports import WickedReportsOrders, order_from_wicked
 
 TODAY = date(2025, 3, 10)
 NOON = datetime(2025, 3, 9, 12, tzinfo=UTC)
@@ -171,7 +172,7 @@ class Shelf:
 
 async def read(shelf: Shelf) -> list[list[str | None]]:
     """The ids that came, page by page."""
-    return [[order.id for order in page] async for page in read_orders(shelf, WINDOW)]
+    return [[order.id for order in page] async for page in WickedReportsOrders(shelf).read(WINDOW)]
 
 
 class TestReading:
@@ -210,7 +211,7 @@ class TestReading:
         """Four readings, each of another order."""
         shelf = Shelf(*([[named(name)], [named(name)]] for name in "abcd"), total=2)
         missing: list[int] = []
-        _ = [page async for page in read_orders(shelf, WINDOW, missing.append)]
+        _ = [page async for page in WickedReportsOrders(shelf).read(WINDOW, missing.append)]
         assert (4, [2]) == (len(shelf.asked), missing)
 
     async def test_four_readings_are_enough(self, caplog: pytest.LogCaptureFixture) -> None:
