@@ -26,7 +26,7 @@ from impactflow.orders import Window
 from impactflow.planning import preview
 
 COUNTS_PARTLY = {"eligible_payments": ["APPROVED", "MANUAL", "Partially Refunded"]}
-EUROS = {"fx": {"as_of": "2026-03-01", "usd_per": {"EUR": "1.25"}}}
+EUROS = {"fx": {"as_of": "2026-03-01", "usd_per": {"EUR": Decimal("1.25")}}}
 ASK_ABOVE = GIVING | {"approve_above": 300}
 
 
@@ -289,23 +289,22 @@ async def test_c19_what_was_captured_earns(new_world, turns):
 @pytest.mark.parametrize("turns", [*permutations(("paid", "edited", "listed"))])
 @in_virtual_time
 async def test_c1_an_order_that_is_edited_after_it_was_told_earns_what_it_is_now(new_world, turns):
-    """Wicked Reports lists it as it was before or as it is; saying the same again, it undoes no edit."""
-    rows = [sold(1)]
+    """Wicked Reports lists it as it is by then; saying the same again, it undoes no edit."""
     world = new_world(policy=policy_of(GIVING))
-    edited = {"current_total_price": "40.00", "updated_at": "2026-03-02T11:30:00Z"}
+    is_edited = False
     async with world.run() as run:
         for turn in turns:
             match turn:
                 case "paid":
                     await shopify_paid(run, 1, updated_at="2026-03-02T11:00:00Z")
                 case "edited":
-                    await shopify_paid(run, 1, topic="orders/updated", webhook_id="edited", **edited)
-                    rows[0]["amount"] = 40 if "listed" not in turns[: turns.index("edited")] else 80
+                    edit = {"current_total_price": "40.00", "updated_at": run.clock.now().isoformat()}
+                    await shopify_paid(run, 1, topic="orders/updated", webhook_id="edited", **edit)
+                    is_edited = True
                 case "listed":
-                    world.sandbox.shop.orders[:] = rows
+                    world.sandbox.shop.orders[:] = [sold(1, amount=40 if is_edited else 80)]
             await taken_up(world, run)
-            if world.sandbox.shop.orders:
-                await world.plan(run)
+            await world.plan(run)
             world.clock.turn(minutes=10)
 
         assert [("impactapi", 40)] == await next_run(world, run)
