@@ -25,6 +25,7 @@ from impactflow.ledger import (
     planning,
     queries,
     refunds,
+    refusals,
     unlisted,
 )
 from impactflow.ledger.adopting import Adopted, Bought, Vouched
@@ -39,6 +40,7 @@ from impactflow.ledger.news import Effect, Group, Line
 from impactflow.ledger.planning import Foreseen, Page, Planned, placement_key
 from impactflow.ledger.queries import Total
 from impactflow.ledger.refunds import Announcement
+from impactflow.ledger.refusals import Refused
 from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import TRANSITIONS, WAITS_FOR_A_PERSON, Status
 from impactflow.ledger.unlisted import Listing
@@ -71,6 +73,7 @@ __all__ = [
     "Page",
     "Planned",
     "Postponement",
+    "Refused",
     "Status",
     "Step",
     "Told",
@@ -301,6 +304,14 @@ class Ledger:
     async def topics(self, store: str) -> frozenset[tuple[str, str]]:
         """Of which topics deliveries have ever come: source and topic."""
         return await self._read(deliveries.topics, store)
+
+    async def count_refused(self, refused: Sequence[Refused]) -> None:
+        """Add to how many deliveries were refused, in one commit."""
+        await self._writer.submit_all([(refusals.count, refused)])
+
+    async def refused(self, since: date, *, store: str | None = None) -> Mapping[str, Mapping[int, int]]:
+        """How many deliveries were refused on that day and later, by source and status."""
+        return await self._read(refusals.counted, since, store)
 
     async def watermark(self, store: str, source: str) -> date | None:
         """How far a source has been read."""
