@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from impactflow.adoption import PurchasesUnknown, Scope, look
+from impactflow.cli import silence
 from impactflow.cli.ledgers import missing_file, none_made
 from impactflow.clients import open_wickedreports
 from impactflow.errors import ConfigurationError, ImpactError, LedgerError, LedgerTooNew, Unauthorized
@@ -67,6 +68,7 @@ async def _look_around(
         if policy is not None:
             findings += _rates(policy, run.clock.now().date())
             findings += await _never_told(run, policy)
+            findings += await _unheard(run, policy)
             findings += [_named(each) for each in await check_options(run.provider, policy)]
         if all(account["ok"] for account in accounts):
             accounts.append(await _finding("purchases", lambda: _compare(run, policy, providers)))
@@ -107,6 +109,17 @@ async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
         for source, topics in missing.items()
         if topics
     ]
+
+
+async def _unheard(run: Run, policy: Policy) -> list[dict[str, Any]]:
+    """What was refused, and what some rules cannot earn: nothing wrong here, since anybody may cause the one."""
+    try:
+        served = Secrets.of(run.settings).served
+        refused = await silence.refused(run.ledger, run.clock.now().date(), policy.store)
+    except (ConfigurationError, LedgerError):  # said already, of the webhooks or of the ledger
+        return []
+    findings = [_ok("policy", said) for said in silence.without_products(policy, served)]
+    return findings + [_ok("webhooks", said) for said in silence.refusals_in_words(refused)]
 
 
 def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:

@@ -377,14 +377,18 @@ def _tell_placed(result: dict[str, Any]) -> None:
 @app.command(epilog="Example: impactflow status --json")
 @ending
 def status(json: Json = False) -> int:
-    """Count placements by provider and status, and list what needs attention."""
+    """Count placements, list what needs attention, and say why things are held, not earned or refused."""
+    from impactflow.cli import silence  # noqa: PLC0415 - only this command needs it
+
     settings = load_settings()
     with ledgers.open_existing(settings) as ledger:
         counts, attention, broken = stopping.run(_look(ledger))
         waiting, read_by = stopping.run(_unread(ledger))
+        unheard = stopping.run(silence.look(ledger, SystemClock().now()))
     standing, where = Standing.of(counts), describe(settings.impactflow_ledger_url)
     if json:
         listed = {"needs_attention": attention, "broken_orders": broken, "wait_to_be_read": waiting, "ledger": where}
+        listed |= unheard.as_json()
         console.print_json({"placements": by_provider(counts), **listed, "undone": bool(standing.waiting or broken)})
     else:
         rows = [
@@ -403,6 +407,7 @@ def status(json: Json = False) -> int:
         if standing.awaiting_approval:
             console.out.print("`impactflow approve` lists what awaits approval, and approves, trims or rejects it.")
         console.print_table("Orders that could not be read", broken)
+        unheard.tell()
     return UNDONE if standing.waiting or standing.failed or broken else DONE
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import typer
 
@@ -20,8 +20,12 @@ from impactflow.together import together
 from impactflow.webhooks.app import make_app
 from impactflow.webhooks.intake import Bounds
 from impactflow.webhooks.nudge import Nudge, open_prefect_api
+from impactflow.webhooks.refusals import Refusals
 from impactflow.webhooks.server import listen, serve
 from impactflow.webhooks.sources import CNAUGHT, Secrets
+
+#: How long the last numbers of refused deliveries may take to be kept, in seconds.
+_LAST_S = 1.0
 
 
 def serve_webhooks(host: str, port: int, *, as_json: bool) -> int:
@@ -60,14 +64,27 @@ async def _serve(
     # The ledger's thread asks the loop to make way after each statement; every 5 ms, as by default, is a commit's time.
     sys.setswitchinterval(0.0005)
     clock = SystemClock()
-    app = make_app(ledger, store, secrets, clock, Bounds(max_bytes=settings.impactflow_webhooks_max_bytes))
+    bounds, refusals = Bounds(max_bytes=settings.impactflow_webhooks_max_bytes), Refusals(ledger, store, clock)
+    app = make_app(ledger, store, secrets, clock, bounds, refusals)
     async with open_prefect_api(load_prefect_api()) or nullcontext() as api, together() as tasks:
         nudging = tasks.create_task(Nudge(ledger, store, api).go_on(clock)) if api else None
         if nudging is None:
             err.print("[dim]PREFECT_API_URL is not set: what comes waits for the schedule of place_events[/dim]")
-        await serve(app, at, lambda: _tell(settings, secrets, at, as_json=as_json))
+        counting = tasks.create_task(refusals.go_on())
+        try:
+            await serve(app, at, lambda: _tell(settings, secrets, at, as_json=as_json))
+        finally:
+            await _keep_last(refusals)
+        counting.cancel()
         if nudging is not None:
             nudging.cancel()
+
+
+async def _keep_last(refusals: Refusals) -> None:
+    """Keep what was refused since the last time, unless the ledger is slow: who ends the receiver waits no longer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_S):
+            await refusals.flush()
 
 
 def _tell(settings: Settings, secrets: Secrets, at: socket.socket, *, as_json: bool) -> None:

@@ -24,7 +24,9 @@ from impactflow.ledger import (
     news,
     planning,
     queries,
+    reasons,
     refunds,
+    refusals,
     unlisted,
 )
 from impactflow.ledger.adopting import Adopted, Bought, Vouched
@@ -38,7 +40,9 @@ from impactflow.ledger.moves import Claim, Look, Move, Postponement
 from impactflow.ledger.news import Effect, Group, Line
 from impactflow.ledger.planning import Foreseen, Page, Planned, placement_key
 from impactflow.ledger.queries import Total
+from impactflow.ledger.reasons import Reason, Reasons
 from impactflow.ledger.refunds import Announcement
+from impactflow.ledger.refusals import Refused
 from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import TRANSITIONS, WAITS_FOR_A_PERSON, Status
 from impactflow.ledger.unlisted import Listing
@@ -71,6 +75,9 @@ __all__ = [
     "Page",
     "Planned",
     "Postponement",
+    "Reason",
+    "Reasons",
+    "Refused",
     "Status",
     "Step",
     "Told",
@@ -305,6 +312,22 @@ class Ledger:
     async def topics(self, store: str) -> frozenset[tuple[str, str]]:
         """Of which topics deliveries have ever come: source and topic."""
         return await self._read(deliveries.topics, store)
+
+    async def count_refused(self, refused: Sequence[Refused]) -> None:
+        """Add to how many deliveries were refused, in one commit."""
+        await self._writer.submit_all([(refusals.count, refused)])
+
+    async def refused(self, since: date, *, store: str | None = None) -> Mapping[str, Mapping[int, int]]:
+        """How many deliveries were refused on that day and later, by source and status."""
+        return await self._read(refusals.counted, since, store)
+
+    async def why_held(self) -> Reasons:
+        """Why placements are held, the most frequent reasons first."""
+        return await self._read(reasons.of_held)
+
+    async def why_unearned(self, since: datetime) -> Reasons:
+        """Why orders sold, or first told of by a webhook, since then earned nothing, or not all."""
+        return await self._read(reasons.of_unearned, since)
 
     async def watermark(self, store: str, source: str) -> date | None:
         """How far a source has been read."""

@@ -335,7 +335,8 @@ _ATTENTION = (
         placements.c.due_at,
     )
     .join(orders, placements.c.order == orders.c.id)
-    .where(placements.c.status.in_(_NEEDS_ATTENTION))
+    # Each provider is named, because the index on statuses begins with it.
+    .where(placements.c.provider.in_(list(ProviderName)), placements.c.status.in_(_NEEDS_ATTENTION))
     .order_by(placements.c.status == Status.AWAITING_APPROVAL, placements.c.status, placements.c.id)
     .limit(bindparam("limit"))
 )

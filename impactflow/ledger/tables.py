@@ -267,6 +267,20 @@ deliveries = Table(
     Index(None, "store", "handled_at", "id"),
 )
 
+#: How many deliveries the receiver refused; of a delivery itself nothing is kept, since anybody may send one.
+refused_deliveries = Table(
+    "refused_deliveries",
+    metadata,
+    Column("store", Text, primary_key=True),
+    # Whose they were, by their path.
+    Column("source", Text, primary_key=True),
+    # When, UTC.
+    Column("day", Date, primary_key=True),
+    # What they were answered, as HTTP has it.
+    Column("status", Integer, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
 #: Refunds that were announced, under each name of their order: what is refunded is not bought for.
 refunds = Table(
     "refunds",

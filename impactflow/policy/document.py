@@ -139,11 +139,11 @@ class Policy(Strict):
     def _why_too_old(self, order: Order) -> str | None:
         day = order.ordered_at.astimezone(UTC).date()
         if self.not_before is not None and day < self.not_before:
-            return f"sold on {day}, before the policy's not_before"
+            return f"sold before {self.not_before}, the policy's not_before"
         most = self.at_most_days_old
         if order.told_at is None or isinstance(most, str) or (order.told_at - order.ordered_at).days <= most:
             return None
-        return f"sold on {day}, more than at_most_days_old ({most:f}) before a webhook told of it"
+        return f"sold more than {most:f} days (at_most_days_old) before a webhook told of it"
 
     @cached_property
     def _eligible(self) -> frozenset[str]:

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned
 from impactflow.policy.fields import UNLIMITED, Currency, Limit, NotEmpty, Number, Slot, Strict, Text, wrong_at
-from impactflow.policy.quantities import DonationQuantity, Quantity, Rounding, rounded
+from impactflow.policy.quantities import DonationQuantity, PerItem, Quantity, Rounding, rounded
 from impactflow.policy.sale import NotEarned, OnHold, Sale
 
 _GRAMS: Mapping[str, Fraction] = MappingProxyType(
@@ -67,6 +67,11 @@ class When(Strict):
         if least is not None and most is not None and least > most:
             raise wrong_at(("max_amount_usd",), "must not be below min_amount_usd", most)
         return self
+
+    def may_hold_for(self, source: str) -> bool:
+        """Whether an order that this one system sold can meet what is said of sources."""
+        wanted = self.sources is None or source in map(_small, self.sources)
+        return wanted and source not in map(_small, self.not_sources or ())
 
     def check(self, sale: Sale) -> None:
         """
@@ -135,12 +140,21 @@ class Rule(Strict):
         except OnHold as hold:
             return self._impact(sale, quantity=None, held=str(hold))
 
+    def counts_items_of(self, source: str) -> str | None:
+        """What in the rule counts the items of an order that this system sold: per_item or min_items; None: nothing."""
+        if not self.when.may_hold_for(source):
+            return None
+        if isinstance(self.quantity, PerItem):
+            return "per_item"
+        return None if self.when.min_items is None else "min_items"
+
     def _bought(self, sale: Sale) -> int:
         """How many of ``UNIT_OF`` the impact; rounded once, here."""
         unit = UNIT_OF[self.impact]
         quantity = rounded(self.quantity.of(sale) * self.scale, self.rounding)
         if quantity < self.least:
-            raise NotEarned(f"it comes to {quantity} {unit}, below the minimum of {self.least} {unit}")
+            # Without the quantity, so that all orders for which this is so are told as one number.
+            raise NotEarned(f"it comes to less than the minimum of {self.least} {unit}")
         if quantity > self.most:
             raise OnHold(
                 f"it comes to {quantity} {unit}, above the most that {self.provider} sells at once: {self.most}"

@@ -1,5 +1,5 @@
 """
-The receiver's HTTP side: verify, store the delivery once, answer.
+The receiver's HTTP side: verify, store the delivery once, answer; what is refused is counted by ``refusals``.
 
 A delivery is acknowledged (2xx) only when it is on disk or nothing is to be done about it. Where the ledger does not
 take it the answer is 503, and the sender repeats. Neither body nor header is ever logged. Called by the command.
@@ -8,8 +8,8 @@ take it the answer is 503, and the sender repeats. Neither body nor header is ev
 import asyncio
 import hashlib
 import json
-import logging
 from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
@@ -21,10 +21,9 @@ from impactflow.callbacks import CALLBACK_PATH, is_callback
 from impactflow.clock import Clock
 from impactflow.errors import LedgerError, WebhookRejected
 from impactflow.ledger import Delivery, Ledger
-from impactflow.webhooks.intake import Bounds, Intake
+from impactflow.webhooks.intake import Bounds, Intake, announced
+from impactflow.webhooks.refusals import Refusals
 from impactflow.webhooks.sources import CALLBACK, CNAUGHT, SCHEMES, Scheme, Secrets
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _LONGEST_NAME = 255
@@ -51,7 +50,7 @@ class Health(BaseModel):
     ledger: Literal["answers", "does not answer"]
 
 
-def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds: Bounds) -> FastAPI:
+def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds: Bounds, refusals: Refusals) -> FastAPI:
     """
     Make the receiver of one store.
 
@@ -61,6 +60,7 @@ def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds:
         secrets: What they are proven with; a source without any is not served.
         clock: Tells when they came.
         bounds: What each source may cost.
+        refusals: Where what is refused is counted; its owner has it go on.
     """
     app = FastAPI(
         title="impactflow webhooks",
@@ -69,7 +69,7 @@ def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_exception_handler(WebhookRejected, _say_why)
+    app.add_exception_handler(WebhookRejected, partial(_say_why, refusals))
     desk = _Desk(ledger, store, clock, bounds)
     for scheme in SCHEMES:
         if scheme.source in secrets.signing:
@@ -221,16 +221,21 @@ def _answer(status: HTTPStatus, content: BaseModel, headers: Mapping[str, str] |
     return JSONResponse(content.model_dump(), status, headers)
 
 
-async def _say_why(request: Request, rejected: Exception) -> JSONResponse:
+async def _say_why(refusals: Refusals, request: Request, rejected: Exception) -> JSONResponse:
     assert isinstance(rejected, WebhookRejected)
-    if rejected.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # an order that its sender will never get through
-        path, size = request.scope["route"].path, request.headers.get("content-length", "")
-        said = f"a delivery of {size} bytes" if size.isascii() and size.isdecimal() else "a delivery"
-        log.warning("%s: %s was not taken: %s; IMPACTFLOW_WEBHOOKS_MAX_BYTES allows more", path, said, rejected)
+    size = announced(request)
+    said = f"{rejected} ({size} bytes were announced)" if size else str(rejected)
+    refusals.note(_source(request), rejected.status, said)
     headers = {"Connection": "close"} if rejected.status in _CLOSING else {}
     if rejected.retry_after_s is not None:
         headers["Retry-After"] = str(rejected.retry_after_s)
     return _answer(HTTPStatus(rejected.status), Problem(error=str(rejected)), headers)
+
+
+def _source(request: Request) -> str:
+    """Whose path it is, by its pattern: a callback's own path is its proof, and stays out of the log."""
+    pattern: str = request.scope["route"].path
+    return pattern.removeprefix("/webhooks/").partition("/")[0]
 
 
 def _parameter(name: str, where: str, said: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Intake:
 
     async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
         """The body as it comes, unless it comes too slowly or says itself that it is too large."""
-        if _announced(request) > self._bounds.max_bytes:
+        if announced(request) > self._bounds.max_bytes:
             raise self._too_large()
         try:
             async with asyncio.timeout(self._bounds.body_s):
@@ -88,7 +88,7 @@ class Intake:
         return WebhookRejected(f"the body is larger than {self._bounds.max_bytes} bytes", _TOO_LARGE)
 
 
-def _announced(request: Request) -> int:
+def announced(request: Request) -> int:
     """How large the body says it is; 0 where it does not say. The server holds it to that."""
     try:
         return int(request.headers.get("content-length", "0"))

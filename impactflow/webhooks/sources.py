@@ -48,6 +48,7 @@ class Scheme:
         name: What the delivery is kept as, of its headers, content and body: a repeated one is kept as the same.
         topic: What it tells of.
         body: The JSON Schema of the part of the body that the receiver reads.
+        tells_products: Whether it says how many things were sold, where it tells of an order.
         ping: What a body is that only asks whether somebody answers, signed or not; None where there is no such thing.
     """
 
@@ -60,6 +61,7 @@ class Scheme:
     name: Callable[[Mapping[str, str], Mapping[str, Any], bytes], object]
     topic: Callable[[Mapping[str, str], Mapping[str, Any]], object]
     body: Mapping[str, Any]
+    tells_products: bool = True
     ping: re.Pattern[bytes] | None = None
 
     def is_ping(self, body: bytes) -> bool:
@@ -156,6 +158,7 @@ STRIPE = Scheme(
             "type": {"type": "string", "examples": ["checkout.session.completed", "charge.refunded"]},
         },
     },
+    tells_products=False,  # an event's session has no line items; they have to be asked for
 )
 SCHEMES = (STANDARD, SHOPIFY, WOOCOMMERCE, STRIPE)
 

@@ -1,7 +1,9 @@
 """The other commands, as a person and a program use them; and which of them are quick because they need no Prefect."""
 
+import asyncio
 import json
 import signal
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -9,6 +11,7 @@ from processes import Impactflow, order, sandbox_thread
 from typer.testing import CliRunner
 
 from impactflow.cli.main import app
+from impactflow.ledger import Ledger, Refused
 from impactflow.proof.bookkeeping import NONE, differences, earned
 from impactflow.proof.programs import base_environment, finish
 
@@ -125,6 +128,30 @@ def test_c10_doctor_says_of_what_a_sender_has_not_told(used):
     assert ended.status == 0
     assert "shopify has not told of orders/cancelled, orders/paid, refunds/create yet" in said
     assert "stripe has not" not in said
+
+
+def test_c11_doctor_names_the_rules_that_earn_nothing_of_stripe(used):
+    """Its events list no products; nothing is wrong, for Wicked Reports may list them."""
+    ended = used[1].but(IMPACTFLOW_STRIPE_SECRETS="whsec_hush-hush-hush-hush").run("doctor", "--json")
+    said = [check["said"] for check in ended.json["checks"] if check["what"] == "policy"]
+    assert ended.status == 0
+    [told] = [each for each in said if "stripe" in each]
+    assert told.startswith("offset (per_item): ")
+
+
+def test_c20_doctor_and_status_tell_what_was_refused(used):
+    """With what to do about it; not what another store's receiver refused."""
+    _, impactflow, *_ = used
+    today = datetime.now(UTC).date()
+    with Ledger.open(impactflow.variables["IMPACTFLOW_LEDGER_URL"]) as ledger:
+        refused = [Refused(store, "shopify", today, 413, 10) for store in ("acceptance", "another")]
+        asyncio.run(ledger.count_refused(refused))
+    examined, shown = impactflow.run("doctor", "--json"), impactflow.run("status")
+    [told] = [check["said"] for check in examined.json["checks"] if "refused" in check["said"]]
+    assert (examined.status, shown.status) == (0, 0)
+    assert told.startswith("10 deliveries of shopify were refused in the last 7 days: 10 too large (413); ")
+    assert "IMPACTFLOW_WEBHOOKS_MAX_BYTES" in told
+    assert "20 deliveries of shopify were refused" in shown.out
 
 
 def test_doctor_says_of_a_secret_that_cannot_be_used_and_of_everything_else(used):

@@ -52,6 +52,17 @@ def test_a_broken_order_is_listed_and_the_exit_status_is_1(days):
     assert "customer7" not in first.out + status.out + shown.out
 
 
+def test_reasons_are_told_with_how_often_each_stands(days):
+    """Why something is held, and why something was not earned."""
+    status = days[3][0]
+    [held] = status.json["held"]["reasons"]
+    assert (held["count"], "no rate for SEK" in held["reason"]) == (1, True)
+    told = {(each["slot"], each["reason"]): each["count"] for each in status.json["not_earned"]["reasons"]}
+    assert told["offset", "the order lists no products"] == 1
+    assert told[None, "the order lists no payments"] == 1
+    assert status.json["not_earned"]["others"] == 0
+
+
 def test_what_is_mended_is_bought_by_the_next_run(days):
     """Once, and the exit status is 0 again."""
     sandbox, impactflow, _, _, second = days

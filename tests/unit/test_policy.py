@@ -126,7 +126,7 @@ class TestTheExample:
         half, less = (replace(SALE, amount=Decimal(amount), currency="USD") for amount in ("0.50", "0.49"))
         example = load_policy(EXAMPLE)
         assert [impact.quantity for impact in example.earnings(half).impacts if impact.slot == "giving"] == [1]
-        reason = "it comes to 0 usd_cent, below the minimum of 1 usd_cent"
+        reason = "it comes to less than the minimum of 1 usd_cent"
         assert Unearned("giving", reason) in example.earnings(less).unearned
 
     def test_a_currency_without_a_rate_holds_what_needs_one(self) -> None:
@@ -177,7 +177,7 @@ class TestWhichOrdersCount:
         """UTC, however the order is told."""
         order = replace(SALE, ordered_at=datetime.fromisoformat(f"{day}T23:30:00+00:00").astimezone(HERE))
         earnings = policy(TREES, not_before="2020-01-01").earnings(order)
-        told = () if counts else (Unearned(None, f"sold on {day}, before the policy's not_before"),)
+        told = () if counts else (Unearned(None, "sold before 2020-01-01, the policy's not_before"),)
         assert (counts, told) == (earnings.eligible, earnings.unearned)
 
     @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ class TestHowMuch:
         rule = OFFSET | {"quantity": {"per_item": 1}, "minimum": 3}
         assert bought(rule) == 3_000
         below = replace(SALE, item_count=Decimal(2))
-        assert why_not(rule, below) == "it comes to 2000 g, below the minimum of 3000 g"
+        assert why_not(rule, below) == "it comes to less than the minimum of 3000 g"
 
     @pytest.mark.parametrize(
         ("rule", "limit", "needs_approval"),

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -53,6 +54,23 @@ def test_o9_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
     assert (143, "") == (ended.status, ended.out)
     assert not any(secret in ended.err for secret in SECRETS.values())
     assert "PREFECT_API_URL is not set" in ended.err
+
+
+def test_c20_what_was_refused_is_counted_although_the_receiver_is_ended_at_once(command, tmp_path):
+    """The last numbers are kept before it ends; the log says so once."""
+    process = command.start("webhooks", "--port", "0", "--json")
+    told = json.loads(process.stdout.readline())
+    post = signed("shopify", "d1", secret="another-secret-altogether")
+    with httpx.Client(base_url=told["url"], trust_env=False) as client:
+        statuses = [client.post(post.path, content=post.body, headers=post.headers).status_code for _ in range(3)]
+    process.send_signal(signal.SIGTERM)
+    ended = finish(process, 20)
+    with Ledger.open(f"sqlite:///{tmp_path / 'impactflow.db'}") as ledger:
+        refused = asyncio.run(ledger.refused(date(2000, 1, 1)))
+
+    assert ([401, 401, 401], 143) == (statuses, ended.status)
+    assert {"shopify": {401: 3}} == refused
+    assert 1 == ended.err.count("of shopify was refused: 1 with a bad signature (401)")
 
 
 @pytest.mark.parametrize(

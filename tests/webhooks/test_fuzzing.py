@@ -12,6 +12,7 @@ from benchmarks.storm.senders import SECRETS, content_of, signed
 from impactflow.clock import SystemClock
 from impactflow.webhooks.app import make_app
 from impactflow.webhooks.intake import Bounds
+from impactflow.webhooks.refusals import Refusals
 from impactflow.webhooks.sources import Secrets
 
 OTHER_SECRET = "whsec_bm90IHRoZSByaWdodCBvbmUsIG5vIGluZGVlZA=="
@@ -28,7 +29,9 @@ CHECKS = [
 def test_no_request_is_answered_with_a_server_error(ledger):
     """Nor with a status, a type or a body that the document does not tell of; half are signed rightly."""
     secrets = Secrets({source: (SECRETS[source],) for source in SIGNED}, SECRETS["cnaught"])
-    schema = schemathesis.openapi.from_asgi("/openapi.json", make_app(ledger, "acme", secrets, SystemClock(), Bounds()))
+    clock = SystemClock()
+    app = make_app(ledger, "acme", secrets, clock, Bounds(), Refusals(ledger, "acme", clock))
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     answered = set()
 
     for operation in schema.get_all_operations():

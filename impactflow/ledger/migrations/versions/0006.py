@@ -1,4 +1,8 @@
-"""What an order said is kept, refunds say as of when and whether they failed, and orders that look alike are found."""
+"""
+What an order said is kept, refunds say as of when and whether they failed, and orders that look alike are found.
+
+Deliveries that were refused are counted.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,4 +27,13 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("digest = ''"),
         postgresql_where=sa.text("digest = ''"),
+    )
+    op.create_table(
+        "refused_deliveries",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "source", "day", "status", name=op.f("pk_refused_deliveries")),
     )

@@ -1,0 +1,112 @@
+"""
+What nobody would hear of otherwise: why things are held, why orders did not earn, and what the receiver refused.
+
+Nothing here is left undone by a run, so no exit status follows from it. Called by ``status`` and ``doctor``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from impactflow.cli.console import out, print_table
+from impactflow.ledger import Ledger, Reasons
+from impactflow.policy import Policy
+from impactflow.webhooks.refusals import in_words, what_to_do
+from impactflow.webhooks.sources import SCHEMES
+
+#: How far back orders are looked at that did not earn, in days.
+_UNEARNED_DAYS = 30
+#: How many days of refused deliveries are told, today among them.
+_REFUSED_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """
+    What the ledger holds of it.
+
+    Args:
+        since: The first moment of what was not earned.
+        held: Why placements are held.
+        unearned: Why orders did not earn.
+        refused: How many deliveries were refused lately, by source and status.
+    """
+
+    since: datetime
+    held: Reasons
+    unearned: Reasons
+    refused: Mapping[str, Mapping[int, int]]
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``status --json`` prints it."""
+        return {
+            "held": {
+                "reasons": [{"reason": each.reason, "count": each.count} for each in self.held.first],
+                "others": self.held.others,
+            },
+            "not_earned": {
+                "since": self.since,
+                "reasons": [
+                    {"reason": each.reason, "slot": each.slot, "count": each.count} for each in self.unearned.first
+                ],
+                "others": self.unearned.others,
+            },
+            "refused_deliveries": [
+                {"source": source, "status": status, "count": count}
+                for source, counts in self.refused.items()
+                for status, count in counts.items()
+            ],
+        }
+
+    def tell(self) -> None:
+        """Print it."""
+        print_table("Held, by reason", _rows(self.held, "reason"))
+        title = f"Not earned, last {_UNEARNED_DAYS} days, by reason"
+        print_table(title, _rows(self.unearned, "slot", "reason"))
+        for sentence in refusals_in_words(self.refused):
+            out.print(sentence, markup=False)
+
+
+async def look(ledger: Ledger, now: datetime) -> Silence:
+    """What there is now."""
+    since = now - timedelta(days=_UNEARNED_DAYS)
+    return Silence(since, await ledger.why_held(), await ledger.why_unearned(since), await refused(ledger, now.date()))
+
+
+async def refused(ledger: Ledger, today: date, store: str | None = None) -> Mapping[str, Mapping[int, int]]:
+    """How many deliveries were refused lately, by source and status; of one store or of all."""
+    return await ledger.refused(today - timedelta(days=_REFUSED_DAYS - 1), store=store)
+
+
+def refusals_in_words(counts: Mapping[str, Mapping[int, int]]) -> list[str]:
+    """For each source how many deliveries were refused, and what to do."""
+    return [
+        f"{in_words(source, each, f'in the last {_REFUSED_DAYS} days')}; {what_to_do(source, each)}"
+        for source, each in counts.items()
+    ]
+
+
+def without_products(policy: Policy, served: Sequence[str]) -> list[str]:
+    """For each source that is served and tells of no products, the rules that count them: they earn nothing of it."""
+    sentences = []
+    for scheme in SCHEMES:
+        if scheme.tells_products or scheme.source not in served:
+            continue
+        rules = [f"{rule.slot} ({how})" for rule in policy.rules if (how := rule.counts_items_of(scheme.source))]
+        if rules:
+            sentences.append(
+                f"{', '.join(rules)}: a rule that counts items earns nothing for what {scheme.source}'s webhook tells"
+                " of, which lists no products, until Wicked Reports lists the order with them; use per_order or"
+                f" per_amount there, or say not_sources: [{scheme.source}] in the rule's when"
+            )
+    return sentences
+
+
+def _rows(reasons: Reasons, *columns: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {"count": each.count, "slot": each.slot or "the whole order", "reason": each.reason} for each in reasons.first
+    ]
+    if reasons.others:
+        rows.append({"count": reasons.others, "slot": "", "reason": "other reasons"})
+    return [{name: row[name] for name in ("count", *columns)} for row in rows]

@@ -1,0 +1,133 @@
+"""
+What the receiver refused: counted in the ledger, said in the log, and put into words.
+
+Anybody who knows the address can have something refused. So a refusal costs a number in memory; the numbers go to the
+ledger together every few seconds, and each source has at most one line a minute in the log. Called by ``app``, which
+refuses, by the command, which lets it go on, and by ``status`` and ``doctor`` for the words.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from impactflow.clock import Clock
+from impactflow.errors import LedgerError
+from impactflow.ledger import Ledger, Refused
+from impactflow.webhooks.sources import CNAUGHT, CNAUGHT_VARIABLE, SCHEMES
+
+log = logging.getLogger(__name__)
+
+#: How often numbers go to the ledger, in seconds.
+FLUSH_S = 5.0
+#: How long a source has one line in the log for.
+_LINE = timedelta(minutes=1)
+_VARIABLES = {scheme.source: scheme.variable for scheme in SCHEMES} | {CNAUGHT: CNAUGHT_VARIABLE}
+_WORDS: Mapping[int, str] = {
+    400: "malformed",
+    401: "with a bad signature",
+    404: "on a path that nobody was told",
+    408: "too slow",
+    413: "too large",
+    429: "too many at once",
+    503: "not stored, since the ledger did not answer",
+}
+_REPEATED = "a sender repeats them later, but for WooCommerce: save such an order once more on its page"
+_WHAT_TO_DO: Mapping[int, str] = {
+    400: "docs/webhooks.md says what {source} sends and how its webhook is set up",
+    401: "see that {variable} is the secret that {source} signs with, and that this machine's clock is right",
+    404: "what was placed under another {variable} calls back in vain, and is tracked by the schedule all the same",
+    408: "see that the proxy before the receiver passes a body on at once",
+    413: "set IMPACTFLOW_WEBHOOKS_MAX_BYTES higher where the receiver runs, and have {source} send them again",
+    429: _REPEATED,
+    503: _REPEATED,
+}
+
+
+@dataclass(slots=True)
+class _Unsaid:
+    """What the log has not said of a source, and when it said something last."""
+
+    counts: Counter[int] = field(default_factory=Counter)
+    last: str = ""
+    said_at: datetime | None = None
+
+
+class Refusals:
+    """
+    Counts what one store's receiver refuses.
+
+    Args:
+        ledger: Where the numbers are kept.
+        store: Whose receiver it is.
+        clock: Tells the day.
+    """
+
+    def __init__(self, ledger: Ledger, store: str, clock: Clock) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._clock = clock
+        self._counts: Counter[tuple[str, date, int]] = Counter()
+        self._unsaid: dict[str, _Unsaid] = {}
+
+    def note(self, source: str, status: int, why: str) -> None:
+        """
+        Count one.
+
+        Args:
+            source: Whose it was, by its path.
+            status: What it is answered.
+            why: What is logged of it: neither its body, nor a header's text, nor the path.
+        """
+        now = self._clock.now()
+        self._counts[source, now.astimezone(UTC).date(), status] += 1
+        unsaid = self._unsaid.setdefault(source, _Unsaid())
+        unsaid.counts[status] += 1
+        unsaid.last = why
+        self._say(source, unsaid, now)
+
+    async def go_on(self) -> None:
+        """Keep what was counted, and say what was not said, until cancelled."""
+        while True:
+            await self._clock.sleep(FLUSH_S)
+            for source, unsaid in self._unsaid.items():
+                self._say(source, unsaid, self._clock.now())
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Keep what was counted; where the ledger does not take it now, it is kept later."""
+        counts, self._counts = self._counts, Counter()
+        if not counts:
+            return
+        try:
+            await self._ledger.count_refused([Refused(self._store, *of, count) for of, count in sorted(counts.items())])
+        except LedgerError:  # the deliveries that come meanwhile say so
+            self._counts.update(counts)
+
+    def _say(self, source: str, unsaid: _Unsaid, now: datetime) -> None:
+        """Say what was refused since the last line, unless that was a moment ago; a clock may have been set back."""
+        is_early = unsaid.said_at is not None and timedelta() <= now - unsaid.said_at < _LINE
+        if is_early or not unsaid.counts:
+            return
+        refused = in_words(source, unsaid.counts)
+        log.warning("%s; the last: %s; %s", refused, unsaid.last, what_to_do(source, unsaid.counts))
+        self._unsaid[source] = _Unsaid(said_at=now)
+
+
+def in_words(source: str, counts: Mapping[int, int], when: str = "") -> str:
+    """How many deliveries of a source were refused: "12 deliveries of shopify were refused: 12 too large (413)"."""
+    total = sum(counts.values())
+    were = "delivery of {} was" if total == 1 else "deliveries of {} were"
+    each = ", ".join(f"{count} {_WORDS.get(status, 'refused')} ({status})" for status, count in _largest_first(counts))
+    return f"{total} {were.format(source)} refused{when and ' ' + when}: {each}"
+
+
+def what_to_do(source: str, counts: Mapping[int, int]) -> str:
+    """What a person does about it, most of it first."""
+    said = dict.fromkeys(_WHAT_TO_DO[status] for status, _ in _largest_first(counts) if status in _WHAT_TO_DO)
+    return "; ".join(said).format(source=source, variable=_VARIABLES.get(source, "the source's variable"))
+
+
+def _largest_first(counts: Mapping[int, int]) -> list[tuple[int, int]]:
+    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
