@@ -13,9 +13,10 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
+from impactflow.ledger import UNRESOLVED
 from impactflow.models import ProviderName
 from impactflow.outcome import Outcome
-from impactflow.patience import UNRESOLVED, Round, work_off
+from impactflow.patience import Round, work_off
 from impactflow.planning import choose_window, policy_digest, unread
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run

@@ -121,11 +121,12 @@ class _Page:
 
     def _sort(self, delivery: Delivery) -> str | None:
         """Put a delivery where it belongs; what is wrong with it, if anything."""
-        match event := events.read(delivery):
+        event, at = events.read(delivery), delivery.received_at
+        if isinstance(event, Order | Refund) and event.as_of is not None:
+            event = replace(event, as_of=min(event.as_of, at))  # no sender knows what will be
+        match event:
             case Order():
-                at = delivery.received_at
-                as_of = None if event.as_of is None else min(event.as_of, at)  # no sender knows what will be
-                self._orders.append((replace(event, told_at=at, as_of=as_of), at))
+                self._orders.append((replace(event, told_at=at), at))
             case Refund():
                 self._refunds.append(event)
             case Hint():

@@ -109,6 +109,7 @@ class Order:
         told_at: When a webhook told of it; None where it was read.
         as_of: When its sender says that it was as told; None where the sender does not say.
         refunds: By their ``ref``, the refunds that ``amount`` shows already.
+        only_names: Whether nothing was told of it but by what names it goes.
     """
 
     id: str
@@ -122,6 +123,7 @@ class Order:
     told_at: datetime | None = None
     as_of: datetime | None = None
     refunds: frozenset[str] = frozenset()
+    only_names: bool = False
 
     @property
     def sources(self) -> frozenset[str]:
@@ -129,14 +131,20 @@ class Order:
         return frozenset(name.split(":", 2)[1] for name in self.names if name.startswith("src:"))
 
     @property
-    def says_nothing(self) -> bool:
-        """Whether nothing was told of it but by what names it goes."""
-        return self.amount is None and self.item_count is None and not self.payments
-
-    @property
     def is_refunded(self) -> bool:
         """Whether a payment was given back whole."""
         return any(payment.status.strip().upper() == _REFUNDED for payment in self.payments)
+
+    @property
+    def is_refunded_in_part(self) -> bool:
+        """Whether a part of a payment was given back."""
+        return any(payment.status.strip().upper() == _PARTIALLY_REFUNDED.upper() for payment in self.payments)
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether a payment was made, and not given back whole."""
+        paid = {"APPROVED", "MANUAL", _PARTIALLY_REFUNDED.upper()}
+        return any(payment.status.strip().upper() in paid for payment in self.payments)
 
     def after(self, refunds: Iterable[Refund]) -> "Order":
         """
@@ -223,6 +231,7 @@ class Impact:
         approval_limit: The most that is bought without a person's approval; None where all is.
         is_default_limit: Whether nobody has chosen that limit.
         day_limit: The most that is planned in the slot on one UTC day without a person's approval; None where all is.
+        asks: Why a person is asked, however much it is; None where none is.
     """
 
     slot: str
@@ -235,6 +244,7 @@ class Impact:
     approval_limit: int | None = None
     is_default_limit: bool = False
     day_limit: int | None = None
+    asks: str | None = None
 
     @property
     def needs_approval(self) -> bool:

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from impactflow.clock import Clock
-from impactflow.ledger import Fresh, Ledger, Status
+from impactflow.ledger import UNRESOLVED, Fresh, Ledger
 from impactflow.models import ProviderName
 
-#: What is settled before anything further is placed.
-UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
 #: What is due later is waited for this much longer, so that its neighbours come along in the same round, in seconds.
 _GATHER_S = 0.5
 #: The first pause after a round in which nothing could be done, in seconds; each further one is twice as long.

@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
@@ -199,14 +199,16 @@ async def preview(
     Raises:
         ProviderError: A page could not be read.
     """
-    would, read, planned = Preview(), set[int](), Counter[str]()
+    would, read, seen, planned = Preview(), set[int](), set[int](), Counter[str]()
 
     def miss(count: int) -> None:
         would.missing = count
 
     async for page in source.read(window, miss):
         names = [name for order in page if isinstance(order, Order) for name in order.names]
+        seen.update(map(hash, names))
         refunds = await ledger.refunds(policy.store, names)
+        as_read = {order.id: order for order in page if isinstance(order, Order)}
         earnings, broken = judge(policy, [_after_refunds(order, refunds) for order in page])
         would.read += len(page)
         would.broken += len(broken)
@@ -214,6 +216,7 @@ async def preview(
         taken = [each for each in earnings if _is_taken(each[0], window, known)]
         would.eligible += sum(earned.eligible for _, earned in taken)
         fits = _count_new(would, taken, known, at_most)
+        fits = [(as_read[order.id], earned) for order, earned in fits]  # the ledger knows the refunds, and more
         foreseen, more = await ledger.foresee(_page(policy, fits, clock), planned)
         planned.update(more)
         for each in foreseen:
@@ -224,7 +227,7 @@ async def preview(
     if with_planned:
         waiting = await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now()))
         is_complete = source.file is None and not would.missing
-        for each in [*await _foresee_kept(ledger, policy, clock, planned), *waiting]:
+        for each in [*await _foresee_kept(ledger, policy, clock, planned, seen), *waiting]:
             unlisted = is_complete and each.was_listed and window.contains(each.ordered_at)
             if each.placement not in read and not unlisted:
                 read.add(each.placement or 0)
@@ -232,16 +235,24 @@ async def preview(
     return would
 
 
-async def _foresee_kept(ledger: Ledger, policy: Policy, clock: Clock, planned: Counter[str]) -> Sequence[Foreseen]:
-    """What judging again would leave, without what would wait until it is read again."""
+async def _foresee_kept(
+    ledger: Ledger, policy: Policy, clock: Clock, planned: Counter[str], seen: Collection[int]
+) -> Sequence[Foreseen]:
+    """What judging again would leave of orders not seen, without what would wait until it is read again."""
     found: list[Foreseen] = []
     async for kept in _kept(ledger, policy):
-        earnings, _ = judge(policy, [each.order for each in kept if each.is_sent(clock.now())])
+        earnings, _ = judge(
+            policy, [each.order for each in kept if each.is_sent(clock.now()) and not _is_seen(each, seen)]
+        )
         foreseen, more = await ledger.foresee(_page(policy, earnings, clock, told=Told.KEPT), planned)
         planned.update(more)
         listed = {each.order.id for each in kept if each.was_listed}
         found += [replace(each, was_listed=each.order in listed) for each in foreseen]
     return found
+
+
+def _is_seen(kept: Kept, seen: Collection[int]) -> bool:
+    return any(hash(name) in seen for name in kept.order.names)
 
 
 def _count_new(

@@ -14,13 +14,15 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, literal_column, or_, select
+from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, union
 
 from impactflow.ledger.fresh import FIRST, FRESH, UNLISTED
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import orders, placements
-from impactflow.models import Order, Payment
+from impactflow.models import Order, Payment, ProviderName
 
+#: How long after a change of an order its source may still list it as it was.
+_LAG = timedelta(days=1)
 #: How old what a webhook told may be when an order that was held for the policy's sake is bought after all.
 RELEASED = timedelta(days=60)
 
@@ -83,56 +85,110 @@ def to_judge_again(connection: Connection, store: str, policy: str, after: int, 
 
 def said(order: Order) -> str:
     """A digest of all that an order says."""
-    told = json.dumps([_plain(order), order.ordered_at.isoformat(), order.customer_email])
-    return hashlib.sha256(told.encode()).hexdigest()[:24]
+    return _digest(order, order.customer_email)
 
 
 def values_of(told: Told, order: Order) -> dict[str, Any]:
     """What the ledger keeps of an order that is news; nothing of one that only says by what names it goes."""
-    if order.says_nothing:
-        return {}
+    if order.only_names:
+        return {"facts": None, "facts_at": None}
     told_at = None if order.told_at is None else order.told_at.isoformat()
-    values: dict[str, Any] = {"facts": json.dumps(_plain(order) | {"told_at": told_at}), "facts_at": None}
+    facts = json.dumps(_plain(order) | {"told_at": told_at})
     if told is Told.READ:
-        return values | {"listed": said(order)}
-    return values | {"facts_at": order.as_of or order.ordered_at}
+        return {"facts": facts, "facts_at": None, "listed": listing(order)}
+    return {"facts": facts, "facts_at": _time_of(order)}
+
+
+def listing(order: Order) -> str:
+    """A digest of what a source lists of an order, without whose it is."""
+    return _digest(order, None)
 
 
 def is_news(told: Told, order: Order, row: Any) -> bool:
     """
-    Whether what is told of a known order is later than what is kept of it.
+    Whether what is told of a known order holds, rather than what is kept of it.
 
-    A source that says what it said before may not have heard yet what a webhook has announced since. An announcement
-    of an order that counts may be of before that; so may one that does not say as of when it is true.
+    Of two words the later one holds. A source that says what it said before may not have heard yet what a webhook has
+    announced since. Where nobody knows which of two is later, the one that earns less holds; only an announcement that
+    does not say as of when it is true may be of any time before.
 
     Args:
         told: How it was told.
         order: What was told.
-        row: The order's row: eligible, refunded, read_at, facts, facts_at, listed.
+        row: The order's row: eligible, refunded, read_at, facts, facts_at, listed, and what ``order_from_row`` needs.
     """
-    if told is Told.KEPT or order.says_nothing:
+    if told is Told.KEPT or order.only_names:
         return False
-    if told is Told.READ:
-        return row.facts_at is None or row.listed != said(order)
-    if row.facts_at is not None:
-        return _is_later(order.as_of, row.facts_at, counts=row.eligible or row.refunded)
-    if not row.eligible and not row.refunded:
+    return _is_read_anew(order, row) if told is Told.READ else _is_announced_anew(order, row)
+
+
+def _is_read_anew(order: Order, row: Any) -> bool:
+    if row.facts_at is None:
         return True
-    was_read = row.facts is not None and not row.refunded
-    return was_read and _is_later(order.as_of, row.read_at, counts=True)
+    if row.listed is not None:
+        return bool(row.listed != listing(order))
+    known = order_from_row(row)
+    return _gives_back_more(order, known) or _is_less(order, known) or (known.is_paid and not order.is_paid)
+
+
+def _is_announced_anew(order: Order, row: Any) -> bool:
+    counts = row.eligible or row.refunded
+    if row.facts is None:
+        return not counts or (not row.refunded and _is_later(order.as_of, row.read_at))
+    known = order_from_row(row)
+    counts = counts or known.is_refunded_in_part
+    if row.facts_at is not None:
+        return _holds(order, known, row.facts_at, counts=counts)
+    if not counts or order.as_of is None:
+        return not counts
+    came_late = order.as_of > row.read_at - _LAG and _is_less(order, known)
+    return _gives_back_more(order, known) or came_late or (not row.refunded and order.as_of > row.read_at)
 
 
 def overrides(order: Order, earlier: Order, *, counts: bool) -> bool:
     """Whether what was announced of a sale holds, rather than what was announced just before; that may count or not."""
-    if order.says_nothing or earlier.says_nothing:
-        return earlier.says_nothing
-    return _is_later(order.as_of, earlier.as_of, counts=counts)
+    if order.only_names or earlier.only_names:
+        return earlier.only_names
+    settled = counts or earlier.is_refunded or earlier.is_refunded_in_part
+    return _holds(order, earlier, _time_of(earlier), counts=settled)
 
 
-def _is_later(as_of: datetime | None, known_at: datetime | None, *, counts: bool) -> bool:
-    if as_of is None or known_at is None:
+def _holds(order: Order, known: Order, known_at: datetime, *, counts: bool) -> bool:
+    """Of two announcements of one second the one holds by which there is less; of one without a time, no other one."""
+    if order.as_of is None:
         return not counts
-    return as_of > known_at or (as_of == known_at and not counts)
+    if order.as_of == known_at:
+        return not counts or _gives_back_more(order, known) or _is_less(order, known)
+    return order.as_of > known_at
+
+
+def _is_later(as_of: datetime | None, known_at: datetime | None) -> bool:
+    return as_of is not None and known_at is not None and as_of > known_at
+
+
+def _gives_back_more(order: Order, known: Order) -> bool:
+    def given_back(each: Order) -> int:
+        return 2 if each.is_refunded else int(each.is_refunded_in_part)
+
+    return given_back(order) > given_back(known)
+
+
+def _is_less(order: Order, known: Order) -> bool:
+    """Whether it costs less, or holds fewer things; of what is not told nothing follows."""
+    amount, before = order.amount, known.amount
+    if amount is not None and before is not None and order.currency == known.currency and amount != before:
+        return amount < before
+    items, items_before = order.item_count, known.item_count
+    return items is not None and items_before is not None and items < items_before
+
+
+def _time_of(order: Order) -> datetime:
+    return order.as_of or order.ordered_at
+
+
+def _digest(order: Order, email: str | None) -> str:
+    told = json.dumps([_plain(order), order.ordered_at.isoformat(), email])
+    return hashlib.sha256(told.encode()).hexdigest()[:24]
 
 
 def since_first_told(order: Order, row: Any) -> Order:
@@ -188,28 +244,35 @@ def _time(text: str | None) -> datetime | None:
 
 
 _SALE = func.coalesce(orders.c.same_as, orders.c.id)
-#: Of which something waits that may be changed.
-_WAITS = select(_SALE).join(placements, placements.c.order == orders.c.id).where(placements.c.status.in_(WAITING))
+#: Of which something waits that may be changed. The providers are named, so that the index on them is used.
+_WAITS = (
+    select(_SALE.label("id"))
+    .join(placements, placements.c.order == orders.c.id)
+    .where(placements.c.provider.in_(list(ProviderName)), placements.c.status.in_(WAITING))
+)
 #: Of which something was announced; written out, as an index of only these rows needs it.
-_ANNOUNCED = select(_SALE).where(orders.c.store == bindparam("store"), literal_column("digest") == literal_column("''"))
-_OF_SALE = (
+_ANNOUNCED = select(orders.c.id).where(
+    orders.c.store == bindparam("store"), literal_column("digest") == literal_column("''")
+)
+_CANDIDATES = union(_WAITS, _ANNOUNCED).subquery("candidates")
+_IS_HELD = (
     select(placements.c.id)
     .join(orders, placements.c.order == orders.c.id)
-    .where(or_(orders.c.id == FIRST.c.id, orders.c.same_as == FIRST.c.id))
+    .where(or_(orders.c.id == FIRST.c.id, orders.c.same_as == FIRST.c.id), placements.c.status == Status.HELD)
+    .exists()
 )
 _KEPT = ("id", "order_id", "ordered_at", "customer_email", "facts", "facts_at", "read_at", "listed")
 _TO_JUDGE = (
-    select(
-        *(FIRST.c[name] for name in _KEPT),
-        _OF_SALE.where(placements.c.status == Status.HELD).exists().label("was_held"),
-    )
+    select(*(FIRST.c[name] for name in _KEPT), _IS_HELD.label("was_held"))
+    .join_from(_CANDIDATES, FIRST, FIRST.c.id == _CANDIDATES.c.id)
     .where(
-        FIRST.c.store == bindparam("store"),
-        FIRST.c.id > bindparam("after"),
+        # Not by their indexes: SQLite would walk through all orders there are.
+        FIRST.c.store.concat("") == bindparam("store"),
+        FIRST.c.id + 0 > bindparam("after"),
         FIRST.c.facts.is_not(None),
         FIRST.c.digest != UNLISTED,
-        (FIRST.c.id.in_(_WAITS) & (FIRST.c.policy != bindparam("policy"))) | FIRST.c.id.in_(_ANNOUNCED),
+        (FIRST.c.policy != bindparam("policy")) | (FIRST.c.digest == ""),
     )
-    .order_by(FIRST.c.id)
+    .order_by(FIRST.c.id + 0)
     .limit(bindparam("limit"))
 )

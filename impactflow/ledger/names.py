@@ -7,8 +7,9 @@ share. Called by ``planning`` and ``refunds``.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
 from impactflow.ledger.tables import order_names, orders
 
@@ -19,25 +20,37 @@ def are_of_two(names: Iterable[str], others: Iterable[str]) -> bool:
     return any(ids[system].isdisjoint(other_ids[system]) for system in ids.keys() & other_ids.keys())
 
 
-def identities(connection: Connection, row_ids: Iterable[int]) -> Mapping[int, frozenset[str]]:
-    """By which ids shops know the sales of these first rows."""
-    found: dict[int, set[str]] = defaultdict(set)
+class Identity(NamedTuple):
+    """By which ids shops know a sale, and under which id the ledger has it."""
+
+    names: frozenset[str]
+    order_id: str
+
+
+def identities(connection: Connection, row_ids: Iterable[int]) -> Mapping[int, Identity]:
+    """The identity of each sale, by its first row."""
+    names: dict[int, set[str]] = defaultdict(set)
+    order_ids: dict[int, str] = {}
     for row in connection.execute(_IDENTITIES, {"ids": sorted(row_ids)}):
-        found[row.sale].add(row.name)
-    return {sale: frozenset(names) for sale, names in found.items()}
+        names[row.sale] |= {row.name} - {None}
+        if row.id == row.sale:
+            order_ids[row.sale] = row.order_id
+    return {sale: Identity(frozenset(names[sale]), order_id) for sale, order_id in order_ids.items()}
 
 
 def _ids(names: Iterable[str]) -> Mapping[str, set[str]]:
     by_system: dict[str, set[str]] = defaultdict(set)
     for name in names:
-        if name.startswith("id:"):
-            by_system[name.split(":", 2)[1]].add(name)
+        kind, _, rest = name.partition(":")
+        if kind == "id" and ":" in rest:
+            by_system[rest.partition(":")[0]].add(name)
     return by_system
 
 
 _SALE = func.coalesce(orders.c.same_as, orders.c.id)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _IDENTITIES = (
-    select(order_names.c.name, _SALE.label("sale"))
-    .join(orders, order_names.c.order == orders.c.id)
-    .where(_SALE.in_(bindparam("ids", expanding=True)), order_names.c.name.like("id:%"))
+    select(orders.c.id, orders.c.order_id, order_names.c.name, _SALE.label("sale"))
+    .outerjoin(order_names, (order_names.c.order == orders.c.id) & order_names.c.name.like("id:%"))
+    .where(or_(orders.c.id.in_(_IDS), orders.c.same_as.in_(_IDS)))
 )

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
@@ -23,10 +24,10 @@ from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.names import are_of_two, identities
+from impactflow.ledger.names import Identity, are_of_two, identities
 from impactflow.ledger.queries import watermark
 from impactflow.ledger.rows import ever_bought, lock, twin
-from impactflow.ledger.states import MAY_BE_REPEATED, WAITING, Status
+from impactflow.ledger.states import UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import (
     broken_orders,
     events,
@@ -42,6 +43,10 @@ from impactflow.units import in_words, shown
 
 #: Statuses in which nothing was bought or is being bought.
 _NOTHING_SENT = WAITING | {Status.CANCELLED, Status.FAILED}
+#: What the first row of a sale alone keeps.
+_KEPT_AT_FIRST = ("facts", "facts_at", "listed", "read_at", "policy")
+#: What is bought.
+_BOUGHT = ("provider", "kind", "quantity", "options")
 #: Where nothing is to be bought for the time being; None is before the beginning.
 _IDLE = frozenset({None, Status.HELD.value, Status.AWAITING_APPROVAL.value, Status.CANCELLED.value})
 
@@ -151,18 +156,22 @@ class _Sale:
         order: The order as it is by all that is known, refunds included.
         earnings: What it has earned as that.
         told: The order as it was told last.
+        read: The order as this page has it.
         is_news: Whether that is news, so that it is kept.
         names: All its names.
         row_ids: The ledger's rows, if it has any.
+        claimants: Rows of other sales that go by its shop's id for it.
         heard_at: When it was told.
     """
 
     order: Order
     earnings: Earnings
     told: Order
+    read: Order
     is_news: bool
     names: frozenset[str]
     row_ids: tuple[int, ...]
+    claimants: frozenset[int]
     heard_at: datetime
 
 
@@ -367,11 +376,12 @@ def _sales(connection: Connection, page: Page) -> list[_Sale]:
     sales: list[_Sale] = []
     by_name: dict[str, int] = {}
     for number, (order, earnings) in enumerate(page.earnings):
-        names, row_ids = _own(order, known, shops_ids)
+        names, row_ids, claimants = _own(order, known, shops_ids)
         here = sorted({by_name[name] for name in (*names, *map(str, row_ids)) if name in by_name})
-        anothers = [sales[index].names for index in here if are_of_two(names, sales[index].names)]
-        here = [index for index in here if not are_of_two(names, sales[index].names)]
-        names = names.difference(*anothers)
+        anothers = [sales[index] for index in here if are_of_two(names, sales[index].names)]
+        here = [index for index in here if sales[index] not in anothers]
+        names = names.difference(*(each.names for each in anothers))
+        row_ids = row_ids.difference(*(each.row_ids for each in anothers))
         for index in here:
             names |= sales[index].names
             row_ids |= set(sales[index].row_ids)
@@ -379,7 +389,7 @@ def _sales(connection: Connection, page: Page) -> list[_Sale]:
         last = sales[here[-1]] if here and page.told is Told.ANNOUNCED else None
         if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
             order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest
-        sale = _Sale(order, earnings, order, True, names, tuple(sorted(row_ids)), heard_at)
+        sale = _Sale(order, earnings, order, order, True, names, tuple(sorted(row_ids)), claimants, heard_at)
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
         by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
@@ -387,12 +397,24 @@ def _sales(connection: Connection, page: Page) -> list[_Sale]:
 
 
 def _own(
-    order: Order, known: Mapping[str, int], shops_ids: Mapping[int, frozenset[str]]
-) -> tuple[frozenset[str], set[int]]:
-    """An order's names and the rows that go by them, without those of another order of the same number."""
+    order: Order, known: Mapping[str, int], shops_ids: Mapping[int, Identity]
+) -> tuple[frozenset[str], set[int], frozenset[int]]:
+    """
+    An order's names and the rows that go by them, without those of another order of the same number.
+
+    And those of them that go by this order's own id, for which the number was taken perhaps.
+    """
     row_ids = {known[name] for name in order.names if name in known}
-    anothers = {row_id for row_id in row_ids if are_of_two(order.names, shops_ids.get(row_id, ()))}
-    return frozenset(name for name in order.names if known.get(name) not in anothers), row_ids - anothers
+    anothers = {row_id for row_id in row_ids & shops_ids.keys() if _is_anothers(order, shops_ids[row_id])}
+    own = {f"src:{name.partition(':')[2]}" for name in order.names if name.startswith("id:")}
+    claimants = {known[name] for name in own if known.get(name) in anothers}
+    names = frozenset(name for name in order.names if known.get(name) not in anothers)
+    return names, row_ids - anothers, frozenset(claimants)
+
+
+def _is_anothers(order: Order, identity: Identity) -> bool:
+    """Whether a row is of another order; what the ledger has under this order's id is this order's, come what may."""
+    return identity.order_id != order.id and are_of_two(order.names, identity.names)
 
 
 def _taken(page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
@@ -405,10 +427,37 @@ def _taken(page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
 def _as_known(connection: Connection, page: Page) -> tuple[Sequence[_Sale], Mapping[int, Any]]:
     """The page's sales as they are by all that is known of them, and the rows that the ledger has of them."""
     sales = _taken(page, _sales(connection, page))
-    ids = sorted({row_id for sale in sales for row_id in sale.row_ids})
-    rows = {row.id: row for row in connection.execute(_ORDERS, {"ids": ids})} if ids else {}
+    ids = sorted({row_id for sale in sales for row_id in (*sale.row_ids, *sale.claimants)})
+    rows: dict[int, Any] = {row.id: row for row in connection.execute(_ORDERS, {"ids": ids})} if ids else {}
+    for sale in sales:
+        if len(sale.row_ids) > 1:
+            rows[sale.row_ids[0]] = _joined([rows[row_id] for row_id in sale.row_ids])
     known = [_as_told(page, sale, rows[sale.row_ids[0]]) if sale.row_ids else sale for sale in sales]
-    return _after_refunds(connection, page, known), rows
+    return [_asked_about(sale, rows) for sale in _after_refunds(connection, page, known)], rows
+
+
+def _joined(rows: Sequence[Any]) -> Any:
+    """The first row of a sale, with what is kept at another one of it where nothing is kept at the first."""
+    first, *others = rows
+    kept = next((row for row in others if row.facts is not None), None)
+    if first.facts is not None or kept is None:
+        return first
+    return SimpleNamespace(**first._asdict() | {name: getattr(kept, name) for name in _KEPT_AT_FIRST})
+
+
+def _asked_about(sale: _Sale, rows: Mapping[int, Any]) -> _Sale:
+    """
+    A sale about which a person is asked, as its shop's id for it was told of what may be another order.
+
+    Wicked Reports, or a file, may have meant this order by it, or the one that has it for its number.
+    """
+    others = [rows[row_id] for row_id in sorted(sale.claimants)]
+    listed = [row.order_id for row in others if row.listed is not None or ":" not in row.order_id]
+    if not listed:
+        return sale
+    asks = f"it may be order {listed[0]}, which goes by this order's id as its number: approve it if it is another sale"
+    impacts = tuple(replace(impact, approval_limit=0, asks=asks) for impact in sale.earnings.impacts)
+    return replace(sale, earnings=replace(sale.earnings, impacts=impacts))
 
 
 def _as_told(page: Page, sale: _Sale, row: Any) -> _Sale:
@@ -456,7 +505,7 @@ def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) ->
     ids = connection.execute(
         _NEW_ORDERS,
         [
-            {"store": store, "order_id": sale.order.id}
+            {"store": store, "order_id": sale.order.id, "listed": None}
             | {"read_at": sale.heard_at, "policy": writing.page.policy_digest}
             | _order_values(sale, writing.page)
             for sale in sales
@@ -475,7 +524,7 @@ def _plan_known(connection: Connection, sales: Sequence[_Sale], rows: Mapping[in
     # What is no news may still bring a name, and a name a refund.
     touched = [sale for sale in sales if not sale.is_news or _has_changed(sale, rows[sale.row_ids[0]], page)]
     for sale in touched:
-        _adopt(connection, sale, page.store)
+        _adopt(connection, sale, rows[sale.row_ids[0]], page.store)
     if touched:  # from here on nobody claims, answers or settles what is decided on below
         lock(connection, connection.execute(_IDS, {"orders": [sale.row_ids[0] for sale in touched]}).scalars())
     for sale in touched:
@@ -484,18 +533,20 @@ def _plan_known(connection: Connection, sales: Sequence[_Sale], rows: Mapping[in
         if not sale.is_news and page.told is Told.ANNOUNCED:
             continue  # it says nothing about what is now
         row = rows[sale.row_ids[0]]
-        if sale.is_news and row.facts is not None:
-            _keep_time(connection, sale, row, page)
+        if row.facts is not None:
+            _keep_what_was_told(connection, sale, row, page)
         heard_at = _heard_at(sale, row, writing)
         known_lately = row.read_at is not None and heard_at - row.read_at < REREAD
         if not (known_lately and row.policy == page.policy_digest):
             writing.heard[row.id] = max(heard_at, row.read_at or heard_at)
 
 
-def _keep_time(connection: Connection, sale: _Sale, row: Any, page: Page) -> None:
-    """An order that says the same as before says so as of later."""
-    kept = facts.values_of(page.told, sale.told)
-    if kept["facts_at"] != row.facts_at:
+def _keep_what_was_told(connection: Connection, sale: _Sale, row: Any, page: Page) -> None:
+    """An order that says the same as before says so as of later; one that is listed first is listed from now on."""
+    kept = facts.values_of(page.told, sale.told) if sale.is_news else {"facts_at": row.facts_at}
+    if page.told is Told.READ and not sale.is_news:
+        kept["listed"] = facts.listing(sale.read)
+    if kept["facts_at"] != row.facts_at or kept.get("listed", row.listed) != row.listed:
         connection.execute(orders.update().where(orders.c.id == row.id).values(kept))
 
 
@@ -516,10 +567,12 @@ def _heard_at(sale: _Sale, row: Any, writing: _Plan) -> datetime:
     return writing.page.at if row.id in writing.released and row.listed is None and told_lately else row.read_at
 
 
-def _adopt(connection: Connection, sale: _Sale, store: str) -> None:
+def _adopt(connection: Connection, sale: _Sale, row: Any, store: str) -> None:
     """What was told goes by all its names; rows that a name has joined are one sale for good."""
     first, *others = sale.row_ids
     if others:
+        kept = {name: getattr(row, name) for name in _KEPT_AT_FIRST}
+        connection.execute(orders.update().where(orders.c.id == first).values(kept))
         joined = orders.c.id.in_(others) | orders.c.same_as.in_(others)
         connection.execute(orders.update().where(joined).values(same_as=first))
         connection.execute(unearned.delete().where(unearned.c.order.in_(others)))
@@ -533,15 +586,18 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
     """Where the order, or the policy, says something else than when it was last planned."""
     existing = _one_per_slot(connection, row.id, writing)
     nobody_kept_it = not sale.is_news and row.facts is None
-    if not _has_changed(sale, row, writing.page) or (nobody_kept_it and not sale.order.is_refunded):
+    is_asked_about = not sale.is_news and row.digest == UNLISTED
+    if not _has_changed(sale, row, writing.page) or ((nobody_kept_it or is_asked_about) and not sale.order.is_refunded):
         return
     values = _order_values(sale, writing.page)
+    if any(found.on_behalf for found in existing.values()):
+        values["customer_email"] = values["customer_email"] or row.customer_email  # a refund may be taken back
     if any(found.attempts for found in existing.values()):
         # Whoever a provider was told is whom its records are searched for.
         values["customer_email"] = row.customer_email or values["customer_email"]
         sale = replace(sale, order=replace(sale.order, customer_email=values["customer_email"]))
     earned = {impact.slot: impact for impact in sale.earnings.impacts}
-    if any(_is_sent_otherwise(found, earned.get(found.slot)) for found in existing.values()):
+    if any(_is_sent_otherwise(found, earned.get(found.slot), sale.order) for found in existing.values()):
         values["digest"] = ""  # should it turn out not to be bought, it is planned as the order is by then
     connection.execute(orders.update().where(orders.c.id == row.id).values(**values))
     connection.execute(unearned.delete().where(unearned.c.order == row.id))
@@ -610,9 +666,15 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
                 writing.released.add(sale.row_ids[0])
 
 
-def _is_sent_otherwise(found: Any, impact: Impact | None) -> bool:
-    """Whether something was sent, and may be sent again, that the order has not earned."""
-    return found.status in MAY_BE_REPEATED and (impact is None or impact.quantity != found.quantity)
+def _is_sent_otherwise(found: Any, impact: Impact | None, order: Order) -> bool:
+    """Whether something may be taking effect, or be sent again, that is not what the order has earned."""
+    if found.status not in UNRESOLVED:
+        return False
+    if impact is None:
+        return True
+    values = _impact_values(impact, order, order.ordered_at)
+    is_decided = found.decided == digest({**values, "key": found.key})
+    return not is_decided and any(getattr(found, name) != values[name] for name in _BOUGHT)
 
 
 def _may_change(found: Any) -> bool:
@@ -673,6 +735,8 @@ def _begin(impact: Impact) -> tuple[Status, str | None]:
     """Where what was earned begins, and why it cannot be sent yet."""
     if impact.held is not None:
         return Status.HELD, impact.held
+    if impact.asks is not None:
+        return Status.AWAITING_APPROVAL, impact.asks
     quantity, limit = impact.quantity, impact.approval_limit
     if quantity is None or limit is None or not impact.needs_approval:
         return Status.PLANNED, None
@@ -822,7 +886,18 @@ _PLACEMENTS = (
     select(
         *(
             placements.c[name]
-            for name in ("id", "key", "slot", "status", "attempts", "due_at", "quantity", "approved", "decided")
+            for name in (
+                *_BOUGHT,
+                "id",
+                "key",
+                "slot",
+                "status",
+                "attempts",
+                "due_at",
+                "approved",
+                "decided",
+                "on_behalf",
+            )
         ),
         _LEFT.label("left"),
         ever_bought().label("was_bought"),

@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.names import are_of_two, identities
+from impactflow.ledger.names import Identity, are_of_two, identities
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import events, order_names, orders, placements, refunds
 from impactflow.models import Refund
@@ -66,9 +67,13 @@ def known(connection: Connection, store: str, names: Sequence[str]) -> Mapping[s
         for row in rows:
             refund = _from_row(row)
             refund = replace(refund, names=(*refund.names, *of_whom.get(row.ref, ())))
-            if not are_of_two(shops_ids.get(of_sale.get(row.asked, 0), ()), refund.names):
+            if _is_of(refund, shops_ids.get(of_sale.get(row.asked, 0))):
                 found[row.asked][row.ref] = refund
     return {name: list(refunds_of.values()) for name, refunds_of in found.items()}
+
+
+def _is_of(refund: Refund, identity: Identity | None) -> bool:
+    return identity is None or not are_of_two(refund.names, identity.names)
 
 
 def _of_whom(connection: Connection, store: str, refs: Collection[str]) -> Mapping[str, Sequence[str]]:
@@ -109,7 +114,7 @@ def _merged(refund: Refund, before: Iterable[Refund]) -> Refund:
             told = replace(max(each, told, key=_as_of), names=told.names)
             continue
         if told.amount is None or (each.currency == told.currency and (each.amount or 0) > told.amount):
-            told = replace(told, amount=each.amount, currency=each.currency)
+            told = replace(told, amount=each.amount, currency=each.currency, uncaptured=each.uncaptured)
         told = replace(told, is_full=told.is_full or each.is_full)
     return told
 
@@ -122,8 +127,10 @@ def _withdraw(connection: Connection, each: Announcement) -> int:
     """Withdraw what waits of a refunded order; the next time that it is read it is looked at anew, refund included."""
     named = connection.execute(_ROWS, {"store": each.store, "names": list(each.refund.names)}).all()
     shops_ids = identities(connection, {row.sale for row in named}) if named else {}
-    rows = [row.id for row in named if not are_of_two(each.refund.names, shops_ids.get(row.sale, ()))]
-    connection.execute(orders.update().where(orders.c.id.in_(rows)).values(digest=""))
+    ours = [row for row in named if _is_of(each.refund, shops_ids.get(row.sale))]
+    rows = [row.id for row in ours]
+    first = orders.c.id.in_({row.sale for row in ours}) & (orders.c.digest != UNLISTED)  # of those a person is asked
+    connection.execute(orders.update().where(first).values(digest=""))
     if each.refund.is_undone:
         return 0
     waiting = connection.execute(_WAITING, {"orders": rows}).all()

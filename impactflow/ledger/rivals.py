@@ -11,13 +11,11 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import ever_bought
-from impactflow.ledger.states import Status
+from impactflow.ledger.states import UNRESOLVED, Status
 from impactflow.ledger.tables import orders, placements
 
 #: Bought, or perhaps so for a person to find out; besides what was bought and is cancelled since.
 _BOUGHT = (Status.PLACED, Status.COMPLETED, Status.CANCELLING, Status.PARKED)
-#: About to be known to be bought or not.
-_UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
 
 
 def stronger(connection: Connection, ids: Sequence[int]) -> Mapping[int, str]:
@@ -39,7 +37,7 @@ _STRONGER = (
         or_(
             _OTHER.c.status.in_(_BOUGHT),
             ever_bought(_OTHER),
-            and_(_OTHER.c.status.in_(_UNRESOLVED), or_(_WAITS, _OTHER.c.id < placements.c.id)),
+            and_(_OTHER.c.status.in_(UNRESOLVED), or_(_WAITS, _OTHER.c.id < placements.c.id)),
             and_(_OTHER.c.status == Status.PLANNED, _WAITS, _OTHER.c.id < placements.c.id),
         ),
     )

@@ -53,8 +53,8 @@ LONGEST_DELAY = timedelta(days=1)
 #: Where nothing is bought or being bought, and a plan may still change.
 WAITING = frozenset({Status.HELD, Status.AWAITING_APPROVAL, Status.PLANNED})
 
-#: Where it is as it was sent, and may be sent once more: after a doubt, or by a person's ruling.
-MAY_BE_REPEATED = frozenset({Status.PLACING, Status.IN_DOUBT, Status.PARKED, Status.FAILED})
+#: Where it may be taking effect.
+UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {

@@ -175,6 +175,7 @@ def read_invoice_payment(body: bytes, received_at: datetime) -> Order | NothingF
         currency=None,
         item_count=None,
         payments=(),
+        only_names=True,
     )
 
 
