@@ -21,6 +21,7 @@ from impactflow.audit import CANCELLED_UNASKED, choose_window
 from impactflow.backfill import choose_days
 from impactflow.cli import approve as approving
 from impactflow.cli import audited, console, ledgers, story
+from impactflow.cli import dismiss as dismissing
 from impactflow.cli.prefect import run_flow
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
@@ -308,6 +309,20 @@ def approve(
     return DONE
 
 
+@app.command(epilog="Example: impactflow dismiss polar:0b1c --why 'a test of Polar's'")
+@ending
+def dismiss(
+    name: Annotated[str, typer.Argument(help="What could not be read, as `impactflow status` lists it.")],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why nothing is to be done; kept in the ledger.")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so; by default who is logged in.")] = "",
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Take an order or a webhook's delivery that could not be read off the list; another problem shows it again."""
+    dismissing.dismiss(name, why, by or _whoever_types(), store, SystemClock(), as_json=json)
+    return DONE
+
+
 def _whoever_types() -> str:
     try:
         return getpass.getuser()
@@ -413,6 +428,8 @@ def status(json: Json = False) -> int:
         if standing.awaiting_approval:
             console.out.print("`impactflow approve` lists what awaits approval, and approves, trims or rejects it.")
         console.print_table("Orders that could not be read", broken)
+        if broken:
+            console.out.print(dismissing.HOW, markup=False)
     return UNDONE if standing.waiting or standing.failed or broken else DONE
 
 
