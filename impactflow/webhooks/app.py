@@ -22,7 +22,7 @@ from impactflow.clock import Clock
 from impactflow.errors import LedgerError, WebhookRejected
 from impactflow.ledger import Delivery, Ledger
 from impactflow.webhooks.intake import Bounds, Intake
-from impactflow.webhooks.sources import CALLBACK, CNAUGHT, SCHEMES, Scheme, Secrets
+from impactflow.webhooks.sources import CALLBACK, CNAUGHT, Scheme, Secrets
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds:
     )
     app.add_exception_handler(WebhookRejected, _say_why)
     desk = _Desk(ledger, store, clock, bounds)
-    for scheme in SCHEMES:
+    for scheme in secrets.schemes:
         if scheme.source in secrets.signing:
             _serve_signed(app, desk, scheme, secrets.signing[scheme.source])
     if secrets.callback:
