@@ -51,7 +51,7 @@ def parse_policy(text: str, path: Path) -> Policy:
     Raises:
         ConfigurationError: As ``load_policy``.
     """
-    return _parse(text, path, Policy)
+    return _parse(text, path, Policy, "policy")
 
 
 def load_file(path: Path, model: type[Model], what: str, hint: str) -> Model:
@@ -67,14 +67,14 @@ def load_file(path: Path, model: type[Model], what: str, hint: str) -> Model:
     Raises:
         ConfigurationError: As ``load_policy``.
     """
-    return _parse(_text(path, what, hint), path, model)
+    return _parse(_text(path, what, hint), path, model, what)
 
 
-def _parse(text: str, path: Path, model: type[Model]) -> Model:
+def _parse(text: str, path: Path, model: type[Model], what: str) -> Model:
     try:
         document = _Document(text)
     except (YAMLError, RecursionError) as broken:
-        raise _configuration_error(path, [_yaml_problem(broken, text)]) from None
+        raise _configuration_error(path, [_yaml_problem(broken, text, what)]) from None
     try:
         made = model.model_validate(document.values)
     except ValidationError as invalid:
@@ -100,14 +100,14 @@ def _configuration_error(path: Path, problems: list[_Problem]) -> ConfigurationE
     return ConfigurationError("\n".join(f"{path} line {problem.line}: {problem.says}" for problem in ordered))
 
 
-def _yaml_problem(broken: YAMLError | RecursionError, text: str) -> _Problem:
+def _yaml_problem(broken: YAMLError | RecursionError, text: str, what: str) -> _Problem:
     match broken:
         case MarkedYAMLError(problem_mark=mark, problem=problem) if mark is not None:
             return _Problem(mark.line + 1, f"is not YAML: {problem}")
         case ReaderError(position=position):
             return _Problem(text.count("\n", 0, position) + 1, "is not YAML: a character that no text has")
         case _:
-            return _Problem(1, "is not YAML that could be meant: it contains itself or is nested too deeply")
+            return _Problem(1, f"is not YAML that a {what} could be: it contains itself or is nested too deeply")
 
 
 class _ExactConstructor(SafeConstructor):
