@@ -8,7 +8,7 @@ from impactflow.ledger import Dismissal
 from impactflow.settings import load_settings
 
 #: Shown wherever something is listed that could not be read.
-HOW = "`impactflow dismiss NAME --why TEXT` takes one off this list; a good reading of the order does so by itself."
+HOW = "`impactflow dismiss 'NAME' --why TEXT` takes one off this list; a good reading of the order does so by itself."
 
 
 def dismiss(name: str, why: str, by: str, store: str | None, clock: Clock, *, as_json: bool) -> None:

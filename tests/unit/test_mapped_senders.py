@@ -1,6 +1,8 @@
 """What senders of other shapes tell, read by mappings (the documentation's among them), and what a mapping may be."""
 
 import json
+import re
+import textwrap
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -300,6 +302,13 @@ def test_c18_what_is_wrong_with_a_file_of_senders_is_said_with_its_line(tmp_path
     with pytest.raises(ConfigurationError, match=r"senders\.yaml") as refused:
         load_senders(tmp_path / "senders.yaml")
     assert says in str(refused.value)
+
+
+def test_the_example_of_the_documentation_is_a_mapping(tmp_path):
+    """As a newcomer copies it."""
+    [example] = re.findall(r"```yaml\n(.*?)```", (DOCUMENTED.parent / "webhooks.md").read_text(), re.DOTALL)
+    (tmp_path / "senders.yaml").write_text(textwrap.dedent(example))
+    assert ["myshop"] == list(load_senders(tmp_path / "senders.yaml").senders)
 
 
 def test_a_file_of_senders_that_is_not_there_is_named_with_its_variable(tmp_path):

@@ -153,8 +153,8 @@ def test_c18_what_could_not_be_read_is_dismissed_and_the_exit_status_is_0_again(
         asyncio.run(take_up(ledger, policy, clock, "run", load_senders(DOCUMENTED)))
 
     listed = command.run("status", timeout_s=60)
-    assert (1, True, True) == (listed.status, "polar:o1" in listed.out, "impactflow dismiss NAME" in listed.out)
-    assert "impactflow dismiss NAME" in command.run("show", "polar:o1", timeout_s=60).out
+    assert (1, True, True) == (listed.status, "polar:o1" in listed.out, "impactflow dismiss 'NAME'" in listed.out)
+    assert "impactflow dismiss 'NAME'" in command.run("show", "polar:o1", timeout_s=60).out
     assert 2 == command.run("dismiss", "polar:o1", "--why", " ", timeout_s=60).status
     done = command.run("dismiss", "polar:o1", "--why", "a test of ours", "--by", "ana", "--json", timeout_s=60)
     assert (0, "polar:o1", "ana", "a test of ours") == (
