@@ -19,7 +19,7 @@ def dismiss(name: str, why: str, by: str, store: str | None, clock: Clock, *, as
         ConfigurationError: No reason is given, there is no ledger, or nothing of that name could not be read.
     """
     if not why.strip():
-        raise ConfigurationError("say why nothing is to be done about it: --why 'a test of the sender's'")
+        raise ConfigurationError("say why nothing is to be done about it: --why 'a test order'")
     with ledgers.open_existing(load_settings()) as ledger:
         given = Dismissal(name, by, why.strip(), clock.now(), store)
         problem = stopping.run(ledger.dismiss(given))

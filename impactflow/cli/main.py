@@ -295,7 +295,7 @@ def approve(
     return DONE
 
 
-@app.command(epilog="Example: impactflow dismiss polar:0b1c --why 'a test of Polar's'")
+@app.command(epilog="Example: impactflow dismiss polar:0b1c --why 'a test order'")
 @ending
 def dismiss(
     name: Annotated[str, typer.Argument(help="What could not be read, as `impactflow status` lists it.")],

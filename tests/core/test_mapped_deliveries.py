@@ -79,6 +79,25 @@ async def test_c18_a_mended_mapping_reads_what_the_earlier_one_could_not(new_wor
 
 
 @in_virtual_time
+async def test_c18_what_a_mapping_that_is_mended_days_later_reads_awaits_approval(new_world):
+    """As any sale that only a webhook told of, and long ago; a refund that came meanwhile holds."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await polar(run, 1)
+        await polar(run, 2)
+        await taken_up(world, run, WRONG)
+        world.clock.turn(days=3)
+        await polar(run, 2, "order.refunded", status="refunded", refunded_amount=8000)
+        await taken_up(world, run, WRONG)
+        await taken_up(world, run, RIGHT)
+        assert [] == await bought(world, run)
+        await world.plan(run)
+
+        assert {"awaiting_approval": 1} == await statuses(run)
+        assert ["polar:o1"] == [each["order_id"] for each in await run.ledger.attention()]
+
+
+@in_virtual_time
 async def test_c18_a_flow_that_does_not_know_the_sender_loses_nothing(new_world):
     """The receiver was given the file of senders, the flow was not: an order that could not be read, and later is."""
     world = new_world(policy=policy_of(TREES))
