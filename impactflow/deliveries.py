@@ -15,11 +15,12 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from impactflow.clock import Clock
-from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Page, Planned, Told
+from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Mended, Page, Planned, Told
 from impactflow.models import BrokenOrder, Order, ProviderName, Refund
 from impactflow.planning import judge_again, policy_digest
 from impactflow.policy import Policy
 from impactflow.webhooks import events
+from impactflow.webhooks.senders import NO_SENDERS, Senders
 from impactflow.webhooks.values import Hint, NothingForUs
 
 #: Each may be of megabytes.
@@ -84,22 +85,27 @@ class TakenUp:
         )
 
 
-async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> TakenUp:
+async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str, senders: Senders = NO_SENDERS) -> TakenUp:
     """
     Take up every delivery that pends, page by page, in the order in which they came; then judge again what waits.
+
+    What could not be read by a sender's mapping pends again once the mapping is another one.
 
     Args:
         ledger: Where deliveries are stored, and where what they mean is kept.
         policy: What an order earns, and whose deliveries.
         clock: Tells the time.
         run_id: Which run does it.
+        senders: How other senders tell of orders.
 
     Raises:
         LedgerError: A page could not be written; it is taken up again by the next run.
     """
+    for name, sender in senders.senders.items():
+        await ledger.reopen_deliveries(Mended(policy.store, name, sender.digest))
     taken, after = TakenUp(), 0
     while page := await ledger.pending_deliveries(policy.store, after=after, limit=_PAGE):
-        taken += await _Page(ledger, policy, clock, run_id, page).take_up()
+        taken += await _Page(ledger, policy, clock, run_id, page, senders).take_up()
         after = page[-1].id
     again = await judge_again(ledger, policy, clock, run_id)
     return replace(taken, again=again.read)
@@ -107,21 +113,29 @@ async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> 
 
 class _Page:
     def __init__(
-        self, ledger: Ledger, policy: Policy, clock: Clock, run_id: str, deliveries: Sequence[Delivery]
+        self,
+        ledger: Ledger,
+        policy: Policy,
+        clock: Clock,
+        run_id: str,
+        deliveries: Sequence[Delivery],
+        senders: Senders,
     ) -> None:
         self._ledger = ledger
         self._policy = policy
         self._clock = clock
         self._run_id = run_id
+        self._senders = senders
         self._orders: list[tuple[Order, datetime]] = []
         self._broken: list[BrokenOrder] = []
         self._refunds: list[Refund] = []
         self._hints: list[Hint] = []
-        self._handled = [Handled(delivery.id, clock.now(), self._sort(delivery)) for delivery in deliveries]
+        self._handled = [self._sort(delivery) for delivery in deliveries]
 
-    def _sort(self, delivery: Delivery) -> str | None:
-        """Put a delivery where it belongs; what is wrong with it, if anything."""
-        event, at = events.read(delivery), delivery.received_at
+    def _sort(self, delivery: Delivery) -> Handled:
+        """Put a delivery where it belongs, and say what is wrong with it, if anything."""
+        problem, listed_as = None, None
+        event, at = events.read(delivery, self._senders), delivery.received_at
         if isinstance(event, Order | Refund) and event.as_of is not None:
             event = replace(event, as_of=min(event.as_of, at))  # no sender knows what will be
         match event:
@@ -133,12 +147,13 @@ class _Page:
                 self._hints.append(event)
             case BrokenOrder():
                 self._broken.append(event)
-                return event.problem
+                problem, listed_as = event.problem, event.id
             case NothingForUs():
-                return event.why
+                problem = event.why
             case _:
                 assert_never(event)
-        return None
+        mapping = self._senders.digest_for(delivery.source)
+        return Handled(delivery.id, self._clock.now(), problem, listed_as, mapping)
 
     async def take_up(self) -> TakenUp:
         """Refunds before orders, so that nothing is planned that is refunded already."""

@@ -104,6 +104,8 @@ class Settings(BaseSettings):
     impactflow_shopify_secrets: SecretStr | None = None
     impactflow_woocommerce_secrets: SecretStr | None = None
     impactflow_stripe_secrets: SecretStr | None = None
+    #: How other senders of Standard Webhooks tell of orders; each has its secrets in IMPACTFLOW_<NAME>_SECRETS.
+    impactflow_senders: Path | None = None
     #: What the paths are made of on which CNaught calls back.
     impactflow_callback_secret: Annotated[SecretStr, AfterValidator(_check_length)] | None = None
     #: Under which URL the receiver is reached from outside.
@@ -195,7 +197,7 @@ def _check_where_keys_go() -> None:
             )
 
 
-def _capitals(variables: Mapping[str, str | None]) -> Mapping[str, str]:
+def _capitals(variables: Mapping[str, str | None]) -> dict[str, str]:
     """Those that are set, by their names in capitals: case does not matter to pydantic."""
     return {name.upper(): value for name, value in variables.items() if value}
 
@@ -208,6 +210,12 @@ _KEYS_AND_URLS = (
     ("PREFECT_API_KEY", "PREFECT_API_URL"),
     ("PREFECT_API_AUTH_STRING", "PREFECT_API_URL"),
 )
+
+
+def load_secret(variable: str) -> SecretStr | None:
+    """A secret whose variable a file names; None where it is not set."""
+    text = (_capitals(dotenv_values(_FILE)) | _capitals(os.environ)).get(variable)
+    return SecretStr(text) if text else None
 
 
 def secrets_in(secrets: SecretStr | None) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from impactflow.deliveries import TakenUp, take_up
 from impactflow.policy import Policy
+from impactflow.webhooks.senders import load_senders
 from tasks.context import current_run
 from tasks.retries import READS
 
@@ -17,7 +18,8 @@ log = logging.getLogger(__name__)
 async def take_up_deliveries(policy: Policy) -> TakenUp:
     """Plan, withdraw and hasten what stored deliveries tell of; see ``impactflow.deliveries``."""
     run = current_run()
-    taken = await take_up(run.ledger, policy, run.clock, run.id)
+    senders = load_senders(run.settings.impactflow_senders)
+    taken = await take_up(run.ledger, policy, run.clock, run.id, senders)
     if taken.deliveries:
         log.info("%s", taken.in_words(), extra={"action": "deliveries_taken_up"})
     return taken

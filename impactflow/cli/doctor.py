@@ -17,7 +17,8 @@ from impactflow.options import Checked, check_options
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
 from impactflow.settings import Settings, load_settings
-from impactflow.webhooks.sources import SCHEMES, Secrets
+from impactflow.webhooks.senders import load_senders
+from impactflow.webhooks.sources import Secrets
 
 _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 
@@ -43,7 +44,7 @@ async def examine() -> list[dict[str, Any]]:
     except ConfigurationError as error:
         findings.append(_wrong("policy", error))
     try:
-        findings.append(_ok("webhooks", _told(Secrets.of(settings))))
+        findings.append(_ok("webhooks", _told(_secrets(settings))))
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
     absent = missing_file(settings) is not None
@@ -84,6 +85,11 @@ async def _compare(run: Run, policy: Policy | None, providers: Sequence[Provider
     return "the ledger knows the newest that this store has bought"
 
 
+def _secrets(settings: Settings) -> Secrets:
+    """What deliveries are proven with, those of other senders included."""
+    return Secrets.of(settings, load_senders(settings.impactflow_senders).schemes)
+
+
 def _told(secrets: Secrets) -> str:
     """Which sources the receiver would serve; serving none is nothing wrong."""
     missing = ", ".join(f"{source} ({variable} is not set)" for source, variable in secrets.not_served.items())
@@ -93,13 +99,13 @@ def _told(secrets: Secrets) -> str:
 async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
     """Of what no served sender has told so far: nothing wrong, but perhaps its webhook does not ask for it."""
     try:
-        served, told = Secrets.of(run.settings).signing, await run.ledger.topics(policy.store)
+        secrets, told = _secrets(run.settings), await run.ledger.topics(policy.store)
     except (ConfigurationError, LedgerError):  # said already, of the webhooks or of the ledger
         return []
     missing = {
         scheme.source: sorted(topic for topic in scheme.topics if (scheme.source, topic) not in told)
-        for scheme in SCHEMES
-        if scheme.source in served
+        for scheme in secrets.schemes
+        if scheme.source in secrets.signing
     }
     return [
         _ok(

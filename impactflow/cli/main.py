@@ -1,15 +1,12 @@
 """The commands; each translates its arguments, has the work done, prints the result and says what is left undone."""
 
-import functools
-import getpass
 import re
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -21,7 +18,10 @@ from impactflow.audit import CANCELLED_UNASKED, choose_window
 from impactflow.backfill import choose_days
 from impactflow.cli import approve as approving
 from impactflow.cli import audited, console, ledgers, placing, story
+from impactflow.cli import dismiss as dismissing
+from impactflow.cli.command import DONE, MISUSED, UNDONE, Json, Store, ending, whoever_types
 from impactflow.cli.prefect import run_flow
+from impactflow.cli.webhook_commands import webhooks_app
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
 from impactflow.ledger import Ledger, Status
@@ -44,15 +44,8 @@ app = typer.Typer(
 )
 policy_app = typer.Typer(no_args_is_help=True, help="What the policy file may say.")
 app.add_typer(policy_app, name="policy")
+app.add_typer(webhooks_app, name="webhooks")
 
-P = ParamSpec("P")
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
-Store = Annotated[
-    str | None, typer.Option(metavar="STORE", help="Whose order, where several stores have one of that name.")
-]
-
-#: Exit statuses, as the README lists them.
-DONE, UNDONE, MISUSED = 0, 1, 2
 _STOPPED = "stopped; run it again to go on where it ended"
 #: What typer raises for arguments that make no sense; where it lies differs between typer's releases.
 _UsageError: Any = typer.BadParameter.__base__
@@ -83,16 +76,6 @@ def _fail(message: str, status: int, *, as_json: bool, **more: Any) -> int:
     console.err.print("[bold red]error:[/bold red]", end=" ")
     console.err.print(message, markup=False)
     return status
-
-
-def ending(command: Callable[P, int]) -> Callable[P, None]:
-    """A command that returns its exit status, as one that typer ends with it."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        raise typer.Exit(command(*args, **kwargs))
-
-    return run
 
 
 @app.command(epilog="Example: impactflow place --from 2025-01-01 --to 2025-01-31 --dry-run")
@@ -254,7 +237,7 @@ def settle(
     json: Json = False,
 ) -> int:
     """Settle a parked or failed placement as you have found out; the provider's records are asked if it can be so."""
-    ruled = stopping.run(_rule(Ruling(order, slot, decision, by or _whoever_types(), why, ref, store)))
+    ruled = stopping.run(_rule(Ruling(order, slot, decision, by or whoever_types(), why, ref, store)))
     if json:
         console.print_json(ruled.as_json())
     else:
@@ -294,15 +277,22 @@ def approve(
         raise typer.BadParameter("--reject buys nothing, so it takes no --at-most")
     decision = Approval.REJECT if reject else Approval.APPROVE if at_most is None else Approval.TRIM
     quantity = None if at_most is None else Decimal(str(at_most))
-    approving.decide(order, slot, store, Answer(decision, by or _whoever_types(), why, quantity), as_json=json)
+    approving.decide(order, slot, store, Answer(decision, by or whoever_types(), why, quantity), as_json=json)
     return DONE
 
 
-def _whoever_types() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # in a container without names
-        return "somebody"
+@app.command(epilog="Example: impactflow dismiss polar:0b1c --why 'a test order'")
+@ending
+def dismiss(
+    name: Annotated[str, typer.Argument(help="What could not be read, as `impactflow status` lists it.")],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why nothing is to be done; kept in the ledger.")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so; by default who is logged in.")] = "",
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Take an order or a webhook's delivery that could not be read off the list; another problem shows it again."""
+    dismissing.dismiss(name, why, by or whoever_types(), store, SystemClock(), as_json=json)
+    return DONE
 
 
 def _status_of(result: dict[str, Any]) -> int:
@@ -407,6 +397,8 @@ def status(json: Json = False) -> int:
         if standing.awaiting_approval:
             console.out.print("`impactflow approve` lists what awaits approval, and approves, trims or rejects it.")
         console.print_table("Orders that could not be read", broken)
+        if broken:
+            console.out.print(dismissing.HOW, markup=False)
         unheard.tell()
     return UNDONE if standing.waiting or standing.failed or broken else DONE
 
@@ -484,7 +476,7 @@ def adopt(
     since = choose_window(from_, None, today=datetime.now(UTC).date()).from_ if from_ else None
     chosen = load_policy(policy or settings.impactflow_policy)
     return run_adoption(
-        settings, chosen, since, frozenset(not_ours or ()), by or _whoever_types(), yes=yes, as_json=json
+        settings, chosen, since, frozenset(not_ours or ()), by or whoever_types(), yes=yes, as_json=json
     )
 
 
@@ -574,21 +566,6 @@ def sandbox(
         port=port, orders=orders, seed=seed, faults=faults, metadata=metadata, latency_s=latency_ms / 1000,
         speed=speed, rate=rate, hang_s=hang, late_s=late, poor=poor, unpaid_s=unpaid, as_json=json,
     )  # fmt: skip
-
-
-@app.command(epilog="Example: impactflow webhooks --port 8080")
-@ending
-def webhooks(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8080,
-    host: Annotated[
-        str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine's.")
-    ] = "127.0.0.1",
-    json: Json = False,
-) -> int:
-    """Receive webhooks: verify and store what Shopify, WooCommerce, Stripe and others tell, and have it handled."""
-    from impactflow.cli.webhooks import serve_webhooks  # noqa: PLC0415 - only this command needs it
-
-    return serve_webhooks(host, port, as_json=json)
 
 
 @app.command(epilog="Example: impactflow serve")

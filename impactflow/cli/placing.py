@@ -30,6 +30,10 @@ def check(
         LedgerError: The ledger cannot be opened.
     """
     chosen, today = load_policy(policy), datetime.now(UTC).date()
+    if settings.impactflow_senders is not None:
+        from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - the senders' libraries take their time
+
+        load_senders(settings.impactflow_senders)
     days = None if from_ is None else day_of("--from", from_), None if to is None else day_of("--to", to)
     if not orders_file:
         Window.parse(from_, to, today=today, watermark=None)

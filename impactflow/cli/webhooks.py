@@ -21,6 +21,7 @@ from impactflow.webhooks.app import make_app
 from impactflow.webhooks.intake import Bounds
 from impactflow.webhooks.nudge import Nudge, open_prefect_api
 from impactflow.webhooks.refusals import Refusals
+from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.server import listen, serve
 from impactflow.webhooks.sources import CNAUGHT, Secrets
 
@@ -38,7 +39,7 @@ def serve_webhooks(host: str, port: int, *, as_json: bool) -> int:
         typer.BadParameter: The port is taken.
     """
     settings = load_settings()
-    secrets = Secrets.of(settings)
+    secrets = Secrets.of(settings, load_senders(settings.impactflow_senders).schemes)
     if not secrets.served:
         variables = ", ".join(secrets.not_served.values())
         raise ConfigurationError(f"no webhook can be proven: set at least one of {variables}")

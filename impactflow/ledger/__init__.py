@@ -18,6 +18,7 @@ from impactflow.ledger import (
     adopting,
     approvals,
     deliveries,
+    dismissals,
     facts,
     further,
     moves,
@@ -31,7 +32,8 @@ from impactflow.ledger import (
 )
 from impactflow.ledger.adopting import Adopted, Bought, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
-from impactflow.ledger.deliveries import Delivery, Handled
+from impactflow.ledger.deliveries import Delivery, Handled, Mended
+from impactflow.ledger.dismissals import Dismissal
 from impactflow.ledger.engine import open_engine, reading, shortcomings, translated
 from impactflow.ledger.facts import Kept, Told
 from impactflow.ledger.fresh import FRESH, Fresh
@@ -61,6 +63,7 @@ __all__ = [
     "Bought",
     "Claim",
     "Delivery",
+    "Dismissal",
     "Effect",
     "Entry",
     "Foreseen",
@@ -72,6 +75,7 @@ __all__ = [
     "Line",
     "Listing",
     "Look",
+    "Mended",
     "Move",
     "Page",
     "Planned",
@@ -294,6 +298,19 @@ class Ledger:
         """Say what became of a delivery: it is remembered, and its body forgotten unless it could not be read."""
         await self._writer.submit(deliveries.finish, handled)
 
+    async def reopen_deliveries(self, mended: Mended) -> int:
+        """Let deliveries of a sender be handled again that could not be read by another mapping; how many."""
+        return await self._writer.submit(deliveries.reopen, mended)
+
+    async def dismiss(self, dismissal: Dismissal) -> str:
+        """
+        Keep a person's word that nothing is to be done about an order that could not be read; what the problem was.
+
+        Raises:
+            ConfigurationError: Nothing of that name asks for a person, or something of several stores does.
+        """
+        return await self._writer.submit(dismissals.dismiss, dismissal)
+
     async def record_refund(self, announcement: Announcement) -> int:
         """Remember a refund, whether its order is known or not, and withdraw what waits; how many placements."""
         return await self._writer.submit(refunds.record, announcement)
@@ -383,11 +400,11 @@ class Ledger:
         return await self._read(queries.counts, ordered)
 
     async def broken_count(self) -> int:
-        """Orders that could not be read."""
+        """Orders that could not be read and were not dismissed."""
         return await self._read(queries.broken_count)
 
     async def broken(self, limit: int = 100) -> Sequence[Mapping[str, Any]]:
-        """Orders that could not be read, with what is wrong with them."""
+        """Orders that could not be read and were not dismissed, with what is wrong with them."""
         return await self._read(queries.broken, limit)
 
     async def attention(self, limit: int = 100) -> Sequence[Mapping[str, Any]]:

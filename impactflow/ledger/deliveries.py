@@ -11,8 +11,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, select
 
+from impactflow.ledger.dismissals import is_dismissed_delivery
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.tables import Utc, deliveries
+from impactflow.ledger.tables import Utc, broken_orders, deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,32 @@ class Handled:
         id: The ledger's row.
         at: When.
         problem: Why it could not be read; its body is kept then.
+        listed_as: What it is listed as among the orders that could not be read; None where it is not.
+        mapping: The digest of the mapping by which it could not be read, so that another one is tried; None where its
+            sender needs none.
     """
 
     id: int
     at: datetime
     problem: str | None = None
+    listed_as: str | None = None
+    mapping: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """
+    A sender's mapping as it is now.
+
+    Args:
+        store: Whose deliveries are read by it.
+        source: The sender.
+        mapping: Its digest.
+    """
+
+    store: str
+    source: str
+    mapping: str
 
 
 def store(connection: Connection, brought: Sequence[Delivery]) -> list[bool]:
@@ -72,8 +94,39 @@ def _store(connection: Connection, each: Delivery) -> bool:
 
 def finish(connection: Connection, handled: Sequence[Handled]) -> list[None]:
     """Say what became of deliveries; one that was handled meanwhile stays as it is."""
-    connection.execute(_FINISH, [{"b_id": each.id, "b_at": each.at, "b_problem": each.problem} for each in handled])
+    rows = [
+        {
+            "b_id": each.id,
+            "b_at": each.at,
+            "b_problem": each.problem,
+            "b_listed_as": each.listed_as,
+            "b_mapping": each.mapping if each.problem is not None else None,
+        }
+        for each in handled
+    ]
+    connection.execute(_FINISH, rows)
     return [None] * len(handled)
+
+
+def reopen(connection: Connection, mended: Sequence[Mended]) -> list[int]:
+    """
+    Let deliveries be handled again that could not be read by another mapping; for each sender, how many.
+
+    What they were listed as is listed no more: reading them again says anew what is wrong. What a person has dismissed
+    stays as it is.
+    """
+    for name in sorted({each.store for each in mended}):
+        one_at_a_time(connection, f"deliveries of {name}")  # another run may list them again meanwhile
+    return [_reopen(connection, each) for each in mended]
+
+
+def _reopen(connection: Connection, each: Mended) -> int:
+    rows = connection.execute(_UNREAD, {"store": each.store, "source": each.source, "mapping": each.mapping}).all()
+    if rows:
+        names = sorted({row.listed_as for row in rows if row.listed_as is not None})
+        connection.execute(_UNLIST, {"store": each.store, "names": names})
+        connection.execute(_REOPEN, [{"b_id": row.id} for row in rows])
+    return len(rows)
 
 
 def pending(connection: Connection, store_name: str, after: int, limit: int) -> Sequence[Delivery]:
@@ -107,8 +160,25 @@ _FINISH = (
     .values(
         handled_at=bindparam("b_at", type_=Utc()),
         problem=bindparam("b_problem", type_=sa.Text()),
+        listed_as=bindparam("b_listed_as", type_=sa.Text()),
+        mapping=bindparam("b_mapping", type_=sa.Text()),
         body=sa.case((bindparam("b_problem", type_=sa.Text()).is_(None), sa.null()), else_=deliveries.c.body),
     )
+)
+_UNREAD = select(deliveries.c.id, deliveries.c.listed_as).where(
+    _MINE,
+    deliveries.c.source == bindparam("source"),
+    deliveries.c.mapping.is_not(None),
+    deliveries.c.mapping != bindparam("mapping"),
+    ~is_dismissed_delivery(),
+)
+_REOPEN = (
+    deliveries.update()
+    .where(deliveries.c.id == bindparam("b_id"))
+    .values(handled_at=None, problem=None, listed_as=None, mapping=None)
+)
+_UNLIST = broken_orders.delete().where(
+    broken_orders.c.store == bindparam("store"), broken_orders.c.name.in_(bindparam("names", expanding=True))
 )
 _UNHANDLED = _MINE & deliveries.c.handled_at.is_(None)
 _PENDING = (

@@ -1,13 +1,13 @@
 """What the ledger can be asked: reads only, each in one transaction of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, case, false, func, or_, select
 
-from impactflow.ledger import sales
+from impactflow.ledger import dismissals, sales
 from impactflow.ledger.fresh import FIRST, IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
@@ -120,14 +120,16 @@ def known_slots(connection: Connection, store: str, names: Sequence[str]) -> Map
 
 
 def broken_count(connection: Connection) -> int:
-    """How many orders could not be read, and still cannot."""
-    return connection.execute(select(func.count()).select_from(broken_orders)).scalar_one()
+    """How many orders could not be read, still cannot, and were not dismissed."""
+    query = select(func.count()).select_from(broken_orders).where(~dismissals.is_dismissed())
+    return connection.execute(query).scalar_one()
 
 
 def broken(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
-    """Orders that could not be read, and still cannot, with what is wrong with them."""
+    """Orders that could not be read, still cannot and were not dismissed, with what is wrong with them."""
     query = select(broken_orders.c.name, broken_orders.c.problem, broken_orders.c.last_seen_at)
-    return [dict(row) for row in connection.execute(query.order_by(broken_orders.c.name).limit(limit)).mappings()]
+    shown = query.where(~dismissals.is_dismissed()).order_by(broken_orders.c.name).limit(limit)
+    return [dict(row) for row in connection.execute(shown).mappings()]
 
 
 def attention(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
@@ -251,6 +253,15 @@ def totals(connection: Connection, days: tuple[date, date] | None = None) -> Seq
     ]
 
 
+def _not_read(connection: Connection, store: str, names: Iterable[str]) -> Mapping[str, Any]:
+    """What was told of an order that was read before and could not be read, and what persons have said of that."""
+    query = select(broken_orders).where(broken_orders.c.store == store, broken_orders.c.name.in_(sorted(names)))
+    return {
+        "not_read": [dict(row) for row in connection.execute(query.where(~dismissals.is_dismissed())).mappings()],
+        "dismissed": dismissals.of(connection, store, names),
+    }
+
+
 def purchases(connection: Connection) -> Sequence[Mapping[str, Any]]:
     """Every purchase that took effect, to be held against a provider's books: no personal data."""
     rows = connection.execute(
@@ -282,10 +293,13 @@ def story(connection: Connection, name: str, store: str | None) -> Mapping[str, 
     found = sales.find(connection, name, store)
     if found is None:
         of_store = (broken_orders.c.store == store,) if store is not None else ()
-        query = select(broken_orders).where(broken_orders.c.name == name, *of_store).order_by(broken_orders.c.store)
+        query = select(broken_orders, dismissals.is_dismissed().label("dismissed")).order_by(broken_orders.c.store)
+        query = query.where(broken_orders.c.name == name, *of_store)
         broken = [dict(row) for row in connection.execute(query).mappings()]
         sales.check_one_store(name, [row["store"] for row in broken])
-        return {"order": name, "broken": broken[0]} if broken else None
+        if not broken:
+            return None
+        return {"order": name, "broken": broken[0], "dismissed": dismissals.of(connection, broken[0]["store"], [name])}
     rows = select(orders.c.id).where(same_sale(found.id))
     names = select(order_names.c.name).where(order_names.c.order.in_(rows)).order_by(order_names.c.name)
     reasons = select(unearned.c.slot, unearned.c.reason).where(unearned.c.order == found.id)
@@ -298,6 +312,7 @@ def story(connection: Connection, name: str, store: str | None) -> Mapping[str, 
         "counts": found.eligible,
         "names": known_as,
         "refunds": _given_back(connection, found.store, known_as),
+        **_not_read(connection, found.store, {found.order_id, *(each.partition(":")[2] for each in known_as)}),
         "unearned": [dict(row) for row in connection.execute(reasons).mappings()],
         "placements": [_life(connection, dict(row)) for row in connection.execute(bought).mappings()],
     }

@@ -128,6 +128,23 @@ broken_orders = Table(
     Column("last_seen_at", Utc, nullable=False),
 )
 
+#: What persons have said of orders that could not be read: that nothing is to be done about the problem. It holds while
+#: the order has that problem, and is kept for good.
+dismissals = Table(
+    "dismissals",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("store", Text, nullable=False),
+    # As in broken_orders.
+    Column("name", Text, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    # Who says so.
+    Column("by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Index(None, "store", "name"),
+)
+
 #: The one purchase for one order and slot.
 placements = Table(
     "placements",
@@ -263,8 +280,21 @@ deliveries = Table(
     Column("handled_at", Utc),
     # Why it could not be read.
     Column("problem", Text),
+    # What it is listed as in broken_orders then.
+    Column("listed_as", Text),
+    # The digest of the sender's mapping by which it could not be read, '' where there was none: another one is tried.
+    # NULL where it was read, or where its sender needs no mapping.
+    Column("mapping", Text),
     UniqueConstraint("store", "source", "webhook_id"),
     Index(None, "store", "handled_at", "id"),
+    # Few at any time.
+    Index(
+        "ix_deliveries_unread",
+        "store",
+        "source",
+        sqlite_where=text("mapping IS NOT NULL"),
+        postgresql_where=text("mapping IS NOT NULL"),
+    ),
 )
 
 #: How many deliveries the receiver refused; of a delivery itself nothing is kept, since anybody may send one.

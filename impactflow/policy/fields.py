@@ -7,6 +7,7 @@ or orders. Called by the models of this package and by ``reading``.
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -206,7 +207,7 @@ class WholeDay(Checked):
 
 class NotEmpty:
     """
-    A list of at least one.
+    A list or a mapping of at least one.
 
     Pydantic's own ``min_length`` counts the items that are right, so one that is wrong would be called missing too.
     """
@@ -220,7 +221,7 @@ class NotEmpty:
         return handler(core) | {"minItems": 1}
 
     @staticmethod
-    def check(value: tuple[object, ...]) -> tuple[object, ...]:
+    def check(value: Collection[object]) -> Collection[object]:
         """The list, if anything is in it."""
         if not value:
             raise wrong("must list at least one")

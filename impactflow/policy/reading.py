@@ -1,15 +1,16 @@
 """
-The policy file's text, with the line of each value, so that every problem can be pointed at.
+A YAML file's text, with the line of each value, so that every problem can be pointed at.
 
-YAML in, a ``Policy`` or one ``ConfigurationError`` out; what the values may be is the models' business. Numbers keep
-the digits that were typed: 1.08 is never a float. Called by whoever is given a policy's path.
+YAML in, a ``Policy`` or another strict model or one ``ConfigurationError`` out; what the values may be is the models'
+business. Numbers keep the digits that were typed: 1.08 is never a float. Called by whoever is given a policy's path,
+and by ``webhooks.senders``.
 """
 
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -20,9 +21,10 @@ from ruamel.yaml.reader import ReaderError
 
 from impactflow.errors import ConfigurationError
 from impactflow.policy.document import Policy
-from impactflow.policy.fields import explained
+from impactflow.policy.fields import Strict, explained
 
 _Place = tuple[str | int, ...]
+Model = TypeVar("Model", bound=Strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def load_policy(path: Path) -> Policy:
         ConfigurationError: The file cannot be read or does not make sense; the message has one line for each problem,
             with the file, the line in it and the field.
     """
-    return parse_policy(_text(path), path)
+    return load_file(path, Policy, "policy", "give another with --policy or IMPACTFLOW_POLICY")
 
 
 def parse_policy(text: str, path: Path) -> Policy:
@@ -49,26 +51,45 @@ def parse_policy(text: str, path: Path) -> Policy:
     Raises:
         ConfigurationError: As ``load_policy``.
     """
+    return _parse(text, path, Policy, "policy")
+
+
+def load_file(path: Path, model: type[Model], what: str, hint: str) -> Model:
+    """
+    Read a YAML file of any kind.
+
+    Args:
+        path: Where it is.
+        model: What is made of it.
+        what: What it is, for a person.
+        hint: What to do where it cannot be read.
+
+    Raises:
+        ConfigurationError: As ``load_policy``.
+    """
+    return _parse(_text(path, what, hint), path, model, what)
+
+
+def _parse(text: str, path: Path, model: type[Model], what: str) -> Model:
     try:
         document = _Document(text)
     except (YAMLError, RecursionError) as broken:
-        raise _configuration_error(path, [_yaml_problem(broken, text)]) from None
+        raise _configuration_error(path, [_yaml_problem(broken, text, what)]) from None
     try:
-        policy = Policy.model_validate(document.values)
+        made = model.model_validate(document.values)
     except ValidationError as invalid:
         problems = [document.problem(error["loc"], explained(error)) for error in invalid.errors(include_url=False)]
         raise _configuration_error(path, document.repeated + problems) from None
     if document.repeated:
         raise _configuration_error(path, document.repeated)
-    return policy
+    return made
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, what: str, hint: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as failed:
-        hint = "give another with --policy or IMPACTFLOW_POLICY"
-        raise ConfigurationError(f"the policy {path} cannot be read ({failed.strerror}): {hint}") from None
+        raise ConfigurationError(f"the {what} {path} cannot be read ({failed.strerror}): {hint}") from None
     except UnicodeDecodeError as failed:
         line = failed.object[: failed.start].count(b"\n") + 1
         raise _configuration_error(path, [_Problem(line, "is not UTF-8 text: save it as UTF-8")]) from None
@@ -79,14 +100,14 @@ def _configuration_error(path: Path, problems: list[_Problem]) -> ConfigurationE
     return ConfigurationError("\n".join(f"{path} line {problem.line}: {problem.says}" for problem in ordered))
 
 
-def _yaml_problem(broken: YAMLError | RecursionError, text: str) -> _Problem:
+def _yaml_problem(broken: YAMLError | RecursionError, text: str, what: str) -> _Problem:
     match broken:
         case MarkedYAMLError(problem_mark=mark, problem=problem) if mark is not None:
             return _Problem(mark.line + 1, f"is not YAML: {problem}")
         case ReaderError(position=position):
             return _Problem(text.count("\n", 0, position) + 1, "is not YAML: a character that no text has")
         case _:
-            return _Problem(1, "is not YAML that a policy could be: it contains itself or is nested too deeply")
+            return _Problem(1, f"is not YAML that a {what} could be: it contains itself or is nested too deeply")
 
 
 class _ExactConstructor(SafeConstructor):

@@ -23,7 +23,7 @@ from impactflow.errors import LedgerError, WebhookRejected
 from impactflow.ledger import Delivery, Ledger
 from impactflow.webhooks.intake import Bounds, Intake, announced
 from impactflow.webhooks.refusals import Refusals
-from impactflow.webhooks.sources import CALLBACK, CNAUGHT, SCHEMES, Scheme, Secrets
+from impactflow.webhooks.sources import CALLBACK, CNAUGHT, Scheme, Secrets
 
 T = TypeVar("T")
 _LONGEST_NAME = 255
@@ -71,7 +71,7 @@ def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds:
     )
     app.add_exception_handler(WebhookRejected, partial(_say_why, refusals))
     desk = _Desk(ledger, store, clock, bounds)
-    for scheme in SCHEMES:
+    for scheme in secrets.schemes:
         if scheme.source in secrets.signing:
             _serve_signed(app, desk, scheme, secrets.signing[scheme.source])
     if secrets.callback:

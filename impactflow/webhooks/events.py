@@ -1,8 +1,8 @@
 """
 What a stored delivery means: an order that was sold, a refund, a hint to look at a placement, or nothing for us.
 
-Pure. Each sender's fields are read in a module by its name; that a delivery is the sender's was seen to before it was
-stored. Called by ``impactflow.deliveries``.
+Pure. Each sender's fields are read in a module by its name, or as its mapping says in ``mapped``; that a delivery is
+the sender's was seen to before it was stored. Called by ``impactflow.deliveries``.
 """
 
 import json
@@ -17,7 +17,9 @@ from impactflow.clients.answers import broken_fields
 from impactflow.ledger import Delivery
 from impactflow.models import BrokenOrder, Order, Refund
 from impactflow.orders import source_name
-from impactflow.webhooks import shopify, standard, stripe, woocommerce
+from impactflow.webhooks import mapped, shopify, standard, stripe, woocommerce
+from impactflow.webhooks.senders import NO_SENDERS, Senders
+from impactflow.webhooks.sources import STANDARD
 from impactflow.webhooks.values import Hint, NothingForUs
 
 Event = Order | Refund | Hint | BrokenOrder | NothingForUs
@@ -25,6 +27,7 @@ Event = Order | Refund | Hint | BrokenOrder | NothingForUs
 #: CNaught's deliveries are named by the key of the placement that they are about, and more.
 _KEY = re.compile(r"impactflow[0-9a-f]{40}")
 _LONGEST_NAME = 200
+_ANOTHER_SHAPE = " (a sender that has fields of its own needs a mapping: docs/webhooks.md)"
 
 
 def _timed(read: Callable[[bytes, datetime], Event]) -> Callable[[Delivery], Event]:
@@ -57,18 +60,49 @@ _TOPICS: Mapping[tuple[str, str], tuple[Callable[[Delivery], Event], Sequence[st
 }
 
 
-def read(delivery: Delivery) -> Event:
-    """What a verified delivery means; one that is not as its sender documents is a broken order."""
+def read(delivery: Delivery, senders: Senders = NO_SENDERS) -> Event:
+    """
+    What a verified delivery means; one that is not as its sender documents is a broken order.
+
+    Args:
+        delivery: As it is stored.
+        senders: How other senders tell of orders.
+    """
     if delivery.source == "cnaught":
         found = _KEY.match(delivery.webhook_id)
         return Hint(found[0]) if found else NothingForUs()
+    if senders.digest_for(delivery.source) is not None:
+        return _read_mapped(delivery, senders)
     if (delivery.source, delivery.topic) not in _TOPICS:
         return NothingForUs()
     understand, path = _TOPICS[delivery.source, delivery.topic]
     try:
         return understand(delivery)
     except ValidationError as broken:
-        return BrokenOrder(_name(delivery, path), f"{delivery.topic}: {broken_fields(broken)}")
+        hint = _ANOTHER_SHAPE if delivery.source == STANDARD.source else ""
+        return BrokenOrder(_name(delivery, path), f"{delivery.topic}: {broken_fields(broken)}{hint}")
+
+
+def _read_mapped(delivery: Delivery, senders: Senders) -> Event:
+    sender = senders.senders.get(delivery.source)
+    if sender is None:
+        why = "there is no such sender here: name the file in IMPACTFLOW_SENDERS wherever flows run"
+        return BrokenOrder(_of_delivery(delivery), f"{delivery.topic}: {why}")
+    told = (delivery.source, sender, delivery.topic)
+    try:
+        return mapped.read(delivery.body, delivery.received_at, *told)
+    except mapped.NotAsMapped as broken:
+        name = (mapped.named(delivery.body, *told) or "").removeprefix("src:")
+        return BrokenOrder(_listed(name) or _of_delivery(delivery), f"{delivery.topic}: {broken}")
+
+
+def _of_delivery(delivery: Delivery) -> str:
+    return f"{delivery.source} delivery {delivery.webhook_id}"
+
+
+def _listed(name: str) -> str | None:
+    """A name that can be kept and typed; None where it cannot."""
+    return name if name and name.isprintable() and len(name) <= _LONGEST_NAME else None
 
 
 def _name(delivery: Delivery, path: Sequence[str]) -> str:
@@ -86,5 +120,5 @@ def _name(delivery: Delivery, path: Sequence[str]) -> str:
         name = source_name(system, str(found)).removeprefix("src:")
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         name = ""
-    told = isinstance(found, str | int) and name.isprintable() and len(name) <= _LONGEST_NAME
-    return name if name and told else f"{delivery.source} delivery {delivery.webhook_id}"
+    told = _listed(name) if isinstance(found, str | int) else None
+    return told or _of_delivery(delivery)

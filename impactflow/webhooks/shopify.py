@@ -16,7 +16,7 @@ from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Money, Text
 from impactflow.models import Order, Payment, Refund
 from impactflow.orders import identity, source_name
-from impactflow.webhooks.values import A_TEST, Id, Line, NothingForUs, item_count
+from impactflow.webhooks.values import A_TEST, Id, Line, NothingForUs, currency_code, item_count
 
 _SYSTEM = "shopify"
 #: What ``financial_status`` means in Wicked Reports' words; any other one is no payment that counts.
@@ -160,7 +160,7 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingFo
         amount=told.total_price if told.current_total_price is None else told.current_total_price,
         as_of=told.updated_at,
         refunds=told.shown_refunds,
-        currency=_code(told.currency),
+        currency=currency_code(told.currency),
         item_count=item_count(told.line_items),
         payments=(Payment(_STATUSES.get(told.financial_status, "another status")),),
         customer_email=(told.email or told.contact_email or "").strip() or None,
@@ -189,7 +189,7 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
     paid = [each for each in told.transactions or () if each.kind == "refund" and each.status not in _IN_VAIN]
     if not paid:
         return NothingForUs()  # goods came back, or nothing did
-    currencies = {_code(each.currency) for each in paid}
+    currencies = {currency_code(each.currency) for each in paid}
     amount, currency = None, None
     if len(currencies) == 1 and all(each.amount is not None for each in paid):
         given_back = sum((each.amount or Decimal(0) for each in paid), Decimal(0))
@@ -213,11 +213,11 @@ def _in_the_shops_currency(amount: Decimal, currency: str | None, parts: Sequenc
     Where the parts are not all that was given back, what they come to in both currencies is the rate, and a cent is
     rounded up. Adjustments are told with either sign.
     """
-    of_shop = {_code(each.shop_money.currency_code) for each in parts}
+    of_shop = {currency_code(each.shop_money.currency_code) for each in parts}
     if (
         len(of_shop) != 1
         or currency in of_shop
-        or {_code(each.presentment_money.currency_code) for each in parts} != {currency}
+        or {currency_code(each.presentment_money.currency_code) for each in parts} != {currency}
     ):
         return amount, currency
     shop = sum((abs(each.shop_money.amount) for each in parts), Decimal(0))
@@ -228,7 +228,3 @@ def _in_the_shops_currency(amount: Decimal, currency: str | None, parts: Sequenc
     except ArithmeticError:  # nothing in one of the currencies, or no believable number
         return amount, currency
     return shop, of_shop.pop()
-
-
-def _code(currency: str | None) -> str | None:
-    return (currency or "").strip().upper() or None

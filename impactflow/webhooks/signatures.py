@@ -86,14 +86,15 @@ def check_stripe_secret(secret: str) -> None:
 
 def verify_standard(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
     """
-    Standard Webhooks, symmetric.
+    Standard Webhooks, symmetric. Svix, which sends for many, may call the headers ``svix-`` instead of ``webhook-``.
 
     Raises:
         WebhookRejected: A header is missing or malformed, the time is not near ours, or no secret fits.
 
-    Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md; for Svix's names
+    ``webhook.ts`` of its library, read 2026-11-28.
     """
-    told = {name: required(headers, name) for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+    told = {f"webhook-{name}": standard_header(headers, name) for name in ("id", "timestamp", "signature")}
     _check_age(told["webhook-timestamp"], "webhook-timestamp")
     for secret in secrets:
         try:
@@ -147,6 +148,16 @@ def verify_stripe(secrets: Sequence[str], headers: Mapping[str, str], body: byte
         _check_age(signed_at[1] if signed_at else "", "stripe-signature")
         return
     raise _no_secret_fits("stripe-signature")
+
+
+def standard_header(headers: Mapping[str, str], name: str) -> str:
+    """
+    A header of Standard Webhooks: ``id``, ``timestamp`` or ``signature``.
+
+    Raises:
+        WebhookRejected: It is missing, or is not plain text.
+    """
+    return required(headers, f"svix-{name}" if f"svix-{name}" in headers else f"webhook-{name}")
 
 
 def required(headers: Mapping[str, str], name: str) -> str:

@@ -13,13 +13,14 @@ from typing import Any
 from pydantic import SecretStr
 
 from impactflow.errors import ConfigurationError
-from impactflow.settings import Settings, secrets_in
+from impactflow.settings import Settings, load_secret, secrets_in
 from impactflow.webhooks.signatures import (
     check_shopify_secret,
     check_standard_secret,
     check_stripe_secret,
     check_woocommerce_secret,
     required,
+    standard_header,
     verify_shopify,
     verify_standard,
     verify_stripe,
@@ -84,7 +85,7 @@ STANDARD = Scheme(
     topics=frozenset({"order.paid", "order.refunded"}),
     check=check_standard_secret,
     verify=verify_standard,
-    name=lambda headers, _, __: required(headers, "webhook-id"),
+    name=lambda headers, _, __: standard_header(headers, "id"),
     topic=lambda _, content: content.get("type"),
     body={
         "type": "object",
@@ -171,15 +172,21 @@ class Secrets:
     Args:
         signing: For each source that signs and is served, its secrets.
         callback: What CNaught's paths are made of; None where they are not served.
+        schemes: Who may be served.
     """
 
     signing: Mapping[str, Sequence[str]]
     callback: str | None
+    schemes: Sequence[Scheme] = SCHEMES
 
     @classmethod
-    def of(cls, settings: Settings) -> "Secrets":
+    def of(cls, settings: Settings, others: Sequence[Scheme] = ()) -> "Secrets":
         """
         Those that are set.
+
+        Args:
+            settings: What the environment says.
+            others: Senders besides those that are known here.
 
         Raises:
             ConfigurationError: One cannot be used.
@@ -189,12 +196,14 @@ class Secrets:
             SHOPIFY.source: settings.impactflow_shopify_secrets,
             WOOCOMMERCE.source: settings.impactflow_woocommerce_secrets,
             STRIPE.source: settings.impactflow_stripe_secrets,
+            **{scheme.source: load_secret(scheme.variable) for scheme in others},
         }
+        schemes = (*SCHEMES, *others)
         signing = {source: secrets for source, text in listed.items() if (secrets := secrets_in(text))}
-        for scheme in SCHEMES:
+        for scheme in schemes:
             _check(scheme, signing.get(scheme.source, ()))
         callback = settings.impactflow_callback_secret
-        return cls(signing, callback.get_secret_value() if callback else None)
+        return cls(signing, callback.get_secret_value() if callback else None, schemes)
 
     @property
     def served(self) -> tuple[str, ...]:
@@ -204,7 +213,7 @@ class Secrets:
     @property
     def not_served(self) -> Mapping[str, str]:
         """The sources that are not, each with the variable that it lacks."""
-        variables = {scheme.source: scheme.variable for scheme in SCHEMES} | {CNAUGHT: CNAUGHT_VARIABLE}
+        variables = {scheme.source: scheme.variable for scheme in self.schemes} | {CNAUGHT: CNAUGHT_VARIABLE}
         return {source: variable for source, variable in variables.items() if source not in self.served}
 
 

@@ -2,9 +2,10 @@
 Our own events, for shops that send Standard Webhooks: an order that is paid, a refund.
 
 The models are the specification; ``docs/webhooks-events.schema.json`` is made of them. A field that is not known is an
-error: a slip of the pen must not cost an order its amount.
+error: a slip of the pen must not cost an order its amount. What other senders tell becomes the same in ``mapped``.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -106,20 +107,24 @@ def read_order(body: bytes, received_at: datetime) -> Order | NothingForUs:
         ValidationError: It is not as documented.
     """
     event = OrderPaid.model_validate_json(body)
-    told = event.data
+    order = order_of(event.data, event.timestamp or received_at)
+    return replace(order, as_of=event.timestamp) if isinstance(order, Order) else order
+
+
+def order_of(told: PaidOrder, at: datetime) -> Order | NothingForUs:
+    """What was sold, at the time given where it does not say when; a test order is none."""
     if told.test:
         return A_TEST
     order_id = public_id(told.name.removeprefix("src:"))
     return Order(
         id=order_id,
         names=tuple(dict.fromkeys((told.name, f"src:{order_id}"))),
-        ordered_at=told.ordered_at or event.timestamp or received_at,
+        ordered_at=told.ordered_at or at,
         amount=told.amount,
         currency=told.currency,
         item_count=told.item_count,
         payments=(Payment("APPROVED"),),
         customer_email=(told.customer_email or "").strip() or None,
-        as_of=event.timestamp,
     )
 
 
@@ -130,7 +135,11 @@ def read_refund(body: bytes) -> Refund:
     Raises:
         ValidationError: It is not as documented.
     """
-    told = OrderRefunded.model_validate_json(body).data
+    return refund_of(OrderRefunded.model_validate_json(body).data)
+
+
+def refund_of(told: RefundedOrder) -> Refund:
+    """What was given back."""
     return Refund((told.name,), f"{told.name}:{told.refund_id}", told.amount, told.currency, told.full)
 
 

@@ -5,7 +5,6 @@ Source: Stripe's API reference (event, checkout session, charge, refund, invoice
 read 2026-11-22 and 2026-11-28.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Generic, TypeVar
@@ -16,20 +15,21 @@ from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Text
 from impactflow.models import Order, Payment, Refund
 from impactflow.orders import source_name
-from impactflow.webhooks.values import A_TEST, Id, Line, NothingForUs, Reference, item_count
+from impactflow.webhooks.values import (
+    A_TEST,
+    Id,
+    Line,
+    Minor,
+    NothingForUs,
+    Reference,
+    currency_code,
+    from_minor,
+    item_count,
+)
 
 T = TypeVar("T", bound=Answer)
 
 _SYSTEM = "stripe"
-#: Amounts are whole numbers of a hundredth, but for these. ISK and UGX are told in hundredths, though they have none.
-_DIGITS: Mapping[str, int] = {
-    **dict.fromkeys(
-        ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"), 0
-    ),
-    **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
-}
-
-Minor = Annotated[int, Field(ge=0, le=10**15)]
 
 
 class _Data(Answer, Generic[T]):
@@ -138,7 +138,7 @@ def read_session(body: bytes, received_at: datetime) -> Order | NothingForUs:
         return NothingForUs()  # not yet, or nothing had to be paid
     charge = told.intent.latest_charge if told.intent else None
     details = told.customer_details.email if told.customer_details else None
-    currency = _code(told.currency)
+    currency = currency_code(told.currency)
     return Order(
         id=f"{_SYSTEM}:{told.id}",
         names=_names(told.id, told.payment_intent, told.invoice, charge),
@@ -192,7 +192,7 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
         return A_TEST
     if not told.amount_refunded and not told.refunded:
         return NothingForUs()  # captured as it was authorized
-    currency = _code(told.currency)
+    currency = currency_code(told.currency)
     return Refund(
         names=_names(told.id, told.payment_intent, told.invoice),
         ref=f"{_SYSTEM}:{told.id}",
@@ -217,7 +217,7 @@ def read_failed_refund(body: bytes) -> Refund | NothingForUs:
         return A_TEST
     if told.status not in {"failed", "canceled"}:
         return NothingForUs()
-    currency = _code(told.currency)
+    currency = currency_code(told.currency)
     return Refund(
         names=_names(told.payment_intent, told.charge),
         ref=f"{_SYSTEM}:{told.id}:failed",
@@ -235,11 +235,4 @@ def _names(*ids: str | None) -> tuple[str, ...]:
 
 
 def _major(amount: int | None, currency: str | None) -> Decimal | None:
-    """An amount in the currency itself."""
-    if amount is None or currency is None:
-        return None
-    return Decimal(amount).scaleb(-_DIGITS.get(currency, 2))
-
-
-def _code(currency: str | None) -> str | None:
-    return (currency or "").strip().upper() or None
+    return None if amount is None or currency is None else from_minor(amount, currency)

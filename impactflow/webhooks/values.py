@@ -1,6 +1,6 @@
 """What the senders' modules share: the fields of what they tell, and what it can mean besides an order or a refund."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -28,6 +28,28 @@ def _id_within(value: Any) -> Any:
 
 #: Another object, by its id.
 Reference = Annotated[Aside[Id], BeforeValidator(_id_within)]
+
+
+#: An amount in the smallest unit of its currency, as Stripe counts.
+Minor = Annotated[int, Field(ge=0, le=10**15)]
+#: Those are hundredths, but for these currencies. ISK and UGX are told in hundredths, though they have none.
+#: Source: Stripe's page on currencies, read 2026-11-22.
+_DIGITS: Mapping[str, int] = {
+    **dict.fromkeys(
+        ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"), 0
+    ),
+    **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
+}
+
+
+def from_minor(amount: int, currency: str) -> Decimal:
+    """An amount in the currency itself, of one in its smallest unit."""
+    return Decimal(amount).scaleb(-_DIGITS.get(currency, 2))
+
+
+def currency_code(told: str | None) -> str | None:
+    """A currency as ISO 4217 writes it; some senders write it small."""
+    return (told or "").strip().upper() or None
 
 
 class Line(Answer):

@@ -16,7 +16,7 @@ from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Money, Text
 from impactflow.models import Order, Payment, Refund
 from impactflow.orders import identity, source_name
-from impactflow.webhooks.values import Id, Line, item_count
+from impactflow.webhooks.values import Id, Line, currency_code, item_count
 
 _SYSTEM = "woocommerce"
 #: The statuses of a paid order that also says when it was paid: cash on delivery is processing before it is paid.
@@ -84,7 +84,7 @@ class _Order(Answer):
 
     def refunds_made(self) -> Sequence[Refund]:
         """Its refunds, each as if it was announced."""
-        currency = _code(self.currency)
+        currency = currency_code(self.currency)
         return [
             Refund((), f"{_SYSTEM}:{each.id}", abs(each.total), currency, is_full=False) for each in self.refunds or ()
         ]
@@ -118,7 +118,7 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund:
         names=names,
         ordered_at=told.date_created_gmt or received_at,
         amount=told.total,
-        currency=_code(told.currency),
+        currency=currency_code(told.currency),
         item_count=item_count(told.line_items),
         payments=(told.payment,),
         customer_email=((told.billing.email if told.billing else None) or "").strip() or None,
@@ -146,7 +146,3 @@ def _names(order_id: str, number: str | None = None) -> tuple[str, ...]:
 
 def _undone(order_id: str, names: tuple[str, ...], as_of: datetime | None = None) -> Refund:
     return Refund(names, f"{_SYSTEM}:{order_id}:cancelled", None, None, is_full=True, as_of=as_of)
-
-
-def _code(currency: str) -> str | None:
-    return currency.strip().upper() or None

@@ -1,0 +1,35 @@
+"""What the commands have in common: options that many take, exit statuses, and how a command ends with one."""
+
+import functools
+import getpass
+from collections.abc import Callable
+from typing import Annotated, ParamSpec
+
+import typer
+
+P = ParamSpec("P")
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+Store = Annotated[
+    str | None, typer.Option(metavar="STORE", help="Whose order, where several stores have one of that name.")
+]
+
+#: Exit statuses, as the README lists them.
+DONE, UNDONE, MISUSED = 0, 1, 2
+
+
+def ending(command: Callable[P, int]) -> Callable[P, None]:
+    """A command that returns its exit status, as one that typer ends with it."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        raise typer.Exit(command(*args, **kwargs))
+
+    return run
+
+
+def whoever_types() -> str:
+    """Who is logged in."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container without names
+        return "somebody"

@@ -1,0 +1,123 @@
+"""Try a sender's mapping on a file: called by ``impactflow webhooks try``. Nothing is written, and nobody is asked."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from impactflow.cli.command import DONE, UNDONE
+from impactflow.cli.console import out, print_json
+from impactflow.clock import Clock, SystemClock
+from impactflow.errors import ConfigurationError
+from impactflow.ledger import Delivery
+from impactflow.models import BrokenOrder, Order, Refund
+from impactflow.settings import load_settings
+from impactflow.webhooks import events
+from impactflow.webhooks.senders import Senders, load_senders, topic_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """
+    What came of it.
+
+    Args:
+        means: One word for it.
+        said: It in a sentence.
+        told: Each field with what was read; e-mail addresses are not repeated.
+    """
+
+    means: str
+    said: str
+    told: dict[str, Any]
+
+
+def try_mapping(file: Path, name: str, *, as_json: bool, clock: Clock | None = None) -> int:
+    """
+    Print what a delivery would mean; the exit status.
+
+    Raises:
+        ConfigurationError: There is no such sender or file, or the mapping does not make sense.
+    """
+    senders = load_senders(load_settings().impactflow_senders)
+    if name not in senders.senders:
+        raise ConfigurationError(_no_sender(name, senders))
+    try:
+        body = file.read_bytes()
+    except OSError as failed:
+        raise ConfigurationError(f"{file} cannot be read ({failed.strerror})") from None
+    tried = _try(body, name, senders, clock or SystemClock())
+    if as_json:
+        print_json({"sender": name, "means": tried.means, "said": tried.said, **tried.told})
+    else:
+        out.print(tried.said, markup=False)
+        for field, value in tried.told.items():
+            out.print(f"  {field.replace('_', ' ')}: {_shown(value)}", markup=False)
+    return UNDONE if tried.means == "broken" else DONE
+
+
+def _no_sender(name: str, senders: Senders) -> str:
+    known = ", ".join(senders.senders)
+    if known:
+        return f"--sender {name}: the file of senders knows {known}"
+    return f"--sender {name}: no sender is known: name the file that has the mapping in IMPACTFLOW_SENDERS"
+
+
+def _try(body: bytes, name: str, senders: Senders, clock: Clock) -> _Tried:
+    sender = senders.senders[name]
+    try:
+        topic = topic_of(sender, json.loads(body))
+    except (ValueError, RecursionError):
+        return _Tried("broken", "Broken: it is not JSON.", {})
+    if not isinstance(topic, str) or not topic:
+        said = f"Broken: nothing at {sender.topic} says what the delivery tells of, so that the receiver refuses it."
+        return _Tried("broken", said, {})
+    if topic not in sender.topics:
+        said = f"Nothing: the mapping does not list {topic}, so that the receiver acknowledges it and keeps nothing."
+        return _Tried("nothing", said, {"topic": topic})
+    read = events.read(Delivery("", name, "tried", topic, clock.now(), body), senders)
+    return _told(topic, read)
+
+
+def _told(topic: str, event: events.Event) -> _Tried:
+    match event:
+        case Order():
+            told = {
+                "topic": topic,
+                "order": event.id,
+                "ordered_at": event.ordered_at,
+                "as_of": event.as_of,
+                "amount": event.amount,
+                "currency": event.currency,
+                "item_count": event.item_count,
+                "has_customer_email": event.customer_email is not None,
+            }
+            return _Tried("paid", f"Paid: order {event.id} was sold.", told)
+        case Refund():
+            told = {
+                "topic": topic,
+                "order": event.names[0].removeprefix("src:"),
+                "as_of": event.as_of,
+                "amount": event.amount,
+                "currency": event.currency,
+                "full": event.is_full,
+                "ref": event.ref,
+            }
+            how_much = "all of it" if event.is_full else "a part of it"
+            said = f"Given back or cancelled: {how_much}, of order {told['order']}."
+            return _Tried("given back", said, told)
+        case BrokenOrder():
+            return _Tried("broken", f"Broken: {event.problem}.", {"topic": topic, "order": event.id})
+        case _:
+            why = getattr(event, "why", None) or "it does not concern us"
+            return _Tried("nothing", f"Nothing follows: {why}.", {"topic": topic})
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "not told"
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)

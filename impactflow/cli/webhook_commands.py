@@ -1,0 +1,44 @@
+"""The commands about webhooks: serve the receiver, try a sender's mapping on a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impactflow.cli.command import Json, ending
+
+webhooks_app = typer.Typer(
+    invoke_without_command=True,
+    epilog="Example: impactflow webhooks --port 8080",
+    help="Receive webhooks: verify and store what Shopify, WooCommerce, Stripe and others tell, and have it handled.",
+)
+
+
+@webhooks_app.callback()
+def webhooks(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine's.")
+    ] = "127.0.0.1",
+    json: Json = False,
+) -> None:
+    """Receive webhooks: verify and store what Shopify, WooCommerce, Stripe and others tell, and have it handled."""
+    if context.invoked_subcommand is not None:
+        return
+    from impactflow.cli.webhooks import serve_webhooks  # noqa: PLC0415 - only this command needs it
+
+    raise typer.Exit(serve_webhooks(host, port, as_json=json))
+
+
+@webhooks_app.command("try", epilog="Example: impactflow webhooks try order-paid.json --sender polar")
+@ending
+def try_(
+    file: Annotated[Path, typer.Argument(help="What the sender sends: the JSON of one delivery.")],
+    sender: Annotated[str, typer.Option(metavar="NAME", help="Whose it is, as the file of senders names it.")],
+    json: Json = False,
+) -> int:
+    """Say what a delivery would mean under the sender's mapping in IMPACTFLOW_SENDERS; nothing is written."""
+    from impactflow.cli.trying import try_mapping  # noqa: PLC0415 - only this command needs it
+
+    return try_mapping(file, sender, as_json=json)
