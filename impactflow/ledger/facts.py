@@ -92,11 +92,15 @@ def values_of(told: Told, order: Order) -> dict[str, Any]:
     """What the ledger keeps of an order that is news; nothing of one that only says by what names it goes."""
     if order.only_names:
         return {"facts": None, "facts_at": None}
-    told_at = None if order.told_at is None else order.told_at.isoformat()
-    facts = json.dumps(_plain(order) | {"told_at": told_at})
     if told is Told.READ:
-        return {"facts": facts, "facts_at": None, "listed": listing(order)}
-    return {"facts": facts, "facts_at": _time_of(order)}
+        return {"facts": as_text(order), "facts_at": None, "listed": listing(order)}
+    return {"facts": as_text(order), "facts_at": _time_of(order)}
+
+
+def as_text(order: Order) -> str:
+    """What an order says, as the ledger keeps it."""
+    told_at = None if order.told_at is None else order.told_at.isoformat()
+    return json.dumps(_plain(order) | {"told_at": told_at})
 
 
 def listing(order: Order) -> str:
@@ -143,6 +147,18 @@ def _is_announced_anew(order: Order, row: Any) -> bool:
         return not counts
     came_late = order.as_of > row.read_at - _LAG and _is_less(order, known)
     return _gives_back_more(order, known) or came_late or (not row.refunded and order.as_of > row.read_at)
+
+
+def completed(kept: Order, listed: Order) -> Order:
+    """An order as a webhook told it, with what only its source tells; that it is listed makes it one that was read."""
+    has_amount = kept.amount is not None
+    return replace(
+        kept,
+        amount=kept.amount if has_amount else listed.amount,
+        currency=kept.currency if has_amount else listed.currency,
+        item_count=listed.item_count if kept.item_count is None else kept.item_count,
+        told_at=None,
+    )
 
 
 def overrides(order: Order, earlier: Order, *, counts: bool) -> bool:

@@ -468,7 +468,8 @@ def _as_told(page: Page, sale: _Sale, row: Any) -> _Sale:
     elif row.facts is None:
         return replace(sale, is_news=False)
     else:
-        order = facts.order_from_row(row, order.customer_email)
+        kept = facts.order_from_row(row, order.customer_email)
+        order = facts.completed(kept, order) if page.told is Told.READ else kept
         sale = replace(sale, is_news=False)
     return sale if order == sale.order else replace(sale, order=order, told=order, earnings=page.judge(order))
 
@@ -545,7 +546,7 @@ def _keep_what_was_told(connection: Connection, sale: _Sale, row: Any, page: Pag
     """An order that says the same as before says so as of later; one that is listed first is listed from now on."""
     kept = facts.values_of(page.told, sale.told) if sale.is_news else {"facts_at": row.facts_at}
     if page.told is Told.READ and not sale.is_news:
-        kept["listed"] = facts.listing(sale.read)
+        kept |= {"facts": facts.as_text(sale.told), "listed": facts.listing(sale.read)}
     if kept["facts_at"] != row.facts_at or kept.get("listed", row.listed) != row.listed:
         connection.execute(orders.update().where(orders.c.id == row.id).values(kept))
 

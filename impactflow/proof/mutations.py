@@ -220,13 +220,14 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "an order is known by its id alone",
         "impactflow.ledger.planning",
-        "        names = frozenset(order.names)\n        row_ids",
-        "        names = frozenset(order.names[:1])\n        row_ids",
+        "    row_ids = {known[name] for name in order.names if name in known}",
+        "    order = replace(order, names=order.names[:1])\n"
+        "    row_ids = {known[name] for name in order.names if name in known}",
     ),
     Mutation(
         "a sale goes by another name when a webhook tells of it",
         "impactflow.webhooks.shopify",
-        "        return tuple(source_name(_SYSTEM, each) for each in ids)",
+        "        return tuple(dict.fromkeys([identity(_SYSTEM, self.id), *(source_name(_SYSTEM, each) for each in ids)]))",
         '        return tuple(source_name("shop", each) for each in ids)',
     ),
     Mutation(
