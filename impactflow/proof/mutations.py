@@ -227,8 +227,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a sale goes by another name when a webhook tells of it",
         "impactflow.webhooks.shopify",
-        "        return tuple(dict.fromkeys([identity(_SYSTEM, self.id), *(source_name(_SYSTEM, each) for each in ids)]))",
-        '        return tuple(source_name("shop", each) for each in ids)',
+        "*(source_name(_SYSTEM, each) for each in ids)",
+        '*(source_name("shop", each) for each in ids)',
     ),
     Mutation(
         "an announced refund is forgotten when the order is planned",
