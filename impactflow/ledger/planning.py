@@ -160,6 +160,7 @@ class _Sale:
         is_news: Whether that is news, so that it is kept.
         names: All its names.
         row_ids: The ledger's rows, if it has any.
+        brings_name: Whether the ledger does not know one of them.
         claimants: Rows of other sales that go by its shop's id for it.
         heard_at: When it was told.
     """
@@ -171,6 +172,7 @@ class _Sale:
     is_news: bool
     names: frozenset[str]
     row_ids: tuple[int, ...]
+    brings_name: bool
     claimants: frozenset[int]
     heard_at: datetime
 
@@ -389,7 +391,8 @@ def _sales(connection: Connection, page: Page) -> list[_Sale]:
         last = sales[here[-1]] if here and page.told is Told.ANNOUNCED else None
         if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
             order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest
-        sale = _Sale(order, earnings, order, order, True, names, tuple(sorted(row_ids)), claimants, heard_at)
+        is_new = not known.keys() >= names
+        sale = _Sale(order, earnings, order, order, True, names, tuple(sorted(row_ids)), is_new, claimants, heard_at)
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
         by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
@@ -522,8 +525,8 @@ def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) ->
 
 def _plan_known(connection: Connection, sales: Sequence[_Sale], rows: Mapping[int, Any], writing: _Plan) -> None:
     page = writing.page
-    # What is no news may still bring a name, and a name a refund.
-    touched = [sale for sale in sales if not sale.is_news or _has_changed(sale, rows[sale.row_ids[0]], page)]
+    # What is no news may still bring a name.
+    touched = [sale for sale in sales if sale.brings_name or _has_changed(sale, rows[sale.row_ids[0]], page)]
     for sale in touched:
         _adopt(connection, sale, rows[sale.row_ids[0]], page.store)
     if touched:  # from here on nobody claims, answers or settles what is decided on below

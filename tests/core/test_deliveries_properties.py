@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualClock, VirtualLoop
-from webhook_senders import shopify_paid, shopify_refund, taken_up
-from world import NONE_DIFFER, OFFSET, TREES, differences, make_world, policy_of, sold
+from webhook_senders import shopify_cancelled, shopify_paid, shopify_refund, taken_up
+from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, make_world, policy_of, sold
 
 #: By what Wicked Reports may know the sale: Shopify's order number, or its id.
 BY_NUMBER, BY_ID = "1001", "5000000000001"
@@ -94,3 +94,81 @@ def test_a_refunded_sale_is_bought_for_at_most_once_and_never_after_its_refund(s
 
     assert set(bought.values()) <= {1}
     assert not (refunded_unplaced and bought)
+
+
+#: What an order may become: its price, and Shopify's word for its payment; None where it is cancelled.
+STATES = st.lists(
+    st.tuples(
+        st.integers(1, 500), st.sampled_from(["paid", "paid", "paid", "pending", "partially_refunded", "refunded"])
+    )
+    | st.none(),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(
+    states=STATES,
+    data=st.data(),
+    listed=st.sampled_from(["as it is", "as it was first", "not at all"]),
+    one_by_one=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_an_order_has_become_is_bought_for_in_any_order_of_arrival(states, data, listed, one_by_one):
+    """
+    Deliveries come in any order, several times, or never; Wicked Reports lists it as it is, or lags.
+
+    Where the last word comes and nobody lags, it holds; else no more is bought than the order was worth at some time.
+    """
+    if None in states:
+        states = states[: states.index(None) + 1]  # nothing happens to an order that is cancelled
+    numbers = range(len(states))
+    lost = data.draw(st.sets(st.sampled_from(numbers)), label="lost")
+    arrivals = data.draw(st.permutations([*(set(numbers) - lost), *data.draw(st.lists(st.sampled_from(numbers)))]))
+    arrivals = [number for number in arrivals if number not in lost]
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        bought = runner.run(_become(folder, states, arrivals, listed, one_by_one=one_by_one))
+
+    worth = [_worth(state) for state in states]
+    if len(states) - 1 in arrivals and listed != "as it was first":
+        assert bought == worth[-1]
+    else:
+        assert bought <= max(worth)
+
+
+def _worth(state):
+    """In cents given away, one percent of the price."""
+    return state[0] if state and state[1] == "paid" else 0
+
+
+async def _become(folder, states, arrivals, listed, *, one_by_one):
+    world = make_world(VirtualClock(), f"sqlite:///{Path(folder) / 'ledger.db'}", policy=policy_of(GIVING))
+    async with world.run() as run:
+        for turn, number in enumerate(arrivals):
+            await _tell(run, states[number], number, turn)
+            if one_by_one:
+                await taken_up(world, run)
+        await taken_up(world, run)
+        shown = {"as it is": states[-1], "as it was first": states[0], "not at all": None}[listed]
+        if shown:
+            status = {"paid": "APPROVED", "partially_refunded": "Partially Refunded", "refunded": "REFUNDED"}
+            payments = [{"status": status.get(shown[1], "PENDING")}]
+            world.sandbox.shop.orders[:] = [sold(1, amount=shown[0], payments=payments)]
+        for _ in range(2):
+            await world.plan(run)
+            await taken_up(world, run)
+        await world.place_all(run)
+    purchases = world.purchases
+    assert len(purchases) <= 1
+    return sum(each["quantity"] for each in purchases)
+
+
+async def _tell(run, state, number, turn):
+    at, name = f"2026-03-02T11:{number:02}:00Z", f"{number}-{turn}"
+    if state is None:
+        await shopify_cancelled(run, 1, updated_at=at)
+    else:
+        price, status = state
+        told = {"current_total_price": f"{price}.00", "financial_status": status, "updated_at": at}
+        topic = "orders/paid" if number == 0 else "orders/updated"
+        await shopify_paid(run, 1, webhook_id=name, topic=topic, **told)
