@@ -27,7 +27,7 @@ from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.names import Identity, are_of_two, identities
 from impactflow.ledger.queries import watermark
 from impactflow.ledger.rows import ever_bought, lock, twin
-from impactflow.ledger.states import UNRESOLVED, WAITING, Status
+from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import (
     broken_orders,
     events,
@@ -45,8 +45,6 @@ from impactflow.units import in_words, shown
 _NOTHING_SENT = WAITING | {Status.CANCELLED, Status.FAILED}
 #: What the first row of a sale alone keeps.
 _KEPT_AT_FIRST = ("facts", "facts_at", "listed", "read_at", "policy")
-#: What is bought.
-_BOUGHT = ("provider", "kind", "quantity", "options")
 #: Where nothing is to be bought for the time being; None is before the beginning.
 _IDLE = frozenset({None, Status.HELD.value, Status.AWAITING_APPROVAL.value, Status.CANCELLED.value})
 
@@ -601,8 +599,6 @@ def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -
         values["customer_email"] = row.customer_email or values["customer_email"]
         sale = replace(sale, order=replace(sale.order, customer_email=values["customer_email"]))
     earned = {impact.slot: impact for impact in sale.earnings.impacts}
-    if any(_is_sent_otherwise(found, earned.get(found.slot), sale.order) for found in existing.values()):
-        values["digest"] = ""  # should it turn out not to be bought, it is planned as the order is by then
     connection.execute(orders.update().where(orders.c.id == row.id).values(**values))
     connection.execute(unearned.delete().where(unearned.c.order == row.id))
     _plan_unearned(sale, row.id, writing)
@@ -668,17 +664,6 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sa
             writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
             if found.status == Status.HELD:
                 writing.released.add(sale.row_ids[0])
-
-
-def _is_sent_otherwise(found: Any, impact: Impact | None, order: Order) -> bool:
-    """Whether something may be taking effect, or be sent again, that is not what the order has earned."""
-    if found.status not in UNRESOLVED:
-        return False
-    if impact is None:
-        return True
-    values = _impact_values(impact, order, order.ordered_at)
-    is_decided = found.decided == digest({**values, "key": found.key})
-    return not is_decided and any(getattr(found, name) != values[name] for name in _BOUGHT)
 
 
 def _may_change(found: Any) -> bool:
@@ -891,7 +876,7 @@ _PLACEMENTS = (
         *(
             placements.c[name]
             for name in (
-                *_BOUGHT,
+                "quantity",
                 "id",
                 "key",
                 "slot",

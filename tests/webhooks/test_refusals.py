@@ -1,6 +1,7 @@
 """What the receiver refused is counted for ``status`` and ``doctor``, and said in the log, and nobody can overdo it."""
 
 import asyncio
+import logging
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -36,6 +37,7 @@ async def test_c20_what_is_refused_is_counted_by_its_status(ledger, source):
 
 async def test_c20_a_stranger_fills_neither_the_disk_nor_the_log(ledger, caplog):
     """A thousand refusals under a thousand names are one row and one line, written together."""
+    caplog.set_level(logging.WARNING, "impactflow")
     async with serving(ledger) as client:
         for number in range(1000):
             await client.post("/webhooks/shopify", content=b"{}", headers={"x-shopify-topic": f"topic-{number}"})
@@ -53,6 +55,7 @@ async def test_c20_a_stranger_fills_neither_the_disk_nor_the_log(ledger, caplog)
 @in_virtual_time
 async def test_c20_the_log_has_one_line_a_minute_for_each_source_with_the_number_since(ledger, caplog):
     """The first at once; the rest is said when the minute is over, though nothing more is refused."""
+    caplog.set_level(logging.WARNING, "impactflow")
     clock = VirtualClock()
     refusals = Refusals(ledger, "acme", clock)
     going = asyncio.create_task(refusals.go_on())
