@@ -348,9 +348,14 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a purchase stands, in our words (``stage``) and the provider's (``detail``); else as in ``Receipt``."""
+    """
+    Where a purchase stands, in our words (``stage``) and the provider's (``detail``); else as in ``Receipt``.
+
+    ``unseen`` where it counts as cancelled because the provider does not show it: it may not show it yet.
+    """
 
     stage: Stage
     detail: str
     certificate_url: str | None = None
     parts: tuple[str, ...] = ()
+    unseen: bool = False

@@ -100,7 +100,8 @@ class ImpactAPI:
             return Progress(Stage.OPEN, f"session is {one_line(session.status or '')}")
         parts = _parts(session, placement.parts)
         if parts and not await self._standing(parts, session):
-            return Progress(Stage.CANCELLED, "every donation of the session was cancelled at the provider")
+            said = "every donation of the session was cancelled at the provider"
+            return Progress(Stage.CANCELLED, said, parts=parts, unseen=True)
         return Progress(Stage.COMPLETED, "confirmed", parts=parts)
 
     async def check(self) -> str:

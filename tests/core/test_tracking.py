@@ -57,7 +57,11 @@ async def test_a_purchase_is_followed_until_it_is_complete(new_world, provider, 
 @pytest.mark.parametrize(("cancelled", "ends"), [(1, "completed"), (2, "cancelled")])
 @in_virtual_time
 async def test_a_session_is_cancelled_once_nothing_of_it_stands(new_world, cancelled, ends):
-    """Of two donations that were given by mistake one is cancelled there: the other is the purchase."""
+    """
+    Of two donations that were given by mistake one is cancelled there: the other is the purchase.
+
+    What is not shown just after it was given may not be listed yet.
+    """
     world = a_world(new_world, IMPACTAPI)
     async with world.run() as run:
         await bought(world, run, IMPACTAPI)
@@ -67,6 +71,9 @@ async def test_a_session_is_cancelled_once_nothing_of_it_stands(new_world, cance
         for intent in session.intents[:cancelled]:
             ask(world, IMPACTAPI, "PUT", f"/donation_intents/{intent.id}/cancel")
         await track(run, IMPACTAPI)
+        assert {"placed" if ends == "cancelled" else ends: 1} == await statuses(run)
+        world.clock.turn(seconds=run.terms.settle_s)
+        await track(run, IMPACTAPI, everything=True)
         assert {ends: 1} == await statuses(run)
 
 
