@@ -40,7 +40,8 @@ from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Move, Postponement
 from impactflow.ledger.news import Effect, Group, Line
-from impactflow.ledger.planning import Foreseen, Page, Planned, placement_key
+from impactflow.ledger.pages import Page
+from impactflow.ledger.planning import Foreseen, Planned, placement_key
 from impactflow.ledger.queries import Total
 from impactflow.ledger.reasons import Reason, Reasons
 from impactflow.ledger.refunds import Announcement

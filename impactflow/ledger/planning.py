@@ -3,28 +3,27 @@ What orders have earned, made durable: one transaction for a page of orders.
 
 A handler for the ``Writer``. Orders that the ledger knows, with nothing changed, cost one look-up. An order that
 changed is planned anew wherever nothing took effect and nothing is in doubt; what may have taken effect is never
-touched. Whether what is told of an order is news, and what is kept of it, ``facts`` says. When each order was read, and
-under which policy it is planned, is kept: ``fresh`` says what follows from it.
+touched. What a page's orders are by all that is known of them ``pages`` says. When each order was read, and under which
+policy it is planned, is kept: ``fresh`` says what follows from it.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
-from impactflow.ledger import facts, refunds
+from impactflow.ledger import facts
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.names import Identity, are_of_two, identities
+from impactflow.ledger.pages import KEPT_AT_FIRST, Page, Sale, as_known, rows_named
 from impactflow.ledger.queries import watermark
 from impactflow.ledger.rows import ever_bought, lock, twin
 from impactflow.ledger.states import WAITING, Status
@@ -38,45 +37,13 @@ from impactflow.ledger.tables import (
     unearned,
     watermarks,
 )
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Kind, Order, ProviderName, Refund
+from impactflow.models import UNIT_OF, Impact, Kind, Order, ProviderName
 from impactflow.units import in_words, shown
 
 #: Statuses in which nothing was bought or is being bought.
 _NOTHING_SENT = WAITING | {Status.CANCELLED, Status.FAILED}
-#: What the first row of a sale alone keeps.
-_KEPT_AT_FIRST = ("facts", "facts_at", "listed", "read_at", "policy")
 #: Where nothing is to be bought for the time being; None is before the beginning.
 _IDLE = frozenset({None, Status.HELD.value, Status.AWAITING_APPROVAL.value, Status.CANCELLED.value})
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """
-    A page of orders with what each has earned.
-
-    Args:
-        store: The policy's store.
-        earnings: Each order with its earnings.
-        broken: Orders that could not be read.
-        judge: What an order has earned, for those of which the ledger knows more than the orders tell.
-        policy_digest: Changes whenever the policy means something else.
-        run_id: Which run read them.
-        at: When.
-        told: How the orders came; what is no news of them changes nothing but their names.
-        heard_at: When each of the orders was announced, where they were; all were read at ``at`` where it is empty.
-        new_from: Orders that were sold before this and that the ledger does not know are left alone; None for none.
-    """
-
-    store: str
-    earnings: Sequence[tuple[Order, Earnings]]
-    broken: Sequence[BrokenOrder]
-    judge: Callable[[Order], Earnings]
-    policy_digest: str
-    run_id: str
-    at: datetime
-    told: Told = Told.READ
-    heard_at: Sequence[datetime] = ()
-    new_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,36 +110,6 @@ class Foreseen:
     placement: int | None
     ordered_at: datetime
     was_listed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Sale:
-    """
-    One sale of a page.
-
-    Args:
-        order: The order as it is by all that is known, refunds included.
-        earnings: What it has earned as that.
-        told: The order as it was told last.
-        read: The order as this page has it.
-        is_news: Whether that is news, so that it is kept.
-        names: All its names.
-        row_ids: The ledger's rows, if it has any.
-        brings_name: Whether the ledger does not know one of them.
-        claimants: Rows of other sales that go by its shop's id for it.
-        heard_at: When it was told.
-    """
-
-    order: Order
-    earnings: Earnings
-    told: Order
-    read: Order
-    is_news: bool
-    names: frozenset[str]
-    row_ids: tuple[int, ...]
-    brings_name: bool
-    claimants: frozenset[int]
-    heard_at: datetime
 
 
 @dataclass(slots=True)
@@ -258,7 +195,7 @@ def foresee(connection: Connection, page: Page, planned: Mapping[str, int]) -> t
     """
     today = Counter(_planned_on(connection, page)) + Counter(planned)
     writing, foreseen = _Plan(page, day=_Day(today)), []
-    sales, _ = _as_known(connection, page)
+    sales, _ = as_known(connection, page)
     for sale in sales:
         existing: dict[str, Any] = {}
         for row_id in sale.row_ids:
@@ -286,7 +223,7 @@ def to_send(connection: Connection, store: str, fresh: Fresh) -> list[Foreseen]:
     ]  # fmt: skip
 
 
-def _foreseen(sale: _Sale, impact: Impact, values: Mapping[str, Any], found: Any) -> Foreseen:
+def _foreseen(sale: Sale, impact: Impact, values: Mapping[str, Any], found: Any) -> Foreseen:
     return Foreseen(
         sale.order.id,
         impact.slot,
@@ -350,7 +287,7 @@ def _mark(connection: Connection, store: str, source: str, day: date, stands: da
 
 def _plan_page(connection: Connection, page: Page) -> Planned:
     one_at_a_time(connection, page.store)  # two planners that meet the same new order would both fail
-    sales, rows = _as_known(connection, page)
+    sales, rows = as_known(connection, page)
     new = [sale for sale in sales if not sale.row_ids]
     writing = _Plan(page, day=_Day(_planned_on(connection, page)))
     _plan_new(connection, new, writing)
@@ -368,139 +305,12 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     )
 
 
-def _sales(connection: Connection, page: Page) -> list[_Sale]:
-    """The page's orders as sales: those that share a name, here or in the ledger, are one, as it was read last."""
-    known = _known_names(connection, page)
-    is_told = any(name.startswith("id:") for order, _ in page.earnings for name in order.names)
-    shops_ids = identities(connection, set(known.values())) if known and is_told else {}
-    sales: list[_Sale] = []
-    by_name: dict[str, int] = {}
-    for number, (order, earnings) in enumerate(page.earnings):
-        names, row_ids, claimants = _own(order, known, shops_ids)
-        here = sorted({by_name[name] for name in (*names, *map(str, row_ids)) if name in by_name})
-        anothers = [sales[index] for index in here if are_of_two(names, sales[index].names)]
-        here = [index for index in here if sales[index] not in anothers]
-        names = names.difference(*(each.names for each in anothers))
-        row_ids = row_ids.difference(*(each.row_ids for each in anothers))
-        for index in here:
-            names |= sales[index].names
-            row_ids |= set(sales[index].row_ids)
-        heard_at = page.heard_at[number] if page.heard_at else page.at
-        last = sales[here[-1]] if here and page.told is Told.ANNOUNCED else None
-        if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
-            order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest
-        is_new = not known.keys() >= names
-        sale = _Sale(order, earnings, order, order, True, names, tuple(sorted(row_ids)), is_new, claimants, heard_at)
-        slot = here[0] if here else len(sales)
-        sales[slot : slot + 1] = [sale]
-        by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
-    return [sale for index, sale in enumerate(sales) if by_name[next(iter(sale.names))] == index]
-
-
-def _own(
-    order: Order, known: Mapping[str, int], shops_ids: Mapping[int, Identity]
-) -> tuple[frozenset[str], set[int], frozenset[int]]:
-    """
-    An order's names and the rows that go by them, without those of another order of the same number.
-
-    And those of them that go by this order's own id, for which the number was taken perhaps.
-    """
-    row_ids = {known[name] for name in order.names if name in known}
-    anothers = {row_id for row_id in row_ids & shops_ids.keys() if _is_anothers(order, shops_ids[row_id])}
-    own = {f"src:{name.partition(':')[2]}" for name in order.names if name.startswith("id:")}
-    claimants = {known[name] for name in own if known.get(name) in anothers}
-    names = frozenset(name for name in order.names if known.get(name) not in anothers)
-    return names, row_ids - anothers, frozenset(claimants)
-
-
-def _is_anothers(order: Order, identity: Identity) -> bool:
-    """Whether a row is of another order; what the ledger has under this order's id is this order's, come what may."""
-    return identity.order_id != order.id and are_of_two(order.names, identity.names)
-
-
-def _taken(page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
-    new_from = page.new_from
-    if new_from is None:
-        return sales
-    return [sale for sale in sales if sale.row_ids or sale.order.ordered_at >= new_from]
-
-
-def _as_known(connection: Connection, page: Page) -> tuple[Sequence[_Sale], Mapping[int, Any]]:
-    """The page's sales as they are by all that is known of them, and the rows that the ledger has of them."""
-    sales = _taken(page, _sales(connection, page))
-    ids = sorted({row_id for sale in sales for row_id in (*sale.row_ids, *sale.claimants)})
-    rows: dict[int, Any] = {row.id: row for row in connection.execute(_ORDERS, {"ids": ids})} if ids else {}
-    for sale in sales:
-        if len(sale.row_ids) > 1:
-            rows[sale.row_ids[0]] = _joined([rows[row_id] for row_id in sale.row_ids])
-    known = [_as_told(page, sale, rows[sale.row_ids[0]]) if sale.row_ids else sale for sale in sales]
-    return [_asked_about(sale, rows) for sale in _after_refunds(connection, page, known)], rows
-
-
-def _joined(rows: Sequence[Any]) -> Any:
-    """The first row of a sale, with what is kept at another one of it where nothing is kept at the first."""
-    first, *others = rows
-    kept = next((row for row in others if row.facts is not None), None)
-    if first.facts is not None or kept is None:
-        return first
-    return SimpleNamespace(**first._asdict() | {name: getattr(kept, name) for name in _KEPT_AT_FIRST})
-
-
-def _asked_about(sale: _Sale, rows: Mapping[int, Any]) -> _Sale:
-    """
-    A sale about which a person is asked, as its shop's id for it was told of what may be another order.
-
-    Wicked Reports, or a file, may have meant this order by it, or the one that has it for its number.
-    """
-    others = [rows[row_id] for row_id in sorted(sale.claimants)]
-    listed = [row.order_id for row in others if row.listed is not None or ":" not in row.order_id]
-    if not listed:
-        return sale
-    asks = f"it may be order {listed[0]}, which goes by this order's id as its number: approve it if it is another sale"
-    impacts = tuple(replace(impact, approval_limit=0, asks=asks) for impact in sale.earnings.impacts)
-    return replace(sale, earnings=replace(sale.earnings, impacts=impacts))
-
-
-def _as_told(page: Page, sale: _Sale, row: Any) -> _Sale:
-    """A known sale as what was said of it last has it."""
-    order = sale.order
-    if facts.is_news(page.told, order, row):
-        order = facts.since_first_told(order, row) if page.told is Told.ANNOUNCED else order
-    elif row.facts is None:
-        return replace(sale, is_news=False)
-    else:
-        kept = facts.order_from_row(row, order.customer_email)
-        order = facts.completed(kept, order) if page.told is Told.READ else kept
-        sale = replace(sale, is_news=False)
-    return sale if order == sale.order else replace(sale, order=order, told=order, earnings=page.judge(order))
-
-
-def _after_refunds(connection: Connection, page: Page, sales: Sequence[_Sale]) -> Sequence[_Sale]:
-    """The sales with the refunds that were announced for them, by whichever of their names and before or after them."""
-    announced = refunds.known(connection, page.store, sorted({name for sale in sales for name in sale.names}))
-    return [_after(page, sale, announced) for sale in sales] if announced else sales
-
-
-def _after(page: Page, sale: _Sale, announced: Mapping[str, Sequence[Refund]]) -> _Sale:
-    told = (refund for name in sorted(sale.names) for refund in announced.get(name, ()))
-    order = sale.order.after(refund for refund in told if not are_of_two(sale.names, refund.names))
-    if order == sale.order:
-        return sale
-    return replace(sale, order=order, earnings=page.judge(order))
-
-
-def _known_names(connection: Connection, page: Page) -> Mapping[str, int]:
-    names = sorted({name for order, _ in page.earnings for name in order.names})
-    rows = connection.execute(_NAMES, {"store": page.store, "names": names}) if names else ()
-    return {row.name: row.order for row in rows}
-
-
 def _digest(page: Page, order: Order) -> str:
     """Changes whenever the order or the policy says something else."""
     return hashlib.sha256(f"{page.policy_digest} {facts.said(order)}".encode()).hexdigest()[:24]
 
 
-def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) -> None:
+def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> None:
     if not sales:
         return
     store = writing.page.store
@@ -521,7 +331,7 @@ def _plan_new(connection: Connection, sales: Sequence[_Sale], writing: _Plan) ->
     connection.execute(_NEW_NAMES, names)
 
 
-def _plan_known(connection: Connection, sales: Sequence[_Sale], rows: Mapping[int, Any], writing: _Plan) -> None:
+def _plan_known(connection: Connection, sales: Sequence[Sale], rows: Mapping[int, Any], writing: _Plan) -> None:
     page = writing.page
     # What is no news may still bring a name.
     touched = [sale for sale in sales if sale.brings_name or _has_changed(sale, rows[sale.row_ids[0]], page)]
@@ -543,7 +353,7 @@ def _plan_known(connection: Connection, sales: Sequence[_Sale], rows: Mapping[in
             writing.heard[row.id] = max(heard_at, row.read_at or heard_at)
 
 
-def _keep_what_was_told(connection: Connection, sale: _Sale, row: Any, page: Page) -> None:
+def _keep_what_was_told(connection: Connection, sale: Sale, row: Any, page: Page) -> None:
     """An order that says the same as before says so as of later; one that is listed first is listed from now on."""
     kept = facts.values_of(page.told, sale.told) if sale.is_news else {"facts_at": row.facts_at}
     if page.told is Told.READ and not sale.is_news:
@@ -552,11 +362,11 @@ def _keep_what_was_told(connection: Connection, sale: _Sale, row: Any, page: Pag
         connection.execute(orders.update().where(orders.c.id == row.id).values(kept))
 
 
-def _has_changed(sale: _Sale, row: Any, page: Page) -> bool:
+def _has_changed(sale: Sale, row: Any, page: Page) -> bool:
     return len(sale.row_ids) > 1 or row.digest != _digest(page, sale.order)
 
 
-def _heard_at(sale: _Sale, row: Any, writing: _Plan) -> datetime:
+def _heard_at(sale: Sale, row: Any, writing: _Plan) -> datetime:
     """
     When the order was told.
 
@@ -569,22 +379,22 @@ def _heard_at(sale: _Sale, row: Any, writing: _Plan) -> datetime:
     return writing.page.at if row.id in writing.released and row.listed is None and told_lately else row.read_at
 
 
-def _adopt(connection: Connection, sale: _Sale, row: Any, store: str) -> None:
+def _adopt(connection: Connection, sale: Sale, row: Any, store: str) -> None:
     """What was told goes by all its names; rows that a name has joined are one sale for good."""
     first, *others = sale.row_ids
     if others:
-        kept = {name: getattr(row, name) for name in _KEPT_AT_FIRST}
+        kept = {name: getattr(row, name) for name in KEPT_AT_FIRST}
         connection.execute(orders.update().where(orders.c.id == first).values(kept))
         joined = orders.c.id.in_(others) | orders.c.same_as.in_(others)
         connection.execute(orders.update().where(joined).values(same_as=first))
         connection.execute(unearned.delete().where(unearned.c.order.in_(others)))
-    taken = set(connection.execute(_NAMES, {"store": store, "names": sorted(sale.names)}).scalars())
+    taken = rows_named(connection, store, sale.names).keys()
     fresh = [{"store": store, "name": name, "order": first} for name in sorted(sale.names - taken)]
     if fresh:
         connection.execute(order_names.insert(), fresh)
 
 
-def _plan_again(connection: Connection, sale: _Sale, row: Any, writing: _Plan) -> None:
+def _plan_again(connection: Connection, sale: Sale, row: Any, writing: _Plan) -> None:
     """Where the order, or the policy, says something else than when it was last planned."""
     existing = _one_per_slot(connection, row.id, writing)
     nobody_kept_it = not sale.is_news and row.facts is None
@@ -642,7 +452,7 @@ def _change(connection: Connection, found: Any, values: Mapping[str, Any]) -> bo
     return connection.execute(changing).rowcount > 0
 
 
-def _revise(connection: Connection, found: Any, impact: Impact | None, sale: _Sale, writing: _Plan) -> None:
+def _revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale, writing: _Plan) -> None:
     """
     Bring a placement for which nothing took effect in line with what the order has earned by now.
 
@@ -737,14 +547,14 @@ def _begin(impact: Impact) -> tuple[Status, str | None]:
     return Status.AWAITING_APPROVAL, f"{what}, above the approval limit of {most:f} {unit}"
 
 
-def _plan_unearned(sale: _Sale, row_id: int, writing: _Plan) -> None:
+def _plan_unearned(sale: Sale, row_id: int, writing: _Plan) -> None:
     reasons: dict[str, str] = {}
     for entry in sale.earnings.unearned:
         reasons.setdefault(entry.slot or "", entry.reason)
     writing.unearned += [{"order": row_id, "slot": slot, "reason": reason} for slot, reason in reasons.items()]
 
 
-def _order_values(sale: _Sale, page: Page) -> dict[str, Any]:
+def _order_values(sale: Sale, page: Page) -> dict[str, Any]:
     told = any(impact.on_behalf_of_customer for impact in sale.earnings.impacts)
     values = {
         "ordered_at": sale.order.ordered_at,
@@ -849,20 +659,6 @@ _NEW_PLACEMENTS = placements.insert()
 _KEYS = listed("keys", {"key": placements.c.key.type}).c
 _BY_KEY = select(placements.c.id, placements.c.key).where(placements.c.key == _KEYS.key)
 _NEW_EVENTS = events.insert()
-_NAMES = (
-    select(order_names.c.name, func.coalesce(orders.c.same_as, orders.c.id).label("order"))
-    .join(orders, order_names.c.order == orders.c.id)
-    .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(bindparam("names", expanding=True)))
-)
-_ORDERS = select(
-    *(
-        orders.c[name]
-        for name in (
-            *("id", "order_id", "ordered_at", "digest", "eligible", "refunded", "customer_email", "read_at", "policy"),
-            *("facts", "facts_at", "listed"),
-        )
-    )
-).where(orders.c.id.in_(bindparam("ids", expanding=True)))
 #: Where a placement was before its last event.
 _LEFT = (
     select(events.c.from_status)

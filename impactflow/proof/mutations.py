@@ -219,7 +219,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "an order is known by its id alone",
-        "impactflow.ledger.planning",
+        "impactflow.ledger.pages",
         "    row_ids = {known[name] for name in order.names if name in known}",
         "    order = replace(order, names=order.names[:1])\n"
         "    row_ids = {known[name] for name in order.names if name in known}",
@@ -232,7 +232,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "an announced refund is forgotten when the order is planned",
-        "impactflow.ledger.planning",
+        "impactflow.ledger.pages",
         "for refund in announced.get(name, ()))",
         'for refund in announced.get("", ()))',
     ),

@@ -1,0 +1,227 @@
+"""
+Which sales a page of orders tells of, each as it is by all that is known of it.
+
+Orders that share a name are one sale, here and in the ledger. Of what is told and what is kept of a sale the later word
+holds, as ``facts`` says, and refunds that were announced are taken off. Reads only. Called by ``planning``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from impactflow.ledger import facts, refunds
+from impactflow.ledger.facts import Told
+from impactflow.ledger.names import Identity, are_of_two, identities
+from impactflow.ledger.tables import order_names, orders
+from impactflow.models import BrokenOrder, Earnings, Order, Refund
+
+#: What the first row of a sale alone keeps.
+KEPT_AT_FIRST = ("facts", "facts_at", "listed", "read_at", "policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    A page of orders with what each has earned.
+
+    Args:
+        store: The policy's store.
+        earnings: Each order with its earnings.
+        broken: Orders that could not be read.
+        judge: What an order has earned, for those of which the ledger knows more than the orders tell.
+        policy_digest: Changes whenever the policy means something else.
+        run_id: Which run read them.
+        at: When.
+        told: How the orders came; what is no news of them changes nothing but their names.
+        heard_at: When each of the orders was announced, where they were; all were read at ``at`` where it is empty.
+        new_from: Orders that were sold before this and that the ledger does not know are left alone; None for none.
+    """
+
+    store: str
+    earnings: Sequence[tuple[Order, Earnings]]
+    broken: Sequence[BrokenOrder]
+    judge: Callable[[Order], Earnings]
+    policy_digest: str
+    run_id: str
+    at: datetime
+    told: Told = Told.READ
+    heard_at: Sequence[datetime] = ()
+    new_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """
+    One sale of a page.
+
+    Args:
+        order: The order as it is by all that is known, refunds included.
+        earnings: What it has earned as that.
+        told: The order as it was told last.
+        read: The order as this page has it.
+        is_news: Whether that is news, so that it is kept.
+        names: All its names.
+        row_ids: The ledger's rows, if it has any.
+        brings_name: Whether the ledger does not know one of them.
+        claimants: Rows of other sales that go by its shop's id for it.
+        heard_at: When it was told.
+    """
+
+    order: Order
+    earnings: Earnings
+    told: Order
+    read: Order
+    is_news: bool
+    names: frozenset[str]
+    row_ids: tuple[int, ...]
+    brings_name: bool
+    claimants: frozenset[int]
+    heard_at: datetime
+
+
+def as_known(connection: Connection, page: Page) -> tuple[Sequence[Sale], Mapping[int, Any]]:
+    """The page's sales as they are by all that is known of them, and the rows that the ledger has of them."""
+    sales = _taken(page, _sales(connection, page))
+    ids = sorted({row_id for sale in sales for row_id in (*sale.row_ids, *sale.claimants)})
+    rows: dict[int, Any] = {row.id: row for row in connection.execute(_ORDERS, {"ids": ids})} if ids else {}
+    for sale in sales:
+        if len(sale.row_ids) > 1:
+            rows[sale.row_ids[0]] = _joined([rows[row_id] for row_id in sale.row_ids])
+    known = [_as_told(page, sale, rows[sale.row_ids[0]]) if sale.row_ids else sale for sale in sales]
+    return [_asked_about(sale, rows) for sale in _after_refunds(connection, page, known)], rows
+
+
+def rows_named(connection: Connection, store: str, names: Iterable[str]) -> Mapping[str, int]:
+    """The first row of each sale that goes by one of these names, by the name."""
+    wanted = sorted(set(names))
+    rows = connection.execute(_NAMES, {"store": store, "names": wanted}) if wanted else ()
+    return {row.name: row.order for row in rows}
+
+
+def _sales(connection: Connection, page: Page) -> list[Sale]:
+    """The page's orders as sales: those that share a name, here or in the ledger, are one, as it was read last."""
+    known = rows_named(connection, page.store, (name for order, _ in page.earnings for name in order.names))
+    is_told = any(name.startswith("id:") for order, _ in page.earnings for name in order.names)
+    shops_ids = identities(connection, set(known.values())) if known and is_told else {}
+    sales: list[Sale] = []
+    by_name: dict[str, int] = {}
+    for number, (order, earnings) in enumerate(page.earnings):
+        names, row_ids, claimants = _own(order, known, shops_ids)
+        here = sorted({by_name[name] for name in (*names, *map(str, row_ids)) if name in by_name})
+        anothers = [sales[index] for index in here if are_of_two(names, sales[index].names)]
+        here = [index for index in here if sales[index] not in anothers]
+        names = names.difference(*(each.names for each in anothers))
+        row_ids = row_ids.difference(*(each.row_ids for each in anothers))
+        for index in here:
+            names |= sales[index].names
+            row_ids |= set(sales[index].row_ids)
+        heard_at = page.heard_at[number] if page.heard_at else page.at
+        last = sales[here[-1]] if here and page.told is Told.ANNOUNCED else None
+        if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
+            order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest
+        is_new = not known.keys() >= names
+        sale = Sale(order, earnings, order, order, True, names, tuple(sorted(row_ids)), is_new, claimants, heard_at)
+        slot = here[0] if here else len(sales)
+        sales[slot : slot + 1] = [sale]
+        by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
+    return [sale for index, sale in enumerate(sales) if by_name[next(iter(sale.names))] == index]
+
+
+def _own(
+    order: Order, known: Mapping[str, int], shops_ids: Mapping[int, Identity]
+) -> tuple[frozenset[str], set[int], frozenset[int]]:
+    """
+    An order's names and the rows that go by them, without those of another order of the same number.
+
+    And those of them that go by this order's own id, for which the number was taken perhaps.
+    """
+    row_ids = {known[name] for name in order.names if name in known}
+    anothers = {row_id for row_id in row_ids & shops_ids.keys() if _is_anothers(order, shops_ids[row_id])}
+    own = {f"src:{name.partition(':')[2]}" for name in order.names if name.startswith("id:")}
+    claimants = {known[name] for name in own if known.get(name) in anothers}
+    names = frozenset(name for name in order.names if known.get(name) not in anothers)
+    return names, row_ids - anothers, frozenset(claimants)
+
+
+def _is_anothers(order: Order, identity: Identity) -> bool:
+    """Whether a row is of another order; what the ledger has under this order's id is this order's, come what may."""
+    return identity.order_id != order.id and are_of_two(order.names, identity.names)
+
+
+def _taken(page: Page, sales: Sequence[Sale]) -> Sequence[Sale]:
+    new_from = page.new_from
+    if new_from is None:
+        return sales
+    return [sale for sale in sales if sale.row_ids or sale.order.ordered_at >= new_from]
+
+
+def _joined(rows: Sequence[Any]) -> Any:
+    """The first row of a sale, with what is kept at another one of it where nothing is kept at the first."""
+    first, *others = rows
+    kept = next((row for row in others if row.facts is not None), None)
+    if first.facts is not None or kept is None:
+        return first
+    return SimpleNamespace(**first._asdict() | {name: getattr(kept, name) for name in KEPT_AT_FIRST})
+
+
+def _asked_about(sale: Sale, rows: Mapping[int, Any]) -> Sale:
+    """
+    A sale about which a person is asked, as its shop's id for it was told of what may be another order.
+
+    Wicked Reports, or a file, may have meant this order by it, or the one that has it for its number.
+    """
+    others = [rows[row_id] for row_id in sorted(sale.claimants)]
+    listed = [row.order_id for row in others if row.listed is not None or ":" not in row.order_id]
+    if not listed:
+        return sale
+    asks = f"it may be order {listed[0]}, which goes by this order's id as its number: approve it if it is another sale"
+    impacts = tuple(replace(impact, approval_limit=0, asks=asks) for impact in sale.earnings.impacts)
+    return replace(sale, earnings=replace(sale.earnings, impacts=impacts))
+
+
+def _as_told(page: Page, sale: Sale, row: Any) -> Sale:
+    """A known sale as what was said of it last has it."""
+    order = sale.order
+    if facts.is_news(page.told, order, row):
+        order = facts.since_first_told(order, row) if page.told is Told.ANNOUNCED else order
+    elif row.facts is None:
+        return replace(sale, is_news=False)
+    else:
+        kept = facts.order_from_row(row, order.customer_email)
+        order = facts.completed(kept, order) if page.told is Told.READ else kept
+        sale = replace(sale, is_news=False)
+    return sale if order == sale.order else replace(sale, order=order, told=order, earnings=page.judge(order))
+
+
+def _after_refunds(connection: Connection, page: Page, sales: Sequence[Sale]) -> Sequence[Sale]:
+    """The sales with the refunds that were announced for them, by whichever of their names and before or after them."""
+    announced = refunds.known(connection, page.store, sorted({name for sale in sales for name in sale.names}))
+    return [_after(page, sale, announced) for sale in sales] if announced else sales
+
+
+def _after(page: Page, sale: Sale, announced: Mapping[str, Sequence[Refund]]) -> Sale:
+    told = (refund for name in sorted(sale.names) for refund in announced.get(name, ()))
+    order = sale.order.after(refund for refund in told if not are_of_two(sale.names, refund.names))
+    if order == sale.order:
+        return sale
+    return replace(sale, order=order, earnings=page.judge(order))
+
+
+_NAMES = (
+    select(order_names.c.name, func.coalesce(orders.c.same_as, orders.c.id).label("order"))
+    .join(orders, order_names.c.order == orders.c.id)
+    .where(order_names.c.store == bindparam("store"), order_names.c.name.in_(bindparam("names", expanding=True)))
+)
+_ORDERS = select(
+    *(
+        orders.c[name]
+        for name in (
+            *("id", "order_id", "ordered_at", "digest", "eligible", "refunded", "customer_email", "read_at", "policy"),
+            *("facts", "facts_at", "listed"),
+        )
+    )
+).where(orders.c.id.in_(bindparam("ids", expanding=True)))
