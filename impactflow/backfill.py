@@ -14,11 +14,11 @@ from typing import Any, Self
 
 from impactflow.clock import Clock
 from impactflow.errors import ConfigurationError
-from impactflow.ledger import Ledger, Page, Planned
+from impactflow.ledger import Ledger, Planned
 from impactflow.models import Earnings, Order, ProviderName
 from impactflow.orders import OrderSource, Window
 from impactflow.patience import Round
-from impactflow.planning import fresh_impacts, judge, policy_digest, purchases_of, remember_days
+from impactflow.planning import fresh_impacts, judge, page_of, policy_digest, purchases_of, remember_days
 from impactflow.policy import Policy
 
 _DAY = timedelta(days=1)
@@ -177,7 +177,7 @@ async def plan_window(
         ProviderError: A page could not be read; the pages before it are planned.
         LedgerError: A page could not be written; the pages before it are planned.
     """
-    planned, digest, missing = Planned(), policy_digest(policy), 0
+    planned, missing = Planned(), 0
 
     def miss(count: int) -> None:
         nonlocal missing
@@ -192,7 +192,7 @@ async def plan_window(
             if not fits and not broken:
                 why = f"order {earnings[0][0].id} needs {needed} placements and at_most leaves {room}"
                 return PlannedWindow(window, planned, why)
-            page = Page(policy.store, earnings[:fits], broken, policy.earnings, digest, run_id, clock.now())
+            page = page_of(policy, earnings[:fits], clock, broken=broken, run_id=run_id)
             planned += await ledger.plan(page)
             earnings, broken = earnings[fits:], []
     stopped = f"no two readings of its orders agreed, {missing} may be missing" if missing else None

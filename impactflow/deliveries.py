@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from impactflow.clock import Clock
-from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Mended, Page, Planned, Told
+from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Mended, Planned, Told
 from impactflow.models import BrokenOrder, Order, ProviderName, Refund
-from impactflow.planning import judge_again, policy_digest
+from impactflow.planning import judge_again, page_of
 from impactflow.policy import Policy
 from impactflow.webhooks import events
 from impactflow.webhooks.senders import NO_SENDERS, Senders
@@ -162,15 +162,15 @@ class _Page:
         withdrawn = await asyncio.gather(*map(ledger.record_refund, announcements))
         earnings = [(order, self._policy.earnings(order)) for order, _ in self._orders]
         planned = await ledger.plan(
-            Page(
-                store,
-                earnings,
-                self._broken,
-                self._policy.earnings,
-                policy_digest(self._policy),
-                self._run_id,
-                now,
-                Told.ANNOUNCED,
+            replace(
+                page_of(
+                    self._policy,
+                    earnings,
+                    self._clock,
+                    broken=self._broken,
+                    run_id=self._run_id,
+                    told=Told.ANNOUNCED,
+                ),
                 heard_at=[at for _, at in self._orders],
             )
         )

@@ -93,6 +93,37 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """
+    A line of an order: so many of one thing.
+
+    Args:
+        ids: What the shop knows the thing by: a product's id, a variant's, a SKU.
+        name: What the customer knows it by; None where the source did not say.
+        quantity: How many there are now.
+        amount: What they come to, in the order's currency, with tax; None where the source did not say.
+        is_gift_card: Whether the shop says that it is a gift card.
+    """
+
+    ids: tuple[str, ...]
+    name: str | None
+    quantity: Decimal
+    amount: Decimal | None
+    is_gift_card: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """Where a click came from, by the tags of its link; None where it had no such tag."""
+
+    source: str | None = None
+    medium: str | None = None
+    campaign: str | None = None
+    content: str | None = None
+    term: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """
     Something sold, reduced to what a policy can ask about it.
@@ -110,6 +141,12 @@ class Order:
         as_of: When its sender says that it was as told; None where the sender does not say.
         refunds: By their ``ref``, the refunds that ``amount`` shows already.
         only_names: Whether nothing was told of it but by what names it goes.
+        products: Its lines; empty where the source did not list them.
+        paid_with: The ways in which it was paid, as the shop names them; empty where the source did not say.
+        is_subscription: Whether it is a payment of a subscription; None where the source did not say.
+        last_click: The click that it is attributed to; None where the source did not say.
+        is_first: Whether no earlier order of its customer is known; None where nobody has looked, or it is not known
+            who bought it.
     """
 
     id: str
@@ -124,6 +161,11 @@ class Order:
     as_of: datetime | None = None
     refunds: frozenset[str] = frozenset()
     only_names: bool = False
+    products: tuple[Product, ...] = ()
+    paid_with: tuple[str, ...] = ()
+    is_subscription: bool | None = None
+    last_click: Click | None = None
+    is_first: bool | None = None
 
     @property
     def sources(self) -> frozenset[str]:

@@ -13,13 +13,12 @@ is bought by ``placement``.
 import asyncio
 import hashlib
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from impactflow.clock import Clock
-from impactflow.ledger import Foreseen, Fresh, Kept, Ledger, Listing, Page, Planned, Status, Told
+from impactflow.ledger import Foreseen, Fresh, Kept, Ledger, Listing, Outlook, Page, Planned, Status, Told
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
 from impactflow.orders import OrderSource, Window
 from impactflow.policy import Policy
@@ -67,7 +66,6 @@ async def plan(
         LedgerError: A page could not be written; the pages before it are planned.
     """
     planned, missing, began = Planned(), 0, clock.now()
-    digest = policy_digest(policy)
 
     def miss(count: int) -> None:
         nonlocal missing
@@ -75,7 +73,7 @@ async def plan(
 
     async for orders in source.read(window, miss):
         earnings, broken = judge(policy, orders)
-        page = Page(policy.store, earnings, broken, policy.earnings, digest, run_id, clock.now())
+        page = page_of(policy, earnings, clock, broken=broken, run_id=run_id)
         planned += await ledger.plan(replace(page, new_from=window.new_since))
         report(planned)
     if planned.beyond_day:
@@ -105,7 +103,7 @@ async def judge_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: str)
     planned = Planned()
     async for kept in _kept(ledger, policy):
         earnings, _ = judge(policy, [each.order for each in kept])
-        planned += await ledger.plan(_page(policy, earnings, clock, run_id=run_id, told=Told.KEPT))
+        planned += await ledger.plan(page_of(policy, earnings, clock, run_id=run_id, told=Told.KEPT))
     return planned
 
 
@@ -199,7 +197,7 @@ async def preview(
     Raises:
         ProviderError: A page could not be read.
     """
-    would, read, seen, planned = Preview(), set[int](), set[int](), Counter[str]()
+    would, read, seen, outlook = Preview(), set[int](), set[int](), Outlook()
 
     def miss(count: int) -> None:
         would.missing = count
@@ -217,9 +215,7 @@ async def preview(
         would.eligible += sum(earned.eligible for _, earned in taken)
         fits = _count_new(would, taken, known, at_most)
         fits = [(as_read[order.id], earned) for order, earned in fits]  # the ledger knows the refunds, and more
-        foreseen, more = await ledger.foresee(_page(policy, fits, clock), planned)
-        planned.update(more)
-        for each in foreseen:
+        for each in await ledger.foresee(page_of(policy, fits, clock), outlook):
             read.add(each.placement or 0)
             _foresee(would, each)
         if would.ends_before:
@@ -227,7 +223,7 @@ async def preview(
     if with_planned:
         waiting = await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now()))
         is_complete = source.file is None and not would.missing
-        for each in [*await _foresee_kept(ledger, policy, clock, planned, seen), *waiting]:
+        for each in [*await _foresee_kept(ledger, policy, clock, outlook, seen), *waiting]:
             unlisted = is_complete and each.was_listed and window.contains(each.ordered_at)
             if each.placement not in read and not unlisted:
                 read.add(each.placement or 0)
@@ -236,7 +232,7 @@ async def preview(
 
 
 async def _foresee_kept(
-    ledger: Ledger, policy: Policy, clock: Clock, planned: Counter[str], seen: Collection[int]
+    ledger: Ledger, policy: Policy, clock: Clock, outlook: Outlook, seen: Collection[int]
 ) -> Sequence[Foreseen]:
     """What judging again would leave of orders not seen, without what would wait until it is read again."""
     found: list[Foreseen] = []
@@ -244,8 +240,7 @@ async def _foresee_kept(
         earnings, _ = judge(
             policy, [each.order for each in kept if each.is_sent(clock.now()) and not _is_seen(each, seen)]
         )
-        foreseen, more = await ledger.foresee(_page(policy, earnings, clock, told=Told.KEPT), planned)
-        planned.update(more)
+        foreseen = await ledger.foresee(page_of(policy, earnings, clock, told=Told.KEPT), outlook)
         listed = {each.order.id for each in kept if each.was_listed}
         found += [replace(each, was_listed=each.order in listed) for each in foreseen]
     return found
@@ -271,15 +266,28 @@ def _count_new(
     return earnings
 
 
-def _page(
+def page_of(
     policy: Policy,
     earnings: Sequence[tuple[Order, Earnings]],
     clock: Clock,
     *,
+    broken: Sequence[BrokenOrder] = (),
     run_id: str = "",
     told: Told = Told.READ,
 ) -> Page:
-    return Page(policy.store, earnings, (), policy.earnings, policy_digest(policy), run_id, clock.now(), told)
+    """A page of orders, each with what it has earned under a policy, as the ledger plans it."""
+    return Page(
+        policy.store,
+        earnings,
+        broken,
+        policy.earnings,
+        policy_digest(policy),
+        run_id,
+        clock.now(),
+        told,
+        asks_for_first=policy.asks_for_first,
+        distinct_sources=frozenset(each.strip().lower() for each in policy.distinct_sources or ()),
+    )
 
 
 def _after_refunds(order: Order | BrokenOrder, refunds: Mapping[str, Sequence[Refund]]) -> Order | BrokenOrder:

@@ -41,7 +41,7 @@ from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Move, Postponement
 from impactflow.ledger.news import Effect, Group, Line
 from impactflow.ledger.pages import Page
-from impactflow.ledger.planning import Foreseen, Planned, placement_key
+from impactflow.ledger.planning import Foreseen, Outlook, Planned, placement_key
 from impactflow.ledger.queries import Total
 from impactflow.ledger.reasons import Reason, Reasons
 from impactflow.ledger.refunds import Announcement
@@ -78,6 +78,7 @@ __all__ = [
     "Look",
     "Mended",
     "Move",
+    "Outlook",
     "Page",
     "Planned",
     "Postponement",
@@ -160,18 +161,15 @@ class Ledger:
         """All of a file was read since then: what of its lines was found broken only before is mended, or gone."""
         await self._writer.submit(planning.mend_lines, (store, file, began))
 
-    async def foresee(self, page: Page, planned: Mapping[str, int]) -> tuple[Sequence[Foreseen], Mapping[str, int]]:
+    async def foresee(self, page: Page, outlook: Outlook) -> Sequence[Foreseen]:
         """
         What planning a page would leave planned, held or awaiting approval; nothing is written.
 
         Args:
             page: What was read.
-            planned: How much of each slot the pages before it would have planned today.
-
-        Returns:
-            What it would leave, and how much of each slot it would add to today's.
+            outlook: What the pages before it would have left; this one is added.
         """
-        return await self._read(planning.foresee, page, planned)
+        return await self._read(planning.foresee, page, outlook)
 
     async def to_send(self, store: str, fresh: Fresh) -> Sequence[Foreseen]:
         """What is planned of a store and would be sent now."""

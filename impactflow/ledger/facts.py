@@ -1,14 +1,14 @@
 """
 What an order said when it was told last, kept so that it can be judged again where nobody tells of it any more.
 
-Amount, currency, items, payments and names; the e-mail address is kept apart, and only where a provider is told. What
-is told may be old by then: whether it is news is decided here, whatever follows from it in ``planning``.
+All that a policy can ask of it, and its names; the e-mail address is kept apart, and only where a provider is told.
+What is told may be old by then: whether it is news is decided here, whatever follows from it in ``planning``.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, func, literal_column, or_, select,
 from impactflow.ledger.fresh import FIRST, FRESH, UNLISTED
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import orders, placements
-from impactflow.models import Order, Payment, ProviderName
+from impactflow.models import Click, Order, Payment, Product, ProviderName
 
 #: How long after a change of an order its source may still list it as it was.
 _LAG = timedelta(days=1)
@@ -85,7 +85,7 @@ def to_judge_again(connection: Connection, store: str, policy: str, after: int, 
 
 def said(order: Order) -> str:
     """A digest of all that an order says."""
-    return _digest(order, order.customer_email)
+    return _digest(_plain(order), order.ordered_at.isoformat(), order.customer_email, order.is_first)
 
 
 def values_of(told: Told, order: Order) -> dict[str, Any]:
@@ -104,8 +104,8 @@ def as_text(order: Order) -> str:
 
 
 def listing(order: Order) -> str:
-    """A digest of what a source lists of an order, without whose it is."""
-    return _digest(order, None)
+    """A digest of what a source lists of an order: what changes when it is edited, paid or refunded."""
+    return _digest(_plain_core(order), order.ordered_at.isoformat(), None)
 
 
 def is_news(told: Told, order: Order, row: Any) -> bool:
@@ -157,6 +157,10 @@ def completed(kept: Order, listed: Order) -> Order:
         amount=kept.amount if has_amount else listed.amount,
         currency=kept.currency if has_amount else listed.currency,
         item_count=listed.item_count if kept.item_count is None else kept.item_count,
+        products=kept.products or listed.products,
+        paid_with=kept.paid_with or listed.paid_with,
+        is_subscription=listed.is_subscription if kept.is_subscription is None else kept.is_subscription,
+        last_click=listed.last_click,
         told_at=None,
     )
 
@@ -202,18 +206,26 @@ def _time_of(order: Order) -> datetime:
     return order.as_of or order.ordered_at
 
 
-def _digest(order: Order, email: str | None) -> str:
-    told = json.dumps([_plain(order), order.ordered_at.isoformat(), email])
-    return hashlib.sha256(told.encode()).hexdigest()[:24]
+def _digest(*told: Any) -> str:
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
 
 
 def since_first_told(order: Order, row: Any) -> Order:
     """
-    An announced order, as one of which a webhook has told since it did so first.
+    An announced order, with what was told of it before and never changes.
 
-    How long after it a webhook told of it once more says nothing about its age, nor where it was read besides.
+    That is since when a webhook has told of it: how long after it one did so once more says nothing about its age, nor
+    where it was read besides. And of what click and subscription it is, which not every sender says.
     """
-    return replace(order, told_at=_time(json.loads(row.facts)["told_at"])) if row.facts else order
+    if not row.facts:
+        return order
+    known = order_from_row(row)
+    return replace(
+        order,
+        told_at=known.told_at,
+        last_click=order.last_click or known.last_click,
+        is_subscription=known.is_subscription if order.is_subscription is None else order.is_subscription,
+    )
 
 
 def order_from_row(row: Any, email: str | None = None) -> Order:
@@ -237,18 +249,44 @@ def order_from_row(row: Any, email: str | None = None) -> Order:
         told_at=_time(kept["told_at"]),
         as_of=row.facts_at,
         refunds=frozenset(kept["refunds"]),
+        products=tuple(_product(*product) for product in kept.get("products", ())),
+        paid_with=tuple(kept.get("paid_with", ())),
+        is_subscription=kept.get("subscription"),
+        last_click=Click(*click) if (click := kept.get("last_click")) else None,
     )
 
 
 def _plain(order: Order) -> dict[str, Any]:
+    """Of what few orders say, only what this one does."""
+    more = {
+        "products": [
+            [list(each.ids), each.name, str(each.quantity), _text(each.amount), each.is_gift_card]
+            for each in order.products
+        ],
+        "paid_with": list(order.paid_with),
+        "subscription": order.is_subscription,
+        "last_click": None if order.last_click is None else astuple(order.last_click),
+    }
+    return _plain_core(order) | {name: value for name, value in more.items() if value not in (None, [])}
+
+
+def _plain_core(order: Order) -> dict[str, Any]:
     return {
         "names": sorted(order.names),
-        "amount": None if order.amount is None else str(order.amount),
+        "amount": _text(order.amount),
         "currency": order.currency,
-        "items": None if order.item_count is None else str(order.item_count),
+        "items": _text(order.item_count),
         "payments": [payment.status for payment in order.payments],
         "refunds": sorted(order.refunds),
     }
+
+
+def _product(ids: list[str], name: str | None, quantity: str, amount: str | None, is_gift_card: bool) -> Product:
+    return Product(tuple(ids), name, Decimal(quantity), _number(amount), is_gift_card)
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def _number(text: str | None) -> Decimal | None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from impactflow.ledger import facts, refunds
+from impactflow.ledger import customers, facts, refunds
+from impactflow.ledger.customers import Look, Unwritten
 from impactflow.ledger.facts import Told
 from impactflow.ledger.names import Identity, are_of_two, identities
 from impactflow.ledger.tables import order_names, orders
@@ -39,6 +40,8 @@ class Page:
         told: How the orders came; what is no news of them changes nothing but their names.
         heard_at: When each of the orders was announced, where they were; all were read at ``at`` where it is empty.
         new_from: Orders that were sold before this and that the ledger does not know are left alone; None for none.
+        asks_for_first: Whether it matters to ``judge`` if an order is its customer's first.
+        distinct_sources: Systems of which no two orders are one sale told twice.
     """
 
     store: str
@@ -51,6 +54,8 @@ class Page:
     told: Told = Told.READ
     heard_at: Sequence[datetime] = ()
     new_from: datetime | None = None
+    asks_for_first: bool = False
+    distinct_sources: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Sale:
         brings_name: Whether the ledger does not know one of them.
         claimants: Rows of other sales that go by its shop's id for it.
         heard_at: When it was told.
+        customer: A digest that stands for whose it is; None where that was never told.
     """
 
     order: Order
@@ -81,10 +87,20 @@ class Sale:
     brings_name: bool
     claimants: frozenset[int]
     heard_at: datetime
+    customer: str | None = None
 
 
-def as_known(connection: Connection, page: Page) -> tuple[Sequence[Sale], Mapping[int, Any]]:
-    """The page's sales as they are by all that is known of them, and the rows that the ledger has of them."""
+def as_known(
+    connection: Connection, page: Page, unwritten: Unwritten | None = None
+) -> tuple[Sequence[Sale], Mapping[int, Any]]:
+    """
+    The page's sales as they are by all that is known of them, and the rows that the ledger has of them.
+
+    Args:
+        connection: In a transaction.
+        page: What was told.
+        unwritten: In a preview, the new sales of the pages before, as none is written; those of this page are added.
+    """
     sales = _taken(page, _sales(connection, page))
     ids = sorted({row_id for sale in sales for row_id in (*sale.row_ids, *sale.claimants)})
     rows: dict[int, Any] = {row.id: row for row in connection.execute(_ORDERS, {"ids": ids})} if ids else {}
@@ -92,7 +108,8 @@ def as_known(connection: Connection, page: Page) -> tuple[Sequence[Sale], Mappin
         if len(sale.row_ids) > 1:
             rows[sale.row_ids[0]] = _joined([rows[row_id] for row_id in sale.row_ids])
     known = [_as_told(page, sale, rows[sale.row_ids[0]]) if sale.row_ids else sale for sale in sales]
-    return [_asked_about(sale, rows) for sale in _after_refunds(connection, page, known)], rows
+    beside = _beside_others(connection, page, _after_refunds(connection, page, known), rows, unwritten or Unwritten())
+    return [_asked_about(sale, rows) for sale in beside], rows
 
 
 def rows_named(connection: Connection, store: str, names: Iterable[str]) -> Mapping[str, int]:
@@ -178,9 +195,56 @@ def _asked_about(sale: Sale, rows: Mapping[int, Any]) -> Sale:
     listed = [row.order_id for row in others if row.listed is not None or ":" not in row.order_id]
     if not listed:
         return sale
-    asks = f"it may be order {listed[0]}, which goes by this order's id as its number: approve it if it is another sale"
+    other = f"order {listed[0]}, which goes by this order's id as its number"
+    return _asking(sale, f"it may be {other}: approve it if it is another sale")
+
+
+def _asking(sale: Sale, asks: str) -> Sale:
     impacts = tuple(replace(impact, approval_limit=0, asks=asks) for impact in sale.earnings.impacts)
     return replace(sale, earnings=replace(sale.earnings, impacts=impacts))
+
+
+def _beside_others(
+    connection: Connection, page: Page, sales: Sequence[Sale], rows: Mapping[int, Any], unwritten: Unwritten
+) -> Sequence[Sale]:
+    """The sales beside what else their customers bought: first ones, and ones that may have been told twice."""
+    whose = [_customer(page.store, sale, rows) for sale in sales]
+    bought = [
+        customers.Bought(who, sale.told, sale.names, next(iter(sale.row_ids), None), _counts(sale))
+        for who, sale in zip(whose, sales, strict=True)
+        if who is not None
+    ]
+    if not bought:
+        return sales
+    looks = customers.look(
+        connection, page.store, bought, page.distinct_sources, unwritten, at_first=page.asks_for_first
+    )
+    return [
+        sale if who is None else _beside(page, replace(sale, customer=who), next(looks))
+        for who, sale in zip(whose, sales, strict=True)
+    ]
+
+
+def _customer(store: str, sale: Sale, rows: Mapping[int, Any]) -> str | None:
+    known = rows[sale.row_ids[0]].customer if sale.row_ids else None
+    return customers.customer(store, sale.order.customer_email) or known
+
+
+def _counts(sale: Sale) -> bool:
+    return sale.earnings.eligible or sale.order.is_refunded
+
+
+def _beside(page: Page, sale: Sale, look: Look) -> Sale:
+    if page.asks_for_first:
+        order = replace(sale.order, is_first=look.is_first)
+        sale = replace(sale, order=order, earnings=page.judge(order))
+    if look.twin is None:
+        return sale
+    return _asking(
+        sale,
+        f"it may be order {look.twin}, told twice (same customer, amount and day): approve it if it is another sale, or"
+        " have the policy's not_sources or distinct_sources say it for all",
+    )
 
 
 def _as_told(page: Page, sale: Sale, row: Any) -> Sale:
@@ -221,7 +285,7 @@ _ORDERS = select(
         orders.c[name]
         for name in (
             *("id", "order_id", "ordered_at", "digest", "eligible", "refunded", "customer_email", "read_at", "policy"),
-            *("facts", "facts_at", "listed"),
+            *("customer", "facts", "facts_at", "listed"),
         )
     )
 ).where(orders.c.id.in_(bindparam("ids", expanding=True)))

@@ -19,6 +19,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
 from impactflow.ledger import facts
 from impactflow.ledger.approvals import digest
+from impactflow.ledger.customers import Unwritten
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
@@ -181,22 +182,39 @@ def plan(connection: Connection, pages: Sequence[Page]) -> list[Planned]:
     return [_plan_page(connection, page) for page in pages]
 
 
-def foresee(connection: Connection, page: Page, planned: Mapping[str, int]) -> tuple[list[Foreseen], Mapping[str, int]]:
+@dataclass(slots=True)
+class Outlook:
+    """
+    What a preview has seen on the pages so far, since it writes nothing.
+
+    Args:
+        planned: How much of each slot they would have planned today.
+        unwritten: Their new sales.
+        seen: Their sales, by row and by a hash of each name: a sale may be listed on two pages.
+    """
+
+    planned: Counter[str] = field(default_factory=Counter)
+    unwritten: Unwritten = field(default_factory=Unwritten)
+    seen: set[int] = field(default_factory=set)
+
+
+def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Foreseen]:
     """
     What planning a page would leave planned, held or awaiting approval; writes nothing.
 
     Args:
         connection: An open transaction.
         page: What was read.
-        planned: How much of each slot the pages before it would have planned today.
-
-    Returns:
-        What it would leave, and how much of each slot it would add to today's.
+        outlook: What the pages before it would have left; this one is added.
     """
-    today = Counter(_planned_on(connection, page)) + Counter(planned)
-    writing, foreseen = _Plan(page, day=_Day(today)), []
-    sales, _ = as_known(connection, page)
+    today = Counter(_planned_on(connection, page)) + outlook.planned
+    writing, foreseen = _Plan(page, day=_Day(today)), list[Foreseen]()
+    sales, _ = as_known(connection, page, outlook.unwritten)
     for sale in sales:
+        keys = {*sale.row_ids, *map(hash, sale.names)}
+        if not outlook.seen.isdisjoint(keys):
+            continue
+        outlook.seen |= keys
         existing: dict[str, Any] = {}
         for row_id in sale.row_ids:
             for found in sorted(connection.execute(_PLACEMENTS, {"order": row_id}), key=_precedence):
@@ -209,7 +227,8 @@ def foresee(connection: Connection, page: Page, planned: Mapping[str, int]) -> t
             for values in [_values(found, impact, sale.order, writing)]
             if values["status"] in WAITING
         ]
-    return foreseen, writing.day.added
+    outlook.planned.update(writing.day.added)
+    return foreseen
 
 
 def to_send(connection: Connection, store: str, fresh: Fresh) -> list[Foreseen]:
@@ -305,9 +324,10 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     )
 
 
-def _digest(page: Page, order: Order) -> str:
-    """Changes whenever the order or the policy says something else."""
-    return hashlib.sha256(f"{page.policy_digest} {facts.said(order)}".encode()).hexdigest()[:24]
+def _digest(page: Page, sale: Sale) -> str:
+    """Changes whenever the order or the policy says something else, or a person is asked something else about it."""
+    asks = next((f" {impact.asks}" for impact in sale.earnings.impacts if impact.asks), "")
+    return hashlib.sha256(f"{page.policy_digest} {facts.said(sale.order)}{asks}".encode()).hexdigest()[:24]
 
 
 def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> None:
@@ -363,7 +383,7 @@ def _keep_what_was_told(connection: Connection, sale: Sale, row: Any, page: Page
 
 
 def _has_changed(sale: Sale, row: Any, page: Page) -> bool:
-    return len(sale.row_ids) > 1 or row.digest != _digest(page, sale.order)
+    return len(sale.row_ids) > 1 or row.digest != _digest(page, sale)
 
 
 def _heard_at(sale: Sale, row: Any, writing: _Plan) -> datetime:
@@ -560,8 +580,9 @@ def _order_values(sale: Sale, page: Page) -> dict[str, Any]:
         "ordered_at": sale.order.ordered_at,
         "eligible": sale.earnings.eligible,
         "refunded": sale.order.is_refunded,
-        "digest": _digest(page, sale.order),
+        "digest": _digest(page, sale),
         "customer_email": sale.order.customer_email if told else None,
+        "customer": sale.customer,
     }
     return values | facts.values_of(page.told, sale.told) if sale.is_news else values
 

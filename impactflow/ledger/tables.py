@@ -75,6 +75,8 @@ orders = Table(
     Column("ordered_at", Utc, nullable=False),
     # The one personal datum kept: whom a provider is told the impact is for. NULL where nobody is told.
     Column("customer_email", Text),
+    # A digest of store and e-mail address: what else the same customer bought. NULL where the address was not told.
+    Column("customer", Text),
     Column("eligible", Boolean, nullable=False),
     # Whether a payment was REFUNDED when it was planned last; NULL where that was before anybody kept it.
     Column("refunded", Boolean),
@@ -94,6 +96,7 @@ orders = Table(
     # A digest of what the source said when it listed the order last; NULL where it has not.
     Column("listed", Text),
     Index(None, "store", "ordered_at"),
+    Index(None, "customer", "ordered_at"),
     # Few at any time: an announcement has them judged again.
     Index("ix_orders_to_judge", "store", sqlite_where=text("digest = ''"), postgresql_where=text("digest = ''")),
 )

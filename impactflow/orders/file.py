@@ -101,6 +101,13 @@ def _as_status(told: object) -> str:
     return _STATUSES[text]
 
 
+def _as_flag(told: object) -> object:
+    flag = {"true": True, "yes": True, "false": False, "no": False}.get(str(told).lower())
+    if flag is None:
+        raise PydanticCustomError("flag", "write true or false")
+    return flag
+
+
 def _is_known(system: str) -> str:
     if is_system(system):
         return system
@@ -143,6 +150,8 @@ class _Sold(_Named):
     item_count: _Count | None = None
     payment_status: Annotated[str, BeforeValidator(_as_status)] | None = None
     customer_email: Annotated[Annotated[str, AfterValidator(check_plain)] | None, Field(repr=False)] = None
+    paid_with: Annotated[str, AfterValidator(check_plain)] | None = None
+    subscription: Annotated[bool, BeforeValidator(_as_flag)] | None = None
 
     @property
     def order(self) -> Order:
@@ -156,6 +165,8 @@ class _Sold(_Named):
             item_count=self.item_count,
             payments=(Payment(self.payment_status or _PAID),),
             customer_email=self.customer_email,
+            paid_with=(self.paid_with,) if self.paid_with else (),
+            is_subscription=self.subscription,
         )
 
 

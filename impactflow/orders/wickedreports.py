@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from impactflow.clients import WickedReportsClient
-from impactflow.clients.wickedreports.models import WickedOrder
+from impactflow.clients.wickedreports.models import WickedOrder, WickedProduct, WickedTouch
 from impactflow.escapes import public_id
-from impactflow.models import BrokenOrder, Order, Payment
+from impactflow.models import BrokenOrder, Click, Order, Payment, Product
 from impactflow.orders.source import is_system, source_name
 from impactflow.orders.window import Window
 
@@ -140,7 +140,23 @@ def order_from_wicked(order: WickedOrder) -> Order:
         item_count=_item_count(order),
         payments=tuple(Payment(payment.status or "") for payment in order.payments or ()),
         customer_email=(email or "").strip() or None,
+        products=tuple(map(_product, order.products or ())),
+        is_subscription=bool((order.subscription_id or "").strip()),
+        last_click=_click(order.attributions.last_click) if order.attributions else None,
     )
+
+
+def _product(product: WickedProduct) -> Product:
+    """A product without a quantity was sold once."""
+    quantity = Decimal(1) if product.qty is None else product.qty
+    amount = None if product.price_per_unit is None else product.price_per_unit * quantity
+    return Product((product.id,) if product.id else (), product.name, quantity, amount)
+
+
+def _click(touch: WickedTouch | None) -> Click | None:
+    if touch is None:
+        return None
+    return Click(touch.source, touch.medium, touch.campaign, touch.content, touch.term)
 
 
 def _names(order: WickedOrder) -> tuple[str, ...]:
@@ -153,7 +169,4 @@ def _names(order: WickedOrder) -> tuple[str, ...]:
 
 
 def _item_count(order: WickedOrder) -> Decimal | None:
-    """A product without a quantity was sold once."""
-    if not order.products:
-        return None
-    return sum((product.qty if product.qty is not None else Decimal(1) for product in order.products), Decimal(0))
+    return sum((_product(each).quantity for each in order.products), Decimal(0)) if order.products else None

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from impactflow.models import Earnings, Impact, Order, Unearned
-from impactflow.policy.fields import Currency, Day, Limit, NotEmpty, Number, Store, Strict, wrong_at
+from impactflow.policy.fields import Currency, Day, Limit, NotEmpty, Number, Store, Strict, Text, wrong_at
 from impactflow.policy.quantities import PerAmount
 from impactflow.policy.rules import AnyRule
 from impactflow.policy.sale import Sale
@@ -84,6 +84,11 @@ class Policy(Strict):
     """Orders of earlier days, UTC, earn nothing."""
     at_most_days_old: Limit = Decimal(60)
     """An order that was sold longer ago than this when a webhook told of it earns nothing: shops import old orders."""
+    distinct_sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
+    """
+    Orders of these systems are never one sale told twice. Of others a person is asked about the second of two orders of
+    one customer, amount and day that are told in two ways.
+    """
     fx: Fx | None = None
     """What currencies are worth; without it only USD is known."""
     rules: Annotated[tuple[AnyRule, ...], NotEmpty(), AfterValidator(_slots_once)]
@@ -116,10 +121,16 @@ class Policy(Strict):
         """Every currency that the policy names: in its rates, in a rule's conditions or in a rule's quantity."""
         named = set(self.fx.usd_per) if self.fx else set()
         for rule in self.rules:
-            named.update(rule.when.currencies or ())
+            for currencies in (rule.when.currencies, rule.when.min_amount, rule.when.max_amount):
+                named.update(currencies or ())
             if isinstance(rule.quantity, PerAmount):
                 named.add(rule.quantity.per_amount.currency)
         return frozenset(named)
+
+    @cached_property
+    def asks_for_first(self) -> bool:
+        """Whether a rule asks if an order is its customer's first."""
+        return any(rule.when.first_order is not None for rule in self.rules)
 
     def remark_on_rates(self, today: date) -> str | None:
         """A sentence for a person where the exchange rates are old; None where they are not, or there are none."""
@@ -131,6 +142,8 @@ class Policy(Strict):
         seen = [payment.status.strip().upper() for payment in order.payments]
         if order.is_refunded:
             return "a payment is REFUNDED"
+        if order.item_count is not None and order.item_count.is_zero() and not order.amount:
+            return "nothing of the order is left"
         if self._eligible.isdisjoint(seen):
             shown = sorted({status if status in _KNOWN_STATUSES else "another status" for status in seen})
             return f"no payment is {' or '.join(self.eligible_payments)} (seen: {', '.join(shown)})"
@@ -154,7 +167,7 @@ def policy_schema() -> dict[str, Any]:
     """
     The JSON Schema of the policy file, for editors and for ``impactflow policy schema``.
 
-    It accepts exactly what loads, but for two rules that JSON Schema has no words for: slots differ, and
-    ``max_amount_usd`` is not below ``min_amount_usd``.
+    It accepts exactly what loads, but for two rules that JSON Schema has no words for: slots differ, and no most amount
+    is below the least.
     """
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}

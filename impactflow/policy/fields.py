@@ -218,7 +218,8 @@ class NotEmpty:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Called by pydantic."""
-        return handler(core) | {"minItems": 1}
+        described = handler(core)
+        return described | {"minProperties" if described.get("type") == "object" else "minItems": 1}
 
     @staticmethod
     def check(value: Collection[object]) -> Collection[object]:

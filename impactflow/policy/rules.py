@@ -16,7 +16,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned
-from impactflow.policy.fields import UNLIMITED, Currency, Limit, NotEmpty, Number, Slot, Strict, Text, wrong_at
+from impactflow.policy.conditions import When
+from impactflow.policy.fields import UNLIMITED, Limit, Number, Slot, Strict, Text, wrong_at
 from impactflow.policy.quantities import DonationQuantity, PerItem, Quantity, Rounding, rounded
 from impactflow.policy.sale import NotEarned, OnHold, Sale
 
@@ -38,62 +39,6 @@ DEFAULT_LIMIT: Mapping[Kind, int] = MappingProxyType(
 )
 #: How many such orders a day in one slot.
 _A_DAY = 100
-
-
-def _small(system: str) -> str:
-    """A system's name as orders are named by it."""
-    return system.strip().lower()
-
-
-class When(Strict):
-    """Conditions; all that are set must hold."""
-
-    sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
-    """Only orders that one of these systems sold, as Wicked Reports or the webhook names it: shopify, stripe."""
-    not_sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
-    """No orders of these: where a shop and its payments are both told, each sale comes twice."""
-    currencies: Annotated[tuple[Currency, ...], NotEmpty()] | None = None
-    """Only orders paid in one of these."""
-    min_items: Number | None = None
-    """Only orders of at least so many items."""
-    min_amount_usd: Number | None = None
-    """Only orders worth at least so many USD."""
-    max_amount_usd: Number | None = None
-    """Only orders worth at most so many USD."""
-
-    @model_validator(mode="after")
-    def _some_amount_fits(self) -> Self:
-        least, most = self.min_amount_usd, self.max_amount_usd
-        if least is not None and most is not None and least > most:
-            raise wrong_at(("max_amount_usd",), "must not be below min_amount_usd", most)
-        return self
-
-    def may_hold_for(self, source: str) -> bool:
-        """Whether an order that this one system sold can meet what is said of sources."""
-        wanted = self.sources is None or source in map(_small, self.sources)
-        return wanted and source not in map(_small, self.not_sources or ())
-
-    def check(self, sale: Sale) -> None:
-        """
-        Look at what needs no rate first, so that an order is not held for the want of one it could do without.
-
-        Raises:
-            NotEarned: A condition does not hold, or the order does not say enough to tell.
-            OnHold: The order's currency has no rate.
-        """
-        sources = sale.order.sources
-        if self.sources is not None and sources.isdisjoint(map(_small, self.sources)):
-            raise NotEarned(f"its source is not {' or '.join(self.sources)}")
-        if self.not_sources is not None and (unwanted := sources.intersection(map(_small, self.not_sources))):
-            raise NotEarned(f"its source is {' and '.join(sorted(unwanted))}")
-        if self.currencies is not None and sale.currency not in self.currencies:
-            raise NotEarned(f"{sale.currency} is not one of {', '.join(self.currencies)}")
-        if self.min_items is not None and sale.items < self.min_items:
-            raise NotEarned(f"the order has fewer than {self.min_items:f} items")
-        if self.min_amount_usd is not None and sale.amount_usd < self.min_amount_usd:
-            raise NotEarned(f"the order is worth less than {self.min_amount_usd:f} USD")
-        if self.max_amount_usd is not None and sale.amount_usd > self.max_amount_usd:
-            raise NotEarned(f"the order is worth more than {self.max_amount_usd:f} USD")
 
 
 class Rule(Strict):
@@ -133,20 +78,21 @@ class Rule(Strict):
     def earn(self, sale: Sale) -> Impact | Unearned:
         """What the order has earned under this rule, or why not, or why that waits for a person."""
         try:
-            self.when.check(sale)
-            return self._impact(sale, quantity=self._bought(sale), held=None)
+            counted = self.when.counted(sale)
+            self.when.check(counted)
+            return self._impact(sale, quantity=self._bought(counted), held=None)
         except NotEarned as nothing:
             return Unearned(self.slot, str(nothing))
         except OnHold as hold:
             return self._impact(sale, quantity=None, held=str(hold))
 
     def counts_items_of(self, source: str) -> str | None:
-        """What in the rule counts the items of an order that this system sold: per_item or min_items; None: nothing."""
+        """What in the rule looks at the items of an order that this system sold, such as per_item; None: nothing."""
         if not self.when.may_hold_for(source):
             return None
         if isinstance(self.quantity, PerItem):
             return "per_item"
-        return None if self.when.min_items is None else "min_items"
+        return self.when.needs_lines
 
     def _bought(self, sale: Sale) -> int:
         """How many of ``UNIT_OF`` the impact; rounded once, here."""

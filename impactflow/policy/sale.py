@@ -35,10 +35,12 @@ class Sale:
     Args:
         order: What was sold.
         usd_per: USD for one unit of each currency that has a rate, USD itself included.
+        left_out: What those of its products came to that do not count; None where the order does not say.
     """
 
     order: Order
     usd_per: Mapping[str, Fraction]
+    left_out: Decimal | None = Decimal(0)
 
     @cached_property
     def items(self) -> Fraction:
@@ -58,10 +60,15 @@ class Sale:
 
     @cached_property
     def amount(self) -> Fraction:
-        """What was paid, in the order's currency."""
+        """What was paid for what counts, in the order's currency."""
         if self.order.amount is None:
             raise NotEarned("the order has no amount")
-        return _exact(self.order.amount, "the order's amount")
+        if self.left_out is None:
+            raise NotEarned("the order does not say what its products cost")
+        paid = _exact(self.order.amount, "the order's amount")
+        if not self.left_out:
+            return paid
+        return max(paid - _exact(self.left_out, "the price of the order's products"), Fraction(0))
 
     @cached_property
     def amount_usd(self) -> Fraction:

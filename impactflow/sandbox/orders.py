@@ -112,6 +112,7 @@ class _Till:
         self._weights = [_CURRENCIES[currency][0] for currency in currencies]
         self._products = {currency: _products(currency) for currency in currencies}
         self._first_clicks: dict[str, dict[str, Any]] = {}
+        self._systems: dict[str, str] = {}
 
     def order(self, number: int, sold_at: datetime) -> dict[str, Any]:
         """One order, with a field missing now and then."""
@@ -123,7 +124,7 @@ class _Till:
         order: dict[str, Any] = {
             "id": f"WR-{number:06}",
             "sourceId": f"{100_000 + number}",
-            "sourceSystem": None if chance.random() < _RARE else chance.choice(_SYSTEMS),
+            "sourceSystem": None if chance.random() < _RARE else self._system(contact["id"]),
             "date": iso_millis(sold_at),
             "attributions": self._attributions(contact["id"], sold_at),
             "contact": contact,
@@ -139,6 +140,10 @@ class _Till:
             if chance.random() < _RARE:
                 del order[name]
         return order
+
+    def _system(self, contact_id: str) -> str:
+        """A customer buys at one shop."""
+        return self._systems.setdefault(contact_id, self.chance.choice(_SYSTEMS))
 
     def _product(self, currency: str) -> dict[str, Any]:
         quantity = self.chance.choices((1, 2, 3, 6), (75, 15, 7, 3))[0]

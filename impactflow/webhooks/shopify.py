@@ -6,6 +6,7 @@ read 2026-11-28.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Annotated
@@ -14,9 +15,9 @@ from pydantic import Field
 
 from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Money, Text
-from impactflow.models import Order, Payment, Refund
+from impactflow.models import Order, Payment, Product, Refund
 from impactflow.orders import identity, source_name
-from impactflow.webhooks.values import A_TEST, Id, Line, NothingForUs, currency_code, item_count
+from impactflow.webhooks.values import A_TEST, Id, Line, NothingForUs, currency_code, item_count, product
 
 _SYSTEM = "shopify"
 #: What ``financial_status`` means in Wicked Reports' words; any other one is no payment that counts.
@@ -28,6 +29,36 @@ _STATUSES = {
 #: Of a refund's transactions, those by which no money goes back.
 _IN_VAIN = frozenset({"failure", "error"})
 _CENT = Decimal("0.01")
+
+
+class _Share(Answer):
+    """A share of a discount, or a tax: in the shop's currency."""
+
+    amount: Aside[Money] = None
+    price: Aside[Money] = None
+
+
+class _Line(Line):
+    """One thing that was sold; ``price`` is that of one, before discounts."""
+
+    product_id: Aside[Id] = None
+    variant_id: Aside[Id] = None
+    sku: Aside[Id] = None
+    name: Aside[Text] = None
+    price: Aside[Money] = None
+    gift_card: Aside[bool] = None
+    discount_allocations: Aside[list[_Share]] = None
+    tax_lines: Aside[list[_Share]] = None
+
+    def product(self, *, taxes_included: bool) -> Product:
+        """The line as a product, with what it came to after discounts."""
+        sold_for = None
+        if self.price is not None and self.quantity is not None:
+            discounts = sum((each.amount or Decimal(0) for each in self.discount_allocations or ()), Decimal(0))
+            taxes = sum((each.price or Decimal(0) for each in self.tax_lines or ()), Decimal(0))
+            sold_for = self.price * self.quantity - discounts + (Decimal(0) if taxes_included else taxes)
+        told = product(self, (self.product_id, self.variant_id, self.sku), self.name, sold_for)
+        return replace(told, is_gift_card=bool(self.gift_card))
 
 
 class _RefundMade(Answer):
@@ -54,7 +85,10 @@ class _Order(Answer):
     current_total_price: Money | None = None
     currency: Text | None = None
     financial_status: Text
-    line_items: list[Line] | None = None
+    line_items: list[_Line] | None = None
+    taxes_included: Aside[bool] = None
+    payment_gateway_names: Aside[list[Text]] = None
+    source_name: Aside[Text] = None
     email: Annotated[Aside[Text], Field(repr=False)] = None
     contact_email: Annotated[Aside[Text], Field(repr=False)] = None
     test: bool | None = None
@@ -67,6 +101,16 @@ class _Order(Answer):
         if self.current_total_price is None:
             return frozenset()
         return frozenset(_ref(each.id) for each in self.refunds or ())
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """Its lines."""
+        return tuple(line.product(taxes_included=bool(self.taxes_included)) for line in self.line_items or ())
+
+    @property
+    def is_subscription(self) -> bool | None:
+        """Whether a subscription made it: orders that a contract makes name it for their source."""
+        return None if self.source_name is None else self.source_name.startswith("subscription_contract")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -164,6 +208,9 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingFo
         item_count=item_count(told.line_items),
         payments=(Payment(_STATUSES.get(told.financial_status, "another status")),),
         customer_email=(told.email or told.contact_email or "").strip() or None,
+        products=told.products,
+        paid_with=tuple(told.payment_gateway_names or ()),
+        is_subscription=told.is_subscription,
     )
 
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from impactflow.clients.values import Time
 from impactflow.clients.wickedreports.models import MOST_ITEMS, MOST_MONEY, Text
 from impactflow.escapes import public_id
-from impactflow.models import Order, Payment, Refund
+from impactflow.models import Order, Payment, Product, Refund
 from impactflow.orders import is_system, source_name
 from impactflow.webhooks.values import A_TEST, Id, NothingForUs
 
@@ -47,6 +47,21 @@ class _Named(_Strict):
         return source_name(self.source_system, self.source_id)
 
 
+class SoldProduct(_Strict):
+    """So many of one thing; rules that leave out products go by it."""
+
+    id: Annotated[Id | None, Field(description="What the shop knows it by: its id or SKU.")] = None
+    name: Annotated[Text | None, Field(description="What the customer knows it by.")] = None
+    quantity: Annotated[Decimal, Field(ge=0, le=MOST_ITEMS, description="How many.")] = Decimal(1)
+    amount: Annotated[_Amount | None, Field(description="What they cost together, tax included.")] = None
+    gift_card: Annotated[bool, Field(description="Whether it is a gift card.")] = False
+
+    @property
+    def product(self) -> Product:
+        """As a policy asks about it."""
+        return Product((self.id,) if self.id else (), self.name, self.quantity, self.amount, self.gift_card)
+
+
 class PaidOrder(_Named):
     """What was sold; what is left out cannot earn anything."""
 
@@ -56,8 +71,12 @@ class PaidOrder(_Named):
     amount: Annotated[_Amount | None, Field(description="What it cost.")] = None
     currency: Annotated[_Currency | None, Field(description="ISO 4217.")] = None
     item_count: Annotated[
-        Annotated[Decimal, Field(ge=0, le=MOST_ITEMS)] | None, Field(description="How many things were sold.")
+        Annotated[Decimal, Field(ge=0, le=MOST_ITEMS)] | None,
+        Field(description="How many things were sold; by default as many as ``products`` are."),
     ] = None
+    products: Annotated[tuple[SoldProduct, ...], Field(description="What was sold.")] = ()
+    paid_with: Annotated[tuple[Text, ...], Field(description="The ways in which it was paid: gift_card.")] = ()
+    subscription: Annotated[bool | None, Field(description="Whether it is a payment of a subscription.")] = None
     customer_email: Annotated[Text | None, Field(repr=False, description="Who bought it.")] = None
     test: Annotated[bool, Field(description="Whether nothing was really sold: then nothing is bought.")] = False
 
@@ -116,15 +135,20 @@ def order_of(told: PaidOrder, at: datetime) -> Order | NothingForUs:
     if told.test:
         return A_TEST
     order_id = public_id(told.name.removeprefix("src:"))
+    products = tuple(each.product for each in told.products)
+    counted = sum((each.quantity for each in products), Decimal(0)) if products else None
     return Order(
         id=order_id,
         names=tuple(dict.fromkeys((told.name, f"src:{order_id}"))),
         ordered_at=told.ordered_at or at,
         amount=told.amount,
         currency=told.currency,
-        item_count=told.item_count,
+        item_count=counted if told.item_count is None else told.item_count,
         payments=(Payment("APPROVED"),),
         customer_email=(told.customer_email or "").strip() or None,
+        products=products,
+        paid_with=told.paid_with,
+        is_subscription=told.subscription,
     )
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Text
-from impactflow.models import Order, Payment, Refund
+from impactflow.models import Order, Payment, Product, Refund
 from impactflow.orders import source_name
 from impactflow.webhooks.values import (
     A_TEST,
@@ -25,6 +25,7 @@ from impactflow.webhooks.values import (
     currency_code,
     from_minor,
     item_count,
+    product,
 )
 
 T = TypeVar("T", bound=Answer)
@@ -48,8 +49,28 @@ class _Customer(Answer):
     email: Annotated[Aside[Text], Field(repr=False)] = None
 
 
+class _Price(Answer):
+    """What one thing costs, and which thing."""
+
+    id: Aside[Id] = None
+    product: Reference = None
+
+
+class _Line(Line):
+    """One thing that was sold; an event tells no lines, a session that a program sends on may."""
+
+    description: Aside[Text] = None
+    price: Aside[_Price] = None
+    amount_total: Aside[Minor] = None
+
+    def product(self, currency: str | None) -> Product:
+        """The line as a product."""
+        price = self.price or _Price()
+        return product(self, (price.product, price.id), self.description, _major(self.amount_total, currency))
+
+
 class _Lines(Answer):
-    data: list[Line] | None = None
+    data: list[_Line] | None = None
 
 
 class _Intent(Answer):
@@ -71,6 +92,7 @@ class _Session(Answer):
     line_items: Aside[_Lines] = None
     customer_details: Aside[_Customer] = None
     customer_email: Annotated[Aside[Text], Field(repr=False)] = None
+    mode: Aside[Text] = None
 
 
 class _Charge(Answer):
@@ -139,16 +161,19 @@ def read_session(body: bytes, received_at: datetime) -> Order | NothingForUs:
     charge = told.intent.latest_charge if told.intent else None
     details = told.customer_details.email if told.customer_details else None
     currency = currency_code(told.currency)
+    lines = told.line_items.data if told.line_items else None
     return Order(
         id=f"{_SYSTEM}:{told.id}",
         names=_names(told.id, told.payment_intent, told.invoice, charge),
         ordered_at=event.created or received_at,
         amount=_major(told.amount_total, currency),
         currency=currency,
-        item_count=item_count(told.line_items.data) if told.line_items else None,
+        item_count=item_count(lines),
         payments=(Payment("APPROVED"),),
         customer_email=(details or told.customer_email or "").strip() or None,
         as_of=event.created,
+        products=tuple(line.product(currency) for line in lines or ()),
+        is_subscription=None if told.mode is None else told.mode == "subscription",
     )
 
 

@@ -1,6 +1,6 @@
 """What the senders' modules share: the fields of what they tell, and what it can mean besides an order or a refund."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from impactflow.clients.values import Answer, Aside, check_plain, shaped
 from impactflow.clients.wickedreports.models import Quantity
+from impactflow.models import Product
 
 #: Some senders write ids as numbers. A blank one would be the name of many orders. A database indexes no long text,
 #: and neither it nor a terminal takes control characters.
@@ -63,6 +64,22 @@ class Line(Answer):
         """How many there are now; a line without a quantity is one."""
         told = self.quantity if self.current_quantity is None else self.current_quantity
         return Decimal(1) if told is None else told
+
+
+def product(line: Line, ids: Iterable[str | None], name: str | None, sold_for: Decimal | None) -> Product:
+    """
+    A line as a product.
+
+    Args:
+        line: How many there are.
+        ids: What the shop knows the thing by, as far as it says.
+        name: What the customer knows it by.
+        sold_for: What as many as were sold first came to, with tax; None where that is not told.
+    """
+    amount = sold_for
+    if sold_for is not None and line.quantity and line.count != line.quantity:
+        amount = sold_for * line.count / line.quantity
+    return Product(tuple(dict.fromkeys(each for each in ids if each)), name, line.count, amount)
 
 
 def item_count(lines: Sequence[Line] | None) -> Decimal | None:

@@ -7,6 +7,7 @@ controller), read 2026-11-28.
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
@@ -14,15 +15,34 @@ from pydantic_core import PydanticCustomError
 
 from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Money, Text
-from impactflow.models import Order, Payment, Refund
+from impactflow.models import Order, Payment, Product, Refund
 from impactflow.orders import identity, source_name
-from impactflow.webhooks.values import Id, Line, currency_code, item_count
+from impactflow.webhooks.values import Id, Line, currency_code, item_count, product
 
 _SYSTEM = "woocommerce"
 #: The statuses of a paid order that also says when it was paid: cash on delivery is processing before it is paid.
 _PAID = frozenset({"processing", "completed"})
 #: The statuses that undo a paid order. An order that was not paid before can still be paid after each of them.
 _UNDONE = frozenset({"cancelled", "failed", "trash"})
+
+
+class _Line(Line):
+    """One thing that was sold; ``total`` is after discounts and without tax, whether prices include it or not."""
+
+    product_id: Aside[Id] = None
+    variation_id: Aside[Id] = None
+    sku: Aside[Id] = None
+    name: Aside[Text] = None
+    total: Aside[Money] = None
+    total_tax: Aside[Money] = None
+
+    @property
+    def product(self) -> Product:
+        """The line as a product."""
+        sold_for = None if self.total is None else self.total + (self.total_tax or Decimal(0))
+        # Where a product has no variations, their id is 0.
+        variation = None if self.variation_id == "0" else self.variation_id
+        return product(self, (self.product_id, variation, self.sku), self.name, sold_for)
 
 
 class _RefundMade(Answer):
@@ -55,7 +75,9 @@ class _Order(Answer):
     date_created_gmt: Time | None
     date_modified_gmt: Time | None
     date_paid_gmt: Time | None
-    line_items: list[Line] | None = None
+    line_items: list[_Line] | None = None
+    payment_method: Aside[Text] = None
+    created_via: Aside[Text] = None
     billing: Aside[_Billing] = None
     refunds: list[_RefundMade] | None = None
 
@@ -76,6 +98,11 @@ class _Order(Answer):
         if self.status == "refunded":
             return Payment("REFUNDED")
         return Payment("APPROVED" if self.status in _PAID and self.date_paid_gmt is not None else "another status")
+
+    @property
+    def is_subscription(self) -> bool | None:
+        """Whether a subscription renewed it; the order by which one began was made at the checkout, as any other."""
+        return None if self.created_via is None else self.created_via == "subscription"
 
     @property
     def is_undone(self) -> bool:
@@ -123,6 +150,9 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund:
         payments=(told.payment,),
         customer_email=((told.billing.email if told.billing else None) or "").strip() or None,
         as_of=told.date_modified_gmt,
+        products=tuple(line.product for line in told.line_items or ()),
+        paid_with=(told.payment_method,) if told.payment_method else (),
+        is_subscription=told.is_subscription,
     )
     return order.after(told.refunds_made())
 

@@ -164,3 +164,15 @@ async def test_an_order_whose_id_is_an_address_is_told_to_nobody_by_it(new_world
     assert 3 == len(world.purchases)
     assert {story["order"]} == {purchase["order_id"] for purchase in world.purchases}
     assert "@" not in story["order"]
+
+
+@pytest.mark.parametrize("known", [False, True])
+@in_virtual_time
+async def test_a_dry_run_shows_a_sale_that_is_listed_on_two_pages_once(new_world, known):
+    """Whether it is in the ledger already or not."""
+    world = new_world(orders=[sold(1), sold(1, id="WR-1-again")], policy=policy_of(TREES), page_items=1)
+    async with world.run() as run:
+        if known:
+            await world.plan(run)
+        would = await preview(run.ledger, run.order_source(), world.policy, WEEK, run.clock)
+        assert 1 == would.placements

@@ -27,6 +27,8 @@ FIELDS = (
     "item_count",
     "payment_status",
     "customer_email",
+    "paid_with",
+    "subscription",
     "source_system",
     "source_id",
 )
@@ -38,6 +40,8 @@ FULL = {
     "item_count": "3",
     "payment_status": "paid",
     "customer_email": "ada@example.com",
+    "paid_with": "gift_card",
+    "subscription": "Yes",
     "source_system": "Shopify",
     "source_id": "5001",
 }
@@ -104,6 +108,8 @@ class TestALine:
             item_count=Decimal(3),
             payments=(Payment("APPROVED"),),
             customer_email="ada@example.com",
+            paid_with=("gift_card",),
+            is_subscription=True,
         )
         assert expected == await only(given_file(written([FULL])))
 
@@ -172,6 +178,7 @@ class TestALine:
             ("ordered_at", "2026-02-30", "2025-01-31T12:00:00Z"),
             ("ordered_at", "0001-01-01T00:00:00+14:00", "2025-01-31T12:00:00Z"),
             ("ordered_at", "9999-12-31", "2025-01-31T12:00:00Z"),
+            ("subscription", "maybe", "write true or false"),
             ("source_system", "unknown", "name the system"),
             ("customer_email", "ada\x00", "control characters"),
         ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from impactflow.clients.wickedreports.models import CountedPage, WickedOrder
 from impactflow.errors import ConfigurationError
-from impactflow.models import BrokenOrder, Order, Payment
+from impactflow.models import BrokenOrder, Click, Order, Payment, Product
 from impactflow.orders import Window
 from impactflow.orders.wickedreports import WickedReportsOrders, order_from_wicked
 
@@ -37,7 +37,9 @@ class TestAnOrder:
         order = wicked(
             sourceSystem="stripe",
             contact={"id": "C-1", "sourceId": "7", "email": " ada@example.com "},
-            products=[{"name": "Zoë's tea", "qty": 2}, {"name": "cup"}],
+            products=[{"id": "P1", "name": "Zoë's tea", "qty": 2, "PPU": 9.95}, {"name": "cup"}],
+            subscriptionId="sub-1",
+            attributions={"firstClick": {"campaign": "brand"}, "lastClick": {"source": "google", "campaign": "earth"}},
             payments=[{"status": "APPROVED", "amount": 79.9}, {"status": "Partially Refunded"}, {}],
             amount="79.90",
             currency=" eur ",
@@ -51,6 +53,12 @@ class TestAnOrder:
             item_count=Decimal(3),
             payments=(Payment("APPROVED"), Payment("Partially Refunded"), Payment("")),
             customer_email="ada@example.com",
+            products=(
+                Product(("P1",), "Zoë's tea", Decimal(2), Decimal("19.90")),
+                Product((), "cup", Decimal(1), None),
+            ),
+            is_subscription=True,
+            last_click=Click("google", campaign="earth"),
         )
         assert expected == order_from_wicked(order)
 
@@ -58,7 +66,7 @@ class TestAnOrder:
     def test_what_is_not_said_is_none(self, missing: str | None) -> None:
         """An order of nothing but its ids and its day is an order."""
         order = order_from_wicked(wicked(contact={"email": missing}, currency=missing, sourceSystem=missing))
-        assert order == Order("WR-1", ("wr:WR-1",), NOON, None, None, None, ())
+        assert order == Order("WR-1", ("wr:WR-1",), NOON, None, None, None, (), is_subscription=False)
         assert order == order_from_wicked(wicked())
 
     @pytest.mark.parametrize(

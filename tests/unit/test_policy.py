@@ -502,7 +502,7 @@ class TestWhatIsRefused:
                 "store: acme",
                 "store: acme\nzz: 1",
                 2,
-                "zz: unknown field: store, eligible_payments, not_before, at_most_days_old, fx, rules are known",
+                "zz: unknown field: store, eligible_payments, not_before, at_most_days_old, distinct_sources, fx",
             ),
             ("store: acme", "store: acme\nstore: b", 2, "store: stands twice, first in line 1"),
             ("store: acme", "store: acme\neligible_payments: [APPROVED, REFUNDED]", 2, "eligible_payments[1]: must be"),
@@ -682,6 +682,7 @@ VALUES = st.sampled_from(
         *("cnaught", "impactapi", "oneclickimpact", *Kind, ["USD"], ["usd"], ["APPROVED"], ["REFUNDED"], ["x", 1]),
         *({"per_order": 1}, {"per_item": Decimal("2.5")}, {"per_amount": {"quantity": 1, "per": 10}}, {"EUR": 1}),
         *({"percent_of_order": 1}, {"percent_of_order": 101}, {"per_order": 1, "per_item": 1}, {"USD": 1}, {"USD": 2}),
+        *({"ids": ["1"]}, {"names": ["*card*"], "gift_cards": True}, {"campaign": None}, {"EUR": "x"}),
         *({"per_amount": {"per": 10}}, {"min_items": 2}, {"max_amount_usd": 5}, {"as_of": "2025-01-31", "usd_per": {}}),
     ]
 )
@@ -711,11 +712,19 @@ NAMES = st.sampled_from(
             "sources",
             "not_sources",
             "min_items",
+            "min_amount",
+            "products",
+            "not_products",
+            "not_paid_with",
+            "last_click",
+            "subscription",
+            "first_order",
             "unit",
             "category",
             "notify",
             "on_behalf_of",
         ),
+        *("ids", "names", "gift_cards", "medium", "distinct_sources"),
         *("portfolio_id", "description", "campaign", "per_order", "per", "currency", "USD", "GBP", "x"),
     ]
 )
@@ -723,8 +732,12 @@ DOCUMENTS = [
     {
         "store": "acme",
         "fx": {"as_of": "2025-01-01", "usd_per": {"EUR": Decimal("1.08")}},
-        "rules": [{"slot": "only", "when": {"min_items": 1}, **rule}],
+        "rules": [{"slot": "only", "when": when, **rule}],
     }
+    for when in (
+        {"min_items": 1},
+        {"products": {"ids": ["1"]}, "last_click": {"campaign": "x"}, "max_amount": {"EUR": 5}},
+    )
     for rule in (TREES, OFFSET, GIVING, TREES | {"impact": "donate"}, TREES | {"impact": "clean_ocean"})
 ]
 

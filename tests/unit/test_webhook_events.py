@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impactflow.ledger import Delivery
-from impactflow.models import BrokenOrder, Order, Payment, Refund
+from impactflow.models import BrokenOrder, Order, Payment, Product, Refund
 from impactflow.webhooks.events import read
 from impactflow.webhooks.standard import event_schema
 from impactflow.webhooks.values import Hint, NothingForUs
@@ -137,6 +137,10 @@ WOO = {
     "currency_symbol": "$",
     "_links": {"self": [{"href": "https://shop.example.com/wp-json/wc/v3/orders/1843"}]},
 }
+WOO_PRODUCTS = (
+    Product(("93", "APRON"), "Linen apron", Decimal(2), Decimal("73.53")),
+    Product(("22",), "Seeds, mixed", Decimal(1), Decimal("3.20")),
+)
 SOLD = {"source_system": "WooCommerce", "source_id": "1001", "amount": "80.10", "currency": "USD", "item_count": 3}
 RETURNED = {"source_system": "woocommerce", "source_id": "1001", "refund_id": "r1", "amount": "5", "currency": "USD"}
 
@@ -188,7 +192,43 @@ def test_a_paid_order_of_shopify_is_known_by_its_id_and_by_its_number():
         item_count=Decimal(3),
         payments=APPROVED,
         customer_email="ana@example.com",
+        products=(Product((), None, Decimal(2), None), Product((), None, Decimal(1), None)),
     )
+
+
+def test_c16_a_line_of_shopify_says_what_it_came_to_after_discounts_and_with_tax():
+    """Per thing that is left of it; whether it is a gift card, and how the order was paid and made."""
+    line = {
+        "product_id": 632,
+        "variant_id": 808,
+        "sku": "CARD-50",
+        "name": "Gift card - 50",
+        "gift_card": True,
+        "price": "50.00",
+        "quantity": 4,
+        "current_quantity": 2,
+        "discount_allocations": [{"amount": "20.00"}],
+        "tax_lines": [{"price": "9.00"}, {"price": "3.00"}],
+    }
+    order = paid(
+        line_items=[line], payment_gateway_names=["gift_card", "shopify_payments"], source_name="subscription_contract"
+    )
+    with_tax = paid(line_items=[line], taxes_included=True, source_name="web")
+
+    [card] = order.products
+    assert Product(("632", "808", "CARD-50"), "Gift card - 50", Decimal(2), Decimal(96), is_gift_card=True) == card
+    assert (("gift_card", "shopify_payments"), True) == (order.paid_with, order.is_subscription)
+    assert ((), False, Decimal(90)) == (with_tax.paid_with, with_tax.is_subscription, with_tax.products[0].amount)
+
+
+def test_c16_the_lines_of_a_session_are_read_where_it_has_them():
+    """Stripe's own events tell none."""
+    line = {"description": "Tea", "quantity": 2, "amount_total": 1990, "price": {"id": "price_1", "product": "prod_1"}}
+    order = session(line_items={"data": [line]}, mode="subscription")
+
+    assert (Product(("prod_1", "price_1"), "Tea", Decimal(2), Decimal("19.90")),) == order.products
+    assert order.is_subscription
+    assert () == session().products
 
 
 def test_what_shopify_leaves_out_is_not_known():
@@ -427,7 +467,11 @@ def test_a_paid_order_of_woocommerce_is_told_as_it_is_now(topic):
         payments=APPROVED,
         customer_email="ana@example.com",
         as_of=datetime(2026, 3, 2, 11, 41, 5, tzinfo=UTC),
+        products=WOO_PRODUCTS,
+        paid_with=("woocommerce_payments",),
+        is_subscription=False,
     )
+    assert woo(created_via="subscription").is_subscription
 
 
 def test_an_order_of_woocommerce_with_a_number_of_its_own_goes_by_both():
