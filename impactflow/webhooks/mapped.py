@@ -16,13 +16,13 @@ from typing import Any, TypeVar, assert_never
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from impactflow.clients.answers import broken_fields
-from impactflow.clients.values import Answer, Aside, Time
+from impactflow.clients.values import Answer, Aside
 from impactflow.clients.wickedreports.models import Text
 from impactflow.models import Order, Refund
 from impactflow.webhooks.paths import find, says_each
 from impactflow.webhooks.senders import At, Cancelled, Count, Fixed, Paid, Refunded, Says, Sender, Topic
 from impactflow.webhooks.standard import PaidOrder, RefundedOrder, order_of, refund_of
-from impactflow.webhooks.values import A_TEST, Minor, NothingForUs, currency_code, from_minor
+from impactflow.webhooks.values import A_TEST, Minor, Moment, NothingForUs, currency_code, from_minor
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -40,7 +40,7 @@ class _Amount(Answer):
 class _As(Answer):
     """When it was so."""
 
-    as_of: Time
+    as_of: Moment
 
 
 class NotAsMapped(ValueError):

@@ -12,12 +12,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from impactflow.clients.values import Time
 from impactflow.clients.wickedreports.models import MOST_ITEMS, MOST_MONEY, Text
 from impactflow.escapes import public_id
 from impactflow.models import Order, Payment, Product, Refund
 from impactflow.orders import is_system, source_name
-from impactflow.webhooks.values import A_TEST, Id, NothingForUs
+from impactflow.webhooks.values import A_TEST, Id, Moment, NothingForUs
 
 _Amount = Annotated[Decimal, Field(ge=0, le=MOST_MONEY)]
 _Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
@@ -65,7 +64,7 @@ class SoldProduct(_Strict):
 class PaidOrder(_Named):
     """What was sold; what is left out cannot earn anything."""
 
-    ordered_at: Annotated[Time | None, Field(description="When it was sold; by default when the event happened.")] = (
+    ordered_at: Annotated[Moment | None, Field(description="When it was sold; by default when the event happened.")] = (
         None
     )
     amount: Annotated[_Amount | None, Field(description="What it cost.")] = None
@@ -101,7 +100,7 @@ class _Envelope(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    timestamp: Annotated[Time | None, Field(description="When it happened.")] = None
+    timestamp: Annotated[Moment | None, Field(description="When it happened.")] = None
 
 
 class OrderPaid(_Envelope):

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from impactflow.clients.values import Answer, Aside, check_plain, shaped
+from impactflow.clients.values import Answer, Aside, Time, check_plain, shaped
 from impactflow.clients.wickedreports.models import Quantity
 from impactflow.models import Product
 
@@ -29,6 +30,18 @@ def _id_within(value: Any) -> Any:
 
 #: Another object, by its id.
 Reference = Annotated[Aside[Id], BeforeValidator(_id_within)]
+
+
+def _believable(time: datetime) -> datetime:
+    if time.year < _EARLIEST_YEAR:
+        raise ValueError("is before the year 2000: write it as 2026-01-31T12:00:00Z")
+    return time
+
+
+#: Before any webhook. A day without its dashes is read as seconds since 1970, of which 20260131 are not many.
+_EARLIEST_YEAR = 2000
+#: When something happened, as a sender says it that may write what it likes.
+Moment = Annotated[Time, AfterValidator(_believable)]
 
 
 #: An amount in the smallest unit of its currency, as Stripe counts.
