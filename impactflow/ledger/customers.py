@@ -126,42 +126,54 @@ def _since(
     connection: Connection, store: str, bought: Sequence[Bought], unwritten: Unwritten
 ) -> Mapping[str, datetime]:
     """When each customer of the page first bought something that counts."""
-    customers = {each.customer for each in bought}
-    known = connection.execute(_FIRST_SOLD, {"store": store, "customers": sorted(customers)})
+    known = connection.execute(_FIRST_SOLD, {"store": store, **_customers(bought)})
     since = {row.customer: row.since for row in known}
     for each in bought:
         if each.counts and each.row is None:
             at = each.order.ordered_at
             unwritten.since[each.customer] = min(at, unwritten.since.get(each.customer, at))
-    for name in customers & unwritten.since.keys():
-        since[name] = min(unwritten.since[name], since.get(name, unwritten.since[name]))
+    for each in bought:
+        first = unwritten.since.get(each.customer)
+        if first is not None:
+            since[each.customer] = min(first, since.get(each.customer, first))
     return since
 
 
 def _sold(connection: Connection, store: str, bought: Sequence[Bought]) -> Mapping[int, Sequence[_Sold]]:
-    """The ledger's sales that are like one of the page's, but for whoever told of them."""
-    wanted = {_alike(each.customer, each.order) for each in bought if each.order.amount}
-    if not wanted:
+    """The ledger's sales that are like a later one of the page, but for whoever told of them."""
+    page: dict[int, list[Bought]] = defaultdict(list)
+    for each in bought:
+        if each.order.amount:
+            page[_alike(each.customer, each.order)].append(each)
+    if not page:
         return {}
+    known = {each.row: each for each in bought}
     times = [each.order.ordered_at for each in bought]
-    values = {"began": min(times) - _APART, "ended": max(times) + _APART, "store": store}
-    rows = connection.execute(_SOLD, values | {"customers": sorted({each.customer for each in bought})})
-    found = [(alike, row) for row in rows if (alike := _alike_as_kept(row)) in wanted]
-    names = _names(connection, (row.id for _, row in found))
-    for each in bought:  # one that the page tells of goes by more names than the ledger knows, perhaps
-        if each.row in names:
-            names[each.row] |= each.names
+    span = {"began": min(times) - _APART, "ended": max(times) + _APART}
+    found = []
+    for row in connection.execute(_SOLD, {"store": store, **span, **_customers(bought)}):
+        own = known.get(row.id)
+        alike = _alike_as_kept(row) if own is None else _alike(own.customer, own.order)
+        if any(each.row is None or each.row > row.id for each in page.get(alike, ())):
+            found.append((alike, row))
+    names = _names(connection, [row.id for _, row in found])
     sold: dict[int, list[_Sold]] = defaultdict(list)
     for alike, row in found:
-        sold[alike].append(_of(row.order_id, row.ordered_at, names[row.id], row.id))
+        own = known.get(row.id)  # may go by more names by now than the ledger knows
+        all_names = names[row.id] if own is None else names[row.id] | own.names
+        sold[alike].append(_of(row.order_id, row.ordered_at, all_names, row.id))
     return sold
 
 
-def _names(connection: Connection, row_ids: Iterable[int]) -> dict[int, set[str]]:
-    ids, names = sorted(set(row_ids)), defaultdict[int, set[str]](set)
-    for row in connection.execute(_NAMES, {"ids": ids}) if ids else ():
+def _names(connection: Connection, row_ids: Sequence[int]) -> Mapping[int, set[str]]:
+    names = defaultdict[int, set[str]](set)
+    for row in connection.execute(_NAMES, {"ids": row_ids}) if row_ids else ():
         names[row.sale].add(row.name)
     return names
+
+
+def _customers(bought: Iterable[Bought]) -> dict[str, object]:
+    return {"customers": sorted({each.customer for each in bought})}
 
 
 def _is_twin(own: _Sold, other: _Sold, distinct: frozenset[str]) -> bool:
@@ -189,24 +201,33 @@ def _of(order_id: str, at: datetime, names: Iterable[str], row: int | None) -> _
     Wicked Reports tells of several systems, as a teller of its own for each; a shop tells by its own id, and whoever
     told first gave the order's id its prefix. Nobody is known where Wicked Reports names no system.
     """
-    told = set(names)
-    sources = frozenset(name.split(":", 2)[1] for name in told if name.startswith("src:"))
-    tellers = {name.split(":", 2)[1] for name in told if name.startswith("id:")}
-    if any(name.startswith("wr:") for name in told):
-        tellers |= {f"wickedreports {source}" for source in sources}
+    sources, tellers, is_listed = set[str](), set[str](), False
+    for name in names:
+        kind, _, rest = name.partition(":")
+        if kind == "src":
+            sources.add(rest.partition(":")[0])
+        elif kind == "id":
+            tellers.add(rest.partition(":")[0])
+        is_listed = is_listed or kind == "wr"
+    if is_listed:
+        tellers.update(f"wickedreports {source}" for source in sources)
     if ":" in order_id:
         tellers.add(order_id.partition(":")[0])
-    return _Sold(order_id, at, sources, frozenset(tellers), row)
+    return _Sold(order_id, at, frozenset(sources), frozenset(tellers), row)
 
 
-_STORES = (orders.c.store == bindparam("store"), orders.c.customer.in_(bindparam("customers", expanding=True)))
+# Not by the index on stores, by which SQLite would walk through all their orders of these days.
+_STORES = (
+    orders.c.store.concat("") == bindparam("store"),
+    orders.c.customer.in_(bindparam("customers", expanding=True)),
+)
 _FIRST_SOLD = (
     select(orders.c.customer, func.min(orders.c.ordered_at, type_=Utc()).label("since"))
-    .where(*_STORES, or_(orders.c.eligible, orders.c.refunded), orders.c.same_as.is_(None))
+    .where(*_WHOSE, or_(orders.c.eligible, orders.c.refunded), orders.c.same_as.is_(None))
     .group_by(orders.c.customer)
 )
 _SOLD = select(orders.c.id, orders.c.order_id, orders.c.ordered_at, orders.c.customer, orders.c.facts).where(
-    *_STORES,
+    *_WHOSE,
     orders.c.ordered_at.between(bindparam("began"), bindparam("ended")),
     orders.c.same_as.is_(None),
     orders.c.facts.is_not(None),

@@ -8,7 +8,7 @@ What is told may be old by then: whether it is news is decided here, whatever fo
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -265,7 +265,7 @@ def _plain(order: Order) -> dict[str, Any]:
         ],
         "paid_with": list(order.paid_with),
         "subscription": order.is_subscription,
-        "last_click": None if order.last_click is None else astuple(order.last_click),
+        "last_click": None if order.last_click is None else _tags(order.last_click),
     }
     return _plain_core(order) | {name: value for name, value in more.items() if value not in (None, [])}
 
@@ -283,6 +283,10 @@ def _plain_core(order: Order) -> dict[str, Any]:
 
 def _product(ids: list[str], name: str | None, quantity: str, amount: str | None, is_gift_card: bool) -> Product:
     return Product(tuple(ids), name, Decimal(quantity), _number(amount), is_gift_card)
+
+
+def _tags(click: Click) -> list[str | None]:
+    return [click.source, click.medium, click.campaign, click.content, click.term]
 
 
 def _text(number: Decimal | None) -> str | None:

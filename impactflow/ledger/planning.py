@@ -375,6 +375,9 @@ def _plan_known(connection: Connection, sales: Sequence[Sale], rows: Mapping[int
 
 def _keep_what_was_told(connection: Connection, sale: Sale, row: Any, page: Page) -> None:
     """An order that says the same as before says so as of later; one that is listed first is listed from now on."""
+    says_the_same = page.told is Told.READ and row.listed == facts.listing(sale.read)
+    if says_the_same and (row.facts_at is None or not sale.is_news):
+        return
     kept = facts.values_of(page.told, sale.told) if sale.is_news else {"facts_at": row.facts_at}
     if page.told is Told.READ and not sale.is_news:
         kept |= {"facts": facts.as_text(sale.told), "listed": facts.listing(sale.read)}
