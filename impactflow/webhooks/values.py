@@ -41,6 +41,8 @@ _DIGITS: Mapping[str, int] = {
     ),
     **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
 }
+#: As far as money can be divided at all, by ISO 4217, where Stripe counts otherwise or not at all.
+_ISO_DIGITS: Mapping[str, int] = {**_DIGITS, "ISK": 0, "UGX": 0, "IQD": 3, "LYD": 3, "MGA": 2}
 
 
 def from_minor(amount: int, currency: str) -> Decimal:
@@ -51,6 +53,11 @@ def from_minor(amount: int, currency: str) -> Decimal:
 def to_minor(amount: Decimal, currency: str) -> int:
     """An amount in the currency's smallest unit, of one in the currency itself."""
     return int(amount.scaleb(_DIGITS.get(currency, 2)))
+
+
+def smallest_unit(currency: str | None) -> Decimal:
+    """A cent, or what there is in place of it, in the currency itself."""
+    return Decimal(1).scaleb(-_ISO_DIGITS.get(currency or "", 2))
 
 
 def currency_code(told: str | None) -> str | None:
