@@ -61,6 +61,7 @@ async def preview_orders(
     run = current_run()
     source = run.order_source(orders_file)
     would = await preview(run.ledger, source, policy, window, run.clock, at_most=at_most, with_planned=with_planned)
+    waits_since = await run.ledger.pending_since(policy.store)
     wrong = told(await check_options(run.provider, policy)) if with_planned else []
     totals = [
         {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
@@ -75,6 +76,8 @@ async def preview_orders(
         "notes": list(run.orders_file(orders_file).notes) if orders_file else [],
         "would_place": would.placements,
         "new": would.new,
+        "problems": would.problems,
+        "webhooks_wait_since": waits_since and waits_since.isoformat(),
         "may_be_missing": would.missing,
         "wrong_options": wrong,
         "would_hold": would.held,
