@@ -93,7 +93,7 @@ def send_deliveries(
         raise typer.BadParameter(f"--file needs the kind that the file tells of: {', '.join(sending.kinds)}")
     if kind is not None and kind not in sending.kinds:
         raise typer.BadParameter(f"{source} tells nothing of {kind!r} that is handled: {', '.join(sending.kinds)}")
-    # Plain http in this variable is this machine's; anything else leads out of the house and in again.
+    # This variable allows plain http for this machine only; an https URL is the proxy's, which --url can name.
     told = settings.impactflow_webhooks_url or ""
     base = (url or (told if told.startswith("http://") else _DEFAULT_URL)).rstrip("/")
     body = None if file is None else _content(file)
@@ -142,6 +142,8 @@ class _Sending:
         if self._scheme is None:
             return callback_path(self._secret, _KEY), {}, body
         headers = self._scheme.sign(self._secret, Unsigned(name, kind, body, self._clock.now()))
+        if (told := self._scheme.topic(headers, json.loads(body))) not in {None, kind}:
+            raise typer.BadParameter(f"--file tells of {told}, not of {kind}")
         return f"/webhooks/{self._source}", headers, body
 
     def _test(self, name: str, kind: str) -> bytes:
@@ -163,7 +165,7 @@ class _Sending:
             case "stored" if is_test:
                 said = "stored: the next run takes it for a test, and nothing is bought"
             case "stored":
-                said = "stored: the next run buys what it earns"
+                said = "stored: the next run does what it says, and buys what was sold in it"
             case "known":
                 said = "known: it was stored before, and nothing follows"
             case "ignored":
@@ -191,9 +193,15 @@ def _object(answer: httpx.Response) -> Mapping[str, Any]:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        body = file.read_bytes()
+        is_object = isinstance(json.loads(body), dict)
     except OSError as failed:
         raise ConfigurationError(f"{file} cannot be read ({failed.strerror})") from None
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise ConfigurationError(f"{file} is no JSON object, which is what a sender sends")
+    return body
 
 
 def _tell(base: str, source: str, sent: Sequence[_Sent], *, as_json: bool) -> None:

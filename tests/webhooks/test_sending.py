@@ -140,6 +140,22 @@ def test_a_file_is_sent_as_it_is_and_bought_for(receiver, sender, capsys, tmp_pa
     assert (0, 1) == (status, planned)
 
 
+@pytest.mark.parametrize(
+    ("content", "raises", "named"),
+    [
+        (b"\xff", ConfigurationError, "no JSON object"),
+        (b"[]", ConfigurationError, "no JSON object"),
+        (b'{"type": "charge.refunded"}', typer.BadParameter, "tells of charge.refunded, not of refund.failed"),
+    ],
+)
+def test_a_file_that_is_not_what_was_said_is_not_sent(sender, tmp_path, content, raises, named):
+    """Or what is printed would be of something else."""
+    file = tmp_path / "event.json"
+    file.write_bytes(content)
+    with pytest.raises(raises, match=named):
+        send_deliveries("stripe", "refund.failed", None, file, as_json=True)
+
+
 def test_a_delivery_that_is_refused_is_said_with_its_reason(receiver, sender, capsys, monkeypatch):
     """Exit 1: here the secret is another one than the receiver's."""
     monkeypatch.setenv("IMPACTFLOW_SHOPIFY_SECRETS", "f" * 32)
