@@ -320,10 +320,6 @@ def _tell_preview(result: dict[str, Any]) -> None:
         console.out.print(f"{orders['broken']} orders cannot be read, and would earn nothing:")
     for problem in result["problems"][:20]:
         console.out.print(f"  {problem}", markup=False)
-    if result["webhooks_wait_since"]:
-        console.out.print(
-            "Webhook deliveries wait; what they tell of is not part of this: `impactflow place` reads it."
-        )
     for note in (*result["notes"], *result["wrong_options"]):
         console.out.print(note, markup=False)
     console.print_table("Would be bought", [_readable(row) for row in result["totals"]])
