@@ -116,8 +116,8 @@ class _Sending:
             raise typer.BadParameter(f"there is no sender {source!r}: {', '.join([*schemes, CNAUGHT])} are known")
         if source in secrets.not_served:
             raise ConfigurationError(
-                f"{secrets.not_served[source]} is not set: a delivery of {source} is signed with the secret that the"
-                " receiver checks"
+                f"{secrets.not_served[source]} is not set: put the secret there by which the receiver knows that a"
+                f" delivery is {source}'s"
             )
         self._source = source
         self._scheme: Scheme | None = schemes.get(source)
