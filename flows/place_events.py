@@ -41,7 +41,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
     began = time.monotonic()
     async with flow_context() as run:
         policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
-        run.require_keys({rule.provider for rule in policy.rules})
+        run.require_sellers({rule.provider for rule in policy.rules})
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         taken = TakenUp()
         while True:

@@ -9,7 +9,8 @@ Called by the task ``take_up_deliveries``.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, assert_never
@@ -17,6 +18,7 @@ from typing import Any, assert_never
 from impactflow.clock import Clock
 from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Mended, Planned, Told
 from impactflow.models import BrokenOrder, Order, ProviderName, Refund
+from impactflow.orders import OrderSource, Window
 from impactflow.planning import judge_again, page_of
 from impactflow.policy import Policy
 from impactflow.webhooks import events
@@ -111,6 +113,88 @@ async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str, sen
     return replace(taken, again=again.read)
 
 
+@dataclass(frozen=True, slots=True)
+class WithDeliveries:
+    """
+    A source of orders and, after its pages, what stored deliveries tell: for a dry run, which takes nothing up.
+
+    Args:
+        source: Where orders are read.
+        orders: Those that deliveries tell of, as they are told last.
+        refunds: Those that deliveries tell of, by each name of their order.
+    """
+
+    source: OrderSource
+    orders: Sequence[Order | BrokenOrder]
+    refunds: Mapping[str, Sequence[Refund]]
+
+    @property
+    def file(self) -> str | None:
+        """That of the source."""
+        return self.source.file
+
+    async def read(
+        self, window: Window, missing: Callable[[int], None] = lambda _: None
+    ) -> AsyncIterator[Sequence[Order | BrokenOrder]]:
+        """Yield the source's orders, and those that only deliveries tell of, each after its refunds."""
+        listed = set[str]()
+        async for page in self.source.read(window, missing):
+            yield list(map(self._after_refunds, page))
+            listed.update(name for order in page if isinstance(order, Order) for name in order.names)
+        told = [each for each in self.orders if isinstance(each, BrokenOrder) or listed.isdisjoint(each.names)]
+        yield list(map(self._after_refunds, told))
+
+    def _after_refunds(self, order: Order | BrokenOrder) -> Order | BrokenOrder:
+        if isinstance(order, BrokenOrder):
+            return order
+        return order.after(refund for name in order.names for refund in self.refunds.get(name, ()))
+
+
+async def with_deliveries(
+    source: OrderSource, ledger: Ledger, policy: Policy, senders: Senders = NO_SENDERS
+) -> WithDeliveries:
+    """
+    Join a source with the deliveries that pend; they pend afterwards.
+
+    A refund of an order that is known and neither listed nor told of again is not foreseen.
+
+    Args:
+        source: Where orders are read.
+        ledger: Where deliveries are stored.
+        policy: Whose deliveries.
+        senders: How other senders tell of orders.
+    """
+    orders: dict[str, Order | BrokenOrder] = {}
+    refunds: dict[str, list[Refund]] = defaultdict(list)
+    after = 0
+    while page := await ledger.pending_deliveries(policy.store, after=after, limit=_PAGE):
+        for delivery in page:
+            match event := _read(delivery, senders):
+                case Order() if not event.only_names and _is_news(event, orders.get(event.id)):
+                    orders[event.id] = event
+                case Refund():
+                    for name in event.names:
+                        refunds[name].append(event)
+                case BrokenOrder():
+                    orders[f"delivery {delivery.id}"] = event
+        after = page[-1].id
+    return WithDeliveries(source, list(orders.values()), refunds)
+
+
+def _is_news(order: Order, known: Order | BrokenOrder | None) -> bool:
+    if not isinstance(known, Order):
+        return True
+    return order.as_of is not None and (known.as_of is None or order.as_of > known.as_of)
+
+
+def _read(delivery: Delivery, senders: Senders) -> events.Event:
+    """What a delivery means; no sender knows what will be, so it was so when the delivery came, at the latest."""
+    event, at = events.read(delivery, senders), delivery.received_at
+    if isinstance(event, Order | Refund) and event.as_of is not None:
+        event = replace(event, as_of=min(event.as_of, at))
+    return replace(event, told_at=at) if isinstance(event, Order) else event
+
+
 class _Page:
     def __init__(
         self,
@@ -135,12 +219,10 @@ class _Page:
     def _sort(self, delivery: Delivery) -> Handled:
         """Put a delivery where it belongs, and say what is wrong with it, if anything."""
         problem, listed_as = None, None
-        event, at = events.read(delivery, self._senders), delivery.received_at
-        if isinstance(event, Order | Refund) and event.as_of is not None:
-            event = replace(event, as_of=min(event.as_of, at))  # no sender knows what will be
+        event, at = _read(delivery, self._senders), delivery.received_at
         match event:
             case Order():
-                self._orders.append((replace(event, told_at=at), at))
+                self._orders.append((event, at))
             case Refund():
                 self._refunds.append(event)
             case Hint():

@@ -155,6 +155,7 @@ class Preview:
         ends_before: The order that would be one purchase too many, and was not looked at; None where all were.
         new: Of the purchases, how many are not planned yet.
         missing: How many orders may be missing, because no two readings of their days agreed.
+        problems: What is wrong with the first orders that could not be read.
     """
 
     read: int = 0
@@ -168,6 +169,7 @@ class Preview:
     ends_before: str | None = None
     new: int = 0
     missing: int = 0
+    problems: list[str] = field(default_factory=list)
 
 
 async def preview(
@@ -210,6 +212,7 @@ async def preview(
         earnings, broken = judge(policy, [_after_refunds(order, refunds) for order in page])
         would.read += len(page)
         would.broken += len(broken)
+        would.problems += [each.problem for each in broken[: _PREVIEW_LINES - len(would.problems)]]
         known = await ledger.known_slots(policy.store, names)
         taken = [each for each in earnings if _is_taken(each[0], window, known)]
         would.eligible += sum(earned.eligible for _, earned in taken)

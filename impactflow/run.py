@@ -129,6 +129,15 @@ class Run:
             ConfigurationError: A key is not set, or the file cannot be read.
         """
         self.order_source(orders_file)
+        self.require_sellers(names)
+
+    def require_sellers(self, names: Iterable[ProviderName]) -> None:
+        """
+        See that the key of each provider is there: a run that reads no orders needs no more.
+
+        Raises:
+            ConfigurationError: A key is not set.
+        """
         for name in sorted(names):
             self.provider(name)
 

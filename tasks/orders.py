@@ -8,11 +8,13 @@ from prefect.cache_policies import NO_CACHE
 
 from impactflow import backfill
 from impactflow.backfill import PlannedWindow
+from impactflow.deliveries import with_deliveries
 from impactflow.ledger import Planned
 from impactflow.options import check_options, told
 from impactflow.orders import Window
 from impactflow.planning import in_words, plan, preview
 from impactflow.policy import Policy
+from impactflow.webhooks.senders import load_senders
 from tasks.context import current_run
 from tasks.retries import READS
 
@@ -57,9 +59,15 @@ async def plan_window(policy: Policy, window: Window, *, at_most: int | None) ->
 async def preview_orders(
     policy: Policy, window: Window, *, at_most: int | None = None, with_planned: bool = True, orders_file: str = ""
 ) -> dict[str, Any]:
-    """What a run would buy, with nothing written and nothing bought; see ``impactflow.planning.preview``."""
+    """
+    What a run would buy, with nothing written and nothing bought; see ``impactflow.planning.preview``.
+
+    ``with_planned``: what is planned already, and what stored webhook deliveries tell of, is part of it.
+    """
     run = current_run()
     source = run.order_source(orders_file)
+    if with_planned:
+        source = await with_deliveries(source, run.ledger, policy, load_senders(run.settings.impactflow_senders))
     would = await preview(run.ledger, source, policy, window, run.clock, at_most=at_most, with_planned=with_planned)
     wrong = told(await check_options(run.provider, policy)) if with_planned else []
     totals = [
@@ -75,6 +83,7 @@ async def preview_orders(
         "notes": list(run.orders_file(orders_file).notes) if orders_file else [],
         "would_place": would.placements,
         "new": would.new,
+        "problems": would.problems,
         "may_be_missing": would.missing,
         "wrong_options": wrong,
         "would_hold": would.held,

@@ -34,7 +34,9 @@ class Answers:
         return sorted(self.seconds)[min(len(self.seconds) - 1, int(part * len(self.seconds)))]
 
 
-async def fire(url: str, shots: Sequence[Shot], at_once: int, on_answer: Callable[[int], None]) -> Answers:
+async def fire(
+    url: str, shots: Sequence[Shot], at_once: int, on_answer: Callable[[int], None], answers: Answers
+) -> None:
     """
     Send everything, some of it twice.
 
@@ -43,8 +45,9 @@ async def fire(url: str, shots: Sequence[Shot], at_once: int, on_answer: Callabl
         shots: What is sent.
         at_once: How many senders there are; those that are slow on purpose come on top.
         on_answer: Is told after each answer how many there were.
+        answers: Where the answers are noted.
     """
-    answers, places = Answers(), asyncio.Semaphore(at_once)
+    places = asyncio.Semaphore(at_once)
     count = 0
 
     async def one(shot: Shot) -> None:
@@ -70,7 +73,6 @@ async def fire(url: str, shots: Sequence[Shot], at_once: int, on_answer: Callabl
         async with asyncio.TaskGroup() as tasks:
             for shot in wave:
                 tasks.create_task(one(shot))
-    return answers
 
 
 async def send(url: str, shot: Shot) -> tuple[int, float]:

@@ -8,7 +8,7 @@ from enum import Enum
 from random import Random
 from typing import Any
 
-from benchmarks.storm.senders import REFUNDS, SYSTEMS, Post, Sale, kept_as, signed
+from benchmarks.storm.senders import REFUNDS, SYSTEMS, Post, kept_as, signed, sold
 from impactflow.webhooks.intake import Bounds
 
 _SIGNING = ("standard", "shopify", "woocommerce", "stripe")
@@ -96,14 +96,15 @@ def honest(source: str, name: str, kind: str = "honest") -> Shot:
     if source == "cnaught":
         key = f"impactflow{hashlib.sha256(name.encode()).hexdigest()[:40]}"
         return Shot(kind, signed(source, key), frozenset({200}), event=(source, key))
-    sold = {
+    sale = sold(name)
+    order = {
         "id": f"{SYSTEMS[source]}:{name}",
         "payments": [{"status": "APPROVED"}],
-        "products": [{"qty": Sale(name).items}],
-        "amount": Sale(name).amount,
-        "currency": Sale(name).currency,
+        "products": [{"qty": sale.items}] if source != "stripe" else [],  # Stripe's events list none
+        "amount": sale.amount,
+        "currency": sale.currency,
     }
-    return _told(kind, source, name, signed(source, name), sold)
+    return _told(kind, source, name, signed(source, name, sale=sale), order)
 
 
 def _told_too(order: Mapping[str, Any]) -> Shot | None:
@@ -116,7 +117,8 @@ def _told_too(order: Mapping[str, Any]) -> Shot | None:
         Decimal(str(order["amount"])).quantize(Decimal("0.01")),
         sum(each["qty"] for each in order["products"]),
     )
-    sale, name = Sale(order["sourceId"], amount, order["currency"], items), f"listed-{order['sourceId']}"
+    sale = sold(order["sourceId"], amount=amount, currency=order["currency"], items=items)
+    name = f"listed-{order['sourceId']}"
     post = signed(source, name, sale=sale)
     return _told("also in Wicked Reports", source, name, post)
 
@@ -128,7 +130,7 @@ def _told(kind: str, source: str, name: str, post: Post, sold: Mapping[str, Any]
 
 def _refunded(kind: str, name: str, random: Random) -> Shot:
     source = random.choice(_SIGNING)
-    post = signed(source, f"{name}-back", topic=REFUNDS[source], sale=Sale(name))
+    post = signed(source, f"{name}-back", topic=REFUNDS[source], sale=sold(name))
     refund = _told("refund", source, f"{name}-back", post)
     return replace(honest(source, name, kind), sold=None, refund=refund)
 

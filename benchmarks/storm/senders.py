@@ -1,24 +1,22 @@
 """
 What senders send: deliveries of each source, signed as its documentation says, and what can be wrong with them.
 
-Signatures are made by the senders' libraries where there are any, so that nothing here repeats what the receiver does.
-Called by the storm and by the tests of the receiver.
+Bodies and signatures are those that ``impactflow webhooks send`` makes. Called by the storm and by the tests of the
+receiver.
 """
 
 import base64
 import hashlib
-import hmac
 import json
-import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from standardwebhooks import Webhook
-from stripe import WebhookSignature
-
 from impactflow.callbacks import callback_path
+from impactflow.webhooks.samples import TOPICS as KNOWN
+from impactflow.webhooks.samples import Sale, sample
+from impactflow.webhooks.signing import Unsigned
+from impactflow.webhooks.sources import CNAUGHT, SCHEMES
 
 #: One secret for each source, and the variable that it goes into.
 SECRETS = {
@@ -41,6 +39,7 @@ TOPICS = {
     "shopify": "orders/paid",
     "woocommerce": "order.updated",
     "stripe": "checkout.session.completed",
+    "cnaught": "callback",
 }
 REFUNDS = {
     "standard": "order.refunded",
@@ -50,24 +49,7 @@ REFUNDS = {
 }
 #: Which system sold what a source tells of, as Wicked Reports names it.
 SYSTEMS = {"standard": "magento", "shopify": "shopify", "woocommerce": "woocommerce", "stripe": "stripe"}
-
-
-@dataclass(frozen=True)
-class Sale:
-    """
-    What was sold.
-
-    Args:
-        id: Its id where it was sold.
-        amount: What it cost, with two digits behind the point.
-        currency: One that has two.
-        items: How many things.
-    """
-
-    id: str
-    amount: Decimal = Decimal("80.00")
-    currency: str = "USD"
-    items: int = 2
+_SIGN = {scheme.source: scheme.sign for scheme in SCHEMES}
 
 
 @dataclass(frozen=True)
@@ -93,52 +75,16 @@ class Post:
 
 
 def content_of(source: str, name: str, topic: str | None = None, sale: Sale | None = None) -> dict[str, Any]:
-    """What a delivery of this name tells of a sale: that it was paid or, under a topic of ``REFUNDS``, paid back."""
-    topic, sale = topic or TOPICS.get(source, ""), sale or Sale(name)
-    refunded = topic == REFUNDS.get(source)
-    match source:
-        case "standard":
-            order = {"source_system": SYSTEMS[source], "source_id": sale.id}
-            paid = {"amount": str(sale.amount), "currency": sale.currency, "item_count": sale.items}
-            told = {"refund_id": name, "full": True} if refunded else paid
-            return {"type": topic, "timestamp": datetime.now(UTC).isoformat(), "data": order | told}
-        case "shopify" if refunded:
-            back = {"kind": "refund", "status": "success", "amount": str(sale.amount), "currency": sale.currency}
-            return {"id": name, "order_id": sale.id, "transactions": [back]}
-        case "shopify":
-            lines = [{"quantity": sale.items}]
-            paid = {"currency": sale.currency, "total_price": str(sale.amount), "financial_status": "paid"}
-            return {"id": sale.id, **paid, "line_items": lines}
-        case "woocommerce":
-            return {"id": sale.id} if refunded else _woocommerce(sale)
-        case "stripe":
-            return {
-                "id": name,
-                "object": "event",
-                "type": topic,
-                "livemode": True,
-                "data": {"object": _stripe(sale, refunded)},
-            }
-        case _:
-            return {"order": {"id": name, "state": "fulfilled"}}
+    """What a delivery of this name tells of a sale; of a topic that nobody knows, the same as of the usual one."""
+    topic, sale = topic or TOPICS[source], sale or sold(name)
+    known = topic if topic in KNOWN[source] else TOPICS[source]
+    content = sample(source, known, name, sale)
+    return content | {"type": topic} if "type" in content else content
 
 
-def _woocommerce(sale: Sale) -> dict[str, Any]:
-    """An order that is paid."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")  # WooCommerce names no zone
-    times = dict.fromkeys(("date_created_gmt", "date_modified_gmt", "date_paid_gmt"), now)
-    paid = {"status": "processing", "currency": sale.currency, "total": str(sale.amount), **times}
-    return {"id": sale.id, "number": sale.id, **paid, "line_items": [{"quantity": sale.items}], "refunds": []}
-
-
-def _stripe(sale: Sale, refunded: bool) -> dict[str, Any]:
-    """A checkout session that is paid, or its charge once that is paid back."""
-    cents, both = int(sale.amount * 100), {"payment_intent": f"pi_{sale.id}", "currency": sale.currency.lower()}
-    if refunded:
-        return {"id": f"ch_{sale.id}", "object": "charge", **both, "amount_refunded": cents, "refunded": True}
-    lines = {"data": [{"quantity": sale.items}]}
-    paid = {"payment_status": "paid", "amount_total": cents, "line_items": lines}
-    return {"id": sale.id, "object": "checkout.session", **both, **paid}
+def sold(name: str, **fields: Any) -> Sale:
+    """A sale of now, whose id is its delivery's name."""
+    return Sale(**({"id": name, "at": datetime.now(UTC)} | fields))
 
 
 def kept_as(source: str, name: str, post: Post) -> str:
@@ -172,30 +118,8 @@ def signed(
     """
     secret = secret or SECRETS[source]
     body = json.dumps(content_of(source, name, topic, sale)).encode() if body is None else body
-    signed_at, text = int(time.time()) - age_s, body.decode(errors="surrogateescape")
-    match source:
-        case "standard":
-            signature = Webhook(secret).sign(name, datetime.fromtimestamp(signed_at, UTC), text)
-            headers = {"webhook-id": name, "webhook-timestamp": str(signed_at), "webhook-signature": signature}
-        case "shopify":
-            digest = hmac.digest(secret.encode(), body, hashlib.sha256)
-            headers = {
-                "x-shopify-hmac-sha256": base64.b64encode(digest).decode(),
-                "x-shopify-topic": topic or TOPICS["shopify"],
-                "x-shopify-webhook-id": name,
-                "x-shopify-event-id": f"event-{name}",
-            }
-        case "woocommerce":
-            digest = hmac.digest(secret.encode(), body, hashlib.sha256)
-            headers = {
-                "x-wc-webhook-signature": base64.b64encode(digest).decode(),
-                "x-wc-webhook-topic": topic or TOPICS["woocommerce"],
-                "x-wc-webhook-id": "14",
-                "x-wc-webhook-delivery-id": name,
-                "x-wc-webhook-source": "https://shop.example.com/",
-            }
-        case "stripe":
-            headers = {"stripe-signature": WebhookSignature.generate_signature_header(text, secret, signed_at)}
-        case _:
-            return Post(callback_path(secret, name), {"content-type": "application/json"}, body)
-    return Post(f"/webhooks/{source}", {**headers, "content-type": "application/json"}, body)
+    usual = {"content-type": "application/json"}
+    if source == CNAUGHT:
+        return Post(callback_path(secret, name), usual, body)
+    told = Unsigned(name, topic or TOPICS[source], body, datetime.now(UTC) - timedelta(seconds=age_s))
+    return Post(f"/webhooks/{source}", {**_SIGN[source](secret, told), **usual}, body)

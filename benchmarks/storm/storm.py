@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.storm.changes import changed, repeated
 from benchmarks.storm.firing import Answers, fire, send
 from benchmarks.storm.plan import Shot, honest, plan
 from benchmarks.storm.prefect import Gate
@@ -32,6 +34,10 @@ from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 
 #: Of so many deliveries one is of a sale that Wicked Reports lists as well.
 _LISTED = 20
+#: Of so many deliveries there is one of each sale that changes.
+_CHANGED = 150
+#: What is left of an order after a refund earns, too.
+_POLICY = POLICY.replace("rules:", "eligible_payments: [APPROVED, MANUAL, Partially Refunded]\nrules:", 1)
 #: How long what waits may take to be handled and bought, in seconds: that of two vanished runs.
 _LONGEST_S = 600.0
 _BUSY = 503
@@ -122,7 +128,7 @@ class _Scene:
     """The processes of a storm, and what happens between them."""
 
     def __init__(self, parts: Parts, storm: Storm, api_url: str, gate_url: str, folder: Path) -> None:
-        (folder / "policy.yaml").write_text(POLICY)
+        (folder / "policy.yaml").write_text(_POLICY)
         self._storm = storm
         self._ledger = folder / "ledger.db"
         self._variables = {
@@ -139,21 +145,29 @@ class _Scene:
         told = parts.start_telling("receiver", _command("webhooks", "--port=0"), self._variables | busy)
         self._url: str = told["url"]
         self._receiver = psutil.Process(parts.pids["receiver"])
-        parts.start_telling("worker", _command("serve"), self._variables)
+        self._start_worker = partial(parts.start_telling, "worker", _command("serve"), self._variables)
         self._api = httpx.AsyncClient(base_url=api_url, timeout=60, trust_env=False)
 
     async def play(self, trouble: Callable[[], Coroutine[Any, Any, None]] | None) -> Aftermath:
-        """A single delivery, then the storm, with the shop's own list read meanwhile, and what is left of both."""
-        storm, singles = self._storm, [_FIRST]
+        """
+        Sales that change; a single delivery; then the storm, with the shop's own list read meanwhile; what is left.
+
+        Until the first have all arrived there is no worker, so that what they come to in the end is what they earn.
+        """
+        storm, singles, random, answers = self._storm, [_FIRST], Random(self._storm.seed), Answers()
         listed = generate_orders(
             storm.deliveries // _LISTED, storm.seed, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES
         )
-        shots = plan(storm.deliveries, storm.slow, listed, Random(storm.seed))
+        changes = changed(max(1, storm.deliveries // _CHANGED), random)
+        shots = plan(storm.deliveries - len(changes), storm.slow, listed, random)
+        shots += repeated(changes, random)
+        await fire(self._url, changes, storm.at_once, lambda _: None, answers)
+        await asyncio.to_thread(self._start_worker)
         async with self._api:
             single_s = [await self._single(_FIRST)]
             placing = asyncio.create_task(self._place())
             began = time.perf_counter()
-            answers, memory_mb = await self._fire(shots, trouble)
+            memory_mb = await self._fire(shots, trouble, answers)
             ended = time.perf_counter()
             await placing
             await self._until(lambda: not self._pending() and not undone_in_ledger(self._ledger_url), "an end")
@@ -161,7 +175,7 @@ class _Scene:
             if trouble:
                 single_s.append(await self._single(_LAST))
                 singles.append(_LAST)
-            told = [*singles, *shots]
+            told = [*singles, *changes, *shots]
             expected = earned([*listed, *(shot.sold for shot in told if shot.sold)])
             return Aftermath(
                 answers,
@@ -177,8 +191,8 @@ class _Scene:
             )
 
     async def _fire(
-        self, shots: Sequence[Shot], trouble: Callable[[], Coroutine[Any, Any, None]] | None
-    ) -> tuple[Answers, list[float]]:
+        self, shots: Sequence[Shot], trouble: Callable[[], Coroutine[Any, Any, None]] | None, answers: Answers
+    ) -> list[float]:
         """The storm itself, and trouble when a third of it is over; the receiver's memory at a tenth and a half."""
         memory_mb: list[float] = []
         async with asyncio.TaskGroup() as tasks:
@@ -189,8 +203,8 @@ class _Scene:
                 if trouble and count == len(shots) // 3:
                     tasks.create_task(trouble())
 
-            answers = await fire(self._url, shots, self._storm.at_once, look)
-        return answers, memory_mb
+            await fire(self._url, shots, self._storm.at_once, look, answers)
+        return memory_mb
 
     def _memory_mb(self) -> float:
         megabytes: float = self._receiver.memory_info().rss / 1e6

@@ -316,6 +316,10 @@ def _tell_preview(result: dict[str, Any]) -> None:
     )
     if result["may_be_missing"]:
         console.out.print(f"No two readings of the orders agreed: {result['may_be_missing']} or more may be missing.")
+    if orders["broken"]:
+        console.out.print(f"{orders['broken']} orders cannot be read, and would earn nothing:")
+    for problem in result["problems"][:20]:
+        console.out.print(f"  {problem}", markup=False)
     for note in (*result["notes"], *result["wrong_options"]):
         console.out.print(note, markup=False)
     console.print_table("Would be bought", [_readable(row) for row in result["totals"]])
@@ -349,6 +353,11 @@ def _tell_placed(result: dict[str, Any]) -> None:
     if "orders" in result:
         read = result["orders"]
         console.out.print(f"{read['read']} orders read, {read['new']} new, {read['eligible']} count.")
+    if (told := result.get("webhooks")) and told["deliveries"]:
+        console.out.print(
+            f"{told['deliveries']} webhook deliveries read: {told['sold']['read']} of orders that were sold,"
+            f" {told['refunds']} of refunds."
+        )
     if result.get("window"):
         console.out.print(result["window"])
     for note in result.get("notes", ()):

@@ -1,4 +1,4 @@
-"""The commands about webhooks: serve the receiver, try a sender's mapping on a file."""
+"""The commands about webhooks: serve the receiver, try a sender's mapping on a file, send test deliveries."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,3 +42,25 @@ def try_(
     from impactflow.cli.trying import try_mapping  # noqa: PLC0415 - only this command needs it
 
     return try_mapping(file, sender, as_json=json)
+
+
+@webhooks_app.command("send", epilog="Example: impactflow webhooks send shopify orders/paid")
+@ending
+def send(
+    source: Annotated[str, typer.Argument(help="The sender, as its address ends: shopify, woocommerce, stripe, ...")],
+    kind: Annotated[
+        str | None, typer.Argument(help="What it tells of, such as orders/paid; by default everything, one by one.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The receiver; by default the one on this machine.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Send this JSON instead of a test: what was sold in it is bought for."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Send signed test deliveries to the receiver, as a sender would, and say what the receiver answers to each."""
+    from impactflow.cli.sending import send_deliveries  # noqa: PLC0415 - only this command needs it
+
+    return send_deliveries(source, kind, url, file, as_json=json)

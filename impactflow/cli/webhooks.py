@@ -70,7 +70,10 @@ async def _serve(
     async with open_prefect_api(load_prefect_api()) or nullcontext() as api, together() as tasks:
         nudging = tasks.create_task(Nudge(ledger, store, api).go_on(clock)) if api else None
         if nudging is None:
-            err.print("[dim]PREFECT_API_URL is not set: what comes waits for the schedule of place_events[/dim]")
+            err.print(
+                "[dim]PREFECT_API_URL is not set: what comes waits for the next `impactflow place`, or the schedule of"
+                " place_events[/dim]"
+            )
         counting = tasks.create_task(refusals.go_on())
         try:
             await serve(app, at, lambda: _tell(settings, secrets, at, as_json=as_json))

@@ -217,7 +217,7 @@ def _of(order_id: str, at: datetime, names: Iterable[str], row: int | None) -> _
 
 
 # Not by the index on stores, by which SQLite would walk through all their orders of these days.
-_STORES = (
+_WHOSE = (
     orders.c.store.concat("") == bindparam("store"),
     orders.c.customer.in_(bindparam("customers", expanding=True)),
 )

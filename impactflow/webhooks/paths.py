@@ -38,6 +38,20 @@ def find(path: str, content: object) -> Any:
     return _find(_steps(path), content)
 
 
+def place(path: str, value: object) -> Any:
+    """The smallest document in which a value stands at a path."""
+    content = value
+    for step in reversed(_steps(path)):
+        match step:
+            case str():
+                content = {step: content}
+            case int():
+                content = [None] * step + [content]
+            case _Each():
+                content = [content]
+    return content
+
+
 def says_each(path: str) -> bool:
     """Whether several things may be at a path."""
     return _Each.EACH.value in path

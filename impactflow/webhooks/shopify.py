@@ -17,7 +17,16 @@ from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Money, Text
 from impactflow.models import Order, Payment, Product, Refund
 from impactflow.orders import identity, source_name
-from impactflow.webhooks.values import A_TEST, Id, Line, NothingForUs, currency_code, item_count, product
+from impactflow.webhooks.values import (
+    A_TEST,
+    Id,
+    Line,
+    NothingForUs,
+    currency_code,
+    item_count,
+    product,
+    smallest_unit,
+)
 
 _SYSTEM = "shopify"
 #: What ``financial_status`` means in Wicked Reports' words; any other one is no payment that counts.
@@ -28,7 +37,6 @@ _STATUSES = {
 }
 #: Of a refund's transactions, those by which no money goes back.
 _IN_VAIN = frozenset({"failure", "error"})
-_CENT = Decimal("0.01")
 
 
 class _Share(Answer):
@@ -257,8 +265,8 @@ def _in_the_shops_currency(amount: Decimal, currency: str | None, parts: Sequenc
     """
     What the customer was given back, as the order's own amount is told.
 
-    Where the parts are not all that was given back, what they come to in both currencies is the rate, and a cent is
-    rounded up. Adjustments are told with either sign.
+    Where the parts are not all that was given back, what they come to in both currencies is the rate, and the shop's
+    smallest unit is rounded up. Adjustments are told with either sign.
     """
     of_shop = {currency_code(each.shop_money.currency_code) for each in parts}
     if (
@@ -267,11 +275,12 @@ def _in_the_shops_currency(amount: Decimal, currency: str | None, parts: Sequenc
         or {currency_code(each.presentment_money.currency_code) for each in parts} != {currency}
     ):
         return amount, currency
+    shops = of_shop.pop()
     shop = sum((abs(each.shop_money.amount) for each in parts), Decimal(0))
     customers = sum((abs(each.presentment_money.amount) for each in parts), Decimal(0))
     try:
         if customers != amount:
-            shop = (amount * shop / customers).quantize(_CENT, ROUND_CEILING)
+            shop = (amount * shop / customers).quantize(smallest_unit(shops), ROUND_CEILING)
     except ArithmeticError:  # nothing in one of the currencies, or no believable number
         return amount, currency
-    return shop, of_shop.pop()
+    return shop, shops

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from impactflow.errors import ConfigurationError
+from impactflow.ledger.deliveries import TEST_NAME
 from impactflow.settings import Settings, load_secret, secrets_in
 from impactflow.webhooks.signatures import (
     check_shopify_secret,
@@ -26,6 +27,7 @@ from impactflow.webhooks.signatures import (
     verify_stripe,
     verify_woocommerce,
 )
+from impactflow.webhooks.signing import Sign, sign_shopify, sign_standard, sign_stripe, sign_woocommerce
 
 #: CNaught's callbacks carry no signature; their path proves them, see ``impactflow.callbacks``.
 CNAUGHT = "cnaught"
@@ -46,6 +48,7 @@ class Scheme:
         topics: What we handle; anything else is acknowledged and not kept.
         check: Returns nothing, or raises ``ValueError`` for a secret that no delivery can be signed with.
         verify: Returns nothing, or raises ``WebhookRejected``.
+        sign: The headers with which ``verify`` lets a body pass.
         name: What the delivery is kept as, of its headers, content and body: a repeated one is kept as the same.
         topic: What it tells of.
         body: The JSON Schema of the part of the body that the receiver reads.
@@ -59,6 +62,7 @@ class Scheme:
     topics: frozenset[str]
     check: Callable[[str], None]
     verify: Callable[[Sequence[str], Mapping[str, str], bytes], None]
+    sign: Sign
     name: Callable[[Mapping[str, str], Mapping[str, Any], bytes], object]
     topic: Callable[[Mapping[str, str], Mapping[str, Any]], object]
     body: Mapping[str, Any]
@@ -70,8 +74,11 @@ class Scheme:
         return self.ping is not None and self.ping.fullmatch(body) is not None
 
 
-def _digest(topic: str, body: bytes) -> str:
-    return hashlib.sha256(topic.encode() + b"\n" + body).hexdigest()
+def _woocommerce_name(headers: Mapping[str, str], body: bytes) -> str:
+    told = headers.get("x-wc-webhook-delivery-id", "")
+    if told.startswith(TEST_NAME):
+        return told
+    return hashlib.sha256(required(headers, "x-wc-webhook-topic").encode() + b"\n" + body).hexdigest()
 
 
 STANDARD = Scheme(
@@ -85,6 +92,7 @@ STANDARD = Scheme(
     topics=frozenset({"order.paid", "order.refunded"}),
     check=check_standard_secret,
     verify=verify_standard,
+    sign=sign_standard,
     name=lambda headers, _, __: standard_header(headers, "id"),
     topic=lambda _, content: content.get("type"),
     body={
@@ -110,6 +118,7 @@ SHOPIFY = Scheme(
     topics=frozenset({"orders/paid", "orders/updated", "orders/cancelled", "refunds/create"}),
     check=check_shopify_secret,
     verify=verify_shopify,
+    sign=sign_shopify,
     name=lambda headers, _, __: required(headers, "x-shopify-webhook-id"),
     topic=lambda headers, _: required(headers, "x-shopify-topic"),
     body={"type": "object"},
@@ -127,7 +136,8 @@ WOOCOMMERCE = Scheme(
     topics=frozenset({"order.created", "order.updated", "order.deleted", "order.restored"}),
     check=check_woocommerce_secret,
     verify=verify_woocommerce,
-    name=lambda headers, _, body: _digest(required(headers, "x-wc-webhook-topic"), body),
+    sign=sign_woocommerce,
+    name=lambda headers, _, body: _woocommerce_name(headers, body),
     topic=lambda headers, _: required(headers, "x-wc-webhook-topic"),
     body={"type": "object"},
     ping=re.compile(rb"webhook_id=[0-9]{1,20}"),
@@ -149,6 +159,7 @@ STRIPE = Scheme(
     ),
     check=check_stripe_secret,
     verify=verify_stripe,
+    sign=sign_stripe,
     name=lambda _, content, __: content.get("id"),
     topic=lambda _, content: content.get("type"),
     body={

@@ -46,19 +46,32 @@ Moment = Annotated[Time, AfterValidator(_believable)]
 
 #: An amount in the smallest unit of its currency, as Stripe counts.
 Minor = Annotated[int, Field(ge=0, le=10**15)]
-#: Those are hundredths, but for these currencies. ISK and UGX are told in hundredths, though they have none.
-#: Source: Stripe's page on currencies, read 2026-11-22.
+#: Those are hundredths, but for these currencies. ISK and UGX are told in hundredths, though they have none; of HUF and
+#: TWD only payouts are whole. What is charged in a currency of three digits always ends in 0.
+#: Source: https://docs.stripe.com/currencies ("Zero-decimal", "Three-decimal", "Special cases"), read 2026-11-28.
 _DIGITS: Mapping[str, int] = {
     **dict.fromkeys(
         ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"), 0
     ),
     **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
 }
+#: As far as money can be divided at all, by ISO 4217, where Stripe counts otherwise or not at all.
+_ISO_DIGITS: Mapping[str, int] = {**_DIGITS, "ISK": 0, "UGX": 0, "IQD": 3, "LYD": 3, "MGA": 2}
 
 
 def from_minor(amount: int, currency: str) -> Decimal:
     """An amount in the currency itself, of one in its smallest unit."""
     return Decimal(amount).scaleb(-_DIGITS.get(currency, 2))
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """An amount in the currency's smallest unit, of one in the currency itself."""
+    return int(amount.scaleb(_DIGITS.get(currency, 2)))
+
+
+def smallest_unit(currency: str | None) -> Decimal:
+    """A cent, or what there is in place of it, in the currency itself."""
+    return Decimal(1).scaleb(-_ISO_DIGITS.get(currency or "", 2))
 
 
 def currency_code(told: str | None) -> str | None:

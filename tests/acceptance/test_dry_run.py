@@ -10,7 +10,8 @@ from impactflow.proof.bookkeeping import in_ledger
 def dry(tmp_path_factory, command_line):
     """A sandbox with three orders, and two dry runs: one for a program, one for a person."""
     folder = tmp_path_factory.mktemp("dry")
-    with sandbox_thread([order(1), order(2, currency="SEK"), order(3, payments=None)]) as sandbox:
+    orders = [order(1), order(2, currency="SEK"), order(3, payments=None), order(4, amount="a lot")]
+    with sandbox_thread(orders) as sandbox:
         impactflow = command_line(folder, sandbox)
         runs = impactflow.run("place", "--dry-run", "--json"), impactflow.run("place", "--dry-run")
         yield sandbox, impactflow, *runs
@@ -30,7 +31,7 @@ def test_a_dry_run_tells_a_program_what_would_be_bought(dry):
     told = dry[2].json
     totals = {(row["slot"], row["placements"], row["quantity"], row["unit"]) for row in told["totals"]}
     assert dry[2].status == 0
-    assert told["orders"] == {"read": 3, "eligible": 2, "broken": 0}
+    assert told["orders"] == {"read": 4, "eligible": 2, "broken": 1}
     assert (told["would_place"], told["would_hold"]) == (5, 1)
     assert totals == {("trees", 2, 2, "tree"), ("offset", 2, 10_000, "g"), ("giving", 1, 80, "usd_cent")}
 
@@ -39,5 +40,7 @@ def test_a_dry_run_tells_a_person_what_would_be_bought(dry):
     """In the units that a person reads, order by order."""
     told = dry[3]
     assert (told.status, told.says_traceback) == (0, False)
-    for words in ("nothing was bought", "3 orders 2 count", "5 placements", "kg CO2", "WR-1", "fx.usd_per"):
+    for words in ("nothing was bought", "4 orders 2 count", "5 placements", "kg CO2", "WR-1", "fx.usd_per"):
         assert words in told.out
+    assert "1 orders cannot be read, and would earn nothing:\n  " in told.out
+    assert "amount" in told.out.partition("earn nothing:\n")[2].partition("\n")[0]

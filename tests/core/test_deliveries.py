@@ -1,6 +1,7 @@
 """What webhooks brought becomes purchases, once, whatever Wicked Reports says before or after."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 from itertools import permutations
 
@@ -20,6 +21,7 @@ from webhook_senders import (
 from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, fresh_of, policy_of, sold, statuses, sweep, track
 
 from impactflow.callbacks import callback_path
+from impactflow.deliveries import with_deliveries
 from impactflow.errors import LedgerError
 from impactflow.ledger import Claim, Ledger, Move, Status
 from impactflow.models import ProviderName
@@ -153,6 +155,41 @@ async def test_a_preview_knows_announced_refunds(new_world):
         would = await preview(run.ledger, run.order_source(), world.policy, Window(today, today), run.clock)
 
         assert (1, 1) == (would.placements, would.eligible)
+
+
+@pytest.mark.parametrize("partly", [(), ("Partially Refunded",)])
+@in_virtual_time
+async def test_a_preview_foresees_what_waits_of_webhooks(new_world, partly):
+    """It writes nothing, and the run that follows buys just that."""
+    policy = policy_of(TREES, OFFSET, GIVING, eligible_payments=["APPROVED", *partly])
+    world, updated = new_world(orders=[sold(1), sold(2)], policy=policy), "orders/updated"
+    async with world.run() as run:
+        edited = {"current_total_price": "50.00", "updated_at": "2026-03-02T11:40:00Z", "line_items": [{"quantity": 1}]}
+        await shopify_paid(run, 1)  # listed too
+        await shopify_refund(run, 2)  # listed, and refunded
+        await shopify_paid(run, 3, updated_at="2026-03-02T11:00:00Z")
+        await shopify_paid(run, 3, topic=updated, webhook_id="edited", **edited)
+        await shopify_paid(run, 4, topic=updated, webhook_id="edited-4", **edited)
+        await shopify_paid(run, 4, updated_at="2026-03-02T11:00:00Z")
+        await shopify_cancelled(run, 5)
+        await shopify_paid(run, 5)
+        await shopify_paid(run, 6)
+        await shopify_refund(run, 6, "5.00")
+        await woocommerce_order(run, 7, "processing", 1)
+        await woocommerce_deleted(run, 7)
+        await stripe_paid(run, 8)
+        await shopify_paid(run, 9, total_price="much")
+        today = world.clock.now().date()
+        source = await with_deliveries(run.order_source(), run.ledger, policy)
+        would = await preview(run.ledger, source, policy, Window(today, today), run.clock)
+        assert {} == await statuses(run)
+        await taken_up(world, run)
+        await world.plan(run)
+        await world.place_all(run)
+        bought = Counter((each["provider"], each["quantity"]) for each in world.purchases)
+
+        assert bought == Counter((line["provider"], line["quantity"]) for line in would.lines)
+        assert (len(world.purchases), 1) == (would.placements, would.broken)
 
 
 @in_virtual_time

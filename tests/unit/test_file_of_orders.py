@@ -410,3 +410,18 @@ async def test_the_page_about_files_shows_what_is_read(given_file: Any) -> None:
     assert all(isinstance(order, Order) for orders in read for order in orders)
     listed = re.findall(r"^\| `(\w+)` \| (?:required|optional) \|", page, re.MULTILINE)
     assert list(FIELDS) == listed == header.split(",")
+
+
+async def test_the_documented_recipe_makes_a_file_of_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other names, other dates, marks in the amounts: what the page shows is what it turns them into."""
+    page = (Path(__file__).parents[2] / "docs" / "orders-file.md").read_text()
+    export, recipe = re.findall(r"```(?:python)?\n(.*?)```", page[page.index("## From an export") :], re.DOTALL)[:2]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export.csv").write_text(export)
+    exec(recipe, {})
+    file = OrdersFile.open(tmp_path / "orders.csv")
+    orders = [order async for page in file.read(file.window(None, None, TODAY)) for order in page]
+
+    assert [("file:A-1001", "1234.50", "APPROVED"), ("file:A-1002", "89.90", "REFUNDED")] == [
+        (order.id, str(order.amount), order.payments[0].status) for order in orders if isinstance(order, Order)
+    ]

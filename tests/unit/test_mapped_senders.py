@@ -15,7 +15,7 @@ from impactflow.errors import ConfigurationError
 from impactflow.ledger import Delivery
 from impactflow.models import BrokenOrder, Order, Payment, Refund
 from impactflow.webhooks.events import read
-from impactflow.webhooks.paths import find, is_path
+from impactflow.webhooks.paths import find, is_path, place
 from impactflow.webhooks.senders import Senders, load_senders
 from impactflow.webhooks.sources import SCHEMES
 from impactflow.webhooks.stripe import read_session
@@ -370,6 +370,7 @@ def test_c18_a_path_finds_what_was_put_there_and_nothing_where_nothing_was(steps
 
     assert is_path(path)
     assert find(path, content) == value
+    assert find(path, place(path, value)) == value
     for beside in ([*shortened[:-1], "elsewhere!"], [*shortened, "beyond"]):
         if value is not None and beside != shortened:
             with pytest.raises(LookupError):

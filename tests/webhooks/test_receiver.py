@@ -13,7 +13,7 @@ from datetime import date
 import httpx
 import pytest
 
-from benchmarks.storm.senders import SECRETS, Post, Sale, kept_as, signed
+from benchmarks.storm.senders import SECRETS, Post, kept_as, signed, sold
 from impactflow.callbacks import callback_path
 from impactflow.clock import SystemClock
 from impactflow.errors import LedgerError
@@ -94,7 +94,7 @@ async def test_a_signature_as_woocommerce_makes_it_fits(ledger):
 
 async def test_deliveries_of_woocommerce_that_share_an_id_are_two_where_they_tell_of_two_things(ledger):
     """The id is made of webhook and second; the same told again is one, whatever its id."""
-    first, second = (signed("woocommerce", "shared", sale=Sale(order)) for order in ("1843", "1844"))
+    first, second = (signed("woocommerce", "shared", sale=sold(order)) for order in ("1843", "1844"))
     created = signed("woocommerce", "shared", topic="order.created", body=first.body)
     again = first.with_headers(x_wc_webhook_delivery_id="another")
     async with serving(ledger) as client:
@@ -320,7 +320,7 @@ async def test_too_much_at_once_is_put_off_and_one_source_does_not_burden_anothe
         await go.wait()
         yield body[5:]
 
-    async with serving(ledger, Bounds(under_way_bytes=3 * 8192 + 1000)) as client:
+    async with serving(ledger, Bounds(under_way_bytes=3 * 8192 + 2000)) as client:
         posts = [signed("shopify", f"d{number}") for number in range(4)]
         waiting = [
             asyncio.create_task(client.post(post.path, content=held(post.body), headers=post.headers))

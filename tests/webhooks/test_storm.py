@@ -4,7 +4,12 @@ from benchmarks.storm.storm import Storm, let_loose
 
 
 async def test_a_storm_is_answered_rightly_and_everything_it_tells_of_is_bought_once(server, tmp_path):
-    """Duplicates, replays, forgeries, old, cut and oversized ones, refunds, sales that are listed too; memory stays."""
+    """
+    Duplicates, replays, forgeries, old, cut and oversized ones, refunds, sales that are listed too; memory stays.
+
+    Sales that are edited, cancelled, refunded, or refunded in vain earn what they come to in the end, in whatever order
+    that is told.
+    """
     aftermath = await let_loose(Storm(deliveries=300, slow=0, at_once=50, seed=7), server.api_url, tmp_path)
     start_mb, _, end_mb = aftermath.memory_mb
 

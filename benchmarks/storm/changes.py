@@ -1,0 +1,272 @@
+"""
+Sales that change: edited, cancelled, refunded in part or in full, by refunds that fail, in any order of arrival.
+
+What a sale earns is what it comes to in the end, as long as nothing was bought before its last change arrived: what was
+bought stays bought. So ``storm`` has all of this arrive before it starts the worker, and repeats some of it later, when
+it must change nothing. Called by ``storm``.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from benchmarks.storm.plan import Shot
+from benchmarks.storm.senders import SYSTEMS, kept_as, signed
+from impactflow.webhooks.samples import Content, Sale, sample
+
+#: A topic, and what is told of it.
+Told = tuple[str, Content]
+#: How long ago the sales were made: long enough for all that is said to have happened to them since.
+_AGO = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """Makes what a sender tells of one sale."""
+
+    source: str
+    sale: str
+    sold_at: datetime
+
+    def __call__(
+        self, topic: str, minute: int, amount: str = "80.00", items: int = 2, back: str | None = None, **fields: Any
+    ) -> Told:
+        """How things are so many minutes after the sale; ``fields`` are told besides, or in place of the usual."""
+        given_back = None if back is None else Decimal(back)
+        at = self.sold_at + timedelta(minutes=minute)
+        sale = Sale(self.sale, at, Decimal(amount), items=items, given_back=given_back)
+        content = sample(self.source, topic, f"{self.sale}-{minute}", sale)
+        if self.source == "stripe":
+            content["data"]["object"] |= fields
+            return topic, content
+        return topic, content | fields
+
+
+@dataclass(frozen=True)
+class _Story:
+    """
+    What happens to a sale.
+
+    Args:
+        kind: In a few words.
+        source: Who tells of it.
+        told: What is told, in the order in which it happened, a minute apart.
+        left: What the sale comes to in the end, and of how many things; None where it comes to nothing.
+    """
+
+    kind: str
+    source: str
+    told: Callable[[_Teller], Sequence[Told]]
+    left: tuple[str, int] | None
+
+
+_PAID, _REFUNDED, _FAILED = "checkout.session.completed", "charge.refunded", "refund.failed"
+_PARTLY = {"financial_status": "partially_refunded"}
+_STORIES = (
+    _Story(
+        "edited downwards", "shopify",
+        lambda tell: [tell("orders/paid", 0), tell("orders/updated", 1, "50.00", 1)],
+        ("50.00", 1),
+    ),
+    _Story(
+        "edited twice", "shopify",
+        lambda tell: [
+            tell("orders/paid", 0),
+            tell("orders/updated", 1, "50.00", 1),
+            tell("orders/updated", 2, "120.00", 3),
+        ],
+        ("120.00", 3),
+    ),
+    _Story(
+        "cancelled", "shopify",
+        lambda tell: [tell("orders/paid", 0), tell("orders/cancelled", 1)],
+        None,
+    ),
+    _Story(
+        "edited, then cancelled", "shopify",
+        lambda tell: [tell("orders/paid", 0), tell("orders/updated", 1, "120.00", 3), tell("orders/cancelled", 2)],
+        None,
+    ),
+    _Story(
+        "refunded in part", "shopify",
+        lambda tell: [tell("orders/paid", 0), tell("refunds/create", 1, back="30.00")],
+        ("50.00", 2),
+    ),
+    _Story(
+        "refunded in part, which the order shows too", "shopify",
+        lambda tell: [
+            tell("orders/paid", 0),
+            tell("refunds/create", 1, back="30.00", id=f"{tell.sale}-back"),
+            tell("orders/updated", 2, "50.00", 1, refunds=[{"id": f"{tell.sale}-back"}], **_PARTLY),
+        ],
+        ("50.00", 1),
+    ),
+    _Story(
+        "refunded twice, which is all", "shopify",
+        lambda tell: [
+            tell("orders/paid", 0),
+            tell("refunds/create", 1, back="30.00"),
+            tell("refunds/create", 2, back="50.00"),
+        ],
+        None,
+    ),
+    _Story(
+        "paid days later", "stripe",
+        lambda tell: [
+            tell(_PAID, 0, payment_status="unpaid"),
+            tell("checkout.session.async_payment_succeeded", 1),
+        ],
+        ("80.00", 0),
+    ),
+    _Story(
+        "refunded in part, then more", "stripe",
+        lambda tell: [tell(_PAID, 0), tell(_REFUNDED, 1, back="10.00"), tell(_REFUNDED, 2, back="30.00")],
+        ("50.00", 0),
+    ),
+    _Story(
+        "refunded", "stripe",
+        lambda tell: [tell(_PAID, 0), tell(_REFUNDED, 1)],
+        None,
+    ),
+    _Story(
+        "refunded, which failed", "stripe",
+        lambda tell: [tell(_PAID, 0), tell(_REFUNDED, 1), tell(_FAILED, 2)],
+        ("80.00", 0),
+    ),
+    _Story(
+        "refunded in part, which was called off", "stripe",
+        lambda tell: [
+            tell(_PAID, 0),
+            tell(_REFUNDED, 1, back="30.00"),
+            tell("charge.refund.updated", 2, back="30.00", status="canceled"),
+        ],
+        ("80.00", 0),
+    ),
+    _Story(
+        "refunded, which failed, and refunded again", "stripe",
+        lambda tell: [tell(_PAID, 0), tell(_REFUNDED, 1), tell(_FAILED, 2), tell(_REFUNDED, 3)],
+        None,
+    ),
+    _Story(
+        "captured in part", "stripe",
+        lambda tell: [tell(_PAID, 0), tell("charge.captured", 1, back="30.00")],
+        ("50.00", 0),
+    ),
+    _Story(
+        "paid after it was made", "woocommerce",
+        lambda tell: [
+            tell("order.created", 0, status="pending", date_paid_gmt=None),
+            tell("order.updated", 1),
+        ],
+        ("80.00", 2),
+    ),
+    _Story(
+        "edited upwards", "woocommerce",
+        lambda tell: [tell("order.created", 0), tell("order.updated", 1, "120.00", 3)],
+        ("120.00", 3),
+    ),
+    _Story(
+        "cancelled", "woocommerce",
+        lambda tell: [tell("order.created", 0), tell("order.updated", 1, status="cancelled")],
+        None,
+    ),
+    _Story(
+        "put in the trash", "woocommerce",
+        lambda tell: [tell("order.created", 0), tell("order.updated", 1), tell("order.deleted", 2)],
+        None,
+    ),
+    _Story(
+        "refunded in part", "woocommerce",
+        lambda tell: [tell("order.created", 0), tell("order.updated", 1, refunds=[{"id": 1, "total": "-30.00"}])],
+        ("50.00", 2),
+    ),
+    _Story(
+        "refunded in part, which was taken back", "woocommerce",
+        lambda tell: [
+            tell("order.created", 0),
+            tell("order.updated", 1, refunds=[{"id": 1, "total": "-30.00"}]),
+            tell("order.updated", 2),
+        ],
+        ("80.00", 2),
+    ),
+    _Story(
+        "told anew", "standard",
+        lambda tell: [tell("order.paid", 0), tell("order.paid", 1, "50.00", 1)],
+        ("50.00", 1),
+    ),
+    _Story(
+        "told anew and refunded in part", "standard",
+        lambda tell: [
+            tell("order.paid", 0),
+            tell("order.paid", 1, "120.00", 3),
+            tell("order.refunded", 2, "120.00", back="30.00"),
+        ],
+        ("90.00", 3),
+    ),
+    _Story(
+        "refunded", "standard",
+        lambda tell: [tell("order.paid", 0), tell("order.refunded", 1)],
+        None,
+    ),
+)  # fmt: skip
+
+
+def changed(rounds: int, random: Random) -> list[Shot]:
+    """
+    Tell of sales that change, so many of each story, in any order of arrival.
+
+    Args:
+        rounds: How many of each.
+        random: What chance follows from.
+    """
+    sold_at = datetime.now(UTC) - _AGO
+    shots = [
+        shot
+        for number in range(rounds)
+        for place, story in enumerate(_STORIES)
+        for shot in _shots(story, _Teller(story.source, f"changed-{number:04}-{place:02}", sold_at))
+    ]
+    random.shuffle(shots)
+    return shots
+
+
+def repeated(shots: Sequence[Shot], random: Random) -> list[Shot]:
+    """Some of the same once more: all of it is known, or is no news where Shopify tells it under another id."""
+    return [_anew(shot) if random.random() < 0.5 else _again(shot) for shot in random.sample(shots, len(shots) // 3)]
+
+
+def _again(shot: Shot) -> Shot:
+    return replace(shot, kind=f"{shot.kind}, told again", statuses=frozenset({200}), sold=None)
+
+
+def _anew(shot: Shot) -> Shot:
+    topic = shot.post.headers.get("x-shopify-topic")
+    if topic is None or shot.event is None:
+        return _again(shot)
+    source, name = shot.event
+    post = signed(source, f"{name}-anew", topic=topic, body=shot.post.body)
+    return replace(shot, kind=f"{shot.kind}, told anew", post=post, event=(source, f"{name}-anew"), sold=None)
+
+
+def _shots(story: _Story, tell: _Teller) -> list[Shot]:
+    shots = []
+    for minute, (topic, content) in enumerate(story.told(tell)):
+        name = f"{tell.sale}-{minute}"
+        post = signed(story.source, name, topic=topic, body=json.dumps(content).encode())
+        event = (story.source, kept_as(story.source, name, post))
+        shots.append(Shot(f"{story.source}: {story.kind}", post, frozenset({202}), event=event))
+    if story.left is None:
+        return shots
+    amount, items = story.left
+    sold = {
+        "id": f"{SYSTEMS[story.source]}:{tell.sale}",
+        "payments": [{"status": "APPROVED"}],
+        "products": [{"qty": items}] if items else [],
+        "amount": amount,
+        "currency": "USD",
+    }
+    return [replace(shots[0], sold=sold), *shots[1:]]
