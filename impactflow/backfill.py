@@ -18,7 +18,7 @@ from impactflow.ledger import Ledger, Planned
 from impactflow.models import Earnings, Order, ProviderName
 from impactflow.orders import OrderSource, Window
 from impactflow.patience import Round
-from impactflow.planning import fresh_impacts, judge, page_of, policy_digest, purchases_of, remember_days
+from impactflow.planning import judge, most_purchases, page_of, policy_digest, remember_days
 from impactflow.policy import Policy
 
 _DAY = timedelta(days=1)
@@ -188,7 +188,7 @@ async def plan_window(
         while earnings or broken:
             fits, needed, room = len(earnings), 0, None if at_most is None else at_most - planned.placements
             if room is not None:
-                fits, needed = await _how_many_fit(ledger, policy.store, earnings, room)
+                fits, needed = await _how_many_fit(ledger, policy, earnings, room)
             if not fits and not broken:
                 why = f"order {earnings[0][0].id} needs {needed} placements and at_most leaves {room}"
                 return PlannedWindow(window, planned, why)
@@ -200,12 +200,12 @@ async def plan_window(
 
 
 async def _how_many_fit(
-    ledger: Ledger, store: str, earnings: Sequence[tuple[Order, Earnings]], room: int
+    ledger: Ledger, policy: Policy, earnings: Sequence[tuple[Order, Earnings]], room: int
 ) -> tuple[int, int]:
     """How many orders, from the first on, surely plan no more placements than that; how many the next one needs."""
-    known = await ledger.known_slots(store, [name for order, _ in earnings for name in order.names])
+    known = await ledger.known_slots(policy.store, [name for order, _ in earnings for name in order.names])
     for count, (order, earned) in enumerate(earnings):
-        needed = purchases_of(fresh_impacts(order, earned, known))
+        needed = most_purchases(policy, order, earned, known)
         if needed > room:
             return count, needed
         room -= needed

@@ -192,7 +192,7 @@ def _read(delivery: Delivery, senders: Senders) -> events.Event:
     event, at = events.read(delivery, senders), delivery.received_at
     if isinstance(event, Order | Refund) and event.as_of is not None:
         event = replace(event, as_of=min(event.as_of, at))
-    return replace(event, told_at=at) if isinstance(event, Order) else event
+    return replace(event, told_at=at, teller=delivery.source) if isinstance(event, Order) else event
 
 
 class _Page:

@@ -216,7 +216,7 @@ async def preview(
         known = await ledger.known_slots(policy.store, names)
         taken = [each for each in earnings if _is_taken(each[0], window, known)]
         would.eligible += sum(earned.eligible for _, earned in taken)
-        fits = _count_new(would, taken, known, at_most)
+        fits = _count_new(would, policy, taken, known, at_most)
         fits = [(as_read[order.id], earned) for order, earned in fits]  # the ledger knows the refunds, and more
         for each in await ledger.foresee(page_of(policy, fits, clock), outlook):
             read.add(each.placement or 0)
@@ -255,13 +255,14 @@ def _is_seen(kept: Kept, seen: Collection[int]) -> bool:
 
 def _count_new(
     would: Preview,
+    policy: Policy,
     earnings: Sequence[tuple[Order, Earnings]],
     known: Mapping[tuple[str, str], bool],
     at_most: int | None,
 ) -> Sequence[tuple[Order, Earnings]]:
     """The orders, from the first on, that plan no more purchases anew than there may be."""
     for count, (order, earned) in enumerate(earnings):
-        needed = purchases_of(fresh_impacts(order, earned, known))
+        needed = most_purchases(policy, order, earned, known)
         if at_most is not None and would.new + needed > at_most:
             would.ends_before = order.id
             return earnings[:count]
@@ -316,9 +317,16 @@ def fresh_impacts(order: Order, earned: Earnings, known: Mapping[tuple[str, str]
     return [impact for impact in earned.impacts if is_fresh(impact)]
 
 
-def purchases_of(impacts: Iterable[Impact]) -> int:
-    """How many of them would be bought; the others wait for a person."""
-    return sum(map(_is_bought, impacts))
+def most_purchases(policy: Policy, order: Order, earned: Earnings, known: Mapping[tuple[str, str], bool]) -> int:
+    """
+    How many purchases planning an order adds at most; what waits for a person is none.
+
+    Whether it is its customer's first one only the ledger knows, so what needs more is counted.
+    """
+    outcomes = [earned]
+    if policy.asks_for_first:
+        outcomes = [policy.earnings(replace(order, is_first=is_first)) for is_first in (True, False)]
+    return max(sum(map(_is_bought, fresh_impacts(order, each, known))) for each in outcomes)
 
 
 def _is_bought(impact: Impact) -> bool:

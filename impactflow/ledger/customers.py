@@ -2,26 +2,30 @@
 What else a customer bought: whether a sale is their first, and whether it may be one that was told twice.
 
 Shop, payment provider and Wicked Reports may each tell of one sale by names that nothing joins. Two sales of one
-customer for one amount within a day that no one teller told of both are suspected to be one: about the one that came
-later a person is asked. A customer is known by a digest of store and e-mail address. Reads only. Called by ``pages``.
+customer for one amount within a day that no one teller told of both are suspected to be one: a person is asked about
+the one for which nothing was bought. The suspicion stands, whatever becomes of the amounts, until it is answered. A
+customer is known by a digest of store and e-mail address. Reads only. Called by ``pages``.
 """
 
 import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, case, func, or_, select
 
-from impactflow.ledger.tables import Utc, order_names, orders
+from impactflow.ledger.states import WAITING, Status
+from impactflow.ledger.tables import Utc, orders, placements
 from impactflow.models import Order
 
 #: How far apart two tellers may date one sale: they round, and count days in different zones.
 _APART = timedelta(days=1)
+#: Of a sale, or of all its placements: nothing was bought and nothing is going to be.
+_OVER = (Status.CANCELLED.value, Status.FAILED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +34,84 @@ class Bought:
     A sale, as it is compared with others.
 
     Args:
-        customer: Who bought it.
+        customer: Who bought it; None where that was never told.
         order: As it was told last.
-        names: All its names.
-        row: The ledger's first row; None where it is new.
+        tellers: Who told of it, one after the other.
+        rows: The ledger's rows of it, the first one first; empty where it is new.
         counts: Whether it counts, or did before its money was given back.
+        earns: Whether it earns anything, or would if it were a customer's first one.
+        twin: The row of the sale that it was suspected to be before; None where it was not.
     """
 
-    customer: str
+    customer: str | None
     order: Order
-    names: frozenset[str]
-    row: int | None
+    tellers: frozenset[str]
+    rows: tuple[int, ...]
     counts: bool
+    earns: bool
+    twin: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The sale that another one may be: its order's id, and its row where it has one."""
+
+    order_id: str
+    row: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """
+    What was found of one sale.
+
+    Args:
+        is_first: Whether no earlier sale of its customer that counts is known; None where it is not known whose it is.
+        twin: The sale that it may be; None for none.
+    """
+
+    is_first: bool | None
+    twin: Twin | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Sold:
-    """What is kept in memory of a sale."""
+    """
+    A sale that another one may be.
+
+    Args:
+        order_id: Its order's id.
+        ordered_at: When it was sold.
+        sources: Which systems sold it.
+        row: The ledger's first row; None where it is new.
+        was_sent: Whether something was bought for it, or may have been.
+        waits: Whether something is to be bought for it, without a person's being asked if it is another sale.
+    """
 
     order_id: str
     ordered_at: datetime
     sources: frozenset[str]
-    tellers: frozenset[str]
     row: int | None
+    was_sent: bool
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A sale that counts, and what it is compared by."""
+
+    at: datetime
+    alike: int
+    tellers: frozenset[str]
+
+    def is_same_perhaps(self, other: "_Counted") -> bool:
+        """Whether the two may be one sale, told twice; one sale is the same as itself."""
+        are_told_apart = self.tellers.isdisjoint(other.tellers)
+        return self is other or (self.alike == other.alike and are_told_apart and abs(self.at - other.at) <= _APART)
+
+
+#: Sales that are alike but for who told of them, by those.
+_Group = dict[frozenset[str], list[_Sold]]
 
 
 @dataclass(slots=True)
@@ -62,25 +121,11 @@ class Unwritten:
 
     Args:
         sold: By what makes two sales alike.
-        since: When each customer first bought something that counts.
+        counted: Each customer's that count.
     """
 
-    sold: dict[int, list[_Sold]] = field(default_factory=lambda: defaultdict(list))
-    since: dict[str, datetime] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """
-    What was found of one sale.
-
-    Args:
-        is_first: Whether no earlier sale of its customer that counts is known.
-        twin: The order that it may be, told twice; None for none.
-    """
-
-    is_first: bool
-    twin: str | None
+    sold: dict[int, _Group] = field(default_factory=lambda: defaultdict(dict))
+    counted: dict[str, list["_Counted"]] = field(default_factory=lambda: defaultdict(list))
 
 
 def customer(store: str, email: str | None) -> str | None:
@@ -89,10 +134,20 @@ def customer(store: str, email: str | None) -> str | None:
     return hashlib.sha256(f"{store}\n{told}".encode()).hexdigest()[:24] if told else None
 
 
+def tellers_from_text(text: str | None) -> frozenset[str]:
+    """Who told of a sale, as the ledger keeps it."""
+    return frozenset(json.loads(text)) if text else frozenset()
+
+
+def tellers_as_text(tellers: Iterable[str]) -> str:
+    """The same for the ledger to keep."""
+    return json.dumps(sorted(tellers))
+
+
 def look(
     connection: Connection,
     store: str,
-    bought: Sequence[Bought],
+    page: Sequence[Bought],
     distinct: frozenset[str],
     unwritten: Unwritten,
     *,
@@ -104,88 +159,165 @@ def look(
     Args:
         connection: In a transaction.
         store: Whose sales.
-        bought: The page's sales.
+        page: The page's sales.
         distinct: Systems of which no two orders are one sale.
         unwritten: Sales that are not in the ledger yet; the new ones of the page are added.
         at_first: Whether it matters which sale is a customer's first.
     """
-    since = _since(connection, store, bought, unwritten) if at_first else {}
-    sold = _sold(connection, store, bought)
-    for each in bought:
+    alike = _Alike(connection, store, page, distinct, unwritten)
+    twins = [alike.twin_of(each) for each in page]
+    firsts = _firsts(connection, store, page, twins, alike, unwritten) if at_first else [None] * len(page)
+    return map(Look, firsts, twins)
+
+
+class _Alike:
+    """The sales that one of the page's may be, those of the page itself among them."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        store: str,
+        page: Sequence[Bought],
+        distinct: frozenset[str],
+        unwritten: Unwritten,
+    ) -> None:
+        self._distinct = distinct
+        self._unwritten = unwritten
+        self._known: dict[int, _Group] = defaultdict(dict)
+        #: Rows that are not on the page and may be one of its sales.
+        self.rows: list[int] = []
+        self._read(connection, store, page)
+        self._kept = _kept_twins(connection, page)
+
+    def _read(self, connection: Connection, store: str, page: Sequence[Bought]) -> None:
+        wanted: dict[int, set[frozenset[str]]] = defaultdict(set)
+        for each in page:
+            if each.customer and each.order.amount:
+                wanted[_alike(each.customer, each.order)].add(each.tellers)
+        if not wanted:
+            return
+        on_page = {row for each in page for row in each.rows}
+        times = [each.order.ordered_at for each in page]
+        span = {"began": min(times) - _APART, "ended": max(times) + _APART}
+        rows = connection.execute(_SOLD, {"store": store, **span, "customers": _customers(page)})
+        found = [
+            (alike, tellers, row)
+            for row in rows
+            if row.id not in on_page and (alike := _alike_as_kept(row)) in wanted
+            for tellers in [tellers_from_text(row.tellers)]
+            if any(map(tellers.isdisjoint, wanted[alike]))
+        ]
+        self.rows = [row.id for _, _, row in found]
+        known = [each for each in page if each.rows and len(wanted.get(_alike(each.customer, each.order), ())) > 1]
+        stands = _stands(connection, [*self.rows, *(each.rows[0] for each in known)])
+        for alike, tellers, row in found:
+            sources = frozenset(name.split(":", 2)[1] for name in json.loads(row.facts)["names"] if _is_source(name))
+            other = _Sold(row.order_id, row.ordered_at, sources, row.id, *stands.get(row.id, (False, False)))
+            self._known[alike].setdefault(tellers, []).append(replace(other, waits=other.waits and row.twin is None))
+        for each in known:
+            other = _as_sold(each, *stands.get(each.rows[0], (False, False)))
+            self._known[_alike(each.customer, each.order)].setdefault(each.tellers, []).append(other)
+
+    def twin_of(self, each: Bought) -> Twin | None:
+        """The sale that this one may be; a new one may be that of those that come later."""
+        if each.twin is not None and (kept := self._kept.get(each.twin)) and self._stays(each, *kept):
+            return Twin(kept[0].order_id, each.twin)
+        if each.customer is None or not each.order.amount:
+            return None
         alike = _alike(each.customer, each.order)
-        own = _of(each.order.id, each.order.ordered_at, each.names, each.row)
-        known = [*sold.get(alike, ()), *(unwritten.sold.get(alike, ()) if each.row is None else ())]
-        twins = (other for other in known if _is_twin(own, other, distinct))
-        if each.row is None and each.order.amount:
-            unwritten.sold[alike].append(own)
-        first = since.get(each.customer, each.order.ordered_at)
-        yield Look(each.order.ordered_at <= first, next((other.order_id for other in twins), None))
+        twin = next(self._others(each, alike), None)
+        if not each.rows and each.earns:
+            new = _as_sold(each, was_sent=False, waits=twin is None)
+            self._unwritten.sold[alike].setdefault(each.tellers, []).append(new)
+        return Twin(twin.order_id, twin.row) if twin else None
+
+    def _others(self, each: Bought, alike: int) -> Iterator[_Sold]:
+        groups = [self._known.get(alike, {})] + ([] if each.rows else [self._unwritten.sold.get(alike, {})])
+        for tellers, sold in (item for group in groups for item in group.items()):
+            if tellers.isdisjoint(each.tellers):
+                yield from (other for other in sold if self._may_be(each, other))
+
+    def _may_be(self, each: Bought, other: _Sold) -> bool:
+        is_near = abs(each.order.ordered_at - other.ordered_at) <= _APART and other.row not in each.rows
+        is_before = not each.rows or other.row is None or other.row < each.rows[0]
+        return is_near and (other.was_sent or (other.waits and is_before)) and not self._are_distinct(each, other)
+
+    def _stays(self, each: Bought, other: _Sold, tellers: frozenset[str]) -> bool:
+        """Whether a suspicion still stands."""
+        is_another = other.row not in each.rows and tellers.isdisjoint(each.tellers)
+        return is_another and (other.was_sent or other.waits) and not self._are_distinct(each, other)
+
+    def _are_distinct(self, each: Bought, other: _Sold) -> bool:
+        return each.order.sources | other.sources <= self._distinct
 
 
-def _since(
-    connection: Connection, store: str, bought: Sequence[Bought], unwritten: Unwritten
-) -> Mapping[str, datetime]:
-    """When each customer of the page first bought something that counts."""
-    known = connection.execute(_FIRST_SOLD, {"store": store, **_customers(bought)})
-    since = {row.customer: row.since for row in known}
-    for each in bought:
-        if each.counts and each.row is None:
-            at = each.order.ordered_at
-            unwritten.since[each.customer] = min(at, unwritten.since.get(each.customer, at))
-    for each in bought:
-        first = unwritten.since.get(each.customer)
-        if first is not None:
-            since[each.customer] = min(first, since.get(each.customer, first))
-    return since
+def _firsts(
+    connection: Connection,
+    store: str,
+    page: Sequence[Bought],
+    twins: Sequence[Twin | None],
+    alike: _Alike,
+    unwritten: Unwritten,
+) -> list[bool | None]:
+    """Of each sale, whether its customer bought nothing before; what may be the same sale told twice is not before."""
+    apart = [*(row for each in page for row in each.rows), *alike.rows]
+    values = {"store": store, "customers": _customers(page), "apart": apart}
+    since: Mapping[str, datetime] = {row.customer: row.since for row in connection.execute(_FIRST_SOLD, values)}
+    told = [_Counted(each.order.ordered_at, _alike(each.customer, each.order), each.tellers) for each in page]
+    counted = [(each, own) for each, own, twin in zip(page, told, twins, strict=True) if each.counts and twin is None]
+    here: dict[str | None, list[_Counted]] = defaultdict(list)
+    for each, own in counted:
+        here[each.customer].append(own)
+
+    def is_first(each: Bought, own: _Counted) -> bool | None:
+        if each.customer is None:
+            return None
+        others = [*here[each.customer], *unwritten.counted.get(each.customer, ())]
+        before = [other.at for other in others if not own.is_same_perhaps(other)]
+        return all(own.at <= at for at in (since.get(each.customer, own.at), *before))
+
+    firsts = [is_first(each, own) for each, own in zip(page, told, strict=True)]
+    for each, own in counted:
+        if each.customer is not None and not each.rows:
+            unwritten.counted[each.customer].append(own)
+    return firsts
 
 
-def _sold(connection: Connection, store: str, bought: Sequence[Bought]) -> Mapping[int, Sequence[_Sold]]:
-    """The ledger's sales that are like a later one of the page, but for whoever told of them."""
-    page: dict[int, list[Bought]] = defaultdict(list)
-    for each in bought:
-        if each.order.amount:
-            page[_alike(each.customer, each.order)].append(each)
-    if not page:
+def _kept_twins(connection: Connection, page: Sequence[Bought]) -> Mapping[int, tuple[_Sold, frozenset[str]]]:
+    """The sales that sales of the page were suspected to be, each with who told of it."""
+    ids = sorted({each.twin for each in page if each.twin is not None})
+    if not ids:
         return {}
-    known = {each.row: each for each in bought}
-    times = [each.order.ordered_at for each in bought]
-    span = {"began": min(times) - _APART, "ended": max(times) + _APART}
-    found = []
-    for row in connection.execute(_SOLD, {"store": store, **span, **_customers(bought)}):
-        own = known.get(row.id)
-        alike = _alike_as_kept(row) if own is None else _alike(own.customer, own.order)
-        if any(each.row is None or each.row > row.id for each in page.get(alike, ())):
-            found.append((alike, row))
-    names = _names(connection, [row.id for _, row in found])
-    sold: dict[int, list[_Sold]] = defaultdict(list)
-    for alike, row in found:
-        own = known.get(row.id)  # may go by more names by now than the ledger knows
-        all_names = names[row.id] if own is None else names[row.id] | own.names
-        sold[alike].append(_of(row.order_id, row.ordered_at, all_names, row.id))
-    return sold
+    stands = _stands(connection, ids)
+    kept = {}
+    for row in connection.execute(_ROWS, {"ids": ids}):
+        names = json.loads(row.facts)["names"] if row.facts else ()
+        sources = frozenset(name.split(":", 2)[1] for name in names if _is_source(name))
+        sold = _Sold(row.order_id, row.ordered_at, sources, row.sale, *stands.get(row.sale, (False, False)))
+        kept[row.id] = (sold, tellers_from_text(row.tellers))
+    return kept
 
 
-def _names(connection: Connection, row_ids: Sequence[int]) -> Mapping[int, set[str]]:
-    names = defaultdict[int, set[str]](set)
-    for row in connection.execute(_NAMES, {"ids": row_ids}) if row_ids else ():
-        names[row.sale].add(row.name)
-    return names
+def _stands(connection: Connection, rows: Sequence[int]) -> Mapping[int, tuple[bool, bool]]:
+    """Of each sale that has placements: whether something was bought, or may have been, and whether something waits."""
+    found = connection.execute(_STANDS, {"ids": sorted(set(rows))}) if rows else ()
+    return {row.sale: (bool(row.was_sent), bool(row.waits)) for row in found}
 
 
-def _customers(bought: Iterable[Bought]) -> dict[str, object]:
-    return {"customers": sorted({each.customer for each in bought})}
+def _customers(page: Iterable[Bought]) -> list[str]:
+    return sorted({each.customer for each in page if each.customer is not None})
 
 
-def _is_twin(own: _Sold, other: _Sold, distinct: frozenset[str]) -> bool:
-    """Whether two sales that are alike may be one; the later one is asked about."""
-    is_earlier = other.row is None or own.row is None or other.row < own.row
-    is_near = abs(own.ordered_at - other.ordered_at) <= _APART
-    are_known = bool(own.tellers and other.tellers)
-    are_distinct = own.sources | other.sources <= distinct
-    return is_earlier and is_near and are_known and not are_distinct and own.tellers.isdisjoint(other.tellers)
+def _as_sold(each: Bought, was_sent: bool, waits: bool) -> _Sold:
+    row = next(iter(each.rows), None)
+    return _Sold(each.order.id, each.order.ordered_at, each.order.sources, row, was_sent, waits and each.twin is None)
 
 
-def _alike(who: str, order: Order) -> int:
+def _is_source(name: str) -> bool:
+    return name.startswith("src:")
+
+
+def _alike(who: str | None, order: Order) -> int:
     return hash((who, order.amount, order.currency))
 
 
@@ -194,48 +326,37 @@ def _alike_as_kept(row: Any) -> int:
     return hash((row.customer, kept["amount"] and Decimal(kept["amount"]), kept["currency"]))
 
 
-def _of(order_id: str, at: datetime, names: Iterable[str], row: int | None) -> _Sold:
-    """
-    A sale with whoever told of it, as far as its names say.
-
-    Wicked Reports tells of several systems, as a teller of its own for each; a shop tells by its own id, and whoever
-    told first gave the order's id its prefix. Nobody is known where Wicked Reports names no system.
-    """
-    sources, tellers, is_listed = set[str](), set[str](), False
-    for name in names:
-        kind, _, rest = name.partition(":")
-        if kind == "src":
-            sources.add(rest.partition(":")[0])
-        elif kind == "id":
-            tellers.add(rest.partition(":")[0])
-        is_listed = is_listed or kind == "wr"
-    if is_listed:
-        tellers.update(f"wickedreports {source}" for source in sources)
-    if ":" in order_id:
-        tellers.add(order_id.partition(":")[0])
-    return _Sold(order_id, at, frozenset(sources), frozenset(tellers), row)
-
-
 # Not by the index on stores, by which SQLite would walk through all their orders of these days.
 _WHOSE = (
     orders.c.store.concat("") == bindparam("store"),
     orders.c.customer.in_(bindparam("customers", expanding=True)),
+    orders.c.same_as.is_(None),
 )
 _FIRST_SOLD = (
     select(orders.c.customer, func.min(orders.c.ordered_at, type_=Utc()).label("since"))
-    .where(*_WHOSE, or_(orders.c.eligible, orders.c.refunded), orders.c.same_as.is_(None))
+    .where(*_WHOSE, or_(orders.c.eligible, orders.c.refunded), orders.c.twin.is_(None))
+    .where(orders.c.id.not_in(bindparam("apart", expanding=True)))
     .group_by(orders.c.customer)
 )
-_SOLD = select(orders.c.id, orders.c.order_id, orders.c.ordered_at, orders.c.customer, orders.c.facts).where(
+_SOLD = select(
+    *(orders.c[name] for name in ("id", "order_id", "ordered_at", "customer", "facts", "tellers", "twin"))
+).where(
     *_WHOSE,
     orders.c.ordered_at.between(bindparam("began"), bindparam("ended")),
-    orders.c.same_as.is_(None),
     orders.c.facts.is_not(None),
 )
 _SALE = func.coalesce(orders.c.same_as, orders.c.id)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_NAMES = (
-    select(order_names.c.name, _SALE.label("sale"))
-    .join(orders, order_names.c.order == orders.c.id)
+_ROWS = select(
+    *(orders.c[name] for name in ("id", "order_id", "ordered_at", "facts", "tellers")), _SALE.label("sale")
+).where(orders.c.id.in_(_IDS))
+_STANDS = (
+    select(
+        _SALE.label("sale"),
+        func.max(case((placements.c.status.in_((*WAITING, *_OVER)), 0), else_=1)).label("was_sent"),
+        func.max(case((placements.c.status.in_(WAITING), 1), else_=0)).label("waits"),
+    )
+    .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id.in_(_IDS), orders.c.same_as.in_(_IDS)))
+    .group_by(_SALE)
 )

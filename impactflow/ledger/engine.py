@@ -24,7 +24,7 @@ from impactflow.errors import ConfigurationError, LedgerBusy, LedgerContended, L
 from impactflow.ledger.tables import metadata
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
-HEAD = "0006"
+HEAD = "0007"
 #: How long to wait for another program's lock, in seconds.
 BUSY_S = 30.0
 #: The pause before a new file's mode is tried again while another program changes it, in seconds.

@@ -7,7 +7,7 @@ What is told may be old by then: whether it is news is decided here, whatever fo
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -210,21 +210,34 @@ def _digest(*told: Any) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
 
 
-def since_first_told(order: Order, row: Any) -> Order:
+def with_what_stays(told: Told, order: Order, row: Any) -> Order:
     """
-    An announced order, with what was told of it before and never changes.
+    An order that is news, with what was told of it before and it does not say.
 
-    That is since when a webhook has told of it: how long after it one did so once more says nothing about its age, nor
-    where it was read besides. And of what click and subscription it is, which not every sender says.
+    That is what not every teller knows and never changes: by what click it came, how it was paid, whether it is of a
+    subscription, what is a gift card. And since when a webhook has told of it: how long after it one did so once more
+    says nothing about its age, nor where it was read besides.
     """
     if not row.facts:
         return order
-    known = order_from_row(row)
-    return replace(
-        order,
-        told_at=known.told_at,
-        last_click=order.last_click or known.last_click,
-        is_subscription=known.is_subscription if order.is_subscription is None else order.is_subscription,
+    kept = json.loads(row.facts)
+    stays: dict[str, Any] = {
+        "products": _with_gift_cards(order.products, _products(kept)),
+        "paid_with": order.paid_with or tuple(kept.get("paid_with", ())),
+        "last_click": order.last_click or _click(kept),
+        "is_subscription": kept.get("subscription") or order.is_subscription,
+        "told_at": _time(kept["told_at"]) if told is Told.ANNOUNCED else order.told_at,
+    }
+    return order if all(getattr(order, name) == value for name, value in stays.items()) else replace(order, **stays)
+
+
+def _with_gift_cards(products: tuple[Product, ...], known: tuple[Product, ...]) -> tuple[Product, ...]:
+    """Products as they are told, with what is known to be a gift card; as they were known where none is told."""
+    gift_cards = {each.ids or each.name for each in known if each.is_gift_card}
+    if not products or not gift_cards:
+        return products or known
+    return tuple(
+        replace(each, is_gift_card=each.is_gift_card or (each.ids or each.name) in gift_cards) for each in products
     )
 
 
@@ -249,10 +262,10 @@ def order_from_row(row: Any, email: str | None = None) -> Order:
         told_at=_time(kept["told_at"]),
         as_of=row.facts_at,
         refunds=frozenset(kept["refunds"]),
-        products=tuple(_product(*product) for product in kept.get("products", ())),
+        products=_products(kept),
         paid_with=tuple(kept.get("paid_with", ())),
         is_subscription=kept.get("subscription"),
-        last_click=Click(*click) if (click := kept.get("last_click")) else None,
+        last_click=_click(kept),
     )
 
 
@@ -279,6 +292,14 @@ def _plain_core(order: Order) -> dict[str, Any]:
         "payments": [payment.status for payment in order.payments],
         "refunds": sorted(order.refunds),
     }
+
+
+def _products(kept: Mapping[str, Any]) -> tuple[Product, ...]:
+    return tuple(_product(*product) for product in kept.get("products", ()))
+
+
+def _click(kept: Mapping[str, Any]) -> Click | None:
+    return Click(*click) if (click := kept.get("last_click")) else None
 
 
 def _product(ids: list[str], name: str | None, quantity: str, amount: str | None, is_gift_card: bool) -> Product:

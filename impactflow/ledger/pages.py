@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 
 from impactflow.ledger import customers, facts, refunds
-from impactflow.ledger.customers import Look, Unwritten
+from impactflow.ledger.customers import Bought, Look, Twin, Unwritten
 from impactflow.ledger.facts import Told
 from impactflow.ledger.names import Identity, are_of_two, identities
 from impactflow.ledger.tables import order_names, orders
@@ -74,7 +74,9 @@ class Sale:
         brings_name: Whether the ledger does not know one of them.
         claimants: Rows of other sales that go by its shop's id for it.
         heard_at: When it was told.
+        tellers: Who has told of it.
         customer: A digest that stands for whose it is; None where that was never told.
+        twin: The sale that it may be, told twice; None for none.
     """
 
     order: Order
@@ -87,7 +89,9 @@ class Sale:
     brings_name: bool
     claimants: frozenset[int]
     heard_at: datetime
+    tellers: frozenset[str]
     customer: str | None = None
+    twin: Twin | None = None
 
 
 def as_known(
@@ -107,7 +111,7 @@ def as_known(
     for sale in sales:
         if len(sale.row_ids) > 1:
             rows[sale.row_ids[0]] = _joined([rows[row_id] for row_id in sale.row_ids])
-    known = [_as_told(page, sale, rows[sale.row_ids[0]]) if sale.row_ids else sale for sale in sales]
+    known = [_as_told(page, sale, rows) if sale.row_ids else sale for sale in sales]
     beside = _beside_others(connection, page, _after_refunds(connection, page, known), rows, unwritten or Unwritten())
     return [_asked_about(sale, rows) for sale in beside], rows
 
@@ -137,11 +141,15 @@ def _sales(connection: Connection, page: Page) -> list[Sale]:
             names |= sales[index].names
             row_ids |= set(sales[index].row_ids)
         heard_at = page.heard_at[number] if page.heard_at else page.at
+        tellers = frozenset({order.teller} - {""}).union(*(sales[index].tellers for index in here))
         last = sales[here[-1]] if here and page.told is Told.ANNOUNCED else None
         if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
             order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest
         is_new = not known.keys() >= names
-        sale = Sale(order, earnings, order, order, True, names, tuple(sorted(row_ids)), is_new, claimants, heard_at)
+        sale = Sale(
+            *(order, earnings, order, order, True, names, tuple(sorted(row_ids)), is_new, claimants, heard_at, tellers),
+            customers.customer(page.store, order.customer_email),
+        )
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
         by_name.update(dict.fromkeys((*names, *map(str, row_ids)), slot))
@@ -208,30 +216,28 @@ def _beside_others(
     connection: Connection, page: Page, sales: Sequence[Sale], rows: Mapping[int, Any], unwritten: Unwritten
 ) -> Sequence[Sale]:
     """The sales beside what else their customers bought: first ones, and ones that may have been told twice."""
-    whose = [_customer(page.store, sale, rows) for sale in sales]
-    bought = [
-        customers.Bought(who, sale.told, sale.names, next(iter(sale.row_ids), None), _counts(sale))
-        for who, sale in zip(whose, sales, strict=True)
-        if who is not None
-    ]
-    if not bought:
-        return sales
+    bought = [_bought(page, sale, rows) for sale in sales]
     looks = customers.look(
         connection, page.store, bought, page.distinct_sources, unwritten, at_first=page.asks_for_first
     )
-    return [
-        sale if who is None else _beside(page, replace(sale, customer=who), next(looks))
-        for who, sale in zip(whose, sales, strict=True)
-    ]
+    return [_beside(page, sale, found) for sale, found in zip(sales, looks, strict=True)]
 
 
-def _customer(store: str, sale: Sale, rows: Mapping[int, Any]) -> str | None:
-    known = rows[sale.row_ids[0]].customer if sale.row_ids else None
-    return customers.customer(store, sale.order.customer_email) or known
+def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
+    row = rows[sale.row_ids[0]] if sale.row_ids else None
+    return Bought(
+        customer=sale.customer,
+        order=sale.told,
+        tellers=sale.tellers,
+        rows=sale.row_ids,
+        counts=sale.earnings.eligible or sale.order.is_refunded,
+        earns=bool(sale.earnings.impacts) or (page.asks_for_first and sale.earnings.eligible),
+        twin=row.twin if row else None,
+    )
 
 
-def _counts(sale: Sale) -> bool:
-    return sale.earnings.eligible or sale.order.is_refunded
+def _tellers(row: Any) -> frozenset[str]:
+    return customers.tellers_from_text(row.tellers)
 
 
 def _beside(page: Page, sale: Sale, look: Look) -> Sale:
@@ -240,18 +246,19 @@ def _beside(page: Page, sale: Sale, look: Look) -> Sale:
         sale = replace(sale, order=order, earnings=page.judge(order))
     if look.twin is None:
         return sale
-    return _asking(
-        sale,
-        f"it may be order {look.twin}, told twice (same customer, amount and day): approve it if it is another sale, or"
-        " have the policy's not_sources or distinct_sources say it for all",
-    )
+    other = f"order {look.twin.order_id}, told twice (same customer, amount and day)"
+    asks = f"it may be {other}: approve it if it is another sale; not_sources or distinct_sources say it for all"
+    return _asking(replace(sale, twin=look.twin), asks)
 
 
-def _as_told(page: Page, sale: Sale, row: Any) -> Sale:
+def _as_told(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
     """A known sale as what was said of it last has it."""
-    order = sale.order
+    row, order = rows[sale.row_ids[0]], sale.order
+    tellers = sale.tellers.union(*(_tellers(rows[row_id]) for row_id in sale.row_ids))
+    if tellers != sale.tellers or sale.customer is None:
+        sale = replace(sale, tellers=tellers, customer=sale.customer or row.customer)
     if facts.is_news(page.told, order, row):
-        order = facts.since_first_told(order, row) if page.told is Told.ANNOUNCED else order
+        order = facts.with_what_stays(page.told, order, row)
     elif row.facts is None:
         return replace(sale, is_news=False)
     else:
@@ -285,7 +292,7 @@ _ORDERS = select(
         orders.c[name]
         for name in (
             *("id", "order_id", "ordered_at", "digest", "eligible", "refunded", "customer_email", "read_at", "policy"),
-            *("customer", "facts", "facts_at", "listed"),
+            *("customer", "tellers", "twin", "facts", "facts_at", "listed"),
         )
     )
 ).where(orders.c.id.in_(bindparam("ids", expanding=True)))

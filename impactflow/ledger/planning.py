@@ -19,7 +19,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
 from impactflow.ledger import facts
 from impactflow.ledger.approvals import digest
-from impactflow.ledger.customers import Unwritten
+from impactflow.ledger.customers import Unwritten, tellers_as_text, tellers_from_text
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
@@ -343,18 +343,22 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> 
             for sale in sales
         ],
     ).scalars()
-    names = []
+    names, rows = [], dict[str, int]()
     for row_id, sale in zip(ids, sales, strict=True):
+        rows[sale.order.id] = row_id
         names += [{"store": store, "name": name, "order": row_id} for name in sorted(sale.names)]
         _plan_impacts(sale.earnings.impacts, row_id, sale.order, writing)
         _plan_unearned(sale, row_id, writing)
+        if sale.twin and sale.twin.row is None:  # it is on this page, and has a row only now
+            twin = {"twin": rows[sale.twin.order_id]}
+            connection.execute(orders.update().where(orders.c.id == row_id).values(twin))
     connection.execute(_NEW_NAMES, names)
 
 
 def _plan_known(connection: Connection, sales: Sequence[Sale], rows: Mapping[int, Any], writing: _Plan) -> None:
     page = writing.page
-    # What is no news may still bring a name.
-    touched = [sale for sale in sales if sale.brings_name or _has_changed(sale, rows[sale.row_ids[0]], page)]
+    # What is no news may still bring a name, or tell who else told of it.
+    touched = [sale for sale in sales if _touches(sale, rows[sale.row_ids[0]], page)]
     for sale in touched:
         _adopt(connection, sale, rows[sale.row_ids[0]], page.store)
     if touched:  # from here on nobody claims, answers or settles what is decided on below
@@ -375,14 +379,22 @@ def _plan_known(connection: Connection, sales: Sequence[Sale], rows: Mapping[int
 
 def _keep_what_was_told(connection: Connection, sale: Sale, row: Any, page: Page) -> None:
     """An order that says the same as before says so as of later; one that is listed first is listed from now on."""
-    says_the_same = page.told is Told.READ and row.listed == facts.listing(sale.read)
-    if says_the_same and (row.facts_at is None or not sale.is_news):
-        return
-    kept = facts.values_of(page.told, sale.told) if sale.is_news else {"facts_at": row.facts_at}
     if page.told is Told.READ and not sale.is_news:
-        kept |= {"facts": facts.as_text(sale.told), "listed": facts.listing(sale.read)}
-    if kept["facts_at"] != row.facts_at or kept.get("listed", row.listed) != row.listed:
+        kept = {"facts": facts.as_text(sale.told), "facts_at": row.facts_at, "listed": facts.listing(sale.read)}
+    elif sale.is_news and (page.told is not Told.READ or row.facts_at is not None):
+        kept = facts.values_of(page.told, sale.told)
+    else:
+        return  # what is read again and says something else is planned anew, and kept by that
+    if any(value != getattr(row, name) for name, value in kept.items()):
         connection.execute(orders.update().where(orders.c.id == row.id).values(kept))
+
+
+def _touches(sale: Sale, row: Any, page: Page) -> bool:
+    return sale.brings_name or _brings_teller(sale, row) or _has_changed(sale, row, page)
+
+
+def _brings_teller(sale: Sale, row: Any) -> bool:
+    return not sale.tellers <= tellers_from_text(row.tellers)
 
 
 def _has_changed(sale: Sale, row: Any, page: Page) -> bool:
@@ -405,6 +417,9 @@ def _heard_at(sale: Sale, row: Any, writing: _Plan) -> datetime:
 def _adopt(connection: Connection, sale: Sale, row: Any, store: str) -> None:
     """What was told goes by all its names; rows that a name has joined are one sale for good."""
     first, *others = sale.row_ids
+    if _brings_teller(sale, row):
+        told = {"tellers": tellers_as_text(sale.tellers)}
+        connection.execute(orders.update().where(orders.c.id == first).values(told))
     if others:
         kept = {name: getattr(row, name) for name in KEPT_AT_FIRST}
         connection.execute(orders.update().where(orders.c.id == first).values(kept))
@@ -586,6 +601,8 @@ def _order_values(sale: Sale, page: Page) -> dict[str, Any]:
         "digest": _digest(page, sale),
         "customer_email": sale.order.customer_email if told else None,
         "customer": sale.customer,
+        "tellers": tellers_as_text(sale.tellers),
+        "twin": sale.twin.row if sale.twin else None,
     }
     return values | facts.values_of(page.told, sale.told) if sale.is_news else values
 

@@ -77,6 +77,10 @@ orders = Table(
     Column("customer_email", Text),
     # A digest of store and e-mail address: what else the same customer bought. NULL where the address was not told.
     Column("customer", Text),
+    # Who has told of it, as a JSON list: two sales of which one teller told are two.
+    Column("tellers", Text),
+    # The row of the sale that it may be, told twice, about which a person is asked; NULL where nobody has to be.
+    Column("twin", Id),
     Column("eligible", Boolean, nullable=False),
     # Whether a payment was REFUNDED when it was planned last; NULL where that was before anybody kept it.
     Column("refunded", Boolean),

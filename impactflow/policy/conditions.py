@@ -178,7 +178,7 @@ class When(Strict):
         return Sale(
             replace(sale.order, item_count=sum((each.quantity for each in counted), Decimal(0))),
             sale.usd_per,
-            left_out=sum(known, Decimal(0)) if len(known) == len(others) else None,
+            left_out=sum((max(each, Decimal(0)) for each in known), Decimal(0)) if len(known) == len(others) else None,
         )
 
     def _counts(self, product: Product) -> bool:

@@ -104,7 +104,10 @@ def product(line: Line, ids: Iterable[str | None], name: str | None, sold_for: D
     """
     amount = sold_for
     if sold_for is not None and line.quantity and line.count != line.quantity:
-        amount = sold_for * line.count / line.quantity
+        try:
+            amount = sold_for * line.count / line.quantity
+        except ArithmeticError:  # no believable quantity
+            amount = None
     return Product(tuple(dict.fromkeys(each for each in ids if each)), name, line.count, amount)
 
 

@@ -181,3 +181,14 @@ def test_what_is_left_begins_with_the_window_that_could_not_be_finished(stops, h
     done = [PlannedWindow(window, Planned(), stop) for window, stop in zip(windows, stops, strict=False)]
     outcome = Backfilled.of(FEBRUARY, windows, done, halted)
     assert (left and Window(date(2026, 2, left), FEBRUARY.to), why) == (outcome.left, outcome.stopped)
+
+
+@in_virtual_time
+async def test_a_cap_holds_where_only_the_ledger_knows_what_an_order_earns(new_world):
+    """Whether it is its customer's first one: ten customers, of whom three may earn."""
+    rule = TREES | {"when": {"first_order": True}}
+    world = new_world(orders=[sold_on(number, number) for number in range(1, 11)], policy=policy_of(rule))
+    async with world.run() as run:
+        result = await planned(run, world.policy, at_most=3)
+        assert (3, {"planned": 3}) == (result.planned.placements, await statuses(run))
+        assert result.stopped is not None

@@ -656,3 +656,49 @@ async def test_the_customer_is_told_where_a_refund_is_taken_back(new_world, in_t
         await next_run(world, run)
 
         assert ["ana@example.com"] == [each["customer_email"] for each in world.purchases]
+
+
+@in_virtual_time
+async def test_c16_what_only_a_webhook_says_holds_after_wicked_reports_has_told_more(new_world):
+    """Paid with a gift card, for a gift card; Wicked Reports lists another amount, and then another one."""
+    card = [{"product_id": "P1", "name": "Apron", "quantity": 2, "price": "40.00", "gift_card": True}]
+    when = {"not_products": {"gift_cards": True}, "not_paid_with": ["gift_card"], "subscription": False}
+    rules = [TREES | {"slot": slot, "when": {slot: value}} for slot, value in when.items()]
+    world = new_world(orders=[sold(1, amount=75)], policy=policy_of(*rules))
+    async with world.run() as run:
+        await shopify_paid(
+            run, 1, line_items=card, payment_gateway_names=["gift_card"], source_name="subscription_contract"
+        )
+        for amount in (75, 74, 73):
+            world.sandbox.shop.orders = [sold(1, amount=amount)]
+            assert [] == await next_run(world, run)
+            world.clock.turn(minutes=10)
+
+
+@in_virtual_time
+async def test_a_click_that_is_told_later_is_kept(new_world):
+    """Of an order that a webhook told of and Wicked Reports lists: a policy edited then finds it."""
+    rule = TREES | {"approve_above": 0, "when": {"last_click": {"campaign": "earth-day"}}}
+    world = new_world(orders=[sold(1)], policy=policy_of(rule))
+    async with world.run() as run:
+        await shopify_paid(run, 1)
+        await next_run(world, run)
+        world.sandbox.shop.orders = [sold(1, attributions={"lastClick": {"campaign": "Earth-Day"}})]
+        world.clock.turn(minutes=10)
+        await next_run(world, run)
+        assert {"awaiting_approval": 1} == await statuses(run)
+
+        mend(world, run, rule | {"approve_above": Decimal("0.5")})
+        await taken_up(world, run)
+        assert {"awaiting_approval": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_a_quantity_beyond_belief_breaks_no_other_delivery(new_world):
+    """What the line came to is not known then."""
+    line = {"quantity": "1e-999999", "current_quantity": 1, "total": "10"}
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await woocommerce_order(run, 1, "processing", line_items=[line])
+        await shopify_paid(run, 2)
+        assert 2 == len(await next_run(world, run))

@@ -31,7 +31,7 @@ DIGESTS = {
     "0004.py": "fc1c05dc32b995118de0e6194128083a073513fa4407907658ce448a4b66de51",
     "0005.py": "ea1e7f4488b3ee61d67abf6ffa782ef34d3b39f9d104d1083aa6bf53a2facd8c",
     "0006.py": "d19026cc0a69390062ddd7024955d3c49a5d962ca01b72140a0c4cde50b576da",
-    "0007.py": "1139cbe4b43d306dbdcbd1fbdb525a0a12c5f5a738e9392f70dcc80d2f39c828",
+    "0007.py": "35eacfce65cc8e75ea4eb5be228fa8b4d87f662ee0dd13d3ee2e158385fb9874",
 }
 
 
@@ -103,3 +103,8 @@ def test_o8_a_ledger_that_lacks_a_column_is_refused(ledger_url):
     opened.dispose()
     with pytest.raises(LedgerError, match=r"lacks placements.sent_until.* restore a backup"):
         Ledger.open(ledger_url)
+
+
+def test_the_newest_migration_is_the_one_that_a_ledger_is_held_against():
+    """Else no earlier ledger would open."""
+    assert engine.HEAD == max(DIGESTS).removesuffix(".py")

@@ -78,6 +78,13 @@ def test_c16_after_a_refund_no_more_counts_than_is_left() -> None:
     assert refunded == "the order's amount is not above zero"
 
 
+def test_c16_a_discount_told_as_a_product_makes_no_order_worth_more() -> None:
+    """It is left out with what it costs, which is nothing."""
+    discount = Product(("off",), "Summer discount", Decimal(1), Decimal(-50))
+    order = replace(ORDER, amount=Decimal(50), products=(replace(TEA, amount=Decimal(100)), discount))
+    assert earned(order, CENTS, not_products={"ids": ["off"]}) == 50
+
+
 def test_c16_what_an_order_does_not_tell_earns_nothing_and_says_so() -> None:
     """Products without prices can be counted still."""
     unpriced = replace(ORDER, products=(TEA, replace(CARD, amount=None)))
