@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import typer
+from ledgers import new_ledger
 
 from benchmarks.storm.senders import SECRETS, VARIABLES, signed
 from impactflow.cli.webhooks import serve_webhooks
@@ -26,10 +27,10 @@ POLICY = Path(__file__).parents[2] / "policy.yaml"
 
 
 @pytest.fixture
-def command(empty_ledger, tmp_path):
+def command(tmp_path):
     """The command line with a policy, a ledger and every secret."""
     shutil.copy(POLICY, tmp_path)
-    shutil.copy(empty_ledger, tmp_path / "impactflow.db")
+    new_ledger(tmp_path / "impactflow.db")
     secrets = {VARIABLES[source]: secret for source, secret in SECRETS.items()}
     return Impactflow(tmp_path, base_environment(tmp_path) | secrets)
 
