@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from forking import run_forked
+
 from impactflow.proof import programs
 from impactflow.proof.programs import Ended, finish
 from impactflow.sandbox import Books, Options, Sandbox, environment
@@ -18,7 +20,20 @@ from impactflow.sandbox.wickedreports import Shop
 
 
 class Impactflow(programs.Impactflow):
-    """The command line, and Python beside it."""
+    """The command line, whose commands start at once; and Python beside it."""
+
+    def run(self, *arguments: str, timeout_s: float = 120) -> Ended:
+        """
+        A command from beginning to end, as ``forking`` says; ``run_anew`` where the start itself is tested.
+
+        Raises:
+            TimeoutError: It did not end, and was killed.
+        """
+        return run_forked(arguments, self.folder, self.variables, timeout_s)
+
+    def run_anew(self, *arguments: str) -> Ended:
+        """The same in a new interpreter."""
+        return finish(self.start(*arguments))
 
     def python(self, code: str, *arguments: str) -> Ended:
         """Some Python under the same environment."""

@@ -61,7 +61,7 @@ def good_run_after(sandbox: Served, impactflow: Impactflow) -> tuple[int, dict]:
 def unreachable_shop(folder, command_line) -> Ended:
     """Wicked Reports cannot be reached."""
     with opened(folder, command_line) as (_, impactflow):
-        return impactflow.but(WICKED_REPORTS_URL=NOBODY).run("place", "--json")
+        return impactflow.but(WICKED_REPORTS_URL=NOBODY).run_anew("place", "--json")
 
 
 def unreachable_provider(folder, command_line) -> tuple[Ended, tuple[int, dict]]:
@@ -120,7 +120,7 @@ def test_a_policy_that_makes_no_sense_is_refused_with_line_and_field(impactflow,
 
 def test_a_missing_policy_is_named(impactflow):
     """With the two ways to name another."""
-    status, message = said(impactflow.run("place", "--json", "--policy", "nowhere.yaml"))
+    status, message = said(impactflow.run_anew("place", "--json", "--policy", "nowhere.yaml"))
     assert status == MISUSED
     assert "nowhere.yaml" in message
     assert "IMPACTFLOW_POLICY" in message

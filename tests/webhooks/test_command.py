@@ -14,12 +14,13 @@ import httpx
 import pytest
 import typer
 from ledgers import new_ledger
+from processes import Impactflow
 
 from benchmarks.storm.senders import SECRETS, VARIABLES, signed
 from impactflow.cli.webhooks import serve_webhooks
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger
-from impactflow.proof.programs import Impactflow, base_environment, finish
+from impactflow.proof.programs import base_environment, finish
 from impactflow.settings import load_settings
 from impactflow.webhooks.sources import Secrets
 

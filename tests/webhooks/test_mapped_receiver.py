@@ -10,13 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 from ledgers import new_ledger
+from processes import Impactflow
 from standardwebhooks import Webhook
 
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Delivery, Ledger
 from impactflow.policy import load_policy
-from impactflow.proof.programs import Impactflow, base_environment
+from impactflow.proof.programs import base_environment
 from impactflow.settings import load_settings
 from impactflow.webhooks.app import make_app
 from impactflow.webhooks.intake import Bounds
