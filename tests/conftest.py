@@ -5,6 +5,7 @@ What all tests share: a closed network, a clock that can be turned, a world to b
 test asks for it.
 """
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,11 +18,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from ledgers import new_ledger
 from postgres_server import SharedPostgres
+from prefect_servers import migrated_database, quick_prefect_server
 from virtual_time import VirtualClock
 from world import World, make_world
 
 from impactflow.ledger import Ledger
-from impactflow.proof.programs import PrefectServer, prefect_server
+from impactflow.proof.programs import PrefectServer
 
 # No test depends on how fast the machine is.
 settings.register_profile("impactflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,9 +61,23 @@ def _is_loopback(host: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[PrefectServer]:
-    """The session's Prefect server."""
-    with prefect_server() as started:
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Prefect database in which nothing is yet; to be copied."""
+    own = tmp_path_factory.getbasetemp()
+    return migrated_database(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+
+
+@pytest.fixture(scope="session")
+def server(migrated: Path) -> Iterator[PrefectServer]:
+    """This process's Prefect server."""
+    with quick_prefect_server(migrated) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def own_server(migrated: Path) -> Iterator[PrefectServer]:
+    """A Prefect server that knows of nothing but what the tests of a module bring about."""
+    with quick_prefect_server(migrated) as started:
         yield started
 
 

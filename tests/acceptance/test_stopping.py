@@ -22,7 +22,7 @@ from processes import Impactflow, Served, served
 from impactflow.ledger import Ledger, Status
 from impactflow.proof import experiment
 from impactflow.proof.bookkeeping import NONE, differences, earned, in_books, in_ledger, undone_in_ledger
-from impactflow.proof.programs import Ended, prefect_server
+from impactflow.proof.programs import Ended
 from impactflow.sandbox import Options, Reply, Request, Sandbox, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 from impactflow.stopping import run
@@ -223,13 +223,13 @@ def test_n3_ctrl_c_while_the_temporary_server_starts_ends_it_in_a_line(tmp_path,
 
 
 @pytest.fixture(scope="module")
-def stopped_worker(tmp_path_factory) -> tuple[Shop, Stop, dict]:
+def stopped_worker(tmp_path_factory, own_server) -> tuple[Shop, Stop, dict]:
     """``impactflow serve`` was stopped while a run of its bought; the run as Prefect's server then shows it."""
     folder = tmp_path_factory.mktemp("worker")
     own = {"IMPACTFLOW_POLICY": str(folder / "policy.yaml"), "IMPACTFLOW_REPORTS": str(folder / "reports")}
-    with prefect_server() as server, shop(folder, PREFECT_API_URL=server.api_url, **own) as there:
+    with shop(folder, PREFECT_API_URL=own_server.api_url, **own) as there:
         process = Impactflow(ROOT, there.command.variables).start("serve", "--json")
-        api = httpx.Client(base_url=server.api_url, timeout=30, trust_env=False)
+        api = httpx.Client(base_url=own_server.api_url, timeout=30, trust_env=False)
         try:
             assert process.stdout.readline(), process.stderr.read()
             place = api.get("/deployments/name/place_impacts/place").json()["id"]
