@@ -9,10 +9,11 @@ import atexit
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from unittest import mock
 
 from impactflow.proof.programs import Ended, base_environment
@@ -33,9 +34,26 @@ _LOGGERS = {"PREFECT_LOGGING_EXTRA_LOGGERS": "impactflow,tasks"}
 _FORKS = multiprocessing.get_context("forkserver")
 
 
-def run_forked(arguments: tuple[str, ...], folder: Path, variables: Mapping[str, str], timeout_s: float) -> Ended:
+def command(*arguments: str) -> None:
+    """Be ``impactflow``."""
+    from impactflow.cli import main
+
+    sys.argv = ["impactflow", *arguments]
+    main()
+
+
+def code(text: str, *arguments: str) -> None:
+    """Be ``python -c``."""
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    sys.argv = ["-c", *arguments]
+    exec(text, main.__dict__)
+
+
+def forked(
+    program: Callable[..., None], *arguments: str, folder: Path, variables: Mapping[str, str], timeout_s: float = 120
+) -> Ended:
     """
-    Run a command from beginning to end.
+    Run ``command`` or ``code`` from beginning to end.
 
     Raises:
         TimeoutError: It did not end, and was killed; with all that it printed.
@@ -44,27 +62,30 @@ def run_forked(arguments: tuple[str, ...], folder: Path, variables: Mapping[str,
     with mock.patch.dict(os.environ, {**base_environment(folder), **_LOGGERS}, clear=True):
         ensure_running()
     with TemporaryDirectory(prefix="impactflow-forked-") as printed:
-        out, err = Path(printed, "out"), Path(printed, "err")
-        outputs = {1: out, 2: err}
-        process = _FORKS.Process(target=_become, args=(arguments, folder, _LOGGERS | variables, outputs), daemon=True)
+        outputs = {1: Path(printed, "out"), 2: Path(printed, "err")}
+        told = (program, arguments, folder, _LOGGERS | variables, outputs)
+        process = _FORKS.Process(target=_become, args=told, daemon=True)
         process.start()
         process.join(timeout_s)
         late = process.exitcode is None
         if late:
             process.kill()
             process.join()
-        texts = [each.read_text() if each.exists() else "" for each in (out, err)]
+        out, err = (file.read_text() if file.exists() else "" for file in outputs.values())
     if late:
-        raise TimeoutError("\n".join([f"it did not end within {timeout_s:g} s", *texts]))
-    return Ended(process.exitcode, *texts)
+        raise TimeoutError(f"it did not end within {timeout_s:g} s\n{out}\n{err}")
+    return Ended(process.exitcode, out, err)
 
 
 def _become(
-    arguments: tuple[str, ...], folder: Path, variables: Mapping[str, str], outputs: Mapping[int, Path]
+    program: Callable[..., None],
+    arguments: tuple[str, ...],
+    folder: Path,
+    variables: Mapping[str, str],
+    outputs: Mapping[int, Path],
 ) -> None:
     from prefect.context import refresh_global_settings_context
-
-    from impactflow.cli import main
+    from prefect.logging.configuration import setup_logging
 
     os.chdir(folder)
     os.environ.clear()
@@ -72,8 +93,8 @@ def _become(
     for number, file in outputs.items():
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
     refresh_global_settings_context()
-    sys.argv = ["impactflow", *arguments]
+    setup_logging(incremental=False)
     try:
-        main()
+        program(*arguments)
     finally:
         atexit._run_exitfuncs()  # multiprocessing leaves them out

@@ -77,7 +77,7 @@ def locked_ledger(folder, command_line) -> tuple[Ended, Ended, tuple[int, dict]]
         Ledger.open(impactflow.ledger_url).close()
         with sqlite3.connect(folder / "impactflow.db", isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
-            writing, reading = impactflow.python(IMPATIENT, "place", "--json"), impactflow.run("status", "--json")
+            writing, reading = impactflow.python_anew(IMPATIENT, "place", "--json"), impactflow.run("status", "--json")
             other.execute("ROLLBACK")
         return writing, reading, good_run_after(sandbox, impactflow)
 
@@ -194,7 +194,7 @@ def test_a_wrong_key_for_one_provider_stops_only_that_one(tmp_path, command_line
 def test_after_a_full_disk_a_run_with_room_buys_nothing_twice(tmp_path, command_line):
     """The one line asks for room; what was bought and could not be recorded is found."""
     with opened(tmp_path, command_line) as (sandbox, impactflow):
-        status, message = said(impactflow.python(CRAMPED, "place", "--json"))
+        status, message = said(impactflow.python_anew(CRAMPED, "place", "--json"))
         assert status == UNDONE
         assert "make room, then run this again" in message
         assert good_run_after(sandbox, impactflow) == (DONE, NONE)

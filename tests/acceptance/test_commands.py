@@ -83,7 +83,7 @@ def test_reconcile_finds_nothing_to_settle(used):
 def test_commands_that_need_no_prefect_do_not_load_it(used):
     """Loading it would take two seconds."""
     commands = [["status"], ["show", "WR-1"], ["doctor"], ["policy", "schema"]]
-    ended = used[1].python(WITNESSED, json.dumps(commands))
+    ended = used[1].python_anew(WITNESSED, json.dumps(commands))
     assert ended.err.splitlines() == ["0 False"] * len(commands)
 
 
