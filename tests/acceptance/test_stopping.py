@@ -98,8 +98,8 @@ def shop(folder: Path, orders: int = ORDERS, **variables: str | None) -> Iterato
             "IMPACTFLOW_REQUEST_TIMEOUT_S": "15",
             "IMPACTFLOW_SETTLE_S": "16",
         }
-        command = experiment.command_line(folder, {**sandbox.variables, **own}).but(**variables)
-        yield Shop(sold, sandbox, command)
+        made = experiment.command_line(folder, {**sandbox.variables, **own}).but(**variables)
+        yield Shop(sold, sandbox, Impactflow(folder, made.variables))
 
 
 @dataclass(frozen=True)
