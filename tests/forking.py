@@ -11,9 +11,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from multiprocessing.forkserver import ensure_running
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from unittest import mock
 
 from impactflow.proof.programs import Ended, base_environment
@@ -58,14 +59,9 @@ def forked(
     Raises:
         TimeoutError: It did not end, and was killed; with all that it printed.
     """
-    _FORKS.set_forkserver_preload(_IMPORTS)
-    with mock.patch.dict(os.environ, {**base_environment(folder), **_LOGGERS}, clear=True):
-        ensure_running()
     with TemporaryDirectory(prefix="impactflow-forked-") as printed:
         outputs = {1: Path(printed, "out"), 2: Path(printed, "err")}
-        told = (program, arguments, folder, _LOGGERS | variables, outputs)
-        process = _FORKS.Process(target=_become, args=told, daemon=True)
-        process.start()
+        process = start_forked(program, *arguments, folder=folder, variables=variables, outputs=outputs)
         process.join(timeout_s)
         late = process.exitcode is None
         if late:
@@ -77,9 +73,35 @@ def forked(
     return Ended(process.exitcode, out, err)
 
 
+def start_forked(
+    program: Callable[..., None],
+    *arguments: object,
+    folder: Path,
+    variables: Mapping[str, str],
+    outputs: Mapping[int, Path] = MappingProxyType({}),
+) -> BaseProcess:
+    """
+    Begin any function of a module; the caller ends it.
+
+    Args:
+        program: It, and what it is called with.
+        arguments: As above.
+        folder: The working directory.
+        variables: All environment variables.
+        outputs: Where its standard output (1) and standard error (2) go; where ours go by default.
+    """
+    _FORKS.set_forkserver_preload(_IMPORTS)
+    with mock.patch.dict(os.environ, {**base_environment(folder), **_LOGGERS}, clear=True):
+        ensure_running()
+    told = (program, arguments, folder, _LOGGERS | variables, dict(outputs))
+    process = _FORKS.Process(target=_become, args=told, daemon=True)
+    process.start()
+    return process
+
+
 def _become(
     program: Callable[..., None],
-    arguments: tuple[str, ...],
+    arguments: tuple[object, ...],
     folder: Path,
     variables: Mapping[str, str],
     outputs: Mapping[int, Path],

@@ -4,6 +4,7 @@ Commands are stopped while they work, as ``docker stop``, a service manager and 
 ``python -m pytest tests/acceptance/test_stopping.py --stops 20`` stops ``place`` more often.
 """
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,8 +187,11 @@ def test_o9_after_the_stops_everything_earned_is_bought_once(stops):
     assert undone_in_ledger(there.command.ledger_url) == 0
 
 
-def test_o9_no_process_is_left_of_a_place_with_a_temporary_server(tmp_path):
+def test_o9_no_process_is_left_of_a_place_with_a_temporary_server(tmp_path, migrated):
     """Its Prefect server ends with it."""
+    home = tmp_path / "prefect"
+    home.mkdir()
+    shutil.copy(migrated, home)
     with shop(tmp_path) as there:
         stopped = stop(there, there.begin_to_place(), SIGTERM)
         assert (stopped.ended.status, stopped.placing, stopped.left_over) == (143, 0, [])
