@@ -14,7 +14,7 @@ from impactflow.proof.forkserver import ForkServer
 from impactflow.proof.postgres import PostgresServer
 
 #: Enough for some kills and stops, in seconds; a machine that is busy gets longer until each was hit.
-BUDGET_S = 40.0
+BUDGET_S = 30.0
 #: A worker with a bug: it buys again whatever is in doubt, without a look at what the provider's records say.
 BUG = """\
 from impactflow import reconcile
