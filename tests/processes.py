@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from forking import code, command, forked
+
 from impactflow.proof import programs
 from impactflow.proof.programs import Ended, finish
 from impactflow.sandbox import Books, Options, Sandbox, environment
@@ -18,12 +20,29 @@ from impactflow.sandbox.wickedreports import Shop
 
 
 class Impactflow(programs.Impactflow):
-    """The command line, and Python beside it."""
+    """
+    The command line, and Python beside it, which start at once; ``forking`` says how.
 
-    def python(self, code: str, *arguments: str) -> Ended:
-        """Some Python under the same environment."""
+    Raises:
+        TimeoutError: What was to end did not, and was killed.
+    """
+
+    def run(self, *arguments: str, timeout_s: float = 120) -> Ended:
+        """A command from beginning to end."""
+        return forked(command, *arguments, folder=self.folder, variables=self.variables, timeout_s=timeout_s)
+
+    def run_anew(self, *arguments: str) -> Ended:
+        """The same in a new interpreter, as a person starts it."""
+        return finish(self.start(*arguments))
+
+    def python(self, text: str, *arguments: str) -> Ended:
+        """Some Python under the same environment, with Prefect loaded."""
+        return forked(code, text, *arguments, folder=self.folder, variables=self.variables)
+
+    def python_anew(self, text: str, *arguments: str) -> Ended:
+        """The same in a new interpreter, which has loaded nothing."""
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
+            [sys.executable, "-c", text, *arguments],
             cwd=self.folder,
             env=self.variables,
             stdout=subprocess.PIPE,

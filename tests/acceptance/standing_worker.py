@@ -5,7 +5,7 @@ A worker that waits for its word, sweeps once for one placement at 1ClickImpact,
 """
 
 import asyncio
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import httpx
@@ -20,25 +20,30 @@ from impactflow.settings import load_settings
 class Telling(AiohttpTransport):
     """Leaves a file behind before it looks for the last time whether a request may be sent."""
 
+    def __init__(self, run_id: str) -> None:
+        super().__init__(1)
+        self._run_id = run_id
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it."""
         if (look := request.extensions.get("last_look")) is not None:
 
             def look_and_tell() -> None:
-                Path(f"{sys.argv[1]}.looks").touch()
+                Path(f"{self._run_id}.looks").touch()
                 look()
 
             request.extensions["last_look"] = look_and_tell
         return await super().handle_async_request(request)
 
 
-async def sweep(run_id: str, policy: str) -> None:
-    """Claim one placement and send it."""
-    async with open_run(load_settings(), run_id, transport=Telling(1)) as run:
-        print("ready", flush=True)  # noqa: T201 - to whoever has started it
-        await asyncio.to_thread(sys.stdin.readline)
+def stand(run_id: str, policy: str, word: Connection) -> None:
+    """Say that it is ready, wait for the word, claim one placement and send it."""
+    asyncio.run(_sweep(run_id, policy, word))
+
+
+async def _sweep(run_id: str, policy: str, word: Connection) -> None:
+    async with open_run(load_settings(), run_id, transport=Telling(run_id)) as run:
+        word.send("ready")
+        await asyncio.to_thread(word.recv)
         provider = run.provider(ProviderName.ONECLICKIMPACT)
         await Sweep(run.ledger, provider, run.clock, run.terms, run.id, policy=policy, limit=1).run()
-
-
-asyncio.run(sweep(sys.argv[1], sys.argv[2]))

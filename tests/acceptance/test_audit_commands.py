@@ -111,7 +111,7 @@ def test_a_parked_placement_is_shown_with_its_evidence_and_settled_in_one_comman
     assert again.status == 2
     assert "may still take effect" in again.json["error"] or "carries its key" in again.json["error"]
     told = ("--ref", ref, "--why", "I asked them", "--by", "ana")
-    settled = impactflow.python(WITNESSED, "settle", "WR-2", "trees", "--as", "bought", *told)
+    settled = impactflow.python_anew(WITNESSED, "settle", "WR-2", "trees", "--as", "bought", *told)
     assert (settled.status, settled.err.strip()) == (0, "NO PREFECT")
     assert settled.out.strip() == "Order WR-2, slot trees: was parked, is placed now."
     assert "bought, says ana: I asked them" in impactflow.run("show", "WR-2").out

@@ -61,7 +61,7 @@ def good_run_after(sandbox: Served, impactflow: Impactflow) -> tuple[int, dict]:
 def unreachable_shop(folder, command_line) -> Ended:
     """Wicked Reports cannot be reached."""
     with opened(folder, command_line) as (_, impactflow):
-        return impactflow.but(WICKED_REPORTS_URL=NOBODY).run("place", "--json")
+        return impactflow.but(WICKED_REPORTS_URL=NOBODY).run_anew("place", "--json")
 
 
 def unreachable_provider(folder, command_line) -> tuple[Ended, tuple[int, dict]]:
@@ -77,7 +77,7 @@ def locked_ledger(folder, command_line) -> tuple[Ended, Ended, tuple[int, dict]]
         Ledger.open(impactflow.ledger_url).close()
         with sqlite3.connect(folder / "impactflow.db", isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
-            writing, reading = impactflow.python(IMPATIENT, "place", "--json"), impactflow.run("status", "--json")
+            writing, reading = impactflow.python_anew(IMPATIENT, "place", "--json"), impactflow.run("status", "--json")
             other.execute("ROLLBACK")
         return writing, reading, good_run_after(sandbox, impactflow)
 
@@ -120,7 +120,7 @@ def test_a_policy_that_makes_no_sense_is_refused_with_line_and_field(impactflow,
 
 def test_a_missing_policy_is_named(impactflow):
     """With the two ways to name another."""
-    status, message = said(impactflow.run("place", "--json", "--policy", "nowhere.yaml"))
+    status, message = said(impactflow.run_anew("place", "--json", "--policy", "nowhere.yaml"))
     assert status == MISUSED
     assert "nowhere.yaml" in message
     assert "IMPACTFLOW_POLICY" in message
@@ -194,7 +194,7 @@ def test_a_wrong_key_for_one_provider_stops_only_that_one(tmp_path, command_line
 def test_after_a_full_disk_a_run_with_room_buys_nothing_twice(tmp_path, command_line):
     """The one line asks for room; what was bought and could not be recorded is found."""
     with opened(tmp_path, command_line) as (sandbox, impactflow):
-        status, message = said(impactflow.python(CRAMPED, "place", "--json"))
+        status, message = said(impactflow.python_anew(CRAMPED, "place", "--json"))
         assert status == UNDONE
         assert "make room, then run this again" in message
         assert good_run_after(sandbox, impactflow) == (DONE, NONE)

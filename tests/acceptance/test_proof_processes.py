@@ -13,7 +13,7 @@ from impactflow.proof.experiment import Counts, Experiment
 from impactflow.proof.forkserver import ForkServer
 from impactflow.proof.postgres import PostgresServer
 
-#: Enough for some kills and stops on a machine that is busy, in seconds.
+#: Enough for some kills and stops on a machine that is busy, in seconds; with 30 nobody was hit there.
 BUDGET_S = 65.0
 #: A worker with a bug: it buys again whatever is in doubt, without a look at what the provider's records say.
 BUG = """\

@@ -5,22 +5,26 @@ By then the lease and the settling time are over, and another has bought what wa
 """
 
 import asyncio
+import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from forking import start_forked
 from processes import order, sandbox_thread
+from standing_worker import stand
 
 from impactflow.models import ProviderName
 from impactflow.orders import Window
@@ -36,7 +40,6 @@ from impactflow.settings import Settings, load_settings
 
 pytestmark = pytest.mark.timeout(480)  # all of it is in the set-up of the first test
 
-WORKER = Path(__file__).with_name("standing_worker.py")
 STOPS = 16
 #: How much later after the claim each further one is stopped, in seconds: from the claim until the request has left a
 #: few milliseconds pass.
@@ -76,6 +79,25 @@ class Story:
     ends: list[int]
 
 
+@dataclass(frozen=True)
+class Worker:
+    """A process, and how a word is passed to it."""
+
+    process: BaseProcess
+    word: Connection
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Stop it, or let it go on, if it has not ended."""
+        assert self.process.pid is not None
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+
+    def end(self) -> int | None:
+        """Wait for its end: the exit status."""
+        self.process.join(30)
+        return self.process.exitcode
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Told once."""
@@ -88,8 +110,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         asyncio.run(_plan(settings))
         workers = [stack.enter_context(_worker(number, folder, variables)) for number in range(STOPS)]
         for worker in workers:
-            assert worker.stdout is not None
-            assert "ready\n" == worker.stdout.readline()
+            assert worker.word.poll(60)
+            assert "ready" == worker.word.recv()
         with closing(sqlite3.connect(folder / "ledger.db", isolation_level=None, timeout=0.1)) as ledger:
             for number, worker in enumerate(workers):
                 _stop_after_claim(worker, f"worker-{number}", ledger, after_s=number * STEP_S)
@@ -100,7 +122,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         asyncio.run(_buy_all(settings))
         for worker in workers:
             worker.send_signal(signal.SIGCONT)
-        ends = [worker.wait(30) for worker in workers]
+        ends = [worker.end() for worker in workers]
         asyncio.run(_buy_all(settings))
         books = sandbox.purchases()
         told = Counter(purchase["order_id"] for purchase in books)
@@ -138,29 +160,20 @@ def _environment(variables: Mapping[str, str]) -> Iterator[Settings]:
 
 
 @contextmanager
-def _worker(number: int, folder: Path, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    worker = subprocess.Popen(
-        [sys.executable, str(WORKER), f"worker-{number}", DIGEST],
-        cwd=folder,
-        env={**base_environment(folder), **variables},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def _worker(number: int, folder: Path, variables: Mapping[str, str]) -> Iterator[Worker]:
+    ours, its = Pipe()
+    all_variables = {**base_environment(folder), **variables}
+    process = start_forked(stand, f"worker-{number}", DIGEST, its, folder=folder, variables=all_variables)
     try:
-        yield worker
+        yield Worker(process, ours)
     finally:
-        worker.kill()
-        worker.communicate()
+        process.kill()
+        process.join()
 
 
-def _stop_after_claim(
-    worker: subprocess.Popen[str], run_id: str, ledger: sqlite3.Connection, *, after_s: float
-) -> None:
+def _stop_after_claim(worker: Worker, run_id: str, ledger: sqlite3.Connection, *, after_s: float) -> None:
     """Let a worker begin, and stop it soon after its claim is on disk; not where it still locks the ledger."""
-    assert worker.stdin is not None
-    worker.stdin.write("go\n")
-    worker.stdin.flush()
+    worker.word.send("go")
     ends_at = time.monotonic() + 20
     claimed = "SELECT 1 FROM events WHERE run_id = ? AND to_status = 'placing'"
     while not ledger.execute(claimed, (run_id,)).fetchone():
@@ -169,7 +182,7 @@ def _stop_after_claim(
     while time.monotonic() < strikes_at:
         pass
     worker.send_signal(signal.SIGSTOP)
-    while psutil.Process(worker.pid).status() != psutil.STATUS_STOPPED:
+    while psutil.Process(worker.process.pid).status() != psutil.STATUS_STOPPED:
         assert time.monotonic() < ends_at, f"{run_id} does not stop"
     try:
         ledger.execute("BEGIN IMMEDIATE")
@@ -179,7 +192,7 @@ def _stop_after_claim(
 
 
 def _let_it_finish_its_step(
-    worker: subprocess.Popen[str], run_id: str, folder: Path, ledger: sqlite3.Connection, asked: set[str]
+    worker: Worker, run_id: str, folder: Path, ledger: sqlite3.Connection, asked: set[str]
 ) -> None:
     """Wake one that was stopped within the step that looks and sends: docs/promise.md assumes that none is."""
     claimed = "SELECT key FROM placements JOIN events ON placement = placements.id WHERE events.run_id = ?"

@@ -4,6 +4,7 @@ Commands are stopped while they work, as ``docker stop``, a service manager and 
 ``python -m pytest tests/acceptance/test_stopping.py --stops 20`` stops ``place`` more often.
 """
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from processes import Impactflow, Served, served
 from impactflow.ledger import Ledger, Status
 from impactflow.proof import experiment
 from impactflow.proof.bookkeeping import NONE, differences, earned, in_books, in_ledger, undone_in_ledger
-from impactflow.proof.programs import Ended, prefect_server
+from impactflow.proof.programs import Ended
 from impactflow.sandbox import Options, Reply, Request, Sandbox, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 from impactflow.stopping import run
@@ -98,8 +99,8 @@ def shop(folder: Path, orders: int = ORDERS, **variables: str | None) -> Iterato
             "IMPACTFLOW_REQUEST_TIMEOUT_S": "15",
             "IMPACTFLOW_SETTLE_S": "16",
         }
-        command = experiment.command_line(folder, {**sandbox.variables, **own}).but(**variables)
-        yield Shop(sold, sandbox, command)
+        made = experiment.command_line(folder, {**sandbox.variables, **own}).but(**variables)
+        yield Shop(sold, sandbox, Impactflow(folder, made.variables))
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,11 @@ def test_o9_after_the_stops_everything_earned_is_bought_once(stops):
     assert undone_in_ledger(there.command.ledger_url) == 0
 
 
-def test_o9_no_process_is_left_of_a_place_with_a_temporary_server(tmp_path):
+def test_o9_no_process_is_left_of_a_place_with_a_temporary_server(tmp_path, migrated):
     """Its Prefect server ends with it."""
+    home = tmp_path / "prefect"
+    home.mkdir()
+    shutil.copy(migrated, home)
     with shop(tmp_path) as there:
         stopped = stop(there, there.begin_to_place(), SIGTERM)
         assert (stopped.ended.status, stopped.placing, stopped.left_over) == (143, 0, [])
@@ -223,13 +227,13 @@ def test_n3_ctrl_c_while_the_temporary_server_starts_ends_it_in_a_line(tmp_path,
 
 
 @pytest.fixture(scope="module")
-def stopped_worker(tmp_path_factory) -> tuple[Shop, Stop, dict]:
+def stopped_worker(tmp_path_factory, own_server) -> tuple[Shop, Stop, dict]:
     """``impactflow serve`` was stopped while a run of its bought; the run as Prefect's server then shows it."""
     folder = tmp_path_factory.mktemp("worker")
     own = {"IMPACTFLOW_POLICY": str(folder / "policy.yaml"), "IMPACTFLOW_REPORTS": str(folder / "reports")}
-    with prefect_server() as server, shop(folder, PREFECT_API_URL=server.api_url, **own) as there:
+    with shop(folder, PREFECT_API_URL=own_server.api_url, **own) as there:
         process = Impactflow(ROOT, there.command.variables).start("serve", "--json")
-        api = httpx.Client(base_url=server.api_url, timeout=30, trust_env=False)
+        api = httpx.Client(base_url=own_server.api_url, timeout=30, trust_env=False)
         try:
             assert process.stdout.readline(), process.stderr.read()
             place = api.get("/deployments/name/place_impacts/place").json()["id"]

@@ -1,5 +1,6 @@
 """Two processes place the same orders at the same time, on one ledger, while answers get lost."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,6 @@ from processes import sandbox_thread
 
 from impactflow.proof.bookkeeping import NONE, differences, earned, in_books, in_ledger
 from impactflow.proof.experiment import FAULTS
-from impactflow.proof.programs import finish
 from impactflow.sandbox import Faults, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 
@@ -19,7 +19,8 @@ def after_two_at_once(tmp_path, command_line, ledger_url):
     options = {"seed": 3, "faults": Faults.parse(FAULTS), "latency_s": 0.08, "metadata": "ignored"}
     with sandbox_thread(orders, **options) as sandbox:
         impactflow = command_line(tmp_path, sandbox).but(IMPACTFLOW_LEDGER_URL=ledger_url)
-        runs = [finish(process) for process in [impactflow.start("place", "--json") for _ in range(2)]]
+        with ThreadPoolExecutor(2) as both:
+            runs = list(both.map(lambda _: impactflow.run("place", "--json"), range(2)))
         if any(run.status for run in runs):
             runs.append(impactflow.run("place", "--json"))
         yield sandbox, impactflow, runs

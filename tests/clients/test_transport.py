@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from ipaddress import ip_address
 
 import httpx
@@ -344,10 +345,11 @@ async def test_a_compressed_answer_is_read():
         assert b"accept-encoding: gzip, deflate\r\n" in server.requests[0].lower()
 
 
-def packed(size):
-    """So many bytes of nothing, as gzip makes them small: a thousandth."""
+@cache
+def packed():
+    """300 MiB of nothing, as gzip makes them small: a thousandth."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    return b"".join(packer.compress(bytes(2**20)) for _ in range(size >> 20)) + packer.flush()
+    return b"".join(packer.compress(bytes(2**20)) for _ in range(300)) + packer.flush()
 
 
 def answering(body, coding=b"gzip"):
@@ -364,16 +366,16 @@ def answering(body, coding=b"gzip"):
 
 
 TOO_LARGE = {
-    "unpacks to 300 MiB": answering(packed(300 << 20)),
-    "packed twice": answering(gzip.compress(packed(300 << 20)), b"gzip, gzip"),
-    "long as it comes": answering(b"[" + bytes(MOST_READ), b"identity"),
+    "unpacks to 300 MiB": lambda: answering(packed()),
+    "packed twice": lambda: answering(gzip.compress(packed()), b"gzip, gzip"),
+    "long as it comes": lambda: answering(b"[" + bytes(MOST_READ), b"identity"),
 }
 
 
 @pytest.mark.parametrize("answer", TOO_LARGE.values(), ids=TOO_LARGE)
 async def test_p18_an_answer_that_is_too_large_leaves_a_write_in_doubt_and_is_not_asked_for_again(answer):
     """The message says what is wrong with it, and whom to ask."""
-    async with connected(answer, timeout_s=20) as (client, server):
+    async with connected(answer(), timeout_s=20) as (client, server):
         with pytest.raises(OutcomeUnknown, match=r"the answer was not read, it .* MiB: check ONECLICKIMPACT_URL"):
             await client.plant_tree(1)
         with pytest.raises(Misshapen, match="the answer was not read"):
@@ -383,7 +385,7 @@ async def test_p18_an_answer_that_is_too_large_leaves_a_write_in_doubt_and_is_no
 
 async def test_p18_no_more_of_an_answer_is_unpacked_than_the_bound():
     """A third of a megabyte that unpacks to hundreds: memory stays at the bound, and little beyond it."""
-    body = packed(300 << 20)
+    body = packed()
     async with connected(answering(body), timeout_s=20) as (client, _):
         tracemalloc.start()
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledgers import new_ledger
 from virtual_time import VirtualClock, VirtualLoop
 from webhook_senders import shopify_cancelled, shopify_paid, shopify_refund, taken_up
 from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, make_world, policy_of, sold
@@ -28,8 +29,7 @@ class Told:
 
     def __init__(self, folder, known_by):
         self.known_by = known_by
-        url = f"sqlite:///{Path(folder) / 'ledger.db'}"
-        self.world = make_world(VirtualClock(), url, policy=policy_of(TREES, OFFSET))
+        self.world = make_world(VirtualClock(), new_ledger(Path(folder) / "ledger.db"), policy=policy_of(TREES, OFFSET))
         self.refunded_unplaced = False
 
     async def happens(self, run, event):
@@ -142,7 +142,7 @@ def _worth(state):
 
 
 async def _become(folder, states, arrivals, listed, *, one_by_one):
-    world = make_world(VirtualClock(), f"sqlite:///{Path(folder) / 'ledger.db'}", policy=policy_of(GIVING))
+    world = make_world(VirtualClock(), new_ledger(Path(folder) / "ledger.db"), policy=policy_of(GIVING))
     async with world.run() as run:
         for turn, number in enumerate(arrivals):
             await _tell(run, states[number], number, turn)

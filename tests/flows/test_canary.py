@@ -9,7 +9,7 @@ What is meant to be there shows that the search finds something.
 import re
 import time
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 from flow_runs import AS_PREFECT_DOES, FLOWS, ROOT, Api, flow_states
 from processes import Impactflow, served
 
-from impactflow.proof.programs import Ended, PrefectServer, base_environment, prefect_server
+from impactflow.proof.programs import Ended, PrefectServer, base_environment
 from impactflow.sandbox import Options, Sandbox, environment, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 
@@ -134,13 +134,6 @@ class Searched:
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[PrefectServer]:
-    """With nothing in its home but what these tests bring about."""
-    with prefect_server() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def searched(tmp_path_factory, own_server) -> Searched:
     """The providers take the right keys only, which no process has in its environment but the one that saves them."""
     folder, server = tmp_path_factory.mktemp("canary"), own_server
@@ -166,17 +159,18 @@ def searched(tmp_path_factory, own_server) -> Searched:
         purchases = sandbox.books.as_json()["purchases"]
     types = frozenset(found["name"] for found in Api(server).filter("block_types"))
     refused, _, _, placed, composed = ended
-    return Searched(refused, placed, composed, types, purchases, _left(ended, folder, server.log.parent))
+    return Searched(refused, placed, composed, types, purchases, _left(ended, folder, server))
 
 
-def _left(ended: list[Ended], folder: Path, home: Path) -> dict[str, bytes]:
+def _left(ended: list[Ended], folder: Path, server: PrefectServer) -> dict[str, bytes]:
     """All bytes, once the last line that was logged has come to the server's database."""
     deadline = time.monotonic() + 30
-    while not any(MARKER.encode() in path.read_bytes() for path in (home / "prefect").glob("prefect.db*")):
+    kept = server.database.parent
+    while not any(MARKER.encode() in path.read_bytes() for path in kept.glob("prefect.db*")):
         assert time.monotonic() < deadline, ended[-1].err
         time.sleep(0.2)
     printed = {f"printed by {number}": (each.out + each.err).encode() for number, each in enumerate(ended)}
-    files = (path for under in (folder, home) for path in under.rglob("*") if path.is_file())
+    files = (path for under in (folder, kept, server.log.parent) for path in under.rglob("*") if path.is_file())
     left = printed | {str(path): path.read_bytes() for path in files}
     return {place: content + _decoded(content) for place, content in left.items()}
 

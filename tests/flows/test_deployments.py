@@ -12,7 +12,7 @@ from flow_runs import ROOT, Api
 from processes import Impactflow
 from ruamel.yaml import YAML
 
-from impactflow.proof.programs import base_environment, prefect_server
+from impactflow.proof.programs import base_environment
 
 FILE = YAML(typ="safe").load(ROOT / "prefect.yaml")
 NAMES = [deployment["name"] for deployment in FILE["deployments"]]
@@ -25,13 +25,6 @@ DEPLOYMENT = {
 WORK_POOL = {"name", "work_queue_name", "job_variables"}
 SCHEDULE = {"cron", "interval", "rrule", "anchor_date", "timezone", "day_or", "active", "slug", "parameters"}
 LIMIT = {"limit", "collision_strategy", "grace_period_seconds"}
-
-
-@pytest.fixture(scope="module")
-def own_server():
-    """A server that has no other deployments, and whose schedules are nobody else's."""
-    with prefect_server() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from impactflow.ledger import Ledger, engine
 from impactflow.ledger.tables import metadata
 
 
-def test_migrations_build_what_the_tables_say(ledger_url):
+def test_migrations_build_what_the_tables_say(database_url):
     """Nothing to add, nothing to change, nothing left over."""
-    opened = engine.open_engine(ledger_url)
+    opened = engine.open_engine(database_url)
     with opened.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
@@ -44,7 +44,7 @@ async def test_opening_again_finds_what_was_written(ledger_url):
         assert {"planned": 2} == await counted(ledger)
 
 
-def test_many_may_open_an_empty_database_at_once(new_ledger_url):
+def test_many_may_open_an_empty_database_at_once(new_database_url):
     """One of them builds the schema, the others wait; again and again."""
 
     def open_and_close(url):
@@ -52,7 +52,7 @@ def test_many_may_open_an_empty_database_at_once(new_ledger_url):
 
     with ThreadPoolExecutor(4) as threads:
         for _ in range(5):
-            url = new_ledger_url()
+            url = new_database_url()
             list(threads.map(open_and_close, [url] * 4))
 
 
@@ -65,11 +65,11 @@ def _open_when_told(url, start, outcome):
         outcome.put(repr(error))
 
 
-def test_two_processes_may_open_an_empty_database_at_once(ledger_url):
+def test_two_processes_may_open_an_empty_database_at_once(database_url):
     """As two workers do on their first day."""
     processes = multiprocessing.get_context("fork")
     start, outcome = processes.Event(), processes.Queue()
-    both = [processes.Process(target=_open_when_told, args=(ledger_url, start, outcome)) for _ in range(2)]
+    both = [processes.Process(target=_open_when_told, args=(database_url, start, outcome)) for _ in range(2)]
     for process in both:
         process.start()
     start.set()

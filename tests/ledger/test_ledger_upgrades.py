@@ -48,19 +48,19 @@ def in_postgres(script):
 
 
 @pytest.fixture(params=HISTORIES)
-def earlier_url(request, ledger_url):
+def earlier_url(request, database_url):
     """A ledger of an earlier version: two orders, one purchase placed, one in doubt, one planned."""
     script = (SCHEMAS / f"{request.param}.sql").read_text() + (SCHEMAS / "rows.sql").read_text()
-    if ledger_url.startswith("sqlite"):
-        with sqlite3.connect(ledger_url.removeprefix("sqlite:///")) as connection:
+    if database_url.startswith("sqlite"):
+        with sqlite3.connect(database_url.removeprefix("sqlite:///")) as connection:
             connection.executescript(script)
         connection.close()
-        return ledger_url
-    with psycopg.connect(ledger_url, autocommit=True) as connection:
+        return database_url
+    with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(in_postgres(script))
         for table in ("orders", "placements", "events"):
             connection.execute(f"SELECT setval('{table}_id_seq', 100)")
-    return ledger_url
+    return database_url
 
 
 async def test_o8_a_ledger_of_any_earlier_version_is_upgraded_and_worked_on(earlier_url):

@@ -285,10 +285,10 @@ def tell(judged: Judged) -> str:
     return "\n".join([head + f"{judged.seconds:.0f} s" + ", VOID" * judged.void, *lines])
 
 
-def apart(module: str, *words: str, timeout_s: float) -> dict[str, dict[str, Any]] | None:
-    """Run a campaign in a process of its own, with a Prefect server of its own; None: this machine was too busy."""
+def apart(module: str, *words: str, prefect_api_url: str, timeout_s: float) -> dict[str, dict[str, Any]] | None:
+    """Run a campaign in a process of its own; None: this machine was too busy."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "IMPACT"))}
-    environment["PYTHONPATH"] = str(TESTS)
+    environment |= {"PYTHONPATH": str(TESTS), "PREFECT_API_URL": prefect_api_url}
     command = [sys.executable, "-m", module, "--json", *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, cwd=TESTS.parent, start_new_session=True, **pipes) as process:

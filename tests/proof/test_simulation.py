@@ -36,7 +36,7 @@ SOME_BUGS = (
 
 def test_no_seed_buys_twice_or_loses_anything():
     """Whatever goes wrong: books, ledger and what was earned tell one story, and nothing is parked for nothing."""
-    found = simulate(range(SEEDS), cores=2)
+    found = simulate(range(SEEDS), cores=1)
     assert ({}, SEEDS) == (found.failures, found.runs)
     assert found.deaths > SEEDS / 10
     assert min(found.doubts[f"oneclickimpact, {account}"] for account in (ECHO, IGNORED)) > SEEDS / 10
@@ -113,7 +113,7 @@ def test_what_stands_still_before_it_sends_sends_late():
 def test_a_crash_at_every_boundary_is_recovered_from(slot):
     """One slot of each provider here, at the attempt after a lost answer; ``impactflow prove`` crashes in all."""
     where = [Setting(slot, "ignored", "lost_answer=1")]
-    found = crash_everywhere(where, cores=2)
+    found = crash_everywhere(where, cores=1)
     assert ([], len(where)) == (found.failures, found.settings)
     assert {"it is killed before a request", "it is killed before a commit", "the database fails after a commit"} < set(
         found.points

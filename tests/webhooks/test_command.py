@@ -13,12 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 import typer
+from ledgers import new_ledger
+from processes import Impactflow
 
 from benchmarks.storm.senders import SECRETS, VARIABLES, signed
 from impactflow.cli.webhooks import serve_webhooks
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger
-from impactflow.proof.programs import Impactflow, base_environment, finish
+from impactflow.proof.programs import base_environment, finish
 from impactflow.settings import load_settings
 from impactflow.webhooks.sources import Secrets
 
@@ -26,10 +28,10 @@ POLICY = Path(__file__).parents[2] / "policy.yaml"
 
 
 @pytest.fixture
-def command(empty_ledger, tmp_path):
+def command(tmp_path):
     """The command line with a policy, a ledger and every secret."""
     shutil.copy(POLICY, tmp_path)
-    shutil.copy(empty_ledger, tmp_path / "impactflow.db")
+    new_ledger(tmp_path / "impactflow.db")
     secrets = {VARIABLES[source]: secret for source, secret in SECRETS.items()}
     return Impactflow(tmp_path, base_environment(tmp_path) | secrets)
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ledgers import new_ledger
+from processes import Impactflow
 from standardwebhooks import Webhook
 
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Delivery, Ledger
 from impactflow.policy import load_policy
-from impactflow.proof.programs import Impactflow, base_environment
+from impactflow.proof.programs import base_environment
 from impactflow.settings import load_settings
 from impactflow.webhooks.app import make_app
 from impactflow.webhooks.intake import Bounds
@@ -115,10 +117,10 @@ def test_a_secret_may_stand_in_the_env_file(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def command(empty_ledger, tmp_path):
+def command(tmp_path):
     """The command line with a policy, a ledger and the documented senders."""
     shutil.copy(ROOT / "policy.yaml", tmp_path)
-    shutil.copy(empty_ledger, tmp_path / "impactflow.db")
+    new_ledger(tmp_path / "impactflow.db")
     return Impactflow(tmp_path, base_environment(tmp_path) | {"IMPACTFLOW_SENDERS": str(DOCUMENTED)})
 
 
