@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from ledgers import new_ledger
 
 from benchmarks.storm.senders import SECRETS, VARIABLES
 from impactflow.cli.sending import send_deliveries
@@ -49,11 +50,11 @@ ANYTHING = Policy.model_validate(
 
 
 @pytest.fixture(scope="module")
-def receiver(empty_ledger, tmp_path_factory):
+def receiver(tmp_path_factory):
     """A receiver of every sender, as a process: its URL and its ledger's."""
     folder = tmp_path_factory.mktemp("receiver")
     shutil.copy(ROOT / "policy.yaml", folder)
-    shutil.copy(empty_ledger, folder / "impactflow.db")
+    new_ledger(folder / "impactflow.db")
     process = Impactflow(folder, base_environment(folder) | SETTINGS).start("webhooks", "--port", "0", "--json")
     yield json.loads(process.stdout.readline())["url"], f"sqlite:///{folder / 'impactflow.db'}"
     process.send_signal(signal.SIGTERM)
