@@ -18,13 +18,14 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, case, func, or_, select
 
+from impactflow.ledger.rows import ever_bought
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import Utc, orders, placements
 from impactflow.models import Order
 
 #: How far apart two tellers may date one sale: they round, and count days in different zones.
 _APART = timedelta(days=1)
-#: Of a sale, or of all its placements: nothing was bought and nothing is going to be.
+#: Where nothing is going to be bought any more.
 _OVER = (Status.CANCELLED.value, Status.FAILED.value)
 
 
@@ -184,8 +185,12 @@ class _Alike:
         self._distinct = distinct
         self._unwritten = unwritten
         self._known: dict[int, _Group] = defaultdict(dict)
-        #: Rows that are not on the page and may be one of its sales.
+        #: Sales that are not on the page, may be one of its sales, and count; by customer.
+        self.counted: dict[str, list[_Counted]] = defaultdict(list)
+        #: Their rows, and those of all such sales that do not count.
         self.rows: list[int] = []
+        self._stands: Mapping[int, tuple[bool, bool]] = {}
+        self._asked: set[int] = set()
         self._read(connection, store, page)
         self._kept = _kept_twins(connection, page)
 
@@ -208,39 +213,53 @@ class _Alike:
             if any(map(tellers.isdisjoint, wanted[alike]))
         ]
         self.rows = [row.id for _, _, row in found]
-        known = [each for each in page if each.rows and len(wanted.get(_alike(each.customer, each.order), ())) > 1]
-        stands = _stands(connection, [*self.rows, *(each.rows[0] for each in known)])
+        known = [each for each in page if each.rows and _alike(each.customer, each.order) in wanted]
+        self._stands = _stands(connection, [*self.rows, *(each.rows[0] for each in known)])
         for alike, tellers, row in found:
-            sources = frozenset(name.split(":", 2)[1] for name in json.loads(row.facts)["names"] if _is_source(name))
-            other = _Sold(row.order_id, row.ordered_at, sources, row.id, *stands.get(row.id, (False, False)))
+            other = _sold_as_kept(row, self._stands)
             self._known[alike].setdefault(tellers, []).append(replace(other, waits=other.waits and row.twin is None))
+            if (row.eligible or row.refunded) and row.twin is None:
+                self.counted[row.customer].append(_Counted(row.ordered_at, alike, tellers))
         for each in known:
-            other = _as_sold(each, *stands.get(each.rows[0], (False, False)))
+            other = _as_sold(each, *self._stands.get(each.rows[0], (False, False)))
             self._known[_alike(each.customer, each.order)].setdefault(each.tellers, []).append(other)
 
     def twin_of(self, each: Bought) -> Twin | None:
-        """The sale that this one may be; a new one may be that of those that come later."""
-        if each.twin is not None and (kept := self._kept.get(each.twin)) and self._stays(each, *kept):
-            return Twin(kept[0].order_id, each.twin)
+        """The sale that this one may be; it may itself be that of those that come later."""
+        twin = self._kept_twin(each) or self._new_twin(each)
+        if twin is not None:
+            self._asked |= set(each.rows)
+        return twin
+
+    def _kept_twin(self, each: Bought) -> Twin | None:
+        kept = None if each.twin is None else self._kept.get(each.twin)
+        return Twin(kept[0].order_id, kept[0].row) if kept and self._stays(each, *kept) else None
+
+    def _new_twin(self, each: Bought) -> Twin | None:
         if each.customer is None or not each.order.amount:
             return None
         alike = _alike(each.customer, each.order)
-        twin = next(self._others(each, alike), None)
-        if not each.rows and each.earns:
-            new = _as_sold(each, was_sent=False, waits=twin is None)
-            self._unwritten.sold[alike].setdefault(each.tellers, []).append(new)
+        was_sent, waits = self._stands.get(each.rows[0], (False, False)) if each.rows else (False, False)
+        twin = next(self._others(each, alike, was_sent=was_sent), None)
+        if each.earns and not (was_sent or waits):
+            self._unwritten.sold[alike].setdefault(each.tellers, []).append(_as_sold(each, False, twin is None))
         return Twin(twin.order_id, twin.row) if twin else None
 
-    def _others(self, each: Bought, alike: int) -> Iterator[_Sold]:
-        groups = [self._known.get(alike, {})] + ([] if each.rows else [self._unwritten.sold.get(alike, {})])
-        for tellers, sold in (item for group in groups for item in group.items()):
-            if tellers.isdisjoint(each.tellers):
-                yield from (other for other in sold if self._may_be(each, other))
+    def _others(self, each: Bought, alike: int, *, was_sent: bool) -> Iterator[_Sold]:
+        """Those for which something was bought, and, unless something was for this one, those for which it will be."""
+        for group in (self._known.get(alike, {}), self._unwritten.sold.get(alike, {})):
+            for tellers, sold in group.items():
+                if tellers.isdisjoint(each.tellers):
+                    near = (other for other in sold if self._is_near(each, other))
+                    yield from (other for other in near if other.was_sent or (not was_sent and self._waits(other)))
 
-    def _may_be(self, each: Bought, other: _Sold) -> bool:
-        is_near = abs(each.order.ordered_at - other.ordered_at) <= _APART and other.row not in each.rows
-        is_before = not each.rows or other.row is None or other.row < each.rows[0]
-        return is_near and (other.was_sent or (other.waits and is_before)) and not self._are_distinct(each, other)
+    def _is_near(self, each: Bought, other: _Sold) -> bool:
+        is_another = other.row is None or other.row not in each.rows
+        is_near = abs(each.order.ordered_at - other.ordered_at) <= _APART
+        return is_another and is_near and not self._are_distinct(each, other)
+
+    def _waits(self, other: _Sold) -> bool:
+        return other.waits and other.row not in self._asked
 
     def _stays(self, each: Bought, other: _Sold, tellers: frozenset[str]) -> bool:
         """Whether a suspicion still stands."""
@@ -248,7 +267,8 @@ class _Alike:
         return is_another and (other.was_sent or other.waits) and not self._are_distinct(each, other)
 
     def _are_distinct(self, each: Bought, other: _Sold) -> bool:
-        return each.order.sources | other.sources <= self._distinct
+        are_known = bool(each.order.sources and other.sources)
+        return are_known and each.order.sources | other.sources <= self._distinct
 
 
 def _firsts(
@@ -272,8 +292,8 @@ def _firsts(
     def is_first(each: Bought, own: _Counted) -> bool | None:
         if each.customer is None:
             return None
-        others = [*here[each.customer], *unwritten.counted.get(each.customer, ())]
-        before = [other.at for other in others if not own.is_same_perhaps(other)]
+        known = (here[each.customer], unwritten.counted.get(each.customer, ()), alike.counted.get(each.customer, ()))
+        before = [other.at for others in known for other in others if not own.is_same_perhaps(other)]
         return all(own.at <= at for at in (since.get(each.customer, own.at), *before))
 
     firsts = [is_first(each, own) for each, own in zip(page, told, strict=True)]
@@ -288,14 +308,14 @@ def _kept_twins(connection: Connection, page: Sequence[Bought]) -> Mapping[int, 
     ids = sorted({each.twin for each in page if each.twin is not None})
     if not ids:
         return {}
-    stands = _stands(connection, ids)
-    kept = {}
-    for row in connection.execute(_ROWS, {"ids": ids}):
-        names = json.loads(row.facts)["names"] if row.facts else ()
-        sources = frozenset(name.split(":", 2)[1] for name in names if _is_source(name))
-        sold = _Sold(row.order_id, row.ordered_at, sources, row.sale, *stands.get(row.sale, (False, False)))
-        kept[row.id] = (sold, tellers_from_text(row.tellers))
-    return kept
+    rows = connection.execute(_ROWS, {"ids": ids}).all()
+    firsts = {row.id: row for row in connection.execute(_ROWS, {"ids": sorted({row.sale for row in rows})})}
+    stands = _stands(connection, list(firsts))
+    return {
+        row.id: (_sold_as_kept(first, stands), tellers_from_text(first.tellers))
+        for row in rows
+        for first in [firsts[row.sale]]
+    }
 
 
 def _stands(connection: Connection, rows: Sequence[int]) -> Mapping[int, tuple[bool, bool]]:
@@ -313,8 +333,11 @@ def _as_sold(each: Bought, was_sent: bool, waits: bool) -> _Sold:
     return _Sold(each.order.id, each.order.ordered_at, each.order.sources, row, was_sent, waits and each.twin is None)
 
 
-def _is_source(name: str) -> bool:
-    return name.startswith("src:")
+def _sold_as_kept(row: Any, stands: Mapping[int, tuple[bool, bool]]) -> _Sold:
+    """A sale by its first row."""
+    names = json.loads(row.facts)["names"] if row.facts else ()
+    sources = frozenset(name.split(":", 2)[1] for name in names if name.startswith("src:"))
+    return _Sold(row.order_id, row.ordered_at, sources, row.id, *stands.get(row.id, (False, False)))
 
 
 def _alike(who: str | None, order: Order) -> int:
@@ -339,7 +362,8 @@ _FIRST_SOLD = (
     .group_by(orders.c.customer)
 )
 _SOLD = select(
-    *(orders.c[name] for name in ("id", "order_id", "ordered_at", "customer", "facts", "tellers", "twin"))
+    *(orders.c[name] for name in ("id", "order_id", "ordered_at", "customer", "facts", "tellers", "twin")),
+    *(orders.c.eligible, orders.c.refunded),
 ).where(
     *_WHOSE,
     orders.c.ordered_at.between(bindparam("began"), bindparam("ended")),
@@ -353,7 +377,7 @@ _ROWS = select(
 _STANDS = (
     select(
         _SALE.label("sale"),
-        func.max(case((placements.c.status.in_((*WAITING, *_OVER)), 0), else_=1)).label("was_sent"),
+        func.max(case((ever_bought(), 1), (placements.c.status.in_((*WAITING, *_OVER)), 0), else_=1)).label("was_sent"),
         func.max(case((placements.c.status.in_(WAITING), 1), else_=0)).label("waits"),
     )
     .join(orders, placements.c.order == orders.c.id)

@@ -225,7 +225,7 @@ def with_what_stays(told: Told, order: Order, row: Any) -> Order:
         "products": _with_gift_cards(order.products, _products(kept)),
         "paid_with": order.paid_with or tuple(kept.get("paid_with", ())),
         "last_click": order.last_click or _click(kept),
-        "is_subscription": kept.get("subscription") or order.is_subscription,
+        "is_subscription": _is_subscription(kept.get("subscription"), order.is_subscription),
         "told_at": _time(kept["told_at"]) if told is Told.ANNOUNCED else order.told_at,
     }
     return order if all(getattr(order, name) == value for name, value in stays.items()) else replace(order, **stays)
@@ -233,12 +233,23 @@ def with_what_stays(told: Told, order: Order, row: Any) -> Order:
 
 def _with_gift_cards(products: tuple[Product, ...], known: tuple[Product, ...]) -> tuple[Product, ...]:
     """Products as they are told, with what is known to be a gift card; as they were known where none is told."""
-    gift_cards = {each.ids or each.name for each in known if each.is_gift_card}
+    gift_cards = [each for each in known if each.is_gift_card]
     if not products or not gift_cards:
         return products or known
     return tuple(
-        replace(each, is_gift_card=each.is_gift_card or (each.ids or each.name) in gift_cards) for each in products
+        replace(each, is_gift_card=each.is_gift_card or any(_is_same(each, card) for card in gift_cards))
+        for each in products
     )
+
+
+def _is_same(product: Product, other: Product) -> bool:
+    """Whether two tellers mean one thing: not each knows it by all of its ids."""
+    return not set(product.ids).isdisjoint(other.ids) or (product.name is not None and product.name == other.name)
+
+
+def _is_subscription(known: bool | None, told: bool | None) -> bool | None:
+    """What is of a subscription for one teller is; a teller that does not say changes nothing."""
+    return True if known is True else known if told is None else told
 
 
 def order_from_row(row: Any, email: str | None = None) -> Order:

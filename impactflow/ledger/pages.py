@@ -148,7 +148,8 @@ def _sales(connection: Connection, page: Page) -> list[Sale]:
         is_new = not known.keys() >= names
         sale = Sale(
             *(order, earnings, order, order, True, names, tuple(sorted(row_ids)), is_new, claimants, heard_at, tellers),
-            customers.customer(page.store, order.customer_email),
+            customers.customer(page.store, order.customer_email)
+            or next((sales[index].customer for index in here if sales[index].customer), None),
         )
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
@@ -224,7 +225,6 @@ def _beside_others(
 
 
 def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
-    row = rows[sale.row_ids[0]] if sale.row_ids else None
     return Bought(
         customer=sale.customer,
         order=sale.told,
@@ -232,7 +232,7 @@ def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
         rows=sale.row_ids,
         counts=sale.earnings.eligible or sale.order.is_refunded,
         earns=bool(sale.earnings.impacts) or (page.asks_for_first and sale.earnings.eligible),
-        twin=row.twin if row else None,
+        twin=next((rows[row_id].twin for row_id in sale.row_ids if rows[row_id].twin is not None), None),
     )
 
 
@@ -256,7 +256,8 @@ def _as_told(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
     row, order = rows[sale.row_ids[0]], sale.order
     tellers = sale.tellers.union(*(_tellers(rows[row_id]) for row_id in sale.row_ids))
     if tellers != sale.tellers or sale.customer is None:
-        sale = replace(sale, tellers=tellers, customer=sale.customer or row.customer)
+        known = (rows[row_id].customer for row_id in sale.row_ids)
+        sale = replace(sale, tellers=tellers, customer=sale.customer or next(filter(None, known), None))
     if facts.is_news(page.told, order, row):
         order = facts.with_what_stays(page.told, order, row)
     elif row.facts is None:

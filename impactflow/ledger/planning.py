@@ -309,8 +309,9 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     sales, rows = as_known(connection, page)
     new = [sale for sale in sales if not sale.row_ids]
     writing = _Plan(page, day=_Day(_planned_on(connection, page)))
-    _plan_new(connection, new, writing)
-    _plan_known(connection, [sale for sale in sales if sale.row_ids], rows, writing)
+    made = _plan_new(connection, new, writing)
+    known = [_with_row_of_twin(sale, made) for sale in sales if sale.row_ids]
+    _plan_known(connection, known, rows, writing)
     _write(connection, writing)
     _keep_readings(connection, writing)
     _write_broken(connection, page)
@@ -330,9 +331,17 @@ def _digest(page: Page, sale: Sale) -> str:
     return hashlib.sha256(f"{page.policy_digest} {facts.said(sale.order)}{asks}".encode()).hexdigest()[:24]
 
 
-def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> None:
+def _with_row_of_twin(sale: Sale, made: Mapping[str, int]) -> Sale:
+    """A sale that may be one of the same page, which has its row only now."""
+    if sale.twin is None or sale.twin.row is not None:
+        return sale
+    return replace(sale, twin=replace(sale.twin, row=made[sale.twin.order_id]))
+
+
+def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> Mapping[str, int]:
+    """Write new sales; the row of each, by its order's id."""
     if not sales:
-        return
+        return {}
     store = writing.page.store
     ids = connection.execute(
         _NEW_ORDERS,
@@ -349,10 +358,12 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> 
         names += [{"store": store, "name": name, "order": row_id} for name in sorted(sale.names)]
         _plan_impacts(sale.earnings.impacts, row_id, sale.order, writing)
         _plan_unearned(sale, row_id, writing)
-        if sale.twin and sale.twin.row is None:  # it is on this page, and has a row only now
-            twin = {"twin": rows[sale.twin.order_id]}
-            connection.execute(orders.update().where(orders.c.id == row_id).values(twin))
     connection.execute(_NEW_NAMES, names)
+    for sale in (sale for sale in sales if sale.twin and sale.twin.row is None):
+        twin = _with_row_of_twin(sale, rows).twin
+        known = orders.update().where(orders.c.id == rows[sale.order.id])
+        connection.execute(known.values(twin=twin.row if twin else None))
+    return rows
 
 
 def _plan_known(connection: Connection, sales: Sequence[Sale], rows: Mapping[int, Any], writing: _Plan) -> None:

@@ -335,8 +335,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "P3: another policy changes nothing that is planned",
         "impactflow.ledger.planning",
-        '    return hashlib.sha256(f"{page.policy_digest} {facts.said(order)}".encode()).hexdigest()[:24]',
-        '    return hashlib.sha256(f"{facts.said(order)}".encode()).hexdigest()[:24]',
+        'f"{page.policy_digest} {facts.said(sale.order)}{asks}"',
+        'f"{facts.said(sale.order)}{asks}"',
         "corrected while unpaid",
     ),
     Mutation(

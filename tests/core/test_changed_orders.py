@@ -702,3 +702,15 @@ async def test_a_quantity_beyond_belief_breaks_no_other_delivery(new_world):
         await woocommerce_order(run, 1, "processing", line_items=[line])
         await shopify_paid(run, 2)
         assert 2 == len(await next_run(world, run))
+
+
+@in_virtual_time
+async def test_a_teller_that_does_not_say_if_it_is_a_subscription_changes_nothing(new_world):
+    """Wicked Reports says that it is none; Shopify tells of it later."""
+    rule = TREES | {"approve_above": 0, "when": {"subscription": False}}
+    world = new_world(orders=[sold(1)], policy=policy_of(rule))
+    async with world.run() as run:
+        await next_run(world, run)
+        await shopify_paid(run, 1, topic="orders/updated", updated_at=run.clock.now().isoformat())
+        await taken_up(world, run)
+        assert {"awaiting_approval": 1} == await statuses(run)

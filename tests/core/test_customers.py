@@ -5,7 +5,15 @@ from datetime import timedelta
 import pytest
 from test_changed_orders import next_run
 from virtual_time import START, in_virtual_time
-from webhook_senders import deliver, shopify_cancelled, shopify_paid, stripe_paid, stripe_told, taken_up
+from webhook_senders import (
+    deliver,
+    shopify_cancelled,
+    shopify_paid,
+    stripe_paid,
+    stripe_told,
+    taken_up,
+    woocommerce_order,
+)
 from world import TREES, policy_for, policy_of, sold, statuses
 
 from impactflow.approval import Answer, Decision, record_answer
@@ -310,3 +318,70 @@ async def test_no_table_holds_an_address_that_no_provider_is_told(new_world):
     content = world.settings.impactflow_ledger_url.removeprefix("sqlite:///")
     with open(content, "rb") as file:  # noqa: PTH123 - the bytes of the database
         assert b"example.com" not in file.read().lower()
+
+
+FAILED = [{"status": "FAILED"}]
+
+
+@in_virtual_time
+async def test_c15_two_that_earn_something_late_are_compared(new_world):
+    """Both were known before they were paid; of the two one is bought."""
+    world = new_world(orders=twins(payments=FAILED), policy=policy_of(TREES))
+    async with world.run() as run:
+        assert [] == await next_run(world, run)
+        world.sandbox.shop.orders = twins()
+        world.clock.turn(minutes=10)
+        assert (1, 1) == await foreseen(world, run)
+        assert [PLANTED] == await next_run(world, run)
+        assert {"placed": 1, "awaiting_approval": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_c15_one_that_earns_late_is_compared_with_what_comes_with_it(new_world):
+    """An order that WooCommerce told of unpaid; its payment and the payment's own event are taken up together."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await woocommerce_order(run, 1, "pending", billing={"email": "ana@example.com"})
+        assert [] == await next_run(world, run)
+        await stripe_paid(run, 1, customer_email="ana@example.com")
+        await woocommerce_order(run, 1, "processing", 5, billing={"email": "ana@example.com"})
+        assert [PLANTED] == await next_run(world, run)
+        assert {"placed": 1, "awaiting_approval": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_c15_a_join_keeps_the_suspicion_and_whose_it_is(new_world):
+    """A session that Stripe's events join to another row, told again for less and without an address."""
+    world = new_world(policy=policy_of(TREES))
+    joins = {"id": "inpay_1", "invoice": "in_1", "payment": {"payment_intent": "pi_9"}}
+    async with world.run() as run:
+        await shopify_paid(run, 1, email="ana@example.com")
+        assert [PLANTED] == await next_run(world, run)
+        await stripe_told(run, "invoice_payment.paid", joins)
+        await taken_up(world, run)
+        await stripe_paid(run, 1, payment_intent=None, customer_email="ana@example.com", created=10)
+        assert [PLANTED] == await next_run(world, run)
+        await stripe_paid(run, 1, payment_intent="pi_9", amount_total=7000, created=20)
+        assert [PLANTED] == await next_run(world, run)
+        assert {"placed": 1, "awaiting_approval": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_c15_of_two_deliveries_of_one_sale_one_says_whose_it_is(new_world):
+    """Taken up together, the later one without an address."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await stripe_paid(run, 1, customer_email="ana@example.com", created=10)
+        await stripe_paid(run, 1, created=20)
+        assert [PLANTED] == await next_run(world, run)
+        await shopify_paid(run, 1, email="ana@example.com", created_at=run.clock.now().isoformat())
+        assert [PLANTED] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_c15_nobody_knows_of_an_unnamed_system_that_it_is_distinct(new_world):
+    """Wicked Reports' copy names none."""
+    orders = [sold(1, contact=ANA), sold(2, contact=ANA, sourceSystem=None)]
+    world = new_world(orders=orders, policy=policy_of(TREES, distinct_sources=["shopify", "stripe"]))
+    async with world.run() as run:
+        assert [PLANTED] == await next_run(world, run)

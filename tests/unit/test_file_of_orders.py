@@ -110,6 +110,7 @@ class TestALine:
             customer_email="ada@example.com",
             paid_with=("gift_card",),
             is_subscription=True,
+            teller="file",
         )
         assert expected == await only(given_file(written([FULL])))
 
@@ -117,7 +118,14 @@ class TestALine:
     async def test_what_is_left_out_or_blank_is_not_said(self, given_file: Any, written: Any) -> None:
         """Two fields are enough; a day alone is its midnight, UTC."""
         bare = Order(
-            "file:7", ("src:file:7",), datetime(2026, 3, 1, tzinfo=UTC), None, None, None, (Payment("APPROVED"),)
+            "file:7",
+            ("src:file:7",),
+            datetime(2026, 3, 1, tzinfo=UTC),
+            None,
+            None,
+            None,
+            (Payment("APPROVED"),),
+            teller="file",
         )
         row = {"order_id": "7", "ordered_at": "2026-03-01"}
         assert bare == await only(given_file(written([row])))
@@ -393,6 +401,7 @@ async def test_what_was_written_is_what_is_read(
             item_count=row["item_count"],
             payments=(Payment(row["payment_status"]),),
             customer_email=row["customer_email"],
+            teller="file",
         )
 
 

@@ -59,6 +59,7 @@ class TestAnOrder:
             ),
             is_subscription=True,
             last_click=Click("google", campaign="earth"),
+            teller="wickedreports stripe",
         )
         assert expected == order_from_wicked(order)
 
@@ -66,7 +67,9 @@ class TestAnOrder:
     def test_what_is_not_said_is_none(self, missing: str | None) -> None:
         """An order of nothing but its ids and its day is an order."""
         order = order_from_wicked(wicked(contact={"email": missing}, currency=missing, sourceSystem=missing))
-        assert order == Order("WR-1", ("wr:WR-1",), NOON, None, None, None, (), is_subscription=False)
+        assert order == Order(
+            "WR-1", ("wr:WR-1",), NOON, None, None, None, (), is_subscription=False, teller="wickedreports"
+        )
         assert order == order_from_wicked(wicked())
 
     @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ class TestReading:
     async def test_four_readings_are_enough(self, caplog: pytest.LogCaptureFixture) -> None:
         """A source that announces more than it gives does not hold up the run; the log says so."""
         shelf = Shelf([[named("a")]], total=5)
-        with caplog.at_level(logging.WARNING):
+        with caplog.at_level(logging.WARNING, logger="impactflow"):
             assert await read(shelf) == [["a"], [], [], []]
         assert [
             (record.action, record.missing, record.read)  # type: ignore[attr-defined]

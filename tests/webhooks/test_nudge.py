@@ -147,6 +147,7 @@ async def test_trouble_is_told_once_and_so_is_its_end(ledger, caplog, status, sa
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b"null", b'"x"'])
 async def test_an_answer_that_is_none_of_prefects_is_trouble_too(ledger, caplog, body):
     """A proxy's error page, say."""
+    caplog.set_level(logging.INFO, "impactflow")
     await deliver(ledger)
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
     async with httpx.AsyncClient(transport=transport, base_url="http://prefect/api") as api:
