@@ -13,6 +13,7 @@ is bought by ``placement``.
 import asyncio
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -156,6 +157,7 @@ class Preview:
         new: Of the purchases, how many are not planned yet.
         missing: How many orders may be missing, because no two readings of their days agreed.
         problems: What is wrong with the first orders that could not be read.
+        not_earned: How many orders earn nothing in a slot, or at all where that is empty, by slot and reason.
     """
 
     read: int = 0
@@ -170,6 +172,7 @@ class Preview:
     new: int = 0
     missing: int = 0
     problems: list[str] = field(default_factory=list)
+    not_earned: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 async def preview(
@@ -216,6 +219,12 @@ async def preview(
         known = await ledger.known_slots(policy.store, names)
         taken = [each for each in earnings if _is_taken(each[0], window, known)]
         would.eligible += sum(earned.eligible for _, earned in taken)
+        would.not_earned.update(
+            (each.slot or "", each.reason)
+            for _, earned in taken
+            for each in earned.unearned
+            if each.slot not in policy.slots_for_first  # the ledger alone knows which are
+        )
         fits = _count_new(would, policy, taken, known, at_most)
         fits = [(as_read[order.id], earned) for order, earned in fits]  # the ledger knows the refunds, and more
         for each in await ledger.foresee(page_of(policy, fits, clock), outlook):

@@ -90,6 +90,10 @@ async def preview_orders(
         "would_await_approval": would.awaiting_approval,
         "totals": totals,
         "lines": would.lines,
+        "not_earned": [
+            {"slot": slot, "reason": reason, "orders": count}
+            for (slot, reason), count in would.not_earned.most_common(20)
+        ],
         "ends_before": would.ends_before,
         "requests": run.transport.requests,
     }

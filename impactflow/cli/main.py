@@ -324,6 +324,7 @@ def _tell_preview(result: dict[str, Any]) -> None:
         console.out.print(note, markup=False)
     console.print_table("Would be bought", [_readable(row) for row in result["totals"]])
     console.print_table("The first of them", [_readable(row) for row in result["lines"][:20]])
+    console.print_table("Would earn nothing", result["not_earned"])
 
 
 def _tell_previews(result: dict[str, Any]) -> None:

@@ -127,10 +127,15 @@ class Policy(Strict):
                 named.add(rule.quantity.per_amount.currency)
         return frozenset(named)
 
-    @cached_property
+    @property
     def asks_for_first(self) -> bool:
         """Whether a rule asks if an order is its customer's first."""
-        return any(rule.when.first_order is not None for rule in self.rules)
+        return bool(self.slots_for_first)
+
+    @cached_property
+    def slots_for_first(self) -> frozenset[str]:
+        """The slots of the rules that do."""
+        return frozenset(rule.slot for rule in self.rules if rule.when.first_order is not None)
 
     def remark_on_rates(self, today: date) -> str | None:
         """A sentence for a person where the exchange rates are old; None where they are not, or there are none."""

@@ -176,3 +176,16 @@ async def test_a_dry_run_shows_a_sale_that_is_listed_on_two_pages_once(new_world
             await world.plan(run)
         would = await preview(run.ledger, run.order_source(), world.policy, WEEK, run.clock)
         assert 1 == would.placements
+
+
+@in_virtual_time
+async def test_a_dry_run_says_why_orders_would_earn_nothing(new_world):
+    """By slot and reason; an order that does not count has no slot."""
+    rule = TREES | {"when": {"not_products": {"gift_cards": True}}}
+    orders = [sold(1, products=None), sold(2, products=None), sold(3, payments=[{"status": "FAILED"}]), sold(4)]
+    world = new_world(orders=orders, policy=policy_of(rule))
+    async with world.run() as run:
+        would = await preview(run.ledger, run.order_source(), world.policy, WEEK, run.clock)
+        assert 1 == would.placements
+        assert [(("trees", "the order lists no products"), 2)] == would.not_earned.most_common(1)
+        assert 3 == would.not_earned.total()

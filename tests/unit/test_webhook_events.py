@@ -804,3 +804,13 @@ def test_a_time_that_is_read_as_one_of_long_ago_breaks_the_order(told_at):
     assert isinstance(event, BrokenOrder)
     assert "is before the year 2000" in event.problem
     assert isinstance(standard("order.paid", SOLD, ordered_at="2026-01-31T12:00:00Z"), Order)
+
+
+def test_the_order_in_the_documentation_is_one():
+    """As it is sent, and with the refund that the page about webhooks describes."""
+    body = json.loads((DOCS / "woocommerce-order.json").read_text())
+    refunded = body | {"refunds": [{"id": 1, "total": "-10.00"}], "date_modified_gmt": "2026-11-28T10:41:05"}
+
+    order = told("woocommerce", "order.updated", body)
+    assert (Decimal("80.10"), APPROVED) == (order.amount, order.payments)
+    assert Decimal("70.10") == told("woocommerce", "order.updated", refunded).amount
