@@ -47,10 +47,8 @@ lint: .venv/installed-dev  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Many tests wait for servers more than they work, so there is one process more than there are cores.
 test: lint  ## everything that CI checks
-	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(min(4, os.cpu_count() + 1))') \
-		--dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed-dev  ## one table of ratios, written to benchmarks/results/ too
 	$(BIN)/python -m benchmarks
