@@ -19,7 +19,7 @@ from impactflow.clock import Clock
 from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Mended, Planned, Told
 from impactflow.models import BrokenOrder, Order, ProviderName, Refund
 from impactflow.orders import OrderSource, Window
-from impactflow.planning import judge_again, page_of
+from impactflow.planning import after_refunds, judge_again, page_of
 from impactflow.policy import Policy
 from impactflow.webhooks import events
 from impactflow.webhooks.senders import NO_SENDERS, Senders
@@ -139,15 +139,10 @@ class WithDeliveries:
         """Yield the source's orders, and those that only deliveries tell of, each after its refunds."""
         listed = set[str]()
         async for page in self.source.read(window, missing):
-            yield list(map(self._after_refunds, page))
+            yield [after_refunds(each, self.refunds) for each in page]
             listed.update(name for order in page if isinstance(order, Order) for name in order.names)
         told = [each for each in self.orders if isinstance(each, BrokenOrder) or listed.isdisjoint(each.names)]
-        yield list(map(self._after_refunds, told))
-
-    def _after_refunds(self, order: Order | BrokenOrder) -> Order | BrokenOrder:
-        if isinstance(order, BrokenOrder):
-            return order
-        return order.after(refund for name in order.names for refund in self.refunds.get(name, ()))
+        yield [after_refunds(each, self.refunds) for each in told]
 
 
 async def with_deliveries(

@@ -212,7 +212,7 @@ async def preview(
         seen.update(map(hash, names))
         refunds = await ledger.refunds(policy.store, names)
         as_read = {order.id: order for order in page if isinstance(order, Order)}
-        earnings, broken = judge(policy, [_after_refunds(order, refunds) for order in page])
+        earnings, broken = judge(policy, [after_refunds(order, refunds) for order in page])
         would.read += len(page)
         would.broken += len(broken)
         would.problems += [each.problem for each in broken[: _PREVIEW_LINES - len(would.problems)]]
@@ -303,7 +303,8 @@ def page_of(
     )
 
 
-def _after_refunds(order: Order | BrokenOrder, refunds: Mapping[str, Sequence[Refund]]) -> Order | BrokenOrder:
+def after_refunds(order: Order | BrokenOrder, refunds: Mapping[str, Sequence[Refund]]) -> Order | BrokenOrder:
+    """An order after the refunds that are known by one of its names; a broken one as it is."""
     if isinstance(order, BrokenOrder):
         return order
     return order.after(refund for name in order.names for refund in refunds.get(name, ()))
