@@ -67,7 +67,7 @@ def unreachable_shop(folder, command_line) -> Ended:
 def unreachable_provider(folder, command_line) -> tuple[Ended, tuple[int, dict]]:
     """CNaught cannot be reached, and later can be."""
     with opened(folder, command_line) as (sandbox, impactflow):
-        ended = impactflow.but(CNAUGHT_URL=f"{NOBODY}/v1").run("place", "--json", "--patience", "0")
+        ended = impactflow.but(CNAUGHT_URL=f"{NOBODY}/v1").run("place", "--json", "--patience", "5")
         return ended, good_run_after(sandbox, impactflow)
 
 
