@@ -1,9 +1,16 @@
 """What becomes of a suspicion that two orders are one sale, whatever comes later and however orders are paged."""
 
+import asyncio
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledgers import new_ledger
 from test_changed_orders import mend, next_run
 from test_customers import ANA, FIRST, PLANTED, foreseen, when
-from virtual_time import in_virtual_time
+from virtual_time import VirtualClock, VirtualLoop, in_virtual_time
 from webhook_senders import (
     deliver,
     shopify_cancelled,
@@ -13,7 +20,7 @@ from webhook_senders import (
     taken_up,
     woocommerce_order,
 )
-from world import GIVING, OFFSET, TREES, policy_for, policy_of, sold, statuses, work
+from world import GIVING, OFFSET, TREES, make_world, policy_for, policy_of, sold, statuses, work
 
 from impactflow.approval import Answer, Decision, record_answer
 from impactflow.models import ProviderName
@@ -270,3 +277,49 @@ async def test_after_two_sales_that_were_told_apart_the_next_one_is_not_the_firs
         for _ in range(2):
             world.clock.turn(minutes=10)
             assert [PLANTED] * 2 == await next_run(world, run)
+
+
+#: How a sale may be told of, by names that nothing joins.
+TELLINGS = {
+    "shop": lambda _, run: shopify_paid(run, 1, email=EMAIL),
+    "stripe": lambda _, run: stripe_paid(run, 1, customer_email=EMAIL),
+    "shop, listed": lambda world, _: listed(world, sold(1, sourceId="EN-1-B", contact=ANA)),
+    "stripe, listed": lambda world, _: listed(world, sold(2, sourceId="pi_9", **STRIPES)),
+}
+CALLED_OFF = "shop, called off"
+
+
+async def listed(world, row):
+    """Wicked Reports lists a sale."""
+    rows = world.sandbox.shop.orders
+    rows[:] = [row, *(each for each in rows if each["id"] != row["id"])]
+
+
+@given(
+    steps=st.lists(st.sampled_from([*TELLINGS, CALLED_OFF, "run"]), max_size=9),
+    page_items=st.sampled_from([1, 2, 10]),
+)
+@settings(max_examples=40, deadline=None)
+def test_c15_a_sale_that_is_told_by_many_names_is_bought_for_once(steps, page_items):
+    """In any order and on any pages; each other name of it waits for an answer, whatever becomes of the first one."""
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(_told_by(Path(folder), steps, page_items))
+
+
+async def _told_by(folder, steps, page_items):
+    world = make_world(VirtualClock(), new_ledger(folder / "ledger.db"), policy=policy_of(TREES), page_items=page_items)
+    async with world.run() as run:
+        for step in [*steps, "run", "run"]:
+            if step == "run":
+                await next_run(world, run)
+                world.clock.turn(minutes=10)
+            elif step == CALLED_OFF:
+                await shopify_cancelled(run, 1)
+            else:
+                await TELLINGS[step](world, run)
+        names = len({*steps} & TELLINGS.keys())
+        counts = await statuses(run)
+        if CALLED_OFF in steps:
+            assert len(world.purchases) <= 1
+        else:
+            assert (len(world.purchases), counts.get("awaiting_approval", 0)) == (min(names, 1), max(names - 1, 0))
