@@ -3,7 +3,7 @@ Every environment variable that impactflow reads, with its unit and default; not
 
 A ``.env`` file in the working directory is read too; the environment wins over it. Keys are ``SecretStr``: they show as
 stars wherever they are printed. A URL from the file never gets a key from the environment: whoever left the file in the
-folder would get the key.
+folder would get the key. HTTPS_PROXY and NO_PROXY belong to the machine: ``clients.proxies`` reads them.
 """
 
 import os
@@ -20,7 +20,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from impactflow.errors import ConfigurationError
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, reached from itself only."""
     if host == "localhost":
         return True
     try:
@@ -34,7 +35,7 @@ def _check_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = "must be a URL such as https://api.example.com"
         raise ValueError(msg)
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         msg = "must begin with https:// (plain http is allowed for this machine's own addresses only)"
         raise ValueError(msg)
     if parts.username or parts.password:

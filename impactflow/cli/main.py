@@ -1,5 +1,6 @@
 """The commands; each translates its arguments, has the work done, prints the result and says what is left undone."""
 
+import os
 import re
 import sys
 from contextlib import nullcontext
@@ -22,6 +23,7 @@ from impactflow.cli import dismiss as dismissing
 from impactflow.cli.command import DONE, MISUSED, UNDONE, Json, Store, ending, whoever_types
 from impactflow.cli.prefect import run_flow
 from impactflow.cli.webhook_commands import webhooks_app
+from impactflow.clients.proxies import spare_loopback
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
 from impactflow.ledger import Ledger, Status
@@ -54,6 +56,7 @@ _UsageError: Any = typer.BadParameter.__base__
 def main() -> NoReturn:
     """Run a command; typed errors become one line and an exit status, never a traceback."""
     as_json = "--json" in sys.argv[1:]
+    spare_loopback(os.environ)
     try:
         with stopping.raising():
             sys.exit(app(standalone_mode=False))

@@ -100,9 +100,9 @@ class Call:
             return OutcomeUnknown(f"{text}; it may have taken effect", **self._who())
         return Misshapen(text, **self._who())
 
-    def unreachable(self, why: str) -> Unavailable:
+    def unreachable(self, why: str, check: str = "the network") -> Unavailable:
         """No connection was made, so nothing was sent."""
-        text = f"could not connect ({why}), nothing was sent: check the network and {self.account.url_variable}"
+        text = f"could not connect ({why}), nothing was sent: check {check} and {self.account.url_variable}"
         return Unavailable(text, **self._who())
 
     def held_back(self, wait_s: float) -> RateLimited:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from impactflow.clients.answers import Account, Call, Misshapen
 from impactflow.clients.limits import HeldBackError, RateLimit
-from impactflow.clients.transport import AiohttpTransport, AnswerTooLarge
+from impactflow.clients.transport import AiohttpTransport, AnswerTooLarge, Unconnected
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import NotSent, ProviderError, RateLimited, Refused
 
@@ -257,6 +257,8 @@ class HttpClient:
             async with asyncio.timeout(deadline_s):
                 response = await self._transport.handle_async_request(request)
                 await response.aread()
+        except Unconnected as error:
+            raise call.unreachable(error.cause.why, error.cause.check) from None
         except _NOT_CONNECTED as error:
             raise call.unreachable(type(error).__name__) from None
         except AnswerTooLarge as error:
