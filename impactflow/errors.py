@@ -11,7 +11,8 @@ Every error of impactflow. They answer one question: *did it happen?*
     │   └── OutcomeUnknown        perhaps                           → in_doubt
     │       └── Contradiction     it seems so, but otherwise        → in_doubt, then parked
     ├── LedgerError               the ledger could not be read or written; what was committed stands
-    │   └── LedgerBusy · LedgerContended · LedgerFull · LedgerTooNew · TransitionRefused · AlreadyRecorded
+    │   └── LedgerBusy · LedgerContended · LedgerFull · LedgerRefused · LedgerTooNew
+    │       · TransitionRefused · AlreadyRecorded
     └── WebhookRejected           a delivery was not taken: nothing of it was kept
 
 Callers catch by that question, never by a status code. A message never holds a key, an e-mail address or an order's
@@ -149,6 +150,10 @@ class LedgerFull(LedgerError):
     """There is no room to write."""
 
 
+class LedgerRefused(LedgerError):
+    """The database does not let in whom the ledger's URL names, or forbids the role what it has to do."""
+
+
 class LedgerTooNew(LedgerError):
     """The ledger was written by a newer impactflow."""
 
@@ -159,6 +164,10 @@ class TransitionRefused(LedgerError):
 
 class AlreadyRecorded(LedgerError):
     """Another placement already holds this purchase of the provider's."""
+
+
+#: What only a person can set right, in a setting or an account: exit status 2.
+MISUSES = (ConfigurationError, LedgerRefused, LedgerTooNew, Unauthorized)
 
 
 class WebhookRejected(ImpactError):

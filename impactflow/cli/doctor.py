@@ -9,7 +9,7 @@ from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli import silence
 from impactflow.cli.ledgers import missing_file, none_made
 from impactflow.clients import open_wickedreports
-from impactflow.errors import ConfigurationError, ImpactError, LedgerError, LedgerTooNew, Unauthorized
+from impactflow.errors import MISUSES, ConfigurationError, ImpactError, LedgerError
 from impactflow.ledger import Status
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
@@ -138,11 +138,12 @@ def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
 async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
     if absent:  # what is open stands in for it, and says nothing about the file that a run will make
         return f"{where}: none yet, 0 purchases"
+    await run.ledger.require_writes()
     if found := await run.ledger.shortcomings():
         raise LedgerError("; ".join(found))
     held = await run.ledger.counts()
     bought = sum(count for (_, status), count in held.items() if status in _BOUGHT)
-    return f"{where}, {bought} purchases; it keeps what is committed"
+    return f"{where}, {bought} purchases; it takes writes and keeps what is committed"
 
 
 async def _read_orders(run: Run) -> str:
@@ -175,5 +176,5 @@ def _ok(what: str, said: str) -> dict[str, Any]:
 
 
 def _wrong(what: str, error: ImpactError) -> dict[str, Any]:
-    misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
+    misused = isinstance(error, MISUSES)
     return {"what": what, "ok": False, "said": str(error), "status": 2 if misused else 1}

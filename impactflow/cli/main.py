@@ -25,7 +25,7 @@ from impactflow.cli.prefect import run_flow
 from impactflow.cli.webhook_commands import webhooks_app
 from impactflow.clients.proxies import spare_loopback
 from impactflow.clock import SystemClock
-from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
+from impactflow.errors import MISUSES, ConfigurationError, ImpactError
 from impactflow.ledger import Ledger, Status
 from impactflow.ledger.location import back_up, describe
 from impactflow.models import ProviderName, Unit
@@ -66,7 +66,7 @@ def main() -> NoReturn:
         misuse.show()  # who mistypes is shown the usage; a program gets its one object
         sys.exit(MISUSED)
     except ImpactError as error:
-        misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
+        misused = isinstance(error, MISUSES)
         more = error.told if isinstance(error, PurchasesUnknown) else {}
         sys.exit(_fail(str(error), MISUSED if misused else UNDONE, as_json=as_json, **more))
     except stopping.Stopped as stopped:
