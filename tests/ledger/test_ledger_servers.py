@@ -10,6 +10,7 @@ from sqlalchemy import event
 
 from impactflow.errors import MISUSES, ConfigurationError, LedgerError, LedgerRefused
 from impactflow.ledger import Ledger, engine
+from impactflow.ledger.location import describe, dump_command
 
 
 def as_owner(url, *statements):
@@ -123,6 +124,14 @@ def demote(url):
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         f" WHERE pid <> pg_backend_pid() AND datname = '{name_of(url)}'",
     )
+
+
+def test_o2_several_hosts_are_told_a_person_without_user_and_password():
+    """Where the ledger lies, and how to copy it."""
+    url = "postgresql://ana:s3cret@/impact?host=db1:5433&host=db2&target_session_attrs=read-write"
+    assert "db1:5433,db2/impact" == describe(url)
+    assert "pg_dump --format=custom --host=db1,db2 --port=5433, --username=ana --dbname=impact" == dump_command(url)
+    assert "localhost/impact" == describe("postgresql:///impact")
 
 
 async def test_o2_the_host_that_takes_writes_is_chosen_among_several(postgres, url):
