@@ -5,7 +5,7 @@ Every error of impactflow. They answer one question: *did it happen?*
     ├── ConfigurationError        nothing ran; the message names the variable or field to set
     ├── ProviderError             provider, operation, status, request_id
     │   ├── Refused               no, and it will not: 4xx          → failed
-    │   │   └── NotFound · Unauthorized · Forbidden · IdempotencyConflict
+    │   │   └── NotFound · Unauthorized (WrongAddress) · Forbidden · IdempotencyConflict
     │   ├── NotSent               no, but it may later              → planned again, with a time
     │   │   └── RateLimited · Unavailable
     │   └── OutcomeUnknown        perhaps                           → in_doubt
@@ -82,6 +82,10 @@ class NotFound(Refused):
 
 class Unauthorized(Refused):
     """The key is missing or wrong, or the account cannot pay (401, 402): nothing else will be done for it either."""
+
+
+class WrongAddress(Unauthorized):
+    """Nothing is at the provider's URL where something always is (404): nothing else will be done there either."""
 
 
 class Forbidden(Refused):

@@ -103,6 +103,33 @@ def test_a_variable_that_is_not_set_is_named(impactflow, variable):
 
 
 @pytest.mark.parametrize(
+    ("variable", "wrong"),
+    [
+        ("WICKED_REPORTS_URL", "{}/v1"),
+        ("ONECLICKIMPACT_URL", "{}/v1"),
+        ("CNAUGHT_URL", "{}/v1"),
+        ("CNAUGHT_URL", "{}/.."),
+        ("IMPACTAPI_URL", "{}/v1"),
+    ],
+)
+def test_n11_a_url_with_another_path_is_named(impactflow, variable, wrong):
+    """As with ``/v1`` twice or missing: what every account has is not there. Exit status 2."""
+    url = wrong.format(impactflow.variables[variable]).replace("/v1/..", "")
+    ended = impactflow.but(**{variable: url}).run("doctor", "--json")
+    [found] = [check for check in ended.json["checks"] if not check["ok"] and check["what"] != "policy"]
+    assert (ended.status, found["status"]) == (MISUSED, MISUSED)
+    assert f"(HTTP 404): nothing is there: check the path in {variable}" in found["said"]
+
+
+def test_n11_nothing_is_read_or_bought_where_the_shops_url_is_wrong(impactflow):
+    """One line, with exit status 2."""
+    url = f"{impactflow.variables['WICKED_REPORTS_URL']}/v1"
+    status, message = said(impactflow.but(WICKED_REPORTS_URL=url).run("place", "--json"))
+    assert status == MISUSED
+    assert "check the path in WICKED_REPORTS_URL" in message
+
+
+@pytest.mark.parametrize(
     ("edit", "words"),
     [
         (("impact: plant_trees", "impact: plant_trees\n    colour: green"), ("policy.yaml", "9", "colour")),
