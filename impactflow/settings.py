@@ -256,3 +256,19 @@ def require_url(url: Url | None, variable: str) -> Url:
     if url is None:
         raise ConfigurationError(f"{variable} is not set: put your account's own host in it, or in .env")
     return url
+
+
+def require_folder(folder: Path) -> None:
+    """
+    See that reports can be written into a folder; it is made with the first of them.
+
+    Raises:
+        ConfigurationError: They cannot.
+    """
+    try:
+        nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+        is_good = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    except OSError:
+        nearest, is_good = folder, False
+    if not is_good:
+        raise ConfigurationError(f"IMPACTFLOW_REPORTS: nothing can be written into {nearest}: name another folder")

@@ -33,21 +33,21 @@ _PAGE = 1000
 @task(name="publish_report", cache_policy=NO_CACHE, retries=1)
 async def publish_report(name: str, days: tuple[date, date] | None = None) -> str:
     """
-    Write what was bought per day, slot and provider as CSV and as a table artifact; return where the file lies.
+    Write what was bought per day, slot and provider as CSV and a table artifact; say where the file lies, or why not.
 
     Likewise each purchase that this run made, or saw completed, and what needs attention, where there is any.
     """
     run = current_run()
     await _publish_purchases(run, name)
     frame = bought(await run.ledger.totals(days))
-    path = write_csv(frame, run.settings.impactflow_reports, name)
+    report = write_csv(frame, run.settings.impactflow_reports, name)
     lines = [{str(column): str(value) for column, value in row.items()} for row in frame.to_dict("records")]
     await acreate_table_artifact(lines[-_LINES:], key="bought", description="Bought, per day, slot and provider")
     waiting = await run.ledger.attention(_LINES)
     if waiting:
         rows = [{column: for_page(str(value)) for column, value in row.items()} for row in waiting]
         await acreate_table_artifact(rows, key="needs-attention", description="Placements that need attention, and why")
-    return str(path)
+    return report
 
 
 async def _publish_purchases(run: Run, name: str) -> None:
@@ -56,18 +56,18 @@ async def _publish_purchases(run: Run, name: str) -> None:
         return
     first = [effect_row(effect) for effect in effects[:_LINES]]
     count = 0
-    with csv_rows(run.settings.impactflow_reports, f"{name}-purchases-{run.id[:8]}", EFFECT_COLUMNS) as (path, write):
+    with csv_rows(run.settings.impactflow_reports, f"{name}-purchases-{run.id[:8]}", EFFECT_COLUMNS) as file:
         while effects:
             count += len(effects)
             for effect in effects:
-                write(effect_row(effect))
+                file.write(effect_row(effect))
             effects = await run.ledger.effects(run.id, after=effects[-1].event, limit=_PAGE)
     said = f"What this run bought, or saw completed: {'all' if count <= _LINES else f'the first {_LINES}'} of {count}"
     rows = [
         {name: _link(name, cell) if name == "certificate" else for_page(cell) for name, cell in row.items()}
         for row in first
     ]
-    await acreate_table_artifact(rows, key="purchases", description=f"{said}; the file: {path}")
+    await acreate_table_artifact(rows, key="purchases", description=f"{said}; the file: {file.told}")
 
 
 def _link(text: str, url: str) -> str:

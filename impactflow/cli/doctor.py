@@ -16,7 +16,7 @@ from impactflow.models import ProviderName
 from impactflow.options import Checked, check_options
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
-from impactflow.settings import Settings, load_settings
+from impactflow.settings import Settings, load_settings, require_folder
 from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import Secrets
 
@@ -47,6 +47,7 @@ async def examine() -> list[dict[str, Any]]:
         findings.append(_ok("webhooks", _told(_secrets(settings))))
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
+    findings.append(_reports(settings))
     absent = missing_file(settings) is not None
     try:
         with none_made(settings) as used:
@@ -83,6 +84,15 @@ async def _compare(run: Run, policy: Policy | None, providers: Sequence[Provider
     if found:
         raise PurchasesUnknown(run.where, found)
     return "the ledger knows the newest that this store has bought"
+
+
+def _reports(settings: Settings) -> dict[str, Any]:
+    """Where reports are written."""
+    try:
+        require_folder(settings.impactflow_reports)
+    except ConfigurationError as error:
+        return _wrong("reports", error)
+    return _ok("reports", str(settings.impactflow_reports.absolute()))
 
 
 def _secrets(settings: Settings) -> Secrets:

@@ -129,6 +129,17 @@ def test_n11_nothing_is_read_or_bought_where_the_shops_url_is_wrong(impactflow):
     assert "check the path in WICKED_REPORTS_URL" in message
 
 
+def test_n6_a_folder_for_reports_that_cannot_be_written_is_named_before_anything_is_bought(impactflow, tmp_path):
+    """By ``doctor``, too."""
+    (tmp_path / "file").write_text("")
+    mistaken = impactflow.but(IMPACTFLOW_REPORTS=str(tmp_path / "file" / "reports"))
+    status, message = said(mistaken.run("place", "--json"))
+    assert status == MISUSED
+    assert message == f"IMPACTFLOW_REPORTS: nothing can be written into {tmp_path}/file: name another folder"
+    checks = mistaken.run("doctor", "--json").json["checks"]
+    assert [message] == [check["said"] for check in checks if check["what"] == "reports"]
+
+
 @pytest.mark.parametrize(
     ("edit", "words"),
     [

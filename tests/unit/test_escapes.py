@@ -57,9 +57,9 @@ def test_a_spreadsheet_gets_plain_cells_as_they_are(cell):
 
 def test_lists_of_purchases_hold_no_formula(tmp_path):
     """As a program reads the file again."""
-    with csv_rows(tmp_path, "list", ("order", "amount")) as (path, write):
-        write({"order": "=cmd|' /C calc'!A0", "amount": "2.5"})
-    with path.open(newline="", encoding="utf-8") as file:
+    with csv_rows(tmp_path, "list", ("order", "amount")) as rows:
+        rows.write({"order": "=cmd|' /C calc'!A0", "amount": "2.5"})
+    with (tmp_path / "list.csv").open(newline="", encoding="utf-8") as file:
         assert [{"order": "'=cmd|' /C calc'!A0", "amount": "2.5"}] == list(csv.DictReader(file))
 
 
