@@ -590,6 +590,15 @@ def serve(json: Json = False) -> int:
     return serve_deployments(as_json=json)
 
 
+@app.command(epilog="Example: impactflow register")
+@ending
+def register(json: Json = False) -> int:
+    """Register all deployments of prefect.yaml at PREFECT_API_URL; what a person has paused or added there stays."""
+    from impactflow.cli.registering import run_register  # noqa: PLC0415 - only this command needs it
+
+    return run_register(as_json=json)
+
+
 @app.command(epilog="Example: impactflow automations --notify slack-webhook/impactflow")
 @ending
 def automations(

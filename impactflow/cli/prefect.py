@@ -9,15 +9,18 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
 from impactflow.cli.console import err, watching
-from impactflow.errors import ConfigurationError
-from impactflow.settings import load_settings
+from impactflow.errors import ConfigurationError, ImpactError
+from impactflow.settings import load_prefect_api, load_settings
 from impactflow.stopping import Stopped, run
+from impactflow.webhooks.nudge import address_of
 
 
 def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
@@ -38,8 +41,8 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "impactflow,tasks")
-    if api_url := os.environ.get("PREFECT_API_URL"):
-        _check_server(api_url)
+    if address_of(load_prefect_api()):
+        require_server()
     elif "prefect" not in sys.modules:
         err.print("[dim]starting a temporary Prefect server, 10 to 20 s (PREFECT_API_URL names yours)[/dim]")
     flow = getattr(importlib.import_module(f"flows.{name}"), name)
@@ -66,27 +69,79 @@ def require_server() -> str:
     PREFECT_API_URL, at which a server answers.
 
     Raises:
-        ConfigurationError: It is not set, or nothing answers there.
+        ConfigurationError: It is not set, or what answers there is no Prefect server that takes us.
     """
-    api_url = os.environ.get("PREFECT_API_URL")
-    if not api_url:
+    with open_server() as server:
+        return str(server.base_url).rstrip("/")
+
+
+@contextmanager
+def open_server() -> Iterator[httpx.Client]:
+    """
+    A client of the Prefect server at PREFECT_API_URL, which answers.
+
+    Raises:
+        ConfigurationError: As for ``require_server``.
+    """
+    address = address_of(load_prefect_api())
+    if address is None:
         raise ConfigurationError(
             "PREFECT_API_URL is not set: start a server with `prefect server start` and set it to"
             " http://127.0.0.1:4200/api (`impactflow up` does all of it, with a pretend shop)"
         )
-    _check_server(api_url)
-    return api_url
+    with httpx.Client(base_url=address.url, headers=address.headers, timeout=30) as server:
+        _check(server)
+        yield server
 
 
-def _check_server(api_url: str) -> None:
+def ask(
+    server: httpx.Client, method: str, path: str, content: Mapping[str, Any] | None = None, *, or_none: bool = False
+) -> Any:
+    """
+    What the server answers to a request; one that is busy, as Prefect's is on SQLite now and then, is asked again.
+
+    Args:
+        server: From ``open_server``.
+        method: GET, POST, PATCH or DELETE.
+        path: Below the API's URL.
+        content: The request's JSON.
+        or_none: Return None where there is no such thing.
+
+    Raises:
+        ImpactError: The server did not answer as it should.
+    """
     try:
-        httpx.get(f"{api_url.rstrip('/')}/health", timeout=10)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        msg = (
+        for pause_s in (0.5, 1.0, 2.0, 4.0, 0.0):
+            answer = server.request(method, path, json=content)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause_s)
+        if or_none and answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return answer.raise_for_status().json() if answer.content else None
+    except (httpx.HTTPError, ValueError) as error:
+        raise ImpactError(f"Prefect's server did not answer {method} {path} as it should: {error}") from None
+
+
+def _check(server: httpx.Client) -> None:
+    """See that a Prefect server answers which takes us; its health alone would be told to anybody."""
+    try:
+        answer = server.post("deployments/count", json={})
+    except httpx.HTTPError as error:
+        raise ConfigurationError(
             f"PREFECT_API_URL: no Prefect server answers there ({type(error).__name__}): start one with"
             " `prefect server start`, or unset the variable to use a temporary one"
+        ) from None
+    if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        raise ConfigurationError(
+            "PREFECT_API_AUTH_STRING is missing or wrong: set it to the USER:PASSWORD that the Prefect server at"
+            " PREFECT_API_URL has as PREFECT_SERVER_API_AUTH_STRING (for Prefect Cloud, set PREFECT_API_KEY)"
         )
-        raise ConfigurationError(msg) from None
+    if not answer.is_server_error and not (answer.is_success and answer.text.isdecimal()):
+        raise ConfigurationError(
+            "PREFECT_API_URL: what answers there is not the API of a Prefect server; the URL ends in /api, such as"
+            " http://127.0.0.1:4200/api"
+        )
 
 
 def _hush() -> None:

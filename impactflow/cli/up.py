@@ -23,7 +23,7 @@ import httpx
 
 from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.parts import Parts, interruptible
-from impactflow.cli.serve import read_project
+from impactflow.cli.registering import read_project
 from impactflow.errors import ImpactError
 from impactflow.stopping import Stopped
 

@@ -7,6 +7,7 @@ line only: no other test would notice either.
 
 import time
 
+import httpx
 import pytest
 from flow_runs import ROOT, Api
 from processes import Impactflow
@@ -122,3 +123,81 @@ def test_every_deployment_with_a_schedule_gets_scheduled_runs(own_server, deploy
         scheduled = Api(own_server).filter("flow_runs", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}})
         waiting -= {run["deployment_id"] for run in scheduled}
     assert waiting == set()
+
+
+#: The schedules that this project has ever registered. A slug that is renamed without `replaces` would leave its old
+#: schedule active beside the new one, on every server that has it.
+SLUGS = {
+    "place": {"hourly"},
+    "events": {"every-five-minutes"},
+    "track": {"every-two-hours"},
+    "reconcile": {"hourly", "daily-audit"},
+}
+
+
+def test_f1_no_schedule_loses_its_slug():
+    """A renamed one says which it replaces."""
+    for deployment in FILE["deployments"]:
+        kept = {schedule.get("replaces", schedule["slug"]) for schedule in deployment["schedules"]}
+        assert SLUGS.get(deployment["name"], set()) <= kept, deployment["name"]
+
+
+@pytest.fixture(scope="module")
+def registered_anew(own_server, deployed, tmp_path_factory):
+    """A person paused and added things on the pages; then `impactflow register` ran twice, and says what it did."""
+    api = httpx.Client(base_url=own_server.api_url, timeout=60, trust_env=False)
+    ids = {name: known["id"] for name, known in deployed.items()}
+    api.patch(f"/deployments/{ids['events']}", json={"paused": True}).raise_for_status()
+    (daily,) = (each for each in deployed["reconcile"]["schedules"] if each["slug"] == "daily-audit")
+    api.patch(f"/deployments/{ids['reconcile']}/schedules/{daily['id']}", json={"active": False}).raise_for_status()
+    for name in ("place", "backfill"):
+        by_hand = {"active": True, "schedule": {"cron": "7 9 * * 1", "timezone": "Europe/Berlin"}}
+        api.post(f"/deployments/{ids[name]}/schedules", json=[by_hand]).raise_for_status()
+    api.patch(f"/deployments/{ids['track']}", json={"parameters": {"wait_s": 5}}).raise_for_status()
+    (automation,) = api.get(f"/automations/related-to/prefect.deployment.{ids['approve']}").json()
+    api.patch(f"/automations/{automation['id']}", json={"enabled": False}).raise_for_status()
+    variables = {**base_environment(tmp_path_factory.mktemp("anew")), "PREFECT_API_URL": own_server.api_url}
+    command = Impactflow(ROOT, variables)
+    ended = [command.run("register", "--json") for _ in range(2)]
+    assert [0, 0] == [each.status for each in ended], ended
+    found = {each["name"]: each for each in Api(own_server).filter("deployments")}
+    triggers = api.get(f"/automations/related-to/prefect.deployment.{ids['approve']}").json()
+    return [each.json for each in ended], found, triggers
+
+
+def test_o6_what_a_person_paused_stays_paused(registered_anew):
+    """A deployment, a schedule and the automation of a deployment; everything else goes on."""
+    _, found, triggers = registered_anew
+    assert ["events"] == [name for name, known in found.items() if known["paused"]]
+    inactive = [each["slug"] for known in found.values() for each in known["schedules"] if not each["active"]]
+    assert ["daily-audit"] == inactive
+    assert [False] == [each["enabled"] for each in triggers]
+
+
+def test_f1_a_schedule_that_was_added_by_hand_stays(registered_anew):
+    """Beside those of the file, and where the file has none."""
+    _, found, _ = registered_anew
+    crons = {
+        name: sorted((each["schedule"]["cron"], each["schedule"]["timezone"]) for each in found[name]["schedules"])
+        for name in ("place", "backfill")
+    }
+    by_hand = ("7 9 * * 1", "Europe/Berlin")
+    assert {"place": [("5 * * * *", "UTC"), by_hand], "backfill": [by_hand]} == crons
+
+
+def test_o6_registering_says_what_it_keeps_and_what_it_changes(registered_anew):
+    """The second time nothing changes any more."""
+    (first, second), found, _ = registered_anew
+    assert (
+        {
+            "events stays paused",
+            "reconcile: the schedule daily-audit stays paused",
+            "approve: its automation stays paused",
+            "place keeps a schedule that is not in prefect.yaml: 7 9 * * 1 Europe/Berlin",
+            "backfill keeps a schedule that is not in prefect.yaml: 7 9 * * 1 Europe/Berlin",
+        }
+        == set(first["kept"])
+        == set(second["kept"])
+    )
+    assert (["track: prefect.yaml replaces the server's parameters"], []) == (first["changed"], second["changed"])
+    assert {} == found["track"]["parameters"]
