@@ -123,6 +123,24 @@ def ask(
         raise ImpactError(f"Prefect's server did not answer {method} {path} as it should: {error}") from None
 
 
+def shortcomings(server: httpx.Client) -> list[str]:
+    """What is set on the server that harms our runs or opens it to strangers, and what to set; one sentence each."""
+    settings = (ask(server, "GET", "admin/settings", or_none=True) or {}).get("server", {})
+    told = []
+    if settings.get("concurrency", {}).get("lease_storage", "").endswith(".memory"):
+        told.append(
+            "Prefect's server keeps the leases of concurrency limits in memory: its restart ends the runs under way, or"
+            " leaves their deployments' places taken; start it with"
+            " PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem"
+        )
+    if settings.get("api", {}).get("cors_allowed_origins") == "*":
+        told.append(
+            "any page that is open in a browser on this network may call Prefect's server: start it with"
+            " PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS=http://127.0.0.1:4200,http://localhost:4200 (where its pages are)"
+        )
+    return told
+
+
 def _check(server: httpx.Client) -> None:
     """See that a Prefect server answers which takes us; its health alone would be told to anybody."""
     try:

@@ -18,7 +18,7 @@ import httpx
 from ruamel.yaml import YAML
 
 from impactflow.cli.console import err, out, print_json
-from impactflow.cli.prefect import ask, open_server
+from impactflow.cli.prefect import ask, open_server, shortcomings
 from impactflow.errors import ConfigurationError, ImpactError
 
 _PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
@@ -87,7 +87,7 @@ def register_project() -> Registered:
     with open_server() as server:
         merged = [_merge(server, deployment) for deployment in content["deployments"]]
         kept, changed = ([line for each in merged for line in getattr(each, what)] for what in ("kept", "changed"))
-        for line in (*kept, *changed):
+        for line in (*shortcomings(server), *kept, *changed):
             err.print(line, markup=False)
         _prefect("work-pool", "create", pool, "--type", "process", unless="already exists")
         with TemporaryDirectory(prefix="impactflow-") as folder:

@@ -48,6 +48,9 @@ _TIMES = {
     "IMPACTFLOW_SETTLE_S": "15",
     "IMPACTFLOW_TRACK_S": "30",
 }
+#: What a server of ours needs that Prefect's defaults lack. Leases in memory are lost with the server: a run under way
+#: is then killed when it renews its own, or its deployment's place stays taken for ever.
+SERVER_SETTINGS = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 _POLICY = """\
 # The pretend shop's policy: try another one here; the next run goes by it.
 store: pretend
@@ -155,11 +158,17 @@ def _variables(api_url: str) -> dict[str, str]:
         "PREFECT_HOME": str((FOLDER / "prefect").resolve()),
         "PREFECT_UI_API_URL": api_url,  # without it, the pages of another port than 4200 stay empty
         "PREFECT_UI_URL": api_url.removesuffix("/api"),
-        # In memory, as by default, they are lost with the server, and what they stand for is taken for ever.
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        **SERVER_SETTINGS,
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": _origins(api_url),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
+
+
+def _origins(api_url: str) -> str:
+    """The pages that may call the API: the server's own. By default any page that is open in a browser may."""
+    pages = api_url.removesuffix("/api")
+    return f"{pages},{pages.replace('127.0.0.1', 'localhost')}"
 
 
 def _secrets() -> dict[str, str]:

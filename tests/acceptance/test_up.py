@@ -42,6 +42,7 @@ class Seen:
         pages: What the server's pages answered.
         deployments: Those that the server knows.
         automations: Likewise.
+        origins: Which pages the server lets call its API, by the page that asks.
         ended: How it ended.
         took_s: How long that took.
         left: The processes that were still there afterwards.
@@ -52,6 +53,7 @@ class Seen:
     pages: str
     deployments: list[str]
     automations: list[str]
+    origins: dict[str, bool]
     ended: Ended
     took_s: float
     left: list[psutil.Process]
@@ -72,6 +74,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         pages = client.get(told["api_url"].removesuffix("/api"), follow_redirects=True).text
         deployments = client.post(f"{told['api_url']}/deployments/filter", json={}).json()
         automations = client.post(f"{told['api_url']}/automations/filter", json={}).json()
+        own = told["api_url"].removesuffix("/api")
+        pages_of = {"its own": own, "a stranger's": "http://example.com"}
+        origins = {whose: _may_call(client, told["api_url"], page) for whose, page in pages_of.items()}
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     ended = finish(process)
@@ -81,12 +86,24 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         pages,
         sorted(each["name"] for each in deployments),
         [each["name"] for each in automations],
+        origins,
         ended,
         took_s,
         [each for each in started if each.is_running()],
         {path.name for path in (folder / "up").iterdir()},
     )
     shutil.rmtree(folder / "up")
+
+
+def _may_call(client: httpx.Client, api_url: str, page: str) -> bool:
+    """Whether a browser lets a page call the API."""
+    asked = {"Origin": page, "Access-Control-Request-Method": "POST"}
+    return client.options(f"{api_url}/flows/filter", headers=asked).headers.get("access-control-allow-origin") == page
+
+
+def test_f18_only_the_servers_own_pages_may_call_its_api(seen: Seen):
+    """A page of somebody else's in the same browser may not, though the server listens on loopback."""
+    assert {"its own": True, "a stranger's": False} == seen.origins
 
 
 def test_up_brings_prefects_pages_and_all_deployments(seen: Seen):
