@@ -137,6 +137,16 @@ class Settings(BaseSettings):
         return self
 
 
+def _check_database_url(url: SecretStr) -> SecretStr:
+    """Refuse what Prefect's server does not start with, or asks for another driver for."""
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme in {"postgres", "postgresql"}:
+        raise ValueError("must begin with postgresql+asyncpg://")
+    if parts.scheme == "postgresql+asyncpg" and "sslmode=" in parts.query:
+        raise ValueError("must say ssl=require where it says sslmode=require: asyncpg knows no sslmode")
+    return url
+
+
 class PrefectApi(BaseSettings):
     """Where Prefect's API is, in Prefect's own variables; its profiles are not read."""
 
@@ -147,6 +157,8 @@ class PrefectApi(BaseSettings):
     prefect_api_url: str | None = None
     prefect_api_key: SecretStr | None = None
     prefect_api_auth_string: SecretStr | None = None
+    #: Where a server that is started here keeps its tables.
+    prefect_server_database_connection_url: Annotated[SecretStr, AfterValidator(_check_database_url)] | None = None
 
 
 def load_settings() -> Settings:

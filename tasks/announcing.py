@@ -25,16 +25,15 @@ _REASON = 200
 
 @task(name="announce", cache_policy=NO_CACHE, retries=0)
 async def announce() -> None:
-    """Tell where this run has left what it changed: an event for each store, provider and status."""
+    """
+    Tell where this run has left what it changed, and what waits for a person: an event per store, provider and status.
+
+    What waits is announced by every run anew, because a notification may be lost on its way.
+    """
     run = current_run()
     for group in await run.ledger.changed(run.id, after=run.mark):
         _emit(group.status, group)
-
-
-@task(name="announce_waiting", cache_policy=NO_CACHE, retries=0)
-async def announce_waiting() -> None:
-    """Tell what waits for a person, or has been in doubt too long, with every run anew."""
-    for group in await waiting(current_run()):
+    for group in await waiting(run):
         _emit("waiting", group)
 
 

@@ -33,7 +33,7 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         parameters: The flow's own.
 
     Raises:
-        ConfigurationError: Nothing answers at PREFECT_API_URL.
+        ConfigurationError: What answers at PREFECT_API_URL is no Prefect server that takes us.
         ImpactError: Whatever ended the flow.
         Stopped: A signal came; what was in flight is recorded.
     """
@@ -61,6 +61,12 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         # Prefect's word for a SIGTERM that came while Prefect itself was at work, before the flow or after it.
         if type(ended).__name__ == "TerminationSignal":
             raise Stopped(signal.SIGTERM) from None
+        if type(ended).__module__.partition(".")[0] in {"prefect", "httpx"}:
+            said = next(iter(str(ended).splitlines()), "")
+            raise ImpactError(
+                f"Prefect's server did not do its part ({type(ended).__name__}: {said}): see that it works and that"
+                " PREFECT_API_URL names it, then run this again; it goes on where it ended"
+            ) from None
         raise
 
 

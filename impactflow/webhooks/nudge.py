@@ -106,7 +106,13 @@ class Nudge:
         """Make a run if deliveries wait and nobody is about to handle them; trouble is told, and tried again."""
         try:
             if await self._is_wanted(now):
-                if await self._make_run(now):
+                deployment = await self._ask("GET", f"deployments/name/{DEPLOYMENT}")
+                if deployment["paused"]:
+                    self._tell(
+                        f"a person has paused Prefect's deployment {DEPLOYMENT}: no run is made until it is resumed"
+                    )
+                    return
+                if await self._make_run(deployment["id"], now):
                     self._not_before = now + timedelta(seconds=self._pause_s)
                     self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
                 self._tell(None)
@@ -124,9 +130,8 @@ class Nudge:
             self._waiting_since, self._pause_s, self._not_before = since, BUCKET_S, None
         return since is not None and (self._not_before is None or now >= self._not_before)
 
-    async def _make_run(self, now: datetime) -> bool:
+    async def _make_run(self, deployment: str, now: datetime) -> bool:
         """Make a run unless one waits or works; whether this bucket has one of ours now."""
-        deployment = (await self._ask("GET", f"deployments/name/{DEPLOYMENT}"))["id"]
         under_way = {
             "deployments": {"id": {"any_": [deployment]}},
             "flow_runs": {
@@ -153,7 +158,7 @@ class Nudge:
             return
         self._trouble = trouble
         if trouble:
-            _log.warning("%s; deliveries wait in the ledger for the schedule, nothing is lost", trouble)
+            _log.warning("%s; deliveries wait in the ledger, nothing is lost", trouble)
         else:
             _log.info("runs of %s can be made again", DEPLOYMENT)
 
