@@ -73,6 +73,7 @@ async def approve_placements(order: str = "", slot: str = "", store: str = "") -
             await publish_summary("approve-placements", answered.in_words())
             await announce()
             answers.append(answered.as_json())
+        await publish_question([])
         if not answers:
             await publish_summary("approve-placements", "Nothing awaits approval.")
         return {"answers": answers}

@@ -5,6 +5,7 @@ They are read from the ledger, not counted on the way, so they tell what is so. 
 never one for each: Prefect's server loses events that come in floods. ``docs/events.md`` describes them.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -17,10 +18,12 @@ from impactflow.ledger import Group
 from impactflow.run import Run
 from tasks.context import current_run
 
+log = logging.getLogger(__name__)
+
 #: A doubt is settled by the run that follows its settling time; one that is in its second hour has seen two of them.
 _TOO_LONG = timedelta(hours=1)
-#: The most of a reason that an event tells, in characters.
-_REASON = 200
+#: The most of a text that an event tells, in characters: Prefect refuses an event above 1.5 MB.
+_LONGEST = 200
 
 
 @task(name="announce", cache_policy=NO_CACHE, retries=0)
@@ -44,11 +47,21 @@ async def waiting(run: Run) -> Sequence[Group]:
 
 
 def _emit(what: str, group: Group) -> None:
+    """Emit one event; whatever is wrong with it, what the run has bought stands and is told by the summary."""
+    try:
+        _tell(what, group)
+    except Exception as error:  # noqa: BLE001 - Prefect does not say what it raises; the next run announces again
+        log.warning(
+            "an event could not be told to Prefect's server (%s)", type(error).__name__, extra={"action": "not_told"}
+        )
+
+
+def _tell(what: str, group: Group) -> None:
     first = [
         {
-            "order": without_addresses(line.order),
+            "order": without_addresses(line.order)[:_LONGEST],
             "slot": line.slot,
-            "reason": without_addresses(line.reason or "")[:_REASON],
+            "reason": without_addresses(line.reason or "")[:_LONGEST],
             "since": line.since.isoformat(),
         }
         for line in group.first

@@ -60,13 +60,13 @@ class RestartableServer:
 
     def __init__(self, folder: Path, migrated: Path, settings: Mapping[str, str]) -> None:
         self._database = Path(shutil.copy(migrated, folder))
-        self._settings = {**settings, "PREFECT_HOME": str(folder / "home")}
+        self.settings = {**settings, "PREFECT_HOME": str(folder / "home")}
         self._port = free_port()
         self._running = ExitStack()
 
     def start(self) -> PrefectServer:
         """Let it answer."""
-        return self._running.enter_context(_server_on(self._database, self._settings, self._port))
+        return self._running.enter_context(_server_on(self._database, self.settings, self._port))
 
     def kill(self) -> None:
         """Let it answer no more."""

@@ -6,6 +6,7 @@ Nothing is special but the shop, which is pretended, and the times, which are sh
 Prefect has seen, the policy and the secrets; the sandbox begins anew each time, and so does the ledger.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -15,7 +16,8 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +26,7 @@ import httpx
 from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.parts import Parts, interruptible
 from impactflow.cli.registering import read_project
-from impactflow.errors import ImpactError
+from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.stopping import Stopped
 
 #: Where it keeps what it writes, below the working directory.
@@ -88,19 +90,33 @@ def run_up(*, as_json: bool) -> int:
     Start everything, print where it is, and wait for Ctrl-C, which ends all of it.
 
     Raises:
-        ConfigurationError: There is no ``prefect.yaml`` in the working directory.
+        ConfigurationError: There is no ``prefect.yaml`` in the working directory, or another ``up`` runs in it.
         PartEnded: A part ended by itself, and all were ended.
     """
     read_project()
     FOLDER.mkdir(exist_ok=True)
     try:
-        with interruptible(), Parts(FOLDER) as parts:
+        with _alone(), interruptible(), Parts(FOLDER) as parts:
             _start(parts, as_json=as_json)
             parts.watch()
     except Stopped as stopped:
         err.print("ended")
         return stopped.exit_status
     raise AssertionError("all parts are watched until something ends")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the folder, whose ledger a second one would delete."""
+    with (FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigurationError(
+                f"`impactflow up` runs in {Path.cwd()} already: use it, or end it with Ctrl-C, or start this one in"
+                " another folder"
+            ) from None
+        yield
 
 
 def _start(parts: Parts, *, as_json: bool) -> None:

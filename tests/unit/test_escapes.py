@@ -64,6 +64,24 @@ def test_lists_of_purchases_hold_no_formula(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("order", "shown"),
+    [
+        ("1001.", "1001\\."),
+        ("7) trees", "7\\) trees"),
+        ("_1001_", "\\_1001\\_"),
+        ("__init__", "\\_\\_init\\_\\_"),
+        ("<amount>", "\\<amount\\>"),
+        ("# 1001", "\\# 1001"),
+        ("- 1001", "\\- 1001"),
+        ("![](//example.com/x)", "!\\[\\](//example.com/x)"),
+    ],
+)
+def test_f14_a_page_shows_an_order_s_id_as_it_is(order, shown):
+    """None of it is taken for a list, a heading, emphasis, HTML or a picture that a browser would fetch."""
+    assert shown == for_page(order)
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("[approve](https://evil.example)", "\\[approve\\](https\\://evil.example)"),
@@ -74,6 +92,8 @@ def test_lists_of_purchases_hold_no_formula(tmp_path):
         ("`x` **y**", "\\`x\\` \\*\\*y\\*\\*"),
         ("for ana@example.com", "for \\*\\*\\*"),
         ("WR-000017 at 12:30", "WR-000017 at 12:30"),
+        ("plant_trees of 1001.5", "plant_trees of 1001.5"),
+        ("-5", "-5"),
     ],
 )
 def test_a_page_follows_no_link_and_shows_no_address(text, shown):
