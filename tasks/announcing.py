@@ -5,19 +5,28 @@ They are read from the ledger, not counted on the way, so they tell what is so. 
 never one for each: Prefect's server loses events that come in floods. ``docs/events.md`` describes them.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.events import emit_event
+from prefect.events import emit_event, get_events_client
 
 from impactflow.escapes import without_addresses
 from impactflow.ledger import Group
 from impactflow.run import Run
 from tasks.context import current_run
 
+#: What a person is told where events do not arrive.
+NO_EVENTS = (
+    "Prefect's server takes no events from here: the proxy before it, or that of HTTP_PROXY or HTTPS_PROXY, must pass"
+    " websockets. Until then its pages show no task runs, no form for approval comes by itself, and nobody is told of"
+    " anything."
+)
+#: The longest that a connection for events may take, in seconds.
+_LONGEST_CONNECT_S = 30.0
 log = logging.getLogger(__name__)
 
 #: A doubt is settled by the run that follows its settling time; one that is in its second hour has seen two of them.
@@ -44,6 +53,15 @@ async def waiting(run: Run) -> Sequence[Group]:
     """What no run sees to by itself, or has tried to for too long."""
     settled_by = timedelta(seconds=run.terms.settle_s) + _TOO_LONG
     return await run.ledger.waiting(doubted_before=run.clock.now() - settled_by)
+
+
+async def events_arrive() -> bool:
+    """Whether Prefect's server takes events from here: they go over a websocket, which some proxies do not pass."""
+    try:
+        async with asyncio.timeout(_LONGEST_CONNECT_S), get_events_client(reconnection_attempts=0):
+            return True
+    except Exception:  # noqa: BLE001 - Prefect does not say what it raises
+        return False
 
 
 def _emit(what: str, group: Group) -> None:

@@ -4,6 +4,7 @@ What a person sees of a run: CSV files and artifacts in the Prefect UI. No perso
 A link is written as Markdown writes it, and what others wrote is escaped; ``pages`` says why.
 """
 
+import logging
 from datetime import date
 from typing import Any
 from urllib.parse import quote
@@ -18,9 +19,11 @@ from impactflow.outcome import AuditOutcome, needs_in_words
 from impactflow.reports import EFFECT_COLUMNS, bought, csv_rows, effect_row, write_csv
 from impactflow.run import Run
 from impactflow.units import shown
-from tasks.announcing import waiting
+from tasks.announcing import NO_EVENTS, events_arrive, waiting
 from tasks.context import current_run
 from tasks.pages import show_rest, show_table, show_text
+
+log = logging.getLogger(__name__)
 
 #: The most lines of a table that a person is shown.
 _LINES = 100
@@ -133,6 +136,9 @@ async def publish_audit(audited: AuditOutcome) -> None:
 async def publish_summary(key: str, text: str) -> None:
     """Say in plain words what the run did, and what a person has to do next."""
     run = current_run()
+    if not await events_arrive():
+        text = f"{text}\n\n{for_page(NO_EVENTS)}"
+        log.warning("%s", NO_EVENTS, extra={"action": "no_events"})
     needed = needs_in_words(await waiting(run))
     await show_text(
         f"{text}\n\nLedger: `{run.where}`\n\n{needed}", key=key, description="What the run did, and what needs you"

@@ -8,6 +8,7 @@ from typing import Any
 from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli import silence
 from impactflow.cli.ledgers import missing_file, none_made
+from impactflow.cli.prefect_check import remarks_on_prefect
 from impactflow.clients import open_wickedreports
 from impactflow.errors import MISUSES, ConfigurationError, ImpactError, LedgerError
 from impactflow.ledger import Status
@@ -48,6 +49,10 @@ async def examine() -> list[dict[str, Any]]:
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
     findings.append(_reports(settings))
+    try:
+        findings += [_ok("prefect", said) for said in remarks_on_prefect()]
+    except ImpactError as error:
+        findings.append(_wrong("prefect", error))
     absent = missing_file(settings) is not None
     try:
         with none_made(settings) as used:

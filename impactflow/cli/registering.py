@@ -6,6 +6,7 @@ So Prefect reads a copy of the file in which each deployment and schedule is pau
 lists the added schedules too. One request per deployment carries all of it: at no moment does a paused one run.
 """
 
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,12 @@ from ruamel.yaml import YAML
 from impactflow.cli.console import err, out, print_json
 from impactflow.cli.prefect import ask, open_server, shortcomings
 from impactflow.errors import ConfigurationError, ImpactError
+from impactflow.ledger.location import describe
+from impactflow.policy import load_policy
+from impactflow.settings import load_settings
 
+#: The variable on the server that says for which store and ledger it works.
+_CLAIM = "impactflow_registered"
 _PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
 
 
@@ -79,12 +85,13 @@ def register_project() -> Registered:
     Make the work pool where there is none, and register all deployments; say first what is kept and what changes.
 
     Raises:
-        ConfigurationError: There is no ``prefect.yaml`` here, or no server at PREFECT_API_URL.
+        ConfigurationError: There is no ``prefect.yaml`` here, or no server of this store at PREFECT_API_URL.
         NotRegistered: The server refused the pool or a deployment; the message has Prefect's words.
     """
     content = read_project()
     pool = content["definitions"]["work_pool"]["name"]
     with open_server() as server:
+        _see_whose_server_it_is(server)
         merged = [_merge(server, deployment) for deployment in content["deployments"]]
         kept, changed = ([line for each in merged for line in getattr(each, what)] for what in ("kept", "changed"))
         for line in (*shortcomings(server), *kept, *changed):
@@ -95,6 +102,8 @@ def register_project() -> Registered:
             with file.open("w") as writable:
                 YAML(typ="safe").dump({**content, "deployments": [each.content for each in merged]}, writable)
             _prefect("deploy", "--all", "--prefect-file", str(file))
+        for deployment in content["deployments"]:
+            _refuse_unknown_parameters(server, deployment)
         names = [deployment["name"] for deployment in content["deployments"]]
         return Registered(str(server.base_url).rstrip("/"), pool, names, kept, changed)
 
@@ -113,6 +122,41 @@ def read_project() -> Mapping[str, Any]:
             f"there is no prefect.yaml in {Path.cwd()}: change to the folder that impactflow was cloned into"
         ) from None
     return content
+
+
+def _see_whose_server_it_is(server: httpx.Client) -> None:
+    """
+    Claim the server for this store and ledger: the deployments of another one would be taken over by the same names.
+
+    Raises:
+        ConfigurationError: The server works for another one.
+    """
+    settings = load_settings()
+    ours = {
+        "store": load_policy(settings.impactflow_policy).store,
+        "ledger": describe(settings.impactflow_ledger_url),
+        "folder": f"{Path.cwd()} on {socket.gethostname()}",
+    }
+    known = ask(server, "GET", f"variables/name/{_CLAIM}", or_none=True)
+    if known is None:
+        ask(server, "POST", "variables/", {"name": _CLAIM, "value": ours})
+        return
+    theirs = known["value"]
+    if any(theirs.get(what) != ours[what] for what in ("store", "ledger")):
+        raise ConfigurationError(
+            f"PREFECT_API_URL: this server works for the store {theirs.get('store')!r} with the ledger"
+            f" {theirs.get('ledger')}, registered from {theirs.get('folder')}; here the store is {ours['store']!r} and"
+            f" the ledger {ours['ledger']}. Each store needs a server of its own. If the other one is gone, delete the"
+            f" variable {_CLAIM} on the server's page Variables, and register again"
+        )
+
+
+def _refuse_unknown_parameters(server: httpx.Client, deployment: Mapping[str, Any]) -> None:
+    """Have the server refuse a run with a parameter that the flow has not, by its name; the run itself would crash."""
+    known = _read(server, deployment)
+    if known is not None:
+        schema = {**known["parameter_openapi_schema"], "additionalProperties": False}
+        ask(server, "PATCH", f"deployments/{known['id']}", {"parameter_openapi_schema": schema})
 
 
 def _merge(server: httpx.Client, deployment: Mapping[str, Any]) -> _Merged:

@@ -6,15 +6,23 @@ line only: no other test would notice either.
 """
 
 import time
+from inspect import signature
+from pathlib import Path
 
 import httpx
 import pytest
 from flow_runs import ROOT, Api
+from prefect.flows import load_flow_from_entrypoint
 from processes import Impactflow
 from ruamel.yaml import YAML
 
+from deployments.pulling import go_to_impactflow_home
+from impactflow.errors import ConfigurationError
 from impactflow.proof.programs import base_environment
 
+#: Of each parameter that a flow must be given.
+DAYS = {"from_day": "2026-01-01", "to_day": "2026-01-31"}
+SAMPLES = {**DAYS, "order": "WR-1", "slot": "trees", "decision": "bought", "by": "ana"}
 FILE = YAML(typ="safe").load(ROOT / "prefect.yaml")
 NAMES = [deployment["name"] for deployment in FILE["deployments"]]
 #: What Prefect 3.8 reads; everything else it would ignore.
@@ -85,8 +93,36 @@ def test_the_server_knows_a_deployment_as_the_file_says(deployed, deployment):
 def test_where_the_code_lies_is_asked_on_the_machine_that_runs_it(deployed):
     """So one registration serves a laptop, an image and a cluster."""
     for known in deployed.values():
-        ((step,),) = (list(each.values()) for each in known["pull_steps"])
-        assert step == {"directory": "{{ $IMPACTFLOW_HOME }}"}
+        assert [{"deployments.pulling.go_to_impactflow_home": {}}] == known["pull_steps"]
+
+
+@pytest.mark.parametrize(("home", "said"), [(None, "IMPACTFLOW_HOME is not set"), ("/nowhere", "names /nowhere")])
+def test_f12_a_run_without_its_project_says_what_to_set(monkeypatch, home, said):
+    """Prefect's own step completes where the variable is not set, and the run crashes without naming it."""
+    monkeypatch.delenv("IMPACTFLOW_HOME", raising=False)
+    if home:
+        monkeypatch.setenv("IMPACTFLOW_HOME", home)
+    with pytest.raises(ConfigurationError, match=said):
+        go_to_impactflow_home()
+
+
+def test_f12_a_run_finds_its_project(monkeypatch, tmp_path):
+    """Wherever it begins."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPACTFLOW_HOME", str(ROOT))
+    assert ({"directory": str(ROOT)}, ROOT) == (go_to_impactflow_home(), Path.cwd())
+
+
+@pytest.mark.parametrize("deployment", FILE["deployments"], ids=NAMES)
+def test_f7_every_parameter_of_the_file_is_one_of_the_flow_s(deployment):
+    """With a value that the flow takes: Prefect itself deploys a schedule with any."""
+    flow = load_flow_from_entrypoint(str(ROOT / deployment["entrypoint"]))
+    names = signature(flow.fn).parameters.keys()
+    given = [deployment.get("parameters", {}), *(each.get("parameters", {}) for each in deployment["schedules"])]
+    for parameters in given:
+        assert parameters.keys() <= names
+        needed = {name: value for name, value in SAMPLES.items() if name in flow.parameters.required}
+        flow.validate_parameters({**needed, **parameters})
 
 
 def test_every_run_of_ours_can_be_told_apart_and_shows_signs_of_life(deployed):
@@ -183,6 +219,27 @@ def test_f1_a_schedule_that_was_added_by_hand_stays(registered_anew):
     }
     by_hand = ("7 9 * * 1", "Europe/Berlin")
     assert {"place": [("5 * * * *", "UTC"), by_hand], "backfill": [by_hand]} == crons
+
+
+def test_f7_a_run_with_a_parameter_that_is_not_the_flow_s_is_refused_by_its_name(own_server, registered_anew):
+    """Prefect would make it, and it would crash."""
+    _, found, _ = registered_anew
+    asked = {"parameters": {"from_dya": "2026-01-31"}}
+    url = f"{own_server.api_url}/deployments/{found['place']['id']}/create_flow_run"
+    answer = httpx.post(url, json=asked, timeout=60, trust_env=False)
+    assert (409, True) == (answer.status_code, "from_dya" in answer.text)
+
+
+def test_f11_a_second_store_does_not_take_over_the_deployments(own_server, registered_anew, tmp_path):
+    """Nor another ledger of a store of the same name: each is told of the other's folder."""
+    for name in ("prefect.yaml", "flows"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "policy.yaml").write_text((ROOT / "policy.yaml").read_text().replace("store: acme", "store: other"))
+    variables = {**base_environment(tmp_path), "PREFECT_API_URL": own_server.api_url}
+    for asked in ("register", "serve"):
+        ended = Impactflow(tmp_path, variables).run(asked, "--json")
+        assert 2 == ended.status
+        assert all(word in ended.json["error"] for word in ("'acme'", "'other'", str(ROOT), "a server of its own"))
 
 
 def test_o6_registering_says_what_it_keeps_and_what_it_changes(registered_anew):
