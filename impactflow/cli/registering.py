@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -61,13 +61,20 @@ class Registered:
         }  # fmt: skip
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Merged:
-    """One deployment of the file, with what a person has changed on the server."""
+    """
+    A part of the file, with what a person has changed on the server.
 
-    content: dict[str, Any]
-    kept: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
+    Args:
+        content: The part.
+        kept: As in ``Registered``.
+        changed: As in ``Registered``.
+    """
+
+    content: Any
+    kept: Sequence[str] = ()
+    changed: Sequence[str] = ()
 
 
 def run_register(*, as_json: bool) -> int:
@@ -92,20 +99,19 @@ def register_project() -> Registered:
     pool = content["definitions"]["work_pool"]["name"]
     with open_server() as server:
         _see_whose_server_it_is(server)
-        merged = [_merge(server, deployment) for deployment in content["deployments"]]
-        kept, changed = ([line for each in merged for line in getattr(each, what)] for what in ("kept", "changed"))
-        for line in (*shortcomings(server), *kept, *changed):
+        merged = _merge_all([_merge(server, deployment) for deployment in content["deployments"]])
+        for line in (*shortcomings(server), *merged.kept, *merged.changed):
             err.print(line, markup=False)
         _prefect("work-pool", "create", pool, "--type", "process", unless="already exists")
         with TemporaryDirectory(prefix="impactflow-") as folder:
             file = Path(folder) / "prefect.yaml"
             with file.open("w") as writable:
-                YAML(typ="safe").dump({**content, "deployments": [each.content for each in merged]}, writable)
+                YAML(typ="safe").dump({**content, "deployments": merged.content}, writable)
             _prefect("deploy", "--all", "--prefect-file", str(file))
         for deployment in content["deployments"]:
             _refuse_unknown_parameters(server, deployment)
         names = [deployment["name"] for deployment in content["deployments"]]
-        return Registered(str(server.base_url).rstrip("/"), pool, names, kept, changed)
+        return Registered(str(server.base_url).rstrip("/"), pool, names, merged.kept, merged.changed)
 
 
 def read_project() -> Mapping[str, Any]:
@@ -161,19 +167,27 @@ def _refuse_unknown_parameters(server: httpx.Client, deployment: Mapping[str, An
 
 def _merge(server: httpx.Client, deployment: Mapping[str, Any]) -> _Merged:
     """Lay what a person has changed on the server over a deployment of the file."""
-    name = deployment["name"]
-    merged = _Merged(dict(deployment))
-    known = _read(server, deployment)
+    name, known = deployment["name"], _read(server, deployment)
     if known is None:
-        return merged
-    if known["paused"]:
-        merged.content["paused"] = True
-        merged.kept.append(f"{name} stays paused")
-    merged.content["schedules"] = _merge_schedules(merged, name, deployment["schedules"], known["schedules"])
-    if "triggers" in deployment:
-        merged.content["triggers"] = _merge_triggers(server, merged, name, deployment["triggers"], known["id"])
-    _compare(merged, name, deployment, known)
-    return merged
+        return _Merged(deployment)
+    schedules = _merge_all(
+        [_merge_schedule(name, each, known["schedules"]) for each in deployment["schedules"]]
+        + _added_by_hand(name, deployment["schedules"], known["schedules"])
+    )
+    triggers = _merge_triggers(server, name, deployment.get("triggers", ()), known["id"])
+    return _Merged(
+        {**deployment, "paused": known["paused"], "schedules": schedules.content, "triggers": triggers.content},
+        [*([f"{name} stays paused"] if known["paused"] else ()), *schedules.kept, *triggers.kept],
+        [*schedules.changed, *_differences(name, deployment, known)],
+    )
+
+
+def _merge_all(parts: Sequence[_Merged]) -> _Merged:
+    return _Merged(
+        [each.content for each in parts],
+        [line for each in parts for line in each.kept],
+        [line for each in parts for line in each.changed],
+    )
 
 
 def _read(server: httpx.Client, deployment: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -183,30 +197,32 @@ def _read(server: httpx.Client, deployment: Mapping[str, Any]) -> Mapping[str, A
     return known
 
 
-def _merge_schedules(
-    merged: _Merged, name: str, ours: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """The file's schedules, active or not as on the server, and those that a person has added there."""
-    schedules: list[dict[str, Any]] = []
-    slugs = {each.get("replaces", each["slug"]): each for each in ours}
-    there = {each["slug"]: each for each in known if each["slug"] in slugs}
-    for slug, schedule in slugs.items():
-        before = there.get(slug)
-        if before is None:
-            merged.changed.append(f"{name} gets the schedule {schedule['slug']}: {_when(schedule)}")
-            schedules.append(dict(schedule))
-            continue
-        if not before["active"]:
-            merged.kept.append(f"{name}: the schedule {slug} stays paused")
-        if _when(before["schedule"]) != _when(schedule):
-            told = f"from {_when(before['schedule'])} to {_when(schedule)}"
-            merged.changed.append(f"{name}: the schedule {slug} changes {told}")
-        schedules.append({**schedule, "active": before["active"]})
-    for each in known:
-        if each["slug"] not in there:
-            merged.kept.append(f"{name} keeps a schedule that is not in prefect.yaml: {_when(each['schedule'])}")
-            schedules.append(_in_the_files_words(each))
-    return schedules
+def _merge_schedule(name: str, schedule: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> _Merged:
+    """A schedule of the file, active or not as on the server, where it may still have the slug that it had before."""
+    there = {each["slug"]: each for each in known}
+    slug = schedule["replaces"] if schedule.get("replaces") in there else schedule["slug"]
+    content = {field: value for field, value in schedule.items() if field != "replaces" or value == slug}
+    if (before := there.get(slug)) is None:
+        return _Merged(content, changed=[f"{name} gets the schedule {slug}: {_when(schedule)}"])
+    was, becomes = _when(before["schedule"]), _when(schedule)
+    return _Merged(
+        {**content, "active": before["active"]},
+        [] if before["active"] else [f"{name}: the schedule {slug} stays paused"],
+        [] if was == becomes else [f"{name}: the schedule {slug} changes from {was} to {becomes}"],
+    )
+
+
+def _added_by_hand(name: str, ours: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> list[_Merged]:
+    """The server's schedules that are not of the file."""
+    slugs = {slug for each in ours for slug in (each["slug"], each.get("replaces", each["slug"]))}
+    return [
+        _Merged(
+            _in_the_files_words(each),
+            [f"{name} keeps a schedule that is not in prefect.yaml: {_when(each['schedule'])}"],
+        )
+        for each in known
+        if each["slug"] not in slugs
+    ]
 
 
 def _in_the_files_words(known: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,22 +237,18 @@ def _when(schedule: Mapping[str, Any]) -> str:
     return f"{every} {schedule.get('timezone') or 'UTC'}"
 
 
-def _merge_triggers(
-    server: httpx.Client, merged: _Merged, name: str, ours: Sequence[Mapping[str, Any]], deployment: str
-) -> list[dict[str, Any]]:
+def _merge_triggers(server: httpx.Client, name: str, ours: Sequence[Mapping[str, Any]], deployment: str) -> _Merged:
     """The file's triggers; Prefect makes them anew each time, so a paused one is made paused."""
-    there = ask(server, "GET", f"automations/related-to/prefect.deployment.{deployment}")
+    there = ask(server, "GET", f"automations/related-to/prefect.deployment.{deployment}") if ours else []
     paused = {each["name"] for each in there if not each["enabled"]}
-    triggers = []
-    for number, trigger in enumerate(ours, 1):
-        is_paused = trigger.get("name", f"{name}__automation_{number}") in paused
-        if is_paused:
-            merged.kept.append(f"{name}: its automation stays paused")
-        triggers.append({**trigger, "enabled": False} if is_paused else dict(trigger))
-    return triggers
+    named = [(trigger.get("name", f"{name}__automation_{number}"), trigger) for number, trigger in enumerate(ours, 1)]
+    return _Merged(
+        [{**trigger, "enabled": False} if known_as in paused else trigger for known_as, trigger in named],
+        [f"{name}: its automation stays paused" for known_as, _ in named if known_as in paused],
+    )
 
 
-def _compare(merged: _Merged, name: str, deployment: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _differences(name: str, deployment: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     """Say what else is otherwise on the server than in the file; the values may hold keys, so only their names."""
     limit = (known["global_concurrency_limit"] or {}).get("limit")
     values = {
@@ -247,8 +259,8 @@ def _compare(merged: _Merged, name: str, deployment: Mapping[str, Any], known: M
         "work pool": (known["work_pool_name"], deployment["work_pool"]["name"]),
         "job variables": (known["job_variables"], deployment["work_pool"]["job_variables"]),
     }
-    if different := [what for what, (before, after) in values.items() if before != after]:
-        merged.changed.append(f"{name}: prefect.yaml replaces the server's {', '.join(different)}")
+    different = [what for what, (before, after) in values.items() if before != after]
+    return [f"{name}: prefect.yaml replaces the server's {', '.join(different)}"] if different else []
 
 
 def _prefect(*arguments: str, unless: str | None = None) -> None:

@@ -17,6 +17,7 @@ from processes import Impactflow
 from ruamel.yaml import YAML
 
 from deployments.pulling import go_to_impactflow_home
+from impactflow.cli.registering import _added_by_hand, _merge_schedule
 from impactflow.errors import ConfigurationError
 from impactflow.proof.programs import base_environment
 
@@ -178,6 +179,24 @@ def test_f1_no_schedule_loses_its_slug():
         assert SLUGS.get(deployment["name"], set()) <= kept, deployment["name"]
 
 
+#: The schedules that a person adds on the pages.
+BY_HAND = {
+    "place": {"cron": "7 9 * * 1", "timezone": "Europe/Berlin"},
+    "backfill": {"interval": 7200.0, "anchor_date": "2026-01-01T00:00:00Z", "timezone": "UTC"},
+}
+
+
+def test_f1_a_schedule_whose_slug_is_renamed_takes_the_old_one_s_place():
+    """With `replaces` in the file, also when the file is registered again; a paused one stays paused."""
+    file = {"cron": "5 * * * *", "timezone": "UTC", "slug": "each-hour", "replaces": "hourly"}
+    known = {"schedule": {"cron": "5 * * * *", "timezone": "UTC"}, "active": False, "parameters": {}}
+    before = _merge_schedule("place", file, [{**known, "slug": "hourly"}])
+    after = _merge_schedule("place", file, [{**known, "slug": "each-hour"}])
+    assert ("hourly", None) == (before.content.get("replaces"), after.content.get("replaces"))
+    assert (False, False) == (before.content["active"], after.content["active"])
+    assert [] == _added_by_hand("place", [file], [{**known, "slug": "hourly"}, {**known, "slug": "each-hour"}])
+
+
 @pytest.fixture(scope="module")
 def registered_anew(own_server, deployed, tmp_path_factory):
     """A person paused and added things on the pages; then `impactflow register` ran twice, and says what it did."""
@@ -186,9 +205,8 @@ def registered_anew(own_server, deployed, tmp_path_factory):
     api.patch(f"/deployments/{ids['events']}", json={"paused": True}).raise_for_status()
     (daily,) = (each for each in deployed["reconcile"]["schedules"] if each["slug"] == "daily-audit")
     api.patch(f"/deployments/{ids['reconcile']}/schedules/{daily['id']}", json={"active": False}).raise_for_status()
-    for name in ("place", "backfill"):
-        by_hand = {"active": True, "schedule": {"cron": "7 9 * * 1", "timezone": "Europe/Berlin"}}
-        api.post(f"/deployments/{ids[name]}/schedules", json=[by_hand]).raise_for_status()
+    for name, by_hand in BY_HAND.items():
+        api.post(f"/deployments/{ids[name]}/schedules", json=[{"schedule": by_hand}]).raise_for_status()
     api.patch(f"/deployments/{ids['track']}", json={"parameters": {"wait_s": 5}}).raise_for_status()
     (automation,) = api.get(f"/automations/related-to/prefect.deployment.{ids['approve']}").json()
     api.patch(f"/automations/{automation['id']}", json={"enabled": False}).raise_for_status()
@@ -213,12 +231,10 @@ def test_o6_what_a_person_paused_stays_paused(registered_anew):
 def test_f1_a_schedule_that_was_added_by_hand_stays(registered_anew):
     """Beside those of the file, and where the file has none."""
     _, found, _ = registered_anew
-    crons = {
-        name: sorted((each["schedule"]["cron"], each["schedule"]["timezone"]) for each in found[name]["schedules"])
-        for name in ("place", "backfill")
-    }
-    by_hand = ("7 9 * * 1", "Europe/Berlin")
-    assert {"place": [("5 * * * *", "UTC"), by_hand], "backfill": [by_hand]} == crons
+    added = {name: [each["schedule"] for each in found[name]["schedules"] if each["slug"] is None] for name in BY_HAND}
+    assert [{**BY_HAND["place"], "day_or": True}] == added["place"]
+    assert [BY_HAND["backfill"]["interval"]] == [each["interval"] for each in added["backfill"]]
+    assert ["hourly"] == [each["slug"] for each in found["place"]["schedules"] if each["slug"]]
 
 
 def test_f7_a_run_with_a_parameter_that_is_not_the_flow_s_is_refused_by_its_name(own_server, registered_anew):
@@ -251,7 +267,7 @@ def test_o6_registering_says_what_it_keeps_and_what_it_changes(registered_anew):
             "reconcile: the schedule daily-audit stays paused",
             "approve: its automation stays paused",
             "place keeps a schedule that is not in prefect.yaml: 7 9 * * 1 Europe/Berlin",
-            "backfill keeps a schedule that is not in prefect.yaml: 7 9 * * 1 Europe/Berlin",
+            "backfill keeps a schedule that is not in prefect.yaml: every 7200.0 s UTC",
         }
         == set(first["kept"])
         == set(second["kept"])
