@@ -236,13 +236,16 @@ async def _read_again(
 
 
 async def _is_as_shown(ledger: Ledger, each: Awaiting) -> bool:
-    now = [asked for asked in await ledger.awaiting(each.order, each.slot) if asked.id == each.id]
+    now = await ledger.awaiting(placement=each.id)
     return [(asked.digest, asked.reason) for asked in now] == [(each.digest, each.reason)]
 
 
 async def _as_it_is(ledger: Ledger, each: Awaiting) -> str:
     """The status of a placement, and why."""
-    story = await ledger.story(each.order) or {"placements": []}
+    try:
+        story = await ledger.story(each.order, store=each.store) or {"placements": []}
+    except ConfigurationError:  # another order goes by its id, as its number
+        return "not what it was"
     for row in story["placements"]:
         if row["slot"] == each.slot:
             return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])

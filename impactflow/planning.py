@@ -298,6 +298,7 @@ def page_of(
         run_id,
         clock.now(),
         told,
+        wants=policy.wants,
         asks_for_first=policy.asks_for_first,
         distinct_sources=frozenset(each.strip().lower() for each in policy.distinct_sources or ()),
     )

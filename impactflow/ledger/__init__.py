@@ -279,15 +279,23 @@ class Ledger:
         await self._writer.submit(approvals.decide, approval)
 
     async def awaiting(
-        self, order: str | None = None, slot: str | None = None, *, store: str | None = None, limit: int = 100
+        self,
+        order: str | None = None,
+        slot: str | None = None,
+        *,
+        store: str | None = None,
+        placement: int | None = None,
+        limit: int = 100,
     ) -> Sequence[Awaiting]:
         """
-        What awaits a person's approval, the oldest first; of one order by any of its names, of one slot, of one store.
+        What awaits a person's approval, the oldest first.
+
+        Of one order by any of its names, of one slot, of one store, or one placement by its row.
 
         Raises:
             ConfigurationError: Several orders go by the name.
         """
-        return await self._read(approvals.awaiting, order, slot, store, limit)
+        return await self._read(approvals.awaiting, order, slot, store, placement, limit)
 
     async def store_delivery(self, delivery: Delivery) -> bool:
         """Keep what a webhook brought; whether it is new."""

@@ -101,10 +101,17 @@ def digest(row: Any) -> str:
 
 
 def awaiting(
-    connection: Connection, order: str | None, slot: str | None, store: str | None, limit: int
+    connection: Connection,
+    order: str | None,
+    slot: str | None,
+    store: str | None,
+    placement: int | None,
+    limit: int,
 ) -> Sequence[Awaiting]:
     """
-    What waits for a person's approval, the oldest first; of one order by any of its names, of one slot, of one store.
+    What waits for a person's approval, the oldest first.
+
+    Of one order by any of its names, of one slot, of one store, or one placement by its row.
 
     Raises:
         ConfigurationError: Several orders go by the name.
@@ -119,6 +126,8 @@ def awaiting(
         query = query.where(sales.same_sale(sale.id))
     if slot is not None:
         query = query.where(placements.c.slot == slot)
+    if placement is not None:
+        query = query.where(placements.c.id == placement)
     return [_asked(row) for row in connection.execute(query).mappings()]
 
 

@@ -8,7 +8,8 @@ name has joined the two, or the policy says that they are distinct, or wants not
 customer is known by a digest of store and e-mail address.
 
 A page's sales are looked at one after the other, each beside the ledger and the ones before it as they will be, so
-that it makes no difference how orders are divided into pages. Reads only. Called by ``pages``.
+that it makes no difference how orders are divided into pages. An answer is about the sales that were named, and no
+other. Reads only. Called by ``pages``.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import takewhile
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -48,9 +49,9 @@ class Bought:
         tellers: Who told of it, one after the other.
         rows: The ledger's rows of it, the first one first; empty where it is new.
         counts: Whether it counts, or did before its money was given back.
-        earns: Whether it earns anything, or would if it were, or were not, a customer's first one.
-        earns_if_of: The same if these systems had sold it.
-        twin: The row of the sale that it was suspected to be before; None where it was not.
+        counted: Whether the ledger has it so already.
+        earns: Whether it earns anything, given whether it is its customer's first one.
+        twins: The rows of the sales that it was suspected to be before.
     """
 
     customer: str | None
@@ -58,9 +59,9 @@ class Bought:
     tellers: frozenset[str]
     rows: tuple[int, ...]
     counts: bool
-    earns: bool
-    earns_if_of: Callable[[frozenset[str]], bool]
-    twin: int | None
+    counted: bool
+    earns: Callable[[bool | None], bool]
+    twins: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,13 @@ class Look:
 
     Args:
         is_first: Whether no earlier sale of its customer that counts is known; None where it is not known whose it is.
-        twin: The sale that it may be; None for none.
+        twins: The sales that it may be.
+        is_new: Whether one of them is none that it was suspected to be before: what was said of those is no answer.
     """
 
     is_first: bool | None
-    twin: Twin | None
+    twins: tuple[Twin, ...]
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,10 @@ class _Sold:
         alike: The same for all sales of one customer and amount.
         tellers: Who told of it.
         sources: Which systems sold it.
-        twin: The row of the sale that it may be; None for none.
+        twins: The rows of the sales that it may be.
         was_sent: Whether something was sent for it, be it in vain.
         is_due: Whether something is to be bought for it, and nobody is asked if it is another sale.
+        is_asked: Whether something would be, and a person is asked that, or has said no.
         counts: Whether it is an order of its customer, and nobody is asked if it is one.
     """
 
@@ -129,9 +133,10 @@ class _Sold:
     alike: int
     tellers: frozenset[str]
     sources: frozenset[str]
-    twin: int | None
+    twins: frozenset[int]
     was_sent: bool
     is_due: bool
+    is_asked: bool
     counts: bool
 
     @property
@@ -139,19 +144,24 @@ class _Sold:
         """Which of two was sold earlier; of one instant, those that the ledger knows come before new ones."""
         return self.at, self.row is None, self.number
 
+    @property
+    def earns(self) -> bool:
+        """Whether something was sent for it, is due, or would be."""
+        return self.was_sent or self.is_due or self.is_asked
+
 
 class _Index:
-    """Sales for which something was sent or is due, by all that two need to have in common but the time."""
+    """Sales that earn something, by all that two need to have in common but the time."""
 
     def __init__(self) -> None:
         self._groups: dict[int, dict[tuple[frozenset[str], frozenset[str]], list[_Sold]]] = defaultdict(dict)
 
     def add(self, sold: _Sold) -> None:
-        if sold.was_sent or sold.is_due:
+        if sold.earns:
             insort(self._groups[sold.alike].setdefault((sold.tellers, sold.sources), []), sold, key=_when)
 
     def remove(self, sold: _Sold) -> None:
-        if sold.was_sent or sold.is_due:
+        if sold.earns:
             self._groups[sold.alike][sold.tellers, sold.sources].remove(sold)
 
     def near(self, one: _Sold, distinct: frozenset[str]) -> Iterator[_Sold]:
@@ -173,14 +183,16 @@ class Unwritten:
     Args:
         known: Those of which the ledger has an older state, by each of their rows.
         of: All of them, by customer.
-        index: Those for which something was sent or is due.
+        index: Those that earn something.
         new: How many of them are new.
+        outdated: Rows of other sales that were planned as what they are no longer beside these.
     """
 
     known: dict[int, _Sold] = field(default_factory=dict)
     of: dict[str | None, list[_Sold]] = field(default_factory=lambda: defaultdict(list))
     index: _Index = field(default_factory=_Index)
     new: int = 0
+    outdated: set[int] = field(default_factory=set)
 
     def put(self, each: Bought, sold: _Sold) -> None:
         """From now on a sale of the page is so."""
@@ -213,25 +225,27 @@ def look(
     store: str,
     page: Sequence[Bought],
     distinct: frozenset[str],
+    wants: Callable[[frozenset[str]], bool],
     unwritten: Unwritten,
     *,
     at_first: bool,
-) -> Iterator[Look]:
+) -> Sequence[Look]:
     """
-    Look at each of a page's sales, in their order.
+    Look at each of a page's sales, the earliest first.
 
     Args:
         connection: In a transaction.
         store: Whose sales.
         page: The page's sales.
         distinct: Systems of which no two orders are one sale.
+        wants: Whether the policy wants anything of what these systems sell.
         unwritten: Sales as the ledger does not have them yet; those of the page are added.
         at_first: Whether it matters which sale is a customer's first.
     """
-    beside = _Beside(connection, store, page, distinct, unwritten)
-    found = [beside.look(each) for each in page]
-    firsts = beside.firsts([own for own, _ in found]) if at_first else [None] * len(page)
-    return map(Look, firsts, (twin for _, twin in found))
+    beside = _Beside(connection, store, page, distinct, wants, unwritten, at_first=at_first)
+    in_turn = sorted(range(len(page)), key=lambda index: (page[index].order.ordered_at, not page[index].rows, index))
+    looks = {index: beside.look(page[index]) for index in in_turn}
+    return [looks[index] for index in range(len(page))]
 
 
 class _Beside:
@@ -243,86 +257,130 @@ class _Beside:
         store: str,
         page: Sequence[Bought],
         distinct: frozenset[str],
+        wants: Callable[[frozenset[str]], bool],
         unwritten: Unwritten,
+        *,
+        at_first: bool,
     ) -> None:
         self._connection = connection
         self._store = store
         self._page = page
         self._distinct = distinct
+        self._wants = wants
         self._unwritten = unwritten
-        self._stands = _stands(connection, {each.rows[0] for each in page if each.rows})
+        self._stands = _stands(connection, {row for each in page for row in each.rows})
         for each in page:
             if each.rows:
                 unwritten.put(each, self._as_known(each))
-        #: Those that are not on the page and may be one of its sales.
-        self._others = list(self._read_others())
+        #: By customer, those that are not on the page and may be one of its sales.
+        self._others: dict[str | None, list[_Sold]] = defaultdict(list)
         self._index = _Index()
-        for other in self._others:
+        for other in self._read_others():
+            self._others[other.customer].append(other)
             self._index.add(other)
         self._suspected = self._read_suspected()
+        self._at_first = at_first
+        self._earliest = self._read_earliest() if at_first else {}
 
-    def look(self, each: Bought) -> tuple[_Sold, Twin | None]:
-        """
-        A sale as it will be, and the sale that it may be.
-
-        Whichever is looked at later is compared with it as it will be.
-        """
+    def look(self, each: Bought) -> Look:
+        """What is found of a sale; whichever is looked at later is compared with it as it will be."""
         own = self._unwritten.known[each.rows[0]] if each.rows else self._as_new(each)
-        other = self._other(each, own)
-        is_approved = own.is_due and other is not None and other.row is not None and other.row == each.twin
-        is_free = other is None or is_approved
+        others = self._may_be(each, own)
+        is_new = any(other.row is None or other.row not in each.twins for other in others)
+        is_free = not others or (own.is_due and not is_new)
+        is_first = self._is_first(each, own)
+        earns = each.earns(is_first)
         sold = replace(
             own,
-            twin=None if other is None else other.row,
-            is_due=each.earns and is_free,
+            twins=frozenset(other.row for other in others if other.row is not None),
+            is_due=earns and is_free,
+            is_asked=earns and not is_free,
             counts=own.was_sent or (each.counts and is_free),
         )
         self._unwritten.put(each, sold)
-        return sold, None if other is None else Twin(other.order_id, other.row)
+        self._leave_outdated(each, sold)
+        return Look(is_first, tuple(Twin(other.order_id, other.row) for other in others), is_new)
 
-    def _other(self, each: Bought, own: _Sold) -> _Sold | None:
-        suspected = self._still_suspected(each)
-        if suspected is not None and (suspected.was_sent or suspected.is_due):
-            return suspected
-        return next(self._newly_suspected(each, own), suspected)
+    def _may_be(self, each: Bought, own: _Sold) -> Sequence[_Sold]:
+        """
+        All sales that this one may be: those that are like it, and those that it was suspected to be before.
 
-    def _still_suspected(self, each: Bought) -> _Sold | None:
-        first = None if each.twin is None else self._suspected.get(each.twin)
-        other = None if first is None else self._unwritten.known.get(first.number, first)
-        if other is None or not self._are_two_rows(each, other) or not other.tellers.isdisjoint(each.tellers):
-            return None
-        is_distinct = _are_distinct(other.sources, each.order.sources, self._distinct)
-        return other if not is_distinct and self._is_wanted(each, other) else None
+        Of the first, those for which something was sent, and, unless something was for this one, those for which it
+        will be. Where a person is asked anyhow, those too about which they are asked likewise.
+        """
+        like_it = list(self._like(each, own))
+        bought = [other for other in like_it if other.was_sent or (other.is_due and not own.was_sent)]
+        suspected = [*bought, *self._suspected_before(each)]
+        if suspected and not own.was_sent:
+            suspected += [other for other in like_it if other.is_asked]
+        return list({(other.row is None, other.number): other for other in suspected}.values())
 
-    def _newly_suspected(self, each: Bought, own: _Sold) -> Iterator[_Sold]:
-        """Those for which something was sent, and, unless something was for this one, those for which it will be."""
+    def _like(self, each: Bought, own: _Sold) -> Iterator[_Sold]:
         if each.customer is None or not each.order.amount:
             return
         for index in (self._index, self._unwritten.index):
             for other in index.near(own, self._distinct):
                 # Whether the two are one is asked of the other one perhaps: one answer is enough.
-                is_asked = other.twin is not None and other.twin in each.rows
-                is_bought = other.was_sent or (not own.was_sent and self._is_wanted(each, other))
-                if is_bought and not is_asked and self._are_two_rows(each, other):
+                is_asked_there = not other.twins.isdisjoint(each.rows)
+                is_another = other.row is None or other.row not in each.rows
+                if is_another and not is_asked_there and (other.was_sent or self._wants(other.sources)):
                     yield other
 
-    def _are_two_rows(self, each: Bought, other: _Sold) -> bool:
-        return other.row is None or other.row not in each.rows
+    def _suspected_before(self, each: Bought) -> Iterator[_Sold]:
+        firsts = (self._suspected[row] for row in sorted(each.twins & self._suspected.keys()))
+        for other in (self._unwritten.known.get(first.number, first) for first in firsts):
+            is_another = other.row not in each.rows and other.tellers.isdisjoint(each.tellers)
+            is_distinct = _are_distinct(other.sources, each.order.sources, self._distinct)
+            if is_another and not is_distinct and (other.was_sent or self._wants(other.sources)):
+                yield other
 
-    def _is_wanted(self, each: Bought, other: _Sold) -> bool:
-        """Whether the policy wants anything of such a sale if the other's systems sell it; what was sent was wanted."""
-        return other.was_sent or not each.earns or each.earns_if_of(other.sources)
+    def _is_first(self, each: Bought, own: _Sold) -> bool | None:
+        """Whether a customer bought nothing before; what may be the same sale is not before."""
+        if each.customer is None or not self._at_first:
+            return None
+        if self._earliest.get(own.customer, own.turn) < own.turn:
+            return False
+        others = chain(self._others[own.customer], self._unwritten.of[own.customer])
+        before = (other for other in others if other.counts and other.turn < own.turn)
+        return all(self._are_one_perhaps(own, other) for other in before)
+
+    def _are_one_perhaps(self, own: _Sold, other: _Sold) -> bool:
+        is_distinct = _are_distinct(own.sources, other.sources, self._distinct)
+        are_alike = own.alike == other.alike and own.tellers.isdisjoint(other.tellers) and not is_distinct
+        return are_alike and abs(own.at - other.at) <= _APART
+
+    def _leave_outdated(self, each: Bought, sold: _Sold) -> None:
+        """What was planned of other sales without knowing of this one, or of what it has become."""
+        if sold.was_sent and each.customer is not None and each.order.amount:
+            self._unwritten.outdated |= {
+                other.number
+                for other in self._index.near(sold, self._distinct)
+                if other.is_due and not other.was_sent
+                if other.row not in sold.twins and other.twins.isdisjoint(each.rows)
+            }
+        if self._at_first and sold.counts and not each.counted:
+            known = [other.turn for other in self._others[sold.customer] if other.counts]
+            later = min([*known, self._earliest.get(sold.customer, sold.turn)], default=sold.turn)
+            if later > sold.turn:
+                self._unwritten.outdated.add(later[2])
 
     def _as_new(self, each: Bought) -> _Sold:
         self._unwritten.new += 1
         return self._as_told(each, _Stands(), self._unwritten.new)
 
     def _as_known(self, each: Bought) -> _Sold:
-        return self._as_told(each, self._stands.get(each.rows[0], _Stands()), each.rows[0])
+        stands = [self._stands[row] for row in each.rows if row in self._stands]
+        together = _Stands(
+            any(each.was_sent for each in stands),
+            any(each.is_planned for each in stands),
+            any(each.waits for each in stands),
+        )
+        return self._as_told(each, together, each.rows[0])
 
     def _as_told(self, each: Bought, stands: _Stands, number: int) -> _Sold:
         """A sale of the page that has not been looked at."""
-        is_free = each.twin is None or stands.is_planned
+        is_free = not each.twins or stands.is_planned
+        waits = (stands.is_planned or stands.waits) and (each.earns(True) or each.earns(False))
         return _Sold(
             customer=each.customer,
             order_id=each.order.id,
@@ -332,9 +390,10 @@ class _Beside:
             alike=_alike(each.customer, each.order.amount, each.order.currency),
             tellers=each.tellers,
             sources=each.order.sources,
-            twin=each.twin,
+            twins=each.twins,
             was_sent=stands.was_sent,
-            is_due=each.earns and is_free and (stands.is_planned or stands.waits),
+            is_due=waits and is_free,
+            is_asked=waits and not is_free,
             counts=stands.was_sent or (each.counts and is_free),
         )
 
@@ -360,7 +419,7 @@ class _Beside:
 
     def _read_suspected(self) -> Mapping[int, _Sold]:
         """The sales that sales of the page were suspected to be, by the row by which they were."""
-        ids = {each.twin for each in self._page if each.twin is not None}
+        ids = {row for each in self._page for row in each.twins}
         if not ids:
             return {}
         first = {row.id: row.first for row in self._connection.execute(_FIRST, {"ids": as_list([id_] for id_ in ids)})}
@@ -369,29 +428,15 @@ class _Beside:
         kept = {row.id: _as_kept(row, stands.get(row.id, _Stands())) for row in rows}
         return {row: kept[first[row]] for row in first}
 
-    def firsts(self, page: Sequence[_Sold]) -> list[bool | None]:
-        """Of each sale, whether its customer bought nothing before; what may be the same sale is not before."""
+    def _read_earliest(self) -> Mapping[str | None, tuple[datetime, bool, int]]:
+        """The turn of each customer's earliest sale that counts, but for those that are compared one by one."""
         customers = _customers(self._page)
-        others = [*self._others, *(sold for each in customers for sold in self._unwritten.of[each])]
-        apart = {row for each in self._page for row in each.rows} | {each.number for each in others if each.row}
+        apart = {row for each in self._page for row in each.rows} | {
+            other.number for others in self._others.values() for other in others
+        }
+        apart |= {sold.number for each in customers for sold in self._unwritten.of[each] if sold.row is not None}
         values = {"store": self._store, "customers": customers, "apart": as_list([row] for row in apart)}
-        since = {row.customer: (row.at, False, row.id) for row in self._connection.execute(_EARLIEST, values)}
-        counted: dict[str | None, list[_Sold]] = defaultdict(list)
-        for other in sorted(others, key=_turn):
-            if other.counts:
-                counted[other.customer].append(other)
-
-        def is_first(own: _Sold) -> bool:
-            is_earliest = since.get(own.customer, own.turn) >= own.turn
-            before = takewhile(lambda other: other.turn < own.turn, counted[own.customer])
-            return is_earliest and all(self._are_one_perhaps(own, other) for other in before)
-
-        return [None if own.customer is None else is_first(own) for own in page]
-
-    def _are_one_perhaps(self, own: _Sold, other: _Sold) -> bool:
-        is_distinct = _are_distinct(own.sources, other.sources, self._distinct)
-        are_alike = own.alike == other.alike and own.tellers.isdisjoint(other.tellers) and not is_distinct
-        return are_alike and abs(own.at - other.at) <= _APART
+        return {row.customer: (row.at, False, row.id) for row in self._connection.execute(_EARLIEST, values)}
 
 
 def _stands(connection: Connection, rows: Collection[int]) -> Mapping[int, _Stands]:
@@ -407,7 +452,8 @@ def _customers(page: Iterable[Bought]) -> list[str]:
 def _as_kept(row: Any, stands: _Stands) -> _Sold:
     """A sale by its first row."""
     names = json.loads(row.facts)["names"] if row.facts else ()
-    is_free = row.twin is None or stands.is_planned
+    twins = frozenset[int](json.loads(row.twins or "[]"))
+    is_free = not twins or stands.is_planned
     return _Sold(
         customer=row.customer,
         order_id=row.order_id,
@@ -417,9 +463,10 @@ def _as_kept(row: Any, stands: _Stands) -> _Sold:
         alike=_alike_as_kept(row),
         tellers=tellers_from_text(row.tellers),
         sources=frozenset(name.split(":", 2)[1] for name in names if name.startswith("src:")),
-        twin=row.twin,
+        twins=twins,
         was_sent=stands.was_sent,
         is_due=is_free and (stands.is_planned or stands.waits),
+        is_asked=stands.waits and not is_free,
         counts=stands.was_sent or (is_free and bool(row.eligible or row.refunded)),
     )
 
@@ -438,7 +485,6 @@ def _are_distinct(some: frozenset[str], others: frozenset[str], distinct: frozen
 
 
 _when = attrgetter("at")
-_turn = attrgetter("turn")
 
 # Not by the index on stores, by which SQLite would walk through all their orders of these days.
 _WHOSE = (
@@ -448,7 +494,7 @@ _WHOSE = (
 )
 _COLUMNS = tuple(
     orders.c[name]
-    for name in (*("id", "order_id", "ordered_at", "customer", "facts", "tellers", "twin", "eligible", "refunded"),)
+    for name in (*("id", "order_id", "ordered_at", "customer", "facts", "tellers", "twins", "eligible", "refunded"),)
 )
 _SOLD = select(*_COLUMNS).where(
     *_WHOSE,
@@ -483,7 +529,7 @@ _OF_SALE = placements.join(_ROW, placements.c.order == _ROW.c.id)
 _OF_THIS = or_(_ROW.c.id == orders.c.id, _ROW.c.same_as == orders.c.id)
 _SENT_FOR = select(placements.c.id).select_from(_OF_SALE).where(_OF_THIS, _WAS_SENT).exists()
 _DUE_FOR = select(placements.c.id).select_from(_OF_SALE).where(_OF_THIS, _IS_PLANNED).exists()
-_COUNTS = (or_(orders.c.eligible, orders.c.refunded) & or_(orders.c.twin.is_(None), _DUE_FOR)) | _SENT_FOR
+_COUNTS = (or_(orders.c.eligible, orders.c.refunded) & or_(orders.c.twins.is_(None), _DUE_FOR)) | _SENT_FOR
 _COUNTED = select(orders.c.customer, orders.c.ordered_at, orders.c.id).where(
     *_WHOSE, _COUNTS, orders.c.id.not_in(select(listed("apart", {"id": orders.c.id.type}).c.id))
 )

@@ -33,7 +33,7 @@ from impactflow.ledger.tables import metadata
 from impactflow.texts import one_line
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
-HEAD = "0007"
+HEAD = "0008"
 #: How long to wait for another program's lock, in seconds.
 BUSY_S = 30.0
 #: How old a connection to Postgres may become, in seconds: a name may have come to mean another server.

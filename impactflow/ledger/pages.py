@@ -5,9 +5,11 @@ Orders that share a name are one sale, here and in the ledger. Of what is told a
 holds, as ``facts`` says, and refunds that were announced are taken off. Reads only. Called by ``planning``.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +22,8 @@ from impactflow.ledger.names import Identity, are_of_two, identities
 from impactflow.ledger.tables import order_names, orders
 from impactflow.models import BrokenOrder, Earnings, Order, Refund
 
+#: So many of the sales that one may be are named to a person.
+_NAMED = 5
 #: What the first row of a sale alone keeps.
 KEPT_AT_FIRST = ("facts", "facts_at", "listed", "read_at", "policy")
 
@@ -40,6 +44,7 @@ class Page:
         told: How the orders came; what is no news of them changes nothing but their names.
         heard_at: When each of the orders was announced, where they were; all were read at ``at`` where it is empty.
         new_from: Orders that were sold before this and that the ledger does not know are left alone; None for none.
+        wants: Whether anything is wanted of what these systems sell.
         asks_for_first: Whether it matters to ``judge`` if an order is its customer's first.
         distinct_sources: Systems of which no two orders are one sale told twice.
     """
@@ -54,6 +59,7 @@ class Page:
     told: Told = Told.READ
     heard_at: Sequence[datetime] = ()
     new_from: datetime | None = None
+    wants: Callable[[frozenset[str]], bool] = lambda _: True
     asks_for_first: bool = False
     distinct_sources: frozenset[str] = frozenset()
 
@@ -76,7 +82,8 @@ class Sale:
         heard_at: When it was told.
         tellers: Who has told of it.
         customer: A digest that stands for whose it is; None where that was never told.
-        twin: The sale that it may be, told twice; None for none.
+        twins: The sales that it may be, told twice.
+        asks_anew: Whether one of them is none that a person was asked about.
     """
 
     order: Order
@@ -91,19 +98,19 @@ class Sale:
     heard_at: datetime
     tellers: frozenset[str]
     customer: str | None = None
-    twin: Twin | None = None
+    twins: tuple[Twin, ...] = ()
+    asks_anew: bool = False
 
 
-def as_known(
-    connection: Connection, page: Page, unwritten: Unwritten | None = None
-) -> tuple[Sequence[Sale], Mapping[int, Any]]:
+def as_known(connection: Connection, page: Page, unwritten: Unwritten) -> tuple[Sequence[Sale], Mapping[int, Any]]:
     """
     The page's sales as they are by all that is known of them, and the rows that the ledger has of them.
 
     Args:
         connection: In a transaction.
         page: What was told.
-        unwritten: In a preview, the new sales of the pages before, as none is written; those of this page are added.
+        unwritten: Sales as the ledger does not have them yet, those of the pages before in a preview; this page's are
+            added.
     """
     sales = _taken(page, _sales(connection, page))
     ids = sorted({row_id for sale in sales for row_id in (*sale.row_ids, *sale.claimants)})
@@ -112,7 +119,7 @@ def as_known(
         if len(sale.row_ids) > 1:
             rows[sale.row_ids[0]] = _joined([rows[row_id] for row_id in sale.row_ids])
     known = [_as_told(page, sale, rows) if sale.row_ids else sale for sale in sales]
-    beside = _beside_others(connection, page, _after_refunds(connection, page, known), rows, unwritten or Unwritten())
+    beside = _beside_others(connection, page, _after_refunds(connection, page, known), rows, unwritten)
     return [_asked_about(sale, rows) for sale in beside], rows
 
 
@@ -209,7 +216,10 @@ def _asked_about(sale: Sale, rows: Mapping[int, Any]) -> Sale:
 
 
 def _asking(sale: Sale, asks: str) -> Sale:
-    impacts = tuple(replace(impact, approval_limit=0, asks=asks) for impact in sale.earnings.impacts)
+    impacts = tuple(
+        replace(impact, approval_limit=0, asks="; ".join(filter(None, (impact.asks, asks))))
+        for impact in sale.earnings.impacts
+    )
     return replace(sale, earnings=replace(sale.earnings, impacts=impacts))
 
 
@@ -219,7 +229,7 @@ def _beside_others(
     """The sales beside what else their customers bought: first ones, and ones that may have been told twice."""
     bought = [_bought(page, sale, rows) for sale in sales]
     looks = customers.look(
-        connection, page.store, bought, page.distinct_sources, unwritten, at_first=page.asks_for_first
+        connection, page.store, bought, page.distinct_sources, page.wants, unwritten, at_first=page.asks_for_first
     )
     return [_beside(page, sale, found) for sale, found in zip(sales, looks, strict=True)]
 
@@ -231,16 +241,17 @@ def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
         tellers=sale.tellers,
         rows=sale.row_ids,
         counts=sale.earnings.eligible or sale.order.is_refunded,
-        earns=bool(sale.earnings.impacts) or (page.asks_for_first and _earns(page, sale, sale.order.names)),
-        earns_if_of=lambda sources: _earns(page, sale, [f"src:{source}:" for source in sources]),
-        twin=next((rows[row_id].twin for row_id in sale.row_ids if rows[row_id].twin is not None), None),
+        counted=any(rows[row_id].eligible or rows[row_id].refunded for row_id in sale.row_ids),
+        earns=partial(_earns, page, sale),
+        twins=frozenset().union(*(json.loads(rows[row_id].twins or "[]") for row_id in sale.row_ids)),
     )
 
 
-def _earns(page: Page, sale: Sale, names: Iterable[str]) -> bool:
-    """Whether a sale earns anything that goes by these names, whether or not it is its customer's first one."""
-    order = replace(sale.order, names=tuple(names))
-    return any(page.judge(replace(order, is_first=is_first)).impacts for is_first in (True, False))
+def _earns(page: Page, sale: Sale, is_first: bool | None) -> bool:
+    """Whether a sale earns anything, given whether it is its customer's first one."""
+    if not page.asks_for_first:
+        return bool(sale.earnings.impacts)
+    return bool(page.judge(replace(sale.order, is_first=is_first)).impacts)
 
 
 def _tellers(row: Any) -> frozenset[str]:
@@ -251,11 +262,16 @@ def _beside(page: Page, sale: Sale, look: Look) -> Sale:
     if page.asks_for_first:
         order = replace(sale.order, is_first=look.is_first)
         sale = replace(sale, order=order, earnings=page.judge(order))
-    if look.twin is None:
+    if not look.twins:
         return sale
-    other = f"order {look.twin.order_id}, told twice (same customer, amount and day)"
+    other = f"order {_one_of(look.twins)}, told twice (same customer, amount and day)"
     asks = f"it may be {other}: approve it if it is another sale; not_sources or distinct_sources say it for all"
-    return _asking(replace(sale, twin=look.twin), asks)
+    return _asking(replace(sale, twins=look.twins, asks_anew=look.is_new), asks)
+
+
+def _one_of(twins: Sequence[Twin]) -> str:
+    first, more = [twin.order_id for twin in twins[:_NAMED]], len(twins) - _NAMED
+    return " or ".join([*first, f"one of {more} more"] if more > 0 else first)
 
 
 def _as_told(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
@@ -300,7 +316,7 @@ _ORDERS = select(
         orders.c[name]
         for name in (
             *("id", "order_id", "ordered_at", "digest", "eligible", "refunded", "customer_email", "read_at", "policy"),
-            *("customer", "tellers", "twin", "facts", "facts_at", "listed"),
+            *("customer", "tellers", "twins", "facts", "facts_at", "listed"),
         )
     )
 ).where(orders.c.id.in_(bindparam("ids", expanding=True)))

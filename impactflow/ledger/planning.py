@@ -10,7 +10,7 @@ policy it is planned, is kept: ``fresh`` says what follows from it.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -224,7 +224,7 @@ def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Forese
             for impact in sale.earnings.impacts
             for found in [existing.get(impact.slot)]
             if found is None or _may_change(found)
-            for values in [_values(found, impact, sale.order, writing)]
+            for values in [_values(found, impact, sale, writing)]
             if values["status"] in WAITING
         ]
     outlook.planned.update(writing.day.added)
@@ -256,10 +256,10 @@ def _foreseen(sale: Sale, impact: Impact, values: Mapping[str, Any], found: Any)
     )
 
 
-def _values(found: Any, impact: Impact, order: Order, writing: _Plan) -> dict[str, Any]:
+def _values(found: Any, impact: Impact, sale: Sale, writing: _Plan) -> dict[str, Any]:
     if found is None:
-        return writing.day.ration(_impact_values(impact, order, writing.page.at), impact)
-    return _revised(found, impact, order, writing)
+        return writing.day.ration(_impact_values(impact, sale.order, writing.page.at), impact)
+    return _revised(found, impact, sale, writing)
 
 
 def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]) -> list[None]:
@@ -306,12 +306,14 @@ def _mark(connection: Connection, store: str, source: str, day: date, stands: da
 
 def _plan_page(connection: Connection, page: Page) -> Planned:
     one_at_a_time(connection, page.store)  # two planners that meet the same new order would both fail
-    sales, rows = as_known(connection, page)
+    unwritten = Unwritten()
+    sales, rows = as_known(connection, page, unwritten)
     new = [sale for sale in sales if not sale.row_ids]
     writing = _Plan(page, day=_Day(_planned_on(connection, page)))
     made = _plan_new(connection, new, writing)
-    known = [_with_row_of_twin(sale, made) for sale in sales if sale.row_ids]
+    known = [_with_rows_of_twins(sale, made) for sale in sales if sale.row_ids]
     _plan_known(connection, known, rows, writing)
+    _set_aside(connection, unwritten.outdated - rows.keys())
     _write(connection, writing)
     _keep_readings(connection, writing)
     _write_broken(connection, page)
@@ -331,11 +333,19 @@ def _digest(page: Page, sale: Sale) -> str:
     return hashlib.sha256(f"{page.policy_digest} {facts.said(sale.order)}{asks}".encode()).hexdigest()[:24]
 
 
-def _with_row_of_twin(sale: Sale, made: Mapping[str, int]) -> Sale:
+def _with_rows_of_twins(sale: Sale, made: Mapping[str, int]) -> Sale:
     """A sale that may be one of the same page, which has its row only now."""
-    if sale.twin is None or sale.twin.row is not None:
+    if all(twin.row is not None for twin in sale.twins):
         return sale
-    return replace(sale, twin=replace(sale.twin, row=made[sale.twin.order_id]))
+    twins = (twin if twin.row is not None else replace(twin, row=made[twin.order_id]) for twin in sale.twins)
+    return replace(sale, twins=tuple(twins))
+
+
+def _set_aside(connection: Connection, rows: Collection[int]) -> None:
+    """Let nothing be sent for orders before they are judged again, as what came since makes another thing of them."""
+    if rows:
+        outdated = orders.c.id.in_(sorted(rows)) & (orders.c.digest != UNLISTED)
+        connection.execute(orders.update().where(outdated).values(digest="", policy=None))
 
 
 def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> Mapping[str, int]:
@@ -359,10 +369,10 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> 
         _plan_impacts(sale.earnings.impacts, row_id, sale.order, writing)
         _plan_unearned(sale, row_id, writing)
     connection.execute(_NEW_NAMES, names)
-    for sale in (sale for sale in sales if sale.twin and sale.twin.row is None):
-        twin = _with_row_of_twin(sale, rows).twin
-        known = orders.update().where(orders.c.id == rows[sale.order.id])
-        connection.execute(known.values(twin=twin.row if twin else None))
+    for sale in sales:
+        if (complete := _with_rows_of_twins(sale, rows)) is not sale:
+            known = orders.update().where(orders.c.id == rows[sale.order.id])
+            connection.execute(known.values(twins=_twins_as_text(complete)))
     return rows
 
 
@@ -514,7 +524,7 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: Sal
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
     else:
-        values = _revised(found, impact, sale.order, writing)
+        values = _revised(found, impact, sale, writing)
         if _change(connection, found, values) and (values["status"], values["quantity"]) != (
             found.status,
             found.quantity,
@@ -532,13 +542,14 @@ def _may_change(found: Any) -> bool:
     return withdrawn or found.status in WAITING
 
 
-def _revised(found: Any, impact: Impact, order: Order, writing: _Plan) -> dict[str, Any]:
+def _revised(found: Any, impact: Impact, sale: Sale, writing: _Plan) -> dict[str, Any]:
     """A placement as what the order has earned by now would have it; a person's decision about just that stands."""
-    values = _impact_values(impact, order, writing.page.at)
+    order, values = sale.order, _impact_values(impact, sale.order, writing.page.at)
     if found.status == values["status"] == Status.PLANNED:
         values["due_at"] = max(found.due_at, writing.page.at)  # a provider may have asked to wait until then
     withdrawn = found.status == Status.CANCELLED and found.approved is not None
-    if found.decided != digest({**values, "key": found.key}) or withdrawn:
+    is_unanswered = sale.asks_anew and found.status == Status.PLANNED
+    if found.decided != digest({**values, "key": found.key}) or withdrawn or is_unanswered:
         planned = found.quantity if found.status == Status.PLANNED else 0
         return writing.day.ration(values, impact, planned) | {"approved": None, "decided": None}
     look = twin({**values, "quantity": found.quantity}, order.customer_email)  # the provider may be told somebody else
@@ -613,9 +624,14 @@ def _order_values(sale: Sale, page: Page) -> dict[str, Any]:
         "customer_email": sale.order.customer_email if told else None,
         "customer": sale.customer,
         "tellers": tellers_as_text(sale.tellers),
-        "twin": sale.twin.row if sale.twin else None,
+        "twins": _twins_as_text(sale),
     }
     return values | facts.values_of(page.told, sale.told) if sale.is_news else values
+
+
+def _twins_as_text(sale: Sale) -> str | None:
+    rows = sorted(twin.row for twin in sale.twins if twin.row is not None)
+    return json.dumps(rows) if rows else None
 
 
 def _event(page: Page, placement_id: int, from_: str | None, to: str, detail: str | None) -> dict[str, Any]:

@@ -79,8 +79,9 @@ orders = Table(
     Column("customer", Text),
     # Who has told of it, as a JSON list: two sales of which one teller told are two.
     Column("tellers", Text),
-    # The row of the sale that it may be, told twice, about which a person is asked; NULL where nobody has to be.
-    Column("twin", Id),
+    # The rows of the sales that it may be, told twice, as a JSON list: a person is asked about all of them, or has
+    # answered. NULL for none.
+    Column("twins", Text),
     Column("eligible", Boolean, nullable=False),
     # Whether a payment was REFUNDED when it was planned last; NULL where that was before anybody kept it.
     Column("refunded", Boolean),

@@ -145,10 +145,10 @@ class When(Strict):
             _check_order(least, most, ("max_amount", currency), f"min_amount of {currency}")
         return self
 
-    def may_hold_for(self, source: str) -> bool:
-        """Whether an order that this one system sold can meet what is said of sources."""
-        wanted = self.sources is None or source in map(_small, self.sources)
-        return wanted and source not in map(_small, self.not_sources or ())
+    def may_hold_for(self, sources: frozenset[str]) -> bool:
+        """Whether an order that these systems sold can meet what is said of sources."""
+        is_wanted = self.sources is None or not sources.isdisjoint(map(_small, self.sources))
+        return is_wanted and sources.isdisjoint(map(_small, self.not_sources or ()))
 
     @property
     def needs_lines(self) -> str | None:

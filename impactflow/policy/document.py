@@ -127,6 +127,10 @@ class Policy(Strict):
                 named.add(rule.quantity.per_amount.currency)
         return frozenset(named)
 
+    def wants(self, sources: frozenset[str]) -> bool:
+        """Whether a rule may take orders that these systems sold."""
+        return any(rule.when.may_hold_for(sources) for rule in self.rules)
+
     @property
     def asks_for_first(self) -> bool:
         """Whether a rule asks if an order is its customer's first."""

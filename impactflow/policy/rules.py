@@ -88,7 +88,7 @@ class Rule(Strict):
 
     def counts_items_of(self, source: str) -> str | None:
         """What in the rule looks at the items of an order that this system sold, such as per_item; None: nothing."""
-        if not self.when.may_hold_for(source):
+        if not self.when.may_hold_for(frozenset({source})):
             return None
         if isinstance(self.quantity, PerItem):
             return "per_item"

@@ -279,6 +279,133 @@ async def test_after_two_sales_that_were_told_apart_the_next_one_is_not_the_firs
             assert [PLANTED] * 2 == await next_run(world, run)
 
 
+async def reasons(run):
+    """What a person is asked about each order, up to the first comma."""
+    return {each.order: each.reason.partition(",")[0] for each in await run.ledger.awaiting()}
+
+
+@in_virtual_time
+async def test_c15_a_question_names_all_that_an_order_may_be(new_world):
+    """Two sales, each told by the shop and by Stripe: a copy is another sale than one of them, and yet the other."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        for number in (1, 2):
+            await shopify_paid(run, number, email=EMAIL)
+        assert [PLANTED] * 2 == await next_run(world, run)
+        for number in (1, 2):
+            await stripe_paid(run, number, customer_email=EMAIL)
+        assert [PLANTED] * 2 == await next_run(world, run)
+        both = "it may be order shopify:5000000000001 or shopify:5000000000002"
+        assert {"stripe:cs_1": both, "stripe:cs_2": both} == {
+            order: said.removesuffix(" or stripe:cs_1") for order, said in (await reasons(run)).items()
+        }
+
+
+@in_virtual_time
+async def test_c15_two_copies_of_which_one_is_approved_are_compared_too(new_world):
+    """What is asked about the later one names the earlier one."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1, email=EMAIL)
+        assert [PLANTED] == await next_run(world, run)
+        await woocommerce_order(run, 2, "processing", 5, billing={"email": EMAIL})
+        await stripe_paid(run, 2, customer_email=EMAIL, created=20)
+        await next_run(world, run)
+        asked = await reasons(run)
+        assert 2 == len(asked)
+        assert 1 == sum(" or " in said for said in asked.values())
+
+
+@pytest.mark.parametrize("listed_too", [True, False])
+@in_virtual_time
+async def test_c15_an_approval_of_another_question_is_no_answer(new_world, listed_too):
+    """Of what is above its limit; before it is sent, another order that was bought comes to the same amount."""
+    rule = {**TREES, "quantity": {"per_order": 3}, "approve_above": 1}
+    world = new_world(policy=policy_of({**TREES, "quantity": {"per_order": 1}}))
+    async with world.run() as run:
+        await shopify_paid(run, 1, email=EMAIL, total_price="100.00", updated_at="2026-03-02T11:00:00Z")
+        assert [PLANTED] == await next_run(world, run)
+        mend(world, run, rule)
+        copy = sold(2, **STRIPES)
+        if listed_too:
+            world.sandbox.shop.orders = [copy]
+        else:
+            await stripe_paid(run, 1, customer_email=EMAIL)
+        world.clock.turn(minutes=10)
+        await next_run(world, run)
+        order = "WR-2" if listed_too else "stripe:cs_1"
+        assert {order: "3 trees (plant_trees)"} == await reasons(run)
+        await decide(run, Decision.APPROVE, order)
+        edited = {"total_price": "80.00", "current_total_price": "80.00", "updated_at": "2026-03-02T11:30:00Z"}
+        await shopify_paid(run, 1, topic="orders/updated", webhook_id="update", email=EMAIL, **edited)
+        for _ in range(2):
+            await next_run(world, run)
+            world.clock.turn(minutes=10)
+        assert [PLANTED] == [(each["provider"], each["quantity"]) for each in world.purchases]
+        assert {order: "it may be order shopify:5000000000001"} == await reasons(run)
+
+
+@in_virtual_time
+async def test_c15_products_that_one_teller_alone_knows_hide_no_copy(new_world):
+    """The shop's telling earns by its products, Stripe's under a rule of its own; both come in one run."""
+    apron = {**TREES, "when": {"not_sources": ["stripe"], "products": {"names": ["*apron*"]}}}
+    world = new_world(policy=policy_of(apron, OFFSET_5 | {"when": {"sources": ["stripe"]}}))
+    async with world.run() as run:
+        lines = [{"id": 1, "name": "Linen apron", "quantity": 1, "price": "80.00"}]
+        await shopify_paid(run, 1, email=EMAIL, line_items=lines)
+        await stripe_paid(run, 1, customer_email=EMAIL, created=20)
+        await next_run(world, run)
+        assert {"placed": 1, "awaiting_approval": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("page_items", [1, 10])
+@in_virtual_time
+async def test_the_earliest_order_is_the_first_though_a_later_one_was_read_before_it(new_world, page_items):
+    """Wicked Reports lists the newest first; nothing was sent when the earlier one came."""
+    newest_first = [
+        sold(1, contact=ANA, amount=20, date=when(hours=1)),
+        sold(2, contact=ANA, date=when(hours=30)),
+    ]
+    world = new_world(orders=newest_first, policy=policy_of(FIRST), page_items=page_items)
+    async with world.run() as run:
+        for _ in range(2):
+            await next_run(world, run)
+            world.clock.turn(minutes=10)
+        assert [("WR-2", "plant_trees")] == bought(world)
+
+
+@in_virtual_time
+async def test_the_first_order_waits_for_none_that_is_not_the_first(new_world):
+    """Stripe's copy of it, dated later than another order of the customer; all on one page."""
+    orders = [
+        sold(1, date=when(hours=1), **STRIPES),
+        sold(2, contact=ANA, amount=20, date=when(hours=5)),
+        sold(3, contact=ANA, date=when(hours=9)),
+    ]
+    world = new_world(orders=orders, policy=policy_of(FIRST))
+    async with world.run() as run:
+        await next_run(world, run)
+        await next_run(world, run)
+        assert [("WR-3", "plant_trees")] == bought(world)
+
+
+@in_virtual_time
+async def test_an_order_whose_id_is_the_number_of_another_can_be_approved(new_world):
+    """Wicked Reports names an order by a number; another one of the shop has it as its id."""
+    listed_row = sold(5, sourceSystem="woocommerce", sourceId="7002", amount=33)
+    world = new_world(orders=[listed_row], policy=policy_of(TREES))
+    async with world.run() as run:
+        await woocommerce_order(run, 50, "processing", 5, id=50, number="7002", total="33.00")
+        await next_run(world, run)
+        await woocommerce_order(run, 2, "processing", 6, number="51")
+        assert [PLANTED] == await next_run(world, run)
+        [asked] = await run.ledger.awaiting()
+        answer = Answer(Decision.APPROVE, "ana", "another order")
+        done = await record_answer(run.ledger, run.order_source, policy_for(run), run.clock, run.id, [asked], answer)
+        assert [] == done.moved_on
+        assert [PLANTED] * 2 == await next_run(world, run)
+
+
 #: How a sale may be told of, by names that nothing joins.
 TELLINGS = {
     "shop": lambda _, run: shopify_paid(run, 1, email=EMAIL),
