@@ -3,9 +3,11 @@
 import functools
 import getpass
 from collections.abc import Callable
-from typing import Annotated, ParamSpec
+from typing import Annotated, Any, ParamSpec
 
 import typer
+
+from impactflow.cli import console
 
 P = ParamSpec("P")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
@@ -33,3 +35,12 @@ def whoever_types() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # in a container without names
         return "somebody"
+
+
+def fail(message: str, status: int, *, as_json: bool, **more: Any) -> int:
+    """Say in one line what went wrong; to a program as one object, with what else it is told."""
+    if as_json:
+        console.print_json({"error": message, **more})
+    console.err.print("[bold red]error:[/bold red]", end=" ")
+    console.err.print(message, markup=False)
+    return status

@@ -32,7 +32,7 @@ from impactflow.ledger import (
 )
 from impactflow.ledger.adopting import Adopted, Bought, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
-from impactflow.ledger.deliveries import Delivery, Handled, Mended
+from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
 from impactflow.ledger.engine import open_engine, reading, shortcomings, translated
 from impactflow.ledger.facts import Kept, Told
@@ -43,7 +43,7 @@ from impactflow.ledger.news import Effect, Group, Line
 from impactflow.ledger.pages import Page
 from impactflow.ledger.planning import Foreseen, Outlook, Planned, placement_key
 from impactflow.ledger.queries import Total
-from impactflow.ledger.reasons import Reason, Reasons
+from impactflow.ledger.reasons import Need, Needs, Reason, Reasons
 from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.refusals import Refused
 from impactflow.ledger.rows import Entry
@@ -78,8 +78,11 @@ __all__ = [
     "Look",
     "Mended",
     "Move",
+    "Need",
+    "Needs",
     "Outlook",
     "Page",
+    "Pending",
     "Planned",
     "Postponement",
     "Reason",
@@ -326,6 +329,10 @@ class Ledger:
         """When the first delivery came that nobody has handled; None where all are."""
         return await self._read(deliveries.pending_since, store)
 
+    async def pending_by_source(self) -> Sequence[Pending]:
+        """How many deliveries nobody has handled, by store and source."""
+        return await self._read(deliveries.pending_by_source)
+
     async def topics(self, store: str) -> frozenset[tuple[str, str]]:
         """Of which topics deliveries have ever come: source and topic."""
         return await self._read(deliveries.topics, store)
@@ -337,6 +344,10 @@ class Ledger:
     async def refused(self, since: date, *, store: str | None = None) -> Mapping[str, Mapping[int, int]]:
         """How many deliveries were refused on that day and later, by source and status."""
         return await self._read(refusals.counted, since, store)
+
+    async def needs(self) -> Needs:
+        """What needs a person or a further run, by reason."""
+        return await self._read(reasons.of_attention)
 
     async def why_held(self) -> Reasons:
         """Why placements are held, the most frequent reasons first."""
