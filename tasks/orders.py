@@ -14,6 +14,7 @@ from impactflow.options import check_options, told
 from impactflow.orders import Window
 from impactflow.planning import in_words, plan, preview
 from impactflow.policy import Policy
+from impactflow.slips import find_slips
 from impactflow.webhooks.senders import load_senders
 from tasks.context import current_run
 from tasks.retries import READS
@@ -69,7 +70,10 @@ async def preview_orders(
     if with_planned:
         source = await with_deliveries(source, run.ledger, policy, load_senders(run.settings.impactflow_senders))
     would = await preview(run.ledger, source, policy, window, run.clock, at_most=at_most, with_planned=with_planned)
-    wrong = told(await check_options(run.provider, policy)) if with_planned else []
+    wrong: list[str] = []
+    if with_planned:
+        wrong = await find_slips(run.ledger, policy, run.clock.now().date())
+        wrong += told(await check_options(run.provider, policy))
     totals = [
         {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
         for (slot, provider, unit), (count, quantity) in sorted(would.totals.items())

@@ -40,7 +40,7 @@ def place(
     settings = load_settings()
     path, file = policy or settings.impactflow_policy, "" if orders is None else str(orders.absolute())
     with ledgers.none_made(settings) if dry_run else nullcontext(settings) as used:
-        days = placing.check(used, path, from_, to, file)
+        days = placing.check(used, path, from_, to, file, dry_run=dry_run)
         result = run_flow(
             "place_impacts", _LOOKING if dry_run else "placing", from_day=days[0], to_day=days[1],
             policy_file=str(path), orders_file=file, dry_run=dry_run, patience_s=patience,

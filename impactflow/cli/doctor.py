@@ -17,6 +17,7 @@ from impactflow.options import Checked, check_options
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
 from impactflow.settings import Settings, load_settings
+from impactflow.slips import find_slips
 from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import Secrets
 
@@ -67,6 +68,7 @@ async def _look_around(
         findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
         accounts = [await _finding(name, partial(_check, run, name)) for name in providers]
         if policy is not None:
+            findings += await _slips(run, policy)
             findings += _rates(policy, run.clock.now().date())
             findings += await _never_told(run, policy)
             findings += await _unheard(run, policy)
@@ -129,10 +131,18 @@ async def _unheard(run: Run, policy: Policy) -> list[dict[str, Any]]:
 
 
 def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
-    """Exchange rates that are old: nothing wrong, but worth renewing. A day that is still to come is wrong."""
-    if policy.fx is None or (remark := policy.fx.remark(today)) is None:
+    """Exchange rates that are old: nothing wrong, but worth renewing."""
+    remark = policy.remark_on_rates(today)
+    return [] if remark is None or policy.wrong_rates(today) else [_ok("policy", remark)]
+
+
+async def _slips(run: Run, policy: Policy) -> list[dict[str, Any]]:
+    """What nobody should let a run buy."""
+    try:
+        slips = await find_slips(run.ledger, policy, run.clock.now().date())
+    except LedgerError:  # said already, of the ledger
         return []
-    return [_wrong("policy", ConfigurationError(remark)) if policy.fx.is_ahead(today) else _ok("policy", remark)]
+    return [_wrong("policy", ConfigurationError(slip)) for slip in slips]
 
 
 async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:

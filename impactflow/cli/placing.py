@@ -4,16 +4,22 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from impactflow import stopping
-from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.orders.window import day_of
-from impactflow.policy import load_policy
+from impactflow.policy import Policy, load_policy
 from impactflow.run import open_run
 from impactflow.settings import Settings
+from impactflow.slips import refuse_slips
 
 
 def check(
-    settings: Settings, policy: Path, from_: str | None, to: str | None, orders_file: str = ""
+    settings: Settings,
+    policy: Path,
+    from_: str | None,
+    to: str | None,
+    orders_file: str = "",
+    *,
+    dry_run: bool = False,
 ) -> tuple[date | None, date | None]:
     """
     The first and the last day that a person has asked for.
@@ -24,9 +30,10 @@ def check(
         from_: The first day as it was typed.
         to: The last day as it was typed.
         orders_file: The path of the file to read orders from; by default they are read from Wicked Reports.
+        dry_run: Whether nothing will be bought, so that slips in the policy are shown with what would be.
 
     Raises:
-        ConfigurationError: A file, a day or a key is wrong or missing.
+        ConfigurationError: A file, a day or a key is wrong or missing, or the policy would buy what nobody meant.
         LedgerError: The ledger cannot be opened.
     """
     chosen, today = load_policy(policy), datetime.now(UTC).date()
@@ -37,18 +44,22 @@ def check(
     days = None if from_ is None else day_of("--from", from_), None if to is None else day_of("--to", to)
     if not orders_file:
         Window.parse(from_, to, today=today, watermark=None)
-    stopping.run(_open(settings, {rule.provider for rule in chosen.rules}, orders_file, days, today))
+    stopping.run(_open(settings, chosen, orders_file, days, today, dry_run=dry_run))
     return days
 
 
 async def _open(
     settings: Settings,
-    providers: set[ProviderName],
+    policy: Policy,
     orders_file: str,
     days: tuple[date | None, date | None],
     today: date,
+    *,
+    dry_run: bool,
 ) -> None:
     async with open_run(settings, "check") as run:
-        run.require_keys(providers, orders_file)
+        run.require_keys({rule.provider for rule in policy.rules}, orders_file)
+        if not dry_run:
+            await refuse_slips(run.ledger, policy, today)
         if orders_file:
             run.orders_file(orders_file).window(*days, today)

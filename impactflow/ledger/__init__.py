@@ -30,7 +30,7 @@ from impactflow.ledger import (
     refusals,
     unlisted,
 )
-from impactflow.ledger.adopting import Adopted, Bought, Vouched
+from impactflow.ledger.adopting import Adopted, Bought, BoughtSlot, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
@@ -62,6 +62,7 @@ __all__ = [
     "Approval",
     "Awaiting",
     "Bought",
+    "BoughtSlot",
     "Claim",
     "Delivery",
     "Dismissal",
@@ -267,6 +268,14 @@ class Ledger:
     async def slots(self) -> Mapping[str, Mapping[str, Kind]]:
         """The slots of each store that has placements, with what they buy."""
         return await self._read(adopting.slots)
+
+    async def bought_slots(self) -> Sequence[BoughtSlot]:
+        """The slots in which anything was bought, those with the most purchases first."""
+        return await self._read(adopting.bought_slots)
+
+    async def unused_slots(self, store: str, names: Iterable[str]) -> frozenset[str]:
+        """Which of these slots of a store have no placement at all."""
+        return await self._read(adopting.unused_slots, store, names)
 
     async def parts(self, provider: ProviderName, names: Iterable[str]) -> frozenset[str]:
         """Which of these names are of the one thing that some purchase of the ledger's consists of."""

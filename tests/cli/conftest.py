@@ -18,7 +18,6 @@ from impactflow.proof.programs import Ended
 from impactflow.run import Run
 
 _OURS = ("IMPACTFLOW_", "WICKED_REPORTS_", "ONECLICKIMPACT_", "CNAUGHT_", "IMPACTAPI_", "PREFECT_API_URL")
-POLICY = Path(__file__).parents[2] / "policy.yaml"
 
 
 @dataclass(frozen=True)
