@@ -24,7 +24,7 @@ WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
         " `impactflow settle ORDER SLOT --as ...`",
         Status.FAILED: "mend what was refused, such as the policy, then run the deployment `settle`, or"
         " `impactflow settle ORDER SLOT --as not-bought`: the next run that reads the order sends what the policy says"
-        " by then",
+        " by then (`impactflow settle --failed --as not-bought` does that for all)",
         Status.IN_DOUBT: "see that the provider can be reached with its key; runs go on trying",
     }
 )

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from impactflow.cli import console
 from impactflow.cli.command import DONE, UNDONE, Json, Store, ending, whoever_types
 from impactflow.models import ProviderName
 
@@ -16,32 +15,47 @@ deciding_app = typer.Typer()
 
 @deciding_app.command(
     epilog="Example: impactflow settle WR-000017 trees --as bought --ref 'U1000|2025-01-31T12:00:00.000Z'"
+    "   All of a kind: impactflow settle --failed --slot trees --reason 'no such campaign' --as not-bought"
 )
 @ending
 def settle(
-    order: Annotated[str, typer.Argument(help="Any name the order goes by.")],
-    slot: Annotated[str, typer.Argument(help="Which of its placements, as the policy names it.")],
     decision: Annotated[
         Literal["bought", "not-bought", "given-up"],
         typer.Option("--as", help="What became of it: not-bought sends it again, given-up cancels it."),
     ],
+    order: Annotated[
+        str, typer.Argument(help="Any name the order goes by; without one, all that the options below describe.")
+    ] = "",
+    slot: Annotated[str, typer.Argument(help="Which of its placements, as the policy names it.")] = "",
     ref: Annotated[str, typer.Option(metavar="REF", help="The provider's name for what was bought.")] = "",
+    failed: Annotated[bool, typer.Option("--failed", help="Of all: what failed.")] = False,
+    parked: Annotated[bool, typer.Option("--parked", help="Of all: what is parked.")] = False,
+    of_slot: Annotated[str | None, typer.Option("--slot", metavar="SLOT", help="Of all: those in this slot.")] = None,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Of all: those whose reason in `impactflow status` holds this text.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Settle all that are listed, without asking.")] = False,
     why: Annotated[str, typer.Option(metavar="TEXT", help="How you know; kept in the ledger.")] = "",
     by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")] = "",
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Settle a parked or failed placement as you have found out; the provider's records are asked if it can be so."""
-    from impactflow import stopping
-    from impactflow.cli.settling import rule
+    """Settle parked or failed placements as you have found out; the provider's records are asked if it can be so."""
+    from impactflow.cli.settling import Kind, settle_all, settle_one, statuses
     from impactflow.ruling import Decision, Ruling
 
-    ruled = stopping.run(rule(Ruling(order, slot, Decision(decision), by or whoever_types(), why, ref, store)))
-    if json:
-        console.print_json(ruled.as_json())
-    else:
-        console.out.print(ruled.in_words(), markup=False)
-    return DONE
+    is_many = failed or parked or of_slot is not None or reason
+    if order and is_many:
+        raise typer.BadParameter("--failed, --parked, --slot and --reason are for many: leave ORDER and SLOT out")
+    if order and not slot:
+        raise typer.BadParameter("give the order's SLOT too: `impactflow status` lists it")
+    if order:
+        ruling = Ruling(order, slot, Decision(decision), by or whoever_types(), why, ref, store)
+        return settle_one(ruling, as_json=json)
+    if not is_many:
+        raise typer.BadParameter("give ORDER and SLOT, or for many at once --failed, --parked, --slot or --reason")
+    kind = Kind(statuses(failed=failed, parked=parked), of_slot, reason, store)
+    return settle_all(kind, Decision(decision), by or whoever_types(), why, yes=yes, as_json=json)
 
 
 @deciding_app.command(epilog="Example: impactflow approve WR-000017 trees --at-most 20 --why 'a wholesaler'")

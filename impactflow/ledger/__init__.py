@@ -430,6 +430,12 @@ class Ledger:
         """Placements that need a person or a further run, with the reason."""
         return await self._read(queries.attention, limit)
 
+    async def like_these(
+        self, statuses: Sequence[Status], *, slot: str | None = None, reason: str = "", store: str | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Placements in one of these statuses, of one slot and store or of all, whose reason holds a text."""
+        return await self._read(queries.like_these, statuses, slot, reason, store)
+
     async def placed(
         self, provider: ProviderName, *, due_by: datetime | None, after: int, limit: int
     ) -> Sequence[tuple[Placement, int]]:

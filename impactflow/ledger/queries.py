@@ -138,6 +138,34 @@ def attention(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]
     return [dict(row) for row in connection.execute(_ATTENTION, {"limit": limit}).mappings()]
 
 
+def like_these(
+    connection: Connection, statuses: Sequence[Status], slot: str | None, reason: str, store: str | None
+) -> Sequence[Mapping[str, Any]]:
+    """Placements in one of these statuses, of one slot and store or of all, whose reason holds a text."""
+    name = select(func.min(order_names.c.name)).where(order_names.c.order == orders.c.id).scalar_subquery()
+    query = (
+        select(
+            name.label("name"),
+            orders.c.order_id.label("order"),
+            orders.c.store,
+            placements.c.slot,
+            placements.c.provider,
+            placements.c.status,
+            placements.c.reason,
+        )
+        .join(orders, placements.c.order == orders.c.id)
+        .where(placements.c.provider.in_(list(ProviderName)), placements.c.status.in_(statuses))
+        .order_by(placements.c.id)
+    )
+    if slot is not None:
+        query = query.where(placements.c.slot == slot)
+    if reason:
+        query = query.where(func.lower(placements.c.reason).contains(reason.lower(), autoescape=True))
+    if store is not None:
+        query = query.where(orders.c.store == store)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
 def placed(
     connection: Connection, provider: ProviderName, due_by: datetime | None, after: int, limit: int
 ) -> Sequence[tuple[Placement, int]]:
