@@ -814,3 +814,23 @@ def test_the_order_in_the_documentation_is_one():
     order = told("woocommerce", "order.updated", body)
     assert (Decimal("80.10"), APPROVED) == (order.amount, order.payments)
     assert Decimal("70.10") == told("woocommerce", "order.updated", refunded).amount
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": None}, "field id: "),
+        ({"financial_status": None}, "field financial_status: it is no text"),
+        ({"total_price": "a lot"}, "field total_price: it is no number"),
+        ({"line_items": "none"}, "field line_items: it is no list"),
+    ],
+)
+def test_n16_what_cannot_be_read_is_said_in_plain_words(change, said):
+    """Of nobody's library."""
+    body = {"id": 1, "created_at": "2026-03-02T11:00:00Z", "total_price": "80.00", "financial_status": "paid"}
+    at = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    event = read(Delivery("acme", "shopify", "w-1", "orders/paid", at, json.dumps(body | change).encode()))
+    assert isinstance(event, BrokenOrder)
+    assert said in event.problem
+    for word in ("Input should", "valid", "Value error", "pydantic", "unable to"):
+        assert word not in event.problem
