@@ -3,12 +3,15 @@
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from impactflow.cli import console
 from impactflow.cli.command import DONE, MISUSED, UNDONE, Json, ending, fail
+
+if TYPE_CHECKING:
+    from impactflow.settings import Settings
 
 buying_app = typer.Typer()
 
@@ -25,6 +28,9 @@ def place(
         Path | None,
         typer.Option(metavar="FILE", help="Read orders from this CSV or JSON lines file, not from Wicked Reports."),
     ] = None,
+    webhooks: Annotated[
+        bool, typer.Option("--webhooks", help="Read no orders: buy only what webhook deliveries told of.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be bought; buy nothing.")] = False,
     patience: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
@@ -32,29 +38,40 @@ def place(
     json: Json = False,
 ) -> int:
     """Read new orders, buy what each has earned, once each, and report."""
-    from impactflow.cli import ledgers, placed, placing
+    from impactflow.cli import ledgers, placing
     from impactflow.cli.prefect import run_flow
-    from impactflow.ledger.location import describe
     from impactflow.settings import load_settings
 
     settings = load_settings()
     path, file = policy or settings.impactflow_policy, "" if orders is None else str(orders.absolute())
+    if webhooks:
+        if from_ or to or orders is not None or dry_run:
+            raise typer.BadParameter("--webhooks reads no orders, so it takes no --from, --to, --orders or --dry-run")
+        placing.check_sellers(settings, path)
+        result = run_flow("place_events", "placing", policy_file=str(path), patience_s=patience)
+        return _end(result, settings, as_json=json)
     with ledgers.none_made(settings) if dry_run else nullcontext(settings) as used:
         days = placing.check(used, path, from_, to, file, dry_run=dry_run)
         result = run_flow(
             "place_impacts", _LOOKING if dry_run else "placing", from_day=days[0], to_day=days[1],
             policy_file=str(path), orders_file=file, dry_run=dry_run, patience_s=patience,
         )  # fmt: skip
+    return _end(result, settings, as_json=json)
+
+
+def _end(result: dict[str, Any], settings: "Settings", *, as_json: bool) -> int:
+    """Print what a run came to, or would come to, and in which ledger that is."""
+    from impactflow.cli import placed
+    from impactflow.ledger.location import describe
+
+    is_preview = bool(result.get("dry_run"))
     ledger = describe(settings.impactflow_ledger_url)
-    if json:
+    if as_json:
         console.print_json(result | {"ledger": ledger})
-    elif dry_run:
-        placed.tell_preview(result)
     else:
-        placed.tell(result)
-    if not json:
+        (placed.tell_preview if is_preview else placed.tell)(result)
         console.out.print(f"Ledger: {ledger}", markup=False)
-    if dry_run:
+    if is_preview:
         return UNDONE if result["may_be_missing"] or result["orders"]["broken"] or result["wrong_options"] else DONE
     return _status_of(result)
 

@@ -1,12 +1,14 @@
 """Is everything set up? Called by ``impactflow doctor``; every check is harmless and changes nothing."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli import silence
+from impactflow.cli.console import out
 from impactflow.cli.ledgers import missing_file, none_made
 from impactflow.clients import open_wickedreports
 from impactflow.errors import ConfigurationError, ImpactError, LedgerError, LedgerTooNew, Unauthorized
@@ -24,9 +26,19 @@ from impactflow.webhooks.sources import Secrets
 _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 
 
-async def examine() -> list[dict[str, Any]]:
+def tell_findings(findings: Sequence[Mapping[str, Any]]) -> None:
+    """Print each check and what it found."""
+    for finding in findings:
+        out.print("[green]ok[/green]  " if finding["ok"] else "[red]wrong[/red]", end=" ")
+        out.print(f"{finding['what']}: {finding['said']}", markup=False)
+
+
+async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
     """
     Check the policy, the ledger, and each account that the policy uses.
+
+    Args:
+        policy_file: The policy's path; by default IMPACTFLOW_POLICY.
 
     Returns:
         For each check: ``what``, whether it is ``ok``, what was ``said``, and the exit ``status`` that it asks for.
@@ -39,7 +51,7 @@ async def examine() -> list[dict[str, Any]]:
     providers = list(ProviderName)
     policy: Policy | None = None
     try:
-        policy = load_policy(settings.impactflow_policy)
+        policy = load_policy(policy_file or settings.impactflow_policy)
         providers = sorted({rule.provider for rule in policy.rules})
         findings.append(_ok("policy", f"{len(policy.rules)} rules for store {policy.store}"))
     except ConfigurationError as error:
@@ -156,6 +168,11 @@ async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
 
 
 async def _read_orders(run: Run) -> str:
+    if run.settings.wicked_reports_api_key is None:
+        return (
+            "WICKED_REPORTS_API_KEY is not set, so orders come only from files (`impactflow place --orders FILE`) and"
+            " from webhooks (`impactflow place --webhooks`)"
+        )
     today = run.clock.now().date()
     account = open_wickedreports(run.settings, run.transport, run.clock)
     async for page in account.list_orders(today - timedelta(days=1), today, limit=1):

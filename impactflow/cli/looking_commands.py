@@ -39,19 +39,19 @@ def show(
 
 @looking_app.command(epilog="Example: impactflow doctor")
 @ending
-def doctor(json: Json = False) -> int:
+def doctor(
+    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    json: Json = False,
+) -> int:
     """Check the settings, the policy, the ledger, and each key and URL with a harmless call."""
     from impactflow import stopping
-    from impactflow.cli.doctor import examine
+    from impactflow.cli.doctor import examine, tell_findings
 
-    findings = stopping.run(examine())
+    findings = stopping.run(examine(policy))
     if json:
         console.print_json({"checks": findings, "ok": all(finding["ok"] for finding in findings)})
     else:
-        for finding in findings:
-            mark = "[green]ok[/green]  " if finding["ok"] else "[red]wrong[/red]"
-            console.out.print(mark, end=" ")
-            console.out.print(f"{finding['what']}: {finding['said']}", markup=False)
+        tell_findings(findings)
     return max((finding["status"] for finding in findings), default=DONE)
 
 

@@ -37,15 +37,38 @@ def check(
         LedgerError: The ledger cannot be opened.
     """
     chosen, today = load_policy(policy), datetime.now(UTC).date()
-    if settings.impactflow_senders is not None:
-        from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - the senders' libraries take their time
-
-        load_senders(settings.impactflow_senders)
+    _check_senders(settings)
     days = None if from_ is None else day_of("--from", from_), None if to is None else day_of("--to", to)
     if not orders_file:
         Window.parse(from_, to, today=today, watermark=None)
     stopping.run(_open(settings, chosen, orders_file, days, today, dry_run=dry_run))
     return days
+
+
+def check_sellers(settings: Settings, policy: Path) -> None:
+    """
+    See that a run that reads no orders can begin.
+
+    Raises:
+        ConfigurationError: A file or a key is wrong or missing, or the policy would buy what nobody meant.
+        LedgerError: The ledger cannot be opened.
+    """
+    chosen = load_policy(policy)
+    _check_senders(settings)
+    stopping.run(_open_for(settings, chosen))
+
+
+def _check_senders(settings: Settings) -> None:
+    if settings.impactflow_senders is not None:
+        from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - the senders' libraries take their time
+
+        load_senders(settings.impactflow_senders)
+
+
+async def _open_for(settings: Settings, policy: Policy) -> None:
+    async with open_run(settings, "check") as run:
+        run.require_sellers({rule.provider for rule in policy.rules})
+        await refuse_slips(run.ledger, policy, run.clock.now().date())
 
 
 async def _open(

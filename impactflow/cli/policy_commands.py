@@ -14,6 +14,33 @@ setup_app = typer.Typer()
 policy_app = typer.Typer(no_args_is_help=True, help="Check the policy file, and say what it may hold.")
 
 
+@setup_app.command(epilog="Example: impactflow init --store acme --orders-from webhooks --earns trees,donation")
+@ending
+def init(
+    store: Annotated[str | None, typer.Option(metavar="NAME", help="What the store is called; keep it.")] = None,
+    orders_from: Annotated[str | None, typer.Option(metavar="SOURCE", help="wickedreports, file or webhooks.")] = None,
+    earns: Annotated[
+        str | None, typer.Option(metavar="LIST", help="What each order earns: trees, offset, donation.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Ask five questions, write policy.yaml and .env into this folder, and check them; nothing is written over."""
+    from impactflow.cli.init import Answers, set_up
+
+    return set_up(Answers(store, orders_from, earns.split(",") if earns else ()), as_json=json)
+
+
+@setup_app.command(epilog="Example: impactflow campaigns")
+@ending
+def campaigns(json: Json = False) -> int:
+    """List what ImpactAPI's account may give to, as a rule's `campaign` names it."""
+    from impactflow.cli.campaigns import tell_campaigns
+    from impactflow.settings import load_settings
+
+    tell_campaigns(load_settings(), as_json=json)
+    return DONE
+
+
 @setup_app.command(epilog="Example: impactflow rates --ecb eurofxref.zip --write")
 @ending
 def rates(
@@ -48,11 +75,30 @@ def rates(
     return DONE if fine else UNDONE
 
 
+@policy_app.command("check", epilog="Example: impactflow policy check policy.yaml")
+@ending
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The policy file; by default IMPACTFLOW_POLICY.")] = None,
+    json: Json = False,
+) -> int:
+    """Read the policy file and say what it means, or where it is wrong; nobody is asked, and nothing is changed."""
+    from impactflow.cli.checking import check_policy
+    from impactflow.settings import load_settings
+
+    settings = load_settings()
+    return check_policy(file or settings.impactflow_policy, settings, as_json=json)
+
+
 @policy_app.command("schema", epilog="Example: impactflow policy schema > policy.schema.json")
 @ending
-def schema() -> int:
-    """Print the policy file's JSON Schema."""
+def schema(json: Json = False) -> int:
+    """Print the policy file's JSON Schema; with --json on one line."""
+    from json import dumps
+
     from impactflow.policy import policy_schema
 
-    console.print_json(policy_schema())
+    if json:
+        console.print_json(policy_schema())
+    else:
+        typer.echo(dumps(policy_schema(), indent=2, ensure_ascii=False))
     return DONE

@@ -4,6 +4,7 @@ The whole policy: which orders count, what currencies are worth, and the rules; 
 Called by ``reading``, which makes a ``Policy`` of a file, and by whoever asks it for an order's ``earnings``.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date
 from decimal import Decimal
@@ -23,8 +24,8 @@ from impactflow.policy.sale import Sale
 RENEW_AFTER_DAYS = 30
 #: No currency is worth more USD; a rate that says so is most likely of the other direction.
 _DEAREST_USD = 5
-#: The statuses that Wicked Reports documents; only these are repeated in a reason.
-_KNOWN_STATUSES = frozenset({"APPROVED", "MANUAL", "FAILED", "REFUNDED", "PARTIALLY REFUNDED"})
+#: A payment's status is repeated in a reason where it is a word or a few, since it may hold anything.
+_WORDS = re.compile(r"[A-Z][A-Z _-]{0,39}")
 
 
 def _dollar_is_one(rates: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -175,7 +176,7 @@ class Policy(Strict):
         if order.item_count is not None and order.item_count.is_zero() and not order.amount:
             return "nothing of the order is left"
         if self._eligible.isdisjoint(seen):
-            shown = sorted({status if status in _KNOWN_STATUSES else "another status" for status in seen})
+            shown = sorted({status if _WORDS.fullmatch(status) else "another status" for status in seen})
             return f"no payment is {' or '.join(self.eligible_payments)} (seen: {', '.join(shown)})"
         return self._why_too_old(order)
 

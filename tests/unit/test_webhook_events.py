@@ -240,7 +240,12 @@ def test_what_shopify_leaves_out_is_not_known():
 
 @pytest.mark.parametrize(
     ("status", "payment"),
-    [("partially_refunded", "Partially Refunded"), ("refunded", "REFUNDED"), ("voided", "another status")],
+    [
+        ("partially_refunded", "Partially Refunded"),
+        ("refunded", "REFUNDED"),
+        ("voided", "voided"),
+        ("approved", "another status"),
+    ],
 )
 def test_an_order_that_shopify_says_is_not_simply_paid_is_judged_by_that(status, payment):
     """A delivery may come late."""
@@ -480,21 +485,23 @@ def test_an_order_of_woocommerce_with_a_number_of_its_own_goes_by_both():
     assert woo(number=" ").names == woo(number=None).names == ("id:woocommerce:1843", "src:woocommerce:1843")
 
 
-UNPAID = Payment("another status")
-
-
 @pytest.mark.parametrize(
     ("status", "fields", "payment"),
     [
         ("completed", {}, Payment("APPROVED")),
         ("refunded", {}, Payment("REFUNDED")),
-        ("on-hold", {}, UNPAID),  # a payment that is disputed
-        ("shipped", {}, UNPAID),  # a plugin's own
+        ("on-hold", {}, Payment("on-hold")),  # a payment that is disputed
+        ("shipped", {}, Payment("shipped")),  # a plugin's own
+        ("manual", {}, Payment("another status")),  # a plugin's own, and a word of Wicked Reports'
         *(
-            (status, {"date_paid": None, "date_paid_gmt": None}, UNPAID)
+            (status, {"date_paid": None, "date_paid_gmt": None}, Payment(status))
             for status in ("pending", "on-hold", "checkout-draft", "failed", "cancelled", "trash")
         ),
-        ("processing", {"date_paid": None, "date_paid_gmt": None, "payment_method": "cod"}, UNPAID),
+        (
+            "processing",
+            {"date_paid": None, "date_paid_gmt": None, "payment_method": "cod"},
+            Payment("processing without a date of payment"),
+        ),
     ],
 )
 def test_an_order_of_woocommerce_counts_where_it_is_paid(status, fields, payment):
