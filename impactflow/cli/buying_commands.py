@@ -50,6 +50,7 @@ def place(
         placing.check_sellers(settings, path)
         result = run_flow("place_events", "placing", policy_file=str(path), patience_s=patience)
         return _end(result, settings, as_json=json)
+    ledgers.require_folder(settings)
     with ledgers.none_made(settings) if dry_run else nullcontext(settings) as used:
         days = placing.check(used, path, from_, to, file, dry_run=dry_run)
         result = run_flow(
@@ -127,8 +128,11 @@ def track(
     json: Json = False,
 ) -> int:
     """Ask where everything is that was bought: one pass over what is due."""
+    from impactflow.cli import ledgers
     from impactflow.cli.prefect import run_flow
+    from impactflow.settings import load_settings
 
+    ledgers.require(load_settings())
     result = run_flow("track_placements", "tracking", wait_s=wait)
     if json:
         console.print_json(result)
@@ -166,12 +170,14 @@ def reconcile(
 ) -> int:
     """Settle what is in doubt, from the providers' own records; audit what was bought."""
     from impactflow.audit import CANCELLED_UNASKED, choose_window
-    from impactflow.cli import audited, placed
+    from impactflow.cli import audited, ledgers, placed
     from impactflow.cli.prefect import run_flow
+    from impactflow.settings import load_settings
 
     if not audit and (from_ or to or repair):
         raise typer.BadParameter("--from, --to and --repair belong to --audit")
     window = choose_window(from_, to, today=datetime.now(UTC).date())
+    ledgers.require(load_settings())
     result = run_flow(
         "reconcile_providers", "settling", patience_s=patience, audit=audit, from_day=window.from_ if from_ else None,
         to_day=window.to if to else None, repair=repair,

@@ -9,7 +9,7 @@ from typing import Any
 from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli import silence
 from impactflow.cli.console import out
-from impactflow.cli.ledgers import missing_file, none_made
+from impactflow.cli.ledgers import missing_file, none_made, require_folder
 from impactflow.clients import open_wickedreports
 from impactflow.errors import ConfigurationError, ImpactError, LedgerError, LedgerTooNew, Unauthorized
 from impactflow.ledger import Status
@@ -62,6 +62,7 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
         findings.append(_wrong("webhooks", error))
     absent = missing_file(settings) is not None
     try:
+        require_folder(settings)
         with none_made(settings) as used:
             findings += await _look_around(
                 used, policy, providers, describe(settings.impactflow_ledger_url), absent=absent

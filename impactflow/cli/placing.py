@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from impactflow import stopping
+from impactflow.cli.ledgers import require_folder
 from impactflow.orders import Window
 from impactflow.orders.window import day_of
 from impactflow.policy import Policy, load_policy
@@ -37,6 +38,7 @@ def check(
         LedgerError: The ledger cannot be opened.
     """
     chosen, today = load_policy(policy), datetime.now(UTC).date()
+    require_folder(settings)
     _check_senders(settings)
     days = None if from_ is None else day_of("--from", from_), None if to is None else day_of("--to", to)
     if not orders_file:
@@ -54,6 +56,7 @@ def check_sellers(settings: Settings, policy: Path) -> None:
         LedgerError: The ledger cannot be opened.
     """
     chosen = load_policy(policy)
+    require_folder(settings)
     _check_senders(settings)
     stopping.run(_open_for(settings, chosen))
 

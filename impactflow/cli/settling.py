@@ -11,7 +11,7 @@ import typer
 from impactflow import stopping
 from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json, print_list, print_table
-from impactflow.cli.ledgers import open_existing
+from impactflow.cli.ledgers import open_existing, require
 from impactflow.errors import ConfigurationError, ProviderError, Unauthorized
 from impactflow.ledger import Status
 from impactflow.ruling import OPEN_TO_RULING, Decision, Ruled, Ruling, settle_by_ruling
@@ -132,8 +132,9 @@ class _Done:
 
 async def _settle(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done:
     """Settle one after the other; what cannot be is left, unless it is the only one."""
-    done = _Done()
-    async with open_run(load_settings(), "settle") as run:
+    done, settings = _Done(), load_settings()
+    require(settings)
+    async with open_run(settings, "settle") as run:
         for ruling in rulings:
             try:
                 ruled = await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 
 from impactflow.cli.console import err, out, print_json, print_table
-from impactflow.cli.parts import Parts, interruptible
+from impactflow.cli.parts import Parts, interruptible, make_folder
 from impactflow.cli.serve import read_project
 from impactflow.errors import ImpactError
 from impactflow.stopping import Stopped
@@ -85,11 +85,11 @@ def run_up(*, as_json: bool) -> int:
     Start everything, print where it is, and wait for Ctrl-C, which ends all of it.
 
     Raises:
-        ConfigurationError: There is no ``prefect.yaml`` in the working directory.
+        ConfigurationError: There is no ``prefect.yaml``, or the folder ``up`` cannot be made.
         PartEnded: A part ended by itself, and all were ended.
     """
     read_project()
-    FOLDER.mkdir(exist_ok=True)
+    make_folder(FOLDER)
     try:
         with interruptible(), Parts(FOLDER) as parts:
             _start(parts, as_json=as_json)
