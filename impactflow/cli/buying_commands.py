@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from impactflow.cli import console
-from impactflow.cli.command import DONE, MISUSED, UNDONE, Json, ending, fail
+from impactflow.cli.command import DONE, MISUSED, UNDONE, Json, PolicyFile, ending, fail, only
 
 if TYPE_CHECKING:
     from impactflow.settings import Settings
@@ -23,7 +23,7 @@ _LOOKING = "looking what would be bought"
 def place(
     from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of orders, UTC.")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
-    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    policy: PolicyFile = None,
     orders: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Read orders from this CSV or JSON lines file, not from Wicked Reports."),
@@ -43,7 +43,10 @@ def place(
     from impactflow.settings import load_settings
 
     settings = load_settings()
-    path, file = policy or settings.impactflow_policy, "" if orders is None else str(orders.absolute())
+    path, file = (
+        only("--policy", policy) or settings.impactflow_policy,
+        "" if orders is None else str(orders.absolute()),
+    )
     if webhooks:
         if from_ or to or orders is not None or dry_run:
             raise typer.BadParameter("--webhooks reads no orders, so it takes no --from, --to, --orders or --dry-run")
@@ -86,7 +89,7 @@ def backfill(
     at_most: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Placements that this run may plan; the rest is left.")
     ] = None,
-    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    policy: PolicyFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what each window would buy; buy nothing.")] = False,
     patience: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
@@ -101,7 +104,7 @@ def backfill(
     from impactflow.settings import load_settings
 
     settings = load_settings()
-    path = policy or settings.impactflow_policy
+    path = only("--policy", policy) or settings.impactflow_policy
     from_day, to_day = placing.check(settings, path, from_, to)
     if from_day and to_day:
         choose_days(from_day, to_day, SystemClock())

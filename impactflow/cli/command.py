@@ -3,6 +3,7 @@
 import functools
 import getpass
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
 import typer
@@ -14,6 +15,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 Store = Annotated[
     str | None, typer.Option(metavar="STORE", help="Whose order, where several stores have one of that name.")
 ]
+#: A list, so that a second one is noticed: click by itself goes by the last one in silence.
+PolicyFile = Annotated[list[Path] | None, typer.Option("--policy", metavar="FILE", help="Default: IMPACTFLOW_POLICY.")]
 
 #: Exit statuses, as the README lists them.
 DONE, UNDONE, MISUSED = 0, 1, 2
@@ -27,6 +30,18 @@ def ending(command: Callable[P, int]) -> Callable[P, None]:
         raise typer.Exit(command(*args, **kwargs))
 
     return run
+
+
+def only(option: str, given: list[Path] | None) -> Path | None:
+    """
+    The file that an option names; None where it was not given.
+
+    Raises:
+        typer.BadParameter: It was given more than once.
+    """
+    if given and len(given) > 1:
+        raise typer.BadParameter(f"{option} is given {len(given)} times: give the one that you mean")
+    return given[0] if given else None
 
 
 def whoever_types() -> str:

@@ -2,12 +2,11 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from impactflow.cli.command import DONE, UNDONE, Json, Store, ending, whoever_types
+from impactflow.cli.command import DONE, UNDONE, Json, PolicyFile, Store, ending, only, whoever_types
 from impactflow.models import ProviderName
 
 deciding_app = typer.Typer()
@@ -118,7 +117,7 @@ def adopt(
         list[ProviderName] | None,
         typer.Option(metavar="PROVIDER", help="Nothing there that names nobody was bought for this store."),
     ] = None,
-    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    policy: PolicyFile = None,
     by: Annotated[str, typer.Option(metavar="NAME", help="Who says so; by default who is logged in.")] = "",
     json: Json = False,
 ) -> int:
@@ -130,7 +129,7 @@ def adopt(
 
     settings = load_settings()
     since = choose_window(from_, None, today=datetime.now(UTC).date()).from_ if from_ else None
-    chosen = load_policy(policy or settings.impactflow_policy)
+    chosen = load_policy(only("--policy", policy) or settings.impactflow_policy)
     return run_adoption(
         settings, chosen, since, frozenset(not_ours or ()), by or whoever_types(), yes=yes, as_json=json
     )

@@ -18,7 +18,7 @@ from impactflow.models import ProviderName
 from impactflow.options import Checked, check_options
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
-from impactflow.settings import Settings, load_settings
+from impactflow.settings import Settings, did_you_mean, load_settings, unknown_variables
 from impactflow.slips import find_slips
 from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import Secrets
@@ -60,6 +60,10 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
         findings.append(_ok("webhooks", _told(_secrets(settings))))
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
+    findings += [
+        {"what": "settings", "ok": meant is None, "status": 2 if meant else 0, "said": f"{name}: {did_you_mean(meant)}"}
+        for name, meant in unknown_variables().items()
+    ]
     absent = missing_file(settings) is not None
     try:
         require_folder(settings)

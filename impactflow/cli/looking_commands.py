@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from impactflow.cli import console
-from impactflow.cli.command import DONE, Json, Store, ending
+from impactflow.cli.command import DONE, Json, PolicyFile, Store, ending, only
 
 looking_app = typer.Typer()
 
@@ -40,14 +40,14 @@ def show(
 @looking_app.command(epilog="Example: impactflow doctor")
 @ending
 def doctor(
-    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    policy: PolicyFile = None,
     json: Json = False,
 ) -> int:
     """Check the settings, the policy, the ledger, and each key and URL with a harmless call."""
     from impactflow import stopping
     from impactflow.cli.doctor import examine, tell_findings
 
-    findings = stopping.run(examine(policy))
+    findings = stopping.run(examine(only("--policy", policy)))
     if json:
         console.print_json({"checks": findings, "ok": all(finding["ok"] for finding in findings)})
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from impactflow.cli import console
-from impactflow.cli.command import DONE, UNDONE, Json, ending
+from impactflow.cli.command import DONE, UNDONE, Json, PolicyFile, ending, only
 
 setup_app = typer.Typer()
 policy_app = typer.Typer(no_args_is_help=True, help="Check the policy file, and say what it may hold.")
@@ -60,7 +60,7 @@ def rates(
     write: Annotated[
         bool, typer.Option("--write", help="Write the rates into the policy; without, they are only shown.")
     ] = False,
-    policy: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: IMPACTFLOW_POLICY.")] = None,
+    policy: PolicyFile = None,
     json: Json = False,
 ) -> int:
     """Renew the policy's exchange rates from the European Central Bank's reference rates."""
@@ -70,7 +70,7 @@ def rates(
     if currencies and not re.fullmatch("[A-Z]{3}(,[A-Z]{3})*", currencies):
         raise typer.BadParameter(f"--currencies takes codes such as EUR,GBP, not {currencies!r}")
     asked = currencies.split(",") if currencies else []
-    path = policy or load_settings().impactflow_policy
+    path = only("--policy", policy) or load_settings().impactflow_policy
     fine = renew_rates(ecb, on.date() if on else None, asked, path, write=write, as_json=json)
     return DONE if fine else UNDONE
 

@@ -565,7 +565,7 @@ def test_an_order_of_woocommerce_of_which_all_was_given_back_is_refunded():
 
 def test_an_order_of_woocommerce_that_is_not_paid_stays_so_when_money_goes_back():
     """No payment comes of a refund."""
-    assert woo(status="on-hold", refunds=refunds_of("-5.00")).payments == (UNPAID,)
+    assert woo(status="on-hold", refunds=refunds_of("-5.00")).payments == (Payment("on-hold"),)
 
 
 @pytest.mark.parametrize(

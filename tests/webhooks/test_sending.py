@@ -132,15 +132,15 @@ def test_what_a_run_will_read_in_a_file_is_said_at_once(receiver, sender, capsys
     """Stored is not read: what nothing can be read in is told before the run is waited for, and is exit status 1."""
     url, _ = receiver
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
-    body = sample("shopify", "orders/paid", "", Sale(4711, datetime.now(UTC)))
+    body = sample("shopify", "refunds/create", "", Sale(4711, datetime.now(UTC)))
     good.write_text(json.dumps(body))
-    bad.write_text(json.dumps(body | {"total_price": "a lot"}))
+    bad.write_text(json.dumps(body | {"transactions": "a lot"}))
     (read, fine), (broken, status) = (
-        sent(capsys, "shopify", "orders/paid", url=url, file=each) for each in (good, bad)
+        sent(capsys, "shopify", "refunds/create", url=url, file=each) for each in (good, bad)
     )
     assert (fine, status, broken["accepted"]) == (0, 1, False)
-    assert read["deliveries"][0]["means"] == "Paid: order shopify:4711 was sold."
-    assert "field total_price: it is no number" in broken["deliveries"][0]["means"]
+    assert "of order id:shopify:4711" in read["deliveries"][0]["means"]
+    assert "field transactions: it is no list" in broken["deliveries"][0]["means"]
 
 
 def test_a_file_is_sent_as_it_is_and_bought_for(receiver, sender, capsys, tmp_path):
