@@ -1,5 +1,6 @@
 """The entry point: which commands there are, and how each ends. The commands themselves are in ``*_commands``."""
 
+import logging
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -52,11 +53,24 @@ def _tell_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell each step of a run on standard error, before COMMAND.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001 - its callback answers
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version, and end.")
     ] = False,
 ) -> None:
     """Make every order do some good: at most one purchase per order and slot, each one found and recorded."""
+    if verbose:
+        _log_to_stderr()
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    for name in ("impactflow", "tasks"):
+        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).addHandler(handler)
 
 
 def main() -> NoReturn:

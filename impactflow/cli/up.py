@@ -23,7 +23,6 @@ import httpx
 
 from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.parts import Parts, interruptible, make_folder
-from impactflow.cli.serve import read_project
 from impactflow.errors import ImpactError
 from impactflow.stopping import Stopped
 
@@ -85,10 +84,9 @@ def run_up(*, as_json: bool) -> int:
     Start everything, print where it is, and wait for Ctrl-C, which ends all of it.
 
     Raises:
-        ConfigurationError: There is no ``prefect.yaml``, or the folder ``up`` cannot be made.
+        ConfigurationError: The folder ``up`` cannot be made.
         PartEnded: A part ended by itself, and all were ended.
     """
-    read_project()
     make_folder(FOLDER)
     try:
         with interruptible(), Parts(FOLDER) as parts:

@@ -220,6 +220,8 @@ def _in_words(kind: str, message: str) -> str:
         for name, words in _WRONG.items():
             if kind.startswith(name):
                 return words
+    if kind.endswith(("too_short", "too_long")):
+        return "it is blank or too short" if kind.endswith("short") else "it is too long"
     return message.removeprefix("Value error, ").replace("Input should be", "it should be")
 
 

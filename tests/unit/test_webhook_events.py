@@ -827,6 +827,7 @@ def test_the_order_in_the_documentation_is_one():
     ("change", "said"),
     [
         ({"id": None}, "field id: "),
+        ({"id": ""}, "field id: it is blank or too short"),
         ({"financial_status": None}, "field financial_status: it is no text"),
         ({"total_price": "a lot"}, "field total_price: it is no number"),
         ({"line_items": "none"}, "field line_items: it is no list"),

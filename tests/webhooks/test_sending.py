@@ -132,7 +132,7 @@ def test_what_a_run_will_read_in_a_file_is_said_at_once(receiver, sender, capsys
     """Stored is not read: what nothing can be read in is told before the run is waited for, and is exit status 1."""
     url, _ = receiver
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
-    body = sample("shopify", "refunds/create", "", Sale(4711, datetime.now(UTC)))
+    body = sample("shopify", "refunds/create", "r-1", Sale(4711, datetime.now(UTC)))
     good.write_text(json.dumps(body))
     bad.write_text(json.dumps(body | {"transactions": "a lot"}))
     (read, fine), (broken, status) = (
