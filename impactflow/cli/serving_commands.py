@@ -52,7 +52,8 @@ def prove(
 @ending
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 for any free one.")] = 0,
-    orders: Annotated[int, typer.Option(min=0, help="How many orders the shop has sold in the last week.")] = 200,
+    orders: Annotated[int, typer.Option(min=0, help="How many orders the shop has sold.")] = 200,
+    days: Annotated[int, typer.Option(min=1, max=365, help="Over how many days up to now.")] = 7,
     seed: Annotated[int, typer.Option(help="What chance follows from.")] = 0,
     faults: Annotated[str, typer.Option(help="Such as none, rough, lost_answer=0.05,cnaught.hang=0.01.")] = "none",
     metadata: Annotated[str, typer.Option(help="Whether 1ClickImpact returns it: echo or ignored.")] = "echo",
@@ -76,7 +77,7 @@ def sandbox(
         msg = f"--metadata must be echo or ignored, not {metadata!r}"
         raise typer.BadParameter(msg)
     return serve_sandbox(
-        port=port, orders=orders, seed=seed, faults=faults, metadata=metadata, latency_s=latency_ms / 1000,
+        port=port, orders=orders, days=days, seed=seed, faults=faults, metadata=metadata, latency_s=latency_ms / 1000,
         speed=speed, rate=rate, hang_s=hang, late_s=late, poor=poor, unpaid_s=unpaid, as_json=json,
     )  # fmt: skip
 
