@@ -48,8 +48,10 @@ def place(
         "" if orders is None else str(orders.absolute()),
     )
     if webhooks:
-        if from_ or to or orders is not None or dry_run:
-            raise typer.BadParameter("--webhooks reads no orders, so it takes no --from, --to, --orders or --dry-run")
+        if from_ or to or orders is not None:
+            raise typer.BadParameter("--webhooks reads no orders, so it takes no --from, --to or --orders")
+        if dry_run:
+            return _end(placing.preview_deliveries(settings, path), settings, as_json=json)
         placing.check_sellers(settings, path)
         result = run_flow("place_events", "placing", policy_file=str(path), patience_s=patience)
         return _end(result, settings, as_json=json)

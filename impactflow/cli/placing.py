@@ -2,9 +2,10 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from impactflow import stopping
-from impactflow.cli.ledgers import require_folder
+from impactflow.cli.ledgers import none_made, require_folder
 from impactflow.orders import Window
 from impactflow.orders.window import day_of
 from impactflow.policy import Policy, load_policy
@@ -72,6 +73,29 @@ async def _open_for(settings: Settings, policy: Policy) -> None:
     async with open_run(settings, "check") as run:
         run.require_sellers({rule.provider for rule in policy.rules})
         await refuse_slips(run.ledger, policy, run.clock.now().date())
+
+
+def preview_deliveries(settings: Settings, policy: Path) -> dict[str, Any]:
+    """
+    What a run would buy that reads no orders.
+
+    Raises:
+        ConfigurationError: A file or a key is wrong or missing.
+        LedgerError: The ledger cannot be opened.
+    """
+    chosen = load_policy(policy)
+    require_folder(settings)
+    with none_made(settings) as used:
+        return stopping.run(_preview(used, chosen))
+
+
+async def _preview(settings: Settings, policy: Policy) -> dict[str, Any]:
+    from impactflow.foreseen import preview_deliveries as foresee  # noqa: PLC0415 - the senders' libraries take time
+    from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - likewise
+
+    async with open_run(settings, "preview") as run:
+        run.require_sellers({rule.provider for rule in policy.rules})
+        return await foresee(run, policy, load_senders(settings.impactflow_senders))
 
 
 async def _open(

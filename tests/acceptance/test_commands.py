@@ -42,6 +42,9 @@ for arguments in json.loads(sys.argv.pop()):
 def used(tmp_path_factory, command_line):
     """A sandbox whose orders were placed and tracked: (sandbox, command line, what placing and tracking printed)."""
     folder = tmp_path_factory.mktemp("used")
+    for name in ("flows", "tasks"):  # somebody's own
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").touch()
     with sandbox_thread(ORDERS, speed=SPEED) as sandbox:
         impactflow = command_line(folder, sandbox)
         placed = impactflow.run_anew("place")
@@ -70,6 +73,13 @@ def test_place_tells_a_person_what_happened(used):
     assert "4 orders read, 4 new, 4 count." in placed.out
     assert "12 placed" in placed.out
     assert differences(earned(ORDERS), sandbox.purchases()) == NONE
+
+
+def test_n25_python_m_impactflow_works_beside_folders_of_somebodys_own(used):
+    """Which go by the names of ours."""
+    _, impactflow, placed, _ = used
+    assert (impactflow.folder / "flows").is_dir()
+    assert placed.status == 0
 
 
 def test_n8_n21_place_says_first_what_this_run_did_and_then_which_days_it_read(used):
