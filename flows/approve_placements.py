@@ -62,7 +62,7 @@ async def approve_placements(order: str = "", slot: str = "", store: str = "") -
         slot: The slot, as the policy names it; by default all slots.
         store: Whose orders; by default those of all stores.
     """
-    async with flow_context() as run:
+    async with flow_context(reports=False) as run:
         policy, answers = load_policy(run.settings.impactflow_policy), []
         while asked := await run.ledger.awaiting(
             order or None, slot or None, store=store or policy.store, limit=MOST_ASKED
@@ -73,6 +73,7 @@ async def approve_placements(order: str = "", slot: str = "", store: str = "") -
             await publish_summary("approve-placements", answered.in_words())
             await announce()
             answers.append(answered.as_json())
+        await publish_question([])
         if not answers:
             await publish_summary("approve-placements", "Nothing awaits approval.")
         return {"answers": answers}

@@ -64,7 +64,7 @@ async def backfill_orders(
         patience_s: Go on in a window until what is due lies further off than this many seconds.
     """
     began = time.monotonic()
-    async with flow_context() as run:
+    async with flow_context(reports=not dry_run) as run:
         policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
         days = choose_days(from_day, to_day, run.clock)
         windows = await windows_left(run.ledger, policy, days, window_days)

@@ -62,7 +62,7 @@ async def place_impacts(
         patience_s: Go on until what is due lies further off than this many seconds.
     """
     began = time.monotonic()
-    async with flow_context() as run:
+    async with flow_context(reports=not dry_run) as run:
         policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
         file = run.orders_file(orders_file) if orders_file else None
         if file:

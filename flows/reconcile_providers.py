@@ -21,7 +21,7 @@ from impactflow.outcome import Outcome
 from impactflow.patience import Round, work_off
 from impactflow.run import Run
 from impactflow.together import side_by_side
-from tasks.announcing import announce, announce_waiting
+from tasks.announcing import announce
 from tasks.checking import check_ledger
 from tasks.context import flow_context
 from tasks.naming import run_name
@@ -80,7 +80,6 @@ async def reconcile_providers(
         )
         await publish_summary("reconcile-providers", outcome.in_words())
         await announce()
-        await announce_waiting()
         if audited is None:
             return outcome.as_json()
         await publish_audit(audited)

@@ -32,7 +32,7 @@ async def settle_parked(
         ref: The provider's name for the purchase, where it was bought; for 1ClickImpact USER_ID|TIME_UTC.
         store: Whose order, where several stores have one of that name.
     """
-    async with flow_context():
+    async with flow_context(reports=False):
         ruled = await settle_by_ruling(Ruling(order, slot, decision, by, why, ref, store or None))
         await publish_summary("settle-parked", for_page(ruled.in_words()))
         await announce()

@@ -241,7 +241,12 @@ def _read(delivery: Delivery, senders: Senders) -> events.Event:
     event, at = events.read(delivery, senders), delivery.received_at
     if isinstance(event, Order | Refund) and event.as_of is not None:
         event = replace(event, as_of=min(event.as_of, at))
-    return replace(event, told_at=at, teller=delivery.source) if isinstance(event, Order) else event
+    return replace(event, told_at=at, teller=_teller(delivery.source, event)) if isinstance(event, Order) else event
+
+
+def _teller(sender: str, order: Order) -> str:
+    """Who tells of an order: one who tells what several systems sold may tell of one sale once for each of them."""
+    return " ".join([sender, *sorted(order.sources - {sender})])
 
 
 class _Page:

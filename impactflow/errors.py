@@ -5,13 +5,14 @@ Every error of impactflow. They answer one question: *did it happen?*
     ├── ConfigurationError        nothing ran; the message names the variable or field to set
     ├── ProviderError             provider, operation, status, request_id
     │   ├── Refused               no, and it will not: 4xx          → failed
-    │   │   └── NotFound · Unauthorized · Forbidden · IdempotencyConflict
+    │   │   └── NotFound · Unauthorized (WrongAddress) · Forbidden · IdempotencyConflict
     │   ├── NotSent               no, but it may later              → planned again, with a time
     │   │   └── RateLimited · Unavailable
     │   └── OutcomeUnknown        perhaps                           → in_doubt
     │       └── Contradiction     it seems so, but otherwise        → in_doubt, then parked
     ├── LedgerError               the ledger could not be read or written; what was committed stands
-    │   └── LedgerBusy · LedgerContended · LedgerFull · LedgerTooNew · TransitionRefused · AlreadyRecorded
+    │   └── LedgerBusy · LedgerContended · LedgerFull · LedgerRefused · LedgerTooNew
+    │       · TransitionRefused · AlreadyRecorded
     └── WebhookRejected           a delivery was not taken: nothing of it was kept
 
 Callers catch by that question, never by a status code. A message never holds a key, an e-mail address or an order's
@@ -88,6 +89,10 @@ class Unauthorized(Refused):
     """The key is missing or wrong, or the account cannot pay (401, 402): nothing else will be done for it either."""
 
 
+class WrongAddress(Unauthorized):
+    """Nothing is at the provider's URL where something always is (404): nothing else will be done there either."""
+
+
 class Forbidden(Refused):
     """The key is good, but what was asked for is not allowed to the account, or not as things stand (403)."""
 
@@ -154,6 +159,10 @@ class LedgerFull(LedgerError):
     """There is no room to write."""
 
 
+class LedgerRefused(LedgerError):
+    """The database does not let in whom the ledger's URL names, or forbids the role what it has to do."""
+
+
 class LedgerTooNew(LedgerError):
     """The ledger was written by a newer impactflow."""
 
@@ -164,6 +173,10 @@ class TransitionRefused(LedgerError):
 
 class AlreadyRecorded(LedgerError):
     """Another placement already holds this purchase of the provider's."""
+
+
+#: What only a person can set right, in a setting or an account: exit status 2.
+MISUSES = (ConfigurationError, LedgerRefused, LedgerTooNew, Unauthorized)
 
 
 class WebhookRejected(ImpactError):

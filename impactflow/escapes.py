@@ -19,8 +19,12 @@ _COMMANDS = re.compile(
 #: What spreadsheets take for the beginning of a formula, in its wide forms, too.
 _FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*")
-#: What makes links, pictures, HTML, code, emphasis and cells of a table.
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|~@]|(?<=[A-Za-z]):(?=//)|(?<=[wW])\.")
+#: What makes links, pictures, HTML, code, emphasis and cells of a table; at the beginning a heading or a list's mark,
+#: of which nothing would be shown: the order ``1001.`` is a list that begins at 1001.
+_MARKDOWN = re.compile(
+    r"[\\`*\[\]<>|~@]|(?<=[A-Za-z]):(?=//)|(?<=[wW])\.|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[#+=-]+(?=\s|$)"
+    r"|(?<=^[0-9])[.)](?=\s|$)" + "".join(rf"|(?<=^[0-9]{{{digits}}})[.)](?=\s|$)" for digits in range(2, 10))
+)
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\"'/|]+@[^\s@<>()\[\],;:\"'/|]+")
 
 

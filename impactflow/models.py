@@ -145,7 +145,7 @@ class Order:
         paid_with: The ways in which it was paid, as the shop names them; empty where the source did not say.
         is_subscription: Whether it is a payment of a subscription; None where the source did not say.
         last_click: The click that it is attributed to; None where the source did not say.
-        teller: Who told of it: a sender of webhooks, a file, or Wicked Reports with the system that it names.
+        teller: Who told of it: a sender of webhooks, a file, or Wicked Reports, each with the system that it names.
         is_first: Whether no earlier order of its customer is known; None where nobody has looked, or it is not known
             who bought it.
     """

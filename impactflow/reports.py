@@ -7,18 +7,21 @@ offsets, dollars for donations. What a spreadsheet would take for a formula gets
 """
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
-from impactflow.errors import ConfigurationError
 from impactflow.escapes import for_spreadsheet
 from impactflow.ledger import Effect, Total
 from impactflow.models import Unit
 from impactflow.units import shown
+
+log = logging.getLogger(__name__)
 
 #: The columns of a list of single purchases.
 EFFECT_COLUMNS = ("order", "slot", "provider", "became", "amount", "unit", "price_usd", "certificate")
@@ -50,43 +53,75 @@ def effect_row(effect: Effect) -> dict[str, str]:
     return dict(zip(EFFECT_COLUMNS, (*values, effect.certificate_url or ""), strict=True))
 
 
-def write_csv(frame: pd.DataFrame, folder: Path, name: str) -> Path:
+class Rows:
     """
-    Write a frame as CSV; return where it lies.
+    A CSV file that is written row by row. Where that fails, it ends there: what a run bought matters more.
 
-    Raises:
-        ConfigurationError: The folder cannot be written.
+    Args:
+        path: Where it lies; its folder is made.
+        columns: The names of the columns.
     """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._path = path
+        #: Where the file lies; or why it is not there, or not whole.
+        self.told = str(path)
+        self._file: TextIO | None = None
+        with self._failing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", newline="", encoding="utf-8")
+            self._writer = csv.DictWriter(self._file, columns)
+            self._writer.writeheader()
+
+    def write(self, row: Mapping[str, str]) -> None:
+        """Add a row; what a spreadsheet would take for a formula gets an apostrophe."""
+        if self._file is not None:
+            with self._failing():
+                self._writer.writerow({name: for_spreadsheet(cell) for name, cell in row.items()})
+
+    def close(self) -> None:
+        """Write what is left."""
+        file, self._file = self._file, None
+        if file is not None:
+            with self._failing():
+                file.close()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Let an error of the file be its end, and be told."""
+        try:
+            yield
+        except OSError as error:
+            self.told = _unwritten(self._path, error)
+            file, self._file = self._file, None
+            if file is not None:
+                with suppress(OSError):
+                    file.close()
+
+
+@contextmanager
+def csv_rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[Rows]:
+    """A CSV file in the folder of reports, whole when the block ends."""
+    rows = Rows(folder / f"{name}.csv", columns)
+    try:
+        yield rows
+    finally:
+        rows.close()
+
+
+def write_csv(frame: pd.DataFrame, folder: Path, name: str) -> str:
+    """Write a frame as CSV; say where the file lies, or why it cannot be written."""
     path = folder / f"{name}.csv"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         frame.map(lambda cell: for_spreadsheet(cell) if isinstance(cell, str) else cell).to_csv(path, index=False)
     except OSError as error:
-        raise _unwritable(path, error) from None
-    return path
+        return _unwritten(path, error)
+    return str(path)
 
 
-@contextmanager
-def csv_rows(
-    folder: Path, name: str, columns: Sequence[str]
-) -> Iterator[tuple[Path, Callable[[Mapping[str, str]], object]]]:
-    """
-    A CSV file that is written row by row: where it lies, and what writes a row.
-
-    Raises:
-        ConfigurationError: The folder cannot be written.
-    """
-    path = folder / f"{name}.csv"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("w", newline="", encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    with file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        yield path, lambda row: writer.writerow({name: for_spreadsheet(cell) for name, cell in row.items()})
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"IMPACTFLOW_REPORTS: {path} cannot be written: {error.strerror}")
+def _unwritten(path: Path, error: OSError) -> str:
+    """What stands in the place of a report's path where it could not be written."""
+    said = f"none, {path} cannot be written ({error.strerror}): see IMPACTFLOW_REPORTS"
+    log.warning("report: %s", said)
+    return said

@@ -3,7 +3,7 @@ Every environment variable that impactflow reads, with its unit and default; not
 
 A ``.env`` file in the working directory is read too; the environment wins over it. Keys are ``SecretStr``: they show as
 stars wherever they are printed. A URL from the file never gets a key from the environment: whoever left the file in the
-folder would get the key.
+folder would get the key. HTTPS_PROXY and NO_PROXY belong to the machine: ``clients.proxies`` reads them.
 """
 
 import logging
@@ -25,7 +25,8 @@ from impactflow.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, reached from itself only."""
     if host == "localhost":
         return True
     try:
@@ -39,7 +40,7 @@ def _check_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = "must be a URL such as https://api.example.com"
         raise ValueError(msg)
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         msg = "must begin with https:// (plain http is allowed for this machine's own addresses only)"
         raise ValueError(msg)
     if parts.username or parts.password:
@@ -141,6 +142,16 @@ class Settings(BaseSettings):
         return self
 
 
+def _check_database_url(url: SecretStr) -> SecretStr:
+    """Refuse what Prefect's server does not start with, or asks for another driver for."""
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme in {"postgres", "postgresql"}:
+        raise ValueError("must begin with postgresql+asyncpg://")
+    if parts.scheme == "postgresql+asyncpg" and "sslmode=" in parts.query:
+        raise ValueError("must say ssl=require where it says sslmode=require: asyncpg knows no sslmode")
+    return url
+
+
 class PrefectApi(BaseSettings):
     """Where Prefect's API is, in Prefect's own variables; its profiles are not read."""
 
@@ -151,6 +162,8 @@ class PrefectApi(BaseSettings):
     prefect_api_url: str | None = None
     prefect_api_key: SecretStr | None = None
     prefect_api_auth_string: SecretStr | None = None
+    #: Where a server that is started here keeps its tables.
+    prefect_server_database_connection_url: Annotated[SecretStr, AfterValidator(_check_database_url)] | None = None
 
 
 def load_settings() -> Settings:
@@ -297,3 +310,19 @@ def require_url(url: Url | None, variable: str) -> Url:
     if url is None:
         raise ConfigurationError(f"{variable} is not set: put your account's own host in it, or in .env")
     return url
+
+
+def require_folder(folder: Path) -> None:
+    """
+    See that reports can be written into a folder; it is made with the first of them.
+
+    Raises:
+        ConfigurationError: They cannot.
+    """
+    try:
+        nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+        is_good = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    except OSError:
+        nearest, is_good = folder, False
+    if not is_good:
+        raise ConfigurationError(f"IMPACTFLOW_REPORTS: nothing can be written into {nearest}: name another folder")

@@ -5,36 +5,47 @@ They are read from the ledger, not counted on the way, so they tell what is so. 
 never one for each: Prefect's server loses events that come in floods. ``docs/events.md`` describes them.
 """
 
+import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.events import emit_event
+from prefect.events import emit_event, get_events_client
 
 from impactflow.escapes import without_addresses
 from impactflow.ledger import Group
 from impactflow.run import Run
 from tasks.context import current_run
 
+#: What a person is told where events do not arrive.
+NO_EVENTS = (
+    "Prefect's server takes no events from here: the proxy before it, or that of HTTP_PROXY or HTTPS_PROXY, must pass"
+    " websockets. Until then its pages show no task runs, no form for approval comes by itself, and nobody is told of"
+    " anything."
+)
+#: The longest that a connection for events may take, in seconds.
+_LONGEST_CONNECT_S = 30.0
+log = logging.getLogger(__name__)
+
 #: A doubt is settled by the run that follows its settling time; one that is in its second hour has seen two of them.
 _TOO_LONG = timedelta(hours=1)
-#: The most of a reason that an event tells, in characters.
-_REASON = 200
+#: The most of a text that an event tells, in characters: Prefect refuses an event above 1.5 MB.
+_LONGEST = 200
 
 
 @task(name="announce", cache_policy=NO_CACHE, retries=0)
 async def announce() -> None:
-    """Tell where this run has left what it changed: an event for each store, provider and status."""
+    """
+    Tell where this run has left what it changed, and what waits for a person: an event per store, provider and status.
+
+    What waits is announced by every run anew, because a notification may be lost on its way.
+    """
     run = current_run()
     for group in await run.ledger.changed(run.id, after=run.mark):
         _emit(group.status, group)
-
-
-@task(name="announce_waiting", cache_policy=NO_CACHE, retries=0)
-async def announce_waiting() -> None:
-    """Tell what waits for a person, or has been in doubt too long, with every run anew."""
-    for group in await waiting(current_run()):
+    for group in await waiting(run):
         _emit("waiting", group)
 
 
@@ -44,12 +55,31 @@ async def waiting(run: Run) -> Sequence[Group]:
     return await run.ledger.waiting(doubted_before=run.clock.now() - settled_by)
 
 
+async def events_arrive() -> bool:
+    """Whether Prefect's server takes events from here: they go over a websocket, which some proxies do not pass."""
+    try:
+        async with asyncio.timeout(_LONGEST_CONNECT_S), get_events_client(reconnection_attempts=0):
+            return True
+    except Exception:  # noqa: BLE001 - Prefect does not say what it raises
+        return False
+
+
 def _emit(what: str, group: Group) -> None:
+    """Emit one event; whatever is wrong with it, what the run has bought stands and is told by the summary."""
+    try:
+        _tell(what, group)
+    except Exception as error:  # noqa: BLE001 - Prefect does not say what it raises; the next run announces again
+        log.warning(
+            "an event could not be told to Prefect's server (%s)", type(error).__name__, extra={"action": "not_told"}
+        )
+
+
+def _tell(what: str, group: Group) -> None:
     first = [
         {
-            "order": without_addresses(line.order),
+            "order": without_addresses(line.order)[:_LONGEST],
             "slot": line.slot,
-            "reason": without_addresses(line.reason or "")[:_REASON],
+            "reason": without_addresses(line.reason or "")[:_LONGEST],
             "since": line.since.isoformat(),
         }
         for line in group.first

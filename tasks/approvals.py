@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from prefect import get_client, task
-from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -26,13 +25,19 @@ from impactflow.escapes import for_page
 from impactflow.ledger import Awaiting
 from impactflow.policy import Policy
 from tasks.context import current_run
+from tasks.pages import show_rest
 
 
 @task(name="publish_question", cache_policy=NO_CACHE, retries=1)
 async def publish_question(asked: Sequence[Awaiting]) -> None:
-    """Show what would be bought as a table."""
+    """Show what would be bought as a table; nothing, once all of it is answered."""
     lines = [{name: for_page(str(value)) for name, value in row.items()} for row in as_rows(asked)]
-    await acreate_table_artifact(lines, key="awaiting-approval", description="Bought only once a person approves it")
+    await show_rest(
+        lines,
+        key="awaiting-approval",
+        description="Bought only once a person approves it",
+        empty="Nothing awaits approval",
+    )
 
 
 @task(name="end_other_questions", cache_policy=NO_CACHE, retries=1)

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from prefect.runtime import flow_run
 
 from impactflow.run import Run, open_run
-from impactflow.settings import load_settings
+from impactflow.settings import load_settings, require_folder
 from impactflow.stopping import cancelling
 from tasks.credentials import with_blocks
 
@@ -18,9 +18,12 @@ _current: ContextVar[Run] = ContextVar("impactflow_run")
 
 
 @asynccontextmanager
-async def flow_context() -> AsyncIterator[Run]:
+async def flow_context(*, reports: bool = True) -> AsyncIterator[Run]:
     """
     Open what the flow's tasks work with, under the flow run's id, and close it.
+
+    Args:
+        reports: Whether the flow writes reports, so that their folder is looked at before anything is bought.
 
     Meanwhile a signal cancels the flow, where Prefect's own handler would raise in the midst of a commit. What is in
     flight is recorded; then Prefect reports the run as crashed.
@@ -34,6 +37,8 @@ async def flow_context() -> AsyncIterator[Run]:
     _make_haste()
     with cancelling():
         async with open_run(await with_blocks(load_settings()), run_id=flow_run.get_id() or "without-prefect") as run:
+            if reports:
+                require_folder(run.settings.impactflow_reports)
             token = _current.set(run)
             try:
                 yield run

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, NoReturn, get_args
 import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from impactflow.clients import (
@@ -32,6 +31,7 @@ from impactflow.clients.answers import broken_fields
 from impactflow.clients.http import SYSTEM_CLOCK, open_transport
 from impactflow.errors import ConfigurationError
 from impactflow.settings import Settings, Url, load_settings, require_key, require_url
+from tasks.blocks import read_block
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ async def with_blocks(settings: Settings) -> Settings:
     Put the accounts that Prefect keeps for this project in place of the environment's.
 
     Raises:
-        ConfigurationError: What a block holds cannot be used.
+        ConfigurationError: What a block holds cannot be used, or the server cannot decrypt it.
     """
     async with get_client() as prefect:
         accounts = await asyncio.gather(*(_kept(kind, prefect) for kind in _KINDS))
@@ -204,9 +204,8 @@ async def with_blocks(settings: Settings) -> Settings:
 
 async def _kept(kind: type[Account], prefect: PrefectClient) -> Account | None:
     slug = kind.get_block_type_slug()
-    try:
-        document = await prefect.read_block_document_by_name(BLOCK, slug)
-    except ObjectNotFound:
+    document = await read_block(prefect, slug, BLOCK)
+    if document is None:
         return None
     log.info("the account is that of the Prefect block %s/%s", slug, BLOCK, extra={"action": "block_used"})
     try:

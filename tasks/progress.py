@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from uuid import UUID
 
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
+
+from tasks.pages import harmless
 
 #: An update costs the server 10 ms.
 _EVERY_S = 2.0
@@ -35,8 +38,15 @@ async def progress(key: str, description: str, of: float) -> AsyncIterator[Progr
         of: How much there is to do.
     """
     far = Progress(0.0, of)
-    artifact_id = await acreate_progress_artifact(0.0, key=key, description=description)
+    artifact_id: UUID | None = None
+    with harmless(key):
+        artifact_id = await acreate_progress_artifact(0.0, key=key, description=description)
     ended = asyncio.Event()
+
+    async def update() -> None:
+        if artifact_id is not None:
+            with harmless(key):
+                await aupdate_progress_artifact(artifact_id, far.percent)
 
     async def refresh() -> None:
         while not ended.is_set():
@@ -44,7 +54,7 @@ async def progress(key: str, description: str, of: float) -> AsyncIterator[Progr
                 async with asyncio.timeout(_EVERY_S):
                     await ended.wait()
             if not ended.is_set():
-                await aupdate_progress_artifact(artifact_id, far.percent)
+                await update()
 
     refreshing = asyncio.create_task(refresh())
     try:
@@ -54,4 +64,4 @@ async def progress(key: str, description: str, of: float) -> AsyncIterator[Progr
         raise
     ended.set()
     await refreshing  # not cancelled: an update under way could reach the server after the last one
-    await aupdate_progress_artifact(artifact_id, far.percent)
+    await update()

@@ -55,11 +55,11 @@ async def audit_providers(window: Window, *, repair: bool, cancel_up_to: int = C
     ]
     shown: list[Finding] = []
     name = f"audit-{run.clock.now():%Y%m%d-%H%M%S}"
-    with csv_rows(run.settings.impactflow_reports, name, COLUMNS) as (path, write):
+    with csv_rows(run.settings.impactflow_reports, name, COLUMNS) as file:
 
         async def tell(audit: Audit) -> None:
             async for finding in audit.run():
-                write(finding.as_row())
+                file.write(finding.as_row())
                 if len(shown) < _SHOWN:
                     shown.append(finding)
 
@@ -74,7 +74,7 @@ async def audit_providers(window: Window, *, repair: bool, cancel_up_to: int = C
             f"; ended early: {tally.halted}" if tally.halted else "",
             extra={"action": "provider_audited"},
         )  # fmt: skip
-    return AuditOutcome(window, {audit.name: audit.tally for audit in audits}, shown, str(path))
+    return AuditOutcome(window, {audit.name: audit.tally for audit in audits}, shown, file.told)
 
 
 async def _accounts(run: Run) -> list[Provider]:

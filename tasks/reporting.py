@@ -1,17 +1,15 @@
 """
 What a person sees of a run: CSV files and artifacts in the Prefect UI. No personal data in either.
 
-The keys of artifacts never change, so that a person finds each one's history. Prefect's UI reads a text in a cell of a
-table as Markdown, so a link is written as Markdown writes it, and what others wrote is escaped; numbers are shown as
-they are.
+A link is written as Markdown writes it, and what others wrote is escaped; ``pages`` says why.
 """
 
+import logging
 from datetime import date
 from typing import Any
 from urllib.parse import quote
 
 from prefect import task
-from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from impactflow.backfill import Backfilled
@@ -21,8 +19,11 @@ from impactflow.outcome import AuditOutcome, needs_in_words
 from impactflow.reports import EFFECT_COLUMNS, bought, csv_rows, effect_row, write_csv
 from impactflow.run import Run
 from impactflow.units import shown
-from tasks.announcing import waiting
+from tasks.announcing import NO_EVENTS, events_arrive, waiting
 from tasks.context import current_run
+from tasks.pages import show_rest, show_table, show_text
+
+log = logging.getLogger(__name__)
 
 #: The most lines of a table that a person is shown.
 _LINES = 100
@@ -33,21 +34,26 @@ _PAGE = 1000
 @task(name="publish_report", cache_policy=NO_CACHE, retries=1)
 async def publish_report(name: str, days: tuple[date, date] | None = None) -> str:
     """
-    Write what was bought per day, slot and provider as CSV and as a table artifact; return where the file lies.
+    Write what was bought per day, slot and provider as CSV and a table artifact; say where the file lies, or why not.
 
     Likewise each purchase that this run made, or saw completed, and what needs attention, where there is any.
     """
     run = current_run()
     await _publish_purchases(run, name)
     frame = bought(await run.ledger.totals(days))
-    path = write_csv(frame, run.settings.impactflow_reports, name)
-    lines = [{str(column): str(value) for column, value in row.items()} for row in frame.to_dict("records")]
-    await acreate_table_artifact(lines[-_LINES:], key="bought", description="Bought, per day, slot and provider")
-    waiting = await run.ledger.attention(_LINES)
-    if waiting:
-        rows = [{column: for_page(str(value)) for column, value in row.items()} for row in waiting]
-        await acreate_table_artifact(rows, key="needs-attention", description="Placements that need attention, and why")
-    return str(path)
+    report = write_csv(frame, run.settings.impactflow_reports, name)
+    lines = [{str(column): for_page(str(value)) for column, value in row.items()} for row in frame.to_dict("records")]
+    await show_table(lines[-_LINES:], key="bought", description="Bought, per day, slot and provider")
+    rows = [
+        {column: for_page(str(value)) for column, value in row.items()} for row in await run.ledger.attention(_LINES)
+    ]
+    await show_rest(
+        rows,
+        key="needs-attention",
+        description="Placements that need attention, and why",
+        empty="Nothing needs attention",
+    )
+    return report
 
 
 async def _publish_purchases(run: Run, name: str) -> None:
@@ -56,18 +62,18 @@ async def _publish_purchases(run: Run, name: str) -> None:
         return
     first = [effect_row(effect) for effect in effects[:_LINES]]
     count = 0
-    with csv_rows(run.settings.impactflow_reports, f"{name}-purchases-{run.id[:8]}", EFFECT_COLUMNS) as (path, write):
+    with csv_rows(run.settings.impactflow_reports, f"{name}-purchases-{run.id[:8]}", EFFECT_COLUMNS) as file:
         while effects:
             count += len(effects)
             for effect in effects:
-                write(effect_row(effect))
+                file.write(effect_row(effect))
             effects = await run.ledger.effects(run.id, after=effects[-1].event, limit=_PAGE)
     said = f"What this run bought, or saw completed: {'all' if count <= _LINES else f'the first {_LINES}'} of {count}"
     rows = [
         {name: _link(name, cell) if name == "certificate" else for_page(cell) for name, cell in row.items()}
         for row in first
     ]
-    await acreate_table_artifact(rows, key="purchases", description=f"{said}; the file: {path}")
+    await show_table(rows, key="purchases", description=f"{said}; the file: {file.told}")
 
 
 def _link(text: str, url: str) -> str:
@@ -88,7 +94,7 @@ async def publish_preview(told: list[dict[str, Any]]) -> None:
             rows.append({**row, "placements": total["placements"], "amount": f"{amount:f}", "unit": unit})
     placements, held = (sum(window[name] for window in told) for name in ("would_place", "would_hold"))
     said = f"A dry run, nothing was bought: {placements} placements would be made, {held} would be held"
-    await acreate_table_artifact(rows[-_LINES:], key="preview", description=said)
+    await show_table(rows[-_LINES:], key="preview", description=said)
 
 
 @task(name="publish_windows", cache_policy=NO_CACHE, retries=1)
@@ -108,7 +114,7 @@ async def publish_windows(backfilled: Backfilled) -> None:
     ]
     if rows:
         said = f"Windows that this run read: {'all' if len(rows) <= _LINES else f'the last {_LINES}'} of {len(rows)}"
-        await acreate_table_artifact(rows[-_LINES:], key="backfill-windows", description=said)
+        await show_table(rows[-_LINES:], key="backfill-windows", description=said)
 
 
 @task(name="publish_audit", cache_policy=NO_CACHE, retries=1)
@@ -120,18 +126,20 @@ async def publish_audit(audited: AuditOutcome) -> None:
         for name, tally in told["providers"].items()
     ]
     days = f"{told['from']} to {told['to']}"
-    await acreate_table_artifact(lines, key="audit", description=f"Ledger and providers' records, {days}")
-    if told["findings"]:
-        description = f"What disagrees, {days}; {told['remaining']} are left for a person. All: {audited.csv}"
-        rows = [{name: for_page(cell) for name, cell in finding.items()} for finding in told["findings"]]
-        await acreate_table_artifact(rows, key="audit-findings", description=description)
+    await show_table(lines, key="audit", description=f"Ledger and providers' records, {days}")
+    description = f"What disagrees, {days}; {told['remaining']} are left for a person. All: {audited.csv}"
+    rows = [{name: for_page(cell) for name, cell in finding.items()} for finding in told["findings"]]
+    await show_rest(rows, key="audit-findings", description=description, empty="The last audit found no disagreement")
 
 
 @task(name="publish_summary", cache_policy=NO_CACHE, retries=1)
 async def publish_summary(key: str, text: str) -> None:
     """Say in plain words what the run did, and what a person has to do next."""
     run = current_run()
+    if not await events_arrive():
+        text = f"{text}\n\n{for_page(NO_EVENTS)}"
+        log.warning("%s", NO_EVENTS, extra={"action": "no_events"})
     needed = needs_in_words(await waiting(run))
-    await acreate_markdown_artifact(
+    await show_text(
         f"{text}\n\nLedger: `{run.where}`\n\n{needed}", key=key, description="What the run did, and what needs you"
     )

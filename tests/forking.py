@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from types import MappingProxyType, ModuleType
 from unittest import mock
 
@@ -91,7 +91,8 @@ def start_forked(
         outputs: Where its standard output (1) and standard error (2) go; where ours go by default.
     """
     _FORKS.set_forkserver_preload(_IMPORTS)
-    with mock.patch.dict(os.environ, {**base_environment(folder), **_LOGGERS}, clear=True):
+    # Prefect makes its home when it is imported; in the project's folder, ruff would take it for a package of ours.
+    with mock.patch.dict(os.environ, {**base_environment(Path(gettempdir())), **_LOGGERS}, clear=True):
         ensure_running()
     told = (program, arguments, folder, _LOGGERS | variables, dict(outputs))
     process = _FORKS.Process(target=_become, args=told, daemon=True)

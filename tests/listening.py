@@ -14,10 +14,12 @@ Told = dict[str, Any]
 
 @dataclass
 class Listener:
-    """Where to post, and what was posted."""
+    """Where to post, what was posted, and with which status it is answered; what is refused counts as lost."""
 
     url: str
     told: list[Told] = field(default_factory=list)
+    status: int = 204
+    lost: list[Told] = field(default_factory=list)
 
 
 @contextmanager
@@ -26,8 +28,9 @@ def listening() -> Iterator[Listener]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            listener.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
+            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            (listener.told if listener.status < 300 else listener.lost).append(told)
+            self.send_response(listener.status)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:

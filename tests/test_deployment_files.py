@@ -46,7 +46,7 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
             yield name, words
             continue
         for line in re.split(r"\n|&&|\|\|", words[-1]):
-            if line.strip():
+            if line.strip() not in {"", "fi"} and not line.strip().startswith("if "):
                 yield f"{name}: {line.strip()}", shlex.split(line)
 
 

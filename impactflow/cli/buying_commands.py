@@ -55,7 +55,7 @@ def place(
         placing.check_sellers(settings, path)
         result = run_flow("place_events", "placing", policy_file=str(path), patience_s=patience)
         return _end(result, settings, as_json=json)
-    ledgers.require_folder(settings)
+    ledgers.require_ledger_folder(settings)
     with ledgers.none_made(settings) if dry_run else nullcontext(settings) as used:
         days = placing.check(used, path, from_, to, file, dry_run=dry_run)
         result = run_flow(

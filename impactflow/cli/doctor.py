@@ -9,16 +9,17 @@ from typing import Any
 from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli import silence
 from impactflow.cli.console import out
-from impactflow.cli.ledgers import missing_file, none_made, require_folder
+from impactflow.cli.ledgers import missing_file, none_made, require_ledger_folder
+from impactflow.cli.prefect_check import remarks_on_prefect
 from impactflow.clients import open_wickedreports
-from impactflow.errors import ConfigurationError, ImpactError, LedgerError, LedgerTooNew, Unauthorized
+from impactflow.errors import MISUSES, ConfigurationError, ImpactError, LedgerError
 from impactflow.ledger import Status
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
 from impactflow.options import Checked, check_options
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
-from impactflow.settings import Settings, did_you_mean, load_settings, unknown_variables
+from impactflow.settings import Settings, did_you_mean, load_settings, require_folder, unknown_variables
 from impactflow.slips import find_slips
 from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import Secrets
@@ -64,9 +65,14 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
         {"what": "settings", "ok": meant is None, "status": 2 if meant else 0, "said": f"{name}: {did_you_mean(meant)}"}
         for name, meant in unknown_variables().items()
     ]
+    findings.append(_reports(settings))
+    try:
+        findings += [_ok("prefect", said) for said in remarks_on_prefect()]
+    except ImpactError as error:
+        findings.append(_wrong("prefect", error))
     absent = missing_file(settings) is not None
     try:
-        require_folder(settings)
+        require_ledger_folder(settings)
         with none_made(settings) as used:
             findings += await _look_around(
                 used, policy, providers, describe(settings.impactflow_ledger_url), absent=absent
@@ -102,6 +108,15 @@ async def _compare(run: Run, policy: Policy | None, providers: Sequence[Provider
     if found:
         raise PurchasesUnknown(run.where, found)
     return "the ledger knows the newest that this store has bought"
+
+
+def _reports(settings: Settings) -> dict[str, Any]:
+    """Where reports are written."""
+    try:
+        require_folder(settings.impactflow_reports)
+    except ConfigurationError as error:
+        return _wrong("reports", error)
+    return _ok("reports", str(settings.impactflow_reports.absolute()))
 
 
 def _secrets(settings: Settings) -> Secrets:
@@ -165,11 +180,12 @@ async def _slips(run: Run, policy: Policy) -> list[dict[str, Any]]:
 async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
     if absent:  # what is open stands in for it, and says nothing about the file that a run will make
         return f"{where}: none yet, 0 purchases"
+    await run.ledger.require_writes()
     if found := await run.ledger.shortcomings():
         raise LedgerError("; ".join(found))
     held = await run.ledger.counts()
     bought = sum(count for (_, status), count in held.items() if status in _BOUGHT)
-    return f"{where}, {bought} purchases; it keeps what is committed"
+    return f"{where}, {bought} purchases; it takes writes and keeps what is committed"
 
 
 async def _read_orders(run: Run) -> str:
@@ -207,5 +223,5 @@ def _ok(what: str, said: str) -> dict[str, Any]:
 
 
 def _wrong(what: str, error: ImpactError) -> dict[str, Any]:
-    misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
+    misused = isinstance(error, MISUSES)
     return {"what": what, "ok": False, "said": str(error), "status": 2 if misused else 1}

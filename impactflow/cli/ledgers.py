@@ -32,7 +32,7 @@ def require(settings: Settings) -> None:
         raise ConfigurationError(missing(file))
 
 
-def require_folder(settings: Settings) -> None:
+def require_ledger_folder(settings: Settings) -> None:
     """
     See that a ledger can be made where there is none.
 

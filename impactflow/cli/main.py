@@ -1,6 +1,7 @@
 """The entry point: which commands there are, and how each ends. The commands themselves are in ``*_commands``."""
 
 import logging
+import os
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -14,7 +15,7 @@ from impactflow.cli.looking_commands import looking_app
 from impactflow.cli.policy_commands import policy_app, setup_app
 from impactflow.cli.serving_commands import serving_app
 from impactflow.cli.webhook_commands import webhooks_app
-from impactflow.errors import ConfigurationError, ImpactError, LedgerTooNew, Unauthorized
+from impactflow.errors import MISUSES, ImpactError
 
 #: The parts of the commands' list in the help, in the order in which a new user needs them.
 _PARTS = {
@@ -73,9 +74,18 @@ def _log_to_stderr() -> None:
         logging.getLogger(name).addHandler(handler)
 
 
+def _spare_loopback() -> None:
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return
+    from impactflow.clients.proxies import spare_loopback  # noqa: PLC0415 - `--help` answers at once
+
+    spare_loopback(os.environ)
+
+
 def main() -> NoReturn:
     """Run a command; typed errors become one line and an exit status, never a traceback."""
     as_json = "--json" in sys.argv[1:]
+    _spare_loopback()
     try:
         with stopping.raising():
             sys.exit(app(standalone_mode=False))
@@ -85,7 +95,7 @@ def main() -> NoReturn:
         misuse.show()  # who mistypes is shown the usage; a program gets its one object
         sys.exit(MISUSED)
     except ImpactError as error:
-        misused = isinstance(error, ConfigurationError | LedgerTooNew | Unauthorized)
+        misused = isinstance(error, MISUSES)
         sys.exit(fail(str(error), MISUSED if misused else UNDONE, as_json=as_json, **error.told))
     except stopping.Stopped as stopped:
         sys.exit(fail(_STOPPED, stopped.exit_status, as_json=as_json))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from impactflow import stopping
-from impactflow.cli.ledgers import none_made, require_folder
+from impactflow.cli.ledgers import none_made, require_ledger_folder
 from impactflow.orders import Window
 from impactflow.orders.window import day_of
 from impactflow.policy import Policy, load_policy
@@ -39,7 +39,7 @@ def check(
         LedgerError: The ledger cannot be opened.
     """
     chosen, today = load_policy(policy), datetime.now(UTC).date()
-    require_folder(settings)
+    require_ledger_folder(settings)
     _check_senders(settings)
     days = None if from_ is None else day_of("--from", from_), None if to is None else day_of("--to", to)
     if not orders_file:
@@ -57,7 +57,7 @@ def check_sellers(settings: Settings, policy: Path) -> None:
         LedgerError: The ledger cannot be opened.
     """
     chosen = load_policy(policy)
-    require_folder(settings)
+    require_ledger_folder(settings)
     _check_senders(settings)
     stopping.run(_open_for(settings, chosen))
 
@@ -84,7 +84,7 @@ def preview_deliveries(settings: Settings, policy: Path) -> dict[str, Any]:
         LedgerError: The ledger cannot be opened.
     """
     chosen = load_policy(policy)
-    require_folder(settings)
+    require_ledger_folder(settings)
     with none_made(settings) as used:
         return stopping.run(_preview(used, chosen))
 

@@ -91,6 +91,15 @@ def serve(json: Json = False) -> int:
     return serve_deployments(as_json=json)
 
 
+@serving_app.command(epilog="Example: impactflow register")
+@ending
+def register(json: Json = False) -> int:
+    """Register all deployments of prefect.yaml at PREFECT_API_URL; what a person has paused or added there stays."""
+    from impactflow.cli.registering import run_register
+
+    return run_register(as_json=json)
+
+
 @serving_app.command(epilog="Example: impactflow automations --notify slack-webhook/impactflow")
 @ending
 def automations(
@@ -100,16 +109,21 @@ def automations(
     vanished_after: Annotated[
         float,
         typer.Option(metavar="SECONDS", min=31, help="How long a run may show no sign of life; one comes every 30."),
-    ] = 90.0,
+    ] = 300.0,
     pending_after: Annotated[
         float, typer.Option(metavar="SECONDS", min=10, help="How long a run may take to start.")
     ] = 300.0,
+    check: Annotated[
+        bool, typer.Option("--check", help="Send a test message through the block, and say what came back.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Install at PREFECT_API_URL what marks runs that vanished and tells people; doing it again is harmless."""
     from impactflow.cli.automations import install_automations
 
-    return install_automations(notify, vanished_after, pending_after, as_json=json)
+    if check and not notify:
+        raise typer.BadParameter("--check sends a test through a block: give --notify TYPE/NAME too")
+    return install_automations(notify, vanished_after, pending_after, check=check, as_json=json)
 
 
 @serving_app.command(epilog="Example: impactflow up")

@@ -6,6 +6,7 @@ Nothing is special but the shop, which is pretended, and the times, which are sh
 Prefect has seen, the policy and the secrets; the sandbox begins anew each time, and so does the ledger.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -15,7 +16,8 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +25,7 @@ import httpx
 
 from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.parts import Parts, interruptible, make_folder
-from impactflow.errors import ImpactError
+from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.stopping import Stopped
 
 #: Where it keeps what it writes, below the working directory.
@@ -47,6 +49,9 @@ _TIMES = {
     "IMPACTFLOW_SETTLE_S": "15",
     "IMPACTFLOW_TRACK_S": "30",
 }
+#: What a server of ours needs that Prefect's defaults lack. Leases in memory are lost with the server: a run under way
+#: is then killed when it renews its own, or its deployment's place stays taken for ever.
+SERVER_SETTINGS = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 _POLICY = """\
 # The pretend shop's policy: try another one here; the next run goes by it.
 store: pretend
@@ -84,18 +89,32 @@ def run_up(*, as_json: bool) -> int:
     Start everything, print where it is, and wait for Ctrl-C, which ends all of it.
 
     Raises:
-        ConfigurationError: The folder ``up`` cannot be made.
+        ConfigurationError: The folder ``up`` cannot be made, or another ``up`` runs in it.
         PartEnded: A part ended by itself, and all were ended.
     """
     make_folder(FOLDER)
     try:
-        with interruptible(), Parts(FOLDER) as parts:
+        with _alone(), interruptible(), Parts(FOLDER) as parts:
             _start(parts, as_json=as_json)
             parts.watch()
     except Stopped as stopped:
         err.print("ended")
         return stopped.exit_status
     raise AssertionError("all parts are watched until something ends")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the folder, whose ledger a second one would delete."""
+    with (FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigurationError(
+                f"`impactflow up` runs in {Path.cwd()} already: use it, or end it with Ctrl-C, or start this one in"
+                " another folder"
+            ) from None
+        yield
 
 
 def _start(parts: Parts, *, as_json: bool) -> None:
@@ -156,11 +175,17 @@ def _variables(api_url: str) -> dict[str, str]:
         "PREFECT_HOME": str((FOLDER / "prefect").resolve()),
         "PREFECT_UI_API_URL": api_url,  # without it, the pages of another port than 4200 stay empty
         "PREFECT_UI_URL": api_url.removesuffix("/api"),
-        # In memory, as by default, they are lost with the server, and what they stand for is taken for ever.
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        **SERVER_SETTINGS,
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": _origins(api_url),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
+
+
+def _origins(api_url: str) -> str:
+    """The pages that may call the API: the server's own. By default any page that is open in a browser may."""
+    pages = api_url.removesuffix("/api")
+    return f"{pages},{pages.replace('127.0.0.1', 'localhost')}"
 
 
 def _secrets() -> dict[str, str]:

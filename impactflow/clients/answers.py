@@ -25,6 +25,7 @@ from impactflow.errors import (
     Refused,
     Unauthorized,
     Unavailable,
+    WrongAddress,
 )
 from impactflow.texts import one_line
 
@@ -76,6 +77,7 @@ class Call:
         operation: The provider's name of the operation.
         is_write: Whether it buys or changes something.
         has_key: Whether it carries an idempotency key.
+        always_there: Whether it asks for what every account has, so that a 404 tells of the URL.
         secrets: What it carries that nobody may read, besides the account's key.
     """
 
@@ -83,6 +85,7 @@ class Call:
     operation: str
     is_write: bool
     has_key: bool = False
+    always_there: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def unanswered(self, why: str) -> ProviderError:
@@ -100,9 +103,9 @@ class Call:
             return OutcomeUnknown(f"{text}; it may have taken effect", **self._who())
         return Misshapen(text, **self._who())
 
-    def unreachable(self, why: str) -> Unavailable:
+    def unreachable(self, why: str, check: str = "the network") -> Unavailable:
         """No connection was made, so nothing was sent."""
-        text = f"could not connect ({why}), nothing was sent: check the network and {self.account.url_variable}"
+        text = f"could not connect ({why}), nothing was sent: check {check} and {self.account.url_variable}"
         return Unavailable(text, **self._who())
 
     def held_back(self, wait_s: float) -> RateLimited:
@@ -152,11 +155,16 @@ class Call:
                 why = "not allowed to this account, or not as things stand: see to its settings at the provider"
                 return Forbidden(f"{why}{said}", **more)
             case 404:
-                return NotFound(f"the provider knows nothing by that name{said}", **more)
+                return self._not_found(said, more)
             case 422 if self.has_key:
                 return IdempotencyConflict(f"the idempotency key was used before with another body{said}", **more)
             case _:
                 return Refused(f"the provider declined{said}", **more)
+
+    def _not_found(self, said: str, more: dict[str, Any]) -> NotFound | WrongAddress:
+        if self.always_there:
+            return WrongAddress(f"nothing is there: check the path in {self.account.url_variable}{said}", **more)
+        return NotFound(f"the provider knows nothing by that name{said}", **more)
 
     def unreadable(self, response: httpx.Response, broken: ValidationError) -> ProviderError:
         """The answer is a success that is not as documented."""

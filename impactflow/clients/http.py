@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from impactflow.clients.answers import Account, Call, Misshapen
 from impactflow.clients.limits import HeldBackError, RateLimit
-from impactflow.clients.transport import AiohttpTransport, AnswerTooLarge
+from impactflow.clients.transport import AiohttpTransport, AnswerTooLarge, Unconnected
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import NotSent, ProviderError, RateLimited, Refused
 
@@ -113,6 +113,7 @@ class HttpClient:
         body: object = None,
         headers: Headers = (),
         instead_of_key: Headers | None = None,
+        always_there: bool = False,
     ) -> T:
         """
         Ask without changing anything, up to ``TRIES`` times.
@@ -125,13 +126,16 @@ class HttpClient:
             body: What is sent as JSON, with POST; None for no body, with GET.
             headers: What goes along with the account's own headers.
             instead_of_key: What shows who asks, where that is not the account's key.
+            always_there: Whether every account has it, such as a list's first page.
 
         Raises:
+            WrongAddress: What is always there is not (404): the URL is wrong.
             Refused: The provider declined (4xx).
             RateLimited: Too many requests, for longer than is worth waiting here.
             Unavailable: No readable answer came, however often it was asked.
         """
-        call = Call(self.account, operation, is_write=False, secrets=_values(instead_of_key))
+        secrets = _values(instead_of_key)
+        call = Call(self.account, operation, is_write=False, always_there=always_there, secrets=secrets)
         url = (
             f"{self.account.base_url}{path}?{urlencode(query, doseq=True)}"
             if query
@@ -257,6 +261,8 @@ class HttpClient:
             async with asyncio.timeout(deadline_s):
                 response = await self._transport.handle_async_request(request)
                 await response.aread()
+        except Unconnected as error:
+            raise call.unreachable(error.cause.why, error.cause.check) from None
         except _NOT_CONNECTED as error:
             raise call.unreachable(type(error).__name__) from None
         except AnswerTooLarge as error:

@@ -16,10 +16,14 @@ No answer takes more memory than a bound, neither as it comes nor unpacked: a fe
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractStreamWriter
+
+from impactflow.clients.causes import Cause, cause_of
+from impactflow.clients.proxies import Proxies, read_proxies
 
 #: Below the 5 s after which many servers close an idle connection: a write that meets a closed one is in doubt.
 KEEP_ALIVE_S = 4.0
@@ -37,6 +41,19 @@ _OF_THE_PACKED = frozenset({b"content-encoding", b"content-length", b"transfer-e
 
 class AnswerTooLarge(httpx.TransportError):
     """The rest of an answer was not read, because it is larger than any that is documented."""
+
+
+class Unconnected(httpx.ConnectError):
+    """
+    No connection could be made; nothing was sent.
+
+    Args:
+        cause: Why.
+    """
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.why)
+        self.cause = cause
 
 
 class _Unpacker:
@@ -111,6 +128,35 @@ def _timeout(connect_s: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect_s)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """
+    Connects, where the environment says so by way of a proxy.
+
+    Whatever fails here, CONNECT and the TLS behind it included, no byte of the request was written.
+    """
+
+    def __init__(self, proxies: Proxies, **options: Any) -> None:
+        super().__init__(**options)
+        self._proxies = proxies
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - its parent's
+    ) -> aiohttp.connector.Connection:
+        """
+        A connection, kept from before or new.
+
+        Raises:
+            Unconnected: There is none.
+        """
+        try:
+            return await super().connect(req, traces, timeout)
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unconnected(cause_of(error, self._proxies if req.proxy else None)) from None
+
+
 class _Request(aiohttp.ClientRequest):
     """A request that can look once more before it is written."""
 
@@ -142,8 +188,6 @@ def _once(last_look: Callable[[], None] | None) -> aiohttp.ClientMiddlewareType:
             request.last_look = last_look
         try:
             return await send(request)
-        except aiohttp.ClientConnectorError:
-            raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise httpx.ReadError(type(error).__name__) from None
 
@@ -152,14 +196,18 @@ def _once(last_look: Callable[[], None] | None) -> aiohttp.ClientMiddlewareType:
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """
-    Sends each request once and reads the whole answer; no redirects, cookies or environment proxies; TLS is verified.
+    Sends each request once and reads the whole answer; no redirects or cookies; TLS is verified, also behind a proxy.
 
     Args:
         concurrency: The most connections open at once; a further request waits for one within its connect timeout.
+
+    Raises:
+        ConfigurationError: The environment names a proxy that cannot be used.
     """
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
+        self._proxies = read_proxies()
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -170,8 +218,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         raised, and nothing was sent.
 
         Raises:
-            httpx.ConnectError: No connection could be made; nothing was sent.
-            httpx.ConnectTimeout: No connection was to be had in time; nothing was sent.
+            Unconnected: No connection could be made, or not in time; nothing was sent.
             httpx.ReadError: The connection broke after that; the request may have arrived.
             httpx.RemoteProtocolError: What came back is not HTTP; the request has arrived.
             httpx.DecodingError: The answer is not packed as it says.
@@ -186,6 +233,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
                 data=None if request.method == "GET" else request.content,  # an empty body is written all the same
                 allow_redirects=False,
+                proxy=self._proxies.url_for(request.url.host),
                 timeout=_timeout(timeouts.get("connect")),
                 middlewares=(_once(request.extensions.get("last_look")),),
             ) as answer:
@@ -194,10 +242,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                     body = await _whole(answer.content.iter_any(), codings)
                 else:
                     body = await answer.read()
-        except aiohttp.ConnectionTimeoutError:
-            raise httpx.ConnectTimeout("no connection in time", request=request) from None
-        except aiohttp.ClientConnectorError as error:
-            raise httpx.ConnectError(type(error).__name__, request=request) from None
         except aiohttp.ClientResponseError as error:
             raise httpx.RemoteProtocolError(type(error).__name__, request=request) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -210,7 +254,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _open(self) -> aiohttp.ClientSession:
         """Open the pool at the first request, when the loop that it belongs to runs."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=KEEP_ALIVE_S),
+            connector=_Connector(self._proxies, limit=self._concurrency, keepalive_timeout=KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # there is a bound to it here
             skip_auto_headers=("Content-Type",),  # what has no body has none

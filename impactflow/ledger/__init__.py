@@ -34,7 +34,7 @@ from impactflow.ledger.adopting import Adopted, Bought, BoughtSlot, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
-from impactflow.ledger.engine import open_engine, reading, shortcomings, translated
+from impactflow.ledger.engine import open_engine, reading, require_writes, shortcomings, translated
 from impactflow.ledger.facts import Kept, Told
 from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.further import Step
@@ -492,6 +492,15 @@ class Ledger:
     async def purchases(self) -> Sequence[Mapping[str, Any]]:
         """Every purchase that took effect."""
         return await self._read(queries.purchases)
+
+    async def require_writes(self) -> None:
+        """
+        See that the ledger may be written, without writing anything.
+
+        Raises:
+            LedgerError: It may not, as where its database became a standby.
+        """
+        await self._writer.submit(require_writes, None)
 
     async def shortcomings(self) -> Sequence[str]:
         """What keeps the ledger's commits from surviving the loss of power, and what to do; nothing where they do."""

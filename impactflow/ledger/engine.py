@@ -10,27 +10,41 @@ import hashlib
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, StatementError
 from sqlalchemy.pool import StaticPool
 
-from impactflow.errors import ConfigurationError, LedgerBusy, LedgerContended, LedgerError, LedgerFull, LedgerTooNew
+from impactflow.errors import (
+    ConfigurationError,
+    LedgerBusy,
+    LedgerContended,
+    LedgerError,
+    LedgerFull,
+    LedgerRefused,
+    LedgerTooNew,
+)
 from impactflow.ledger.tables import metadata
+from impactflow.texts import one_line
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
 HEAD = "0007"
 #: How long to wait for another program's lock, in seconds.
 BUSY_S = 30.0
+#: How old a connection to Postgres may become, in seconds: a name may have come to mean another server.
+RECYCLED_S = 300.0
 #: The pause before a new file's mode is tried again while another program changes it, in seconds.
 _MODE_PAUSE_S = 0.02
 #: Any number, so long as nothing else in the same Postgres uses it for its own advisory locks.
 _MIGRATION_LOCK = 7_431_912_605
+
+#: Postgres's code for a write that a standby, or a setting, does not take.
+_READ_ONLY = "25006"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,8 +58,9 @@ def open_engine(url: str) -> Engine:
         url: An SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql://...``.
 
     Raises:
-        ConfigurationError: The URL is not one that the ledger can use.
+        ConfigurationError: The URL is not one that the ledger can use, or the database keeps no letters.
         LedgerTooNew: A newer impactflow wrote it.
+        LedgerRefused: The database does not take who the URL says.
         LedgerError: It cannot be opened or written.
     """
     engine = _create(parse_url(url))
@@ -116,7 +131,11 @@ def _create(url: URL) -> Engine:
         raise ConfigurationError(msg) from None
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite if is_sqlite else _begin_postgres)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _check_encoding, insert=True)  # before SQLAlchemy asks anything
+        event.listen(engine, "handle_error", _give_up_standby)
+        event.listen(engine, "begin", _begin_postgres)
     return engine
 
 
@@ -127,8 +146,9 @@ def _sqlite_options() -> dict[str, Any]:
 def _postgres_options() -> dict[str, Any]:
     return {
         "pool_pre_ping": True,
+        "pool_recycle": RECYCLED_S,
         "isolation_level": "READ COMMITTED",  # whatever the database's default is: rows are locked, see rows.lock
-        "connect_args": {"options": f"-c timezone=utc -c lock_timeout={int(BUSY_S)}s"},
+        "connect_args": {"prepare_threshold": None},  # behind a pooler the next transaction may have another session
     }
 
 
@@ -166,12 +186,44 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _begin_postgres(connection: Connection) -> None:
-    # In each transaction, because behind a pooler the next one may have another session.
-    if not connection.get_execution_options().get("impactflow_reads", False):
-        connection.exec_driver_sql(
-            "SELECT set_config('synchronous_commit', 'on', true)"
-            " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
+    """
+    Set what holds for one transaction: UTC, how long to wait for a lock, and that a commit waits for the disk.
+
+    Not when a connection is made: behind a pooler the next transaction may have another session, and a pooler takes no
+    options at the start.
+    """
+    connection.exec_driver_sql(
+        f"SELECT set_config('timezone', 'utc', true), set_config('lock_timeout', '{BUSY_S * 1000:.0f}ms', true),"
+        " CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
+        " THEN set_config('synchronous_commit', 'on', true) END"
+    )
+
+
+def _check_encoding(connection: Any, _: object) -> None:
+    """
+    See that the database knows what a letter is.
+
+    Raises:
+        ConfigurationError: It keeps texts as bytes.
+    """
+    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+        msg = (
+            "IMPACTFLOW_LEDGER_URL: this database keeps texts as SQL_ASCII, which loses letters: make another one with"
+            " CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
         )
+        raise ConfigurationError(msg)
+
+
+def _give_up_standby(context: ExceptionContext) -> None:
+    """Drop all connections once one takes no writes: its server was the primary, and another one is by now."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
+
+
+def require_writes(connection: Connection, askers: Sequence[None]) -> Sequence[None]:
+    """See that this transaction may write, without writing anything; the database's error where it may not."""
+    connection.execute(text("UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"))
+    return askers
 
 
 def shortcomings(connection: Connection) -> list[str]:
@@ -246,10 +298,12 @@ def _migrate(engine: Engine) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """What a database said first; details, in the lines after it, may be of an order."""
+    said = str(error).strip().removeprefix("connection failed: ")
+    return one_line(said.splitlines()[0]) if said else type(error).__name__
 
 
-#: What the databases say, what we say.
+#: What the databases say, what we say; ``{said}`` is their first line.
 _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
     (
         re.compile(r"deadlock detected|could not serialize access", re.IGNORECASE),
@@ -267,6 +321,16 @@ _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
         "the ledger cannot be written, its disk is full or failing: make room, then run this again; nothing is lost",
     ),
     (
+        re.compile(r"read-only transaction", re.IGNORECASE),
+        LedgerError,
+        "the ledger's database takes no writes ({said}): see that IMPACTFLOW_LEDGER_URL leads to the primary",
+    ),
+    (
+        re.compile(r"permission denied for \w+ ", re.IGNORECASE),
+        LedgerRefused,
+        "the ledger's database does not let its role do this ({said}): grant it, or have the role own the database",
+    ),
+    (
         re.compile(r"unable to open database file|readonly database|permission denied", re.IGNORECASE),
         LedgerError,
         "the ledger's file cannot be opened for writing: check IMPACTFLOW_LEDGER_URL and the folder's permissions",
@@ -278,13 +342,22 @@ _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
     ),
     (
         re.compile(
-            r"connection (to server|refused|failed|timeout)|server closed|could not translate|password auth|"
-            r"terminating connection|does not exist|starting up|shutting down|connection is closed|"
-            r"connection is lost",
+            r"password authentication failed|no password supplied|not permitted to log in|no pg_hba\.conf entry|"
+            r"(role|database) \S+ does not exist|no such database|not support SSL|SSL error|certificate|sslmode",
+            re.IGNORECASE,
+        ),
+        LedgerRefused,
+        "IMPACTFLOW_LEDGER_URL: the ledger's database refuses it ({said}): check user, password, database and sslmode",
+    ),
+    (
+        re.compile(
+            r"connection (to server|refused|failed|timeout)|server closed|could not translate|failed to resolve|"
+            r"too many (clients|connections)|remaining connection slots|terminating connection|starting up|"
+            r"shutting down|connection is closed|connection is lost",
             re.IGNORECASE,
         ),
         LedgerError,
-        "the ledger's database cannot be reached: check IMPACTFLOW_LEDGER_URL and that the database is running",
+        "the ledger's database cannot be reached ({said}): check IMPACTFLOW_LEDGER_URL, and that the database runs",
     ),
 )
 
@@ -303,7 +376,7 @@ def translated() -> Iterator[None]:
         said = _first_line(error.orig or error)
         for pattern, kind, message in _SAID:
             if pattern.search(str(error.orig or error)):
-                raise kind(message) from error
+                raise kind(message.format(said=said)) from error
         msg = f"the ledger's database said: {said}"
         raise LedgerError(msg) from error
 

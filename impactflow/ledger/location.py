@@ -1,8 +1,11 @@
 """Where a ledger lies, as a person finds it again, and a copy of one that lies in a file."""
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from impactflow.errors import ConfigurationError, LedgerError
 from impactflow.ledger.engine import parse_url
@@ -18,9 +21,11 @@ def describe(url: str) -> str:
     file = sqlite_file(url)
     if file is not None:
         return str(file)
-    parsed = parse_url(url)
-    port = f":{parsed.port}" if parsed.port else ""
-    return f"{parsed.host or 'localhost'}{port}/{parsed.database or ''}"
+    told = _connection(url)
+    hosts = str(told.get("host", "localhost")).split(",")
+    ports = str(told.get("port", "")).split(",")
+    places = [":".join(filter(None, place)) for place in zip_longest(hosts, ports[: len(hosts)])]
+    return f"{','.join(places)}/{told.get('dbname', '')}"
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -86,6 +91,15 @@ def missing(file: Path) -> str:
 
 def dump_command(url: str) -> str:
     """How to copy a Postgres ledger; the password is asked for, or read from PGPASSWORD or ~/.pgpass."""
+    told = _connection(url)
+    options = {"--host": "host", "--port": "port", "--username": "user", "--dbname": "dbname"}
+    return " ".join(
+        ["pg_dump --format=custom", *(f"{option}={told[name]}" for option, name in options.items() if name in told)]
+    )
+
+
+def _connection(url: str) -> Mapping[str, Any]:
+    """Where a Postgres URL leads, in libpq's words: several hosts, and their ports, are apart by commas."""
     parsed = parse_url(url)
-    told = {"--host": parsed.host, "--port": parsed.port, "--username": parsed.username, "--dbname": parsed.database}
-    return " ".join(["pg_dump --format=custom", *(f"{name}={value}" for name, value in told.items() if value)])
+    told: Mapping[str, Any] = parsed.get_dialect()().create_connect_args(parsed)[1]
+    return told

@@ -142,14 +142,14 @@ def _sales(connection: Connection, page: Page) -> list[Sale]:
             row_ids |= set(sales[index].row_ids)
         heard_at = page.heard_at[number] if page.heard_at else page.at
         tellers = frozenset({order.teller} - {""}).union(*(sales[index].tellers for index in here))
+        customer = customers.customer(page.store, order.customer_email)
         last = sales[here[-1]] if here and page.told is Told.ANNOUNCED else None
         if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
             order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest
         is_new = not known.keys() >= names
         sale = Sale(
             *(order, earnings, order, order, True, names, tuple(sorted(row_ids)), is_new, claimants, heard_at, tellers),
-            customers.customer(page.store, order.customer_email)
-            or next((sales[index].customer for index in here if sales[index].customer), None),
+            customer or next((sales[index].customer for index in here if sales[index].customer), None),
         )
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
@@ -231,9 +231,16 @@ def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
         tellers=sale.tellers,
         rows=sale.row_ids,
         counts=sale.earnings.eligible or sale.order.is_refunded,
-        earns=bool(sale.earnings.impacts) or (page.asks_for_first and sale.earnings.eligible),
+        earns=bool(sale.earnings.impacts) or (page.asks_for_first and _earns(page, sale, sale.order.names)),
+        earns_if_of=lambda sources: _earns(page, sale, [f"src:{source}:" for source in sources]),
         twin=next((rows[row_id].twin for row_id in sale.row_ids if rows[row_id].twin is not None), None),
     )
+
+
+def _earns(page: Page, sale: Sale, names: Iterable[str]) -> bool:
+    """Whether a sale earns anything that goes by these names, whether or not it is its customer's first one."""
+    order = replace(sale.order, names=tuple(names))
+    return any(page.judge(replace(order, is_first=is_first)).impacts for is_first in (True, False))
 
 
 def _tellers(row: Any) -> frozenset[str]:

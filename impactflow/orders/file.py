@@ -187,7 +187,7 @@ class _Sold(_Named):
             customer_email=self.customer_email,
             paid_with=(self.paid_with,) if self.paid_with else (),
             is_subscription=self.subscription,
-            teller="file",
+            teller=" ".join(dict.fromkeys(("file", self.source_system.lower()))),
         )
 
 

@@ -28,7 +28,7 @@ _FEW, _MANY = 2, 4
 #: How much of the time is kept for what comes after the last kill, in seconds.
 _SETTLING_S = 15.0
 #: The least share of the time that each database gets, and how many times as long it is tried until something was hit.
-_LEAST_SHARE, _PATIENCE = 1 / 6, 4
+_LEAST_SHARE, _PATIENCE = 1 / 6, 10
 #: The longest that Postgres stays after somebody was seen to send, and the longest that it stays away, in seconds.
 _STOPPED_WITHIN_S, _AWAY_S = 4.0, 1.0
 #: How often to look whether somebody sends, in seconds.

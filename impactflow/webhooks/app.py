@@ -8,6 +8,7 @@ take it the answer is 503, and the sender repeats. Neither body nor header is ev
 import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -24,6 +25,8 @@ from impactflow.ledger import Delivery, Ledger
 from impactflow.webhooks.intake import Bounds, Intake, announced
 from impactflow.webhooks.refusals import Refusals
 from impactflow.webhooks.sources import CALLBACK, CNAUGHT, Scheme, Secrets
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _LONGEST_NAME = 255
@@ -47,7 +50,7 @@ class Problem(BaseModel):
 class Health(BaseModel):
     """Whether deliveries can be stored."""
 
-    ledger: Literal["answers", "does not answer"]
+    ledger: Literal["takes deliveries", "takes no deliveries"]
 
 
 def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds: Bounds, refusals: Refusals) -> FastAPI:
@@ -88,6 +91,7 @@ class _Desk:
         self._store = store
         self._clock = clock
         self.bounds = bounds
+        self._is_failing = False
 
     async def keep(self, source: str, name: str, topic: str, body: bytes) -> bool:
         """
@@ -101,20 +105,27 @@ class _Desk:
 
     async def check(self) -> None:
         """
-        See that the ledger answers.
+        See that the ledger takes deliveries.
 
         Raises:
             WebhookRejected: It does not.
         """
-        await self._in_time(self._ledger.pending_since(self._store))
+        await self._in_time(self._ledger.require_writes())
 
     async def _in_time(self, answer: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self.bounds.ledger_s):
-                return await answer
-        except (LedgerError, TimeoutError):
+                taken = await answer
+        except (LedgerError, TimeoutError) as error:
+            if not self._is_failing:  # what is refused meanwhile is counted and said by ``refusals``
+                log.warning("deliveries cannot be stored: %s", error or "the ledger does not answer in time")
+            self._is_failing = True
             said = "it cannot be stored now; repeat it later"
             raise WebhookRejected(said, HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=_LEDGER_RETRY_AFTER_S) from None
+        if self._is_failing:
+            log.warning("deliveries can be stored again")
+        self._is_failing = False
+        return taken
 
 
 def _serve_signed(app: FastAPI, desk: _Desk, scheme: Scheme, secrets: Sequence[str]) -> None:
@@ -187,8 +198,8 @@ def _serve_health(app: FastAPI, desk: _Desk) -> None:
         try:
             await desk.check()
         except WebhookRejected:
-            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, Health(ledger="does not answer"))
-        return _answer(HTTPStatus.OK, Health(ledger="answers"))
+            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, Health(ledger="takes no deliveries"))
+        return _answer(HTTPStatus.OK, Health(ledger="takes deliveries"))
 
     app.add_api_route(
         "/health",

@@ -9,6 +9,7 @@ next run, nothing else. Prefect's API is spoken over plain HTTP, because importi
 import logging
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,9 +32,17 @@ _TIMEOUT_S = 10.0
 _log = logging.getLogger(__name__)
 
 
-def open_prefect_api(settings: PrefectApi) -> httpx.AsyncClient | None:
+@dataclass(frozen=True)
+class Address:
+    """Where Prefect's API is, and the headers that authorize us as they would authorize Prefect's own client."""
+
+    url: httpx.URL
+    headers: Mapping[str, str] = field(repr=False)
+
+
+def address_of(settings: PrefectApi) -> Address | None:
     """
-    A client of Prefect's API, authorized as Prefect's own would be; None where no URL is set.
+    Where Prefect's API is; None where no URL is set.
 
     Raises:
         ConfigurationError: PREFECT_API_URL is no URL.
@@ -52,7 +61,20 @@ def open_prefect_api(settings: PrefectApi) -> httpx.AsyncClient | None:
         headers["Authorization"] = f"Basic {token}"
     elif settings.prefect_api_key:
         headers["Authorization"] = f"Bearer {settings.prefect_api_key.get_secret_value()}"
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT_S)
+    return Address(url, headers)
+
+
+def open_prefect_api(settings: PrefectApi) -> httpx.AsyncClient | None:
+    """
+    A client of Prefect's API; None where no URL is set.
+
+    Raises:
+        ConfigurationError: As for ``address_of``.
+    """
+    address = address_of(settings)
+    if address is None:
+        return None
+    return httpx.AsyncClient(base_url=address.url, headers=address.headers, timeout=_TIMEOUT_S)
 
 
 class Nudge:
@@ -84,7 +106,13 @@ class Nudge:
         """Make a run if deliveries wait and nobody is about to handle them; trouble is told, and tried again."""
         try:
             if await self._is_wanted(now):
-                if await self._make_run(now):
+                deployment = await self._ask("GET", f"deployments/name/{DEPLOYMENT}")
+                if deployment["paused"]:
+                    self._tell(
+                        f"a person has paused Prefect's deployment {DEPLOYMENT}: no run is made until it is resumed"
+                    )
+                    return
+                if await self._make_run(deployment["id"], now):
                     self._not_before = now + timedelta(seconds=self._pause_s)
                     self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
                 self._tell(None)
@@ -102,9 +130,8 @@ class Nudge:
             self._waiting_since, self._pause_s, self._not_before = since, BUCKET_S, None
         return since is not None and (self._not_before is None or now >= self._not_before)
 
-    async def _make_run(self, now: datetime) -> bool:
+    async def _make_run(self, deployment: str, now: datetime) -> bool:
         """Make a run unless one waits or works; whether this bucket has one of ours now."""
-        deployment = (await self._ask("GET", f"deployments/name/{DEPLOYMENT}"))["id"]
         under_way = {
             "deployments": {"id": {"any_": [deployment]}},
             "flow_runs": {
@@ -131,7 +158,7 @@ class Nudge:
             return
         self._trouble = trouble
         if trouble:
-            _log.warning("%s; deliveries wait in the ledger for the schedule, nothing is lost", trouble)
+            _log.warning("%s; deliveries wait in the ledger, nothing is lost", trouble)
         else:
             _log.info("runs of %s can be made again", DEPLOYMENT)
 
@@ -146,6 +173,6 @@ def _advice(status: int) -> str:
         case 401 | 403:
             return "Prefect's API refuses us: check PREFECT_API_AUTH_STRING or PREFECT_API_KEY"
         case 404:
-            return f"Prefect has no deployment {DEPLOYMENT}: `prefect deploy --all` makes it; check PREFECT_API_URL too"
+            return f"Prefect has no deployment {DEPLOYMENT}: `impactflow register` makes it; check PREFECT_API_URL too"
         case _:
             return f"Prefect's API answers with status {status}"

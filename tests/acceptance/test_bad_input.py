@@ -67,7 +67,7 @@ def unreachable_shop(folder, command_line) -> Ended:
 def unreachable_provider(folder, command_line) -> tuple[Ended, tuple[int, dict]]:
     """CNaught cannot be reached, and later can be."""
     with opened(folder, command_line) as (sandbox, impactflow):
-        ended = impactflow.but(CNAUGHT_URL=f"{NOBODY}/v1").run("place", "--json", "--patience", "0")
+        ended = impactflow.but(CNAUGHT_URL=f"{NOBODY}/v1").run("place", "--json", "--patience", "5")
         return ended, good_run_after(sandbox, impactflow)
 
 
@@ -100,6 +100,44 @@ def test_a_variable_that_is_not_set_is_named(impactflow, variable):
     """Before anything is read or bought."""
     status, message = said(impactflow.but(**{variable: None}).run("place", "--json"))
     assert (status, message.partition(" ")[0]) == (MISUSED, variable)
+
+
+@pytest.mark.parametrize(
+    ("variable", "wrong"),
+    [
+        ("WICKED_REPORTS_URL", "{}/v1"),
+        ("ONECLICKIMPACT_URL", "{}/v1"),
+        ("CNAUGHT_URL", "{}/v1"),
+        ("CNAUGHT_URL", "{}/.."),
+        ("IMPACTAPI_URL", "{}/v1"),
+    ],
+)
+def test_n11_a_url_with_another_path_is_named(impactflow, variable, wrong):
+    """As with ``/v1`` twice or missing: what every account has is not there. Exit status 2."""
+    url = wrong.format(impactflow.variables[variable]).replace("/v1/..", "")
+    ended = impactflow.but(**{variable: url}).run("doctor", "--json")
+    [found] = [check for check in ended.json["checks"] if not check["ok"] and check["what"] != "policy"]
+    assert (ended.status, found["status"]) == (MISUSED, MISUSED)
+    assert f"(HTTP 404): nothing is there: check the path in {variable}" in found["said"]
+
+
+def test_n11_nothing_is_read_or_bought_where_the_shops_url_is_wrong(impactflow):
+    """One line, with exit status 2."""
+    url = f"{impactflow.variables['WICKED_REPORTS_URL']}/v1"
+    status, message = said(impactflow.but(WICKED_REPORTS_URL=url).run("place", "--json"))
+    assert status == MISUSED
+    assert "check the path in WICKED_REPORTS_URL" in message
+
+
+def test_n6_a_folder_for_reports_that_cannot_be_written_is_named_before_anything_is_bought(impactflow, tmp_path):
+    """By ``doctor``, too."""
+    (tmp_path / "file").write_text("")
+    mistaken = impactflow.but(IMPACTFLOW_REPORTS=str(tmp_path / "file" / "reports"))
+    status, message = said(mistaken.run("place", "--json"))
+    assert status == MISUSED
+    assert message == f"IMPACTFLOW_REPORTS: nothing can be written into {tmp_path}/file: name another folder"
+    checks = mistaken.run("doctor", "--json").json["checks"]
+    assert [message] == [check["said"] for check in checks if check["what"] == "reports"]
 
 
 @pytest.mark.parametrize(

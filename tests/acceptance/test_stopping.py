@@ -254,7 +254,7 @@ def test_o10_a_stopped_worker_ends_within_its_grace_time(stopped_worker):
     assert stopped.took_s < 30
 
 
-def test_o10_a_stopped_workers_run_leaves_nothing_placing_and_is_crashed_at_once(stopped_worker):
+def test_o10_f6_a_stopped_workers_run_leaves_nothing_placing_and_is_crashed_at_once(stopped_worker):
     """It records what is in flight and reports itself; no automation has to mark it."""
     _, stopped, flow_run = stopped_worker
     assert (stopped.placing, flow_run["state"]["type"]) == (0, "CRASHED")

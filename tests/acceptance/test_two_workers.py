@@ -275,4 +275,4 @@ def test_serving_registers_what_the_file_says(story: Story):
 def test_installing_the_automations_twice_installs_them_once(story: Story):
     """They are known by their names."""
     ours = [name for name in story.automations if name.startswith("impactflow: ")]
-    assert len(ours) == len(set(ours)) == 5
+    assert len(ours) == len(set(ours)) == 6

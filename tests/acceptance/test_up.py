@@ -43,6 +43,9 @@ class Seen:
         deployments: Those that the server knows.
         entrypoints: Where their flows are.
         automations: Likewise.
+        origins: Which pages the server lets call its API, by the page that asks.
+        second: How another ``up`` in the same folder ended.
+        ledger_stays: Whether the ledger was still there after that.
         ended: How it ended.
         took_s: How long that took.
         left: The processes that were still there afterwards.
@@ -54,6 +57,9 @@ class Seen:
     deployments: list[str]
     entrypoints: list[str]
     automations: list[str]
+    origins: dict[str, bool]
+    second: Ended
+    ledger_stays: bool
     ended: Ended
     took_s: float
     left: list[psutil.Process]
@@ -64,7 +70,8 @@ class Seen:
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """It was started once, in a folder that holds nothing, looked at, and interrupted."""
     folder = tmp_path_factory.mktemp("up")
-    process = Impactflow(folder, base_environment(folder)).start("up", "--json")
+    command = Impactflow(folder, base_environment(folder))
+    process = command.start("up", "--json")
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, finish(process).err
@@ -74,6 +81,10 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         pages = client.get(told["api_url"].removesuffix("/api"), follow_redirects=True).text
         deployments = client.post(f"{told['api_url']}/deployments/filter", json={}).json()
         automations = client.post(f"{told['api_url']}/automations/filter", json={}).json()
+        own = told["api_url"].removesuffix("/api")
+        pages_of = {"its own": own, "a stranger's": "http://example.com"}
+        origins = {whose: _may_call(client, told["api_url"], page) for whose, page in pages_of.items()}
+    second = command.run("up", "--json")
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     ended = finish(process)
@@ -84,6 +95,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         sorted(each["name"] for each in deployments),
         [each["entrypoint"] for each in deployments],
         [each["name"] for each in automations],
+        origins,
+        second,
+        (folder / "up" / "impactflow.db").exists(),
         ended,
         took_s,
         [each for each in started if each.is_running()],
@@ -92,7 +106,24 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     shutil.rmtree(folder / "up")
 
 
-def test_up_brings_prefects_pages_and_all_deployments(seen: Seen):
+def _may_call(client: httpx.Client, api_url: str, page: str) -> bool:
+    """Whether a browser lets a page call the API."""
+    asked = {"Origin": page, "Access-Control-Request-Method": "POST"}
+    return client.options(f"{api_url}/flows/filter", headers=asked).headers.get("access-control-allow-origin") == page
+
+
+def test_o13_a_second_up_in_the_same_folder_is_refused(seen: Seen):
+    """It would delete the ledger of the first."""
+    assert (2, True) == (seen.second.status, seen.ledger_stays)
+    assert "runs in" in seen.second.json["error"]
+
+
+def test_f18_only_the_servers_own_pages_may_call_its_api(seen: Seen):
+    """A page of somebody else's in the same browser may not, though the server listens on loopback."""
+    assert {"its own": True, "a stranger's": False} == seen.origins
+
+
+def test_n17_up_brings_prefects_pages_and_all_deployments_in_any_folder(seen: Seen):
     """The server knows what prefect.yaml says, and its pages are there."""
     assert "<html" in seen.pages.lower()
     assert seen.deployments == DEPLOYED

@@ -29,7 +29,7 @@ def json_of(answer):
 
 
 @pytest.mark.parametrize("bad", HOSTILE)
-async def test_p19_an_error_text_is_one_line_that_can_be_kept_and_shown(bad):
+async def test_p19_f9_an_error_text_is_one_line_that_can_be_kept_and_shown(bad):
     """What they say is repeated, without what harms."""
     text = f"no{bad} stock"
     with pytest.raises(Refused) as refused:

@@ -25,6 +25,7 @@ from impactflow.errors import (
     Refused,
     Unauthorized,
     Unavailable,
+    WrongAddress,
 )
 
 KEY = "key-8f3a"
@@ -93,7 +94,7 @@ READ_ERRORS = [
     (says(401), Unauthorized, 1),
     (says(402), Unauthorized, 1),
     (says(403), Forbidden, 1),
-    (says(404), NotFound, 1),
+    (says(404), WrongAddress, 1),
     (says(302), Refused, 1),
     (says(101), Unavailable, TRIES),
     (says(600), Unavailable, TRIES),

@@ -325,14 +325,6 @@ async def test_only_what_has_a_body_has_a_content_type(method, body, expected):
     assert (b'{"a":1}' if body else b"") == sent
 
 
-async def test_a_proxy_in_the_environment_is_not_used(monkeypatch):
-    """Keys go to the provider alone."""
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    async with connected(answer_whole) as (client, _):
-        assert 1 == (await client.plant_tree(1)).tree_planted
-
-
 async def test_a_compressed_answer_is_read():
     """As the client says that it can."""
     packed = gzip.compress(BODY)

@@ -233,6 +233,16 @@ def test_the_form_is_flat_and_says_what_would_be_bought(shop, forms, execute):
     assert "Completed" == execute(run)
 
 
+def test_f19_the_form_only_ever_gains_fields_that_may_be_left_out(shop, forms, execute):
+    """A run that was suspended before an upgrade is resumed with the form of the older version."""
+    sell(shop, 13)
+    run = forms.start(order="WR-13")
+    execute(run)
+    assert {"decision", "by"} == set(forms.fields(run)["required"])
+    forms.answer(run, decision="reject", by="ana")
+    assert "Completed" == execute(run)
+
+
 def test_an_answer_that_makes_no_sense_is_asked_again_with_the_reason(shop, forms, execute):
     """As often as need be; the run does not fail, and nothing is decided."""
     sell(shop, 21)

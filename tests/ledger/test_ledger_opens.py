@@ -119,15 +119,9 @@ def test_postgres_may_be_spelled_as_hosts_spell_it(postgres, prefix):
 
 def test_an_unreachable_postgres_is_said_to_be_unreachable():
     """What to check, and no password."""
-    with pytest.raises(LedgerError, match="cannot be reached: check IMPACTFLOW_LEDGER_URL") as failed:
+    with pytest.raises(LedgerError, match=r"cannot be reached \(.*refused\): check IMPACTFLOW_LEDGER_URL") as failed:
         Ledger.open("postgresql://ana:s3cret@127.0.0.1:1/ledger")
     assert "s3cret" not in str(failed.value)
-
-
-def test_a_postgres_without_the_database_is_said_to_be_unreachable(postgres):
-    """Likewise."""
-    with pytest.raises(LedgerError, match="check IMPACTFLOW_LEDGER_URL"):
-        Ledger.open(f"{postgres.url}/no_such_database")
 
 
 def test_a_folder_that_does_not_exist_is_named_as_the_reason(tmp_path):

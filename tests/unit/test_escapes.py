@@ -57,10 +57,28 @@ def test_a_spreadsheet_gets_plain_cells_as_they_are(cell):
 
 def test_lists_of_purchases_hold_no_formula(tmp_path):
     """As a program reads the file again."""
-    with csv_rows(tmp_path, "list", ("order", "amount")) as (path, write):
-        write({"order": "=cmd|' /C calc'!A0", "amount": "2.5"})
-    with path.open(newline="", encoding="utf-8") as file:
+    with csv_rows(tmp_path, "list", ("order", "amount")) as rows:
+        rows.write({"order": "=cmd|' /C calc'!A0", "amount": "2.5"})
+    with (tmp_path / "list.csv").open(newline="", encoding="utf-8") as file:
         assert [{"order": "'=cmd|' /C calc'!A0", "amount": "2.5"}] == list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("order", "shown"),
+    [
+        ("1001.", "1001\\."),
+        ("7) trees", "7\\) trees"),
+        ("_1001_", "\\_1001\\_"),
+        ("__init__", "\\_\\_init\\_\\_"),
+        ("<amount>", "\\<amount\\>"),
+        ("# 1001", "\\# 1001"),
+        ("- 1001", "\\- 1001"),
+        ("![](//example.com/x)", "!\\[\\](//example.com/x)"),
+    ],
+)
+def test_f14_a_page_shows_an_order_s_id_as_it_is(order, shown):
+    """None of it is taken for a list, a heading, emphasis, HTML or a picture that a browser would fetch."""
+    assert shown == for_page(order)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +92,8 @@ def test_lists_of_purchases_hold_no_formula(tmp_path):
         ("`x` **y**", "\\`x\\` \\*\\*y\\*\\*"),
         ("for ana@example.com", "for \\*\\*\\*"),
         ("WR-000017 at 12:30", "WR-000017 at 12:30"),
+        ("plant_trees of 1001.5", "plant_trees of 1001.5"),
+        ("-5", "-5"),
     ],
 )
 def test_a_page_follows_no_link_and_shows_no_address(text, shown):

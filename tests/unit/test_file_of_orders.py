@@ -110,7 +110,7 @@ class TestALine:
             customer_email="ada@example.com",
             paid_with=("gift_card",),
             is_subscription=True,
-            teller="file",
+            teller="file shopify",
         )
         assert expected == await only(given_file(written([FULL])))
 

@@ -2,10 +2,10 @@
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from impactflow.errors import ConfigurationError
 from impactflow.ledger import Effect, Total
 from impactflow.models import Unit
 from impactflow.reports import EFFECT_COLUMNS, bought, effect_row, write_csv
@@ -53,7 +53,7 @@ def test_what_was_bought_is_told_exactly():
 
 def test_csv_holds_the_same_numbers(tmp_path):
     """As text, digit by digit; an unknown price is empty."""
-    path = write_csv(bought(TOTALS), tmp_path / "reports" / "march", "bought")
+    path = Path(write_csv(bought(TOTALS), tmp_path / "reports" / "march", "bought"))
     expected = (
         "day,slot,provider,impact,placements,completed,amount,unit,price_usd\n"
         "2026-03-02,giving,impactapi,donate,3,1,10.05,USD,10.05\n"
@@ -65,15 +65,16 @@ def test_csv_holds_the_same_numbers(tmp_path):
 
 def test_where_nothing_was_bought_the_csv_has_its_heading(tmp_path):
     """So that whoever reads it finds the columns."""
-    path = write_csv(bought([]), tmp_path, "bought")
+    path = Path(write_csv(bought([]), tmp_path, "bought"))
     assert "day,slot,provider,impact,placements,completed,amount,unit,price_usd\n" == path.read_text()
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    """With the variable to set."""
+def test_n6_a_report_that_cannot_be_written_says_so(tmp_path):
+    """In the place of its path, with the variable to look at."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="IMPACTFLOW_REPORTS"):
-        write_csv(bought(TOTALS), tmp_path / "file", "bought")
+    told = write_csv(bought(TOTALS), tmp_path / "file", "bought")
+    assert told.startswith(f"none, {tmp_path}/file/bought.csv cannot be written (")
+    assert told.endswith("see IMPACTFLOW_REPORTS")
 
 
 def test_a_purchase_is_a_row_that_a_person_reads():

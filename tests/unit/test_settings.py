@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from impactflow.errors import ConfigurationError
-from impactflow.settings import Settings, load_settings, require_key
+from impactflow.settings import Settings, load_prefect_api, load_settings, require_key
 
 KEYS = ("WICKED_REPORTS_API_KEY", "ONECLICKIMPACT_API_KEY", "CNAUGHT_API_KEY", "IMPACTAPI_API_KEY")
 URLS = ("WICKED_REPORTS_URL", "ONECLICKIMPACT_URL", "CNAUGHT_URL", "IMPACTAPI_URL")
@@ -248,3 +248,27 @@ def test_no_password_of_the_ledger_shows() -> None:
     settings = Settings(impactflow_ledger_url="postgresql://us:secret-word@db/ledger")
     assert "secret-word" not in repr(settings)
     assert "secret-word" not in str(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://ana:hush@db/prefect", "postgresql\\+asyncpg://"),
+        ("postgresql+asyncpg://ana:hush@db/prefect?sslmode=require", "ssl=require"),
+    ],
+)
+def test_f16_a_database_url_that_prefects_server_does_not_start_with_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str, said: str
+) -> None:
+    """By its variable, with the right form and without the password."""
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", url)
+    with pytest.raises(ConfigurationError, match=f"PREFECT_SERVER_DATABASE_CONNECTION_URL.*{said}") as refused:
+        load_prefect_api()
+    assert "hush" not in str(refused.value)
+
+
+def test_f16_urls_that_prefects_server_takes_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Postgres by way of asyncpg, and SQLite."""
+    for url in ("postgresql+asyncpg://ana:hush@db/prefect?ssl=require", "sqlite+aiosqlite:////srv/prefect.db"):
+        monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", url)
+        assert "hush" not in repr(load_prefect_api())

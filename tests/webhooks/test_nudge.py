@@ -109,6 +109,23 @@ async def test_runs_that_handle_nothing_come_ever_more_rarely(prefect, ledger):
     assert len(await runs(prefect)) == 4  # after 0, 5, 15 and 35 s
 
 
+async def test_f20_a_paused_deployment_gets_no_run_until_it_is_resumed(prefect, ledger, caplog):
+    """Prefect itself would make one that it is asked for, though a person has paused the deployment to stop it."""
+    caplog.set_level(logging.INFO)
+    nudge, now = Nudge(ledger, "acme", prefect), datetime.now(UTC)
+    deployment = (await prefect.get("deployments/name/place_events/events")).json()["id"]
+    await deliver(ledger)
+    counts = []
+    for paused in (True, False):
+        await prefect.patch(f"deployments/{deployment}", json={"paused": paused})
+        for later_s in (0, 5, 400):
+            await nudge.look(now + timedelta(seconds=later_s))
+        counts.append(len(await runs(prefect)))
+
+    assert counts == [0, 1]
+    assert 1 == sum("a person has paused" in each.message for each in caplog.records)
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [

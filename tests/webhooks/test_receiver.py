@@ -12,11 +12,13 @@ from datetime import date
 
 import httpx
 import pytest
+from sqlalchemy import event
 
 from benchmarks.storm.senders import SECRETS, Post, kept_as, signed, sold
 from impactflow.callbacks import callback_path
 from impactflow.clock import SystemClock
 from impactflow.errors import LedgerError
+from impactflow.ledger import Ledger
 from impactflow.webhooks.app import make_app
 from impactflow.webhooks.intake import Bounds
 from impactflow.webhooks.refusals import Refusals
@@ -374,7 +376,7 @@ async def test_where_the_ledger_fails_the_sender_is_told_to_repeat(ledger, sourc
     async with serving(ledger, Bounds(ledger_s=0.05)) as client:
         for trouble in (fail, hang):
             monkeypatch.setattr(ledger, "store_delivery", trouble)
-            monkeypatch.setattr(ledger, "pending_since", trouble)
+            monkeypatch.setattr(ledger, "require_writes", trouble)
             answer = await send(client, signed(source, "d1"))
             statuses += [
                 answer.status_code,
@@ -382,7 +384,42 @@ async def test_where_the_ledger_fails_the_sender_is_told_to_repeat(ledger, sourc
                 (await client.get("/health")).status_code,
             ]
             assert "disk" not in answer.text
-        monkeypatch.undo()
+    monkeypatch.undo()
+    async with serving(ledger) as client:
         statuses += [(await send(client, signed(source, "d1"))).is_success, (await client.get("/health")).status_code]
 
     assert [503, 10, 503, 503, 10, 503, True, 200] == statuses
+
+
+async def test_o2_health_says_whether_deliveries_can_be_stored_not_only_read(tmp_path, caplog):
+    """
+    Where the ledger can be read and not written, senders and watchdogs are both told 503.
+
+    The log says why, once; and that it works again. What Postgres does then is tested with the ledger.
+    """
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with Ledger.open(url) as ledger, caplog.at_level(logging.WARNING, logger="impactflow.webhooks.app"):
+        async with serving(ledger) as client:
+            healthy = await client.get("/health")
+            event.listen(ledger._engine, "connect", _takes_no_writes)
+            ledger._engine.dispose()
+            answers = [await send(client, signed("shopify", f"d{number}")) for number in range(3)]
+            sick = await client.get("/health")
+            assert [] == await stored(ledger)
+            event.remove(ledger._engine, "connect", _takes_no_writes)
+            ledger._engine.dispose()
+            answers.append(await send(client, signed("shopify", "d1")))
+            assert 200 == (await client.get("/health")).status_code
+
+    assert [(200, "takes deliveries"), (503, "takes no deliveries")] == [
+        (each.status_code, each.json()["ledger"]) for each in (healthy, sick)
+    ]
+    assert [503, 503, 503, 202] == [each.status_code for each in answers]
+    said = [record.message for record in caplog.records if record.name == "impactflow.webhooks.app"]
+    assert 2 == len(said)
+    assert said[0].startswith("deliveries cannot be stored: ")
+    assert said[1] == "deliveries can be stored again"
+
+
+def _takes_no_writes(connection, _):
+    connection.execute("PRAGMA query_only=ON")

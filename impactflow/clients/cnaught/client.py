@@ -450,7 +450,9 @@ class CNaughtClient:
 
         async def fetch(last: str | None) -> Page[Listed]:
             query = given(limit=limit, **{beyond: last})
-            listing = await self._http.read(operation, path, decode, query=query, headers=headers)
+            listing = await self._http.read(
+                operation, path, decode, query=query, headers=headers, always_there=last is None
+            )
             found = listing.data if newer_than is None else listing.data[::-1]  # theirs begins with the newest
             unread = [record for record in found if record.id != last]  # should a page repeat the record before it
             return Page(unread, found[-1].id if found else None)

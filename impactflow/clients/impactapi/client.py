@@ -64,4 +64,4 @@ class ImpactAPIClient(Customers, Vendors, DonationIntents, Sessions):
 
         Source: ImpactAPI, "Campaigns", read 2026-11-22.
         """
-        return await self._http.read("list_campaigns", "/campaigns", CAMPAIGNS.validate_json)
+        return await self._http.read("list_campaigns", "/campaigns", CAMPAIGNS.validate_json, always_there=True)

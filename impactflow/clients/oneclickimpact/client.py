@@ -116,7 +116,7 @@ class OneClickImpactClient:
 
         Source: 1ClickImpact API reference, "WhoAmI", read 2026-11-21.
         """
-        return await self._http.read("whoami", "/v1/whoami", WhoAmI.model_validate_json)
+        return await self._http.read("whoami", "/v1/whoami", WhoAmI.model_validate_json, always_there=True)
 
     @operation("POST /v1/plant_tree", writes=True)
     async def plant_tree(
@@ -517,7 +517,8 @@ class OneClickImpactClient:
 
         async def fetch(after: str | None) -> Page[T]:
             asked = query | given(cursor=after)
-            page = await self._http.read(operation, f"/v1/{operation}", listing.model_validate_json, query=asked)
+            path, decode = f"/v1/{operation}", listing.model_validate_json
+            page = await self._http.read(operation, path, decode, query=asked, always_there=after is None)
             return Page(page.items, page.cursor)
 
         async for page in follow(fetch, cursor, provider="oneclickimpact", operation=operation):

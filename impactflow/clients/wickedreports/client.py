@@ -36,6 +36,8 @@ from impactflow.models import BrokenOrder
 T = TypeVar("T")
 
 LONGEST_PAGE = 1000
+#: What every account has; a contact's own lists are missing where the contact is.
+_LISTS = frozenset({"/contacts", "/clicks", "/orders"})
 #: What a shop can do that has no account here, or whose account may not read orders.
 FROM_A_FILE = "or read orders from a file: `impactflow place --orders FILE`"
 #: The most that the two days of a listing of clicks may differ: of everybody's, and of one contact's.
@@ -253,7 +255,8 @@ class WickedReportsClient:
         days = given(**{"from": span.from_, "to": span.to})
 
         async def fetch(name: str | None) -> Listing[T]:
-            return await self._http.read(operation, path, read, query=days | given(limit=limit, next=name))
+            query, always_there = days | given(limit=limit, next=name), path in _LISTS and name is None
+            return await self._http.read(operation, path, read, query=query, always_there=always_there)
 
         count = 0
         async for listing in follow(fetch, cursor, provider=self._http.account.provider, operation=operation):

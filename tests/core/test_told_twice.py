@@ -1,0 +1,325 @@
+"""What becomes of a suspicion that two orders are one sale, whatever comes later and however orders are paged."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledgers import new_ledger
+from test_changed_orders import mend, next_run
+from test_customers import ANA, FIRST, PLANTED, foreseen, when
+from virtual_time import VirtualClock, VirtualLoop, in_virtual_time
+from webhook_senders import (
+    deliver,
+    shopify_cancelled,
+    shopify_paid,
+    shopify_refund,
+    stripe_paid,
+    taken_up,
+    woocommerce_order,
+)
+from world import GIVING, OFFSET, TREES, make_world, policy_for, policy_of, sold, statuses, work
+
+from impactflow.approval import Answer, Decision, record_answer
+from impactflow.models import ProviderName
+
+EMAIL = "ana@example.com"
+OFFSET_5 = OFFSET | {"quantity": {"per_order": 5}}
+STRIPES = {"contact": ANA, "sourceSystem": "stripe"}
+
+
+async def decide(run, decision, order):
+    """A person's answer about one order."""
+    asked = await run.ledger.awaiting(order=order)
+    answer = Answer(decision, "ana", "so it is")
+    await record_answer(run.ledger, run.order_source, policy_for(run), run.clock, run.id, asked, answer)
+
+
+def bought(world):
+    """Which orders something was bought for, and what."""
+    return sorted((each["order_id"], each["kind"]) for each in world.purchases)
+
+
+@pytest.mark.parametrize("page_items", [1, 10])
+@pytest.mark.parametrize("over", [shopify_refund, shopify_cancelled])
+@in_virtual_time
+async def test_c15_what_becomes_of_the_one_does_not_release_the_others(new_world, over, page_items):
+    """Told by three; the one that would be bought is given back, or called off, before it is sent."""
+    listed = [sold(1, sourceId="EN1-B", contact=ANA), sold(2, **STRIPES)]
+    world = new_world(policy=policy_of(TREES), page_items=page_items)
+    async with world.run() as run:
+        await shopify_paid(run, 1, email=EMAIL)
+        world.sandbox.shop.orders = listed
+        await taken_up(world, run)
+        await world.plan(run)
+        assert {"planned": 1, "awaiting_approval": 2} == await statuses(run)
+        await over(run, 1)
+        for _ in range(2):
+            world.clock.turn(minutes=10)
+            assert [] == await next_run(world, run)
+        assert {"cancelled": 1, "awaiting_approval": 2} == await statuses(run)
+        await decide(run, Decision.APPROVE, "WR-2")
+        assert [PLANTED] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_c15_of_two_that_are_suspected_alike_one_is_bought(new_world):
+    """A copy waits for a sale that is called off; then its own sale is listed beside it."""
+    copy = sold(9, sourceId="pi_2", **STRIPES)
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1, email=EMAIL)
+        await taken_up(world, run)
+        world.sandbox.shop.orders = [copy]
+        await world.plan(run)
+        await shopify_cancelled(run, 1)
+        world.sandbox.shop.orders = [copy, sold(2, contact=ANA)]
+        for _ in range(2):
+            world.clock.turn(minutes=10)
+            assert [PLANTED] == await next_run(world, run)
+        [asked] = await run.ledger.awaiting()
+        assert asked.order == "WR-9"
+        assert asked.reason.startswith("it may be order WR-2")
+
+
+@in_virtual_time
+async def test_c15_a_copy_that_was_approved_is_compared_with_what_comes_next(new_world):
+    """It is another sale than the one that was shown, which does not say that it is another than any."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1, email=EMAIL)
+        await taken_up(world, run)
+        world.sandbox.shop.orders = [sold(9, **STRIPES)]
+        await world.plan(run)
+        await decide(run, Decision.APPROVE, "WR-9")
+        world.clock.turn(minutes=10)
+        world.sandbox.shop.orders.append(sold(2, contact=ANA))
+        await world.plan(run)
+        assert {"planned": 2, "awaiting_approval": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_c15_what_was_refused_for_good_is_asked_about_too(new_world):
+    """A person may have it sent again; then its copy must not have been bought."""
+    world = new_world(policy=policy_of(GIVING | {"campaign": "tres-for-the-future"}))
+    async with world.run() as run:
+        await shopify_paid(run, 1, email=EMAIL)
+        await next_run(world, run)
+        assert {"failed": 1} == await statuses(run)
+        await stripe_paid(run, 1, customer_email=EMAIL)
+        await next_run(world, run)
+        assert {"failed": 1, "awaiting_approval": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00", "9999-12-31T12:00:00"])
+@in_virtual_time
+async def test_an_order_of_a_day_that_never_was_stops_no_other(new_world, date):
+    """With an address and an amount, by which other orders are looked for around its day."""
+    world = new_world(policy=policy_of(TREES | {"when": {"sources": ["shopify"]}}))
+    async with world.run() as run:
+        await woocommerce_order(run, 1, "processing", 5, date_created_gmt=date)
+        await shopify_paid(run, 2)
+        assert [PLANTED] == await next_run(world, run)
+
+
+def told(system, name):
+    """One of our own events, about an order of some system."""
+    data = {"source_system": system, "source_id": name, "amount": "80", "currency": "USD", "customer_email": EMAIL}
+    return {"type": "order.paid", "timestamp": "2026-03-02T11:00:00Z", "data": data}
+
+
+@in_virtual_time
+async def test_c15_one_sender_may_tell_of_a_sale_for_two_systems(new_world):
+    """A relay of the shop's orders and of the payments."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await deliver(run, "standard", "order.paid", told("magento", "1"), "event-1")
+        await deliver(run, "standard", "order.paid", told("stripe", "pi_1"), "event-2")
+        assert [PLANTED] == await next_run(world, run)
+        assert {"placed": 1, "awaiting_approval": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_c15_a_relay_that_tells_of_both_answers_nothing(new_world):
+    """Each by its own name."""
+    world = new_world(orders=[sold(2, sourceId="pi_1", **STRIPES)], policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1, email=EMAIL)
+        assert [PLANTED] == await next_run(world, run)
+        await deliver(run, "standard", "order.paid", told("shopify", "1001"), "event-1")
+        await deliver(run, "standard", "order.paid", told("stripe", "pi_1"), "event-2")
+        for _ in range(2):
+            world.clock.turn(minutes=10)
+            assert [PLANTED] == await next_run(world, run)
+
+
+@pytest.mark.parametrize("together", [True, False])
+@in_virtual_time
+async def test_c15_whose_it_is_may_be_said_by_what_is_overridden(new_world, together):
+    """Stripe's later word of a session, without an address, comes before the earlier one, which has it."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await stripe_paid(run, 1, created=20)
+        if not together:
+            await taken_up(world, run)
+        await stripe_paid(run, 1, created=10, customer_email=EMAIL)
+        assert [PLANTED] == await next_run(world, run)
+        await shopify_paid(run, 1, email=EMAIL, created_at=run.clock.now().isoformat())
+        assert [PLANTED] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_c15_an_answer_is_about_both(new_world):
+    """The sale that a copy was told apart from is not asked about in its turn; a new slot is earned by both."""
+    world = new_world(orders=[sold(1, contact=ANA), sold(2, **STRIPES)], policy=policy_of(TREES, OFFSET_5))
+    async with world.run() as run:
+        await world.plan(run)
+        await work(run, ProviderName.ONECLICKIMPACT)
+        world.clock.turn(minutes=10)
+        await decide(run, Decision.APPROVE, "WR-2")
+        await work(run, ProviderName.ONECLICKIMPACT)
+        world.clock.turn(minutes=10)
+        await next_run(world, run)
+        assert bought(world) == [(order, kind) for order in ("WR-1", "WR-2") for kind in ("offset", "plant_trees")]
+        mend(world, run, TREES, OFFSET_5, TREES | {"slot": "more"})
+        world.clock.turn(minutes=10)
+        await next_run(world, run)
+        assert bought(world).count(("WR-1", "plant_trees")) == 2
+
+
+@in_virtual_time
+async def test_c15_what_the_policy_does_not_want_is_waited_for_by_nobody(new_world):
+    """Stripe's copy would earn under the rule if it were not Stripe's; both are taken up together."""
+    rule = TREES | {"when": {"first_order": True, "not_sources": ["stripe"]}}
+    world = new_world(policy=policy_of(rule))
+    async with world.run() as run:
+        await stripe_paid(run, 1, customer_email=EMAIL)
+        await shopify_paid(run, 1, email=EMAIL, created_at=run.clock.now().isoformat())
+        assert [PLANTED] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_c15_what_is_paid_no_longer_is_waited_for_by_nobody(new_world):
+    """An order that is set back to unpaid, and its copy that is paid, in one run."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1, email=EMAIL, updated_at="2026-03-02T11:00:00Z")
+        await taken_up(world, run)
+        unpaid = {"financial_status": "pending", "updated_at": "2026-03-02T11:30:00Z"}
+        await shopify_paid(run, 1, topic="orders/updated", webhook_id="update", email=EMAIL, **unpaid)
+        await stripe_paid(run, 1, customer_email=EMAIL)
+        assert [PLANTED] == await next_run(world, run)
+        assert {"cancelled": 1, "placed": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_a_dry_run_knows_what_becomes_of_orders_on_the_pages_before(new_world):
+    """A known one is set back to unpaid on the first page; its copy is on the second one."""
+    world = new_world(orders=[sold(1, contact=ANA)], policy=policy_of(TREES), page_items=1)
+    async with world.run() as run:
+        await world.plan(run)
+        world.sandbox.shop.orders = [sold(1, contact=ANA, payments=[{"status": "FAILED"}]), sold(2, **STRIPES)]
+        world.clock.turn(minutes=10)
+        assert (1, 0) == await foreseen(world, run)
+        assert [PLANTED] == await next_run(world, run)
+
+
+@pytest.mark.parametrize(
+    ("orders", "fields"),
+    [
+        # A file that tells days alone dates all its orders to midnight.
+        ([sold(1, contact=ANA, date=when(hours=2)), sold(2, contact=ANA, date=when(hours=2), amount=20)], {}),
+        (
+            [
+                sold(1, contact=ANA, date=when(hours=5)),
+                sold(2, contact=ANA, date=when(hours=2), sourceSystem="woocommerce"),
+            ],
+            {"distinct_sources": ["shopify", "woocommerce"]},
+        ),
+    ],
+)
+@in_virtual_time
+async def test_of_two_orders_one_is_the_first(new_world, orders, fields):
+    """Of one instant; or alike, of systems whose orders are never one sale."""
+    world = new_world(orders=orders, policy=policy_of(FIRST, **fields))
+    async with world.run() as run:
+        assert (1, 0) == await foreseen(world, run)
+        assert [PLANTED] == await next_run(world, run)
+        assert [PLANTED] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_whoever_has_had_something_bought_is_no_first_customer(new_world):
+    """The order it was bought for was refunded in part since; and one that was approved as another sale counts."""
+    first = sold(1, contact=ANA, date=when(days=2))
+    world = new_world(orders=[first], policy=policy_of(FIRST))
+    async with world.run() as run:
+        assert [PLANTED] == await next_run(world, run)
+        in_part = first | {"payments": [{"status": "Partially Refunded"}]}
+        world.sandbox.shop.orders = [in_part, sold(2, contact=ANA, amount=20, date=when(hours=1))]
+        world.clock.turn(minutes=10)
+        assert [PLANTED] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_after_two_sales_that_were_told_apart_the_next_one_is_not_the_first(new_world):
+    """Whatever was asked about them."""
+    alike = [sold(1, contact=ANA, date=when(days=2)), sold(2, date=when(days=2), **STRIPES)]
+    world = new_world(orders=alike, policy=policy_of(FIRST))
+    async with world.run() as run:
+        assert [PLANTED] == await next_run(world, run)
+        world.clock.turn(minutes=10)
+        await decide(run, Decision.APPROVE, "WR-2")
+        assert [PLANTED] * 2 == await next_run(world, run)
+        world.sandbox.shop.orders = [*alike, sold(3, contact=ANA, amount=20, date=when(hours=1))]
+        for _ in range(2):
+            world.clock.turn(minutes=10)
+            assert [PLANTED] * 2 == await next_run(world, run)
+
+
+#: How a sale may be told of, by names that nothing joins.
+TELLINGS = {
+    "shop": lambda _, run: shopify_paid(run, 1, email=EMAIL),
+    "stripe": lambda _, run: stripe_paid(run, 1, customer_email=EMAIL),
+    "shop, listed": lambda world, _: listed(world, sold(1, sourceId="EN-1-B", contact=ANA)),
+    "stripe, listed": lambda world, _: listed(world, sold(2, sourceId="pi_9", **STRIPES)),
+}
+CALLED_OFF = "shop, called off"
+
+
+async def listed(world, row):
+    """Wicked Reports lists a sale."""
+    rows = world.sandbox.shop.orders
+    rows[:] = [row, *(each for each in rows if each["id"] != row["id"])]
+
+
+@given(
+    steps=st.lists(st.sampled_from([*TELLINGS, CALLED_OFF, "run"]), max_size=9),
+    page_items=st.sampled_from([1, 2, 10]),
+)
+@settings(max_examples=40, deadline=None)
+def test_c15_a_sale_that_is_told_by_many_names_is_bought_for_once(steps, page_items):
+    """In any order and on any pages; each other name of it waits for an answer, whatever becomes of the first one."""
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(_told_by(Path(folder), steps, page_items))
+
+
+async def _told_by(folder, steps, page_items):
+    world = make_world(VirtualClock(), new_ledger(folder / "ledger.db"), policy=policy_of(TREES), page_items=page_items)
+    async with world.run() as run:
+        for step in [*steps, "run", "run"]:
+            if step == "run":
+                await next_run(world, run)
+                world.clock.turn(minutes=10)
+            elif step == CALLED_OFF:
+                await shopify_cancelled(run, 1)
+            else:
+                await TELLINGS[step](world, run)
+        names = len({*steps} & TELLINGS.keys())
+        counts = await statuses(run)
+        if CALLED_OFF in steps:
+            assert len(world.purchases) <= 1
+        else:
+            assert (len(world.purchases), counts.get("awaiting_approval", 0)) == (min(names, 1), max(names - 1, 0))

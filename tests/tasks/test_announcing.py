@@ -1,0 +1,41 @@
+"""Events stay small, and a failure to tell never fails a run that has bought."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from impactflow.ledger import Group, Status
+from impactflow.ledger.news import Line
+from impactflow.models import ProviderName
+from tasks import announcing
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+GROUP = Group(
+    store="acme",
+    provider=ProviderName.CNAUGHT,
+    status=Status.PARKED,
+    count=1_000_000,
+    since=NOW,
+    first=[Line("WR-" + "7" * 1_000_000, "trees", "because " * 100_000, NOW)] * 20,
+)
+
+
+def test_f8_an_event_is_small_whatever_it_tells_of(monkeypatch: pytest.MonkeyPatch):
+    """Prefect refuses one above 1.5 MB."""
+    told = []
+    monkeypatch.setattr(announcing, "emit_event", lambda **event: told.append(event))
+    announcing._emit("parked", GROUP)
+    assert len(json.dumps(told)) < 20_000
+    assert 1_000_000 == told[0]["payload"]["count"]
+
+
+def test_f8_an_event_that_is_refused_fails_no_run(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    """The log says so."""
+
+    def refuse(**_: object) -> None:
+        raise ValueError("too large")
+
+    monkeypatch.setattr(announcing, "emit_event", refuse)
+    announcing._emit("parked", GROUP)
+    assert "could not be told" in caplog.text
