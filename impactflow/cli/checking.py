@@ -6,7 +6,7 @@ from typing import Any
 
 from impactflow import stopping
 from impactflow.cli.command import DONE, MISUSED
-from impactflow.cli.console import err, out, print_json, print_table
+from impactflow.cli.console import err, out, print_json, print_marked, print_table
 from impactflow.cli.ledgers import missing_file
 from impactflow.ledger import Ledger
 from impactflow.policy import Policy, load_policy
@@ -66,8 +66,7 @@ def _tell(file: Path, policy: Policy, rules: list[dict[str, Any]], slips: list[s
     if remark:
         out.print(f"Look at this: {remark}.", markup=False)
     for slip in slips:
-        err.print("[bold red]wrong:[/bold red]", end=" ")
-        err.print(slip, markup=False)
+        print_marked(err, "wrong:", "bold red", slip)
     if not slips:
         out.print("`impactflow doctor` asks the accounts; `impactflow place --dry-run` shows what would be bought.")
 

@@ -56,6 +56,5 @@ def fail(message: str, status: int, *, as_json: bool, **more: Any) -> int:
     """Say in one line what went wrong; to a program as one object, with what else it is told."""
     if as_json:
         console.print_json({"error": message, **more})
-    console.err.print("[bold red]error:[/bold red]", end=" ")
-    console.err.print(message, markup=False)
+    console.print_marked(console.err, "error:", "bold red", message)
     return status

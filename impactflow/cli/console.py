@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -57,7 +58,26 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name.replace("_", " "), justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    out.print(table, markup=False)
+    if _narrowest(table) > out.width:  # words would be broken to make it fit
+        print_list(
+            title, [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in _said(row)) for row in rows]
+        )
+    else:
+        out.print(table, markup=False)
+
+
+def _narrowest(table: Table) -> int:
+    """How wide a table is whose cells are broken between words only."""
+    return Measurement.get(out, out.options.update(width=10_000, markup=False), table).minimum
+
+
+def _said(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in row.items() if value is not None and value != ""]
+
+
+def print_marked(console: Console, mark: str, style: str, said: str) -> None:
+    """A sentence behind a mark in colour, as one text, so that lines break where the window ends."""
+    console.print(Text.assemble((mark, style), " ", for_terminal(said)))
 
 
 def print_list(title: str, lines: Sequence[str]) -> None:

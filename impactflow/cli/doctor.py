@@ -8,7 +8,7 @@ from typing import Any
 
 from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli import silence
-from impactflow.cli.console import out
+from impactflow.cli.console import out, print_marked
 from impactflow.cli.ledgers import missing_file, none_made, require_ledger_folder
 from impactflow.cli.prefect_check import remarks_on_prefect
 from impactflow.clients import open_wickedreports
@@ -30,8 +30,8 @@ _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 def tell_findings(findings: Sequence[Mapping[str, Any]]) -> None:
     """Print each check and what it found."""
     for finding in findings:
-        out.print("[green]ok[/green]  " if finding["ok"] else "[red]wrong[/red]", end=" ")
-        out.print(f"{finding['what']}: {finding['said']}", markup=False)
+        mark, style = ("ok   ", "green") if finding["ok"] else ("wrong", "red")
+        print_marked(out, mark, style, f"{finding['what']}: {finding['said']}")
 
 
 async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:

@@ -134,6 +134,15 @@ def _tell_refund(refund: Mapping[str, Any]) -> None:
     out.print(f"  {at} undone or given back: {how_much} ({ref}); what was bought by then stays", markup=False)
 
 
+def _in_our_units(detail: str | None) -> str:
+    """What was planned is kept in the ledger's units; a person reads the same ones everywhere."""
+    number, _, unit = (detail or "").partition(" ")
+    if not number.isdecimal() or unit not in set(Unit):
+        return detail or ""
+    quantity, name = shown(int(number), Unit(unit))
+    return f"{quantity:f} {name}"
+
+
 def _tell_placement(placement: Mapping[str, Any]) -> None:
     amount = "?"
     if placement["quantity"] is not None:
@@ -147,7 +156,5 @@ def _tell_placement(placement: Mapping[str, Any]) -> None:
     for event in placement["events"]:
         came = f"{event['from_status'] or 'nothing'} -> {event['to_status']}"
         attempt = f"attempt {event['attempt']}" if event["attempt"] else ""
-        out.print(
-            f"  {event['at']:%Y-%m-%d %H:%M:%S} {came:22} {attempt:10} {event['detail'] or ''} (run {event['run_id']})",
-            markup=False,
-        )
+        said = f"{_in_our_units(event['detail'])} (run {event['run_id']})"
+        out.print(f"  {event['at']:%Y-%m-%d %H:%M:%S} {came:22} {attempt:10} {said}", markup=False)

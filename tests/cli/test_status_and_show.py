@@ -94,6 +94,9 @@ def test_n7_totals_say_what_was_bought_in_all_and_for_how_much(terminal):
     assert (rows["trees"]["placements"], rows["trees"]["amount"], rows["trees"]["unit"]) == (3, "3", "trees")
     assert (rows["giving"]["amount"], rows["giving"]["price_usd"]) == ("2.4", "2.4")
     assert "Bought in all" in shown.out
+    terminal.narrow(50)
+    narrow = terminal.type("status", "--totals").out
+    assert "slot giving, provider impactapi, impact donate, placements 3" in " ".join(narrow.split())
     assert "totals" not in terminal.type("status", "--json").json
 
 
@@ -107,6 +110,8 @@ def test_n19_show_tells_what_the_order_said(terminal):
     shown, told = terminal.type("show", "WR-1"), terminal.type("show", "WR-1", "--json").json
     assert "80 USD, 2 items, payments: APPROVED" in shown.out
     assert "0.8 USD (donate) from impactapi" in shown.out
+    assert "80 usd_cent" not in shown.out
+    assert "nothing -> planned                0.8 USD" in shown.out
     assert (told["amount"], told["currency"], told["items"], told["payments"]) == ("80", "USD", "2", ["APPROVED"])
 
 
