@@ -7,7 +7,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: install demo up screenshots test lint bench docs lock clean
+.PHONY: help install demo up screenshots test lint bench docs lock clean
+
+help:  ## list what make can do
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
 
 install: .venv/installed  ## make .venv and install into it
 
@@ -53,8 +56,9 @@ test: lint  ## everything that CI checks
 bench: .venv/installed-dev  ## one table of ratios, written to benchmarks/results/ too
 	$(BIN)/python -m benchmarks
 
-docs: .venv/installed-dev  ## renew docs/operations.md, the table of all operations
+docs: .venv/installed-dev  ## renew docs/operations.md, the table of all operations, and docs/policy.md
 	$(BIN)/python tests/operations/table.py
+	$(BIN)/python docs/policy_page.py
 
 lock:  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \

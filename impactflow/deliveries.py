@@ -10,7 +10,7 @@ Called by the task ``take_up_deliveries``.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, assert_never
@@ -174,6 +174,60 @@ async def with_deliveries(
                     orders[f"delivery {delivery.id}"] = event
         after = page[-1].id
     return WithDeliveries(source, list(orders.values()), refunds)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """
+    A delivery that tells of an order and that nobody has handled.
+
+    Args:
+        source: By whose scheme it came.
+        topic: What it tells of, in the sender's words.
+        received_at: When it came.
+    """
+
+    source: str
+    topic: str
+    received_at: datetime
+
+
+async def waiting_for(ledger: Ledger, store: str, names: Collection[str], senders: Senders) -> Sequence[Waiting]:
+    """
+    The deliveries that tell of an order and that nobody has handled.
+
+    Args:
+        ledger: Where deliveries are stored.
+        store: Whose order.
+        names: The names that it is known by, with or without the names' prefixes.
+        senders: How other senders tell of orders.
+    """
+    found: list[Waiting] = []
+    after = 0
+    while page := await ledger.pending_deliveries(store, after=after, limit=_PAGE):
+        found += [
+            Waiting(each.source, each.topic, each.received_at)
+            for each in page
+            if any(_is_meant(told, name) for told in _names_in(events.read(each, senders)) for name in names)
+        ]
+        after = page[-1].id
+    return found
+
+
+def _names_in(event: events.Event) -> Sequence[str]:
+    match event:
+        case Order():
+            return (event.id, *event.names)
+        case Refund():
+            return event.names
+        case BrokenOrder(id=str() as name):
+            return (name,)
+        case _:
+            return ()
+
+
+def _is_meant(told: str, name: str) -> bool:
+    return told == name or told.endswith(f":{name}")
 
 
 def _is_news(order: Order, known: Order | BrokenOrder | None) -> bool:

@@ -19,12 +19,17 @@ Callers catch by that question, never by a status code. A message never holds a 
 content, and ends with what to do next where there is something to do.
 """
 
+from collections.abc import Mapping
 from copy import copy
+from types import MappingProxyType
 from typing import Any, Self
 
 
 class ImpactError(Exception):
     """Anything that impactflow itself reports; its text is one line for a person."""
+
+    #: What a program is given besides the text.
+    told: Mapping[str, Any] = MappingProxyType({})
 
 
 class ConfigurationError(ImpactError):

@@ -1,13 +1,12 @@
 """
 How things stand after a run, as ``--json`` prints it, and the exit status that follows from it.
 
-Called at the end of the flows and by ``impactflow status``.
+Called at the end of the flows.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Any
 
 from impactflow.audit import Disagreement, Finding, Tally
@@ -17,77 +16,11 @@ from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.patience import Round
 from impactflow.planning import in_words
+from impactflow.standing import WHAT_TO_DO, Counts, Standing, in_standings
 from impactflow.tracking import Tracked
 
-Counts = Mapping[tuple[ProviderName, Status], int]
-
-#: What a person does about placements in a status; what is not here its own reason says.
-_WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
-    {
-        Status.HELD: "mend what the reason names; the next run that reads the order goes on with it",
-        Status.AWAITING_APPROVAL: "run the deployment `approve`, or `impactflow approve ORDER SLOT`",
-        Status.PARKED: "look at the provider whether it was bought, then run the deployment `settle`, or"
-        " `impactflow settle ORDER SLOT --as ...`",
-        Status.FAILED: "mend what was refused, such as the policy, then run the deployment `settle`, or"
-        " `impactflow settle ORDER SLOT --as not-bought`: the next run that reads the order sends what the policy says"
-        " by then",
-        Status.IN_DOUBT: "see that the provider can be reached with its key; runs go on trying",
-    }
-)
 #: How many placements are named to a person.
 _NAMED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """
-    Placements by what matters about them.
-
-    Args:
-        planned: To be sent by a further run.
-        placed: Took effect, the completed ones included.
-        completed: Of those, complete.
-        failed: Refused for good.
-        held: Waiting for a person to mend something.
-        awaiting_approval: Waiting for a person to approve them.
-        in_doubt: Perhaps bought, those included that a run may still be sending.
-        parked: Undecidable; for a person.
-        cancelled: Undone, or withdrawn before they were sent.
-    """
-
-    planned: int
-    placed: int
-    completed: int
-    failed: int
-    held: int
-    awaiting_approval: int
-    in_doubt: int
-    parked: int
-    cancelled: int
-
-    @classmethod
-    def of(cls, counts: Counts) -> "Standing":
-        """Add up over the providers."""
-
-        def count(*statuses: Status) -> int:
-            return sum(number for (_, status), number in counts.items() if status in statuses)
-
-        return cls(
-            planned=count(Status.PLANNED),
-            placed=count(Status.PLACED, Status.COMPLETED, Status.CANCELLING),
-            completed=count(Status.COMPLETED),
-            failed=count(Status.FAILED),
-            held=count(Status.HELD),
-            awaiting_approval=count(Status.AWAITING_APPROVAL),
-            in_doubt=count(Status.PLACING, Status.IN_DOUBT),
-            parked=count(Status.PARKED),
-            cancelled=count(Status.CANCELLED),
-        )
-
-    @property
-    def waiting(self) -> int:
-        """How many are left for a further run or for a person."""
-        return self.planned + self.held + self.awaiting_approval + self.in_doubt + self.parked
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +151,6 @@ class Outcome:
         return "\n\n".join(lines)
 
 
-def in_standings(counts: Mapping[str, int]) -> str:
-    """How many there are in each standing, as an outcome tells it in JSON: "3 placed, 1 in doubt", or "none"."""
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "none"
-
-
 @dataclass(frozen=True, slots=True)
 class TrackOutcome:
     """
@@ -325,16 +253,8 @@ def needs_in_words(waiting: Sequence[Group]) -> str:
         more = f" and {group.count - _NAMED} more" if group.count > _NAMED else ""
         lines.append(
             f"- {group.count} {group.status.replace('_', ' ')} at {group.provider} since {group.since:%Y-%m-%d %H:%M}"
-            f" UTC: {_WHAT_TO_DO.get(group.status, 'see the reason')} ({named}{more})"
+            f" UTC: {WHAT_TO_DO.get(group.status, 'see the reason')} ({named}{more})"
         )
     # Prefect's pages resolve it, whatever address they are reached by.
     table = "[All of it, with reasons](/artifacts/key/needs-attention)"
     return "\n".join(("### What needs you", "", *lines, "", table))
-
-
-def by_provider(counts: Counts) -> dict[str, dict[str, Any]]:
-    """Counts by provider and status, as ``status --json`` prints them; every provider and every status is there."""
-    return {
-        provider.value: {status.value: counts.get((provider, status), 0) for status in Status}
-        for provider in ProviderName
-    }

@@ -6,8 +6,11 @@ stars wherever they are printed. A URL from the file never gets a key from the e
 folder would get the key. HTTPS_PROXY and NO_PROXY belong to the machine: ``clients.proxies`` reads them.
 """
 
+import logging
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
@@ -18,6 +21,8 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from impactflow.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 
 def is_loopback(host: str) -> bool:
@@ -163,12 +168,14 @@ class PrefectApi(BaseSettings):
 
 def load_settings() -> Settings:
     """
-    Read the environment and ``.env``.
+    Read the environment and ``.env``; variables that look like ours and that nobody reads are named in the log.
 
     Raises:
         ConfigurationError: A variable is malformed; the message names it and never repeats its value.
     """
-    return _load(Settings)
+    settings = _load(Settings)
+    _name(tuple(unknown_variables().items()))
+    return settings
 
 
 def load_prefect_api() -> PrefectApi:
@@ -223,6 +230,41 @@ _KEYS_AND_URLS = (
     ("PREFECT_API_KEY", "PREFECT_API_URL"),
     ("PREFECT_API_AUTH_STRING", "PREFECT_API_URL"),
 )
+
+
+def unknown_variables() -> dict[str, str | None]:
+    """
+    Variables that look like ours and that nobody reads, each with the one that is like it.
+
+    A sender's secrets may have any name.
+    """
+    known = [name.upper() for name in Settings.model_fields]
+    found = sorted(_capitals(os.environ) | _capitals(dotenv_values(_FILE)))
+    return {
+        name: next(iter(get_close_matches(name, known, n=1, cutoff=_ALIKE)), None)
+        for name in found
+        if name.startswith(_OURS) and name not in {*known, *_ELSEWHERE} and not name.endswith("_SECRETS")
+    }
+
+
+@lru_cache
+def _name(unknown: tuple[tuple[str, str | None], ...]) -> None:
+    """Once, however often settings are read."""
+    for name, meant in unknown:
+        log.warning("%s is no variable of impactflow's: %s", name, did_you_mean(meant))
+
+
+def did_you_mean(meant: str | None) -> str:
+    """What to make of a variable that nobody reads."""
+    return f"did you mean {meant}?" if meant else "nothing reads it"
+
+
+#: How variables begin that somebody meant for impactflow.
+_OURS = ("IMPACTFLOW_", "WICKED_REPORTS_", "ONECLICKIMPACT_", "CNAUGHT_", "IMPACTAPI_")
+#: Read by ``prefect.yaml``.
+_ELSEWHERE = frozenset({"IMPACTFLOW_HOME"})
+#: How alike two names are of which one is a slip of the pen.
+_ALIKE = 0.85
 
 
 def load_secret(variable: str) -> SecretStr | None:

@@ -13,6 +13,7 @@ from impactflow.errors import Unauthorized
 from impactflow.models import ProviderName
 from impactflow.patience import Round
 from impactflow.policy import Policy
+from impactflow.slips import refuse_slips
 from tasks.context import current_run
 
 
@@ -25,7 +26,11 @@ async def check_ledger(providers: Sequence[ProviderName], policy: Policy | None)
         Why nothing may be sent to those that did not tell.
 
     Raises:
+        ConfigurationError: The policy would buy what nobody meant; see ``impactflow.slips``.
         PurchasesUnknown: The store has bought what the ledger does not know: nothing may be sent at all.
     """
-    silent = await current_run().check_ledger(providers, policy)
+    run = current_run()
+    if policy is not None:
+        await refuse_slips(run.ledger, policy, run.clock.now().date())
+    silent = await run.check_ledger(providers, policy)
     return {name: Round(0, str(error), unauthorized=isinstance(error, Unauthorized)) for name, error in silent.items()}

@@ -9,10 +9,10 @@ from prefect.cache_policies import NO_CACHE
 from impactflow import backfill
 from impactflow.backfill import PlannedWindow
 from impactflow.deliveries import with_deliveries
+from impactflow.foreseen import as_json, wrong_with
 from impactflow.ledger import Planned
-from impactflow.options import check_options, told
 from impactflow.orders import Window
-from impactflow.planning import in_words, plan, preview
+from impactflow.planning import plan, preview
 from impactflow.policy import Policy
 from impactflow.webhooks.senders import load_senders
 from tasks.context import current_run
@@ -69,31 +69,10 @@ async def preview_orders(
     if with_planned:
         source = await with_deliveries(source, run.ledger, policy, load_senders(run.settings.impactflow_senders))
     would = await preview(run.ledger, source, policy, window, run.clock, at_most=at_most, with_planned=with_planned)
-    wrong = told(await check_options(run.provider, policy)) if with_planned else []
-    totals = [
-        {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
-        for (slot, provider, unit), (count, quantity) in sorted(would.totals.items())
-    ]
-    return {
-        "dry_run": True,
-        "from": window.from_.isoformat(),
-        "to": window.to.isoformat(),
-        "orders": {"read": would.read, "eligible": would.eligible, "broken": would.broken},
-        "window": in_words(window),
-        "notes": list(run.orders_file(orders_file).notes) if orders_file else [],
-        "would_place": would.placements,
-        "new": would.new,
-        "problems": would.problems,
-        "may_be_missing": would.missing,
-        "wrong_options": wrong,
-        "would_hold": would.held,
-        "would_await_approval": would.awaiting_approval,
-        "totals": totals,
-        "lines": would.lines,
-        "not_earned": [
-            {"slot": slot, "reason": reason, "orders": count}
-            for (slot, reason), count in would.not_earned.most_common(20)
-        ],
-        "ends_before": would.ends_before,
-        "requests": run.transport.requests,
-    }
+    return as_json(
+        would,
+        window,
+        run.transport.requests,
+        notes=run.orders_file(orders_file).notes if orders_file else (),
+        wrong=await wrong_with(run, policy) if with_planned else (),
+    )

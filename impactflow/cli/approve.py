@@ -5,7 +5,7 @@ from typing import Any
 from impactflow import stopping
 from impactflow.approval import MOST_ASKED, Answer, Answered, as_rows, ask_about, record_answer
 from impactflow.cli import console
-from impactflow.cli.ledgers import open_existing
+from impactflow.cli.ledgers import open_existing, require
 from impactflow.errors import ConfigurationError
 from impactflow.policy import load_policy
 from impactflow.run import open_run
@@ -45,6 +45,7 @@ def decide(order: str, slot: str, store: str | None, answer: Answer, *, as_json:
 async def _decide(order: str, slot: str, store: str | None, answer: Answer) -> Answered:
     settings = load_settings()
     policy = load_policy(settings.impactflow_policy)
+    require(settings)
     async with open_run(settings, "approve") as run:
         asked = await ask_about(run.ledger, order, slot, store)
         answered = await record_answer(run.ledger, run.order_source, policy, run.clock, run.id, [asked], answer)

@@ -3,15 +3,20 @@
 import functools
 import getpass
 from collections.abc import Callable
-from typing import Annotated, ParamSpec
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
 
 import typer
+
+from impactflow.cli import console
 
 P = ParamSpec("P")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 Store = Annotated[
     str | None, typer.Option(metavar="STORE", help="Whose order, where several stores have one of that name.")
 ]
+#: A list, so that a second one is noticed: click by itself goes by the last one in silence.
+PolicyFile = Annotated[list[Path] | None, typer.Option("--policy", metavar="FILE", help="Default: IMPACTFLOW_POLICY.")]
 
 #: Exit statuses, as the README lists them.
 DONE, UNDONE, MISUSED = 0, 1, 2
@@ -27,9 +32,29 @@ def ending(command: Callable[P, int]) -> Callable[P, None]:
     return run
 
 
+def only(option: str, given: list[Path] | None) -> Path | None:
+    """
+    The file that an option names; None where it was not given.
+
+    Raises:
+        typer.BadParameter: It was given more than once.
+    """
+    if given and len(given) > 1:
+        raise typer.BadParameter(f"{option} is given {len(given)} times: give the one that you mean")
+    return given[0] if given else None
+
+
 def whoever_types() -> str:
     """Who is logged in."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # in a container without names
         return "somebody"
+
+
+def fail(message: str, status: int, *, as_json: bool, **more: Any) -> int:
+    """Say in one line what went wrong; to a program as one object, with what else it is told."""
+    if as_json:
+        console.print_json({"error": message, **more})
+    console.print_marked(console.err, "error:", "bold red", message)
+    return status

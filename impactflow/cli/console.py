@@ -5,23 +5,20 @@ One JSON object goes to standard output and nothing else does; everything for pe
 ``--json`` and to standard error with it. Called by the commands.
 """
 
-import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from impactflow.escapes import for_terminal
-from impactflow.ledger import Ledger
-from impactflow.outcome import Standing
 
 
 class _Console(Console):
@@ -32,8 +29,17 @@ class _Console(Console):
         return super().render_str(for_terminal(text), **options)
 
 
-out = _Console(highlight=False, soft_wrap=True)
-err = _Console(stderr=True, highlight=False, soft_wrap=True)
+def _console(*, to_stderr: bool) -> _Console:
+    """A terminal has lines broken between words; what goes elsewhere keeps them whole, and its tables wide."""
+    console = _Console(stderr=to_stderr, highlight=False)
+    if not console.is_terminal:
+        console.soft_wrap, console.width = True, _WIDE
+    return console
+
+
+#: How wide a table may become where nobody's window limits it.
+_WIDE = 200
+out, err = _console(to_stderr=False), _console(to_stderr=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -52,7 +58,35 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name.replace("_", " "), justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    out.print(table, markup=False)
+    if _narrowest(table) > out.width:  # words would be broken to make it fit
+        print_list(
+            title, [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in _said(row)) for row in rows]
+        )
+    else:
+        out.print(table, markup=False)
+
+
+def _narrowest(table: Table) -> int:
+    """How wide a table is whose cells are broken between words only."""
+    return Measurement.get(out, out.options.update(width=10_000, markup=False), table).minimum
+
+
+def _said(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in row.items() if value is not None and value != ""]
+
+
+def print_marked(console: Console, mark: str, style: str, said: str) -> None:
+    """A sentence behind a mark in colour, as one text, so that lines break where the window ends."""
+    console.print(Text.assemble((mark, style), " ", for_terminal(said)))
+
+
+def print_list(title: str, lines: Sequence[str]) -> None:
+    """Sentences under a title, each wrapped at words where a person reads along; an empty list is not printed."""
+    if not lines:
+        return
+    out.print(title, style="italic", markup=False)
+    for line in lines:
+        out.print(Padding(Text(for_terminal(line)), (0, 0, 0, 2), expand=False))
 
 
 def _plain(value: object) -> object:
@@ -64,31 +98,3 @@ def _plain(value: object) -> object:
         case _:
             msg = f"cannot print a {type(value).__name__} as JSON"
             raise TypeError(msg)
-
-
-@asynccontextmanager
-async def watching(ledger_url: str, doing: str) -> AsyncIterator[None]:
-    """
-    Show on a terminal how the ledger fills while something runs; elsewhere show nothing.
-
-    Args:
-        ledger_url: The ledger to look into twice a second.
-        doing: What is running.
-    """
-    if not err.is_terminal:
-        yield
-        return
-    with err.status(doing) as status, Ledger.open(ledger_url) as ledger:
-
-        async def refresh() -> None:
-            while True:
-                standing = asdict(Standing.of(await ledger.counts()))
-                told = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in standing.items() if count)
-                status.update(f"{doing} [dim]{told}[/dim]")
-                await asyncio.sleep(0.5)
-
-        refreshing = asyncio.create_task(refresh())
-        try:
-            yield
-        finally:
-            refreshing.cancel()

@@ -22,6 +22,7 @@ import httpx
 
 from impactflow import stopping
 from impactflow.cli.console import err, out, print_json, print_table
+from impactflow.cli.parts import make_folder
 from impactflow.cli.prefect import run_flow
 from impactflow.ledger import Ledger, Status
 from impactflow.reports import bought
@@ -67,7 +68,7 @@ def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
     """Tell the story; return 0 when the books equal the ledger and nothing is left undone."""
     tell = _Teller(as_json=as_json)
     shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
+    make_folder(FOLDER)
     (FOLDER / "policy.yaml").write_text(_POLICY.replace("TODAY", f"{datetime.now(UTC):%Y-%m-%d}"))
     with _sandbox(orders, seed) as environment:
         os.environ.update(_environment(environment))

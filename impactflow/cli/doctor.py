@@ -1,13 +1,15 @@
 """Is everything set up? Called by ``impactflow doctor``; every check is harmless and changes nothing."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli import silence
-from impactflow.cli.ledgers import missing_file, none_made
+from impactflow.cli.console import out, print_marked
+from impactflow.cli.ledgers import missing_file, none_made, require_ledger_folder
 from impactflow.cli.prefect_check import remarks_on_prefect
 from impactflow.clients import open_wickedreports
 from impactflow.errors import MISUSES, ConfigurationError, ImpactError, LedgerError
@@ -17,16 +19,27 @@ from impactflow.models import ProviderName
 from impactflow.options import Checked, check_options
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
-from impactflow.settings import Settings, load_settings, require_folder
+from impactflow.settings import Settings, did_you_mean, load_settings, require_folder, unknown_variables
+from impactflow.slips import find_slips
 from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import Secrets
 
 _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 
 
-async def examine() -> list[dict[str, Any]]:
+def tell_findings(findings: Sequence[Mapping[str, Any]]) -> None:
+    """Print each check and what it found."""
+    for finding in findings:
+        mark, style = ("ok   ", "green") if finding["ok"] else ("wrong", "red")
+        print_marked(out, mark, style, f"{finding['what']}: {finding['said']}")
+
+
+async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
     """
     Check the policy, the ledger, and each account that the policy uses.
+
+    Args:
+        policy_file: The policy's path; by default IMPACTFLOW_POLICY.
 
     Returns:
         For each check: ``what``, whether it is ``ok``, what was ``said``, and the exit ``status`` that it asks for.
@@ -39,7 +52,7 @@ async def examine() -> list[dict[str, Any]]:
     providers = list(ProviderName)
     policy: Policy | None = None
     try:
-        policy = load_policy(settings.impactflow_policy)
+        policy = load_policy(policy_file or settings.impactflow_policy)
         providers = sorted({rule.provider for rule in policy.rules})
         findings.append(_ok("policy", f"{len(policy.rules)} rules for store {policy.store}"))
     except ConfigurationError as error:
@@ -48,6 +61,10 @@ async def examine() -> list[dict[str, Any]]:
         findings.append(_ok("webhooks", _told(_secrets(settings))))
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
+    findings += [
+        {"what": "settings", "ok": meant is None, "status": 2 if meant else 0, "said": f"{name}: {did_you_mean(meant)}"}
+        for name, meant in unknown_variables().items()
+    ]
     findings.append(_reports(settings))
     try:
         findings += [_ok("prefect", said) for said in remarks_on_prefect()]
@@ -55,6 +72,7 @@ async def examine() -> list[dict[str, Any]]:
         findings.append(_wrong("prefect", error))
     absent = missing_file(settings) is not None
     try:
+        require_ledger_folder(settings)
         with none_made(settings) as used:
             findings += await _look_around(
                 used, policy, providers, describe(settings.impactflow_ledger_url), absent=absent
@@ -73,6 +91,7 @@ async def _look_around(
         findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
         accounts = [await _finding(name, partial(_check, run, name)) for name in providers]
         if policy is not None:
+            findings += await _slips(run, policy)
             findings += _rates(policy, run.clock.now().date())
             findings += await _never_told(run, policy)
             findings += await _unheard(run, policy)
@@ -144,10 +163,18 @@ async def _unheard(run: Run, policy: Policy) -> list[dict[str, Any]]:
 
 
 def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
-    """Exchange rates that are old: nothing wrong, but worth renewing. A day that is still to come is wrong."""
-    if policy.fx is None or (remark := policy.fx.remark(today)) is None:
+    """Exchange rates that are old: nothing wrong, but worth renewing."""
+    remark = policy.remark_on_rates(today)
+    return [] if remark is None or policy.wrong_rates(today) else [_ok("policy", remark)]
+
+
+async def _slips(run: Run, policy: Policy) -> list[dict[str, Any]]:
+    """What nobody should let a run buy."""
+    try:
+        slips = await find_slips(run.ledger, policy, run.clock.now().date())
+    except LedgerError:  # said already, of the ledger
         return []
-    return [_wrong("policy", ConfigurationError(remark)) if policy.fx.is_ahead(today) else _ok("policy", remark)]
+    return [_wrong("policy", ConfigurationError(slip)) for slip in slips]
 
 
 async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
@@ -162,6 +189,11 @@ async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
 
 
 async def _read_orders(run: Run) -> str:
+    if run.settings.wicked_reports_api_key is None:
+        return (
+            "WICKED_REPORTS_API_KEY is not set, so orders come only from files (`impactflow place --orders FILE`) and"
+            " from webhooks (`impactflow place --webhooks`)"
+        )
     today = run.clock.now().date()
     account = open_wickedreports(run.settings, run.transport, run.clock)
     async for page in account.list_orders(today - timedelta(days=1), today, limit=1):

@@ -20,6 +20,30 @@ def missing_file(settings: Settings) -> Path | None:
     return file if file is not None and not file.exists() else None
 
 
+def require(settings: Settings) -> None:
+    """
+    See that there is a ledger, before anything would make an empty one.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    file = missing_file(settings)
+    if file is not None:
+        raise ConfigurationError(missing(file))
+
+
+def require_ledger_folder(settings: Settings) -> None:
+    """
+    See that a ledger can be made where there is none.
+
+    Raises:
+        ConfigurationError: Its folder is not there.
+    """
+    file = missing_file(settings)
+    if file is not None and not file.parent.is_dir():
+        raise ConfigurationError(f"{_VARIABLE}: there is no folder {file.parent}: make it, or name another file")
+
+
 def open_existing(settings: Settings) -> Ledger:
     """
     Open the ledger.
@@ -28,9 +52,7 @@ def open_existing(settings: Settings) -> Ledger:
         ConfigurationError: There is none.
         LedgerError: It cannot be opened.
     """
-    file = missing_file(settings)
-    if file is not None:
-        raise ConfigurationError(missing(file))
+    require(settings)
     return Ledger.open(settings.impactflow_ledger_url)
 
 

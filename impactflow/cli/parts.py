@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from impactflow.errors import ImpactError
+from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.stopping import raising
 
 #: The longest that a part may take to end before it is killed, in seconds.
@@ -26,6 +26,21 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class PartEnded(ImpactError):
     """One of the processes ended by itself."""
+
+
+def make_folder(folder: Path) -> None:
+    """
+    Make a folder to work in, unless it is there.
+
+    Raises:
+        ConfigurationError: It cannot be made.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as failed:
+        raise ConfigurationError(
+            f"the folder {folder.absolute()} cannot be made ({failed.strerror}): change to one that you can write to"
+        ) from None
 
 
 @dataclass(frozen=True)

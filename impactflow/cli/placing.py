@@ -2,18 +2,26 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from impactflow import stopping
-from impactflow.models import ProviderName
+from impactflow.cli.ledgers import none_made, require_ledger_folder
 from impactflow.orders import Window
 from impactflow.orders.window import day_of
-from impactflow.policy import load_policy
+from impactflow.policy import Policy, load_policy
 from impactflow.run import open_run
 from impactflow.settings import Settings
+from impactflow.slips import refuse_slips
 
 
 def check(
-    settings: Settings, policy: Path, from_: str | None, to: str | None, orders_file: str = ""
+    settings: Settings,
+    policy: Path,
+    from_: str | None,
+    to: str | None,
+    orders_file: str = "",
+    *,
+    dry_run: bool = False,
 ) -> tuple[date | None, date | None]:
     """
     The first and the last day that a person has asked for.
@@ -24,31 +32,84 @@ def check(
         from_: The first day as it was typed.
         to: The last day as it was typed.
         orders_file: The path of the file to read orders from; by default they are read from Wicked Reports.
+        dry_run: Whether nothing will be bought, so that slips in the policy are shown with what would be.
 
     Raises:
-        ConfigurationError: A file, a day or a key is wrong or missing.
+        ConfigurationError: A file, a day or a key is wrong or missing, or the policy would buy what nobody meant.
         LedgerError: The ledger cannot be opened.
     """
     chosen, today = load_policy(policy), datetime.now(UTC).date()
+    require_ledger_folder(settings)
+    _check_senders(settings)
+    days = None if from_ is None else day_of("--from", from_), None if to is None else day_of("--to", to)
+    if not orders_file:
+        Window.parse(from_, to, today=today, watermark=None)
+    stopping.run(_open(settings, chosen, orders_file, days, today, dry_run=dry_run))
+    return days
+
+
+def check_sellers(settings: Settings, policy: Path) -> None:
+    """
+    See that a run that reads no orders can begin.
+
+    Raises:
+        ConfigurationError: A file or a key is wrong or missing, or the policy would buy what nobody meant.
+        LedgerError: The ledger cannot be opened.
+    """
+    chosen = load_policy(policy)
+    require_ledger_folder(settings)
+    _check_senders(settings)
+    stopping.run(_open_for(settings, chosen))
+
+
+def _check_senders(settings: Settings) -> None:
     if settings.impactflow_senders is not None:
         from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - the senders' libraries take their time
 
         load_senders(settings.impactflow_senders)
-    days = None if from_ is None else day_of("--from", from_), None if to is None else day_of("--to", to)
-    if not orders_file:
-        Window.parse(from_, to, today=today, watermark=None)
-    stopping.run(_open(settings, {rule.provider for rule in chosen.rules}, orders_file, days, today))
-    return days
+
+
+async def _open_for(settings: Settings, policy: Policy) -> None:
+    async with open_run(settings, "check") as run:
+        run.require_sellers({rule.provider for rule in policy.rules})
+        await refuse_slips(run.ledger, policy, run.clock.now().date())
+
+
+def preview_deliveries(settings: Settings, policy: Path) -> dict[str, Any]:
+    """
+    What a run would buy that reads no orders.
+
+    Raises:
+        ConfigurationError: A file or a key is wrong or missing.
+        LedgerError: The ledger cannot be opened.
+    """
+    chosen = load_policy(policy)
+    require_ledger_folder(settings)
+    with none_made(settings) as used:
+        return stopping.run(_preview(used, chosen))
+
+
+async def _preview(settings: Settings, policy: Policy) -> dict[str, Any]:
+    from impactflow.foreseen import preview_deliveries as foresee  # noqa: PLC0415 - the senders' libraries take time
+    from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - likewise
+
+    async with open_run(settings, "preview") as run:
+        run.require_sellers({rule.provider for rule in policy.rules})
+        return await foresee(run, policy, load_senders(settings.impactflow_senders))
 
 
 async def _open(
     settings: Settings,
-    providers: set[ProviderName],
+    policy: Policy,
     orders_file: str,
     days: tuple[date | None, date | None],
     today: date,
+    *,
+    dry_run: bool,
 ) -> None:
     async with open_run(settings, "check") as run:
-        run.require_keys(providers, orders_file)
+        run.require_keys({rule.provider for rule in policy.rules}, orders_file)
+        if not dry_run:
+            await refuse_slips(run.ledger, policy, today)
         if orders_file:
             run.orders_file(orders_file).window(*days, today)

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from impactflow.cli.console import err, watching
+from impactflow.cli.console import err
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.settings import load_prefect_api, load_settings
 from impactflow.stopping import Stopped, run
@@ -45,6 +45,8 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         require_server()
     elif "prefect" not in sys.modules:
         err.print("[dim]starting a temporary Prefect server, 10 to 20 s (PREFECT_API_URL names yours)[/dim]")
+    from impactflow.cli.watching import watching  # noqa: PLC0415 - commands that only ask for a server need none
+
     flow = getattr(importlib.import_module(f"flows.{name}"), name)
     server_settings = importlib.import_module("tasks.server").server_settings
     _hush()

@@ -1,5 +1,6 @@
 """Run the proof and show its figures: called by ``impactflow prove``."""
 
+import time
 from statistics import median
 from typing import Any
 
@@ -10,6 +11,9 @@ from impactflow.cli.parts import interruptible
 from impactflow.proof.figures import upper_bound
 from impactflow.proof.prove import Proof, Size, prove
 
+#: How often a line says how far it is, in seconds.
+_EVERY_S = 5.0
+
 
 def run_proof(size: Size, *, as_json: bool) -> int:
     """
@@ -18,7 +22,7 @@ def run_proof(size: Size, *, as_json: bool) -> int:
     However it is interrupted, the servers that it has started are ended.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with interruptible(), Progress(*columns, console=err, transient=True) as progress:
+    with interruptible(), Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         bars: dict[str, TaskID] = {}
 
         def tell(what: str, done: int, of: int) -> None:
@@ -26,12 +30,24 @@ def run_proof(size: Size, *, as_json: bool) -> int:
                 bars[what] = progress.add_task(what, total=of or None)
             progress.update(bars[what], completed=done)
 
-        proof = prove(size, tell)
+        proof = prove(size, tell if err.is_terminal else _Lines().tell)
     if as_json:
         print_json(proof.as_json())
     else:
         _show(proof)
     return 0 if proof.holds else 1
+
+
+class _Lines:
+    """How far it is, in a line every few seconds, where nothing can move."""
+
+    def __init__(self) -> None:
+        self._told_at = -_EVERY_S
+
+    def tell(self, what: str, done: int, of: int) -> None:
+        if (now := time.monotonic()) - self._told_at >= _EVERY_S:
+            self._told_at = now
+            err.print(f"{what}: {done} of {of}" if of else f"{what}: {done}", markup=False)
 
 
 def _show(proof: Proof) -> None:

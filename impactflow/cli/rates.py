@@ -39,7 +39,7 @@ def renew_rates(
         told = renewal.fx.model_dump() | {"kept": sorted(renewal.kept), "remarks": renewal.remarks}
         console.print_json(told | {"written": str(policy_file) if write else None})
     else:
-        console.out.print(fx_block(renewal.fx, renewal.kept), markup=False, end="")
+        console.out.print(fx_block(renewal.fx, renewal.kept), markup=False, end="", soft_wrap=True)  # to be copied
         for remark in renewal.remarks:
             console.err.print(f"Look at this: {remark}.", markup=False)
         if write:

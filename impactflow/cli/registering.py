@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +28,7 @@ from impactflow.settings import load_settings
 
 #: The variable on the server that says for which store and ledger it works.
 _CLAIM = "impactflow_registered"
+_HERE = Path("prefect.yaml")
 _PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
 
 
@@ -92,7 +94,7 @@ def register_project() -> Registered:
     Make the work pool where there is none, and register all deployments; say first what is kept and what changes.
 
     Raises:
-        ConfigurationError: There is no ``prefect.yaml`` here, or no server of this store at PREFECT_API_URL.
+        ConfigurationError: There is no server of this store at PREFECT_API_URL, or the working directory will not do.
         NotRegistered: The server refused the pool or a deployment; the message has Prefect's words.
     """
     content = read_project()
@@ -116,18 +118,32 @@ def register_project() -> Registered:
 
 def read_project() -> Mapping[str, Any]:
     """
-    Read ``prefect.yaml``.
+    Read ``prefect.yaml``: that of the working directory, such as a clone, or the one that is installed.
+
+    The installed one names the installed flows; runs take place in the working directory.
 
     Raises:
-        ConfigurationError: It is not in the working directory.
+        ConfigurationError: Something in the working directory would be taken for our packages.
     """
-    try:
-        content: Mapping[str, Any] = YAML(typ="safe").load(Path("prefect.yaml"))
-    except FileNotFoundError:
+    if _HERE.exists():
+        here: Mapping[str, Any] = YAML(typ="safe").load(_HERE)
+        return here
+    if theirs := [name for name in ("flows", "tasks") if Path(name).exists()]:
         raise ConfigurationError(
-            f"there is no prefect.yaml in {Path.cwd()}: change to the folder that impactflow was cloned into"
-        ) from None
-    return content
+            f"the runs' working directory is {Path.cwd()}, where Prefect would take {' and '.join(theirs)} for ours:"
+            " change to another folder"
+        )
+    found = find_spec("flows")
+    assert found is not None
+    assert found.origin is not None
+    packages = Path(found.origin).parent.parent
+    # In the package `deployments` of a wheel, or beside the packages of a clone.
+    file = next(each for each in (packages / "deployments" / _HERE, packages / _HERE) if each.exists())
+    content: dict[str, Any] = YAML(typ="safe").load(file)
+    deployments = [
+        {**deployment, "entrypoint": str(packages / deployment["entrypoint"])} for deployment in content["deployments"]
+    ]
+    return {**content, "deployments": deployments}
 
 
 def _see_whose_server_it_is(server: httpx.Client) -> None:

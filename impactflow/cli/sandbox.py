@@ -15,7 +15,17 @@ from impactflow.stopping import Stopped, run
 
 
 def serve_sandbox(
-    *, port: int, orders: int, faults: str, seed: int, metadata: str, poor: str, rate: int, as_json: bool, **rest: Any
+    *,
+    port: int,
+    orders: int,
+    days: int,
+    faults: str,
+    seed: int,
+    metadata: str,
+    poor: str,
+    rate: int,
+    as_json: bool,
+    **rest: Any,
 ) -> int:
     """
     Serve until a signal comes; the first line on standard output is the environment, printed once it listens.
@@ -39,7 +49,7 @@ def serve_sandbox(
     except ValueError as wrong:
         msg = f"--faults: {wrong}"
         raise typer.BadParameter(msg) from None
-    sold = generate_orders(orders, seed, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES)
+    sold = generate_orders(orders, seed, datetime.now(UTC), days, currencies=CONVERTIBLE_CURRENCIES)
     try:
         run(_serve(Sandbox(options, orders=sold), port, as_json=as_json))
     except OSError as taken:
@@ -57,7 +67,7 @@ async def _serve(sandbox: Sandbox, port: int, *, as_json: bool) -> None:
             print_json(variables)
         else:
             for name, value in variables.items():
-                out.print(f"export {name}={value}", markup=False)
+                out.print(f"export {name}={value}", markup=False, soft_wrap=True)  # to be copied as it is
             out.file.flush()
             err.print(f"[dim]serving on {base_url}; books at {base_url}/_sandbox/books; Ctrl-C ends it[/dim]")
         await asyncio.Event().wait()  # until a signal cancels it

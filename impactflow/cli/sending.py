@@ -8,7 +8,7 @@ follows from it; besides, it carries its sender's own mark of a test, or tells o
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ import typer
 from impactflow.callbacks import callback_path
 from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json
+from impactflow.cli.trying import event_in_words
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import ConfigurationError, ImpactError
-from impactflow.ledger.deliveries import TEST_NAME
+from impactflow.ledger.deliveries import TEST_NAME, Delivery
 from impactflow.settings import load_settings
+from impactflow.webhooks import events
 from impactflow.webhooks.paths import place
 from impactflow.webhooks.samples import TOPICS, Sale, sample
 from impactflow.webhooks.senders import Senders, load_senders
@@ -54,17 +56,21 @@ class _Sent:
         status: The HTTP status of the answer.
         result: What the receiver did with it, in its own word; None where it refused it.
         said: The same in a sentence.
+        means: What a run will read in it; None for a test.
+        is_read: Whether a run can read it.
     """
 
     kind: str
     status: int
     result: str | None
     said: str
+    means: str | None = None
+    is_read: bool = True
 
     @property
     def accepted(self) -> bool:
-        """Whether the receiver keeps it."""
-        return self.result in {"stored", "known"}
+        """Whether the receiver keeps it, and a run can read it."""
+        return self.result in {"stored", "known"} and self.is_read
 
 
 def send_deliveries(
@@ -122,6 +128,7 @@ class _Sending:
         self._source = source
         self._scheme: Scheme | None = schemes.get(source)
         self._secret = secrets.signing[source][0] if self._scheme else secrets.callback or ""
+        self._senders = senders
         self._sender = senders.senders.get(source)
         self._clock = clock
 
@@ -136,7 +143,15 @@ class _Sending:
         name = f"{TEST_NAME}{uuid4().hex}" if body is None else f"sent-{hashlib.sha256(body).hexdigest()[:32]}"
         path, headers, content = self._signed(name, kind, self._test(name, kind) if body is None else body)
         answer = client.post(base + path, content=content, headers={**headers, "content-type": "application/json"})
-        return self._sent(kind, answer, is_test=is_test)
+        sent = self._sent(kind, answer, is_test=is_test)
+        return (
+            sent if body is None else self._read(sent, Delivery("", self._source, name, kind, self._clock.now(), body))
+        )
+
+    def _read(self, sent: _Sent, delivery: Delivery) -> _Sent:
+        """What a run will read in a file's delivery, so that nobody has to wait for the run to be told."""
+        read = event_in_words(events.read(delivery, self._senders))
+        return replace(sent, means=read.said, is_read=read.means != "broken")
 
     def _signed(self, name: str, kind: str, body: bytes) -> tuple[str, Mapping[str, str], bytes]:
         if self._scheme is None:
@@ -213,3 +228,5 @@ def _tell(base: str, source: str, sent: Sequence[_Sent], *, as_json: bool) -> No
     width = max(len(each.kind) for each in sent)
     for each in sent:
         out.print(f"{each.kind:{width}}  {each.status}  {each.said}", markup=False)
+        if each.means:
+            out.print(f"What a run reads in it: {each.means}", markup=False)

@@ -2,7 +2,8 @@
 All deployments of ``prefect.yaml``, registered and run on this machine: called by ``impactflow serve``.
 
 First ``impactflow register``, then this process becomes a worker of the pool. So there is one reading of the file,
-Prefect's own, and a laptop's deployments are those of a cluster.
+Prefect's own, and a laptop's deployments are those of a cluster. Runs take place in the working directory, where
+``.env`` and the policy are.
 """
 
 import os
@@ -22,7 +23,7 @@ def serve_deployments(*, as_json: bool) -> NoReturn:
     Register, say so on standard output, and go on as the worker.
 
     Raises:
-        ConfigurationError: There is no ``prefect.yaml`` here, or no server at PREFECT_API_URL.
+        ConfigurationError: There is no server at PREFECT_API_URL, or the working directory will not do.
         NotRegistered: The server refused the pool or a deployment; the message has Prefect's words.
     """
     registered = register_project()

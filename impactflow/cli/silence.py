@@ -7,13 +7,13 @@ Nothing here is left undone by a run, so no exit status follows from it. Called 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from impactflow.cli.console import out, print_table
 from impactflow.ledger import Ledger, Reasons
-from impactflow.policy import Policy
-from impactflow.webhooks.refusals import in_words, what_to_do
-from impactflow.webhooks.sources import SCHEMES
+
+if TYPE_CHECKING:
+    from impactflow.policy import Policy
 
 #: How far back orders are looked at that did not earn, in days.
 _UNEARNED_DAYS = 30
@@ -61,7 +61,6 @@ class Silence:
 
     def tell(self) -> None:
         """Print it."""
-        print_table("Held, by reason", _rows(self.held, "reason"))
         title = f"Not earned, last {_UNEARNED_DAYS} days, by reason"
         print_table(title, _rows(self.unearned, "slot", "reason"))
         for sentence in refusals_in_words(self.refused):
@@ -81,14 +80,20 @@ async def refused(ledger: Ledger, today: date, store: str | None = None) -> Mapp
 
 def refusals_in_words(counts: Mapping[str, Mapping[int, int]]) -> list[str]:
     """For each source how many deliveries were refused, and what to do."""
+    if not counts:
+        return []
+    from impactflow.webhooks.refusals import in_words, what_to_do  # noqa: PLC0415 - the senders' libraries take time
+
     return [
         f"{in_words(source, each, f'in the last {_REFUSED_DAYS} days')}; {what_to_do(source, each)}"
         for source, each in counts.items()
     ]
 
 
-def without_products(policy: Policy, served: Sequence[str]) -> list[str]:
+def without_products(policy: "Policy", served: Sequence[str]) -> list[str]:
     """For each source that is served and tells of no products, the rules that count them: they earn nothing of it."""
+    from impactflow.webhooks.sources import SCHEMES  # noqa: PLC0415 - likewise
+
     sentences = []
     for scheme in SCHEMES:
         if scheme.tells_products or scheme.source not in served:

@@ -1,18 +1,78 @@
-"""One order's story as a person reads it: called by ``show``."""
+"""One order's whole story, and what waits to be read of it: called by ``show``."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
+import typer
 from rich.markup import escape
 
-from impactflow.cli.console import out
+from impactflow import stopping
+from impactflow.cli.console import out, print_json
 from impactflow.cli.dismiss import HOW
+from impactflow.cli.ledgers import open_existing
+from impactflow.ledger import Ledger
 from impactflow.models import Unit
+from impactflow.settings import Settings, load_settings
 from impactflow.units import shown
 
+_READS = "`impactflow place` reads what waits, and so does the deployment `events`."
 
-def tell(story: Mapping[str, Any]) -> None:
-    """Print what an order earned or not, and each event since."""
+
+def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
+    """
+    Print what is known of an order.
+
+    Args:
+        order: Any name it goes by.
+        store: Whose order; None where one store alone has an order of that name.
+        as_json: Whether a program reads it.
+
+    Raises:
+        typer.BadParameter: Nothing is known by that name.
+        ConfigurationError: There is no ledger, or several orders go by the name.
+    """
+    settings = load_settings()
+    with open_existing(settings) as ledger:
+        story, waiting = stopping.run(_look(ledger, settings, order, store))
+    if story is None and not waiting:
+        raise typer.BadParameter(
+            f"no order goes by the name {order!r} in this ledger, and no webhook delivery that waits tells of one:"
+            " `impactflow status` says what the ledger holds"
+        )
+    if as_json:
+        print_json({**(story or {"order": order}), "waiting_deliveries": waiting})
+        return
+    if story is None:
+        out.print(f"Order {order} was not read yet.", markup=False)
+    else:
+        _tell(story)
+    for each in waiting:
+        out.print(
+            f"  A webhook delivery of {each['source']} ({each['topic']}, received"
+            f" {each['received_at']:%Y-%m-%d %H:%M:%S} UTC) that tells of it waits to be read: {_READS}",
+            markup=False,
+        )
+
+
+async def _look(
+    ledger: Ledger, settings: Settings, order: str, store: str | None
+) -> tuple[Mapping[str, Any] | None, list[dict[str, Any]]]:
+    story = await ledger.story(order, store=store)
+    stores = {each.store for each in await ledger.pending_by_source() if store in {None, each.store}}
+    if not stores:
+        return story, []
+    from impactflow.deliveries import waiting_for  # noqa: PLC0415 - the senders' libraries take their time
+    from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - likewise
+
+    senders = load_senders(settings.impactflow_senders)
+    names = {order, *(story or {}).get("names", ())}
+    found = [each for name in sorted(stores) for each in await waiting_for(ledger, name, names, senders)]
+    return story, [asdict(each) for each in found]
+
+
+def _tell(story: Mapping[str, Any]) -> None:
     if "broken" in story:
         _tell_broken(story["order"], story["broken"])
         _tell_dismissed(story["dismissed"])
@@ -21,6 +81,7 @@ def tell(story: Mapping[str, Any]) -> None:
         return
     counts = "counts" if story["counts"] else "does not count"
     out.print(f"[bold]{escape(story['order'])}[/bold], sold {story['ordered_at']:%Y-%m-%d %H:%M} UTC, {counts}")
+    out.print(_said(story), markup=False)
     out.print("known as " + ", ".join(story["names"]), markup=False)
     for refund in story["refunds"]:
         _tell_refund(refund)
@@ -28,11 +89,28 @@ def tell(story: Mapping[str, Any]) -> None:
         _tell_broken(broken["name"], broken)
         out.print(HOW, markup=False)
     _tell_dismissed(story["dismissed"])
+    bought = {placement["slot"] for placement in story["placements"] if placement["placed_at"]}
     for entry in story["unearned"]:
-        slot = f"slot {entry['slot']}" if entry["slot"] else "the order"
-        out.print(f"  {slot} earned nothing: {entry['reason']}", markup=False)
+        _tell_unearned(entry, bought)
     for placement in story["placements"]:
         _tell_placement(placement)
+
+
+def _said(story: Mapping[str, Any]) -> str:
+    """What the order said when it was told last."""
+    amount = "no amount" if story["amount"] is None else f"{story['amount']} {story['currency'] or '(no currency)'}"
+    items = "a number of items that is not told" if story["items"] is None else f"{Decimal(story['items']):f} items"
+    payments = ", ".join(story["payments"] or ()) or "none"
+    return f"{amount}, {items}, payments: {payments}"
+
+
+def _tell_unearned(entry: Mapping[str, Any], bought: set[str]) -> None:
+    """What was bought before stays, so its slot did earn something."""
+    slot = f"slot {entry['slot']}" if entry["slot"] else "the order"
+    if entry["slot"] in bought or (bought and not entry["slot"]):
+        out.print(f"  {slot} earns nothing any more: {entry['reason']}; what was bought before stays", markup=False)
+    else:
+        out.print(f"  {slot} earned nothing: {entry['reason']}", markup=False)
 
 
 def _tell_broken(name: str, broken: Mapping[str, Any]) -> None:
@@ -56,21 +134,27 @@ def _tell_refund(refund: Mapping[str, Any]) -> None:
     out.print(f"  {at} undone or given back: {how_much} ({ref}); what was bought by then stays", markup=False)
 
 
+def _in_our_units(detail: str | None) -> str:
+    """What was planned is kept in the ledger's units; a person reads the same ones everywhere."""
+    number, _, unit = (detail or "").partition(" ")
+    if not number.isdecimal() or unit not in set(Unit):
+        return detail or ""
+    quantity, name = shown(int(number), Unit(unit))
+    return f"{quantity:f} {name}"
+
+
 def _tell_placement(placement: Mapping[str, Any]) -> None:
     amount = "?"
     if placement["quantity"] is not None:
         quantity, unit = shown(placement["quantity"], Unit(placement["unit"]))
         amount = f"{quantity} {unit}"
-    out.print(
-        f"\n[bold]{placement['slot']}[/bold]: {amount} from {placement['provider']}, [bold]{placement['status']}[/bold]"
-    )
+    what = f"{amount} ({placement['kind']}) from {placement['provider']}"
+    out.print(f"\n[bold]{placement['slot']}[/bold]: {what}, [bold]{placement['status']}[/bold]")
     for name in ("reason", "ref", "certificate_url", "key"):
         if placement[name]:
             out.print(f"  {name.replace('_', ' ')}: {placement[name]}", markup=False)
     for event in placement["events"]:
         came = f"{event['from_status'] or 'nothing'} -> {event['to_status']}"
         attempt = f"attempt {event['attempt']}" if event["attempt"] else ""
-        out.print(
-            f"  {event['at']:%Y-%m-%d %H:%M:%S} {came:22} {attempt:10} {event['detail'] or ''} (run {event['run_id']})",
-            markup=False,
-        )
+        said = f"{_in_our_units(event['detail'])} (run {event['run_id']})"
+        out.print(f"  {event['at']:%Y-%m-%d %H:%M:%S} {came:22} {attempt:10} {said}", markup=False)

@@ -17,7 +17,7 @@ from impactflow.webhooks.senders import Senders, load_senders, topic_of
 
 
 @dataclass(frozen=True, slots=True)
-class _Tried:
+class Tried:
     """
     What came of it.
 
@@ -63,23 +63,24 @@ def _no_sender(name: str, senders: Senders) -> str:
     return f"--sender {name}: no sender is known: name the file that has the mapping in IMPACTFLOW_SENDERS"
 
 
-def _try(body: bytes, name: str, senders: Senders, clock: Clock) -> _Tried:
+def _try(body: bytes, name: str, senders: Senders, clock: Clock) -> Tried:
     sender = senders.senders[name]
     try:
         topic = topic_of(sender, json.loads(body))
     except (ValueError, RecursionError):
-        return _Tried("broken", "Broken: it is not JSON.", {})
+        return Tried("broken", "Broken: it is not JSON.", {})
     if not isinstance(topic, str) or not topic:
         said = f"Broken: nothing at {sender.topic} says what the delivery tells of, so that the receiver refuses it."
-        return _Tried("broken", said, {})
+        return Tried("broken", said, {})
     if topic not in sender.topics:
         said = f"Nothing: the mapping does not list {topic}, so that the receiver acknowledges it and keeps nothing."
-        return _Tried("nothing", said, {"topic": topic})
+        return Tried("nothing", said, {"topic": topic})
     read = events.read(Delivery("", name, "tried", topic, clock.now(), body), senders)
-    return _told(topic, read)
+    return event_in_words(read, topic)
 
 
-def _told(topic: str, event: events.Event) -> _Tried:
+def event_in_words(event: events.Event, topic: str = "") -> Tried:
+    """What a delivery means, for a person."""
     match event:
         case Order():
             told = {
@@ -92,7 +93,7 @@ def _told(topic: str, event: events.Event) -> _Tried:
                 "item_count": event.item_count,
                 "has_customer_email": event.customer_email is not None,
             }
-            return _Tried("paid", f"Paid: order {event.id} was sold.", told)
+            return Tried("paid", f"Paid: order {event.id} was sold.", told)
         case Refund():
             told = {
                 "topic": topic,
@@ -105,12 +106,12 @@ def _told(topic: str, event: events.Event) -> _Tried:
             }
             how_much = "all of it" if event.is_full else "a part of it"
             said = f"Given back or cancelled: {how_much}, of order {told['order']}."
-            return _Tried("given back", said, told)
+            return Tried("given back", said, told)
         case BrokenOrder():
-            return _Tried("broken", f"Broken: {event.problem}.", {"topic": topic, "order": event.id})
+            return Tried("broken", f"Broken: {event.problem}.", {"topic": topic, "order": event.id})
         case _:
             why = getattr(event, "why", None) or "it does not concern us"
-            return _Tried("nothing", f"Nothing follows: {why}.", {"topic": topic})
+            return Tried("nothing", f"Nothing follows: {why}.", {"topic": topic})
 
 
 def _shown(value: object) -> str:

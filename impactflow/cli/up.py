@@ -24,8 +24,7 @@ from pathlib import Path
 import httpx
 
 from impactflow.cli.console import err, out, print_json, print_table
-from impactflow.cli.parts import Parts, interruptible
-from impactflow.cli.registering import read_project
+from impactflow.cli.parts import Parts, interruptible, make_folder
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.stopping import Stopped
 
@@ -90,11 +89,10 @@ def run_up(*, as_json: bool) -> int:
     Start everything, print where it is, and wait for Ctrl-C, which ends all of it.
 
     Raises:
-        ConfigurationError: There is no ``prefect.yaml`` in the working directory, or another ``up`` runs in it.
+        ConfigurationError: The folder ``up`` cannot be made, or another ``up`` runs in it.
         PartEnded: A part ended by itself, and all were ended.
     """
-    read_project()
-    FOLDER.mkdir(exist_ok=True)
+    make_folder(FOLDER)
     try:
         with _alone(), interruptible(), Parts(FOLDER) as parts:
             _start(parts, as_json=as_json)
@@ -146,16 +144,19 @@ def _start(parts: Parts, *, as_json: bool) -> None:
     pages = api_url.removesuffix("/api")
     addresses = {
         "Prefect's pages": pages,
-        "its API": api_url,
-        "webhooks go to": f"{receiver_url}/webhooks/standard",
+        "the receiver's health": f"{receiver_url}/health",
         "the sandbox's books": variables["WICKED_REPORTS_URL"].replace("/wickedreports", "/_sandbox/books"),
     }
     print_table("Running", [{"what": what, "where": where} for what, where in addresses.items()])
     out.print(
-        f"Next: on {pages}/deployments choose `place`, Run, Quick run. A run of `approve` then comes by\n"
-        "itself, and its page has a form behind Resume; `settle` is for what failed or is parked; then run `place`\n"
-        f"again, and `track`. In another terminal, `set -a; . {FOLDER}/environment` makes `impactflow status` and the\n"
-        "other commands work on the pretend shop. Ctrl-C ends all of it.",
+        f"Webhooks are sent to {receiver_url} (try `impactflow webhooks send standard`). PREFECT_API_URL is {api_url}.",
+        markup=False,
+    )
+    out.print(
+        f"Next: on {pages}/deployments choose `place`, Run, Quick run. A run of `approve` then comes by itself, and its"
+        " page has a form behind Resume; `settle` is for what failed or is parked; then run `place` again, and `track`."
+        f" In another terminal, `set -a; . {FOLDER}/environment` makes `impactflow status` and the other commands work"
+        " on the pretend shop. Ctrl-C ends all of it.",
         markup=False,
     )
 

@@ -26,7 +26,7 @@ def webhooks(
     """Receive webhooks: verify and store what Shopify, WooCommerce, Stripe and others tell, and have it handled."""
     if context.invoked_subcommand is not None:
         return
-    from impactflow.cli.webhooks import serve_webhooks  # noqa: PLC0415 - only this command needs it
+    from impactflow.cli.webhooks import serve_webhooks
 
     raise typer.Exit(serve_webhooks(host, port, as_json=json))
 
@@ -39,7 +39,7 @@ def try_(
     json: Json = False,
 ) -> int:
     """Say what a delivery would mean under the sender's mapping in IMPACTFLOW_SENDERS; nothing is written."""
-    from impactflow.cli.trying import try_mapping  # noqa: PLC0415 - only this command needs it
+    from impactflow.cli.trying import try_mapping
 
     return try_mapping(file, sender, as_json=json)
 
@@ -61,6 +61,6 @@ def send(
     json: Json = False,
 ) -> int:
     """Send signed test deliveries to the receiver, as a sender would, and say what the receiver answers to each."""
-    from impactflow.cli.sending import send_deliveries  # noqa: PLC0415 - only this command needs it
+    from impactflow.cli.sending import send_deliveries
 
     return send_deliveries(source, kind, url, file, as_json=json)

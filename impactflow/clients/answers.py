@@ -199,8 +199,38 @@ def broken_fields(broken: ValidationError) -> str:
     errors = broken.errors(include_input=False, include_url=False, include_context=False)
     if is_not_json(broken):
         return "it is not JSON"
-    named = [f"field {place(error['loc'])}: {error['msg']}" for error in errors[:MOST_FIELDS]]
+    named = [f"field {place(error['loc'])}: {_in_words(error['type'], error['msg'])}" for error in errors[:MOST_FIELDS]]
     return "; ".join(named) + ("; and more" if len(errors) > MOST_FIELDS else "")
+
+
+#: How pydantic's names of errors end where a value is of another kind, rather than out of bounds.
+_OF_KIND = ("_type", "_parsing", "_unicode", "_from_float")
+#: What is wrong with a field, by how pydantic's names of errors begin.
+_WRONG = {
+    "missing": "it is missing",
+    "string": "it is no text",
+    "int": "it is no whole number",
+    "float": "it is no number",
+    "decimal": "it is no number",
+    "finite_number": "it is no number",
+    "bool": "it is neither true nor false",
+    "list": "it is no list",
+    "tuple": "it is no list",
+    "dict": "it is no object with fields",
+    "model": "it is no object with fields",
+    "date": "it is no time",
+}
+
+
+def _in_words(kind: str, message: str) -> str:
+    """What is wrong, for somebody who knows the sender and not pydantic."""
+    if kind in {"missing", "finite_number"} or kind.endswith(_OF_KIND):
+        for name, words in _WRONG.items():
+            if kind.startswith(name):
+                return words
+    if kind.endswith(("too_short", "too_long")):
+        return "it is blank or too short" if kind.endswith("short") else "it is too long"
+    return message.removeprefix("Value error, ").replace("Input should be", "it should be")
 
 
 def place(parts: tuple[int | str, ...]) -> str:

@@ -30,9 +30,9 @@ from impactflow.ledger import (
     refusals,
     unlisted,
 )
-from impactflow.ledger.adopting import Adopted, Bought, Vouched
+from impactflow.ledger.adopting import Adopted, Bought, BoughtSlot, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
-from impactflow.ledger.deliveries import Delivery, Handled, Mended
+from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
 from impactflow.ledger.engine import open_engine, reading, require_writes, shortcomings, translated
 from impactflow.ledger.facts import Kept, Told
@@ -43,7 +43,7 @@ from impactflow.ledger.news import Effect, Group, Line
 from impactflow.ledger.pages import Page
 from impactflow.ledger.planning import Foreseen, Outlook, Planned, placement_key
 from impactflow.ledger.queries import Total
-from impactflow.ledger.reasons import Reason, Reasons
+from impactflow.ledger.reasons import Need, Needs, Reason, Reasons
 from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.refusals import Refused
 from impactflow.ledger.rows import Entry
@@ -62,6 +62,7 @@ __all__ = [
     "Approval",
     "Awaiting",
     "Bought",
+    "BoughtSlot",
     "Claim",
     "Delivery",
     "Dismissal",
@@ -78,8 +79,11 @@ __all__ = [
     "Look",
     "Mended",
     "Move",
+    "Need",
+    "Needs",
     "Outlook",
     "Page",
+    "Pending",
     "Planned",
     "Postponement",
     "Reason",
@@ -265,6 +269,14 @@ class Ledger:
         """The slots of each store that has placements, with what they buy."""
         return await self._read(adopting.slots)
 
+    async def bought_slots(self) -> Sequence[BoughtSlot]:
+        """The slots in which anything was bought, those with the most purchases first."""
+        return await self._read(adopting.bought_slots)
+
+    async def unused_slots(self, store: str, names: Iterable[str]) -> frozenset[str]:
+        """Which of these slots of a store have no placement at all."""
+        return await self._read(adopting.unused_slots, store, names)
+
     async def parts(self, provider: ProviderName, names: Iterable[str]) -> frozenset[str]:
         """Which of these names are of the one thing that some purchase of the ledger's consists of."""
         return await self._read(adopting.parts, provider, names)
@@ -334,6 +346,10 @@ class Ledger:
         """When the first delivery came that nobody has handled; None where all are."""
         return await self._read(deliveries.pending_since, store)
 
+    async def pending_by_source(self) -> Sequence[Pending]:
+        """How many deliveries nobody has handled, by store and source."""
+        return await self._read(deliveries.pending_by_source)
+
     async def topics(self, store: str) -> frozenset[tuple[str, str]]:
         """Of which topics deliveries have ever come: source and topic."""
         return await self._read(deliveries.topics, store)
@@ -345,6 +361,10 @@ class Ledger:
     async def refused(self, since: date, *, store: str | None = None) -> Mapping[str, Mapping[int, int]]:
         """How many deliveries were refused on that day and later, by source and status."""
         return await self._read(refusals.counted, since, store)
+
+    async def needs(self) -> Needs:
+        """What needs a person or a further run, by reason."""
+        return await self._read(reasons.of_attention)
 
     async def why_held(self) -> Reasons:
         """Why placements are held, the most frequent reasons first."""
@@ -417,6 +437,12 @@ class Ledger:
     async def attention(self, limit: int = 100) -> Sequence[Mapping[str, Any]]:
         """Placements that need a person or a further run, with the reason."""
         return await self._read(queries.attention, limit)
+
+    async def like_these(
+        self, statuses: Sequence[Status], *, slot: str | None = None, reason: str = "", store: str | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Placements in one of these statuses, of one slot and store or of all, whose reason holds a text."""
+        return await self._read(queries.like_these, statuses, slot, reason, store)
 
     async def placed(
         self, provider: ProviderName, *, due_by: datetime | None, after: int, limit: int

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
@@ -21,6 +21,15 @@ from impactflow.ledger.rows import names_for, placement_columns, placement_from_
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import accounts, events, order_names, orders, placements
 from impactflow.models import UNIT_OF, Kind, ProviderName, Receipt
+
+
+class BoughtSlot(NamedTuple):
+    """A slot in which something was bought."""
+
+    store: str
+    slot: str
+    kind: Kind
+    purchases: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,18 @@ def slots(connection: Connection) -> Mapping[str, Mapping[str, Kind]]:
     for store, slot, kind in connection.execute(query):
         found.setdefault(store, {})[slot] = Kind(kind)
     return found
+
+
+def bought_slots(connection: Connection) -> Sequence[BoughtSlot]:
+    """The slots in which anything was bought, those with the most purchases first."""
+    return [BoughtSlot(row.store, row.slot, Kind(row.kind), row.purchases) for row in connection.execute(_BOUGHT_SLOTS)]
+
+
+def unused_slots(connection: Connection, store: str, names: Iterable[str]) -> frozenset[str]:
+    """Which of these slots of a store have no placement at all."""
+    return frozenset(
+        name for name in names if connection.execute(_IS_USED, {"store": store, "slot": name}).first() is None
+    )
 
 
 def parts(connection: Connection, provider: ProviderName, names: Iterable[str]) -> frozenset[str]:
@@ -297,4 +318,17 @@ _BY_KEY = (
     select(*placement_columns())
     .join(orders, placements.c.order == orders.c.id)
     .where(placements.c.key == bindparam("key"))
+)
+_BOUGHT_SLOTS = (
+    select(orders.c.store, placements.c.slot, placements.c.kind, func.count().label("purchases"))
+    .join(orders, placements.c.order == orders.c.id)
+    .where(placements.c.placed_on.is_not(None))
+    .group_by(orders.c.store, placements.c.slot, placements.c.kind)
+    .order_by(func.count().desc(), orders.c.store, placements.c.slot)
+)
+_IS_USED = (
+    select(placements.c.id)
+    .join(orders, placements.c.order == orders.c.id)
+    .where(placements.c.slot == bindparam("slot"), orders.c.store == bindparam("store"))
+    .limit(1)
 )

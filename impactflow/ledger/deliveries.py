@@ -85,6 +85,24 @@ class Mended:
     mapping: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """
+    Deliveries of one source that nobody has handled.
+
+    Args:
+        store: Whose.
+        source: By whose scheme they came.
+        count: How many.
+        since: When the first of them came.
+    """
+
+    store: str
+    source: str
+    count: int
+    since: datetime
+
+
 def store(connection: Connection, brought: Sequence[Delivery]) -> list[bool]:
     """Keep deliveries; for each, whether it is new."""
     for name in sorted({each.store for each in brought}):
@@ -151,6 +169,17 @@ def pending_since(connection: Connection, store_name: str) -> datetime | None:
     return connection.execute(_PENDING_SINCE, {"store": store_name}).scalar()
 
 
+def pending_by_source(connection: Connection) -> Sequence[Pending]:
+    """The deliveries that nobody has handled, counted by store and source."""
+    found: list[Pending] = []
+    after = ""
+    while (store_name := connection.execute(_NEXT_STORE, {"after": after}).scalar()) is not None:
+        after = store_name
+        rows = connection.execute(_PENDING_BY_SOURCE, {"store": store_name})
+        found += [Pending(store_name, row.source, row.number, row.since) for row in rows]
+    return found
+
+
 def topics(connection: Connection, store_name: str) -> frozenset[tuple[str, str]]:
     """By whom the store was ever told of what: source and topic. A test shows nothing of what a sender sends."""
     return frozenset((row.source, row.topic) for row in connection.execute(_TOPICS, {"store": store_name}))
@@ -200,3 +229,11 @@ _PENDING = (
     .limit(bindparam("limit"))
 )
 _PENDING_SINCE = select(deliveries.c.received_at).where(_UNHANDLED).order_by(deliveries.c.id).limit(1)
+#: One look into the index for each store, since very many deliveries are remembered.
+_NEXT_STORE = select(sa.func.min(deliveries.c.store)).where(deliveries.c.store > bindparam("after"))
+_PENDING_BY_SOURCE = (
+    select(deliveries.c.source, sa.func.count().label("number"), sa.func.min(deliveries.c.received_at).label("since"))
+    .where(_UNHANDLED)
+    .group_by(deliveries.c.source)
+    .order_by(deliveries.c.source)
+)

@@ -1,5 +1,6 @@
 """What the ledger can be asked: reads only, each in one transaction of its own."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,7 +13,7 @@ from impactflow.ledger.fresh import FIRST, IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.sales import same_sale
-from impactflow.ledger.states import LONGEST_DELAY, WAITING, Status
+from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, WAITING, Status
 from impactflow.ledger.tables import (
     approvals,
     broken_orders,
@@ -135,6 +136,34 @@ def broken(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
 def attention(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
     """Placements that need a person, or that an earlier run left undecided, with the reason: no personal data."""
     return [dict(row) for row in connection.execute(_ATTENTION, {"limit": limit}).mappings()]
+
+
+def like_these(
+    connection: Connection, statuses: Sequence[Status], slot: str | None, reason: str, store: str | None
+) -> Sequence[Mapping[str, Any]]:
+    """Placements in one of these statuses, of one slot and store or of all, whose reason holds a text."""
+    name = select(func.min(order_names.c.name)).where(order_names.c.order == orders.c.id).scalar_subquery()
+    query = (
+        select(
+            name.label("name"),
+            orders.c.order_id.label("order"),
+            orders.c.store,
+            placements.c.slot,
+            placements.c.provider,
+            placements.c.status,
+            placements.c.reason,
+        )
+        .join(orders, placements.c.order == orders.c.id)
+        .where(placements.c.provider.in_(list(ProviderName)), placements.c.status.in_(statuses))
+        .order_by(placements.c.id)
+    )
+    if slot is not None:
+        query = query.where(placements.c.slot == slot)
+    if reason:
+        query = query.where(func.lower(placements.c.reason).contains(reason.lower(), autoescape=True))
+    if store is not None:
+        query = query.where(orders.c.store == store)
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def placed(
@@ -310,12 +339,19 @@ def story(connection: Connection, name: str, store: str | None) -> Mapping[str, 
         "store": found.store,
         "ordered_at": found.ordered_at,
         "counts": found.eligible,
+        **_said_by(found.facts),
         "names": known_as,
         "refunds": _given_back(connection, found.store, known_as),
         **_not_read(connection, found.store, {found.order_id, *(each.partition(":")[2] for each in known_as)}),
         "unearned": [dict(row) for row in connection.execute(reasons).mappings()],
         "placements": [_life(connection, dict(row)) for row in connection.execute(bought).mappings()],
     }
+
+
+def _said_by(facts: str | None) -> Mapping[str, Any]:
+    """What an order said when it was told last; None each where that was before anybody kept it."""
+    kept = json.loads(facts) if facts is not None else {}
+    return {name: kept.get(name) for name in ("amount", "currency", "items", "payments")}
 
 
 def _given_back(connection: Connection, store: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -339,7 +375,6 @@ def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in row.items() if name not in hidden} | {"approvals": decided, "events": life}
 
 
-_NEEDS_ATTENTION = (Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, Status.AWAITING_APPROVAL)
 _ATTENTION = (
     select(
         orders.c.order_id,
@@ -351,7 +386,7 @@ _ATTENTION = (
     )
     .join(orders, placements.c.order == orders.c.id)
     # Each provider is named, because the index on statuses begins with it.
-    .where(placements.c.provider.in_(list(ProviderName)), placements.c.status.in_(_NEEDS_ATTENTION))
+    .where(placements.c.provider.in_(list(ProviderName)), placements.c.status.in_(NEEDS_ATTENTION))
     .order_by(placements.c.status == Status.AWAITING_APPROVAL, placements.c.status, placements.c.id)
     .limit(bindparam("limit"))
 )

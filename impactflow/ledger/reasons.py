@@ -1,5 +1,5 @@
 """
-Why things are held, and why orders did not earn: reasons with how often each stands, the most frequent first.
+What needs attention, why things are held, and why orders did not earn: each reason with how often it stands.
 
 What is held is found by the index of what is due. Orders are taken by when they were sold, which an index finds too; an
 old one of which only a webhook has told lately is found among the last that came. Called by ``Ledger``.
@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select, union_all
 
-from impactflow.ledger.states import Status
+from impactflow.ledger.states import NEEDS_ATTENTION, Status
 from impactflow.ledger.tables import orders, placements, unearned
 from impactflow.models import ProviderName
 
@@ -50,6 +50,52 @@ class Reasons:
 
     first: Sequence[Reason]
     others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """
+    Placements that need a person or a further run, for one reason.
+
+    Args:
+        status: Where they are.
+        provider: Who sells.
+        slot: In which slot.
+        reason: Why, as the first of them has it; empty where nothing is said.
+        count: How many.
+        order: The order of the first of them.
+    """
+
+    status: Status
+    provider: ProviderName
+    slot: str
+    reason: str
+    count: int
+    order: str
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """
+    What needs a person or a further run.
+
+    Args:
+        first: By reason, what awaits approval last, else the most frequent ones first.
+        others: How many placements more.
+    """
+
+    first: Sequence[Need]
+    others: int
+
+
+def of_attention(connection: Connection) -> Needs:
+    """What needs a person or a further run, by reason."""
+    rows = connection.execute(_ATTENTION).all()
+    first = [
+        Need(Status(row.status), ProviderName(row.provider), row.slot, row.reason or "", row.number, row.order_id)
+        for row in rows
+    ]
+    return Needs(first, int(rows[0].total) - sum(each.count for each in first) if rows else 0)
 
 
 def of_held(connection: Connection) -> Reasons:
@@ -104,3 +150,26 @@ _TOLD_SINCE = _OF_ORDERS.where(
     orders.c.listed.is_(None),
 )
 _UNEARNED = _most_frequent(union_all(_SOLD_SINCE, _TOLD_SINCE).subquery("lately"), "slot", "reason")
+_BY_REASON = (
+    select(
+        placements.c.status,
+        placements.c.provider,
+        placements.c.slot,
+        placements.c.reason,
+        func.count().label("number"),
+        func.min(placements.c.id).label("first"),
+        func.sum(func.count()).over().label("total"),
+    )
+    .where(placements.c.provider.in_(list(ProviderName)), placements.c.status.in_(NEEDS_ATTENTION))
+    .group_by(placements.c.status, placements.c.provider, placements.c.slot, placements.c.reason)
+    .order_by(placements.c.status == Status.AWAITING_APPROVAL, func.count().desc(), func.min(placements.c.id))
+    .limit(_FIRST)
+    .subquery("needs")
+)
+_OF_FIRST = placements.alias("of_first")
+_ATTENTION = (
+    select(_BY_REASON, orders.c.order_id)
+    .join(_OF_FIRST, _OF_FIRST.c.id == _BY_REASON.c.first)
+    .join(orders, orders.c.id == _OF_FIRST.c.order)
+    .order_by(_BY_REASON.c.status == Status.AWAITING_APPROVAL, _BY_REASON.c.number.desc(), _BY_REASON.c.first)
+)

@@ -13,6 +13,8 @@ def find(connection: Connection, name: str, store: str | None) -> Any:
     """
     The first row of the sale that goes by a name, with or without the name's prefix; None where no sale does.
 
+    Without its prefix also means without its system's: A-1001 is ``src:file:A-1001`` where nothing else goes by it.
+
     Args:
         connection: In a transaction.
         name: Any name of the order.
@@ -21,7 +23,21 @@ def find(connection: Connection, name: str, store: str | None) -> Any:
     Raises:
         ConfigurationError: Orders of several stores go by the name, or several of one store.
     """
-    named = orders.alias("named")
+    plain = or_(order_names.c.name.in_([name, f"wr:{name}", f"src:{name}"]), _NAMED.c.order_id == name)
+    found = _find(connection, name, plain, store)
+    if not found:  # every name is looked at: only where there is nothing else to say
+        found = _find(connection, name, order_names.c.name.endswith(f":{name}", autoescape=True), store)
+    check_one_store(name, sorted({row.store for row in found}))
+    exact = [row for row in found if row.distance == found[0].distance]
+    if len(exact) > 1:
+        raise ConfigurationError(
+            f"{len(exact)} orders of store {exact[0].store} go by {name!r}: give the name with its prefix, such as"
+            f" {exact[0].name}; `impactflow show` lists an order's names"
+        )
+    return exact[0] if exact else None
+
+
+def _find(connection: Connection, name: str, is_meant: ColumnElement[bool], store: str | None) -> Sequence[Any]:
     query = (
         select(
             orders.c.id,
@@ -29,25 +45,19 @@ def find(connection: Connection, name: str, store: str | None) -> Any:
             orders.c.order_id,
             orders.c.ordered_at,
             orders.c.eligible,
+            orders.c.facts,
             func.min(case((order_names.c.name == name, 0), else_=1)).label("distance"),
+            func.min(order_names.c.name).label("name"),
         )
-        .join(named, orders.c.id == func.coalesce(named.c.same_as, named.c.id))
-        .join(order_names, order_names.c.order == named.c.id)
-        .where(or_(order_names.c.name.in_([name, f"wr:{name}", f"src:{name}"]), named.c.order_id == name))
+        .join(_NAMED, orders.c.id == func.coalesce(_NAMED.c.same_as, _NAMED.c.id))
+        .join(order_names, order_names.c.order == _NAMED.c.id)
+        .where(is_meant)
         .group_by(orders.c.id)
         .order_by("distance", orders.c.id)
     )
     if store is not None:
         query = query.where(orders.c.store == store)
-    found = connection.execute(query).all()
-    check_one_store(name, sorted({row.store for row in found}))
-    exact = [row for row in found if row.distance == found[0].distance]
-    if len(exact) > 1:
-        raise ConfigurationError(
-            f"{len(exact)} orders of store {exact[0].store} go by {name!r}: give the name with its prefix, such as"
-            f" wr:{name}; `impactflow show` lists an order's names"
-        )
-    return exact[0] if exact else None
+    return connection.execute(query).all()
 
 
 def check_one_store(name: str, stores: Sequence[str]) -> None:
@@ -64,3 +74,6 @@ def check_one_store(name: str, stores: Sequence[str]) -> None:
 def same_sale(order: Any) -> ColumnElement[bool]:
     """The rows of one sale, by the id of the first."""
     return or_(orders.c.id == order, orders.c.same_as == order)
+
+
+_NAMED = orders.alias("named")

@@ -53,6 +53,9 @@ LONGEST_DELAY = timedelta(days=1)
 #: Where nothing is bought or being bought, and a plan may still change.
 WAITING = frozenset({Status.HELD, Status.AWAITING_APPROVAL, Status.PLANNED})
 
+#: Where a person or a further run has something to do, before or instead of a purchase.
+NEEDS_ATTENTION = (Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, Status.AWAITING_APPROVAL)
+
 #: Where it may be taking effect.
 UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
 

@@ -55,6 +55,26 @@ _STATUSES = MappingProxyType(
         "failed": "FAILED",
     }
 )
+#: What exports call a field without which an order earns nothing, or is taken for paid; in small letters, words apart.
+_MEANS = MappingProxyType(
+    {
+        "amount": frozenset(
+            {
+                "total", "totals", "grand total", "order total", "total price", "total amount", "total paid", "price",
+                "sum", "subtotal", "gross", "revenue", "value", "order amount", "order value", "order price",
+            }
+        ),
+        "currency": frozenset({"curr", "currency code", "order currency"}),
+        "item_count": frozenset(
+            {"items", "quantity", "qty", "units", "item quantity", "number of items", "total items"}
+        ),
+        "payment_status": frozenset(
+            {"status", "state", "payment", "paid", "financial status", "order status", "payment state"}
+        ),
+    }
+)  # fmt: skip
+#: The name of a column, and no order's content.
+_NAME = re.compile(r"[A-Za-z][A-Za-z _./()-]{0,39}")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(_DAY.pattern + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})")
@@ -339,20 +359,28 @@ def _check(path: Path, columns: Sequence[str]) -> None:
         raise ConfigurationError(f"orders file {path}: {slip}")
     if absent := [name for name in _NEEDED if name not in columns]:
         told = "its first line should name the columns, or each line be a JSON object with the fields"
+        names = [name if _NAME.fullmatch(name) else "..." for name in columns[:_NAMED]]
+        found = f" (its first line has {', '.join(names)})" if columns else ""
         raise ConfigurationError(
-            f"orders file {path}: it has no {' and no '.join(absent)}: {told} {', '.join(_FIELDS)}"
+            f"orders file {path}: it has no {' and no '.join(absent)}: {told} {', '.join(_FIELDS)}{found}"
         )
 
 
 @lru_cache(maxsize=256)
 def _slip(names: tuple[str, ...]) -> str | None:
-    """A name that is no field's and very much like one that is not there, for a person; None where there is none."""
+    """A name that is no field's and means one that is not there, for a person; None where there is none."""
     absent = [field for field in _FIELDS if field not in names]
     for name in names:
-        meant = get_close_matches(re.sub(r"[\s-]+", "_", name.strip().lower()), absent, n=1, cutoff=_ALIKE)
-        if meant and name not in _FIELDS:
-            return f"{place((name,))} is not read: write {meant[0]}, or rename it if something else is meant"
+        if name not in _FIELDS and (meant := _meant(name, absent)):
+            return f"{place((name,))} is not read: write {meant}, or rename it if something else is meant"
     return None
+
+
+def _meant(name: str, absent: Sequence[str]) -> str | None:
+    """The field that a name is very much like, or another word for."""
+    words = " ".join(re.findall("[a-z0-9]+", name.lower()))
+    alike = get_close_matches(words.replace(" ", "_"), absent, n=1, cutoff=_ALIKE)
+    return next(iter([*alike, *(field for field in absent if words in _MEANS.get(field, ()))]), None)
 
 
 def _read(line: Line, path: Path, *, has_status: bool) -> tuple[Order | BrokenOrder, tuple[str, ...]]:

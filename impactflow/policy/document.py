@@ -4,6 +4,7 @@ The whole policy: which orders count, what currencies are worth, and the rules; 
 Called by ``reading``, which makes a ``Policy`` of a file, and by whoever asks it for an order's ``earnings``.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date
 from decimal import Decimal
@@ -14,15 +15,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from impactflow.models import Earnings, Impact, Order, Unearned
-from impactflow.policy.fields import Currency, Day, Limit, NotEmpty, Number, Store, Strict, Text, wrong_at
+from impactflow.policy.fields import Currency, Day, Limit, NotEmpty, Number, Slot, Store, Strict, Text, wrong_at
 from impactflow.policy.quantities import PerAmount
 from impactflow.policy.rules import AnyRule
 from impactflow.policy.sale import Sale
 
 #: Exchange rates that are older are worth renewing.
 RENEW_AFTER_DAYS = 30
-#: The statuses that Wicked Reports documents; only these are repeated in a reason.
-_KNOWN_STATUSES = frozenset({"APPROVED", "MANUAL", "FAILED", "REFUNDED", "PARTIALLY REFUNDED"})
+#: No currency is worth more USD; a rate that says so is most likely of the other direction.
+_DEAREST_USD = 5
+#: A payment's status is repeated in a reason where it is a word or a few, since it may hold anything.
+_WORDS = re.compile(r"[A-Z][A-Z _-]{0,39}")
 
 
 def _dollar_is_one(rates: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -50,6 +53,18 @@ class Fx(Strict):
         Field(json_schema_extra={"properties": {"USD": {"const": 1}}, "additionalProperties": False}),
     ]
     """USD for one unit of each currency; USD itself is 1."""
+    above_5_usd: Annotated[tuple[Currency, ...], Field(exclude=True)] = ()
+    """Currencies of which one unit is worth more than 5 USD indeed; of others such a rate is taken for its inverse."""
+
+    def wrong(self, today: date) -> list[str]:
+        """Sentences for a person, where nothing should be bought by these rates."""
+        ahead = [remark] if self.is_ahead(today) and (remark := self.remark(today)) else []
+        return ahead + [
+            f"fx.usd_per.{currency} says that one {currency} is worth {rate} USD, which looks like its inverse: write"
+            f" {Decimal(1) / rate:.4g}, or fx.above_5_usd: [{currency}] if it is so"
+            for currency, rate in self.usd_per.items()
+            if rate > _DEAREST_USD and currency not in self.above_5_usd
+        ]
 
     def is_ahead(self, today: date) -> bool:
         """Whether ``as_of`` is still to come; a day ahead of UTC is today somewhere."""
@@ -91,6 +106,8 @@ class Policy(Strict):
     """
     fx: Fx | None = None
     """What currencies are worth; without it only USD is known."""
+    new_slots: Annotated[tuple[Slot, ...], Field(exclude=True)] = ()
+    """Slots that are new indeed: of others it is asked whether a slot that is gone from the policy was renamed."""
     rules: Annotated[tuple[AnyRule, ...], NotEmpty(), AfterValidator(_slots_once)]
     """What is bought for each order that counts."""
 
@@ -141,6 +158,15 @@ class Policy(Strict):
         """The slots of the rules that do."""
         return frozenset(rule.slot for rule in self.rules if rule.when.first_order is not None)
 
+    @cached_property
+    def slots(self) -> frozenset[str]:
+        """The slots of all rules."""
+        return frozenset(rule.slot for rule in self.rules)
+
+    def wrong_rates(self, today: date) -> list[str]:
+        """Sentences for a person, where nothing should be bought by the exchange rates."""
+        return self.fx.wrong(today) if self.fx else []
+
     def remark_on_rates(self, today: date) -> str | None:
         """A sentence for a person where the exchange rates are old; None where they are not, or there are none."""
         return self.fx.remark(today) if self.fx else None
@@ -154,7 +180,7 @@ class Policy(Strict):
         if order.item_count is not None and order.item_count.is_zero() and not order.amount:
             return "nothing of the order is left"
         if self._eligible.isdisjoint(seen):
-            shown = sorted({status if status in _KNOWN_STATUSES else "another status" for status in seen})
+            shown = sorted({status if _WORDS.fullmatch(status) else "another status" for status in seen})
             return f"no payment is {' or '.join(self.eligible_payments)} (seen: {', '.join(shown)})"
         return self._why_too_old(order)
 

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from impactflow.ledger import Ledger
-from impactflow.outcome import Standing
+from impactflow.standing import Standing
 
 POLICY = """\
 store: acceptance

@@ -24,6 +24,7 @@ from impactflow.webhooks.values import (
     NothingForUs,
     currency_code,
     item_count,
+    other_status,
     product,
     smallest_unit,
 )
@@ -214,12 +215,16 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingFo
         refunds=told.shown_refunds,
         currency=currency_code(told.currency),
         item_count=item_count(told.line_items),
-        payments=(Payment(_STATUSES.get(told.financial_status, "another status")),),
+        payments=(_payment(told.financial_status),),
         customer_email=(told.email or told.contact_email or "").strip() or None,
         products=told.products,
         paid_with=tuple(told.payment_gateway_names or ()),
         is_subscription=told.is_subscription,
     )
+
+
+def _payment(status: str) -> Payment:
+    return Payment(_STATUSES[status]) if status in _STATUSES else other_status(status)
 
 
 def read_cancellation(body: bytes) -> Refund | NothingForUs:

@@ -17,7 +17,7 @@ from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Money, Text
 from impactflow.models import Order, Payment, Product, Refund
 from impactflow.orders import identity, source_name
-from impactflow.webhooks.values import Id, Line, currency_code, item_count, product
+from impactflow.webhooks.values import Id, Line, currency_code, item_count, other_status, product
 
 _SYSTEM = "woocommerce"
 #: The statuses of a paid order that also says when it was paid: cash on delivery is processing before it is paid.
@@ -97,7 +97,10 @@ class _Order(Answer):
         """The order's status in Wicked Reports' words."""
         if self.status == "refunded":
             return Payment("REFUNDED")
-        return Payment("APPROVED" if self.status in _PAID and self.date_paid_gmt is not None else "another status")
+        if self.status in _PAID:
+            is_paid = self.date_paid_gmt is not None
+            return Payment("APPROVED" if is_paid else f"{self.status} without a date of payment")
+        return other_status(self.status)
 
     @property
     def is_subscription(self) -> bool | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 from datetime import UTC, datetime
 
@@ -11,11 +12,16 @@ from processes import Impactflow, order, sandbox_thread
 from typer.testing import CliRunner
 
 from impactflow.cli.main import app
-from impactflow.ledger import Ledger, Refused
+from impactflow.cli.watching import progress
+from impactflow.ledger import Delivery, Ledger, Refused
 from impactflow.proof.bookkeeping import NONE, differences, earned
 from impactflow.proof.programs import base_environment, finish
+from impactflow.standing import Standing
 
-COMMANDS = ["place", "track", "reconcile", "status", "show", "doctor", "demo", "sandbox", "policy schema"]
+COMMANDS = [
+    "place", "track", "reconcile", "status", "show", "doctor", "demo", "sandbox", "policy schema", "policy check",
+    "init", "campaigns",
+]  # fmt: skip
 #: Five weeks in less than a second.
 SPEED = 10_000_000
 ORDERS = [order(number) for number in range(1, 5)]
@@ -36,6 +42,9 @@ for arguments in json.loads(sys.argv.pop()):
 def used(tmp_path_factory, command_line):
     """A sandbox whose orders were placed and tracked: (sandbox, command line, what placing and tracking printed)."""
     folder = tmp_path_factory.mktemp("used")
+    for name in ("flows", "tasks"):  # somebody's own
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").touch()
     with sandbox_thread(ORDERS, speed=SPEED) as sandbox:
         impactflow = command_line(folder, sandbox)
         placed = impactflow.run_anew("place")
@@ -64,6 +73,55 @@ def test_place_tells_a_person_what_happened(used):
     assert "4 orders read, 4 new, 4 count." in placed.out
     assert "12 placed" in placed.out
     assert differences(earned(ORDERS), sandbox.purchases()) == NONE
+
+
+def test_n25_python_m_impactflow_works_beside_folders_of_somebodys_own(used):
+    """Which go by the names of ours."""
+    _, impactflow, placed, _ = used
+    assert (impactflow.folder / "flows").is_dir()
+    assert placed.status == 0
+
+
+def test_n8_n21_place_says_first_what_this_run_did_and_then_which_days_it_read(used):
+    """A run with nothing to do says so; what stands is told as of earlier runs, too."""
+    again = used[1].run("place")
+    lines = again.out.splitlines()
+    assert lines[0] == "Placements that this run has changed: none."
+    assert lines[1] == "4 orders read, 0 new, 4 count."
+    assert re.match(r"Orders of \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d are read: ", lines[2])
+    assert any(
+        line.startswith("All placements of orders sold on these days, those of earlier runs and of webhooks")
+        for line in lines
+    )
+
+
+def test_n23_a_run_says_every_few_seconds_how_far_it_is():
+    """With how much was bought and how fast, and what stands."""
+    before, now = Standing(0, 10, 10, 0, 0, 0, 0, 0, 0), Standing(5, 50, 12, 1, 0, 0, 0, 0, 0)
+    said = progress("placing", before, now, 8.0)
+    assert said == (
+        "placing, 8 s: 40 placed (5.0 a second), 2 completed (0.2 a second); in all 5 planned, 50 placed, 12 completed,"
+        " 1 failed"
+    )
+    assert progress("looking", before, before, 5.0).startswith("looking, 5 s: nothing bought or completed by now")
+
+
+def test_place_buys_what_webhooks_told_of_without_wicked_reports_and_without_a_file(command_line, tmp_path):
+    """A shop that has only webhooks needs no more than its sellers' keys."""
+    body = {"id": 77, "financial_status": "paid", "total_price": "80.00", "currency": "USD", "email": "a@example.com"}
+    at = datetime.now(UTC)
+    with sandbox_thread([]) as sandbox:
+        impactflow = command_line(tmp_path, sandbox).but(WICKED_REPORTS_API_KEY=None, WICKED_REPORTS_URL=None)
+        with Ledger.open(impactflow.variables["IMPACTFLOW_LEDGER_URL"]) as ledger:
+            delivery = Delivery("acceptance", "shopify", "w1", "orders/paid", at, json.dumps(body).encode())
+            asyncio.run(ledger.store_delivery(delivery))
+        refused = impactflow.run("place", "--webhooks", "--orders", "orders.csv", "--json")
+        placed = impactflow.run("place", "--webhooks", "--json")
+        bought = sandbox.purchases()
+    assert refused.status == 2
+    assert placed.json["webhooks"]["deliveries"] == 1
+    assert placed.json["this_run"]["placed"] == len(bought) > 0
+    assert {each["order_id"] for each in bought} == {"shopify:77"}
 
 
 def test_track_waits_until_all_is_complete(used):
@@ -178,7 +236,7 @@ def test_doctor_says_everything_that_is_wrong_at_once(used):
 
 def test_the_schema_describes_the_policy(unset):
     """As one JSON object."""
-    schema = unset.run("policy", "schema").json
+    schema = unset.run("policy", "schema", "--json").json
     assert {"store", "rules"} <= set(schema["properties"])
 
 

@@ -41,6 +41,7 @@ class Seen:
         told: Its one JSON object.
         pages: What the server's pages answered.
         deployments: Those that the server knows.
+        entrypoints: Where their flows are.
         automations: Likewise.
         origins: Which pages the server lets call its API, by the page that asks.
         second: How another ``up`` in the same folder ended.
@@ -54,6 +55,7 @@ class Seen:
     told: dict[str, Any]
     pages: str
     deployments: list[str]
+    entrypoints: list[str]
     automations: list[str]
     origins: dict[str, bool]
     second: Ended
@@ -66,9 +68,9 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    """It was started once, looked at, and interrupted."""
+    """It was started once, in a folder that holds nothing, looked at, and interrupted."""
     folder = tmp_path_factory.mktemp("up")
-    command = _clone(folder)
+    command = Impactflow(folder, base_environment(folder))
     process = command.start("up", "--json")
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -91,6 +93,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         told,
         pages,
         sorted(each["name"] for each in deployments),
+        [each["entrypoint"] for each in deployments],
         [each["name"] for each in automations],
         origins,
         second,
@@ -120,10 +123,11 @@ def test_f18_only_the_servers_own_pages_may_call_its_api(seen: Seen):
     assert {"its own": True, "a stranger's": False} == seen.origins
 
 
-def test_up_brings_prefects_pages_and_all_deployments(seen: Seen):
+def test_n17_up_brings_prefects_pages_and_all_deployments_in_any_folder(seen: Seen):
     """The server knows what prefect.yaml says, and its pages are there."""
     assert "<html" in seen.pages.lower()
     assert seen.deployments == DEPLOYED
+    assert all(Path(entrypoint.partition(":")[0]).is_file() for entrypoint in seen.entrypoints)
     assert sum("mark a run" in name for name in seen.automations) == 2
 
 
@@ -163,14 +167,6 @@ def _wait_for_child(parent: psutil.Process, word: str) -> psutil.Process:
                 return child
         time.sleep(0.05)
     raise AssertionError(f"no child has {word} in its command line")
-
-
-@pytest.mark.parametrize("asked", [("up",), ("serve",)], ids=" ".join)
-def test_outside_of_the_projects_folder_it_is_said_what_to_do(asked: tuple[str, ...], tmp_path: Path):
-    """There is no prefect.yaml: exit status 2, nothing started."""
-    ended = Impactflow(tmp_path, base_environment(tmp_path)).run(*asked, "--json")
-    assert ended.status == 2
-    assert "prefect.yaml" in ended.json["error"]
 
 
 @pytest.mark.parametrize("asked", ["serve", "automations"])

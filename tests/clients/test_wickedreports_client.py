@@ -300,7 +300,7 @@ async def test_an_empty_page_is_the_last(numbers):
 async def test_an_answer_that_is_no_page_names_the_field():
     """Provider, operation, field."""
     client, _ = open_client(httpx.Response(200, content=b'{"status":"success"}'))
-    with pytest.raises(Unavailable, match=r"wickedreports list_orders .*field results: Field required"):
+    with pytest.raises(Unavailable, match=r"wickedreports list_orders .*field results: it is missing"):
         await anext(client.list_orders(*DAYS))
 
 

@@ -157,3 +157,19 @@ def test_who_ends_it_ends_its_servers_too(monkeypatch, number):
     for each, handler in before.items():  # once a signal came, the others are ignored until the process has ended
         signal.signal(each, handler)
     assert [number] == closed
+
+
+def test_n25_prove_says_how_far_it_is_where_nothing_can_move(monkeypatch, capsys):
+    """A line now and then on standard error; the one object stays alone on standard output."""
+
+    def slow(size, tell):
+        for done in range(3):
+            tell("simulated seeds", done, 1000)
+        return proof
+
+    proof = proved()
+    monkeypatch.setattr(command, "prove", slow)
+    command.run_proof(Size(seeds=5), as_json=True)
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == ["simulated seeds: 0 of 1000"]
+    assert json.loads(printed.out)["holds"] is True

@@ -6,8 +6,9 @@ import pytest
 
 from impactflow.ledger import WAITS_FOR_A_PERSON, Group, Line, Planned, Status
 from impactflow.models import ProviderName
-from impactflow.outcome import Outcome, Standing, TrackOutcome, by_provider, needs_in_words
+from impactflow.outcome import Outcome, TrackOutcome, needs_in_words
 from impactflow.patience import Round
+from impactflow.standing import Standing, by_provider
 from impactflow.tracking import Tracked
 
 CNAUGHT = ProviderName.CNAUGHT

@@ -159,6 +159,7 @@ class TestWhichOrdersCount:
             (["APPROVED", "refunded "], "a payment is REFUNDED"),
             (["FAILED"], "no payment is APPROVED or MANUAL (seen: FAILED)"),
             (["Partially Refunded", "FAILED"], "no payment is APPROVED or MANUAL (seen: FAILED, PARTIALLY REFUNDED)"),
+            (["on-hold"], "no payment is APPROVED or MANUAL (seen: ON-HOLD)"),
             (["ada@example.com"], "no payment is APPROVED or MANUAL (seen: another status)"),
             ([], "the order lists no payments"),
         ],

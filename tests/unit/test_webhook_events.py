@@ -240,7 +240,12 @@ def test_what_shopify_leaves_out_is_not_known():
 
 @pytest.mark.parametrize(
     ("status", "payment"),
-    [("partially_refunded", "Partially Refunded"), ("refunded", "REFUNDED"), ("voided", "another status")],
+    [
+        ("partially_refunded", "Partially Refunded"),
+        ("refunded", "REFUNDED"),
+        ("voided", "voided"),
+        ("approved", "another status"),
+    ],
 )
 def test_an_order_that_shopify_says_is_not_simply_paid_is_judged_by_that(status, payment):
     """A delivery may come late."""
@@ -480,21 +485,23 @@ def test_an_order_of_woocommerce_with_a_number_of_its_own_goes_by_both():
     assert woo(number=" ").names == woo(number=None).names == ("id:woocommerce:1843", "src:woocommerce:1843")
 
 
-UNPAID = Payment("another status")
-
-
 @pytest.mark.parametrize(
     ("status", "fields", "payment"),
     [
         ("completed", {}, Payment("APPROVED")),
         ("refunded", {}, Payment("REFUNDED")),
-        ("on-hold", {}, UNPAID),  # a payment that is disputed
-        ("shipped", {}, UNPAID),  # a plugin's own
+        ("on-hold", {}, Payment("on-hold")),  # a payment that is disputed
+        ("shipped", {}, Payment("shipped")),  # a plugin's own
+        ("manual", {}, Payment("another status")),  # a plugin's own, and a word of Wicked Reports'
         *(
-            (status, {"date_paid": None, "date_paid_gmt": None}, UNPAID)
+            (status, {"date_paid": None, "date_paid_gmt": None}, Payment(status))
             for status in ("pending", "on-hold", "checkout-draft", "failed", "cancelled", "trash")
         ),
-        ("processing", {"date_paid": None, "date_paid_gmt": None, "payment_method": "cod"}, UNPAID),
+        (
+            "processing",
+            {"date_paid": None, "date_paid_gmt": None, "payment_method": "cod"},
+            Payment("processing without a date of payment"),
+        ),
     ],
 )
 def test_an_order_of_woocommerce_counts_where_it_is_paid(status, fields, payment):
@@ -558,7 +565,7 @@ def test_an_order_of_woocommerce_of_which_all_was_given_back_is_refunded():
 
 def test_an_order_of_woocommerce_that_is_not_paid_stays_so_when_money_goes_back():
     """No payment comes of a refund."""
-    assert woo(status="on-hold", refunds=refunds_of("-5.00")).payments == (UNPAID,)
+    assert woo(status="on-hold", refunds=refunds_of("-5.00")).payments == (Payment("on-hold"),)
 
 
 @pytest.mark.parametrize(
@@ -814,3 +821,24 @@ def test_the_order_in_the_documentation_is_one():
     order = told("woocommerce", "order.updated", body)
     assert (Decimal("80.10"), APPROVED) == (order.amount, order.payments)
     assert Decimal("70.10") == told("woocommerce", "order.updated", refunded).amount
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": None}, "field id: "),
+        ({"id": ""}, "field id: it is blank or too short"),
+        ({"financial_status": None}, "field financial_status: it is no text"),
+        ({"total_price": "a lot"}, "field total_price: it is no number"),
+        ({"line_items": "none"}, "field line_items: it is no list"),
+    ],
+)
+def test_n16_what_cannot_be_read_is_said_in_plain_words(change, said):
+    """Of nobody's library."""
+    body = {"id": 1, "created_at": "2026-03-02T11:00:00Z", "total_price": "80.00", "financial_status": "paid"}
+    at = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    event = read(Delivery("acme", "shopify", "w-1", "orders/paid", at, json.dumps(body | change).encode()))
+    assert isinstance(event, BrokenOrder)
+    assert said in event.problem
+    for word in ("Input should", "valid", "Value error", "pydantic", "unable to"):
+        assert word not in event.problem

@@ -145,7 +145,7 @@ def test_c18_a_mapping_is_tried_on_a_file(command, tmp_path):
     assert (tmp_path / "impactflow.db").read_bytes() == before
 
 
-def test_c18_what_could_not_be_read_is_dismissed_and_the_exit_status_is_0_again(command, tmp_path):
+def test_c18_n16_what_could_not_be_read_is_dismissed_and_the_exit_status_is_0_again(command, tmp_path):
     """`status` and `show` say how; `show` says afterwards who did it and why."""
     from impactflow.deliveries import take_up
 

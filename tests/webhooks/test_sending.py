@@ -128,6 +128,21 @@ def test_a_test_order_is_none_by_its_senders_own_mark_too(source):
         assert not ANYTHING.earnings(event).eligible if paid else not paid
 
 
+def test_what_a_run_will_read_in_a_file_is_said_at_once(receiver, sender, capsys, tmp_path):
+    """Stored is not read: what nothing can be read in is told before the run is waited for, and is exit status 1."""
+    url, _ = receiver
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    body = sample("shopify", "refunds/create", "r-1", Sale(4711, datetime.now(UTC)))
+    good.write_text(json.dumps(body))
+    bad.write_text(json.dumps(body | {"transactions": "a lot"}))
+    (read, fine), (broken, status) = (
+        sent(capsys, "shopify", "refunds/create", url=url, file=each) for each in (good, bad)
+    )
+    assert (fine, status, broken["accepted"]) == (0, 1, False)
+    assert "of order id:shopify:4711" in read["deliveries"][0]["means"]
+    assert "field transactions: it is no list" in broken["deliveries"][0]["means"]
+
+
 def test_a_file_is_sent_as_it_is_and_bought_for(receiver, sender, capsys, tmp_path):
     """That is what tells it from a test; sent again, it is known."""
     url, ledger_url = receiver

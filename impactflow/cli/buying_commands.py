@@ -1,0 +1,218 @@
+"""The commands that read orders, buy and follow what was bought: each runs the flow of its name."""
+
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from impactflow.cli import console
+from impactflow.cli.command import DONE, MISUSED, UNDONE, Json, PolicyFile, ending, fail, only
+
+if TYPE_CHECKING:
+    from impactflow.settings import Settings
+
+buying_app = typer.Typer()
+
+_LOOKING = "looking what would be bought"
+
+
+@buying_app.command(epilog="Example: impactflow place --from 2025-01-01 --to 2025-01-31 --dry-run")
+@ending
+def place(
+    from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of orders, UTC.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
+    policy: PolicyFile = None,
+    orders: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read orders from this CSV or JSON lines file, not from Wicked Reports."),
+    ] = None,
+    webhooks: Annotated[
+        bool, typer.Option("--webhooks", help="Read no orders: buy only what webhook deliveries told of.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be bought; buy nothing.")] = False,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
+    ] = 30.0,
+    json: Json = False,
+) -> int:
+    """Read new orders, buy what each has earned, once each, and report."""
+    from impactflow.cli import ledgers, placing
+    from impactflow.cli.prefect import run_flow
+    from impactflow.settings import load_settings
+
+    settings = load_settings()
+    path, file = (
+        only("--policy", policy) or settings.impactflow_policy,
+        "" if orders is None else str(orders.absolute()),
+    )
+    if webhooks:
+        if from_ or to or orders is not None:
+            raise typer.BadParameter("--webhooks reads no orders, so it takes no --from, --to or --orders")
+        if dry_run:
+            return _end(placing.preview_deliveries(settings, path), settings, as_json=json)
+        placing.check_sellers(settings, path)
+        result = run_flow("place_events", "placing", policy_file=str(path), patience_s=patience)
+        return _end(result, settings, as_json=json)
+    ledgers.require_ledger_folder(settings)
+    with ledgers.none_made(settings) if dry_run else nullcontext(settings) as used:
+        days = placing.check(used, path, from_, to, file, dry_run=dry_run)
+        result = run_flow(
+            "place_impacts", _LOOKING if dry_run else "placing", from_day=days[0], to_day=days[1],
+            policy_file=str(path), orders_file=file, dry_run=dry_run, patience_s=patience,
+        )  # fmt: skip
+    return _end(result, settings, as_json=json)
+
+
+def _end(result: dict[str, Any], settings: "Settings", *, as_json: bool) -> int:
+    """Print what a run came to, or would come to, and in which ledger that is."""
+    from impactflow.cli import placed
+    from impactflow.ledger.location import describe
+
+    is_preview = bool(result.get("dry_run"))
+    ledger = describe(settings.impactflow_ledger_url)
+    if as_json:
+        console.print_json(result | {"ledger": ledger})
+    else:
+        (placed.tell_preview if is_preview else placed.tell)(result)
+        console.out.print(f"Ledger: {ledger}", markup=False)
+    if is_preview:
+        return UNDONE if result["may_be_missing"] or result["orders"]["broken"] or result["wrong_options"] else DONE
+    return _status_of(result)
+
+
+@buying_app.command(epilog="Example: impactflow backfill --from 2024-01-01 --to 2024-12-31 --at-most 1000")
+@ending
+def backfill(
+    from_: Annotated[str, typer.Option("--from", metavar="DAY", help="First day of orders, UTC.")],
+    to: Annotated[str, typer.Option("--to", metavar="DAY", help="Last day, included; today at the latest.")],
+    window_days: Annotated[int, typer.Option(metavar="N", min=1, help="Days read, planned and bought at a time.")] = 7,
+    at_most: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Placements that this run may plan; the rest is left.")
+    ] = None,
+    policy: PolicyFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what each window would buy; buy nothing.")] = False,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
+    ] = 30.0,
+    json: Json = False,
+) -> int:
+    """Buy what the orders of a past range have earned, window by window; run again, it goes on where it ended."""
+    from impactflow.backfill import choose_days
+    from impactflow.cli import placed, placing
+    from impactflow.cli.prefect import run_flow
+    from impactflow.clock import SystemClock
+    from impactflow.settings import load_settings
+
+    settings = load_settings()
+    path = only("--policy", policy) or settings.impactflow_policy
+    from_day, to_day = placing.check(settings, path, from_, to)
+    if from_day and to_day:
+        choose_days(from_day, to_day, SystemClock())
+    result = run_flow(
+        "backfill_orders", _LOOKING if dry_run else "backfilling", from_day=from_day, to_day=to_day,
+        window_days=window_days, at_most=at_most, policy_file=str(path), dry_run=dry_run, patience_s=patience,
+    )  # fmt: skip
+    if json:
+        console.print_json(result)
+    elif dry_run:
+        placed.tell_previews(result)
+    else:
+        console.out.print(result["backfill"]["said"], markup=False)
+        placed.tell(result)
+    if dry_run:
+        return DONE
+    return _status_of(result) or (UNDONE if result["backfill"]["left_from"] else DONE)
+
+
+@buying_app.command(epilog="Example: impactflow track --wait 60")
+@ending
+def track(
+    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Go on until all are complete.")] = 0.0,
+    json: Json = False,
+) -> int:
+    """Ask where everything is that was bought: one pass over what is due."""
+    from impactflow.cli import ledgers
+    from impactflow.cli.prefect import run_flow
+    from impactflow.settings import load_settings
+
+    ledgers.require(load_settings())
+    result = run_flow("track_placements", "tracking", wait_s=wait)
+    if json:
+        console.print_json(result)
+    else:
+        console.out.print(
+            f"{result['checked']} looks, {result['completed']} completed, {result['open']} still open."
+            f" Report: {result['report']}"
+        )
+    if result["refused_keys"]:
+        return _fail_after_result(result["left_alone"])
+    failed = bool(result["left_alone"] or result["unanswered"] or (wait and result["open"]))
+    return UNDONE if failed else DONE
+
+
+@buying_app.command(epilog="Example: impactflow reconcile --audit --from 2025-01-01 --to 2025-01-31")
+@ending
+def reconcile(
+    audit: Annotated[bool, typer.Option("--audit", help="Then compare with the providers' own records.")] = False,
+    from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of purchases, UTC.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Cancel proven duplicates, record proven purchases and cancellations.")
+    ] = False,
+    cancel_up_to: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Duplicates that may be cancelled at each provider; none is if there are more.",
+            show_default="5",
+        ),
+    ] = None,
+    patience: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for what is due.")] = 30.0,
+    json: Json = False,
+) -> int:
+    """Settle what is in doubt, from the providers' own records; audit what was bought."""
+    from impactflow.audit import CANCELLED_UNASKED, choose_window
+    from impactflow.cli import audited, ledgers, placed
+    from impactflow.cli.prefect import run_flow
+    from impactflow.settings import load_settings
+
+    if not audit and (from_ or to or repair):
+        raise typer.BadParameter("--from, --to and --repair belong to --audit")
+    window = choose_window(from_, to, today=datetime.now(UTC).date())
+    ledgers.require(load_settings())
+    result = run_flow(
+        "reconcile_providers", "settling", patience_s=patience, audit=audit, from_day=window.from_ if from_ else None,
+        to_day=window.to if to else None, repair=repair,
+        cancel_up_to=CANCELLED_UNASKED if cancel_up_to is None else cancel_up_to,
+    )  # fmt: skip
+    if json:
+        console.print_json(result)
+    else:
+        placed.tell(result)
+        if audit:
+            audited.tell(result["audit"])
+    return _status_of_reconciled(result)
+
+
+def _status_of_reconciled(result: dict[str, Any]) -> int:
+    audits = result["audit"]["providers"] if "audit" in result else {}
+    halted = {name: tally["halted"] for name, tally in audits.items() if tally["halted"]} | result["left_alone"]
+    if result["refused_keys"] or (audits and result["audit"]["refused_keys"]):
+        return _fail_after_result("; ".join(halted.values()))
+    placements = result["all_placements"]
+    disagrees = bool(audits and result["audit"]["remaining"])
+    return UNDONE if placements["in_doubt"] or placements["parked"] or halted or disagrees else DONE
+
+
+def _status_of(result: dict[str, Any]) -> int:
+    if result["refused_keys"]:
+        return _fail_after_result("; ".join(result["left_alone"].values()))
+    return UNDONE if result["undone"] else DONE
+
+
+def _fail_after_result(message: str) -> int:
+    """A provider did not accept its key. The result is printed already: with ``--json`` no second object follows it."""
+    return fail(message, MISUSED, as_json=False)

@@ -1,0 +1,135 @@
+"""The commands by which a person decides: what became of a purchase, what may be bought, what is ours."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import typer
+
+from impactflow.cli.command import DONE, UNDONE, Json, PolicyFile, Store, ending, only, whoever_types
+from impactflow.models import ProviderName
+
+deciding_app = typer.Typer()
+
+
+@deciding_app.command(
+    epilog="Example: impactflow settle WR-000017 trees --as bought --ref 'U1000|2025-01-31T12:00:00.000Z'"
+    "   All of a kind: impactflow settle --failed --slot trees --reason 'no such campaign' --as not-bought"
+)
+@ending
+def settle(
+    decision: Annotated[
+        Literal["bought", "not-bought", "given-up"],
+        typer.Option("--as", help="What became of it: not-bought sends it again, given-up cancels it."),
+    ],
+    order: Annotated[
+        str, typer.Argument(help="Any name the order goes by; without one, all that the options below describe.")
+    ] = "",
+    slot: Annotated[str, typer.Argument(help="Which of its placements, as the policy names it.")] = "",
+    ref: Annotated[str, typer.Option(metavar="REF", help="The provider's name for what was bought.")] = "",
+    failed: Annotated[bool, typer.Option("--failed", help="Of all: what failed.")] = False,
+    parked: Annotated[bool, typer.Option("--parked", help="Of all: what is parked.")] = False,
+    of_slot: Annotated[str | None, typer.Option("--slot", metavar="SLOT", help="Of all: those in this slot.")] = None,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Of all: those whose reason in `impactflow status` holds this text.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Settle all that are listed, without asking.")] = False,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="How you know; kept in the ledger.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")] = "",
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Settle parked or failed placements as you have found out; the provider's records are asked if it can be so."""
+    from impactflow.cli.settling import Kind, settle_all, settle_one, statuses
+    from impactflow.ruling import Decision, Ruling
+
+    is_many = failed or parked or of_slot is not None or reason
+    if order and is_many:
+        raise typer.BadParameter("--failed, --parked, --slot and --reason are for many: leave ORDER and SLOT out")
+    if order and not slot:
+        raise typer.BadParameter("give the order's SLOT too: `impactflow status` lists it")
+    if order:
+        ruling = Ruling(order, slot, Decision(decision), by or whoever_types(), why, ref, store)
+        return settle_one(ruling, as_json=json)
+    if not is_many:
+        raise typer.BadParameter("give ORDER and SLOT, or for many at once --failed, --parked, --slot or --reason")
+    kind = Kind(statuses(failed=failed, parked=parked), of_slot, reason, store)
+    return settle_all(kind, Decision(decision), by or whoever_types(), why, yes=yes, as_json=json)
+
+
+@deciding_app.command(epilog="Example: impactflow approve WR-000017 trees --at-most 20 --why 'a wholesaler'")
+@ending
+def approve(
+    order: Annotated[
+        str, typer.Argument(help="Any name the order goes by; without one, all that awaits is listed.")
+    ] = "",
+    slot: Annotated[str, typer.Argument(help="Which of its placements, as the policy names it.")] = "",
+    at_most: Annotated[
+        float | None, typer.Option(metavar="QUANTITY", min=0, help="Buy no more than this, in the unit that is listed.")
+    ] = None,
+    reject: Annotated[bool, typer.Option("--reject", help="Buy nothing, unless the order changes.")] = False,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="For what reason; kept in the ledger.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")] = "",
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Approve what exceeds the policy's limit, so that the next run buys it; or trim, reject or list it."""
+    from impactflow.approval import Answer, Decision
+    from impactflow.cli import approve as approving
+
+    if not order:
+        if at_most is not None or reject or why or by:
+            raise typer.BadParameter("give ORDER and SLOT too: `impactflow approve` lists them")
+        return UNDONE if approving.tell_awaiting(store, as_json=json) else DONE
+    if not slot:
+        raise typer.BadParameter("give the order's SLOT too: `impactflow approve` lists them")
+    if reject and at_most is not None:
+        raise typer.BadParameter("--reject buys nothing, so it takes no --at-most")
+    decision = Decision.REJECT if reject else Decision.APPROVE if at_most is None else Decision.TRIM
+    quantity = None if at_most is None else Decimal(str(at_most))
+    approving.decide(order, slot, store, Answer(decision, by or whoever_types(), why, quantity), as_json=json)
+    return DONE
+
+
+@deciding_app.command(epilog="Example: impactflow dismiss polar:0b1c --why 'a test order'")
+@ending
+def dismiss(
+    name: Annotated[str, typer.Argument(help="What could not be read, as `impactflow status` lists it.")],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why nothing is to be done; kept in the ledger.")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so; by default who is logged in.")] = "",
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Take an order or a webhook's delivery that could not be read off the list; another problem shows it again."""
+    from impactflow.cli import dismiss as dismissing
+    from impactflow.clock import SystemClock
+
+    dismissing.dismiss(name, why, by or whoever_types(), store, SystemClock(), as_json=json)
+    return DONE
+
+
+@deciding_app.command(epilog="Example: impactflow adopt --yes")
+@ending
+def adopt(
+    yes: Annotated[bool, typer.Option("--yes", help="Write it into the ledger; without, it is only shown.")] = False,
+    from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of purchases, UTC.")] = None,
+    not_ours: Annotated[
+        list[ProviderName] | None,
+        typer.Option(metavar="PROVIDER", help="Nothing there that names nobody was bought for this store."),
+    ] = None,
+    policy: PolicyFile = None,
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so; by default who is logged in.")] = "",
+    json: Json = False,
+) -> int:
+    """Take over from the providers' records what this store has bought and the ledger does not know."""
+    from impactflow.audit import choose_window
+    from impactflow.cli.adopting import run_adoption
+    from impactflow.policy import load_policy
+    from impactflow.settings import load_settings
+
+    settings = load_settings()
+    since = choose_window(from_, None, today=datetime.now(UTC).date()).from_ if from_ else None
+    chosen = load_policy(only("--policy", policy) or settings.impactflow_policy)
+    return run_adoption(
+        settings, chosen, since, frozenset(not_ours or ()), by or whoever_types(), yes=yes, as_json=json
+    )

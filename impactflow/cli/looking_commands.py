@@ -1,0 +1,74 @@
+"""The commands that show how things stand, and change nothing."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impactflow.cli import console
+from impactflow.cli.command import DONE, Json, PolicyFile, Store, ending, only
+
+looking_app = typer.Typer()
+
+
+@looking_app.command(epilog="Example: impactflow status --json")
+@ending
+def status(
+    totals: Annotated[bool, typer.Option("--totals", help="Also what was bought in all, and for how much.")] = False,
+    json: Json = False,
+) -> int:
+    """Count placements, list what needs attention, and say why things are held, not earned or refused."""
+    from impactflow.cli.status import tell_status
+
+    return tell_status(totals=totals, as_json=json)
+
+
+@looking_app.command(epilog="Example: impactflow show WR-000017")
+@ending
+def show(
+    order: Annotated[str, typer.Argument(help="Any name the order goes by: its Wicked Reports id, or src:SYSTEM:ID.")],
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Tell one order's whole story: what it earned or not, and every event since."""
+    from impactflow.cli.story import tell_story
+
+    tell_story(order, store, as_json=json)
+    return DONE
+
+
+@looking_app.command(epilog="Example: impactflow doctor")
+@ending
+def doctor(
+    policy: PolicyFile = None,
+    json: Json = False,
+) -> int:
+    """Check the settings, the policy, the ledger, and each key and URL with a harmless call."""
+    from impactflow import stopping
+    from impactflow.cli.doctor import examine, tell_findings
+
+    findings = stopping.run(examine(only("--policy", policy)))
+    if json:
+        console.print_json({"checks": findings, "ok": all(finding["ok"] for finding in findings)})
+    else:
+        tell_findings(findings)
+    return max((finding["status"] for finding in findings), default=DONE)
+
+
+@looking_app.command(epilog="Example: impactflow backup impactflow-2025-01-31.db")
+@ending
+def backup(
+    file: Annotated[Path, typer.Argument(help="The copy; it must not be there yet.")],
+    json: Json = False,
+) -> int:
+    """Copy a SQLite ledger as it stands, also while runs write to it; for Postgres, say which command does that."""
+    from impactflow.ledger.location import back_up, describe
+    from impactflow.settings import load_settings
+
+    url = load_settings().impactflow_ledger_url
+    back_up(url, file)
+    if json:
+        console.print_json({"ledger": describe(url), "backup": str(file.absolute())})
+    else:
+        console.out.print(f"{describe(url)} is copied to {file.absolute()}", markup=False)
+    return DONE

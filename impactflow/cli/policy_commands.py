@@ -1,0 +1,104 @@
+"""The commands about the policy file: check it, describe it, renew its exchange rates."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from impactflow.cli import console
+from impactflow.cli.command import DONE, UNDONE, Json, PolicyFile, ending, only
+
+setup_app = typer.Typer()
+policy_app = typer.Typer(no_args_is_help=True, help="Check the policy file, and say what it may hold.")
+
+
+@setup_app.command(epilog="Example: impactflow init --store acme --orders-from webhooks --earns trees,donation")
+@ending
+def init(
+    store: Annotated[str | None, typer.Option(metavar="NAME", help="What the store is called; keep it.")] = None,
+    orders_from: Annotated[str | None, typer.Option(metavar="SOURCE", help="wickedreports, file or webhooks.")] = None,
+    earns: Annotated[
+        str | None, typer.Option(metavar="LIST", help="What each order earns: trees, offset, donation.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Ask five questions, write policy.yaml and .env into this folder, and check them; nothing is written over."""
+    from impactflow.cli.init import Answers, set_up
+
+    return set_up(Answers(store, orders_from, earns.split(",") if earns else ()), as_json=json)
+
+
+@setup_app.command(epilog="Example: impactflow campaigns")
+@ending
+def campaigns(json: Json = False) -> int:
+    """List what ImpactAPI's account may give to, as a rule's `campaign` names it."""
+    from impactflow.cli.campaigns import tell_campaigns
+    from impactflow.settings import load_settings
+
+    tell_campaigns(load_settings(), as_json=json)
+    return DONE
+
+
+@setup_app.command(epilog="Example: impactflow rates --ecb eurofxref.zip --write")
+@ending
+def rates(
+    ecb: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Downloaded: eurofxref-daily.xml, eurofxref.zip, eurofxref-hist.zip."),
+    ],
+    on: Annotated[
+        datetime | None,
+        typer.Option(
+            metavar="DAY", formats=["%Y-%m-%d"], help="Rates of this day, or of the last business day before it."
+        ),
+    ] = None,
+    currencies: Annotated[
+        str, typer.Option(metavar="EUR,GBP", help="Currencies besides those that the policy names.")
+    ] = "",
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the rates into the policy; without, they are only shown.")
+    ] = False,
+    policy: PolicyFile = None,
+    json: Json = False,
+) -> int:
+    """Renew the policy's exchange rates from the European Central Bank's reference rates."""
+    from impactflow.cli.rates import renew_rates
+    from impactflow.settings import load_settings
+
+    if currencies and not re.fullmatch("[A-Z]{3}(,[A-Z]{3})*", currencies):
+        raise typer.BadParameter(f"--currencies takes codes such as EUR,GBP, not {currencies!r}")
+    asked = currencies.split(",") if currencies else []
+    path = only("--policy", policy) or load_settings().impactflow_policy
+    fine = renew_rates(ecb, on.date() if on else None, asked, path, write=write, as_json=json)
+    return DONE if fine else UNDONE
+
+
+@policy_app.command("check", epilog="Example: impactflow policy check policy.yaml")
+@ending
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The policy file; by default IMPACTFLOW_POLICY.")] = None,
+    json: Json = False,
+) -> int:
+    """Read the policy file and say what it means, or where it is wrong; nobody is asked, and nothing is changed."""
+    from impactflow.cli.checking import check_policy
+    from impactflow.settings import load_settings
+
+    settings = load_settings()
+    return check_policy(file or settings.impactflow_policy, settings, as_json=json)
+
+
+@policy_app.command("schema", epilog="Example: impactflow policy schema > policy.schema.json")
+@ending
+def schema(json: Json = False) -> int:
+    """Print the policy file's JSON Schema; with --json on one line."""
+    from json import dumps
+
+    from impactflow.policy import policy_schema
+
+    if json:
+        console.print_json(policy_schema())
+    else:
+        typer.echo(dumps(policy_schema(), indent=2, ensure_ascii=False))
+    return DONE

@@ -1,0 +1,198 @@
+"""How things stand: called by ``impactflow status``."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from impactflow import stopping
+from impactflow.cli import dismiss, ledgers, silence
+from impactflow.cli.command import DONE, UNDONE
+from impactflow.cli.console import out, print_json, print_list, print_table
+from impactflow.clock import SystemClock
+from impactflow.errors import ConfigurationError
+from impactflow.ledger import Ledger, Need, Needs, Pending, Status, Total
+from impactflow.ledger.location import describe
+from impactflow.models import Unit
+from impactflow.settings import Settings, load_settings
+from impactflow.standing import WHAT_TO_DO, Counts, Standing, by_provider
+from impactflow.units import shown
+
+#: How many orders that could not be read are listed.
+_BROKEN = 100
+
+
+@dataclass(frozen=True)
+class _Now:
+    """
+    What the ledger holds.
+
+    Args:
+        counts: Placements by provider and status.
+        needs: What needs a person or a further run, by reason.
+        attention: The first of that, one by one.
+        broken: Orders that could not be read.
+        pending: Webhook deliveries that nobody has handled.
+        unread: How many planned placements wait until their orders are read again, and the command that does that.
+        unheard: Why things are held, not earned or refused.
+        totals: What was bought, where that was asked for.
+    """
+
+    counts: Counts
+    needs: Needs
+    attention: Sequence[Mapping[str, Any]]
+    broken: Sequence[Mapping[str, Any]]
+    pending: Sequence[Pending]
+    unread: tuple[int, str]
+    unheard: silence.Silence
+    totals: Sequence[Total] | None
+
+    @property
+    def undone(self) -> bool:
+        """Whether anything is left for a person or a further run."""
+        standing = Standing.of(self.counts)
+        return bool(standing.waiting or standing.failed or self.broken or self.pending)
+
+
+def tell_status(*, totals: bool, as_json: bool) -> int:
+    """
+    Print how things stand; 1 where something is left undone.
+
+    Args:
+        totals: Whether also what was bought in all.
+        as_json: Whether a program reads it.
+
+    Raises:
+        ConfigurationError: There is no ledger.
+        LedgerError: It cannot be read.
+    """
+    settings = load_settings()
+    with ledgers.open_existing(settings) as ledger:
+        now = stopping.run(_look(ledger, settings, totals=totals))
+    where = describe(settings.impactflow_ledger_url)
+    if as_json:
+        print_json(_as_json(now, where))
+    else:
+        _tell(now, where)
+    return UNDONE if now.undone else DONE
+
+
+async def _look(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
+    counts = await ledger.counts()
+    return _Now(
+        counts,
+        await ledger.needs(),
+        await ledger.attention(),
+        await ledger.broken(_BROKEN),
+        await ledger.pending_by_source(),
+        await _unread(ledger, settings) if Standing.of(counts).planned else (0, ""),
+        await silence.look(ledger, SystemClock().now()),
+        await ledger.totals() if totals else None,
+    )
+
+
+async def _unread(ledger: Ledger, settings: Settings) -> tuple[int, str]:
+    """What waits until its order is read again; nothing is said of that where there is no policy to go by."""
+    from impactflow.planning import unread  # noqa: PLC0415 - it takes time to load, and seldom anything is planned
+    from impactflow.policy import load_policy  # noqa: PLC0415 - likewise
+
+    try:
+        return await unread(ledger, load_policy(settings.impactflow_policy), SystemClock())
+    except ConfigurationError:
+        return 0, ""
+
+
+def _as_json(now: _Now, where: str) -> dict[str, Any]:
+    totals = {} if now.totals is None else {"totals": _added_up(now.totals)}
+    return {
+        "placements": by_provider(now.counts),
+        "needs_attention": now.attention,
+        "needs": [asdict(need) for need in now.needs.first],
+        "broken_orders": now.broken,
+        "waiting_deliveries": [asdict(each) for each in now.pending],
+        "wait_to_be_read": now.unread[0],
+        "ledger": where,
+        **totals,
+        **now.unheard.as_json(),
+        "undone": now.undone,
+    }
+
+
+def _tell(now: _Now, where: str) -> None:
+    used = {status.value for _, status in now.counts}
+    rows = [
+        {"provider": provider, **{name: count for name, count in statuses.items() if name in used}}
+        for provider, statuses in by_provider(now.counts).items()
+    ]
+    print_table("Placements", rows if now.counts else [])
+    if now.totals is not None:
+        print_table("Bought in all", _added_up(now.totals))
+    if not now.counts:
+        out.print("The ledger holds no placements: `impactflow place` reads orders and buys what they have earned.")
+    out.print(f"Ledger: {where}", markup=False)
+    _tell_pending(now.pending)
+    waiting, read_by = now.unread
+    if waiting:
+        out.print(f"{waiting} planned placements wait to be read again: `{read_by}` does that.", markup=False)
+    _tell_needs(now.needs)
+    print_list("Orders that could not be read", [f"{each['name']}: {each['problem']}" for each in now.broken])
+    if now.broken:
+        out.print(dismiss.HOW, markup=False)
+    now.unheard.tell()
+
+
+def _tell_pending(pending: Sequence[Pending]) -> None:
+    if not pending:
+        return
+    count, since = sum(each.count for each in pending), min(each.since for each in pending)
+    sources = ", ".join(f"{each.count} of {each.source} for {each.store}" for each in pending)
+    wait = "delivery waits" if count == 1 else "deliveries wait"
+    out.print(
+        f"{count} webhook {wait} to be read ({sources}), since {since:%Y-%m-%d %H:%M} UTC: `impactflow place` reads"
+        " what waits, and so does the deployment `events`.",
+        markup=False,
+    )
+
+
+def _tell_needs(needs: Needs) -> None:
+    """Each reason once, with how often it stands; then once for each status what to do."""
+    print_list("Needs attention", [_in_words(need) for need in needs.first])
+    if needs.others:
+        out.print(f"  and {needs.others} more for other reasons")
+    for status in dict.fromkeys(need.status for need in needs.first):
+        out.print(f"{_name(status).capitalize()}: {WHAT_TO_DO[status]}.", markup=False)
+
+
+def _in_words(need: Need) -> str:
+    first = f"order {need.order}" if need.count == 1 else f"first order {need.order}"
+    why = f": {need.reason}" if need.reason else ""
+    return f"{need.count} {_name(need.status)} at {need.provider}, slot {need.slot}, {first}{why}"
+
+
+def _name(status: Status) -> str:
+    return status.replace("_", " ")
+
+
+def _added_up(totals: Sequence[Total]) -> list[dict[str, Any]]:
+    """What was bought in each slot at each provider, over all days; no price where a part of it is not known."""
+    groups: dict[tuple[str, str, str, str], list[Total]] = defaultdict(list)
+    for total in totals:
+        groups[total.slot, total.provider, total.kind, total.unit].append(total)
+    return [_sum(*key, days) for key, days in sorted(groups.items())]
+
+
+def _sum(slot: str, provider: str, kind: str, unit: str, days: Sequence[Total]) -> dict[str, Any]:
+    amount, shown_unit = shown(sum(day.quantity for day in days), Unit(unit))
+    prices = [day.price_usd_cents for day in days]
+    cents = None if None in prices else sum(price for price in prices if price is not None)
+    return {
+        "slot": slot,
+        "provider": provider,
+        "impact": kind,
+        "placements": sum(day.placements for day in days),
+        "completed": sum(day.completed for day in days),
+        "amount": amount,
+        "unit": shown_unit,
+        "price_usd": None if cents is None else Decimal(cents) / 100,
+    }

@@ -1,0 +1,66 @@
+"""
+Slips that make a policy buy what nobody meant, although it loads: a slot or a store under another name, wrong rates.
+
+Each has a line in the policy that says it is meant. Called before anything is bought, by dry runs and by ``doctor``.
+"""
+
+from datetime import date
+
+from impactflow.errors import ConfigurationError
+from impactflow.ledger import BoughtSlot, Ledger
+from impactflow.policy import Policy
+
+
+async def refuse_slips(ledger: Ledger, policy: Policy, today: date) -> None:
+    """
+    See that a policy has none.
+
+    Raises:
+        ConfigurationError: It has some; the message says what to write.
+    """
+    if slips := await find_slips(ledger, policy, today):
+        raise ConfigurationError("; ".join(slips))
+
+
+async def find_slips(ledger: Ledger, policy: Policy, today: date) -> list[str]:
+    """
+    Sentences for a person, one for each slip.
+
+    Args:
+        ledger: What was bought so far, and in which slots.
+        policy: Any policy.
+        today: The day it is, UTC.
+    """
+    new = [rule for rule in policy.rules if rule.slot not in policy.new_slots]
+    unused = await ledger.unused_slots(policy.store, [rule.slot for rule in new])
+    bought = await ledger.bought_slots() if unused else []
+    is_known = any(each.store == policy.store for each in bought)
+    gone = [
+        each
+        for each in bought
+        if (each.store == policy.store and each.slot not in policy.slots)
+        or (not is_known and each.store != policy.store)
+    ]
+    return [
+        *policy.wrong_rates(today),
+        *(
+            _renamed(policy.store, rule.slot, before[0])
+            for rule in new
+            if rule.slot in unused and (before := [each for each in gone if each.kind is rule.impact])
+        ),
+    ]
+
+
+def _renamed(store: str, slot: str, before: BoughtSlot) -> str:
+    """What looks like a new name for a slot, or for a store."""
+    if before.store == store:
+        what, old, new = "slot", before.slot, slot
+        where = f"slot {before.slot}"
+    else:
+        what, old, new = "store", before.store, store
+        where = f"slot {before.slot} of store {before.store}"
+    return (
+        f"slot {slot} of store {store} is new, and {where}, with {before.purchases} purchases, is gone from the"
+        f" policy: under another name all of it would be bought again. If {new} is only a new name, call the {what}"
+        f" {old} again; if something else is meant, write new_slots: [{slot}] into the policy"
+    )

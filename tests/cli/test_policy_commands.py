@@ -1,0 +1,99 @@
+"""``policy check``, ``policy schema``, ``campaigns`` and ``doctor`` about the policy."""
+
+import json
+from pathlib import Path
+
+from processes import sandbox_thread
+from world import OFFSET, TREES, policy_of, sold
+
+POLICY = (Path(__file__).parents[2] / "policy.yaml").read_text()
+
+
+async def bought(world, run):
+    await world.plan(run)
+    await world.place_all(run)
+
+
+def test_n9_doctor_names_a_slot_that_is_gone_from_the_policy(terminal):
+    """Before anything is bought again."""
+    terminal.fill(bought, policy=policy_of(TREES, OFFSET), orders=[sold(1)])
+    (terminal.folder / "policy.yaml").write_text(POLICY.replace("slot: trees", "slot: trees2"))
+    ended = terminal.type("doctor", "--json")
+    wrong = [check["said"] for check in ended.json["checks"] if check["what"] == "policy" and not check["ok"]]
+    assert ended.status == 2
+    assert any("slot trees2 of store acme is new" in said for said in wrong)
+
+
+def test_n9_place_refuses_it_before_a_server_is_started(terminal):
+    """With exit status 2."""
+    terminal.fill(bought, policy=policy_of(TREES), orders=[sold(1)])
+    (terminal.folder / "policy.yaml").write_text(
+        "store: acme\nrules:\n- {slot: wood, provider: oneclickimpact, impact: plant_trees, quantity: {per_order: 1}}\n"
+    )
+    terminal.set(ONECLICKIMPACT_API_KEY="a-key-of-no-account", WICKED_REPORTS_API_KEY="a-key-of-no-account")
+    ended = terminal.type("place", "--json")
+    assert ended.status == 2
+    assert "new_slots: [wood]" in ended.json["error"]
+
+
+def test_n18_policy_check_says_what_a_policy_means(terminal):
+    """Nobody is asked, and no ledger is made."""
+    (terminal.folder / "policy.yaml").write_text(POLICY)
+    shown, told = terminal.type("policy", "check"), terminal.type("policy", "check", "policy.yaml", "--json")
+    assert (shown.status, told.status, told.json["ok"]) == (0, 0, True)
+    assert [rule["slot"] for rule in told.json["rules"]] == ["trees", "offset", "giving"]
+    assert told.json["rules"][2]["options"] == {"campaign": "trees-for-the-future"}
+    assert "percent_of_order 1" in shown.out
+    assert [file.name for file in terminal.folder.iterdir()] == ["policy.yaml"]
+
+
+def test_n18_policy_check_says_where_a_policy_is_wrong(terminal):
+    """With the line; and names rates by which nothing would be bought."""
+    (terminal.folder / "policy.yaml").write_text(POLICY.replace("per_order: 1", "per_oder: 1"))
+    ended = terminal.type("policy", "check", "--json")
+    assert ended.status == 2
+    assert "line" in ended.json["error"]
+    (terminal.folder / "policy.yaml").write_text(POLICY.replace("EUR: 1.08", "JPY: 175.68"))
+    ended = terminal.type("policy", "check", "--json")
+    assert ended.status == 2
+    assert "JPY" in ended.json["wrong"][0]
+
+
+def test_n18_the_schema_is_indented_unless_a_program_reads_it(terminal):
+    """The same object."""
+    shown, told = terminal.type("policy", "schema"), terminal.type("policy", "schema", "--json")
+    assert len(shown.out.splitlines()) > 100
+    assert json.loads(shown.out) == told.json
+
+
+def test_n18_campaigns_lists_what_can_be_given_to(terminal):
+    """As a rule names it."""
+    with sandbox_thread([]) as sandbox:
+        terminal.set(**sandbox.variables)
+        shown, told = terminal.type("campaigns"), terminal.type("campaigns", "--json")
+    slugs = [each["campaign"] for each in told.json["campaigns"]]
+    assert (shown.status, "trees-for-the-future" in slugs) == (0, True)
+    assert all(slug in shown.out for slug in slugs)
+
+
+def test_n18_campaigns_without_a_key_names_the_variable(terminal):
+    """In one line."""
+    ended = terminal.type("campaigns", "--json")
+    assert ended.status == 2
+    assert "IMPACTAPI_" in ended.json["error"]
+
+
+def test_n24_doctor_looks_at_another_policy(terminal):
+    """One that is tried before it takes the other's place."""
+    (terminal.folder / "other.yaml").write_text(POLICY.replace("store: acme", "store: other"))
+    ended = terminal.type("doctor", "--policy", "other.yaml", "--json")
+    assert any("3 rules for store other" in check["said"] for check in ended.json["checks"])
+
+
+def test_n24_version_and_short_help(terminal):
+    """As everywhere."""
+    from importlib.metadata import version
+
+    assert terminal.type("--version").out == f"impactflow {version('impactflow')}\n"
+    assert "Set up" in terminal.type("-h").out
+    assert "Example: impactflow show" in terminal.type("show", "-h").out

@@ -1,0 +1,37 @@
+"""The page on the policy is made from the schema, and its examples load."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from impactflow.policy import policy_schema
+from impactflow.policy.reading import load_policy
+
+DOCS = Path(__file__).parents[2] / "docs"
+WRITER = runpy.run_path(str(DOCS / "policy_page.py"))
+
+
+def test_n18_the_page_says_what_the_schema_says():
+    """``python docs/policy_page.py`` writes it anew."""
+    assert WRITER["page"]() == (DOCS / "policy.md").read_text()
+
+
+def test_n18_every_field_is_on_the_page():
+    """Of the file, of each rule, quantity and condition."""
+    schema, page = policy_schema(), (DOCS / "policy.md").read_text()
+    for kind in (schema, *schema["$defs"].values()):
+        for field in kind.get("properties", {}):
+            assert f"| `{field}` |" in page
+
+
+@pytest.mark.parametrize("rule", WRITER["RULES"])
+def test_n18_each_example_loads_and_is_of_its_kind(rule, tmp_path):
+    """Whatever the page shows can be copied."""
+    content = {"store": "acme", "rules": [YAML(typ="safe").load(WRITER["RULES"][rule])]}
+    content["rules"][0].setdefault("when", {})
+    file = tmp_path / "policy.yaml"
+    with file.open("w") as opened:
+        YAML(typ="safe").dump(content, opened)
+    assert [type(each).__name__ for each in load_policy(file).rules] == [rule]
