@@ -3,7 +3,8 @@ The temporary Prefect server of a command that was given none: it lives no longe
 
 Prefect starts one by itself, but waits two minutes for one that Ctrl-C has ended, and leaves it behind when the command
 is killed. This one is in a session of its own, where Ctrl-C does not reach it, so that a run can still be reported; on
-Linux the kernel ends it with the command, however that ends.
+Linux the kernel ends it with the command, however that ends. What it prints, tracebacks as it ends among it, goes to a
+file, which is named where the server fails and removed where it does not.
 """
 
 import atexit
@@ -17,6 +18,8 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import httpx
@@ -52,18 +55,26 @@ def _start() -> str:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
-    process = subprocess.Popen(  # noqa: S603 - the Prefect that impactflow depends on
-        command,
-        env={**os.environ, **_EPHEMERAL},
-        start_new_session=True,
-        preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread holds a lock that it needs
-    )
-    atexit.register(_end, process)  # before Prefect registers what still tells the server something at the end
+    with NamedTemporaryFile(prefix="impactflow-prefect-", suffix=".log", delete=False) as log:
+        process = subprocess.Popen(  # noqa: S603 - the Prefect that impactflow depends on
+            command,
+            env={**os.environ, **_EPHEMERAL},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread holds a lock that it needs
+        )
+    atexit.register(
+        _end, process, Path(log.name)
+    )  # before Prefect registers what still tells the server something at the end
     url = f"http://127.0.0.1:{port}/api"
     until = time.monotonic() + _LONGEST_START_S
     while not _answers(f"{url}/health"):
         if process.poll() is not None or time.monotonic() > until:
-            raise ImpactError("the temporary Prefect server did not start: set PREFECT_API_URL to one that runs")
+            raise ImpactError(
+                f"the temporary Prefect server did not start, {log.name} says why: mend that, or set PREFECT_API_URL"
+                " to a server that runs"
+            )
         time.sleep(_POLL_S)
     return url
 
@@ -75,7 +86,9 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], log: Path) -> None:
+    if process.poll() is None:  # else it failed, and a person has to read why
+        log.unlink(missing_ok=True)
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(_LONGEST_END_S)

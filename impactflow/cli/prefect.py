@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,7 +34,8 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         parameters: The flow's own.
 
     Raises:
-        ConfigurationError: What answers at PREFECT_API_URL is no Prefect server that takes us.
+        ConfigurationError: What answers at PREFECT_API_URL is no Prefect server that takes us, or Prefect's home
+            cannot be written.
         ImpactError: Whatever ended the flow.
         Stopped: A signal came; what was in flight is recorded.
     """
@@ -41,9 +43,11 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "impactflow,tasks")
-    if address_of(load_prefect_api()):
+    if has_server := address_of(load_prefect_api()) is not None:
         require_server()
-    elif "prefect" not in sys.modules:
+    else:
+        _check_home()
+    if not has_server and "prefect" not in sys.modules:
         err.print("[dim]starting a temporary Prefect server, 10 to 20 s (PREFECT_API_URL names yours)[/dim]")
     from impactflow.cli.watching import watching  # noqa: PLC0415 - commands that only ask for a server need none
 
@@ -170,8 +174,29 @@ def _check(server: httpx.Client) -> None:
         )
 
 
+def _check_home() -> None:
+    """
+    See that a temporary server can keep its database where Prefect does.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        why = "" if os.access(home, os.W_OK | os.X_OK) else "permission denied"
+    except OSError as error:
+        why = str(error.strerror).lower()
+    if why:
+        raise ConfigurationError(
+            f"Prefect cannot write into {home} ({why}): set PREFECT_HOME to a folder that it may write, or"
+            " PREFECT_API_URL to a server that runs"
+        )
+
+
 def _hush() -> None:
     """Errors are told in one line by ``main``; Prefect's console lines would be tracebacks. Its UI has all of them."""
+    logging.raiseExceptions = False  # a line that the server does not take any more would be a traceback, too
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):

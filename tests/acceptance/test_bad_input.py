@@ -5,6 +5,7 @@ What takes long (no answer, a locked ledger) begins with the module, in threads,
 """
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,34 @@ NOBODY = "http://127.0.0.1:9"
 IMPATIENT = "import impactflow.ledger.engine as e; e.BUSY_S = 0.5; from impactflow.cli import main; main()"
 #: The command line, but no file may grow beyond what it takes to make the ledger: purchases cannot be recorded.
 CRAMPED = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (150_000,) * 2); from impactflow.cli import main; main()"
+
+
+#: Stands in for the program of a Prefect server: it answers, and prints at its beginning and at its end.
+NOISY = """#!{python}
+import http.server, signal, sys
+
+class Healthy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+def end(*_):
+    print("Traceback of the end", file=sys.stderr, flush=True)
+    sys.exit(1)
+
+signal.signal(signal.SIGTERM, end)
+print("Traceback of the beginning", flush=True)
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), Healthy).serve_forever()
+"""
+#: Starts a temporary server by that program, and shows what is in the folder of temporary files meanwhile.
+STARTED = """
+import pathlib, sys, tempfile
+sys.executable, folder = sys.argv[1], pathlib.Path(tempfile.gettempdir())
+from tasks.server import server_settings
+with server_settings():
+    print([file.read_text().splitlines()[0] for file in folder.glob("impactflow-prefect-*.log")])
+"""
 
 
 def said(ended: Ended) -> tuple[int, str]:
@@ -138,6 +167,37 @@ def test_n6_a_folder_for_reports_that_cannot_be_written_is_named_before_anything
     assert message == f"IMPACTFLOW_REPORTS: nothing can be written into {tmp_path}/file: name another folder"
     checks = mistaken.run("doctor", "--json").json["checks"]
     assert [message] == [check["said"] for check in checks if check["what"] == "reports"]
+
+
+def test_n5_a_home_that_prefect_cannot_write_into_is_named(impactflow, tmp_path):
+    """Before a server is started that would say so in thousands of lines; as where HOME is missing or read-only."""
+    (tmp_path / "file").write_text("")
+    for own in ({"PREFECT_HOME": f"{tmp_path}/file/home"}, {"PREFECT_HOME": None, "HOME": f"{tmp_path}/file"}):
+        status, message = said(impactflow.but(PREFECT_API_URL=None, **own).run("place", "--json"))
+        assert status == MISUSED
+        assert message.startswith(f"Prefect cannot write into {tmp_path}/file/")
+        assert "set PREFECT_HOME to a folder" in message
+
+
+def test_n4_what_a_temporary_server_prints_goes_to_a_file_that_is_removed_with_it(impactflow, tmp_path):
+    """Its tracebacks, of its end too, are no one's business where the run succeeded."""
+    program = tmp_path / "python"
+    program.write_text(NOISY.format(python=sys.executable))
+    program.chmod(0o755)
+    ended = impactflow.but(PREFECT_API_URL=None, TMPDIR=str(tmp_path)).python(STARTED, str(program))
+    assert (ended.status, ended.out, ended.err) == (DONE, "['Traceback of the beginning']\n", "")
+    assert [] == list(tmp_path.glob("*.log"))
+
+
+def test_n4_where_a_temporary_server_fails_the_file_of_what_it_printed_is_named(impactflow, tmp_path):
+    """And stays."""
+    broken = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": "nonsense://", "TMPDIR": str(tmp_path)}
+    ended = impactflow.but(PREFECT_API_URL=None, **broken).run("place", "--json")
+    message = ended.json["error"]
+    [log] = tmp_path.glob("impactflow-prefect-*.log")
+    assert (ended.status, ended.says_traceback) == (UNDONE, False)
+    assert f"did not start, {log} says why: mend that, or set PREFECT_API_URL" in message
+    assert "nonsense" in log.read_text()
 
 
 @pytest.mark.parametrize(
