@@ -173,8 +173,9 @@ def test_n5_a_home_that_prefect_cannot_write_into_is_named(impactflow, tmp_path)
     """Before a server is started that would say so in thousands of lines; as where HOME is missing or read-only."""
     (tmp_path / "file").write_text("")
     for own in ({"PREFECT_HOME": f"{tmp_path}/file/home"}, {"PREFECT_HOME": None, "HOME": f"{tmp_path}/file"}):
-        status, message = said(impactflow.but(PREFECT_API_URL=None, **own).run("place", "--json"))
-        assert status == MISUSED
+        ended = impactflow.but(PREFECT_API_URL=None, **own).run("place", "--json")
+        message = ended.json["error"]
+        assert (ended.status, ended.says_traceback) == (MISUSED, False)
         assert message.startswith(f"Prefect cannot write into {tmp_path}/file/")
         assert "set PREFECT_HOME to a folder" in message
 
