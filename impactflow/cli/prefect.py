@@ -67,7 +67,7 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         # Prefect's word for a SIGTERM that came while Prefect itself was at work, before the flow or after it.
         if type(ended).__name__ == "TerminationSignal":
             raise Stopped(signal.SIGTERM) from None
-        if type(ended).__module__.partition(".")[0] in {"prefect", "httpx"}:
+        if isinstance(ended, httpx.HTTPError) or type(ended).__name__ == "PrefectHTTPStatusError":
             said = next(iter(str(ended).splitlines()), "")
             raise ImpactError(
                 f"Prefect's server did not do its part ({type(ended).__name__}: {said}): see that it works and that"

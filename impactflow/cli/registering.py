@@ -104,7 +104,8 @@ def register_project() -> Registered:
         merged = _merge_all([_merge(server, deployment) for deployment in content["deployments"]])
         for line in (*shortcomings(server), *merged.kept, *merged.changed):
             err.print(line, markup=False)
-        _prefect("work-pool", "create", pool, "--type", "process", unless="already exists")
+        if ask(server, "GET", f"work_pools/{pool}", or_none=True) is None:
+            _prefect("work-pool", "create", pool, "--type", "process")
         with TemporaryDirectory(prefix="impactflow-") as folder:
             file = Path(folder) / "prefect.yaml"
             with file.open("w") as writable:
@@ -215,7 +216,7 @@ def _read(server: httpx.Client, deployment: Mapping[str, Any]) -> Mapping[str, A
 
 def _merge_schedule(name: str, schedule: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> _Merged:
     """A schedule of the file, active or not as on the server, where it may still have the slug that it had before."""
-    there = {each["slug"]: each for each in known}
+    there = {each["slug"]: each for each in known if each["slug"]}
     slug = schedule["replaces"] if schedule.get("replaces") in there else schedule["slug"]
     content = {field: value for field, value in schedule.items() if field != "replaces" or value == slug}
     if (before := there.get(slug)) is None:
@@ -279,9 +280,8 @@ def _differences(name: str, deployment: Mapping[str, Any], known: Mapping[str, A
     return [f"{name}: prefect.yaml replaces the server's {', '.join(different)}"] if different else []
 
 
-def _prefect(*arguments: str, unless: str | None = None) -> None:
-    """Run a command of Prefect's; ``unless`` is what it says where it failed because there was nothing to do."""
+def _prefect(*arguments: str) -> None:
     ended = subprocess.run([*_PREFECT, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - Prefect
-    said = ended.stdout + ended.stderr
-    if ended.returncode and not (unless and unless in said):
-        raise NotRegistered(f"`prefect {' '.join(arguments)}` failed:\n{said.strip()}")
+    if ended.returncode:
+        said = (ended.stdout + ended.stderr).strip()
+        raise NotRegistered(f"`prefect {' '.join(arguments)}` failed:\n{said}")

@@ -178,7 +178,18 @@ def test_doctor_checks_everything_and_changes_nothing(used):
     before = sandbox.purchases()
     ended = impactflow.run("doctor", "--json")
     assert {check["what"]: check["ok"] for check in ended.json["checks"]} == dict.fromkeys(
-        ("policy", "webhooks", "ledger", "wickedreports", "oneclickimpact", "cnaught", "impactapi", "purchases"), True
+        (
+            "policy",
+            "webhooks",
+            "prefect",
+            "ledger",
+            "wickedreports",
+            "oneclickimpact",
+            "cnaught",
+            "impactapi",
+            "purchases",
+        ),
+        True,
     )
     assert (ended.status, ended.json["ok"], sandbox.purchases()) == (0, True, before)
 
