@@ -62,9 +62,9 @@ docs: .venv/installed-dev  ## renew docs/operations.md, the table of all operati
 
 lock:  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
-		--group dev pyproject.toml -o requirements-dev.lock
+		--extra servers --group dev pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--group build -c requirements-dev.lock pyproject.toml -o requirements.lock
+		--extra servers --group build -c requirements-dev.lock pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--group screenshots -c requirements-dev.lock -o requirements-screenshots.lock
 
