@@ -101,7 +101,7 @@ def story(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
         api.post(f"/deployments/{place}/schedules", json=[{"active": True, "schedule": every}]).raise_for_status()
         pending = _leave_pending(api, track)
         _wait(lambda: len(sandbox.books.purchases) >= BOUGHT_BEFORE, "the first purchases")
-        _kill_whoever_places(workers)
+        _kill_worker_of(killed, workers)
         killed_at, bought_before = datetime.now(UTC), len(sandbox.books.purchases)
         _install_automations(command)
         _wait(lambda: not undone_in_ledger(ledger_url), "an end")
@@ -206,13 +206,22 @@ def _leave_pending(api: httpx.Client, deployment: str) -> str:
     return run
 
 
-def _kill_whoever_places(workers: list[psutil.Popen]) -> None:
-    """The worker that has the run, and the process group of the run; the other worker stays."""
-    (busy,) = (worker for worker in workers if worker.children(recursive=True))
-    flows = busy.children(recursive=True)
+def _kill_worker_of(run: str, workers: list[psutil.Popen]) -> None:
+    """The worker that has the run, and the process groups of all its runs; the other worker stays."""
+    children = {worker: worker.children(recursive=True) for worker in workers}
+    (busy,) = (worker for worker in workers if any(_is_of(run, child) for child in children[worker]))
+    flows = children[busy]
     busy.kill()
     for flow in flows:
         os.killpg(os.getpgid(flow.pid), signal.SIGKILL)
+
+
+def _is_of(run: str, process: psutil.Process) -> bool:
+    """Whether a worker started it for the run."""
+    try:
+        return process.environ().get("PREFECT__FLOW_RUN_ID") == run
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _announce_parked(api: httpx.Client) -> None:
