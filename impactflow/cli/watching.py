@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import asdict
 
 from impactflow.cli.console import err
+from impactflow.errors import LedgerError
 from impactflow.ledger import Ledger
 from impactflow.standing import Standing
 
@@ -43,7 +44,8 @@ async def _watch(ledger: Ledger, doing: str, show: Callable[[str], None], every_
     before, began = Standing.of(await ledger.counts()), time.monotonic()
     while True:
         await asyncio.sleep(every_s)
-        show(progress(doing, before, Standing.of(await ledger.counts()), time.monotonic() - began))
+        with suppress(LedgerError):  # what the run meets, the run tells
+            show(progress(doing, before, Standing.of(await ledger.counts()), time.monotonic() - began))
 
 
 def progress(doing: str, before: Standing, now: Standing, elapsed_s: float) -> str:

@@ -4,6 +4,7 @@ What a person gets wrong, and what breaks around a run: one clear line, the righ
 What takes long (no answer, a locked ledger) begins with the module, in threads, and is looked at last.
 """
 
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -56,10 +57,14 @@ with server_settings():
 """
 
 
+#: What a run that takes its time says every few seconds.
+PROGRESS = re.compile(r"\w+, \d+ s: ")
+
+
 def said(ended: Ended) -> tuple[int, str]:
     """The exit status and the one line, which standard output (as JSON) and standard error (for a person) share."""
     assert not ended.says_traceback, ended.err
-    (line,) = ended.err.strip().splitlines()
+    (line,) = [line for line in ended.err.strip().splitlines() if not PROGRESS.match(line)]
     message = line.removeprefix("error: ")
     assert ended.json == {"error": message}
     return ended.status, message
