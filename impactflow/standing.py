@@ -19,7 +19,8 @@ Counts = Mapping[tuple[ProviderName, Status], int]
 WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
     {
         Status.HELD: "mend what the reason names; the next run that reads the order goes on with it",
-        Status.AWAITING_APPROVAL: "run the deployment `approve`, or `impactflow approve ORDER SLOT`",
+        Status.AWAITING_APPROVAL: "`impactflow approve` lists what awaits approval; answer with the deployment"
+        " `approve`, or with `impactflow approve ORDER SLOT`",
         Status.PARKED: "look at the provider whether it was bought, then run the deployment `settle`, or"
         " `impactflow settle ORDER SLOT --as ...`",
         Status.FAILED: "mend what was refused, such as the policy, then run the deployment `settle`, or"

@@ -181,6 +181,7 @@ def test_doctor_checks_everything_and_changes_nothing(used):
         (
             "policy",
             "webhooks",
+            "reports",
             "prefect",
             "ledger",
             "wickedreports",
