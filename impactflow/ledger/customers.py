@@ -360,9 +360,9 @@ class _Beside:
             }
         if self._at_first and sold.counts and not each.counted:
             known = [other.turn for other in self._others[sold.customer] if other.counts]
-            later = min([*known, self._earliest.get(sold.customer, sold.turn)], default=sold.turn)
-            if later > sold.turn:
-                self._unwritten.outdated.add(later[2])
+            first = min([*known, *filter(None, [self._earliest.get(sold.customer)])], default=sold.turn)
+            if first > sold.turn:
+                self._unwritten.outdated.add(first[2])
 
     def _as_new(self, each: Bought) -> _Sold:
         self._unwritten.new += 1
