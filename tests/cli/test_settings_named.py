@@ -1,5 +1,6 @@
 """Slips of the pen among variables and options are named."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def test_n20_a_typo_in_a_variables_name_is_named_with_what_was_meant(terminal):
 
 def test_n20_every_command_names_it_and_doctor_calls_it_wrong(terminal, caplog):
     """Once; what is like no variable of ours is nothing wrong."""
+    caplog.set_level(logging.WARNING, "impactflow")
     terminal.set(IMPACTFLOW_LEDGR_URL="sqlite:///x.db", IMPACTFLOW_COLOURS="red")
     terminal.type("status")
     assert "IMPACTFLOW_LEDGR_URL is no variable of impactflow's: did you mean IMPACTFLOW_LEDGER_URL?" in caplog.text

@@ -120,7 +120,7 @@ async def test_an_answer_without_a_required_field_is_not_asked_for_again():
     client, script = open_client(says(200, '{"email":"ana@example.org"}'))
     with pytest.raises(Unavailable) as caught:
         await client.whoami()
-    expected = "oneclickimpact whoami (HTTP 200): the answer cannot be read: field user_id: Field required"
+    expected = "oneclickimpact whoami (HTTP 200): the answer cannot be read: field user_id: it is missing"
     assert (expected, 1) == (str(caught.value), len(script.requests))
 
 

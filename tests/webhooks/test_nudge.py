@@ -111,7 +111,7 @@ async def test_runs_that_handle_nothing_come_ever_more_rarely(prefect, ledger):
 
 async def test_f20_a_paused_deployment_gets_no_run_until_it_is_resumed(prefect, ledger, caplog):
     """Prefect itself would make one that it is asked for, though a person has paused the deployment to stop it."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "impactflow")
     nudge, now = Nudge(ledger, "acme", prefect), datetime.now(UTC)
     deployment = (await prefect.get("deployments/name/place_events/events")).json()["id"]
     await deliver(ledger)
@@ -145,7 +145,7 @@ async def test_trouble_is_told_once_and_so_is_its_end(ledger, caplog, status, sa
             raise httpx.ConnectError("refused")
         if down:
             return httpx.Response(status)
-        return httpx.Response(200, json=[] if request.url.path.endswith("filter") else {"id": "1"})
+        return httpx.Response(200, json=[] if request.url.path.endswith("filter") else {"id": "1", "paused": False})
 
     caplog.set_level(logging.INFO, "impactflow")
     await deliver(ledger)
