@@ -8,8 +8,8 @@ name has joined the two, or the policy says that they are distinct, or wants not
 customer is known by a digest of store and e-mail address.
 
 A page's sales are looked at one after the other, each beside the ledger and the ones before it as they will be, so
-that it makes no difference how orders are divided into pages. An answer is about the sales that were named, and no
-other. Reads only. Called by ``pages``.
+that one of those that are alike is bought for without a question, however orders are divided into pages; which one may
+depend on that. An answer is about the sales that were named, and no other. Reads only. Called by ``pages``.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select
 
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import ever_bought
-from impactflow.ledger.states import WAITING, Status
+from impactflow.ledger.states import UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Order
 
@@ -97,11 +97,19 @@ class _Stands:
         was_sent: Whether something was sent for it, be it in vain.
         is_planned: Whether something is about to be sent.
         waits: Whether something waits for a person, or was rejected by one.
+        is_answered: Whether a person has decided about any of it.
+        may_return: Whether what was sent for it may turn out not to have been bought, and be planned again.
     """
 
     was_sent: bool = False
     is_planned: bool = False
     waits: bool = False
+    is_answered: bool = False
+    may_return: bool = False
+
+    def is_free(self, twins: frozenset[int]) -> bool:
+        """Whether nobody is to be asked if the sale is one of these; who approved of it has answered."""
+        return not twins or (self.is_planned and self.is_answered)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +120,7 @@ class _Sold:
     Args:
         customer: Who bought it.
         order_id: Its order's id.
-        row: The ledger's first row; None where it is new.
+        rows: The ledger's rows; empty where it is new.
         number: The row, or which of the new sales it is.
         at: When it was sold.
         alike: The same for all sales of one customer and amount.
@@ -122,12 +130,15 @@ class _Sold:
         was_sent: Whether something was sent for it, be it in vain.
         is_due: Whether something is to be bought for it, and nobody is asked if it is another sale.
         is_asked: Whether something would be, and a person is asked that, or has said no.
+        is_answered: Whether a person has decided about any of it.
+        is_unasked: Whether something is planned though it may be another sale, and nobody was asked: it was being sent
+            when that was found.
         counts: Whether it is an order of its customer, and nobody is asked if it is one.
     """
 
     customer: str | None
     order_id: str
-    row: int | None
+    rows: tuple[int, ...]
     number: int
     at: datetime
     alike: int
@@ -137,7 +148,14 @@ class _Sold:
     was_sent: bool
     is_due: bool
     is_asked: bool
+    is_answered: bool
+    is_unasked: bool
     counts: bool
+
+    @property
+    def row(self) -> int | None:
+        """The ledger's first row; None where it is new."""
+        return next(iter(self.rows), None)
 
     @property
     def turn(self) -> tuple[datetime, bool, int]:
@@ -185,7 +203,8 @@ class Unwritten:
         of: All of them, by customer.
         index: Those that earn something.
         new: How many of them are new.
-        outdated: Rows of other sales that were planned as what they are no longer beside these.
+        outdated: Rows of other sales that were planned as what they are no longer beside these, and of those of these
+            about which nobody can be asked yet.
     """
 
     known: dict[int, _Sold] = field(default_factory=dict)
@@ -199,6 +218,8 @@ class Unwritten:
         for before in {self.known[row].number: self.known[row] for row in each.rows if row in self.known}.values():
             self.index.remove(before)
             self.of[before.customer].remove(before)
+            for row in before.rows:
+                self.known.pop(row, None)
         self.known |= dict.fromkeys(each.rows, sold)
         self.index.add(sold)
         self.of[sold.customer].append(sold)
@@ -287,6 +308,7 @@ class _Beside:
         own = self._unwritten.known[each.rows[0]] if each.rows else self._as_new(each)
         others = self._may_be(each, own)
         is_new = any(other.row is None or other.row not in each.twins for other in others)
+        is_new = is_new or (bool(others) and own.is_unasked)
         is_free = not others or (own.is_due and not is_new)
         is_first = self._is_first(each, own)
         earns = each.earns(is_first)
@@ -299,6 +321,8 @@ class _Beside:
         )
         self._unwritten.put(each, sold)
         self._leave_outdated(each, sold)
+        if others and own.row is not None and self._may_return(each) and not own.is_answered:
+            self._unwritten.outdated.add(own.row)
         return Look(is_first, tuple(Twin(other.order_id, other.row) for other in others), is_new)
 
     def _may_be(self, each: Bought, own: _Sold) -> Sequence[_Sold]:
@@ -321,7 +345,7 @@ class _Beside:
         for index in (self._index, self._unwritten.index):
             for other in index.near(own, self._distinct):
                 # Whether the two are one is asked of the other one perhaps: one answer is enough.
-                is_asked_there = not other.twins.isdisjoint(each.rows)
+                is_asked_there = not other.twins.isdisjoint(each.rows) and (other.is_answered or not other.was_sent)
                 is_another = other.row is None or other.row not in each.rows
                 if is_another and not is_asked_there and (other.was_sent or self._wants(other.sources)):
                     yield other
@@ -355,14 +379,17 @@ class _Beside:
             self._unwritten.outdated |= {
                 other.number
                 for other in self._index.near(sold, self._distinct)
-                if other.is_due and not other.was_sent
-                if other.row not in sold.twins and other.twins.isdisjoint(each.rows)
+                if other.is_due and other.twins.isdisjoint(each.rows)
+                if not (sold.is_answered and other.row in sold.twins)
             }
-        if self._at_first and sold.counts and not each.counted:
+        if self._at_first and sold.counts and not (each.counted or sold.was_sent):
             known = [other.turn for other in self._others[sold.customer] if other.counts]
             first = min([*known, *filter(None, [self._earliest.get(sold.customer)])], default=sold.turn)
             if first > sold.turn:
                 self._unwritten.outdated.add(first[2])
+
+    def _may_return(self, each: Bought) -> bool:
+        return any(self._stands[row].may_return for row in each.rows if row in self._stands)
 
     def _as_new(self, each: Bought) -> _Sold:
         self._unwritten.new += 1
@@ -374,17 +401,18 @@ class _Beside:
             any(each.was_sent for each in stands),
             any(each.is_planned for each in stands),
             any(each.waits for each in stands),
+            any(each.is_answered for each in stands),
         )
         return self._as_told(each, together, each.rows[0])
 
     def _as_told(self, each: Bought, stands: _Stands, number: int) -> _Sold:
         """A sale of the page that has not been looked at."""
-        is_free = not each.twins or stands.is_planned
+        is_free = stands.is_free(each.twins)
         waits = (stands.is_planned or stands.waits) and (each.earns(True) or each.earns(False))
         return _Sold(
             customer=each.customer,
             order_id=each.order.id,
-            row=next(iter(each.rows), None),
+            rows=each.rows,
             number=number,
             at=each.order.ordered_at,
             alike=_alike(each.customer, each.order.amount, each.order.currency),
@@ -394,6 +422,8 @@ class _Beside:
             was_sent=stands.was_sent,
             is_due=waits and is_free,
             is_asked=waits and not is_free,
+            is_answered=stands.is_answered,
+            is_unasked=stands.is_planned and not is_free,
             counts=stands.was_sent or (each.counts and is_free),
         )
 
@@ -442,7 +472,10 @@ class _Beside:
 def _stands(connection: Connection, rows: Collection[int]) -> Mapping[int, _Stands]:
     """How the placements of sales stand, by the first row of each that has any."""
     found = connection.execute(_STANDS, {"ids": as_list([row] for row in sorted(rows))}) if rows else ()
-    return {row.first: _Stands(bool(row.was_sent), bool(row.is_planned), bool(row.waits)) for row in found}
+    return {
+        row.first: _Stands(*map(bool, (row.was_sent, row.is_planned, row.waits, row.is_answered, row.may_return)))
+        for row in found
+    }
 
 
 def _customers(page: Iterable[Bought]) -> list[str]:
@@ -453,11 +486,11 @@ def _as_kept(row: Any, stands: _Stands) -> _Sold:
     """A sale by its first row."""
     names = json.loads(row.facts)["names"] if row.facts else ()
     twins = frozenset[int](json.loads(row.twins or "[]"))
-    is_free = not twins or stands.is_planned
+    is_free, waits = stands.is_free(twins), stands.is_planned or stands.waits
     return _Sold(
         customer=row.customer,
         order_id=row.order_id,
-        row=row.id,
+        rows=(row.id,),
         number=row.id,
         at=row.ordered_at,
         alike=_alike_as_kept(row),
@@ -465,8 +498,10 @@ def _as_kept(row: Any, stands: _Stands) -> _Sold:
         sources=frozenset(name.split(":", 2)[1] for name in names if name.startswith("src:")),
         twins=twins,
         was_sent=stands.was_sent,
-        is_due=is_free and (stands.is_planned or stands.waits),
-        is_asked=stands.waits and not is_free,
+        is_due=waits and is_free,
+        is_asked=waits and not is_free,
+        is_answered=stands.is_answered,
+        is_unasked=stands.is_planned and not is_free,
         counts=stands.was_sent or (is_free and bool(row.eligible or row.refunded)),
     )
 
@@ -507,6 +542,8 @@ _ROWS = select(*_COLUMNS).where(orders.c.id.in_(_IDS))
 _FIRST_ROW = func.coalesce(orders.c.same_as, orders.c.id)
 _FIRST = select(orders.c.id, _FIRST_ROW.label("first")).where(orders.c.id.in_(_IDS))
 _WAS_SENT = ever_bought() | placements.c.status.not_in((*WAITING, Status.CANCELLED.value))
+#: From where a placement may come back to planned.
+_UNSURE = (*UNRESOLVED, Status.PARKED.value, Status.FAILED.value)
 _IS_PLANNED = placements.c.status == Status.PLANNED.value
 _IS_REJECTED = (
     (placements.c.status == Status.CANCELLED.value)
@@ -519,6 +556,8 @@ _STANDS = (
         func.max(case((_WAS_SENT, 1), else_=0)).label("was_sent"),
         func.max(case((_IS_PLANNED, 1), else_=0)).label("is_planned"),
         func.max(case((placements.c.status.in_(WAITING) | _IS_REJECTED, 1), else_=0)).label("waits"),
+        func.max(case((placements.c.decided.is_not(None), 1), else_=0)).label("is_answered"),
+        func.max(case((placements.c.status.in_(_UNSURE), 1), else_=0)).label("may_return"),
     )
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id.in_(_IDS), orders.c.same_as.in_(_IDS)))

@@ -313,9 +313,9 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     made = _plan_new(connection, new, writing)
     known = [_with_rows_of_twins(sale, made) for sale in sales if sale.row_ids]
     _plan_known(connection, known, rows, writing)
-    _set_aside(connection, unwritten.outdated - rows.keys())
     _write(connection, writing)
     _keep_readings(connection, writing)
+    _set_aside(connection, unwritten.outdated)
     _write_broken(connection, page)
     return Planned(
         read=len(page.earnings) + len(page.broken),
@@ -419,7 +419,7 @@ def _brings_teller(sale: Sale, row: Any) -> bool:
 
 
 def _has_changed(sale: Sale, row: Any, page: Page) -> bool:
-    return len(sale.row_ids) > 1 or row.digest != _digest(page, sale)
+    return len(sale.row_ids) > 1 or row.digest != _digest(page, sale) or sale.asks_anew
 
 
 def _heard_at(sale: Sale, row: Any, writing: _Plan) -> datetime:

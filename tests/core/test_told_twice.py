@@ -20,7 +20,7 @@ from webhook_senders import (
     taken_up,
     woocommerce_order,
 )
-from world import GIVING, OFFSET, TREES, make_world, policy_for, policy_of, sold, statuses, work
+from world import GIVING, OFFSET, TREES, make_world, policy_for, policy_of, sold, statuses, sweep, work
 
 from impactflow.approval import Answer, Decision, record_answer
 from impactflow.models import ProviderName
@@ -404,6 +404,66 @@ async def test_an_order_whose_id_is_the_number_of_another_can_be_approved(new_wo
         done = await record_answer(run.ledger, run.order_source, policy_for(run), run.clock, run.id, [asked], answer)
         assert [] == done.moved_on
         assert [PLANTED] * 2 == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_c15_a_question_stands_where_something_can_still_wait_for_its_answer(new_world):
+    """One order was bought for whole, the other one in a slot only, before they came to the same amount."""
+    copy = sold(2, **STRIPES)
+    world = new_world(orders=[copy | {"amount": 81}], policy=policy_of(TREES, OFFSET_5))
+    async with world.run() as run:
+        await next_run(world, run)
+        world.sandbox.shop.orders.append(sold(1, contact=ANA))
+        await world.plan(run)
+        await work(run, ProviderName.CNAUGHT)
+        world.sandbox.shop.orders[0] = copy
+        for _ in range(2):
+            world.clock.turn(minutes=10)
+            await next_run(world, run)
+        assert [("WR-1", "offset"), ("WR-2", "offset"), ("WR-2", "plant_trees")] == bought(world)
+        assert {"WR-1": "it may be order WR-2"} == await reasons(run)
+
+
+@in_virtual_time
+async def test_c15_what_was_in_doubt_when_its_twin_came_is_asked_about_before_it_is_sent_again(new_world):
+    """It turns out not to have been bought, and nobody was asked meanwhile."""
+    world = new_world(policy=policy_of({**TREES, "quantity": {"per_item": 1}}), faults="lost_request=1")
+    seven = {"email": EMAIL, "line_items": [{"id": 1, "name": "Linen apron", "quantity": 7, "price": "10.00"}]}
+    async with world.run() as run:
+        await shopify_paid(run, 1, updated_at="2026-03-02T11:00:00Z", total_price="81.00", **seven)
+        await taken_up(world, run)
+        await sweep(run, ProviderName.ONECLICKIMPACT)
+        assert {"in_doubt": 1} == await statuses(run)
+        world.sandbox.calm()
+        world.sandbox.shop.orders = [sold(2, **STRIPES)]
+        await world.plan(run)
+        await sweep(run, ProviderName.ONECLICKIMPACT)
+        assert [("WR-2", "plant_trees")] == bought(world)
+        edited = {"total_price": "80.00", "current_total_price": "80.00", "updated_at": "2026-03-02T11:30:00Z"}
+        await shopify_paid(run, 1, topic="orders/updated", webhook_id="update", **seven, **edited)
+        for _ in range(3):
+            await next_run(world, run)
+            world.clock.turn(minutes=10)
+        assert [("WR-2", "plant_trees")] == bought(world)
+        assert {"shopify:5000000000001": "it may be order WR-2"} == await reasons(run)
+
+
+@pytest.mark.parametrize("page_items", [1, 10])
+@in_virtual_time
+async def test_an_order_after_one_that_was_refunded_in_part_is_bought_for(new_world, page_items):
+    """Though the earlier one is read after it, in every run."""
+    first = sold(1, contact=ANA, date=when(days=2))
+    second = sold(2, contact=ANA, amount=20, date=when(hours=1))
+    rules = (FIRST | {"slot": "first"}, TREES | {"slot": "later", "when": {"first_order": False}})
+    world = new_world(orders=[first], policy=policy_of(*rules), page_items=page_items)
+    async with world.run() as run:
+        await next_run(world, run)
+        in_part = first | {"payments": [{"status": "Partially Refunded"}]}
+        for orders in ([in_part], [second, in_part], [second, in_part]):
+            world.sandbox.shop.orders = orders
+            world.clock.turn(minutes=10)
+            await next_run(world, run)
+        assert ["WR-1", "WR-2"] == [order for order, _ in bought(world)]
 
 
 #: How a sale may be told of, by names that nothing joins.
