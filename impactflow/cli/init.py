@@ -145,9 +145,13 @@ def set_up(answers: Answers, *, as_json: bool) -> int:
     for variable in dict.fromkeys([SOURCES[answers.source], *(GOODS[good].key for good in goods)]):
         if variable is not None:
             _ask_key(asker, variable, answers.variables)
-    _write(ENVIRONMENT, _environment(answers.variables), mode=0o600)
-    rules = [_rule(asker, good) for good in goods]
-    _write(POLICY, _POLICY.replace("STORE", answers.store) + "\n".join(rules), mode=0o644)
+    _write(ENVIRONMENT, _environment(answers.variables), mode=0o600)  # an account is asked for its campaigns by it
+    try:
+        rules = [_rule(asker, good) for good in goods]
+        _write(POLICY, _POLICY.replace("STORE", answers.store) + "\n".join(rules), mode=0o644)
+    except BaseException:  # an answer that makes no sense, or Ctrl-C: the next try begins anew
+        ENVIRONMENT.unlink()
+        raise
     load_policy(POLICY)
     return _look(answers, as_json=as_json)
 

@@ -75,3 +75,13 @@ def test_n24_a_key_with_a_quote_is_read_back_as_it_was_typed(terminal, monkeypat
     from dotenv import dotenv_values
 
     assert dotenv_values(terminal.folder / ".env")["ONECLICKIMPACT_API_KEY"] == odd
+
+
+def test_n24_after_a_wrong_answer_init_can_be_typed_again(terminal, monkeypatch):
+    """Nothing is left of the try."""
+    monkeypatch.setattr(
+        Prompt, "ask", lambda question, *, default="", **_: "many" if "How many" in question else default or KEY
+    )
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    ended = terminal.type("init", "--store", "acme", "--orders-from", "file", "--earns", "trees")
+    assert (ended.status, list(terminal.folder.iterdir())) == (2, [])
