@@ -64,9 +64,8 @@ def _start() -> str:
             start_new_session=True,
             preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread holds a lock that it needs
         )
-    atexit.register(
-        _end, process, Path(log.name)
-    )  # before Prefect registers what still tells the server something at the end
+    # Before Prefect registers what still tells the server something at the end.
+    atexit.register(_end, process, Path(log.name))
     url = f"http://127.0.0.1:{port}/api"
     until = time.monotonic() + _LONGEST_START_S
     while not _answers(f"{url}/health"):

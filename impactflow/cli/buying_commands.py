@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from impactflow.cli import console
-from impactflow.cli.command import DONE, MISUSED, UNDONE, Json, PolicyFile, ending, fail, only
+from impactflow.cli.command import DONE, MISUSED, UNDONE, Json, Patience, PolicyFile, ending, fail, only
 
 if TYPE_CHECKING:
     from impactflow.settings import Settings
@@ -32,9 +32,7 @@ def place(
         bool, typer.Option("--webhooks", help="Read no orders: buy only what webhook deliveries told of.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be bought; buy nothing.")] = False,
-    patience: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
-    ] = 30.0,
+    patience: Patience = 30.0,
     json: Json = False,
 ) -> int:
     """Read new orders, buy what each has earned, once each, and report."""
@@ -93,9 +91,7 @@ def backfill(
     ] = None,
     policy: PolicyFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what each window would buy; buy nothing.")] = False,
-    patience: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
-    ] = 30.0,
+    patience: Patience = 30.0,
     json: Json = False,
 ) -> int:
     """Buy what the orders of a past range have earned, window by window; run again, it goes on where it ended."""

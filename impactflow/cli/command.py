@@ -15,6 +15,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard 
 Store = Annotated[
     str | None, typer.Option(metavar="STORE", help="Whose order, where several stores have one of that name.")
 ]
+Patience = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
+]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")]
 #: A list, so that a second one is noticed: click by itself goes by the last one in silence.
 PolicyFile = Annotated[list[Path] | None, typer.Option("--policy", metavar="FILE", help="Default: IMPACTFLOW_POLICY.")]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from impactflow.cli.command import DONE, UNDONE, Json, PolicyFile, Store, ending, only, whoever_types
+from impactflow.cli.command import DONE, UNDONE, By, Json, PolicyFile, Store, ending, only, whoever_types
 from impactflow.models import ProviderName
 
 deciding_app = typer.Typer()
@@ -35,7 +35,7 @@ def settle(
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Settle all that are listed, without asking.")] = False,
     why: Annotated[str, typer.Option(metavar="TEXT", help="How you know; kept in the ledger.")] = "",
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")] = "",
+    by: By = "",
     store: Store = None,
     json: Json = False,
 ) -> int:
@@ -69,7 +69,7 @@ def approve(
     ] = None,
     reject: Annotated[bool, typer.Option("--reject", help="Buy nothing, unless the order changes.")] = False,
     why: Annotated[str, typer.Option(metavar="TEXT", help="For what reason; kept in the ledger.")] = "",
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")] = "",
+    by: By = "",
     store: Store = None,
     json: Json = False,
 ) -> int:

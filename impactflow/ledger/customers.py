@@ -7,9 +7,10 @@ the one for which nothing was bought. The suspicion stands, whatever becomes of 
 name has joined the two, or the policy says that they are distinct, or wants nothing of what the other's system sells. A
 customer is known by a digest of store and e-mail address.
 
-A page's sales are looked at one after the other, each beside the ledger and the ones before it as they will be, so
-that one of those that are alike is bought for without a question, however orders are divided into pages; which one may
-depend on that. An answer is about the sales that were named, and no other. Reads only. Called by ``pages``.
+A page's sales are looked at one after the other, each beside the ledger and the ones before it as they will be. So of
+one sale that is told by many names one telling is bought for without a question, on whatever pages they come; how many
+are of several sales that are alike may depend on the pages. An answer is about the sales that were named, and no other.
+Reads only. Called by ``pages``.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ import json
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import chain
@@ -127,12 +128,9 @@ class _Sold:
         tellers: Who told of it.
         sources: Which systems sold it.
         twins: The rows of the sales that it may be.
-        was_sent: Whether something was sent for it, be it in vain.
+        stands: How its placements stand in the ledger.
         is_due: Whether something is to be bought for it, and nobody is asked if it is another sale.
         is_asked: Whether something would be, and a person is asked that, or has said no.
-        is_answered: Whether a person has decided about any of it.
-        is_unasked: Whether something is planned though it may be another sale, and nobody was asked: it was being sent
-            when that was found.
         counts: Whether it is an order of its customer, and nobody is asked if it is one.
     """
 
@@ -145,11 +143,9 @@ class _Sold:
     tellers: frozenset[str]
     sources: frozenset[str]
     twins: frozenset[int]
-    was_sent: bool
+    stands: _Stands
     is_due: bool
     is_asked: bool
-    is_answered: bool
-    is_unasked: bool
     counts: bool
 
     @property
@@ -161,6 +157,16 @@ class _Sold:
     def turn(self) -> tuple[datetime, bool, int]:
         """Which of two was sold earlier; of one instant, those that the ledger knows come before new ones."""
         return self.at, self.row is None, self.number
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether something was sent for it, be it in vain."""
+        return self.stands.was_sent
+
+    @property
+    def is_unasked(self) -> bool:
+        """Whether something is planned and nobody was asked: it was being sent when it was found what it may be."""
+        return self.stands.is_planned and not self.stands.is_free(self.twins)
 
     @property
     def earns(self) -> bool:
@@ -321,7 +327,7 @@ class _Beside:
         )
         self._unwritten.put(each, sold)
         self._leave_outdated(each, sold)
-        if others and own.row is not None and self._may_return(each) and not own.is_answered:
+        if others and own.row is not None and own.stands.may_return and not own.stands.is_answered:
             self._unwritten.outdated.add(own.row)
         return Look(is_first, tuple(Twin(other.order_id, other.row) for other in others), is_new)
 
@@ -345,7 +351,8 @@ class _Beside:
         for index in (self._index, self._unwritten.index):
             for other in index.near(own, self._distinct):
                 # Whether the two are one is asked of the other one perhaps: one answer is enough.
-                is_asked_there = not other.twins.isdisjoint(each.rows) and (other.is_answered or not other.was_sent)
+                can_be_asked = other.stands.is_answered or not other.was_sent
+                is_asked_there = can_be_asked and not other.twins.isdisjoint(each.rows)
                 is_another = other.row is None or other.row not in each.rows
                 if is_another and not is_asked_there and (other.was_sent or self._wants(other.sources)):
                     yield other
@@ -380,7 +387,7 @@ class _Beside:
                 other.number
                 for other in self._index.near(sold, self._distinct)
                 if other.is_due and other.twins.isdisjoint(each.rows)
-                if not (sold.is_answered and other.row in sold.twins)
+                if not (sold.stands.is_answered and other.row in sold.twins)
             }
         if self._at_first and sold.counts and not (each.counted or sold.was_sent):
             known = [other.turn for other in self._others[sold.customer] if other.counts]
@@ -388,22 +395,13 @@ class _Beside:
             if first > sold.turn:
                 self._unwritten.outdated.add(first[2])
 
-    def _may_return(self, each: Bought) -> bool:
-        return any(self._stands[row].may_return for row in each.rows if row in self._stands)
-
     def _as_new(self, each: Bought) -> _Sold:
         self._unwritten.new += 1
         return self._as_told(each, _Stands(), self._unwritten.new)
 
     def _as_known(self, each: Bought) -> _Sold:
-        stands = [self._stands[row] for row in each.rows if row in self._stands]
-        together = _Stands(
-            any(each.was_sent for each in stands),
-            any(each.is_planned for each in stands),
-            any(each.waits for each in stands),
-            any(each.is_answered for each in stands),
-        )
-        return self._as_told(each, together, each.rows[0])
+        stands = [astuple(self._stands[row]) for row in each.rows if row in self._stands]
+        return self._as_told(each, _Stands(*map(any, zip(*stands, strict=True))), each.rows[0])
 
     def _as_told(self, each: Bought, stands: _Stands, number: int) -> _Sold:
         """A sale of the page that has not been looked at."""
@@ -419,11 +417,9 @@ class _Beside:
             tellers=each.tellers,
             sources=each.order.sources,
             twins=each.twins,
-            was_sent=stands.was_sent,
+            stands=stands,
             is_due=waits and is_free,
             is_asked=waits and not is_free,
-            is_answered=stands.is_answered,
-            is_unasked=stands.is_planned and not is_free,
             counts=stands.was_sent or (each.counts and is_free),
         )
 
@@ -497,11 +493,9 @@ def _as_kept(row: Any, stands: _Stands) -> _Sold:
         tellers=tellers_from_text(row.tellers),
         sources=frozenset(name.split(":", 2)[1] for name in names if name.startswith("src:")),
         twins=twins,
-        was_sent=stands.was_sent,
+        stands=stands,
         is_due=waits and is_free,
         is_asked=waits and not is_free,
-        is_answered=stands.is_answered,
-        is_unasked=stands.is_planned and not is_free,
         counts=stands.was_sent or (is_free and bool(row.eligible or row.refunded)),
     )
 
