@@ -22,7 +22,7 @@ from impactflow.escapes import for_page
 from impactflow.ledger import Approval, Awaiting, Ledger, Status
 from impactflow.models import UNIT_OF, Kind, ProviderName
 from impactflow.orders import OrderSource, Window
-from impactflow.planning import plan, policy_digest
+from impactflow.planning import judge_again, plan, policy_digest
 from impactflow.policy import Policy
 from impactflow.units import SHOWN, in_words, shown
 
@@ -155,7 +155,7 @@ async def record_answer(
     answer: Answer,
 ) -> Answered:
     """
-    Do what a person has decided about what they were shown, once their orders were read again.
+    Do what a person has decided about what they were shown, once their orders were read and judged again.
 
     Args:
         ledger: Where it awaits approval.
@@ -175,6 +175,7 @@ async def record_answer(
         raise ConfigurationError(problem)
     if answer.decision is not Decision.REJECT:
         await _read_again(ledger, source_of, policy, clock, run_id, asked)
+        await judge_again(ledger, policy, clock, run_id)
     by, why, now = answer.by.strip(), answer.why.strip(), clock.now()
 
     async def decide(each: Awaiting) -> bool:
@@ -227,6 +228,8 @@ async def _read_again(
     except (ConfigurationError, ProviderError) as error:
         since, digest_now = clock.now() - _LATELY, policy_digest(policy)
         for each in asked:
+            if isinstance(error, ConfigurationError) and not each.was_listed:
+                continue  # nobody lists it: what was kept of it is all that there is to judge
             if each.read_at is None or each.read_at < since or each.policy != digest_now:
                 log.warning("%s cannot be read again: nothing is approved", _named(each), extra={"action": "unread"})
                 raise

@@ -50,6 +50,7 @@ class Awaiting:
         ordered_at: When the order was sold.
         read_at: When the order was read last; None where that was before anybody kept it.
         policy: Digest of the policy that it was planned under then.
+        was_listed: Whether a source that can be read again has listed the order.
     """
 
     id: int
@@ -66,6 +67,7 @@ class Awaiting:
     ordered_at: datetime
     read_at: datetime | None
     policy: str | None
+    was_listed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,8 @@ def _decide(connection: Connection, each: Approval) -> None:
     row = connection.execute(_ROWS, {"ids": as_list([[each.placement]])}).mappings().one()
     if row["status"] != Status.AWAITING_APPROVAL or digest(row) != each.digest:
         raise TransitionRefused("it does not await approval any more, or is not what was shown")
+    if each.quantity is not None and connection.execute(_IS_OUTDATED, {"id": each.placement}).scalar_one():
+        raise TransitionRefused("its order has changed since: the next run judges it again")
     why = f": {each.why}" if each.why else ""
     if each.quantity is None:
         approved, said = None, f"rejected by {each.by}{why}"
@@ -228,6 +232,7 @@ def _asked(row: Any) -> Awaiting:
         ordered_at=row["ordered_at"],
         read_at=row["read_at"],
         policy=row["policy"],
+        was_listed=row["listed"] is not None,
     )
 
 
@@ -246,9 +251,11 @@ _ROWS = (
     .with_for_update(of=placements)
 )
 _STORE = select(orders.c.store).select_from(_JOINED).where(placements.c.id == bindparam("id"))
+#: Whether what came since makes another thing of it, which nobody has judged yet.
+_IS_OUTDATED = select(FIRST.c.digest == "").select_from(WITH_FIRST).where(placements.c.id == bindparam("id"))
 _SINCE = select(func.max(events.c.at)).where(events.c.placement == placements.c.id).scalar_subquery()
 _AWAITING = (
-    select(*_SEEN, _SINCE.label("since"), *(FIRST.c[name] for name in ("ordered_at", "read_at", "policy")))
+    select(*_SEEN, _SINCE.label("since"), *(FIRST.c[name] for name in ("ordered_at", "read_at", "policy", "listed")))
     .select_from(WITH_FIRST)
     .where(placements.c.status == Status.AWAITING_APPROVAL.value)
     .order_by(placements.c.id)

@@ -21,7 +21,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import chain
+from enum import Enum, auto
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
 
@@ -35,6 +36,8 @@ from impactflow.models import Order
 
 #: How far apart two tellers may date one sale: they round, and count days in different zones.
 _APART = timedelta(days=1)
+#: So many of the sales that one may be are kept: a till's customer has thousands of them.
+MOST_TWINS = 20
 #: Times that have a day before them and one after them; an order may be dated as it likes.
 _BEGIN, _END = datetime.min.replace(tzinfo=UTC) + _APART, datetime.max.replace(tzinfo=UTC) - _APART
 
@@ -100,6 +103,7 @@ class _Stands:
         waits: Whether something waits for a person, or was rejected by one.
         is_answered: Whether a person has decided about any of it.
         may_return: Whether what was sent for it may turn out not to have been bought, and be planned again.
+        is_open: Whether a person is asked about any of it.
     """
 
     was_sent: bool = False
@@ -107,10 +111,22 @@ class _Stands:
     waits: bool = False
     is_answered: bool = False
     may_return: bool = False
+    is_open: bool = False
 
     def is_free(self, twins: frozenset[int]) -> bool:
         """Whether nobody is to be asked if the sale is one of these; who approved of it has answered."""
         return not twins or (self.is_planned and self.is_answered)
+
+
+class _Part(Enum):
+    """How a sale stands, as far as others are compared with it."""
+
+    #: Something was sent for it, or is due.
+    BOUGHT = auto()
+    #: A person is asked about it.
+    ASKED = auto()
+    #: The same, and as many sales are named to them as there may be.
+    FULL = auto()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,6 +170,16 @@ class _Sold:
         return next(iter(self.rows), None)
 
     @property
+    def key(self) -> int | str:
+        """Its row, or its order's id where it has none yet."""
+        return self.order_id if self.row is None else self.row
+
+    @property
+    def as_twin(self) -> Twin:
+        """As the one that another sale may be."""
+        return Twin(self.order_id, self.row)
+
+    @property
     def turn(self) -> tuple[datetime, bool, int]:
         """Which of two was sold earlier; of one instant, those that the ledger knows come before new ones."""
         return self.at, self.row is None, self.number
@@ -169,30 +195,49 @@ class _Sold:
         return self.stands.is_planned and not self.stands.is_free(self.twins)
 
     @property
+    def returns_unasked(self) -> bool:
+        """Whether what was sent for it may be sent again, and nobody was asked."""
+        return self.stands.may_return and not self.stands.is_answered
+
+    @property
+    def may_be_sent_unasked(self) -> bool:
+        """Whether nobody is asked before something is sent for it, be it again."""
+        return self.is_due or self.returns_unasked
+
+    @property
+    def part(self) -> _Part:
+        """As what it is compared."""
+        if self.was_sent or self.is_due:
+            return _Part.BOUGHT
+        return _Part.ASKED if len(self.twins) < MOST_TWINS else _Part.FULL
+
+    @property
     def earns(self) -> bool:
         """Whether something was sent for it, is due, or would be."""
         return self.was_sent or self.is_due or self.is_asked
 
 
 class _Index:
-    """Sales that earn something, by all that two need to have in common but the time."""
+    """Sales that earn something, by how they stand and all that two need to have in common but the time."""
 
     def __init__(self) -> None:
-        self._groups: dict[int, dict[tuple[frozenset[str], frozenset[str]], list[_Sold]]] = defaultdict(dict)
+        self._groups: dict[int, dict[tuple[_Part, frozenset[str], frozenset[str]], list[_Sold]]] = defaultdict(dict)
 
     def add(self, sold: _Sold) -> None:
         if sold.earns:
-            insort(self._groups[sold.alike].setdefault((sold.tellers, sold.sources), []), sold, key=_when)
+            group = self._groups[sold.alike].setdefault((sold.part, sold.tellers, sold.sources), [])
+            insort(group, sold, key=_when)
 
     def remove(self, sold: _Sold) -> None:
         if sold.earns:
-            self._groups[sold.alike][sold.tellers, sold.sources].remove(sold)
+            self._groups[sold.alike][sold.part, sold.tellers, sold.sources].remove(sold)
 
-    def near(self, one: _Sold, distinct: frozenset[str]) -> Iterator[_Sold]:
+    def near(self, one: _Sold, distinct: frozenset[str], *parts: _Part) -> Iterator[_Sold]:
         """Sales that may be this one, told by somebody else."""
         at = min(max(one.at, _BEGIN), _END)
-        for (tellers, sources), group in self._groups.get(one.alike, {}).items():
-            if tellers.isdisjoint(one.tellers) and not _are_distinct(sources, one.sources, distinct):
+        for (part, tellers, sources), group in self._groups.get(one.alike, {}).items():
+            is_anothers = part in parts and tellers.isdisjoint(one.tellers)
+            if is_anothers and not _are_distinct(sources, one.sources, distinct):
                 for number in range(bisect_left(group, at - _APART, key=_when), len(group)):
                     if group[number].at > at + _APART:
                         break
@@ -209,15 +254,16 @@ class Unwritten:
         of: All of them, by customer.
         index: Those that earn something.
         new: How many of them are new.
-        outdated: Rows of other sales that were planned as what they are no longer beside these, and of those of these
-            about which nobody can be asked yet.
+        outdated: Sales that were planned, or asked about, as what they are no longer beside these, and those of these
+            about which nobody can be asked yet, by their row, or by their order's id where they have none yet; each
+            with the sale that it may be, where that is why.
     """
 
     known: dict[int, _Sold] = field(default_factory=dict)
     of: dict[str | None, list[_Sold]] = field(default_factory=lambda: defaultdict(list))
     index: _Index = field(default_factory=_Index)
     new: int = 0
-    outdated: set[int] = field(default_factory=set)
+    outdated: dict[int | str, Twin | None] = field(default_factory=dict)
 
     def put(self, each: Bought, sold: _Sold) -> None:
         """From now on a sale of the page is so."""
@@ -312,6 +358,7 @@ class _Beside:
     def look(self, each: Bought) -> Look:
         """What is found of a sale; whichever is looked at later is compared with it as it will be."""
         own = self._unwritten.known[each.rows[0]] if each.rows else self._as_new(each)
+        self._unwritten.outdated.pop(own.key, None)
         others = self._may_be(each, own)
         is_new = any(other.row is None or other.row not in each.twins for other in others)
         is_new = is_new or (bool(others) and own.is_unasked)
@@ -324,32 +371,38 @@ class _Beside:
             is_due=earns and is_free,
             is_asked=earns and not is_free,
             counts=own.was_sent or (each.counts and is_free),
+            stands=replace(own.stands, is_open=earns and not is_free),
         )
         self._unwritten.put(each, sold)
         self._leave_outdated(each, sold)
-        if others and own.row is not None and own.stands.may_return and not own.stands.is_answered:
-            self._unwritten.outdated.add(own.row)
-        return Look(is_first, tuple(Twin(other.order_id, other.row) for other in others), is_new)
+        if others and own.returns_unasked:
+            self._unwritten.outdated[own.key] = None
+        return Look(is_first, tuple(other.as_twin for other in others), is_new)
 
     def _may_be(self, each: Bought, own: _Sold) -> Sequence[_Sold]:
         """
         All sales that this one may be: those that are like it, and those that it was suspected to be before.
 
         Of the first, those for which something was sent, and, unless something was for this one, those for which it
-        will be. Where a person is asked anyhow, those too about which they are asked likewise.
+        will be. Where a person is asked anyhow, those too about which they are asked likewise. ``MOST_TWINS`` of them
+        at most.
         """
-        like_it = list(self._like(each, own))
-        bought = [other for other in like_it if other.was_sent or (other.is_due and not own.was_sent)]
-        suspected = [*bought, *self._suspected_before(each)]
+        like_it = self._like(each, own, _Part.BOUGHT)
+        bought = (other for other in like_it if other.was_sent or not own.was_sent)
+        before = list(self._suspected_before(each))
+        suspected = [*islice(bought, MOST_TWINS + len(before)), *before]
         if suspected and not own.was_sent:
-            suspected += [other for other in like_it if other.is_asked]
-        return list({(other.row is None, other.number): other for other in suspected}.values())
+            suspected += islice(self._like(each, own, _Part.ASKED, _Part.FULL), MOST_TWINS)
+        found = list({other.key: other for other in suspected}.values())
+        if len(found) > MOST_TWINS:  # an answer is about those that were named before
+            found.sort(key=lambda other: other.row not in each.twins)
+        return found[:MOST_TWINS]
 
-    def _like(self, each: Bought, own: _Sold) -> Iterator[_Sold]:
+    def _like(self, each: Bought, own: _Sold, *parts: _Part) -> Iterator[_Sold]:
         if each.customer is None or not each.order.amount:
             return
         for index in (self._index, self._unwritten.index):
-            for other in index.near(own, self._distinct):
+            for other in index.near(own, self._distinct, *parts):
                 # Whether the two are one is asked of the other one perhaps: one answer is enough.
                 can_be_asked = other.stands.is_answered or not other.was_sent
                 is_asked_there = can_be_asked and not other.twins.isdisjoint(each.rows)
@@ -381,19 +434,22 @@ class _Beside:
         return are_alike and abs(own.at - other.at) <= _APART
 
     def _leave_outdated(self, each: Bought, sold: _Sold) -> None:
-        """What was planned of other sales without knowing of this one, or of what it has become."""
-        if sold.was_sent and each.customer is not None and each.order.amount:
+        """What was planned, or is asked, of other sales without knowing of this one, or of what it has become."""
+        if (sold.was_sent or sold.is_due) and each.customer is not None and each.order.amount:
+            parts = _Part.BOUGHT, _Part.ASKED
+            indexes = self._index, self._unwritten.index
+            near = chain.from_iterable(index.near(sold, self._distinct, *parts) for index in indexes)
             self._unwritten.outdated |= {
-                other.number
-                for other in self._index.near(sold, self._distinct)
-                if other.is_due and other.twins.isdisjoint(each.rows)
-                if not (sold.stands.is_answered and other.row in sold.twins)
+                other.key: sold.as_twin
+                for other in near
+                if other.stands.is_open or (sold.was_sent and other.may_be_sent_unasked)
+                if other is not sold and not _know_of_each_other(other, sold)
             }
         if self._at_first and sold.counts and not (each.counted or sold.was_sent):
             known = [other.turn for other in self._others[sold.customer] if other.counts]
             first = min([*known, *filter(None, [self._earliest.get(sold.customer)])], default=sold.turn)
             if first > sold.turn:
-                self._unwritten.outdated.add(first[2])
+                self._unwritten.outdated.setdefault(first[2])
 
     def _as_new(self, each: Bought) -> _Sold:
         self._unwritten.new += 1
@@ -468,10 +524,7 @@ class _Beside:
 def _stands(connection: Connection, rows: Collection[int]) -> Mapping[int, _Stands]:
     """How the placements of sales stand, by the first row of each that has any."""
     found = connection.execute(_STANDS, {"ids": as_list([row] for row in sorted(rows))}) if rows else ()
-    return {
-        row.first: _Stands(*map(bool, (row.was_sent, row.is_planned, row.waits, row.is_answered, row.may_return)))
-        for row in found
-    }
+    return {first: _Stands(*map(bool, stands)) for first, *stands in found}
 
 
 def _customers(page: Iterable[Bought]) -> list[str]:
@@ -509,6 +562,12 @@ def _alike_as_kept(row: Any) -> int:
     return _alike(row.customer, kept["amount"] and Decimal(kept["amount"]), kept["currency"])
 
 
+def _know_of_each_other(other: _Sold, sold: _Sold) -> bool:
+    """Whether a person who is asked about either is told of the other one, or was; a question names only so many."""
+    is_named = not other.twins.isdisjoint(sold.rows) or len(other.twins) >= MOST_TWINS
+    return is_named or (sold.stands.is_answered and other.row in sold.twins)
+
+
 def _are_distinct(some: frozenset[str], others: frozenset[str], distinct: frozenset[str]) -> bool:
     return bool(some and others) and some | others <= distinct
 
@@ -538,6 +597,7 @@ _FIRST = select(orders.c.id, _FIRST_ROW.label("first")).where(orders.c.id.in_(_I
 _WAS_SENT = ever_bought() | placements.c.status.not_in((*WAITING, Status.CANCELLED.value))
 #: From where a placement may come back to planned.
 _UNSURE = (*UNRESOLVED, Status.PARKED.value, Status.FAILED.value)
+_IS_ASKED = placements.c.status == Status.AWAITING_APPROVAL.value
 _IS_PLANNED = placements.c.status == Status.PLANNED.value
 _IS_REJECTED = (
     (placements.c.status == Status.CANCELLED.value)
@@ -552,6 +612,7 @@ _STANDS = (
         func.max(case((placements.c.status.in_(WAITING) | _IS_REJECTED, 1), else_=0)).label("waits"),
         func.max(case((placements.c.decided.is_not(None), 1), else_=0)).label("is_answered"),
         func.max(case((placements.c.status.in_(_UNSURE), 1), else_=0)).label("may_return"),
+        func.max(case((_IS_ASKED, 1), else_=0)).label("is_open"),
     )
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id.in_(_IDS), orders.c.same_as.in_(_IDS)))

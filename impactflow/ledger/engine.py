@@ -332,7 +332,7 @@ _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
     ),
     (
         re.compile(r"unable to open database file|readonly database|permission denied", re.IGNORECASE),
-        LedgerError,
+        LedgerRefused,
         "the ledger's file cannot be opened for writing: check IMPACTFLOW_LEDGER_URL and the folder's permissions",
     ),
     (

@@ -264,14 +264,19 @@ def _beside(page: Page, sale: Sale, look: Look) -> Sale:
         sale = replace(sale, order=order, earnings=page.judge(order))
     if not look.twins:
         return sale
-    other = f"order {_one_of(look.twins)}, told twice (same customer, amount and day)"
-    asks = f"it may be {other}: approve it if it is another sale; not_sources or distinct_sources say it for all"
-    return _asking(replace(sale, twins=look.twins, asks_anew=look.is_new), asks)
+    return _asking(replace(sale, twins=look.twins, asks_anew=look.is_new), asks_if_twin(look.twins))
+
+
+def asks_if_twin(twins: Sequence[Twin]) -> str:
+    """What a person is asked about a sale that may be one of these."""
+    other = f"order {_one_of(twins)}, told twice (same customer, amount and day)"
+    return f"it may be {other}: approve it if it is another sale; not_sources or distinct_sources say it for all"
 
 
 def _one_of(twins: Sequence[Twin]) -> str:
     first, more = [twin.order_id for twin in twins[:_NAMED]], len(twins) - _NAMED
-    return " or ".join([*first, f"one of {more} more"] if more > 0 else first)
+    or_more = " or more" if len(twins) == customers.MOST_TWINS else ""
+    return " or ".join([*first, f"one of {more}{or_more} others"] if more > 0 else first)
 
 
 def _as_told(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:

@@ -10,21 +10,21 @@ policy it is planned, is kept: ``fresh`` says what follows from it.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
-from impactflow.ledger import facts
+from impactflow.ledger import facts, unlisted
 from impactflow.ledger.approvals import digest
-from impactflow.ledger.customers import Unwritten, tellers_as_text, tellers_from_text
+from impactflow.ledger.customers import Twin, Unwritten, tellers_as_text, tellers_from_text
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.pages import KEPT_AT_FIRST, Page, Sale, as_known, rows_named
+from impactflow.ledger.pages import KEPT_AT_FIRST, Page, Sale, as_known, asks_if_twin, rows_named
 from impactflow.ledger.queries import watermark
 from impactflow.ledger.rows import ever_bought, lock, twin
 from impactflow.ledger.states import WAITING, Status
@@ -315,7 +315,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     _plan_known(connection, known, rows, writing)
     _write(connection, writing)
     _keep_readings(connection, writing)
-    _set_aside(connection, unwritten.outdated)
+    _set_aside(connection, unwritten.outdated, made, page)
     _write_broken(connection, page)
     return Planned(
         read=len(page.earnings) + len(page.broken),
@@ -341,11 +341,24 @@ def _with_rows_of_twins(sale: Sale, made: Mapping[str, int]) -> Sale:
     return replace(sale, twins=tuple(twins))
 
 
-def _set_aside(connection: Connection, rows: Collection[int]) -> None:
-    """Let nothing be sent for orders before they are judged again, as what came since makes another thing of them."""
-    if rows:
-        outdated = orders.c.id.in_(sorted(rows)) & (orders.c.digest != UNLISTED)
-        connection.execute(orders.update().where(outdated).values(digest="", policy=None))
+def _set_aside(
+    connection: Connection, outdated: Mapping[int | str, Twin | None], made: Mapping[str, int], page: Page
+) -> None:
+    """
+    Let nothing be sent or approved for orders before they are judged again: what came makes another thing of them.
+
+    Those that are not listed any more are not judged; a person is asked about them at once.
+    """
+    if not outdated:
+        return
+    rows = {made[key] if isinstance(key, str) else key: other for key, other in outdated.items()}
+    is_one = orders.c.id.in_(sorted(rows))
+    for row in connection.execute(select(orders.c.id, orders.c.twins).where(is_one, orders.c.digest == UNLISTED)).all():
+        if other := rows[row.id]:
+            twins = {*json.loads(row.twins or "[]"), made[other.order_id] if other.row is None else other.row}
+            connection.execute(orders.update().where(orders.c.id == row.id).values(twins=json.dumps(sorted(twins))))
+            unlisted.ask_about(connection, row.id, asks_if_twin([other]), page.at, page.run_id)
+    connection.execute(orders.update().where(is_one, orders.c.digest != UNLISTED).values(digest="", policy=None))
 
 
 def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> Mapping[str, int]:

@@ -49,30 +49,46 @@ def _leave(connection: Connection, listing: Listing) -> int:
     rows = connection.execute(_ROWS, {"store": listing.store, "began": began, "ended": ended} | times).all()
     fresh = [row for row in rows if not (row.status == Status.AWAITING_APPROVAL and row.digest == UNLISTED)]
     for row in fresh:
-        _ask(connection, row, listing)
+        told = f"last read {row.read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if row.read_at else "not read since"
+        said = f"its order is not listed by Wicked Reports (any more), {told}"
+        if _ask(connection, row, said, listing.at, listing.run_id):
+            connection.execute(orders.update().where(orders.c.id == row.first).values(digest=UNLISTED))
     return len(fresh)
 
 
-def _ask(connection: Connection, row: Any, listing: Listing) -> None:
-    told = f"last read {row.read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if row.read_at else "not read since"
-    said = f"its order is not listed by Wicked Reports (any more), {told}"
+def ask_about(connection: Connection, sale: int, said: str, at: datetime, run_id: str) -> None:
+    """Have whatever waits of a sale, by its first row, await approval for this reason, too."""
+    for row in connection.execute(_OF_SALE, {"sale": sale}).all():
+        _ask(connection, row, said, at, run_id)
+
+
+def _ask(connection: Connection, row: Any, said: str, at: datetime, run_id: str) -> bool:
     if row.status == Status.AWAITING_APPROVAL:
         said = f"{row.reason}; {said}"
     undecided = {"due_at": None, "reason": said, "approved": None, "decided": None}
     same = placements.c.id == row.id, placements.c.status == row.status
     asked = {"status": Status.AWAITING_APPROVAL.value} | undecided
     if not connection.execute(placements.update().where(*same).values(asked)).rowcount:
-        return
-    connection.execute(orders.update().where(orders.c.id == row.first).values(digest=UNLISTED))
+        return False
     if row.status != Status.AWAITING_APPROVAL:
         moved = {"from_status": row.status, "to_status": Status.AWAITING_APPROVAL, "attempt": row.attempts}
-        told_by = {"placement": row.id, "at": listing.at, "run_id": listing.run_id, "detail": said}
+        told_by = {"placement": row.id, "at": at, "run_id": run_id, "detail": said}
         connection.execute(events.insert(), moved | told_by)
+    return True
 
 
+_SEEN = tuple(placements.c[name] for name in ("id", "status", "reason", "attempts"))
+_WAITS = placements.c.status.in_([Status.PLANNED, Status.AWAITING_APPROVAL])
+_OF_SALE = (
+    select(*_SEEN)
+    .select_from(WITH_FIRST)
+    .where(FIRST.c.id == bindparam("sale"), _WAITS)
+    .order_by(placements.c.id)
+    .with_for_update(of=placements)
+)
 _ROWS = (
     select(
-        *(placements.c[name] for name in ("id", "status", "reason", "attempts")),
+        *_SEEN,
         FIRST.c.id.label("first"),
         FIRST.c.digest,
         FIRST.c.read_at,
@@ -82,7 +98,7 @@ _ROWS = (
         FIRST.c.store == bindparam("store"),
         FIRST.c.ordered_at >= bindparam("began", type_=Utc()),
         FIRST.c.ordered_at < bindparam("ended", type_=Utc()),
-        placements.c.status.in_([Status.PLANNED, Status.AWAITING_APPROVAL]),
+        _WAITS,
         or_(
             FIRST.c.read_at.is_(None),
             # A person's approval of what is not listed counts for as long as any reading.

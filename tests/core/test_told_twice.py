@@ -2,6 +2,8 @@
 
 import asyncio
 import tempfile
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -23,18 +25,38 @@ from webhook_senders import (
 from world import GIVING, OFFSET, TREES, make_world, policy_for, policy_of, sold, statuses, sweep, work
 
 from impactflow.approval import Answer, Decision, record_answer
-from impactflow.models import ProviderName
+from impactflow.models import Order, Payment, ProviderName
+from impactflow.planning import judge, page_of
 
 EMAIL = "ana@example.com"
 OFFSET_5 = OFFSET | {"quantity": {"per_order": 5}}
 STRIPES = {"contact": ANA, "sourceSystem": "stripe"}
 
 
+async def answer(run, decision, asked):
+    """A person's answer to what they were shown."""
+    said = Answer(decision, "ana", "so it is")
+    return await record_answer(run.ledger, run.order_source, policy_for(run), run.clock, run.id, asked, said)
+
+
 async def decide(run, decision, order):
-    """A person's answer about one order."""
-    asked = await run.ledger.awaiting(order=order)
-    answer = Answer(decision, "ana", "so it is")
-    await record_answer(run.ledger, run.order_source, policy_for(run), run.clock, run.id, asked, answer)
+    """A person's answer about one order, as it is shown."""
+    return await answer(run, decision, await run.ledger.awaiting(order=order))
+
+
+def till(world, system, number):
+    """A sale of a shop's own till."""
+    return Order(
+        id=f"{system}:{number}",
+        names=(f"src:{system}:{number}",),
+        ordered_at=world.clock.now() - timedelta(minutes=number),
+        amount=Decimal(5),
+        currency="USD",
+        item_count=Decimal(1),
+        payments=(Payment("APPROVED"),),
+        customer_email="till@example.com",
+        teller=f"the events of {system}",
+    )
 
 
 def bought(world):
@@ -446,6 +468,145 @@ async def test_c15_what_was_in_doubt_when_its_twin_came_is_asked_about_before_it
             world.clock.turn(minutes=10)
         assert [("WR-2", "plant_trees")] == bought(world)
         assert {"shopify:5000000000001": "it may be order WR-2"} == await reasons(run)
+
+
+@pytest.mark.parametrize("together", [False, True])
+@in_virtual_time
+async def test_c15_a_question_names_what_was_bought_since(new_world, together):
+    """A customer buys the same twice in a day, and of the first sale the payment provider tells before the shop."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 2, email=EMAIL)
+        await next_run(world, run)
+        await stripe_paid(run, 1, customer_email=EMAIL)
+        if not together:
+            await next_run(world, run)
+        [*_] = asked = await run.ledger.awaiting()
+        await shopify_paid(run, 1, email=EMAIL)
+        for _ in range(2):
+            world.clock.turn(minutes=10)
+            await next_run(world, run)
+        assert [("shopify:5000000000001", "plant_trees"), ("shopify:5000000000002", "plant_trees")] == bought(world)
+        [now] = await run.ledger.awaiting()
+        assert now.reason.startswith("it may be order shopify:5000000000002 or shopify:5000000000001,")
+        for was_shown in asked:
+            answered = await answer(run, Decision.APPROVE, [was_shown])
+            assert [was_shown] == answered.moved_on
+
+
+@in_virtual_time
+async def test_c15_an_answer_does_not_outrun_what_was_told_before_it(new_world):
+    """What a delivery told is judged before the answer is heard, though no run has planned since."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 2, email=EMAIL)
+        await stripe_paid(run, 1, customer_email=EMAIL)
+        await next_run(world, run)
+        shown = await run.ledger.awaiting()
+        await shopify_paid(run, 1, email=EMAIL)
+        await taken_up(world, run)
+        answered = await answer(run, Decision.APPROVE, shown)
+        assert shown == answered.moved_on
+        await next_run(world, run)
+        assert {"placed": 2, "awaiting_approval": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_c15_an_approval_of_its_size_is_no_answer_to_what_came_since(new_world):
+    """An order that was bought for becomes like one that waits; that is approved before it is judged again."""
+    world = new_world(policy=policy_of(TREES | {"quantity": {"per_order": 3}, "approve_above": 3}))
+    async with world.run() as run:
+        world.sandbox.shop.orders = [sold(1, contact=ANA, amount=100)]
+        await next_run(world, run)
+        mend(world, run, TREES | {"quantity": {"per_order": 3}, "approve_above": 1})
+        await stripe_paid(run, 1, customer_email=EMAIL)
+        await next_run(world, run)
+        world.clock.turn(minutes=10)
+        world.sandbox.shop.orders = [sold(1, contact=ANA)]
+        await world.plan(run)
+        await decide(run, Decision.APPROVE, "stripe:cs_1")
+        await world.place_all(run)
+        assert [("WR-1", "plant_trees")] == bought(world)
+        [asked] = await run.ledger.awaiting()
+        assert asked.reason.startswith("it may be order WR-1,")
+
+
+@in_virtual_time
+async def test_c15_what_was_approved_though_it_is_not_listed_is_asked_about_again(new_world):
+    """Before it is sent, an order that was bought for becomes like it; an answer to that is heard."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        earlier = {"email": EMAIL, "updated_at": "2026-03-02T11:00:00Z", "total_price": "100.00"}
+        await shopify_paid(run, 1, **earlier)
+        await next_run(world, run)
+        world.sandbox.shop.orders = [sold(2, **STRIPES)]
+        await world.plan(run)
+        world.sandbox.shop.orders = []
+        world.clock.turn(minutes=10)
+        await world.plan(run)
+        await decide(run, Decision.APPROVE, "WR-2")
+        now = {"updated_at": "2026-03-02T11:30:00Z", "total_price": "80.00", "current_total_price": "80.00"}
+        await shopify_paid(run, 1, topic="orders/updated", webhook_id="edit", email=EMAIL, **now)
+        await next_run(world, run)
+        assert {"placed": 1, "awaiting_approval": 1} == await statuses(run)
+        [asked] = await run.ledger.awaiting()
+        assert asked.reason.startswith("it may be order shopify:5000000000001,")
+        await decide(run, Decision.APPROVE, "WR-2")
+        await next_run(world, run)
+        assert {"placed": 2} == await statuses(run)
+
+
+@in_virtual_time
+async def test_c15_what_is_in_doubt_is_asked_about_where_another_becomes_like_it(new_world):
+    """Before it is sent again."""
+    by_item = TREES | {"quantity": {"per_item": 1}}
+    world = new_world(policy=policy_of(by_item), faults="lost_request=1")
+    async with world.run() as run:
+        seven = [{"id": 1, "name": "Apron", "quantity": 7, "price": "11.43"}]
+        await shopify_paid(run, 1, email=EMAIL, line_items=seven)
+        await taken_up(world, run)
+        await sweep(run, ProviderName.ONECLICKIMPACT)
+        assert {"in_doubt": 1} == await statuses(run)
+        world.sandbox.calm()
+        world.sandbox.shop.orders = [sold(2, **STRIPES, amount=81)]
+        await world.plan(run)
+        await sweep(run, ProviderName.ONECLICKIMPACT)
+        world.sandbox.shop.orders = [sold(2, **STRIPES)]
+        for _ in range(3):
+            await next_run(world, run)
+            world.clock.turn(minutes=10)
+        assert [("WR-2", "plant_trees")] == bought(world)
+        [asked] = await run.ledger.awaiting()
+        assert asked.reason.startswith("it may be order WR-2,")
+
+
+@in_virtual_time
+async def test_c15_a_shop_without_wicked_reports_can_answer_at_any_time(new_world):
+    """There is nothing that could be read again."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run(wicked_reports_api_key=None) as run:
+        world.works_under(run, world.policy)
+        await shopify_paid(run, 1, email=EMAIL)
+        await stripe_paid(run, 1, customer_email=EMAIL)
+        await taken_up(world, run)
+        await world.place_all(run)
+        world.clock.turn(hours=30)
+        await decide(run, Decision.APPROVE, "stripe:cs_1")
+        await world.place_all(run)
+        assert {"placed": 2} == await statuses(run)
+
+
+@in_virtual_time
+async def test_a_till_told_by_two_names_only_so_many_of_its_sales(new_world):
+    """Many of one address and amount in a day, by names that nothing joins: asked about, and named up to a limit."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        for system in ("shopify", "stripe"):
+            page = [till(world, system, number) for number in range(60)]
+            await run.ledger.plan(page_of(world.policy, judge(world.policy, page)[0], run.clock, run_id=run.id))
+        assert {"planned": 60, "awaiting_approval": 60} == await statuses(run)
+        [*asked] = await run.ledger.awaiting(limit=60)
+        assert all(" or one of 15 or more others, told twice" in each.reason for each in asked)
 
 
 @pytest.mark.parametrize("page_items", [1, 10])
