@@ -21,7 +21,7 @@ from impactflow.proof.programs import Ended, base_environment
 
 #: What ``impactflow place`` and its like import, the last ones only once a flow runs.
 _IMPORTS = [
-    "impactflow.cli.main",
+    "impactflow.cli.commands",
     "impactflow.proof.programs",
     "flows.place_impacts",
     "flows.track_placements",

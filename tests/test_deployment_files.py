@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from typer.main import get_command
 
 from deployments.job_template import with_our_choices
-from impactflow.cli.main import app
+from impactflow.cli.commands import app
 from impactflow.settings import Settings
 from impactflow.webhooks.sources import CNAUGHT_VARIABLE, SCHEMES
 

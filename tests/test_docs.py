@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
-from impactflow.cli.main import app
+from impactflow.cli.commands import app
 from impactflow.settings import Settings
 
 ROOT = Path(__file__).parent.parent

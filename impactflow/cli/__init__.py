@@ -6,6 +6,22 @@ that says whether anything is left undone. ``place``, ``track`` and ``reconcile`
 never load Prefect and answer at once.
 """
 
-from impactflow.cli.main import main
+import json
+import sys
+from typing import NoReturn
 
-__all__ = ["main"]
+#: What is said of a command that a signal ended.
+STOPPED = "stopped; run it again to go on where it ended"
+_CTRL_C = 130
+
+
+def main() -> NoReturn:
+    """Load the commands, which takes a moment in which Ctrl-C may come, too, and run the one that was typed."""
+    try:
+        from impactflow.cli.commands import run  # noqa: PLC0415
+    except KeyboardInterrupt:
+        if "--json" in sys.argv[1:]:
+            sys.stdout.write(json.dumps({"error": STOPPED}) + "\n")
+        sys.stderr.write(f"error: {STOPPED}\n")
+        sys.exit(_CTRL_C)
+    run()

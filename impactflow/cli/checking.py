@@ -8,6 +8,7 @@ from impactflow import stopping
 from impactflow.cli.command import DONE, MISUSED
 from impactflow.cli.console import err, out, print_json, print_marked, print_table
 from impactflow.cli.ledgers import missing_file
+from impactflow.errors import LedgerError
 from impactflow.ledger import Ledger
 from impactflow.policy import Policy, load_policy
 from impactflow.settings import Settings
@@ -27,19 +28,21 @@ def check_policy(file: Path, settings: Settings, *, as_json: bool) -> int:
         ConfigurationError: The file is no policy; the message says where and why.
     """
     policy, today = load_policy(file), datetime.now(UTC).date()
+    slips, notes = policy.wrong_rates(today), []
     if missing_file(settings) is None:
-        with Ledger.open(settings.impactflow_ledger_url) as ledger:
-            slips = stopping.run(find_slips(ledger, policy, today))
-    else:
-        slips = policy.wrong_rates(today)
-    remark = None if slips else policy.remark_on_rates(today)
+        try:
+            with Ledger.open(settings.impactflow_ledger_url) as ledger:
+                slips = stopping.run(find_slips(ledger, policy, today))
+        except LedgerError as error:
+            notes.append(f"whether slots were renamed is not known: {error}")
+    if not slips and (remark := policy.remark_on_rates(today)):
+        notes.append(remark)
     rules = [_rule(rule) for rule in policy.rules]
     if as_json:
-        notes = [remark] if remark else []
         told = {"policy": str(file.absolute()), "store": policy.store, "rules": rules}
         print_json({**told, "wrong": slips, "notes": notes, "ok": not slips})
     else:
-        _tell(file, policy, rules, slips, remark)
+        _tell(file, policy, rules, slips, notes)
     return MISUSED if slips else DONE
 
 
@@ -57,14 +60,14 @@ def _rule(rule: Any) -> dict[str, Any]:
     }
 
 
-def _tell(file: Path, policy: Policy, rules: list[dict[str, Any]], slips: list[str], remark: str | None) -> None:
+def _tell(file: Path, policy: Policy, rules: list[dict[str, Any]], slips: list[str], notes: list[str]) -> None:
     out.print(f"{file.absolute()} is a policy for store {policy.store}.", markup=False)
     print_table("Rules", [{name: _in_words(value) for name, value in rule.items()} for rule in rules])
     if policy.fx:
         told = ", ".join(f"{rate} for one {currency}" for currency, rate in policy.fx.usd_per.items())
         out.print(f"Rates of {policy.fx.as_of}, in USD: {told}", markup=False)
-    if remark:
-        out.print(f"Look at this: {remark}.", markup=False)
+    for note in notes:
+        out.print(f"Look at this: {note}.", markup=False)
     for slip in slips:
         print_marked(err, "wrong:", "bold red", slip)
     if not slips:

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,9 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         err.print("[dim]starting a temporary Prefect server, 10 to 20 s (PREFECT_API_URL names yours)[/dim]")
     from impactflow.cli.watching import watching  # noqa: PLC0415 - commands that only ask for a server need none
 
-    flow = getattr(importlib.import_module(f"flows.{name}"), name)
-    server_settings = importlib.import_module("tasks.server").server_settings
+    with err.status("loading Prefect") if err.is_terminal else nullcontext():
+        flow = getattr(importlib.import_module(f"flows.{name}"), name)
+        server_settings = importlib.import_module("tasks.server").server_settings
     _hush()
 
     async def work() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from impactflow.ledger import Ledger
 from impactflow.standing import Standing
 
 #: How often to look, in seconds: where a line moves, and where each look is a line.
-_MOVING_S, _LINES_S = 0.5, 5.0
+_MOVING_S, _LINES_S = 0.5, 2.5
 
 
 @asynccontextmanager

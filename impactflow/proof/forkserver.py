@@ -20,7 +20,7 @@ from typing import Any, Self
 from impactflow.proof.programs import Impactflow, base_environment
 
 #: What ``impactflow place`` imports, the last only once a flow begins.
-_IMPORTS = ("impactflow.cli.main", "flows.place_impacts", "fastapi")
+_IMPORTS = ("impactflow.cli.commands", "flows.place_impacts", "fastapi")
 #: As ``cli.prefect`` sets it: Prefect reads it while it is imported.
 _LOGGERS = {"PREFECT_LOGGING_EXTRA_LOGGERS": "impactflow,tasks"}
 

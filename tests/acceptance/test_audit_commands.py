@@ -7,7 +7,7 @@ import pytest
 from processes import order, sandbox_thread
 from typer.testing import CliRunner
 
-from impactflow.cli.main import app
+from impactflow.cli.commands import app
 
 #: Runs a command and tells on standard error whether Prefect was loaded.
 WITNESSED = """

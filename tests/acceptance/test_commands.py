@@ -11,7 +11,7 @@ import pytest
 from processes import Impactflow, order, sandbox_thread
 from typer.testing import CliRunner
 
-from impactflow.cli.main import app
+from impactflow.cli.commands import app
 from impactflow.cli.watching import progress
 from impactflow.ledger import Delivery, Ledger, Refused
 from impactflow.proof.bookkeeping import NONE, differences, earned

@@ -11,7 +11,7 @@ from webhook_senders import shopify_paid, stripe_paid, taken_up
 from world import GIVING, OFFSET, TREES, policy_of
 
 from impactflow.cli import silence
-from impactflow.cli.main import app
+from impactflow.cli.commands import app
 from impactflow.ledger import Ledger, Reason, Refused
 
 #: Rules that count the items of an order, in either way.

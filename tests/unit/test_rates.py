@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from impactflow.cli.main import app, main
+from impactflow.cli import main
+from impactflow.cli.commands import app
 from impactflow.errors import ConfigurationError
 from impactflow.policy import Policy, load_policy
 from impactflow.policy.ecb import SIGNIFICANT_DIGITS, ReferenceRates, read_reference_rates

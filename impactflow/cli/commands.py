@@ -1,4 +1,4 @@
-"""The entry point: which commands there are, and how each ends. The commands themselves are in ``*_commands``."""
+"""Which commands there are, and how each ends; they themselves are in ``*_commands``."""
 
 import logging
 import os
@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from impactflow import stopping
+from impactflow.cli import STOPPED
 from impactflow.cli.buying_commands import buying_app
 from impactflow.cli.command import MISUSED, UNDONE, fail
 from impactflow.cli.deciding_commands import deciding_app
@@ -39,7 +40,6 @@ for _panel, _part in _PARTS.items():
 app.add_typer(policy_app, name="policy", rich_help_panel="Set up")
 app.add_typer(webhooks_app, name="webhooks", rich_help_panel="Serve and try")
 
-_STOPPED = "stopped; run it again to go on where it ended"
 #: What typer raises for arguments that make no sense; where it lies differs between typer's releases.
 _UsageError: Any = typer.BadParameter.__base__
 
@@ -82,8 +82,8 @@ def _spare_loopback() -> None:
     spare_loopback(os.environ)
 
 
-def main() -> NoReturn:
-    """Run a command; typed errors become one line and an exit status, never a traceback."""
+def run() -> NoReturn:
+    """Run the command that was typed; typed errors become one line and an exit status, never a traceback."""
     as_json = "--json" in sys.argv[1:]
     _spare_loopback()
     try:
@@ -98,4 +98,4 @@ def main() -> NoReturn:
         misused = isinstance(error, MISUSES)
         sys.exit(fail(str(error), MISUSED if misused else UNDONE, as_json=as_json, **error.told))
     except stopping.Stopped as stopped:
-        sys.exit(fail(_STOPPED, stopped.exit_status, as_json=as_json))
+        sys.exit(fail(STOPPED, stopped.exit_status, as_json=as_json))
