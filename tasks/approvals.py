@@ -4,6 +4,7 @@ Tasks that ask a person about placements above the approval limit, and do what t
 What was decided is planned and bought by the next placing run: nothing here buys.
 """
 
+import logging
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -26,6 +27,16 @@ from impactflow.ledger import Awaiting
 from impactflow.policy import Policy
 from tasks.context import current_run
 from tasks.pages import show_rest
+
+
+def _as_it_is(record: logging.LogRecord) -> bool:
+    """Prefect calls whatever is no success an error; a run that waits for an answer is none."""
+    if record.getMessage().startswith("Finished in state Suspended("):
+        record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+    return True
+
+
+logging.getLogger("prefect.flow_runs").addFilter(_as_it_is)
 
 
 @task(name="publish_question", cache_policy=NO_CACHE, retries=1)

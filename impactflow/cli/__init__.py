@@ -10,9 +10,15 @@ import json
 import sys
 from typing import NoReturn
 
-#: What is said of a command that a signal ended.
-STOPPED = "stopped; run it again to go on where it ended"
 _CTRL_C = 130
+#: What goes on where it ended when it is run again; the others begin anew.
+_GO_ON = frozenset({"place", "backfill", "track", "reconcile"})
+
+
+def stopped() -> str:
+    """What is said of a command that a signal ended."""
+    goes_on = " to go on where it ended" if _GO_ON.intersection(sys.argv[1:]) else ""
+    return f"stopped; run it again{goes_on}"
 
 
 def main() -> NoReturn:
@@ -21,7 +27,7 @@ def main() -> NoReturn:
         from impactflow.cli.commands import run  # noqa: PLC0415
     except KeyboardInterrupt:
         if "--json" in sys.argv[1:]:
-            sys.stdout.write(json.dumps({"error": STOPPED}) + "\n")
-        sys.stderr.write(f"error: {STOPPED}\n")
+            sys.stdout.write(json.dumps({"error": stopped()}) + "\n")
+        sys.stderr.write(f"error: {stopped()}\n")
         sys.exit(_CTRL_C)
     run()

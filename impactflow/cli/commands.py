@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from impactflow import stopping
-from impactflow.cli import STOPPED
+from impactflow.cli import stopped
 from impactflow.cli.buying_commands import buying_app
 from impactflow.cli.command import MISUSED, UNDONE, fail
 from impactflow.cli.deciding_commands import deciding_app
@@ -40,6 +40,7 @@ for _panel, _part in _PARTS.items():
 app.add_typer(policy_app, name="policy", rich_help_panel="Set up")
 app.add_typer(webhooks_app, name="webhooks", rich_help_panel="Serve and try")
 
+_KEPT = "what was done is in the ledger: `impactflow status` says how things stand"
 #: What typer raises for arguments that make no sense; where it lies differs between typer's releases.
 _UsageError: Any = typer.BadParameter.__base__
 
@@ -88,7 +89,9 @@ def run() -> NoReturn:
     _spare_loopback()
     try:
         with stopping.raising():
-            sys.exit(app(standalone_mode=False))
+            status = app(standalone_mode=False)
+            sys.stdout.flush()
+            sys.exit(status)
     except _UsageError as misuse:
         if as_json:
             sys.exit(fail(misuse.format_message(), MISUSED, as_json=True))
@@ -97,5 +100,26 @@ def run() -> NoReturn:
     except ImpactError as error:
         misused = isinstance(error, MISUSES)
         sys.exit(fail(str(error), MISUSED if misused else UNDONE, as_json=as_json, **error.told))
-    except stopping.Stopped as stopped:
-        sys.exit(fail(STOPPED, stopped.exit_status, as_json=as_json))
+    except typer.Abort:  # Ctrl-D, or the end of what is read, where a question was asked
+        sys.exit(fail("stopped: there was no answer", UNDONE, as_json=as_json))
+    except stopping.Stopped as signal:
+        sys.exit(fail(stopped(), signal.exit_status, as_json=as_json))
+    except OSError as error:
+        if _can_print():
+            raise
+        _print_no_more()
+        sys.exit(fail(f"standard output cannot be written ({error.strerror}); {_KEPT}", UNDONE, as_json=False))
+
+
+def _can_print() -> bool:
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _print_no_more() -> None:
+    """What is left in the buffer would be tried once more as the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -262,3 +262,42 @@ def test_every_command_ends_as_it_should_wherever_it_is_typed(there, name):
     if typed[-1] != "--help":
         assert program.json
     assert expected(name) == statuses
+
+
+@pytest.mark.parametrize("typed", ["status", "status --json", "policy schema", "place"])
+def test_standard_output_that_cannot_be_written_is_told_in_a_line(there, typed):
+    """A full disk behind it: what was done is done."""
+    impactflow = there()
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "impactflow", *typed.split()],
+            cwd=impactflow.folder,
+            env=impactflow.variables,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    said = finish(process).err.splitlines()[-1]
+    assert process.returncode == 1
+    assert said.startswith("error: standard output cannot be written (No space left on device)")
+
+
+def test_a_question_that_is_not_answered_ends_the_command(tmp_path, used):
+    """With Ctrl-D, on a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "impactflow", "init"],
+        cwd=tmp_path,
+        env=used.variables | {"TERM": "dumb"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, b"\x04")
+        ended = finish(process)
+    os.close(ours)
+    assert ended.err.splitlines()[-1] == "error: stopped: there was no answer"
+    assert ended.status == 1
+    assert not list(tmp_path.iterdir())

@@ -233,6 +233,18 @@ def test_the_form_is_flat_and_says_what_would_be_bought(shop, forms, execute):
     assert "Completed" == execute(run)
 
 
+def test_n25_a_suspended_run_tells_of_no_error(shop, forms, execute):
+    """It waits as it should, and its log is not red."""
+    sell(shop, 14)
+    run = forms.start(order="WR-14")
+    assert "Suspended" == execute(run)
+    forms.answer(run, decision="reject", by="ana")
+    assert "Completed" == execute(run)
+    told = Path(shop.command.variables["HOME"], "executor.log").read_text()
+    assert "Finished in state Suspended(" in told
+    assert " | ERROR " not in told
+
+
 def test_f19_the_form_only_ever_gains_fields_that_may_be_left_out(shop, forms, execute):
     """A run that was suspended before an upgrade is resumed with the form of the older version."""
     sell(shop, 13)
