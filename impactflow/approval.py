@@ -281,7 +281,7 @@ async def ask_about(ledger: Ledger, order: str, slot: str, store: str | None = N
 
 def digest(asked: Sequence[Awaiting]) -> str:
     """The same only for exactly the same question."""
-    said = "\n".join(f"{each.id} {each.since.isoformat()} {each.digest}" for each in asked)
+    said = "\n".join(f"{each.id} {each.since.isoformat()} {each.digest} {each.reason}" for each in asked)
     return hashlib.sha256(said.encode()).hexdigest()
 
 

@@ -30,7 +30,7 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select
 
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import ever_bought
-from impactflow.ledger.states import UNRESOLVED, WAITING, Status
+from impactflow.ledger.states import UNSURE, WAITING, Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Order
 
@@ -50,22 +50,26 @@ class Bought:
     Args:
         customer: Who bought it; None where that was never told.
         order: As it was told last.
+        order_id: Its order's id in the ledger, or where it is new.
         tellers: Who told of it, one after the other.
         rows: The ledger's rows of it, the first one first; empty where it is new.
         counts: Whether it counts, or did before its money was given back.
         counted: Whether the ledger has it so already.
         earns: Whether it earns anything, given whether it is its customer's first one.
         twins: The rows of the sales that it was suspected to be before.
+        is_judged: Whether what is found of it is written; what nobody lists any more is left as it is.
     """
 
     customer: str | None
     order: Order
+    order_id: str
     tellers: frozenset[str]
     rows: tuple[int, ...]
     counts: bool
     counted: bool
     earns: Callable[[bool | None], bool]
     twins: frozenset[int]
+    is_judged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class _Stands:
         is_planned: Whether something is about to be sent.
         waits: Whether something waits for a person, or was rejected by one.
         is_answered: Whether a person has decided about any of it.
+        is_approved: Whether they have approved of any of it that is not bought yet.
         may_return: Whether what was sent for it may turn out not to have been bought, and be planned again.
         is_open: Whether a person is asked about any of it.
     """
@@ -110,12 +115,13 @@ class _Stands:
     is_planned: bool = False
     waits: bool = False
     is_answered: bool = False
+    is_approved: bool = False
     may_return: bool = False
     is_open: bool = False
 
     def is_free(self, twins: frozenset[int]) -> bool:
         """Whether nobody is to be asked if the sale is one of these; who approved of it has answered."""
-        return not twins or (self.is_planned and self.is_answered)
+        return not twins or (self.is_planned and self.is_approved)
 
 
 class _Part(Enum):
@@ -195,16 +201,6 @@ class _Sold:
         return self.stands.is_planned and not self.stands.is_free(self.twins)
 
     @property
-    def returns_unasked(self) -> bool:
-        """Whether what was sent for it may be sent again, and nobody was asked."""
-        return self.stands.may_return and not self.stands.is_answered
-
-    @property
-    def may_be_sent_unasked(self) -> bool:
-        """Whether nobody is asked before something is sent for it, be it again."""
-        return self.is_due or self.returns_unasked
-
-    @property
     def part(self) -> _Part:
         """As what it is compared."""
         if self.was_sent or self.is_due:
@@ -254,16 +250,17 @@ class Unwritten:
         of: All of them, by customer.
         index: Those that earn something.
         new: How many of them are new.
-        outdated: Sales that were planned, or asked about, as what they are no longer beside these, and those of these
-            about which nobody can be asked yet, by their row, or by their order's id where they have none yet; each
-            with the sale that it may be, where that is why.
+        outdated: Sales that were planned, or asked about, as what they are no longer beside these, by their row, or by
+            their order's id where they have none yet; each with the sales that it may be, where that is why.
+        unasked: Rows of sales that may be others and of which something may be sent again, before anybody was asked.
     """
 
     known: dict[int, _Sold] = field(default_factory=dict)
     of: dict[str | None, list[_Sold]] = field(default_factory=lambda: defaultdict(list))
     index: _Index = field(default_factory=_Index)
     new: int = 0
-    outdated: dict[int | str, Twin | None] = field(default_factory=dict)
+    outdated: dict[int | str, set[Twin]] = field(default_factory=lambda: defaultdict(set))
+    unasked: set[int] = field(default_factory=set)
 
     def put(self, each: Bought, sold: _Sold) -> None:
         """From now on a sale of the page is so."""
@@ -358,6 +355,8 @@ class _Beside:
     def look(self, each: Bought) -> Look:
         """What is found of a sale; whichever is looked at later is compared with it as it will be."""
         own = self._unwritten.known[each.rows[0]] if each.rows else self._as_new(each)
+        if not each.is_judged:
+            return Look(is_first=None, twins=(), is_new=False)
         self._unwritten.outdated.pop(own.key, None)
         others = self._may_be(each, own)
         is_new = any(other.row is None or other.row not in each.twins for other in others)
@@ -375,8 +374,8 @@ class _Beside:
         )
         self._unwritten.put(each, sold)
         self._leave_outdated(each, sold)
-        if others and own.returns_unasked:
-            self._unwritten.outdated[own.key] = None
+        if others and own.row is not None and own.stands.may_return and (is_new or not own.stands.is_approved):
+            self._unwritten.unasked.add(own.row)
         return Look(is_first, tuple(other.as_twin for other in others), is_new)
 
     def _may_be(self, each: Bought, own: _Sold) -> Sequence[_Sold]:
@@ -395,8 +394,8 @@ class _Beside:
             suspected += islice(self._like(each, own, _Part.ASKED, _Part.FULL), MOST_TWINS)
         found = list({other.key: other for other in suspected}.values())
         if len(found) > MOST_TWINS:  # an answer is about those that were named before
-            found.sort(key=lambda other: other.row not in each.twins)
-        return found[:MOST_TWINS]
+            found = sorted(found, key=lambda other: other.row not in each.twins)[:MOST_TWINS]
+        return sorted(found, key=lambda other: (other.at, other.order_id))
 
     def _like(self, each: Bought, own: _Sold, *parts: _Part) -> Iterator[_Sold]:
         if each.customer is None or not each.order.amount:
@@ -439,17 +438,15 @@ class _Beside:
             parts = _Part.BOUGHT, _Part.ASKED
             indexes = self._index, self._unwritten.index
             near = chain.from_iterable(index.near(sold, self._distinct, *parts) for index in indexes)
-            self._unwritten.outdated |= {
-                other.key: sold.as_twin
-                for other in near
-                if other.stands.is_open or (sold.was_sent and other.may_be_sent_unasked)
-                if other is not sold and not _know_of_each_other(other, sold)
-            }
+            for other in near:
+                is_concerned = other.stands.is_open or (sold.was_sent and (other.is_due or other.stands.may_return))
+                if is_concerned and other is not sold and not _know_of_each_other(other, sold):
+                    self._unwritten.outdated[other.key].add(sold.as_twin)
         if self._at_first and sold.counts and not (each.counted or sold.was_sent):
             known = [other.turn for other in self._others[sold.customer] if other.counts]
             first = min([*known, *filter(None, [self._earliest.get(sold.customer)])], default=sold.turn)
             if first > sold.turn:
-                self._unwritten.outdated.setdefault(first[2])
+                self._unwritten.outdated.setdefault(first[2], set())
 
     def _as_new(self, each: Bought) -> _Sold:
         self._unwritten.new += 1
@@ -465,7 +462,7 @@ class _Beside:
         waits = (stands.is_planned or stands.waits) and (each.earns(True) or each.earns(False))
         return _Sold(
             customer=each.customer,
-            order_id=each.order.id,
+            order_id=each.order_id,
             rows=each.rows,
             number=number,
             at=each.order.ordered_at,
@@ -595,10 +592,9 @@ _ROWS = select(*_COLUMNS).where(orders.c.id.in_(_IDS))
 _FIRST_ROW = func.coalesce(orders.c.same_as, orders.c.id)
 _FIRST = select(orders.c.id, _FIRST_ROW.label("first")).where(orders.c.id.in_(_IDS))
 _WAS_SENT = ever_bought() | placements.c.status.not_in((*WAITING, Status.CANCELLED.value))
-#: From where a placement may come back to planned.
-_UNSURE = (*UNRESOLVED, Status.PARKED.value, Status.FAILED.value)
 _IS_ASKED = placements.c.status == Status.AWAITING_APPROVAL.value
 _IS_PLANNED = placements.c.status == Status.PLANNED.value
+_IS_APPROVED = placements.c.approved.is_not(None) & placements.c.status.in_((*UNSURE, Status.PLANNED.value))
 _IS_REJECTED = (
     (placements.c.status == Status.CANCELLED.value)
     & placements.c.decided.is_not(None)
@@ -611,7 +607,8 @@ _STANDS = (
         func.max(case((_IS_PLANNED, 1), else_=0)).label("is_planned"),
         func.max(case((placements.c.status.in_(WAITING) | _IS_REJECTED, 1), else_=0)).label("waits"),
         func.max(case((placements.c.decided.is_not(None), 1), else_=0)).label("is_answered"),
-        func.max(case((placements.c.status.in_(_UNSURE), 1), else_=0)).label("may_return"),
+        func.max(case((_IS_APPROVED, 1), else_=0)).label("is_approved"),
+        func.max(case((placements.c.status.in_(UNSURE), 1), else_=0)).label("may_return"),
         func.max(case((_IS_ASKED, 1), else_=0)).label("is_open"),
     )
     .join(orders, placements.c.order == orders.c.id)

@@ -361,7 +361,7 @@ _TO_JUDGE = (
         FIRST.c.id + 0 > bindparam("after"),
         FIRST.c.facts.is_not(None),
         FIRST.c.digest != UNLISTED,
-        (FIRST.c.policy != bindparam("policy")) | (FIRST.c.digest == ""),
+        FIRST.c.policy.is_distinct_from(bindparam("policy")) | (FIRST.c.digest == ""),
     )
     .order_by(FIRST.c.id + 0)
     .limit(bindparam("limit"))

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from impactflow.ledger import customers, facts, refunds
 from impactflow.ledger.customers import Bought, Look, Twin, Unwritten
 from impactflow.ledger.facts import Told
+from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.names import Identity, are_of_two, identities
 from impactflow.ledger.tables import order_names, orders
 from impactflow.models import BrokenOrder, Earnings, Order, Refund
@@ -235,16 +236,25 @@ def _beside_others(
 
 
 def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
+    row = rows[sale.row_ids[0]] if sale.row_ids else None
     return Bought(
         customer=sale.customer,
         order=sale.told,
+        order_id=row.order_id if row else sale.order.id,
         tellers=sale.tellers,
         rows=sale.row_ids,
         counts=sale.earnings.eligible or sale.order.is_refunded,
         counted=any(rows[row_id].eligible or rows[row_id].refunded for row_id in sale.row_ids),
         earns=partial(_earns, page, sale),
         twins=frozenset().union(*(json.loads(rows[row_id].twins or "[]") for row_id in sale.row_ids)),
+        is_judged=row is None or is_judged(page, sale, row),
     )
+
+
+def is_judged(page: Page, sale: Sale, row: Any) -> bool:
+    """Whether a known sale is planned anew if it has changed; of what nobody lists any more a person is asked."""
+    is_kept = row.facts is not None and (row.digest != UNLISTED or page.told is Told.READ)
+    return sale.is_news or is_kept or sale.order.is_refunded
 
 
 def _earns(page: Page, sale: Sale, is_first: bool | None) -> bool:

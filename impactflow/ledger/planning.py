@@ -13,21 +13,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
 from impactflow.ledger import facts, unlisted
 from impactflow.ledger.approvals import digest
-from impactflow.ledger.customers import Twin, Unwritten, tellers_as_text, tellers_from_text
+from impactflow.ledger.customers import Unwritten, tellers_as_text, tellers_from_text
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.pages import KEPT_AT_FIRST, Page, Sale, as_known, asks_if_twin, rows_named
+from impactflow.ledger.pages import KEPT_AT_FIRST, Page, Sale, as_known, asks_if_twin, is_judged, rows_named
 from impactflow.ledger.queries import watermark
 from impactflow.ledger.rows import ever_bought, lock, twin
-from impactflow.ledger.states import WAITING, Status
+from impactflow.ledger.states import UNSURE, WAITING, Status
 from impactflow.ledger.tables import (
     broken_orders,
     events,
@@ -315,7 +316,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     _plan_known(connection, known, rows, writing)
     _write(connection, writing)
     _keep_readings(connection, writing)
-    _set_aside(connection, unwritten.outdated, made, page)
+    _set_aside(connection, unwritten, made, page)
     _write_broken(connection, page)
     return Planned(
         read=len(page.earnings) + len(page.broken),
@@ -341,24 +342,27 @@ def _with_rows_of_twins(sale: Sale, made: Mapping[str, int]) -> Sale:
     return replace(sale, twins=tuple(twins))
 
 
-def _set_aside(
-    connection: Connection, outdated: Mapping[int | str, Twin | None], made: Mapping[str, int], page: Page
-) -> None:
+def _set_aside(connection: Connection, unwritten: Unwritten, made: Mapping[str, int], page: Page) -> None:
     """
     Let nothing be sent or approved for orders before they are judged again: what came makes another thing of them.
 
     Those that are not listed any more are not judged; a person is asked about them at once.
     """
-    if not outdated:
-        return
-    rows = {made[key] if isinstance(key, str) else key: other for key, other in outdated.items()}
-    is_one = orders.c.id.in_(sorted(rows))
-    for row in connection.execute(select(orders.c.id, orders.c.twins).where(is_one, orders.c.digest == UNLISTED)).all():
-        if other := rows[row.id]:
-            twins = {*json.loads(row.twins or "[]"), made[other.order_id] if other.row is None else other.row}
-            connection.execute(orders.update().where(orders.c.id == row.id).values(twins=json.dumps(sorted(twins))))
-            unlisted.ask_about(connection, row.id, asks_if_twin([other]), page.at, page.run_id)
-    connection.execute(orders.update().where(is_one, orders.c.digest != UNLISTED).values(digest="", policy=None))
+    outdated = {made[key] if isinstance(key, str) else key: twins for key, twins in unwritten.outdated.items()}
+    are_outdated = orders.c.id.in_(sorted(outdated))
+    if outdated:
+        query = select(orders.c.id, orders.c.twins).where(are_outdated, orders.c.digest == UNLISTED)
+        for row in connection.execute(query).all():
+            if others := sorted(outdated[row.id], key=attrgetter("order_id")):
+                twins = {made[other.order_id] if other.row is None else other.row for other in others}
+                twins |= set(json.loads(row.twins or "[]"))
+                connection.execute(orders.update().where(orders.c.id == row.id).values(twins=json.dumps(sorted(twins))))
+                unlisted.ask_about(connection, row.id, asks_if_twin(others), page.at, page.run_id)
+            else:
+                del outdated[row.id]
+        connection.execute(orders.update().where(are_outdated, orders.c.digest != UNLISTED).values(digest=""))
+    if unsent := unwritten.unasked | outdated.keys():
+        connection.execute(orders.update().where(orders.c.id.in_(sorted(unsent))).values(policy=None))
 
 
 def _plan_new(connection: Connection, sales: Sequence[Sale], writing: _Plan) -> Mapping[str, int]:
@@ -469,9 +473,7 @@ def _adopt(connection: Connection, sale: Sale, row: Any, store: str) -> None:
 def _plan_again(connection: Connection, sale: Sale, row: Any, writing: _Plan) -> None:
     """Where the order, or the policy, says something else than when it was last planned."""
     existing = _one_per_slot(connection, row.id, writing)
-    nobody_kept_it = not sale.is_news and row.facts is None
-    is_asked_about = not sale.is_news and row.digest == UNLISTED
-    if not _has_changed(sale, row, writing.page) or ((nobody_kept_it or is_asked_about) and not sale.order.is_refunded):
+    if not _has_changed(sale, row, writing.page) or not is_judged(writing.page, sale, row):
         return
     values = _order_values(sale, writing.page)
     if any(found.on_behalf for found in existing.values()):
@@ -531,6 +533,8 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: Sal
     Also where it was tried: what is planned is known to have had no effect, so its request may change. What is in
     doubt is not touched, for it may have to be sent again as it was.
     """
+    if sale.asks_anew and found.status in UNSURE and found.decided is not None:
+        _change(connection, found, {"status": found.status, "approved": None, "decided": None})
     if not _may_change(found) or (impact is None and found.status not in WAITING):
         return
     if impact is None:

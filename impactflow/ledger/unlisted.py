@@ -99,6 +99,7 @@ _ROWS = (
         FIRST.c.ordered_at >= bindparam("began", type_=Utc()),
         FIRST.c.ordered_at < bindparam("ended", type_=Utc()),
         _WAITS,
+        FIRST.c.digest != "",  # what came makes another thing of it: it is judged first
         or_(
             FIRST.c.read_at.is_(None),
             # A person's approval of what is not listed counts for as long as any reading.

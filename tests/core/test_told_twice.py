@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +28,7 @@ from world import GIVING, OFFSET, TREES, make_world, policy_for, policy_of, sold
 from impactflow.approval import Answer, Decision, record_answer
 from impactflow.models import Order, Payment, ProviderName
 from impactflow.planning import judge, page_of
+from impactflow.sandbox.faults import Draws, Faults
 
 EMAIL = "ana@example.com"
 OFFSET_5 = OFFSET | {"quantity": {"per_order": 5}}
@@ -42,6 +44,15 @@ async def answer(run, decision, asked):
 async def decide(run, decision, order):
     """A person's answer about one order, as it is shown."""
     return await answer(run, decision, await run.ledger.awaiting(order=order))
+
+
+@contextmanager
+def losing_requests(world):
+    """Meanwhile no request of a purchase arrives."""
+    for name, line in world.sandbox._lines.items():
+        line._draws = Draws(Faults.parse("lost_request=1"), name, 0)
+    yield
+    world.sandbox.calm()
 
 
 def till(world, system, number):
@@ -488,7 +499,7 @@ async def test_c15_a_question_names_what_was_bought_since(new_world, together):
             await next_run(world, run)
         assert [("shopify:5000000000001", "plant_trees"), ("shopify:5000000000002", "plant_trees")] == bought(world)
         [now] = await run.ledger.awaiting()
-        assert now.reason.startswith("it may be order shopify:5000000000002 or shopify:5000000000001,")
+        assert now.reason.startswith("it may be order shopify:5000000000001 or shopify:5000000000002,")
         for was_shown in asked:
             answered = await answer(run, Decision.APPROVE, [was_shown])
             assert [was_shown] == answered.moved_on
@@ -594,6 +605,131 @@ async def test_c15_a_shop_without_wicked_reports_can_answer_at_any_time(new_worl
         await decide(run, Decision.APPROVE, "stripe:cs_1")
         await world.place_all(run)
         assert {"placed": 2} == await statuses(run)
+
+
+@pytest.mark.parametrize("others", [(1,), (1, 3)])
+@pytest.mark.parametrize("together", [False, True])
+@in_virtual_time
+async def test_c15_a_question_about_what_is_not_listed_any_more_names_what_came_since(new_world, together, others):
+    """All of it, though the payment provider tells of its order once more in the same moment."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 2, email=EMAIL)
+        await next_run(world, run)
+        await stripe_paid(run, 1, customer_email=EMAIL)
+        await next_run(world, run)
+        world.clock.turn(hours=7)
+        await next_run(world, run)
+        [asked] = await run.ledger.awaiting()
+        assert "not listed" in asked.reason
+        for number in others:
+            await shopify_paid(run, number, email=EMAIL)
+        if together:
+            await stripe_paid(run, 1, customer_email=EMAIL, created=-5)
+        await next_run(world, run)
+        [asked] = await run.ledger.awaiting()
+        named = " or ".join(f"shopify:500000000000{number}" for number in others)
+        assert f"; it may be order {named}, told twice" in asked.reason
+        await decide(run, Decision.APPROVE, "stripe:cs_1")
+        await next_run(world, run)
+        assert {"placed": 2 + len(others)} == await statuses(run)
+
+
+@in_virtual_time
+async def test_c15_what_is_not_listed_any_more_is_judged_before_that_is_asked(new_world):
+    """One reading leaves it out and has another order become like it; who approves is asked about that first."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        yesterday = {"date": "2026-03-01T16:00:00Z"}
+        world.sandbox.shop.orders = [sold(1, contact=ANA, amount=100, **yesterday)]
+        await next_run(world, run)
+        world.sandbox.shop.orders.append(sold(2, **STRIPES))
+        await world.plan(run)
+        world.clock.turn(minutes=10)
+        world.sandbox.shop.orders = [sold(1, contact=ANA, **yesterday)]
+        await world.plan(run)
+        await decide(run, Decision.APPROVE, "WR-2")
+        await world.place_all(run)
+        assert [("WR-1", "plant_trees")] == bought(world)
+        [asked] = await run.ledger.awaiting()
+        assert asked.reason.startswith("it may be order WR-1,")
+
+
+@in_virtual_time
+async def test_c15_an_approval_of_its_size_is_no_answer_where_it_is_sent_again(new_world):
+    """What was approved was sent and is in doubt; another order becomes like it, and it turns out not to be bought."""
+    world = new_world(policy=policy_of(TREES | {"quantity": {"per_item": 1}}))
+    async with world.run() as run:
+        world.sandbox.shop.orders = [sold(1, amount=81, **STRIPES)]
+        await next_run(world, run)
+        mend(world, run, TREES | {"quantity": {"per_item": 1}, "approve_above": 6})
+        seven = [{"id": 1, "name": "Apron", "quantity": 7, "price": "11.43"}]
+        await shopify_paid(run, 1, email=EMAIL, line_items=seven)
+        await next_run(world, run)
+        await decide(run, Decision.APPROVE, "shopify:5000000000001")
+        with losing_requests(world):
+            await sweep(run, ProviderName.ONECLICKIMPACT)
+        assert {"in_doubt": 1, "placed": 1} == await statuses(run)
+        world.sandbox.shop.orders = [sold(1, **STRIPES)]
+        for _ in range(3):
+            await next_run(world, run)
+            world.clock.turn(minutes=10)
+        assert [("WR-1", "plant_trees")] == bought(world)
+        [asked] = await run.ledger.awaiting()
+        assert asked.reason.startswith("it may be order WR-1,")
+
+
+@in_virtual_time
+async def test_c15_a_slot_that_failed_keeps_no_answer_about_the_other_from_being_heard(new_world):
+    """It may be sent again once a person says so; until then the other slot is asked about, and bought."""
+    refused = GIVING | {"campaign": "tres-for-the-future"}
+    world = new_world(policy=policy_of(refused, OFFSET_5))
+    async with world.run() as run:
+        world.sandbox.shop.orders = [sold(1, contact=ANA, amount=81)]
+        await next_run(world, run)
+        world.sandbox.shop.orders.append(sold(2, **STRIPES))
+        await world.plan(run)
+        await sweep(run, ProviderName.IMPACTAPI)
+        world.sandbox.shop.orders[0] = sold(1, contact=ANA)
+        await next_run(world, run)
+        assert {"placed": 1, "failed": 2, "awaiting_approval": 1} == await statuses(run)
+        await decide(run, Decision.APPROVE, "WR-2")
+        await next_run(world, run)
+        assert {"placed": 2, "failed": 2} == await statuses(run)
+
+
+@pytest.mark.parametrize("page_items", [1, 2, 10])
+@in_virtual_time
+async def test_c15_an_answer_is_heard_however_orders_are_paged(new_world, page_items):
+    """A run reads two days together, whoever answers one of them: the question is the same."""
+    distinct = {"distinct_sources": ["shopify", "woocommerce"]}
+    world = new_world(policy=policy_of(TREES, **distinct), page_items=page_items)
+    async with world.run() as run:
+        world.works_under(run, world.policy)
+        others = {"contact": ANA, "sourceSystem": "woocommerce"}
+        two = [sold(1, contact=ANA, date="2026-03-02T10:00:00Z"), sold(3, date="2026-03-01T16:00:00Z", **others)]
+        world.sandbox.shop.orders = two
+        await next_run(world, run)
+        world.sandbox.shop.orders = [*two, sold(2, date="2026-03-02T09:00:00Z", **STRIPES)]
+        await next_run(world, run)
+        await decide(run, Decision.APPROVE, "WR-2")
+        await next_run(world, run)
+        assert {"placed": 3} == await statuses(run)
+
+
+@in_virtual_time
+async def test_what_is_listed_again_word_for_word_waits_no_longer(new_world):
+    """Though its shop told of it, too."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await shopify_paid(run, 1, email=EMAIL)
+        await taken_up(world, run)
+        listed = [sold(1, sourceId="5000000000001", contact=ANA)]
+        for orders, status in ((listed, "planned"), ([], "awaiting_approval"), (listed, "planned")):
+            world.clock.turn(minutes=10)
+            world.sandbox.shop.orders = orders
+            await world.plan(run)
+            assert {status: 1} == await statuses(run)
 
 
 @in_virtual_time
