@@ -24,10 +24,14 @@ def init(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Ask five questions, write policy.yaml and .env into this folder, and check them; nothing is written over."""
-    from impactflow.cli.init import Answers, set_up
+    """
+    Ask what your orders shall earn and for the keys, write policy.yaml and .env into this folder, and check them.
 
-    return set_up(Answers(store, orders_from, earns.split(",") if earns else ()), as_json=json)
+    An answer that makes no sense is asked for again, a key may be left for later, and no file is overwritten.
+    """
+    from impactflow.cli.init import Answers, set_up, split
+
+    return set_up(Answers(store, orders_from, split(earns) if earns else ()), as_json=json)
 
 
 @setup_app.command(epilog="Example: impactflow campaigns")
