@@ -29,8 +29,8 @@ POLICY, ENVIRONMENT = Path("policy.yaml"), Path(".env")
 SOURCES: Mapping[str, str | None] = {"wickedreports": "WICKED_REPORTS_API_KEY", "file": None, "webhooks": None}
 _NEXT = {
     "wickedreports": "`impactflow place --dry-run` shows what the orders of the last week would earn",
-    "file": "`impactflow place --orders FILE --dry-run` shows what the orders of a CSV file would earn; the first line of"
-    " the file names its columns: order_id and ordered_at, and where you have them amount, currency and item_count",
+    "file": "`impactflow place --orders FILE --dry-run` shows what the orders of a CSV file would earn; its first line"
+    " names the columns: order_id and ordered_at, and where you have them amount, currency and item_count",
     "webhooks": "set the secret of your shop's webhooks in .env (`impactflow doctor` names the variable), start"
     " `impactflow webhooks` and try it with `impactflow webhooks send SENDER`; `impactflow place --webhooks --dry-run`"
     " shows what the deliveries would earn",

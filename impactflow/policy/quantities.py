@@ -5,13 +5,14 @@ Each way turns a sale into an exact fraction, in the rule's unit; nothing here k
 by ``rules``.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Any, assert_never
 
 from pydantic import Discriminator, Tag
 
-from impactflow.policy.fields import Currency, Number, Percent, Strict
+from impactflow.policy.fields import Currency, Number, Percent, Strict, Written, nearest, wrong_at
 from impactflow.policy.sale import NotEarned, Sale
 
 
@@ -64,6 +65,8 @@ class PerItem(Strict):
 class Share(Strict):
     """So much for each so many of the amount, in proportion: half of ``per`` earns half of ``quantity``."""
 
+    written = "{quantity: 1, per: 20, currency: USD}"
+
     quantity: Number
     """How much, in the impact's unit."""
     per: Number
@@ -95,6 +98,24 @@ class PercentOfOrder(Strict):
         return sale.positive_amount_in("USD") * Fraction(self.percent_of_order)
 
 
+@dataclass(frozen=True)
+class _Way(Written):
+    """One of the ways: a misspelt one is shown the nearest, and a bare number how it is written."""
+
+    example: str = "{per_order: 1}"
+
+    def check(self, value: object) -> object:
+        """The way as it is."""
+        mapping = super().check(value)
+        names = list(mapping) if isinstance(mapping, dict) else []
+        if len(names) == 1 and names[0] not in _WAYS and (near := nearest(names[0], _WAYS)):
+            raise wrong_at((names[0],), f"unknown field: did you mean {near}?", value)
+        return value
+
+
+_WAYS = ("per_order", "per_item", "per_amount", "percent_of_order")
+
+
 def _ways(value: Any) -> str:
     """The names that stand in a ``quantity``: exactly one of those known to the rule is right."""
     names = type(value).model_fields if isinstance(value, Strict) else value
@@ -111,9 +132,14 @@ _Amount = (
     | Annotated[PerItem, Tag("per_item")]
     | Annotated[PerAmount, Tag("per_amount")]
 )
-Quantity = Annotated[_Amount, _one_of("per_order, per_item, per_amount (percent_of_order is for donate)")]
+Quantity = Annotated[
+    _Amount,
+    _one_of("per_order, per_item, per_amount (percent_of_order is for donate)"),
+    _Way(),
+]
 #: Only money can be a percentage of money.
 DonationQuantity = Annotated[
     _Amount | Annotated[PercentOfOrder, Tag("percent_of_order")],
     _one_of("per_order, per_item, per_amount, percent_of_order"),
+    _Way(),
 ]
