@@ -138,13 +138,16 @@ class When(Strict):
     min_items: Number | None = None
     """Only orders of at least so many items."""
     min_amount: _Thresholds | None = None
-    """Only orders worth at least so much in their own currency: {EUR: 50, JPY: 8000}. Those in no other one."""
+    """
+    Only orders worth at least so much in their own currency: {EUR: 50, JPY: 8000}. An order in a currency that is not
+    named here earns nothing; ``min_amount_usd`` is for all currencies.
+    """
     max_amount: _Thresholds | None = None
-    """Only orders worth at most so much in their own currency; those in no other one."""
+    """Only orders worth at most so much in their own currency; an order in a currency not named here earns nothing."""
     min_amount_usd: Number | None = None
-    """Only orders worth at least so many USD."""
+    """Only orders worth at least so many USD, by the rates in ``fx``."""
     max_amount_usd: Number | None = None
-    """Only orders worth at most so many USD."""
+    """Only orders worth at most so many USD, by the rates in ``fx``."""
 
     @model_validator(mode="after")
     def _some_amount_fits(self) -> Self:

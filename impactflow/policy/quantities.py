@@ -42,7 +42,7 @@ class PerOrder(Strict):
     """The same for each order that counts."""
 
     per_order: Number
-    """How much for each order, in the impact's unit."""
+    """How much for each order: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
 
     def of(self, sale: Sale) -> Fraction:  # noqa: ARG002 - all four ways are asked alike
         """How much the sale earns."""
@@ -50,10 +50,13 @@ class PerOrder(Strict):
 
 
 class PerItem(Strict):
-    """So much for each item sold."""
+    """The same for each item sold."""
 
     per_item: Number
-    """How much for each item, in the impact's unit; an order's items are the sum of its products' quantities."""
+    """
+    How much for each item: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations. The items of an
+    order are the sum of its products' quantities.
+    """
 
     def of(self, sale: Sale) -> Fraction:
         """How much the sale earns."""
@@ -63,14 +66,14 @@ class PerItem(Strict):
 
 
 class Share(Strict):
-    """So much for each so many of the amount, in proportion: half of ``per`` earns half of ``quantity``."""
+    """A quantity for every ``per`` of the order's amount, pro rata: half of ``per`` earns half of ``quantity``."""
 
     written = "{quantity: 1, per: 20, currency: USD}"
 
     quantity: Number
-    """How much, in the impact's unit."""
+    """How much: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
     per: Number
-    """For each so many of the order's amount."""
+    """The stretch of the order's amount that earns ``quantity``: 20 of ``currency``."""
     currency: Currency = "USD"
     """What ``per`` is counted in; amounts in another currency are converted through USD."""
 
@@ -79,7 +82,7 @@ class PerAmount(Strict):
     """In proportion to the order's amount."""
 
     per_amount: Share
-    """So much for each so many of the order's amount."""
+    """A quantity for every so many USD, EUR, ... of the order's amount."""
 
     def of(self, sale: Sale) -> Fraction:
         """How much the sale earns."""
@@ -91,7 +94,7 @@ class PercentOfOrder(Strict):
     """A percentage of the order's amount, given away."""
 
     percent_of_order: Percent
-    """How many percent of the order's amount in USD."""
+    """How many percent of the order's amount in USD; given in whole cents."""
 
     def of(self, sale: Sale) -> Fraction:
         """How much the sale earns, in cents: a percent of a dollar is a cent."""
