@@ -45,12 +45,15 @@ def campaigns(json: Json = False) -> int:
     return DONE
 
 
-@setup_app.command(epilog="Example: impactflow rates --ecb eurofxref.zip --write")
+@setup_app.command(epilog="Example: impactflow rates --ecb eurofxref.zip --currencies EUR --write")
 @ending
 def rates(
     ecb: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="Downloaded: eurofxref-daily.xml, eurofxref.zip, eurofxref-hist.zip."),
+        typer.Option(
+            metavar="FILE",
+            help="Downloaded from www.ecb.europa.eu: eurofxref-daily.xml, eurofxref.zip or eurofxref-hist.zip.",
+        ),
     ],
     on: Annotated[
         datetime | None,
@@ -67,7 +70,11 @@ def rates(
     policy: PolicyFile = None,
     json: Json = False,
 ) -> int:
-    """Renew the policy's exchange rates from the European Central Bank's reference rates."""
+    """
+    Write the policy's exchange rates, the first ones or new ones, from a file of the European Central Bank.
+
+    The first time name your currencies, since a new policy names none: --currencies EUR,GBP.
+    """
     from impactflow.cli.rates import renew_rates
     from impactflow.settings import load_settings
 

@@ -1,9 +1,11 @@
 """``init``: a policy and an .env from a few questions, checked; nothing is written over, and no key is shown."""
 
 import io
+import re
 import stat
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from processes import sandbox_thread
@@ -162,3 +164,19 @@ def test_n24_when_the_input_ends_init_writes_nothing(terminal, monkeypatch):
     ended = terminal.type("init")
     assert (ended.status, list(terminal.folder.iterdir())) == (2, [])
     assert "no file was written" in ended.err
+
+
+def test_n24_the_first_exchange_rates_are_written_into_a_policy_of_inits(terminal):
+    """By the very line of the page on rates; without currencies the error says what to add."""
+    terminal.type("init", "--store", "acme", "--orders-from", "file", "--earns", "donation", "--json")
+    (terminal.folder / "eurofxref.zip").write_text("Date, USD, GBP, \n27 November 2026, 1.1601, 0.8595, \n")
+    page = (Path(__file__).parents[2] / "docs" / "rates.md").read_text()
+    (line,) = re.findall("`impactflow (rates .* --write --currencies .*?)`", page)
+    asked = terminal.type("rates", "--ecb", "eurofxref.zip", "--write", "--json")
+    assert (asked.status, "--currencies EUR,GBP" in asked.json["error"]) == (2, True)
+    written = terminal.type(*line.split())
+    fx = load_policy(terminal.folder / "policy.yaml").fx
+    assert written.status == 0
+    assert fx is not None
+    assert {currency: str(rate) for currency, rate in fx.usd_per.items()} == {"EUR": "1.1601", "GBP": "1.34974"}
+    assert not [note for note in terminal.type("policy", "check", "--json").json["notes"] if "held" in note]

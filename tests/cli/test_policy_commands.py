@@ -130,3 +130,13 @@ def test_n24_version_and_short_help(terminal):
     assert terminal.type("--version").out == f"impactflow {version('impactflow')}\n"
     assert "Set up" in terminal.type("-h").out
     assert "Example: impactflow show" in terminal.type("show", "-h").out
+
+
+def test_n24_the_help_of_place_shows_each_source_of_orders():
+    """An example for each."""
+    from typer.main import get_command
+
+    from impactflow.cli.commands import app
+
+    epilog = get_command(app).commands["place"].epilog
+    assert all(option in epilog for option in ("--from", "--orders", "--webhooks"))
