@@ -6,11 +6,15 @@ test loads each of them.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from impactflow.models import UNIT_OF, Kind, Unit
 from impactflow.policy import policy_schema
+from impactflow.policy.rules import A_DAY, DEFAULT_LIMIT
+from impactflow.units import WHOLE, shown
 
 PAGE = Path(__file__).parent / "policy.md"
 HEAD = """\
@@ -39,8 +43,40 @@ RULES = {
     "RestoreCoral": "slot: coral\nprovider: oneclickimpact\nimpact: restore_coral\nquantity: {per_order: 1}\n"
     "when: {first_order: true}\n",
 }
-_QUANTITIES = ("PerOrder", "PerItem", "PercentOfOrder", "PerAmount", "Share")
-_CONDITIONS = ("When", "Products", "LastClick")
+#: The kinds of quantity and of condition, each with the heading of its section.
+_QUANTITIES = {
+    "PerOrder": "`per_order`",
+    "PerItem": "`per_item`",
+    "PercentOfOrder": "`percent_of_order`",
+    "PerAmount": "`per_amount`",
+    "Share": "What stands in `per_amount`",
+}
+_CONDITIONS = {
+    "When": "Conditions",
+    "Products": "What stands in `products` and `not_products`",
+    "LastClick": "What stands in `last_click`",
+}
+_HEADINGS = {"Fx": "`fx`: what currencies are worth", **_QUANTITIES, **_CONDITIONS}
+_FX = """\
+```yaml
+fx:
+  as_of: 2026-11-25
+  usd_per: {EUR: 1.1601, GBP: 1.34974}     # one EUR is 1.1601 USD
+```
+
+Without `fx` an order in another currency than USD is held where a rule needs its worth (`percent_of_order`,
+`per_amount`, `min_amount_usd`, `max_amount_usd`). [`impactflow rates`](rates.md) writes the block from a file of the
+European Central Bank.
+"""
+_UNITS = """\
+## Units and limits
+
+`quantity`, `minimum`, `approve_above` and `approve_above_per_day` of a rule are all in one unit. **For donations that
+unit is the cent**: `approve_above: 5000` is 50 USD. What an order earns is rounded once, to a whole number of what is
+bought. Where a rule does not set its limits, those on the right hold: more awaits a person's approval.
+
+| impact | the rule's unit | bought in whole | limit for one order | limit for what is planned on one UTC day |
+|---|---|---|---|---|"""
 
 
 def page() -> str:
@@ -52,24 +88,27 @@ def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
     kinds = schema["$defs"]
     yield HEAD
     yield "## The file\n"
-    yield from _table(schema)
-    yield "\n## `fx`: what currencies are worth\n"
-    yield from _table(kinds["Fx"])
+    yield from _table(schema, kinds)
+    yield f"\n## {_HEADINGS['Fx']}\n"
+    yield _FX
+    yield from _table(kinds["Fx"], kinds)
+    yield "\n" + _UNITS
+    yield from _units()
     yield "\n## What every rule may say\n"
     common = {
         name: said
         for name, said in kinds["PlantTrees"]["properties"].items()
         if all(kinds[kind]["properties"].get(name) == said for kind in RULES)
     }
-    yield from _table({"properties": common, "required": kinds["PlantTrees"]["required"]})
+    yield from _table({"properties": common, "required": kinds["PlantTrees"]["required"]}, kinds)
     for kind, example in RULES.items():
         own = {name: said for name, said in kinds[kind]["properties"].items() if name not in common}
         yield f"\n### {_title(kinds[kind])}\n"
-        yield from _table({"properties": own, "required": kinds[kind]["required"]})
+        yield from _table({"properties": own, "required": kinds[kind]["required"]}, kinds)
         yield "\n```yaml"
         yield "- " + example.strip().replace("\n", "\n  ")
         yield "```"
-    yield "\n## How much: `quantity`\n\nOne of these.\n"
+    yield "\n## How much: `quantity`\n\nExactly one of these, such as `{per_order: 1}`.\n"
     for kind in _QUANTITIES:
         yield from _section(kinds, kind)
     yield "## Which orders: `when`\n"
@@ -83,19 +122,29 @@ def _title(kind: Mapping[str, Any]) -> str:
 
 
 def _section(kinds: Mapping[str, Any], name: str) -> Iterator[str]:
-    yield f"### {name}\n"
+    yield f"### {_HEADINGS[name]}\n"
     if about := kinds[name].get("description"):
         yield _prose(about) + "\n"
-    yield from _table(kinds[name])
+    yield from _table(kinds[name], kinds)
     yield ""
 
 
-def _table(kind: Mapping[str, Any]) -> Iterator[str]:
+def _units() -> Iterator[str]:
+    """What each impact counts in, and its limits where the rule says none."""
+    for impact in Kind:
+        unit = UNIT_OF[impact]
+        (most, name), (a_day, _) = shown(DEFAULT_LIMIT[impact], unit), shown(A_DAY * DEFAULT_LIMIT[impact], unit)
+        counts = "kg or lb, as `unit` says" if unit in {Unit.LB, Unit.GRAM} else WHOLE[unit]
+        cents = f" ({DEFAULT_LIMIT[impact]:,} cents)" if unit is Unit.USD_CENT else ""
+        yield f"| `{impact}` | {counts} | {WHOLE[unit]} | {most:,f} {name}{cents} | {a_day:,f} {name} |"
+
+
+def _table(kind: Mapping[str, Any], kinds: Mapping[str, Any]) -> Iterator[str]:
     yield "| field | takes | default | |"
     yield "|---|---|---|---|"
     for name, said in kind["properties"].items():
         default = "required" if name in kind.get("required", ()) else _default(said.get("default"))
-        takes = "a list of rules, as below" if name == "rules" else _takes(said)
+        takes = "a list of rules, as below" if name == "rules" else _takes(said, kinds)
         yield f"| `{name}` | {takes} | {default} | {_prose(said.get('description', ''))} |"
 
 
@@ -109,27 +158,35 @@ def _prose(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
 
 
-def _takes(said: Mapping[str, Any]) -> str:
+def _takes(said: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
     """What a field's value is, in a few words."""
     if "$ref" in said:
-        return f"`{said['$ref'].rpartition('/')[2]}`"
+        name = said["$ref"].rpartition("/")[2]
+        return _takes(kinds[name], kinds) if "enum" in kinds[name] else _link(name)
     for several in ("anyOf", "oneOf"):
         if several in said:
-            each = [_takes(one) for one in said[several] if one.get("type") != "null"]
+            each = [_takes(one, kinds) for one in said[several] if one.get("type") != "null"]
             return " or ".join(dict.fromkeys(each))
     if "const" in said:
         return f"`{json.dumps(said['const']) if not isinstance(said['const'], str) else said['const']}`"
     if "enum" in said:
         return ", ".join(f"`{each}`" for each in said["enum"])
-    return _plain(said)
+    return _plain(said, kinds)
 
 
-def _plain(said: Mapping[str, Any]) -> str:
+def _link(name: str) -> str:
+    """A section of this page, as GitHub makes anchors of headings."""
+    anchor = re.sub("[^a-z0-9_ -]", "", _HEADINGS[name].lower()).replace(" ", "-")
+    words = _HEADINGS[name] if name in _QUANTITIES and name != "Share" else "these fields"
+    return f"[{words}](#{anchor})"
+
+
+def _plain(said: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
     match said.get("type"):
         case "array":
-            return f"a list of {_takes(said['items'])}".replace("a text", "texts")
+            return f"a list of {_takes(said['items'], kinds)}".replace("a text", "texts")
         case "object" if "discriminator" not in said:
-            return "a mapping"
+            return "numbers by currency: `{EUR: 50}`"
         case "boolean":
             return "`true` or `false`"
         case "number" | "integer":

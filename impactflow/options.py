@@ -32,8 +32,8 @@ class Checked:
 
     def __str__(self) -> str:
         if self.wrong:
-            return f"policy, slot {self.slot}: {self.wrong}"
-        return f"policy, slot {self.slot} was not checked: {self.unchecked}"
+            return f"slot {self.slot}: {self.wrong}"
+        return f"slot {self.slot} was not checked: {self.unchecked}"
 
 
 async def check_options(provider_of: Callable[[ProviderName], Provider], policy: Policy) -> list[Checked]:

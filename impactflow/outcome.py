@@ -135,7 +135,8 @@ class Outcome:
         if self.planned and self.planned.beyond_day:
             lines.append(
                 f"**A ceiling for one day was reached: {self.planned.beyond_day} placements beyond it wait for a"
-                " person. Look why there are so many; then approve them, or raise the rule's approve_above_per_day.**"
+                " person. Look why there are so many; then approve them, or raise the rule's approve_above_per_day (for"
+                " donations in cents).**"
             )
         lines.append(
             f"{'Of the orders of these days' if self.window else 'In all'} {standing.placed} placements took effect"

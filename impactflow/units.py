@@ -17,6 +17,17 @@ SHOWN: Mapping[Unit, tuple[str, int]] = MappingProxyType(
     }
 )
 
+#: The smallest thing of each unit that can be bought, of which a quantity is a whole number.
+WHOLE: Mapping[Unit, str] = MappingProxyType(
+    {
+        Unit.TREE: "trees",
+        Unit.LB: "pounds",
+        Unit.CORAL_FRAGMENT: "coral fragments",
+        Unit.GRAM: "grams",
+        Unit.USD_CENT: "cents",
+    }
+)
+
 
 def shown(quantity: int | Decimal, unit: Unit) -> tuple[Decimal, str]:
     """A quantity as a person reads it, exactly, with the unit's name."""

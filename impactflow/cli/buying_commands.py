@@ -18,7 +18,11 @@ buying_app = typer.Typer()
 _LOOKING = "looking what would be bought"
 
 
-@buying_app.command(epilog="Example: impactflow place --from 2025-01-01 --to 2025-01-31 --dry-run")
+@buying_app.command(
+    epilog="Example: impactflow place --from 2025-01-01 --to 2025-01-31 --dry-run\n\n"
+    "Example: impactflow place --orders orders.csv --dry-run\n\n"
+    "Example: impactflow place --webhooks"
+)
 @ending
 def place(
     from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of orders, UTC.")] = None,

@@ -6,13 +6,16 @@ from typing import Any
 
 from impactflow import stopping
 from impactflow.cli.command import DONE, MISUSED
-from impactflow.cli.console import err, out, print_json, print_marked, print_table
+from impactflow.cli.console import err, out, print_json, print_list, print_marked, print_table
 from impactflow.cli.ledgers import missing_file
 from impactflow.errors import LedgerError
 from impactflow.ledger import Ledger
+from impactflow.models import UNIT_OF
 from impactflow.policy import Policy, load_policy
+from impactflow.policy.remarks import remarks
 from impactflow.settings import Settings
 from impactflow.slips import find_slips
+from impactflow.units import WHOLE, shown
 
 
 def check_policy(file: Path, settings: Settings, *, as_json: bool) -> int:
@@ -35,11 +38,13 @@ def check_policy(file: Path, settings: Settings, *, as_json: bool) -> int:
                 slips = stopping.run(find_slips(ledger, policy, today))
         except LedgerError as error:
             notes.append(f"whether slots were renamed is not known: {error}")
+    notes += remarks(policy)
     if not slips and (remark := policy.remark_on_rates(today)):
         notes.append(remark)
     rules = [_rule(rule) for rule in policy.rules]
     if as_json:
-        told = {"policy": str(file.absolute()), "store": policy.store, "rules": rules}
+        limited = [{**told, **_limits(rule)} for told, rule in zip(rules, policy.rules, strict=True)]
+        told = {"policy": str(file.absolute()), "store": policy.store, "rules": limited}
         print_json({**told, "wrong": slips, "notes": notes, "ok": not slips})
     else:
         _tell(file, policy, rules, slips, notes)
@@ -60,12 +65,58 @@ def _rule(rule: Any) -> dict[str, Any]:
     }
 
 
+def _limits(rule: Any) -> dict[str, Any]:
+    """What holds for a rule whether the file says it or not, in the ledger's unit; None: there is no limit."""
+    return {
+        "counts_in": rule.counts_in,
+        "rounding": rule.rounding.value,
+        "unit": UNIT_OF[rule.impact].value,
+        "minimum": rule.least,
+        "approve_above": rule.approval_limit,
+        "approve_above_is_default": rule.approve_above is None,
+        "approve_above_per_day": rule.day_limit,
+        "approve_above_per_day_is_default": rule.approve_above_per_day is None,
+    }
+
+
+_ROUNDED = {"nearest": "rounded to the nearest, halves up", "up": "rounded up", "down": "rounded down"}
+
+
+def _limits_in_words(rule: Any) -> str:
+    """The same in one sentence."""
+    whole = WHOLE[UNIT_OF[rule.impact]]
+    bought = "bought whole" if whole == rule.counts_in else f"bought in whole {whole}"
+    minimum = f"; nothing below {_amount(rule, rule.least)} is bought" if rule.least > 1 else ""
+    order = _limit(rule, rule.approval_limit, "for one order", is_default=rule.approve_above is None)
+    day = _limit(rule, rule.day_limit, "planned on one UTC day", is_default=rule.approve_above_per_day is None)
+    return (
+        f"{rule.slot}: quantity, minimum and limits are in {rule.counts_in}; {bought}, {_ROUNDED[rule.rounding]}"
+        f"{minimum}; bought without asking a person: {order}, {day}"
+    )
+
+
+def _limit(rule: Any, most: int | None, what: str, *, is_default: bool) -> str:
+    amount = "any amount" if most is None else f"up to {_amount(rule, most)}"
+    return f"{amount} {what}{' (the default)' if is_default else ''}"
+
+
+def _amount(rule: Any, quantity: int) -> str:
+    amount, unit = shown(quantity, UNIT_OF[rule.impact])
+    cents = f" ({quantity:,} cents)" if unit == "USD" else ""
+    return f"{amount:,f} {unit}{cents}"
+
+
 def _tell(file: Path, policy: Policy, rules: list[dict[str, Any]], slips: list[str], notes: list[str]) -> None:
     out.print(f"{file.absolute()} is a policy for store {policy.store}.", markup=False)
     print_table("Rules", [{name: _in_words(value) for name, value in rule.items()} for rule in rules])
+    print_list("Units, rounding and limits of each slot", [_limits_in_words(rule) for rule in policy.rules])
     if policy.fx:
         told = ", ".join(f"{rate} for one {currency}" for currency, rate in policy.fx.usd_per.items())
-        out.print(f"Rates of {policy.fx.as_of}, in USD: {told}", markup=False)
+        held = "orders in other currencies are held where a rule needs their worth"
+        out.print(
+            f"Rates of {policy.fx.as_of}, in USD: {told}; {held}.",
+            markup=False,
+        )
     for note in notes:
         out.print(f"Look at this: {note}.", markup=False)
     for slip in slips:
@@ -75,7 +126,13 @@ def _tell(file: Path, policy: Policy, rules: list[dict[str, Any]], slips: list[s
 
 
 def _in_words(value: object) -> str:
-    """A field as it may stand in a table; a field of fields as ``name value``."""
-    if not isinstance(value, dict):
-        return str(value)
-    return ", ".join(f"{name} {_in_words(each)}" for name, each in value.items())
+    """A field as the file has it, a field of fields as ``name value``."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case dict():
+            return ", ".join(f"{name} {_in_words(each)}" for name, each in value.items())
+        case list():
+            return f"[{', '.join(map(_in_words, value))}]"
+        case _:
+            return str(value)

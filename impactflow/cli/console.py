@@ -86,7 +86,8 @@ def print_list(title: str, lines: Sequence[str]) -> None:
         return
     out.print(title, style="italic", markup=False)
     for line in lines:
-        out.print(Padding(Text(for_terminal(line)), (0, 0, 0, 2), expand=False))
+        text = Text(for_terminal(line))
+        out.print(Text("  ") + text if out.soft_wrap else Padding(text, (0, 0, 0, 2), expand=False))  # never cut off
 
 
 def _plain(value: object) -> object:

@@ -1,22 +1,25 @@
 """
-The first day: five questions, a policy and an ``.env``, and a look whether both will do. Called by ``impactflow init``.
+The first day: questions, a policy and an ``.env``, and a look whether both will do. Called by ``impactflow init``.
 
-Keys are asked for without being shown, and written to a file that its owner alone can read. Nothing that is there is
-written over.
+An answer that makes no sense is asked for again. Keys are asked for without being shown, and written to a file that its
+owner alone can read; a key may be left for later. No file is overwritten.
 """
 
+import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.prompt import Prompt
 
 from impactflow import stopping
-from impactflow.cli.console import err, out, print_json
+from impactflow.cli.console import err, out, print_json, print_marked
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.policy import load_policy
 from impactflow.settings import load_settings
@@ -26,11 +29,18 @@ POLICY, ENVIRONMENT = Path("policy.yaml"), Path(".env")
 SOURCES: Mapping[str, str | None] = {"wickedreports": "WICKED_REPORTS_API_KEY", "file": None, "webhooks": None}
 _NEXT = {
     "wickedreports": "`impactflow place --dry-run` shows what the orders of the last week would earn",
-    "file": "`impactflow place --orders FILE --dry-run` shows what the orders of a file would earn"
-    " (docs/orders-file.md says what it holds)",
-    "webhooks": "set the secret of your shop, start `impactflow webhooks` and try it with `impactflow webhooks send"
-    " SENDER`; `impactflow place --webhooks` buys what deliveries told of (docs/webhooks.md)",
+    "file": "`impactflow place --orders FILE --dry-run` shows what the orders of a CSV file would earn; its first line"
+    " names the columns: order_id and ordered_at, and where you have them amount, currency and item_count",
+    "webhooks": "set the secret of your shop's webhooks in .env (`impactflow doctor` names the variable), start"
+    " `impactflow webhooks` and try it with `impactflow webhooks send SENDER`; `impactflow place --webhooks --dry-run`"
+    " shows what the deliveries would earn",
 }
+#: How to go on without keys.
+_SANDBOX = (
+    "Until then pretend sellers let you try all of it: leave `impactflow sandbox | tee sandbox.env` running in this"
+    " folder, and type `. ./sandbox.env` in a second terminal in this folder. Do only dry runs here meanwhile, since a"
+    " ledger belongs to the accounts at which it has bought"
+)
 
 
 @dataclass(frozen=True)
@@ -43,12 +53,24 @@ class _Good:
         default: The quantity unless something else is said.
         key: The variable of its seller's key.
         rule: The rule, with QUANTITY and CAMPAIGN in their places.
+        most: The largest quantity.
+        is_whole: Whether the quantity has no fraction.
     """
 
     asks: str
     default: str
     key: str
     rule: str
+    most: int = 1_000_000
+    is_whole: bool = False
+
+    def wrong(self, quantity: str) -> str | None:
+        """What is wrong with a quantity as it was typed."""
+        form = "[0-9]+" if self.is_whole else r"[0-9]+(\.[0-9]+)?"
+        if re.fullmatch(form, quantity, re.ASCII) and 0 < Decimal(quantity) <= self.most:
+            return None
+        kind = "a whole number" if self.is_whole else "a number, with a decimal point,"
+        return f"{quantity!r} is not {kind} above 0 and at most {self.most:,}, such as {self.default}"
 
 
 GOODS = {
@@ -63,6 +85,7 @@ GOODS = {
     impact: plant_trees
     quantity: {per_order: QUANTITY}
 """,
+        is_whole=True,
     ),
     "offset": _Good(
         "How many kilograms of CO2 for each order",
@@ -87,12 +110,14 @@ GOODS = {
     impact: donate
     campaign: CAMPAIGN
     quantity: {percent_of_order: QUANTITY}
-    when: {currencies: [USD]}     # others need their rates in fx: docs/rates.md
+    # Orders in other currencies than USD wait, held, until fx says what these are worth: `impactflow rates --help`.
 """,
+        most=100,
     ),
 }
 _POLICY = """\
-# What an order does for the world: docs/policy.md lists all that may stand here, `impactflow policy check` reads it.
+# What an order does for the world. `impactflow policy check` says what this file means, `impactflow policy schema` all
+# that may stand here.
 # The store and the slots are part of the key of every purchase: choose them once and keep them.
 store: STORE
 rules:
@@ -121,11 +146,11 @@ def set_up(answers: Answers, *, as_json: bool) -> int:
     Ask for what is not said, write both files, and check them as ``doctor`` does.
 
     Returns:
-        The exit status of the check.
+        The exit status of the check; keys that were left for later are nothing wrong.
 
     Raises:
         ConfigurationError: A file is there already, or nobody can be asked.
-        typer.BadParameter: An answer makes no sense.
+        typer.BadParameter: An option makes no sense.
     """
     for file in (POLICY, ENVIRONMENT):
         if file.exists():
@@ -133,23 +158,24 @@ def set_up(answers: Answers, *, as_json: bool) -> int:
                 f"{file.absolute()} is there already, and nothing is written over: take it away, or change to another"
                 " folder"
             )
+    _refuse_odd(answers)
     asker = _Asker(can_ask=sys.stdin.isatty())
-    answers.store = answers.store or asker.ask("What is your store called", "--store", _default_store())
-    answers.source = answers.source or asker.ask(
-        "Where do orders come from", "--orders-from", "wickedreports", list(SOURCES)
+    answers.store = answers.store or asker.ask(
+        f"What is your store called ({_STORE_FORM}; keep the name for good)", _default_store(), _wrong_store,
+        option="--store",
+    )  # fmt: skip
+    answers.source = answers.source or asker.ask("Where do orders come from", "wickedreports", choices=list(SOURCES))
+    answers.goods = answers.goods or split(
+        asker.ask(f"What does each order earn: {', '.join(GOODS)}, or several with commas", "trees", _wrong_goods)
     )
-    goods = answers.goods or _split(
-        asker.ask(f"What does each order earn: {', '.join(GOODS)}, or several with commas", "--earns", "trees")
-    )
-    _check(answers, goods)
-    for variable in dict.fromkeys([SOURCES[answers.source], *(GOODS[good].key for good in goods)]):
+    for variable in dict.fromkeys([SOURCES[answers.source], *(GOODS[good].key for good in answers.goods)]):
         if variable is not None:
             _ask_key(asker, variable, answers.variables)
     _write(ENVIRONMENT, _environment(answers.variables), mode=0o600)  # an account is asked for its campaigns by it
     try:
-        rules = [_rule(asker, good) for good in goods]
-        _write(POLICY, _POLICY.replace("STORE", answers.store) + "\n".join(rules), mode=0o644)
-    except BaseException:  # an answer that makes no sense, or Ctrl-C: the next try begins anew
+        rules = [_rule(asker, good) for good in answers.goods]
+        _write(POLICY, _POLICY.replace("STORE", _scalar(answers.store)) + "\n".join(rules), mode=0o644)
+    except BaseException:  # Ctrl-C, or a folder that takes no second file: the next try begins anew
         ENVIRONMENT.unlink()
         raise
     load_policy(POLICY)
@@ -162,34 +188,83 @@ class _Asker:
 
     can_ask: bool
 
-    def ask(self, question: str, option: str, default: str, choices: list[str] | None = None) -> str:
+    def ask(
+        self,
+        question: str,
+        default: str,
+        wrong: Callable[[str], str | None] = lambda _: None,
+        *,
+        choices: list[str] | None = None,
+        option: str | None = None,
+    ) -> str:
+        """
+        An answer that makes sense.
+
+        Args:
+            question: What is asked.
+            default: The answer of who just presses Enter.
+            wrong: What is wrong with an answer; it is asked for again until nothing is.
+            choices: All answers, where there are only some.
+            option: What has to be said where nobody can be asked; by default the default will do.
+        """
         if not self.can_ask:
-            if option == "--store":
-                raise typer.BadParameter(f"nobody can be asked here: say {option}, --orders-from and --earns")
+            if option:
+                raise ConfigurationError(
+                    f"nobody can be asked here: say {option}, --orders-from and --earns (`impactflow init --help`)"
+                )
             return default
-        return Prompt.ask(question, console=err, default=default, choices=choices).strip()
+        while says := wrong(answer := self._typed(question, default=default, choices=choices)):
+            err.print(f"{says}. Once more:", markup=False)
+        return answer
 
     def ask_hidden(self, question: str) -> str:
-        return (Prompt.ask(question, console=err, password=True, default="") if self.can_ask else "").strip()
+        """What is not shown while it is typed; empty where nobody can be asked."""
+        return self._typed(question, password=True, default="") if self.can_ask else ""
+
+    def _typed(self, question: str, **how: Any) -> str:
+        try:
+            return str(Prompt.ask(question, console=err, show_default=bool(how["default"]), **how)).strip()
+        except EOFError:
+            raise ConfigurationError("the input ended before the last question, so no file was written") from None
 
 
 def _default_store() -> str:
     return re.sub("[^a-z0-9_-]+", "-", Path.cwd().name.lower()).strip("-_")[:40] or "store"
 
 
-def _split(text: str) -> list[str]:
-    return [each for each in re.split(r"[\s,]+", text) if each]
+def split(text: str) -> list[str]:
+    """Names apart by commas or spaces, each once."""
+    return list(dict.fromkeys(each for each in re.split(r"[\s,]+", text) if each))
 
 
-def _check(answers: Answers, goods: Sequence[str]) -> None:
-    if unknown := [each for each in goods if each not in GOODS]:
-        raise typer.BadParameter(f"--earns: {', '.join(unknown)} is unknown; there are {', '.join(GOODS)}")
-    if answers.source not in SOURCES:
+_STORE_FORM = "lower-case letters, digits, - and _, at most 40 of them"
+
+
+def _wrong_store(name: str) -> str | None:
+    is_right = re.fullmatch("[a-z0-9][a-z0-9_-]{0,39}", name)
+    return None if is_right else f"{name!r} cannot be the store's name, which is made of {_STORE_FORM}"
+
+
+def _wrong_goods(text: str) -> str | None:
+    unknown = [each for each in split(text) if each not in GOODS]
+    if split(text) and not unknown:
+        return None
+    return f"{', '.join(unknown) or 'nothing'} cannot be earned: there are {', '.join(GOODS)}"
+
+
+def _refuse_odd(answers: Answers) -> None:
+    """
+    See that what was said as options makes sense, before anything is asked.
+
+    Raises:
+        typer.BadParameter: It does not.
+    """
+    if answers.goods and (says := _wrong_goods(",".join(answers.goods))):
+        raise typer.BadParameter(f"--earns: {says}")
+    if answers.source and answers.source not in SOURCES:
         raise typer.BadParameter(f"--orders-from: {answers.source!r} is unknown; there are {', '.join(SOURCES)}")
-    if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,39}", answers.store or ""):
-        raise typer.BadParameter(
-            f"--store: {answers.store!r} is no name: lower-case letters, digits, - and _, at most 40 of them"
-        )
+    if answers.store and (says := _wrong_store(answers.store)):
+        raise typer.BadParameter(f"--store: {says}")
 
 
 def _ask_key(asker: _Asker, variable: str, variables: dict[str, str]) -> None:
@@ -197,7 +272,13 @@ def _ask_key(asker: _Asker, variable: str, variables: dict[str, str]) -> None:
     if not os.environ.get(variable):
         variables[variable] = asker.ask_hidden(f"{variable} (it is not shown; Enter leaves it for later)")
     if variable == "IMPACTAPI_API_KEY" and variable in variables and not os.environ.get("IMPACTAPI_URL"):
-        variables["IMPACTAPI_URL"] = asker.ask("IMPACTAPI_URL, your account's own host", "", "")
+        question = "IMPACTAPI_URL, your account's own host (Enter leaves it for later)"
+        variables["IMPACTAPI_URL"] = asker.ask(question, "", _wrong_url)
+
+
+def _wrong_url(url: str) -> str | None:
+    is_right = not url or re.fullmatch(r"https?://\S+", url)
+    return None if is_right else f"{url!r} is not a URL such as https://shop.example.com"
 
 
 def _environment(variables: Mapping[str, str]) -> str:
@@ -210,15 +291,18 @@ def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
+def _scalar(text: str) -> str:
+    """Text as it stands in YAML: in quotes unless it can be nothing else without."""
+    return text if re.fullmatch("[a-z][a-z0-9_-]*", text) and text not in _YAML_WORDS else json.dumps(text)
+
+
+_YAML_WORDS = frozenset({"true", "false", "null"})
+
+
 def _rule(asker: _Asker, name: str) -> str:
     good = GOODS[name]
-    quantity = asker.ask(good.asks, "", good.default)
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", quantity):
-        raise typer.BadParameter(f"{good.asks}: {quantity!r} is no number such as {good.default}")
-    text = good.rule.replace("QUANTITY", quantity)
-    if "CAMPAIGN" in text:
-        text = text.replace("CAMPAIGN", _campaign(asker))
-    return text
+    text = good.rule.replace("QUANTITY", asker.ask(good.asks, good.default, good.wrong))
+    return text.replace("CAMPAIGN", _scalar(_campaign(asker))) if "CAMPAIGN" in text else text
 
 
 def _campaign(asker: _Asker) -> str:
@@ -232,7 +316,7 @@ def _campaign(asker: _Asker) -> str:
     if known:
         err.print(f"Your account may give to: {', '.join(known)}", markup=False)
     default = known[0] if known else "trees-for-the-future"
-    return asker.ask("To which campaign", "", default, known or None)
+    return asker.ask("To which campaign", default, choices=known or None)
 
 
 def _write(file: Path, text: str, *, mode: int) -> None:
@@ -244,19 +328,25 @@ def _write(file: Path, text: str, *, mode: int) -> None:
 
 
 def _look(answers: Answers, *, as_json: bool) -> int:
-    """Check as ``doctor`` does, and say what comes next."""
+    """Check as ``doctor`` does all but what was left for later, and say what comes next."""
     from impactflow.cli.doctor import examine, tell_findings  # noqa: PLC0415 - it loads a lot, and people wait for it
 
-    findings = stopping.run(examine())
+    left = [name for name, value in answers.variables.items() if not value]
+    # Whatever lacks a variable names it.
+    findings = [each for each in stopping.run(examine()) if not any(name in each["said"] for name in left)]
     status = max((finding["status"] for finding in findings), default=0)
-    source = answers.source or ""
     if as_json:
         written = [str(POLICY.absolute()), str(ENVIRONMENT.absolute())]
-        print_json({"written": written, "checks": findings, "ok": not status})
+        print_json({"written": written, "checks": findings, "left_for_later": left, "ok": not status})
         return status
     tell_findings(findings)
-    out.print(f"Written: {POLICY.absolute()} and {ENVIRONMENT.absolute()}, which you alone can read.", markup=False)
+    for name in left:
+        print_marked(out, "later", "yellow", f"{name}: put it into {ENVIRONMENT.absolute()}")
+    out.print(f"Written: {POLICY.absolute()}, and {ENVIRONMENT.absolute()}, which you alone can read.", markup=False)
     if status:
         out.print("Mend what is wrong above, then `impactflow doctor` looks again.")
-    out.print(f"Next: {_NEXT[source]}.", markup=False)
+    elif left:
+        out.print("Once the keys are there, `impactflow doctor` checks them.")
+        out.print(f"{_SANDBOX}.", markup=False)
+    out.print(f"Next: {_NEXT[answers.source or '']}.", markup=False)
     return status

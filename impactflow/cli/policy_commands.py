@@ -24,10 +24,14 @@ def init(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Ask five questions, write policy.yaml and .env into this folder, and check them; nothing is written over."""
-    from impactflow.cli.init import Answers, set_up
+    """
+    Ask what your orders shall earn and for the keys, write policy.yaml and .env into this folder, and check them.
 
-    return set_up(Answers(store, orders_from, earns.split(",") if earns else ()), as_json=json)
+    An answer that makes no sense is asked for again, a key may be left for later, and no file is overwritten.
+    """
+    from impactflow.cli.init import Answers, set_up, split
+
+    return set_up(Answers(store, orders_from, split(earns) if earns else ()), as_json=json)
 
 
 @setup_app.command(epilog="Example: impactflow campaigns")
@@ -41,12 +45,15 @@ def campaigns(json: Json = False) -> int:
     return DONE
 
 
-@setup_app.command(epilog="Example: impactflow rates --ecb eurofxref.zip --write")
+@setup_app.command(epilog="Example: impactflow rates --ecb eurofxref.zip --currencies EUR --write")
 @ending
 def rates(
     ecb: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="Downloaded: eurofxref-daily.xml, eurofxref.zip, eurofxref-hist.zip."),
+        typer.Option(
+            metavar="FILE",
+            help="Downloaded from www.ecb.europa.eu: eurofxref-daily.xml, eurofxref.zip or eurofxref-hist.zip.",
+        ),
     ],
     on: Annotated[
         datetime | None,
@@ -63,7 +70,11 @@ def rates(
     policy: PolicyFile = None,
     json: Json = False,
 ) -> int:
-    """Renew the policy's exchange rates from the European Central Bank's reference rates."""
+    """
+    Write the policy's exchange rates, the first ones or new ones, from a file of the European Central Bank.
+
+    The first time name your currencies, since a new policy names none: --currencies EUR,GBP.
+    """
     from impactflow.cli.rates import renew_rates
     from impactflow.settings import load_settings
 

@@ -39,7 +39,7 @@ from impactflow.ledger.tables import (
     unearned,
     watermarks,
 )
-from impactflow.models import UNIT_OF, Impact, Kind, Order, ProviderName
+from impactflow.models import UNIT_OF, Impact, Kind, Order, ProviderName, Unit
 from impactflow.units import in_words, shown
 
 #: Statuses in which nothing was bought or is being bought.
@@ -167,9 +167,14 @@ def _beyond(impact: Impact, quantity: int, limit: int) -> dict[str, Any]:
     most, unit = shown(limit, UNIT_OF[impact.kind])
     reason = (
         f"{in_words(impact.kind, quantity)}, beyond the day's ceiling of {most:f} {unit}: approve it, or raise the"
-        " rule's approve_above_per_day"
+        f" rule's approve_above_per_day{_in_cents(impact)}"
     )
     return {"status": Status.AWAITING_APPROVAL.value, "reason": reason, "due_at": None, "approval_limit": 0}
+
+
+def _in_cents(impact: Impact) -> str:
+    """What a person has to know who sets the limit of a donation, which is told here in USD."""
+    return " (in cents)" if UNIT_OF[impact.kind] is Unit.USD_CENT else ""
 
 
 def placement_key(store: str, order_id: str, slot: str) -> str:
@@ -619,7 +624,7 @@ def _begin(impact: Impact) -> tuple[Status, str | None]:
     most, unit = shown(limit, UNIT_OF[impact.kind])
     what = in_words(impact.kind, quantity)
     if impact.is_default_limit:
-        raised = "approve it, or set the rule's approve_above"
+        raised = f"approve it, or set the rule's approve_above{_in_cents(impact)}"
         return Status.AWAITING_APPROVAL, f"{what}, above the default ceiling of {most:f} {unit} for one order: {raised}"
     return Status.AWAITING_APPROVAL, f"{what}, above the approval limit of {most:f} {unit}"
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from impactflow.models import Click, Product
-from impactflow.policy.fields import Currency, NotEmpty, Number, Strict, Text, wrong, wrong_at
+from impactflow.policy.fields import Currency, NotEmpty, Number, Strict, Text, Written, wrong, wrong_at
 from impactflow.policy.sale import NotEarned, Sale
 
 
@@ -49,6 +49,7 @@ class Products(_Some):
     """Products of an order, by at least one of these; a product that fits one of them is meant."""
 
     model_config = _some_of("ids", "names", "gift_cards")
+    written = '{names: ["*gift card*"]}'
 
     ids: Annotated[tuple[Text, ...], NotEmpty()] | None = None
     """As the shop knows them: a product's id, its variant's or its SKU."""
@@ -78,6 +79,7 @@ class LastClick(_Some):
     """The click before the order, as Wicked Reports attributes it; all that is set must be the click's, in any case."""
 
     model_config = _some_of("source", "medium", "campaign", "content", "term")
+    written = "{campaign: earth-day}"
 
     source: Text | None = None
     """Where the click came from: google."""
@@ -99,11 +101,18 @@ class LastClick(_Some):
         return {name: _small(value) for name, value in self.is_set.items()}
 
 
-_Thresholds = Annotated[dict[Currency, Number], NotEmpty(), Field(json_schema_extra={"additionalProperties": False})]
+_Thresholds = Annotated[
+    dict[Currency, Number],
+    Written("{EUR: 50}"),
+    NotEmpty(),
+    Field(json_schema_extra={"additionalProperties": False}),
+]
 
 
 class When(Strict):
     """Conditions; all that are set must hold."""
+
+    written = "{min_amount: {EUR: 50}}"
 
     sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
     """Only orders that one of these systems sold, as Wicked Reports or the webhook names it: shopify, stripe."""
@@ -129,13 +138,16 @@ class When(Strict):
     min_items: Number | None = None
     """Only orders of at least so many items."""
     min_amount: _Thresholds | None = None
-    """Only orders worth at least so much in their own currency: {EUR: 50, JPY: 8000}. Those in no other one."""
+    """
+    Only orders worth at least so much in their own currency: {EUR: 50, JPY: 8000}. An order in a currency that is not
+    named here earns nothing; ``min_amount_usd`` is for all currencies.
+    """
     max_amount: _Thresholds | None = None
-    """Only orders worth at most so much in their own currency; those in no other one."""
+    """Only orders worth at most so much in their own currency; an order in a currency not named here earns nothing."""
     min_amount_usd: Number | None = None
-    """Only orders worth at least so many USD."""
+    """Only orders worth at least so many USD, by the rates in ``fx``."""
     max_amount_usd: Number | None = None
-    """Only orders worth at most so many USD."""
+    """Only orders worth at most so many USD, by the rates in ``fx``."""
 
     @model_validator(mode="after")
     def _some_amount_fits(self) -> Self:

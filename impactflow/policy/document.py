@@ -15,7 +15,19 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from impactflow.models import Earnings, Impact, Order, Unearned
-from impactflow.policy.fields import Currency, Day, Limit, NotEmpty, Number, Slot, Store, Strict, Text, wrong_at
+from impactflow.policy.fields import (
+    Currency,
+    Day,
+    Limit,
+    NotEmpty,
+    Number,
+    Slot,
+    Store,
+    Strict,
+    Text,
+    Written,
+    wrong_at,
+)
 from impactflow.policy.quantities import PerAmount
 from impactflow.policy.rules import AnyRule
 from impactflow.policy.sale import Sale
@@ -45,10 +57,13 @@ def _slots_once(rules: tuple[AnyRule, ...]) -> tuple[AnyRule, ...]:
 class Fx(Strict):
     """What currencies are worth."""
 
+    written = "{as_of: 2026-01-31, usd_per: {EUR: 1.16}}"
+
     as_of: Day
     """Since when the rates hold."""
     usd_per: Annotated[
         dict[Currency, Number],
+        Written("{EUR: 1.16}"),
         AfterValidator(_dollar_is_one),
         Field(json_schema_extra={"properties": {"USD": {"const": 1}}, "additionalProperties": False}),
     ]

@@ -7,12 +7,12 @@ or orders. Called by the models of this package and by ``reading``.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -26,7 +26,12 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
-from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function, no_info_plain_validator_function
+from pydantic_core.core_schema import (
+    CoreSchema,
+    no_info_after_validator_function,
+    no_info_before_validator_function,
+    no_info_plain_validator_function,
+)
 
 SMALLEST_NUMBER = Decimal("0.000000001")
 #: No provider sells more of anything at once, and no currency is worth more.
@@ -48,24 +53,40 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
+    #: How the mapping may be written, for who wrote something else.
+    written: ClassVar[str | None] = None
+
     @model_validator(mode="wrap")
     @classmethod
     def _name_nearest_fields(cls, values: object, check: ModelWrapValidatorHandler[Self]) -> Self:
+        if cls.written and not isinstance(values, dict | cls):
+            raise wrong(f"must be written like {cls.written}{_not(values)}")
         try:
             return check(values)
         except ValidationError as invalid:
-            problems = [cls._suggested(error) for error in invalid.errors(include_url=False)]
+            errors = invalid.errors(include_url=False)
+            meant = {cls._nearest(error) for error in errors if error["type"] == "extra_forbidden"}
+            problems = [
+                cls._suggested(error) for error in errors if error["type"] != "missing" or error["loc"][-1] not in meant
+            ]  # a field that is misspelt is not missing besides
             raise ValidationError.from_exception_data(cls.__name__, problems) from None
+
+    @classmethod
+    def _nearest(cls, error: ErrorDetails) -> str | None:
+        return nearest(str(error["loc"][-1]), cls.model_fields)
 
     @classmethod
     def _suggested(cls, error: ErrorDetails) -> InitErrorDetails:
         says = explained(error)
         if error["type"] == "extra_forbidden":
-            near = get_close_matches(str(error["loc"][-1]), cls.model_fields, n=1)
-            says = (
-                f"unknown field: did you mean {near[0]}?" if near else f"unknown field: {_listed(cls)} are known here"
-            )
+            near = cls._nearest(error)
+            says = f"unknown field: did you mean {near}?" if near else f"unknown field: {_listed(cls)} are known here"
         return InitErrorDetails(type=wrong(says), loc=error["loc"], input=error["input"])
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like another one; None where none is."""
+    return next(iter(get_close_matches(name, list(known), n=1)), None)
 
 
 def _listed(model: type[BaseModel]) -> str:
@@ -101,6 +122,23 @@ def _not(value: object) -> str:
     """What stands there instead, where it is short enough to show."""
     shown = "null" if value is None else str(value)
     return f", not '{shown}'" if isinstance(value, str | int | Decimal | date | None) and len(shown) <= 60 else ""  # noqa: PLR2004 - half a line
+
+
+@dataclass(frozen=True)
+class Written:
+    """A mapping that is shown how it is written where something else stands in its place."""
+
+    example: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Called by pydantic."""
+        return no_info_before_validator_function(self.check, handler(source))
+
+    def check(self, value: object) -> object:
+        """The mapping as it is."""
+        if isinstance(value, dict | Strict):
+            return value
+        raise wrong(f"must be written like {self.example}{_not(value)}")
 
 
 class Checked(ABC):

@@ -5,13 +5,14 @@ Each way turns a sale into an exact fraction, in the rule's unit; nothing here k
 by ``rules``.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Any, assert_never
 
 from pydantic import Discriminator, Tag
 
-from impactflow.policy.fields import Currency, Number, Percent, Strict
+from impactflow.policy.fields import Currency, Number, Percent, Strict, Written, nearest, wrong_at
 from impactflow.policy.sale import NotEarned, Sale
 
 
@@ -41,7 +42,7 @@ class PerOrder(Strict):
     """The same for each order that counts."""
 
     per_order: Number
-    """How much for each order, in the impact's unit."""
+    """How much for each order: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
 
     def of(self, sale: Sale) -> Fraction:  # noqa: ARG002 - all four ways are asked alike
         """How much the sale earns."""
@@ -49,10 +50,13 @@ class PerOrder(Strict):
 
 
 class PerItem(Strict):
-    """So much for each item sold."""
+    """The same for each item sold."""
 
     per_item: Number
-    """How much for each item, in the impact's unit; an order's items are the sum of its products' quantities."""
+    """
+    How much for each item: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations. The items of an
+    order are the sum of its products' quantities.
+    """
 
     def of(self, sale: Sale) -> Fraction:
         """How much the sale earns."""
@@ -62,12 +66,14 @@ class PerItem(Strict):
 
 
 class Share(Strict):
-    """So much for each so many of the amount, in proportion: half of ``per`` earns half of ``quantity``."""
+    """A quantity for every ``per`` of the order's amount, pro rata: half of ``per`` earns half of ``quantity``."""
+
+    written = "{quantity: 1, per: 20, currency: USD}"
 
     quantity: Number
-    """How much, in the impact's unit."""
+    """How much: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
     per: Number
-    """For each so many of the order's amount."""
+    """The stretch of the order's amount that earns ``quantity``: 20 of ``currency``."""
     currency: Currency = "USD"
     """What ``per`` is counted in; amounts in another currency are converted through USD."""
 
@@ -76,7 +82,7 @@ class PerAmount(Strict):
     """In proportion to the order's amount."""
 
     per_amount: Share
-    """So much for each so many of the order's amount."""
+    """A quantity for every so many USD, EUR, ... of the order's amount."""
 
     def of(self, sale: Sale) -> Fraction:
         """How much the sale earns."""
@@ -88,11 +94,29 @@ class PercentOfOrder(Strict):
     """A percentage of the order's amount, given away."""
 
     percent_of_order: Percent
-    """How many percent of the order's amount in USD."""
+    """How many percent of the order's amount in USD; given in whole cents."""
 
     def of(self, sale: Sale) -> Fraction:
         """How much the sale earns, in cents: a percent of a dollar is a cent."""
         return sale.positive_amount_in("USD") * Fraction(self.percent_of_order)
+
+
+@dataclass(frozen=True)
+class _Way(Written):
+    """One of the ways: a misspelt one is shown the nearest, and a bare number how it is written."""
+
+    example: str = "{per_order: 1}"
+
+    def check(self, value: object) -> object:
+        """The way as it is."""
+        mapping = super().check(value)
+        names = list(mapping) if isinstance(mapping, dict) else []
+        if len(names) == 1 and names[0] not in _WAYS and (near := nearest(names[0], _WAYS)):
+            raise wrong_at((names[0],), f"unknown field: did you mean {near}?", value)
+        return value
+
+
+_WAYS = ("per_order", "per_item", "per_amount", "percent_of_order")
 
 
 def _ways(value: Any) -> str:
@@ -111,9 +135,14 @@ _Amount = (
     | Annotated[PerItem, Tag("per_item")]
     | Annotated[PerAmount, Tag("per_amount")]
 )
-Quantity = Annotated[_Amount, _one_of("per_order, per_item, per_amount (percent_of_order is for donate)")]
+Quantity = Annotated[
+    _Amount,
+    _one_of("per_order, per_item, per_amount (percent_of_order is for donate)"),
+    _Way(),
+]
 #: Only money can be a percentage of money.
 DonationQuantity = Annotated[
     _Amount | Annotated[PercentOfOrder, Tag("percent_of_order")],
     _one_of("per_order, per_item, per_amount, percent_of_order"),
+    _Way(),
 ]

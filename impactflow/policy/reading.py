@@ -41,7 +41,8 @@ def load_policy(path: Path) -> Policy:
         ConfigurationError: The file cannot be read or does not make sense; the message has one line for each problem,
             with the file, the line in it and the field.
     """
-    return load_file(path, Policy, "policy", "give another with --policy or IMPACTFLOW_POLICY")
+    first = "" if path.exists() else "`impactflow init` writes a first one, or "
+    return load_file(path, Policy, "policy", f"{first}give another with --policy or IMPACTFLOW_POLICY")
 
 
 def parse_policy(text: str, path: Path) -> Policy:

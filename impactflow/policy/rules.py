@@ -20,6 +20,7 @@ from impactflow.policy.conditions import When
 from impactflow.policy.fields import UNLIMITED, Limit, Number, Slot, Strict, Text, wrong_at
 from impactflow.policy.quantities import DonationQuantity, PerItem, Quantity, Rounding, rounded
 from impactflow.policy.sale import NotEarned, OnHold, Sale
+from impactflow.units import WHOLE
 
 _GRAMS: Mapping[str, Fraction] = MappingProxyType(
     {"g": Fraction(1), "kg": Fraction(1000), "lb": Fraction("453.59237")}  # the international pound, exact since 1959
@@ -38,7 +39,7 @@ DEFAULT_LIMIT: Mapping[Kind, int] = MappingProxyType(
     }
 )
 #: How many such orders a day in one slot.
-_A_DAY = 100
+A_DAY = 100
 
 
 class Rule(Strict):
@@ -60,17 +61,22 @@ class Rule(Strict):
     rounding: Rounding = Rounding.NEAREST
     """How the quantity becomes a whole number of the smallest thing that can be bought; nearest: halves go up."""
     minimum: Number | None = None
-    """The smallest purchase, in the impact's unit: less than this buys nothing."""
+    """
+    The smallest purchase: less than this buys nothing. Counted as the rule's quantity is: in trees, coral fragments, kg
+    or lb (``unit``), and in cents for donations, where 500 is 5 USD.
+    """
     approve_above: Limit | None = None
     """
-    More than this for one order, in the rule's unit, is bought only once a person has approved it; 0: ask always,
-    unlimited: never. Unless set: 500 trees, 1,000 lb of waste, 10,000 lb of CO2 captured, 500 coral fragments, 500 USD
-    given, 5 t of CO2 offset.
+    More than this for one order is bought only once a person has approved it; 0: ask always, unlimited: never. Counted
+    as the rule's quantity is: in trees, coral fragments, kg or lb (``unit``), and in cents for donations, where 5000 is
+    50 USD. Unless set: 500 trees, 1,000 lb of waste, 10,000 lb of CO2 captured, 500 coral fragments, 500 USD given, 5 t
+    of CO2 offset.
     """
     approve_above_per_day: Limit | None = None
     """
-    What is planned in this slot beyond this on one UTC day, in the rule's unit, is bought only once a person has
-    approved it; unlimited: all is. Unless set: a hundred times what ``approve_above`` is unless set.
+    What is planned in this slot beyond this on one UTC day is bought only once a person has approved it; unlimited: all
+    is. Counted as ``approve_above`` is, in cents for donations. Unless set: a hundred times what ``approve_above`` is
+    unless set.
     """
     when: When = When()
     """Which orders earn it; all, unless conditions are set."""
@@ -134,7 +140,7 @@ class Rule(Strict):
     @cached_property
     def day_limit(self) -> int | None:
         """The most that is planned on one UTC day without a person's approval, likewise."""
-        return self._limit(self.approve_above_per_day, _A_DAY * DEFAULT_LIMIT[self.impact])
+        return self._limit(self.approve_above_per_day, A_DAY * DEFAULT_LIMIT[self.impact])
 
     def _limit(self, told: Decimal | str | None, default: int) -> int | None:
         if told is None:
@@ -145,6 +151,11 @@ class Rule(Strict):
     def scale(self) -> Fraction:
         """How many of ``UNIT_OF`` the impact one of the rule's unit is."""
         return Fraction(1)
+
+    @property
+    def counts_in(self) -> str:
+        """The unit of the rule's quantity, minimum and limits, for a person."""
+        return WHOLE[UNIT_OF[self.impact]]
 
     @property
     def _for_customer(self) -> bool:
@@ -161,6 +172,11 @@ class _Weighed(Rule):
     def scale(self) -> Fraction:
         """How many of ``UNIT_OF`` the impact one of the rule's unit is."""
         return _GRAMS[self.unit] / _GRAMS[UNIT_OF[self.impact]]
+
+    @property
+    def counts_in(self) -> str:
+        """The unit of the rule's quantity, minimum and limits, for a person."""
+        return self.unit
 
 
 class _OneClickImpact(Rule):
@@ -249,7 +265,7 @@ class OneClickDonation(_OneClickImpact):
     impact: Literal[Kind.DONATE]
     """Money given."""
     quantity: DonationQuantity
-    """How many cents, or how many percent of the order."""
+    """How many cents (``per_order: 50`` is 0.50 USD), or how many percent of the order."""
     category: Text | None = None
     """The cause, as the account has it."""
 
@@ -286,7 +302,7 @@ class ImpactAPIDonation(Rule):
     impact: Literal[Kind.DONATE]
     """Money given."""
     quantity: DonationQuantity
-    """How many cents, or how many percent of the order."""
+    """How many cents (``per_order: 50`` is 0.50 USD), or how many percent of the order."""
     campaign: Text
     """Whom it goes to: a campaign's slug or id."""
 

@@ -1,6 +1,9 @@
 """``place --dry-run`` says what would be bought, and neither buys nor plans anything."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from processes import order, sandbox_thread
@@ -49,3 +52,37 @@ def test_n10_a_dry_run_tells_a_person_what_would_be_bought_and_why_something_wai
     assert "1 in slot giving, first order WR-2: no rate for SEK" in told.out
     assert "1 orders cannot be read, and would earn nothing:\n  " in told.out
     assert "amount" in told.out.partition("earn nothing:\n")[2].partition("\n")[0]
+
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def shell_of_readme() -> list[str]:
+    """The lines under "Use it", up to the dry run."""
+    lines = [line[4:] for line in README.partition("## Use it\n")[2].splitlines() if line.startswith("    ")]
+    return lines[: 1 + next(number for number, line in enumerate(lines) if "--dry-run" in line)]
+
+
+def test_n18_the_readme_leads_line_by_line_from_a_clone_to_a_dry_run_without_keys(dry, tmp_path):
+    """With a policy and orders of one's own, although the clone has a policy of its own; the ledger is not made yet."""
+    sandbox, impactflow, *_ = dry
+    clone, shop = tmp_path / "clone", tmp_path / "myshop"
+    clone.mkdir()
+    (clone / "policy.yaml").write_text("store: sample\n")
+    (clone / ".venv").symlink_to(sys.prefix)
+    exports = "\n".join(f"export {name}={value}" for name, value in sandbox.variables.items())
+    instead = {
+        "make install": "true",
+        "impactflow init": "impactflow init --store acme --orders-from file --earns trees,donation",
+        "impactflow sandbox --orders 0 | tee sandbox.env": f"echo '{exports}' > sandbox.env; cd ../clone",
+    }
+    typed = "\n".join(instead.get(line.partition("#")[0].strip(), line) for line in shell_of_readme())
+    known = {name: impactflow.variables[name] for name in ("HOME", "PATH", "PREFECT_API_URL")}
+    ended = subprocess.run(
+        ["bash", "-ec", typed], cwd=clone, env=known, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=600, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "2 placements would be made" in ended.stdout
+    assert "is a policy for store acme" in ended.stdout
+    assert {file.name for file in shop.iterdir()} == {"policy.yaml", ".env", "sandbox.env", "orders.csv"}

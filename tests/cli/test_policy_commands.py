@@ -47,6 +47,39 @@ def test_n18_policy_check_says_what_a_policy_means(terminal):
     assert [file.name for file in terminal.folder.iterdir()] == ["policy.yaml"]
 
 
+def test_n18_policy_check_says_units_rounding_and_limits_set_or_not(terminal):
+    """A limit of a donation is in cents, which nobody guesses; what is true or false is said as the file has it."""
+    changed = POLICY.replace(
+        "minimum: 1\n", "minimum: 20\n    approve_above: 50\n    approve_above_per_day: unlimited\n"
+    )
+    changed = changed.replace("quantity: {per_order: 1}", "quantity: {per_order: 0.5}\n    when: {first_order: true}")
+    (terminal.folder / "policy.yaml").write_text(changed)
+    shown, told = terminal.type("policy", "check"), terminal.type("policy", "check", "--json")
+    for words in (
+        "trees: quantity, minimum and limits are in trees; bought whole, rounded to the nearest, halves up",
+        "up to 500 trees for one order (the default), up to 50,000 trees planned on one UTC day (the default)",
+        "offset: quantity, minimum and limits are in kg; bought in whole grams",
+        "giving: quantity, minimum and limits are in cents",
+        "nothing below 0.2 USD (20 cents)",
+        "up to 0.5 USD (50 cents) for one order, any amount planned on one UTC day",
+        "first_order true",
+        "with per_order 0.5 trees an order earns 1",
+    ):
+        assert words in shown.out
+    trees, _, giving = told.json["rules"]
+    assert (trees["approve_above"], trees["approve_above_is_default"]) == (500, True)
+    assert (giving["counts_in"], giving["minimum"], giving["approve_above"]) == ("cents", 20, 50)
+    assert (giving["approve_above_per_day"], giving["rounding"]) == (None, "nearest")
+
+
+def test_n18_policy_check_names_a_currency_that_does_not_exist(terminal):
+    """A remark, and no error: the file is as it was."""
+    (terminal.folder / "policy.yaml").write_text(POLICY.replace("[USD, EUR, GBP]", "[USD, EUX]"))
+    ended = terminal.type("policy", "check", "--json")
+    assert (ended.status, ended.json["ok"]) == (0, True)
+    assert any("EUX is not a currency" in note for note in ended.json["notes"])
+
+
 def test_n18_policy_check_says_where_a_policy_is_wrong(terminal):
     """With the line; and names rates by which nothing would be bought."""
     (terminal.folder / "policy.yaml").write_text(POLICY.replace("per_order: 1", "per_oder: 1"))
@@ -97,3 +130,13 @@ def test_n24_version_and_short_help(terminal):
     assert terminal.type("--version").out == f"impactflow {version('impactflow')}\n"
     assert "Set up" in terminal.type("-h").out
     assert "Example: impactflow show" in terminal.type("show", "-h").out
+
+
+def test_n24_the_help_of_place_shows_each_source_of_orders():
+    """An example for each."""
+    from typer.main import get_command
+
+    from impactflow.cli.commands import app
+
+    epilog = get_command(app).commands["place"].epilog
+    assert all(option in epilog for option in ("--from", "--orders", "--webhooks"))

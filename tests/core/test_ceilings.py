@@ -47,6 +47,7 @@ async def test_p17_an_order_of_90_million_usd_and_a_million_items_buys_nothing_w
             "giving": "900000 USD (donate), above the default ceiling of 500 USD for one order",
         } == {each.slot: each.reason.partition(":")[0] for each in asked}
         assert all("set the rule's approve_above" in each.reason for each in asked)
+        assert ["giving"] == [each.slot for each in asked if each.reason.endswith(" (in cents)")]
     assert ["WR-2"] * 3 == [purchase["order_id"] for purchase in world.purchases]
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from impactflow.errors import ConfigurationError
 from impactflow.models import BrokenOrder, Order, Payment
-from impactflow.orders.file import OrdersFile
+from impactflow.orders.file import _MEANS, OrdersFile
 
 TODAY = date(2026, 3, 2)
 FIELDS = (
@@ -423,6 +423,13 @@ async def test_the_page_about_files_shows_what_is_read(given_file: Any) -> None:
     assert all(isinstance(order, Order) for orders in read for order in orders)
     listed = re.findall(r"^\| `(\w+)` \| (?:required|optional) \|", page, re.MULTILINE)
     assert list(FIELDS) == listed == header.split(",")
+
+
+def test_n18_the_page_about_files_lists_the_words_that_are_refused_in_the_place_of_a_field() -> None:
+    """All of them, so that nobody has to find one out by trying."""
+    page = (Path(__file__).parents[2] / "docs" / "orders-file.md").read_text()
+    rows = dict(re.findall(r"^  \| `(\w+)` \| (.*) \|$", page, re.MULTILINE))
+    assert {name: set(re.findall("`([^`]+)`", words)) for name, words in rows.items()} == _MEANS
 
 
 async def test_the_documented_recipe_makes_a_file_of_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,13 @@
 """The page on the policy is made from the schema, and its examples load."""
 
+import re
 import runpy
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from impactflow.policy import policy_schema
+from impactflow.policy import Fx, policy_schema
 from impactflow.policy.reading import load_policy
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,3 +36,31 @@ def test_n18_each_example_loads_and_is_of_its_kind(rule, tmp_path):
     with file.open("w") as opened:
         YAML(typ="safe").dump(content, opened)
     assert [type(each).__name__ for each in load_policy(file).rules] == [rule]
+
+
+def test_n18_each_kind_of_value_is_explained_on_the_page():
+    """No name of the program's own stands for a value, and each link leads to a heading."""
+    page = (DOCS / "policy.md").read_text()
+    anchors = {
+        re.sub("[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall("^#+ (.*)$", page, re.MULTILINE)
+    }
+    assert not {each for each in policy_schema()["$defs"] if f"`{each}`" in page}
+    assert set(re.findall(r"\]\(#([^)]*)\)", page)) <= anchors
+    assert "| `rounding` | `nearest`, `up`, `down` | `nearest` |" in page
+
+
+def test_n18_the_example_of_exchange_rates_loads():
+    """As it stands on the page."""
+    page = (DOCS / "policy.md").read_text()
+    (block,) = re.findall("```yaml\n(fx:.*?)```", page, re.DOTALL)
+    assert Fx.model_validate(YAML(typ="safe").load(re.sub(r"([0-9]+\.[0-9]+)([,}])", r"1\2", block))["fx"]).usd_per
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_n18_the_examples_of_conditions_load(number, tmp_path):
+    """As they stand on their page, below a store's name."""
+    examples = re.findall("```yaml\n(.*?)```", (DOCS / "conditions.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    (tmp_path / "policy.yaml").write_text("store: acme\n" + examples[number])
+    assert load_policy(tmp_path / "policy.yaml").rules[0].when.min_amount["EUR"]
