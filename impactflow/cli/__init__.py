@@ -6,11 +6,14 @@ that says whether anything is left undone. ``place``, ``track`` and ``reconcile`
 never load Prefect and answer at once.
 """
 
+import gc
 import json
 import sys
 from typing import NoReturn
 
 _CTRL_C = 130
+#: After how many new objects the collector looks for garbage; loading makes hundreds of thousands that all stay.
+_NEW_OBJECTS = 20_000
 #: What goes on where it ended when it is run again; the others begin anew.
 _GO_ON = frozenset({"place", "backfill", "track", "reconcile"})
 
@@ -23,6 +26,7 @@ def stopped() -> str:
 
 def main() -> NoReturn:
     """Load the commands, which takes a moment in which Ctrl-C may come, too, and run the one that was typed."""
+    gc.set_threshold(_NEW_OBJECTS)
     try:
         from impactflow.cli.commands import run  # noqa: PLC0415
     except KeyboardInterrupt:

@@ -25,7 +25,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
 
 
@@ -54,6 +53,9 @@ class Utc(TypeDecorator[datetime]):
 
 # SQLite numbers rows by itself only where the column is its own INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
+
+#: Which rows an index is of, where not of all; by SQLAlchemy's own options every command would load both dialects.
+WHERE = "where"
 
 metadata = MetaData(
     naming_convention={
@@ -103,7 +105,7 @@ orders = Table(
     Index(None, "store", "ordered_at"),
     Index(None, "customer", "ordered_at"),
     # Few at any time: an announcement has them judged again.
-    Index("ix_orders_to_judge", "store", sqlite_where=text("digest = ''"), postgresql_where=text("digest = ''")),
+    Index("ix_orders_to_judge", "store", info={WHERE: "digest = ''"}),
 )
 
 #: Every name an order goes by. Two orders that share one are the same order.
@@ -296,13 +298,7 @@ deliveries = Table(
     UniqueConstraint("store", "source", "webhook_id"),
     Index(None, "store", "handled_at", "id"),
     # Few at any time.
-    Index(
-        "ix_deliveries_unread",
-        "store",
-        "source",
-        sqlite_where=text("mapping IS NOT NULL"),
-        postgresql_where=text("mapping IS NOT NULL"),
-    ),
+    Index("ix_deliveries_unread", "store", "source", info={WHERE: "mapping IS NOT NULL"}),
 )
 
 #: How many deliveries the receiver refused; of a delivery itself nothing is kept, since anybody may send one.

@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 
 from impactflow.errors import ConfigurationError, LedgerBusy, LedgerError, LedgerFull, LedgerTooNew
 from impactflow.ledger import Ledger, engine
-from impactflow.ledger.tables import metadata
+from impactflow.ledger.tables import WHERE, metadata
 
 
 def test_migrations_build_what_the_tables_say(database_url):
@@ -26,6 +26,23 @@ def test_migrations_build_what_the_tables_say(database_url):
             connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
         )
         assert [] == compare_metadata(context, metadata)
+    opened.dispose()
+
+
+def test_an_index_of_some_rows_is_of_those_that_the_tables_say(database_url):
+    """Which the comparison leaves out."""
+    opened = engine.open_engine(database_url)
+    built_as = {
+        "sqlite": "SELECT name, sql FROM sqlite_master",
+        "postgresql": "SELECT indexname, indexdef FROM pg_indexes",
+    }
+    indexes = (index for table in metadata.sorted_tables for index in table.indexes)
+    partial = {index.name: index.info[WHERE] for index in indexes if index.info}
+    with opened.connect() as connection:
+        built = dict(connection.execute(text(built_as[opened.dialect.name])).all())
+    assert len(partial) == 2
+    for name, where in partial.items():
+        assert where in built[name].partition(" WHERE ")[2].replace("::text", "")
     opened.dispose()
 
 
