@@ -25,6 +25,7 @@ from impactflow.patience import Round
 from impactflow.planning import unread
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
+from impactflow.standing import reads_again
 from tasks.announcing import announce
 from tasks.checking import check_ledger
 from tasks.context import flow_context
@@ -87,7 +88,7 @@ async def backfill_orders(
             duration_s=time.monotonic() - began,
             report=report,
             unread=waiting,
-            read_by=read_by,
+            read_by=reads_again(run.settings, read_by),
             rates=policy.remark_on_rates(run.clock.now().date()),
         )
         await publish_windows(backfilled)

@@ -16,6 +16,7 @@ from impactflow.deliveries import TakenUp
 from impactflow.outcome import Outcome
 from impactflow.planning import unread
 from impactflow.policy import load_policy
+from impactflow.standing import reads_again
 from tasks.announcing import announce
 from tasks.checking import check_ledger
 from tasks.context import flow_context
@@ -63,7 +64,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
                 duration_s=time.monotonic() - began,
                 report=await publish_report(f"events-{run.clock.now():%Y%m%d}"),
                 unread=waiting,
-                read_by=read_by,
+                read_by=reads_again(run.settings, read_by),
                 rates=policy.remark_on_rates(run.clock.now().date()),
             )
             await publish_summary("place-events", f"{taken.in_words()}\n\n{outcome.in_words()}")

@@ -21,6 +21,7 @@ from impactflow.planning import choose_window, policy_digest, unread
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
 from impactflow.together import side_by_side
+from impactflow.standing import reads_again
 from tasks.announcing import announce
 from tasks.checking import check_ledger
 from tasks.context import flow_context
@@ -92,7 +93,7 @@ async def place_impacts(
             duration_s=time.monotonic() - began,
             report=report,
             unread=waiting,
-            read_by="impactflow place --orders FILE" if file else read_by,
+            read_by="`impactflow place --orders FILE`" if file else reads_again(run.settings, read_by),
             rates=policy.remark_on_rates(run.clock.now().date()),
             window=window,
             said=file.notes if file else (),

@@ -39,7 +39,7 @@ class Outcome:
         report: Where the CSV lies.
         window: The days that it read, where it read any.
         unread: How many planned placements wait until their orders are read again.
-        read_by: The command that reads them.
+        read_by: The command that reads them, in words.
         rates: A sentence where the policy's exchange rates are old, else None.
         said: What a person should know of where they were read.
         changed: Where it left what it changed, by provider and status: orders of other days among them.
@@ -55,7 +55,7 @@ class Outcome:
     report: str
     window: Window | None = None
     unread: int = 0
-    read_by: str = "impactflow place"
+    read_by: str = "`impactflow place`"
     rates: str | None = None
     said: Sequence[str] = ()
     changed: Sequence[Group] = ()
@@ -94,7 +94,7 @@ class Outcome:
                 " reads these days again."
             )
         if self.unread:
-            notes.append(f"{self.unread} placements wait to be read again: `{self.read_by}` does that.")
+            notes.append(f"{self.unread} placements wait to be read again: {self.read_by} does that.")
         if self.rates:
             notes.append(f"Of the policy: {self.rates}.")
         return notes

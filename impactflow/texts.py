@@ -19,3 +19,8 @@ def plain(text: str) -> str:
 def one_line(text: str) -> str:
     """A message in one line, without what cannot be shown."""
     return plain(" ".join(text.split()))
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """How many there are, in words: "1 order", "2 orders"; other plurals than with an s are given."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

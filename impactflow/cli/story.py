@@ -15,9 +15,8 @@ from impactflow.cli.ledgers import open_existing
 from impactflow.ledger import Ledger
 from impactflow.models import Unit
 from impactflow.settings import Settings, load_settings
+from impactflow.standing import takes_up_deliveries
 from impactflow.units import shown
-
-_READS = "`impactflow place` reads what waits, and so does the deployment `events`."
 
 
 def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
@@ -51,7 +50,8 @@ def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
     for each in waiting:
         out.print(
             f"  A webhook delivery of {each['source']} ({each['topic']}, received"
-            f" {each['received_at']:%Y-%m-%d %H:%M:%S} UTC) that tells of it waits to be read: {_READS}",
+            f" {each['received_at']:%Y-%m-%d %H:%M:%S} UTC) that tells of it waits to be read:"
+            f" {takes_up_deliveries(settings)} reads what waits, and so does the deployment `events`.",
             markup=False,
         )
 

@@ -15,6 +15,7 @@ from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger
 from impactflow.policy import load_policy
 from impactflow.settings import Settings, load_prefect_api, load_settings
+from impactflow.standing import takes_up_deliveries
 from impactflow.stopping import Stopped
 from impactflow.together import together
 from impactflow.webhooks.app import make_app
@@ -71,8 +72,8 @@ async def _serve(
         nudging = tasks.create_task(Nudge(ledger, store, api).go_on(clock)) if api else None
         if nudging is None:
             err.print(
-                "[dim]PREFECT_API_URL is not set: what comes waits for the next `impactflow place`, or the schedule of"
-                " place_events[/dim]"
+                f"[dim]PREFECT_API_URL is not set: what comes waits for the next {takes_up_deliveries(settings)}, or the"
+                " schedule of place_events[/dim]"
             )
         counting = tasks.create_task(refusals.go_on())
         try:
