@@ -53,6 +53,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
             halted = await place_all(run, policy, patience_s)
             overall = await run.ledger.counts()
             waiting, read_by = await unread(run.ledger, policy, run.clock)
+            report = await publish_report(f"events-{run.clock.now():%Y%m%d}")
             outcome = Outcome(
                 taken.planned,
                 in_window=overall,
@@ -62,7 +63,9 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
                 halted=halted,
                 requests=run.transport.requests,
                 duration_s=time.monotonic() - began,
-                report=await publish_report(f"events-{run.clock.now():%Y%m%d}"),
+                report=report.totals,
+                purchases=report.purchases,
+                bought=report.bought,
                 unread=waiting,
                 read_by=reads_again(run.settings, read_by),
                 rates=policy.remark_on_rates(run.clock.now().date()),

@@ -20,8 +20,8 @@ from impactflow.patience import Round, work_off
 from impactflow.planning import choose_window, policy_digest, unread
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
-from impactflow.together import side_by_side
 from impactflow.standing import reads_again
+from impactflow.together import side_by_side
 from tasks.announcing import announce
 from tasks.checking import check_ledger
 from tasks.context import flow_context
@@ -91,7 +91,9 @@ async def place_impacts(
             halted=halted,
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
-            report=report,
+            report=report.totals,
+            purchases=report.purchases,
+            bought=report.bought,
             unread=waiting,
             read_by="`impactflow place --orders FILE`" if file else reads_again(run.settings, read_by),
             rates=policy.remark_on_rates(run.clock.now().date()),

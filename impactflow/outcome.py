@@ -36,7 +36,9 @@ class Outcome:
         halted: What each provider's last round came to.
         requests: How many HTTP requests it made.
         duration_s: How long it took.
-        report: Where the CSV lies.
+        report: Where the CSV lies of what was bought in all.
+        purchases: Where the CSV lies of each purchase that it made or saw completed; None where there is none.
+        bought: What it bought, by slot and provider, as ``reports.Bought`` adds it up.
         window: The days that it read, where it read any.
         unread: How many planned placements wait until their orders are read again.
         read_by: The command that reads them, in words.
@@ -53,6 +55,8 @@ class Outcome:
     requests: int
     duration_s: float
     report: str
+    purchases: str | None = None
+    bought: Sequence[Mapping[str, Any]] = ()
     window: Window | None = None
     unread: int = 0
     read_by: str = "`impactflow place`"
@@ -103,12 +107,19 @@ class Outcome:
         """As ``--json`` prints it."""
         read = self.planned
         orders = (
-            {"read": read.read, "new": read.new, "eligible": read.eligible, "may_be_missing": read.missing}
+            {
+                "read": read.read,
+                "new": read.new,
+                "eligible": read.eligible,
+                "broken": read.broken,
+                "may_be_missing": read.missing,
+            }
             if read
             else None
         )
         return {
             "this_run": self.this_run,
+            "bought": [*self.bought],
             **({"orders": orders} if orders else {}),
             "placements": asdict(Standing.of(self.in_window)),
             "all_placements": asdict(Standing.of(self.overall)),
@@ -121,6 +132,7 @@ class Outcome:
             "requests": self.requests,
             "duration_s": round(self.duration_s, 3),
             "report": self.report,
+            "purchases": self.purchases,
             "undone": self.undone,
         }
 

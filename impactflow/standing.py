@@ -33,6 +33,10 @@ WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
 )
 
 
+#: Said wherever a price is left blank.
+NO_PRICE = "A price is blank where the provider does not tell it: 1ClickImpact tells none."
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """
@@ -106,8 +110,8 @@ def reads_again(settings: Settings, command: str) -> str:
     if settings.wicked_reports_api_key:
         return f"`{command}`"
     return (
-        "`impactflow place --orders FILE` with these orders, or `impactflow place --webhooks` once their sender has told"
-        " of them again,"
+        "`impactflow place --orders FILE` with these orders, or `impactflow place --webhooks` once their sender has"
+        " told of them again,"
     )
 
 

@@ -16,7 +16,7 @@ from impactflow.ledger import Ledger, Need, Needs, Pending, Status, Total
 from impactflow.ledger.location import describe
 from impactflow.models import Unit
 from impactflow.settings import Settings, load_settings
-from impactflow.standing import WHAT_TO_DO, Counts, Standing, by_provider, reads_again, takes_up_deliveries
+from impactflow.standing import NO_PRICE, WHAT_TO_DO, Counts, Standing, by_provider, reads_again, takes_up_deliveries
 from impactflow.texts import counted
 from impactflow.units import shown
 
@@ -132,7 +132,10 @@ def _tell(now: _Now, where: str) -> None:
     ]
     print_table("Placements", rows if now.counts else [])
     if now.totals is not None:
-        print_table("Bought in all", _added_up(now.totals))
+        totals = _added_up(now.totals)
+        print_table("Bought in all", totals)
+        if any(row["price_usd"] is None for row in totals):
+            out.print(NO_PRICE)
     if not now.counts:
         out.print(
             "The ledger holds no placements: `impactflow place` (`--orders FILE`, `--webhooks`) reads orders and buys"
@@ -165,9 +168,10 @@ def _tell_pending(pending: Sequence[Pending], places: str) -> None:
     count, since = sum(each.count for each in pending), min(each.since for each in pending)
     sources = ", ".join(f"{each.count} of {each.source} for {each.store}" for each in pending)
     wait = "waits" if count == 1 else "wait"
+    deliveries = counted(count, "webhook delivery", "webhook deliveries")
     out.print(
-        f"{counted(count, 'webhook delivery', 'webhook deliveries')} {wait} to be read ({sources}), since {since:%Y-%m-%d %H:%M} UTC: {places} reads what"
-        " waits, and so does the deployment `events`.",
+        f"{deliveries} {wait} to be read ({sources}), since {since:%Y-%m-%d %H:%M} UTC: {places}"
+        " reads what waits, and so does the deployment `events`.",
         markup=False,
     )
 

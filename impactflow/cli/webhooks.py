@@ -72,8 +72,8 @@ async def _serve(
         nudging = tasks.create_task(Nudge(ledger, store, api).go_on(clock)) if api else None
         if nudging is None:
             err.print(
-                f"[dim]PREFECT_API_URL is not set: what comes waits for the next {takes_up_deliveries(settings)}, or the"
-                " schedule of place_events[/dim]"
+                f"[dim]PREFECT_API_URL is not set: what comes waits for the next {takes_up_deliveries(settings)}, or"
+                " the schedule of place_events[/dim]"
             )
         counting = tasks.create_task(refusals.go_on())
         try:

@@ -31,7 +31,10 @@ def test_a_file_is_placed_once_and_a_broken_line_is_told(without):
     assert dry.json["notes"] == ["Columns of the file that are not read: Notes."]
 
     placed = impactflow.run("place", "--orders", "orders.csv", "--json")
-    assert (placed.status, placed.json["orders"]) == (0, {"read": 2, "new": 2, "eligible": 1, "may_be_missing": 0})
+    assert (placed.status, placed.json["orders"]) == (
+        0,
+        {"read": 2, "new": 2, "eligible": 1, "broken": 0, "may_be_missing": 0},
+    )
     assert (placed.json["placements"]["placed"], placed.json["notes"][:1]) == (3, dry.json["notes"])
     assert {purchase["order_id"] for purchase in sandbox.purchases()} == {"file:1"}
 

@@ -1,14 +1,31 @@
 """Where a command leaves something to do, it names a command that works for this shop."""
 
 import pytest
-from webhook_senders import shopify_paid, taken_up
+from webhook_senders import shopify_paid, shopify_refund, taken_up
 from world import TREES, policy_of
+
+from impactflow.cli import placed
 
 POLICY = """\
 store: acme
 rules:
 - {slot: trees, provider: oneclickimpact, impact: plant_trees, quantity: {per_order: 1}}
 """
+
+#: A run that read no orders and changed nothing.
+NOTHING = {
+    "this_run": {},
+    "bought": [],
+    "purchases": None,
+    "placements": dict.fromkeys(("failed", "placed"), 0),
+    "all_placements": dict.fromkeys(("planned", "held", "awaiting_approval", "in_doubt", "parked"), 0),
+    "broken_orders": 0,
+    "left_alone": {},
+    "requests": 0,
+    "duration_s": 0.1,
+    "report": "reports/events.csv",
+    "undone": False,
+}
 
 
 async def one_delivery(world, run):
@@ -53,3 +70,33 @@ def test_status_says_why_its_exit_status_is_1_and_what_goes_on_with_what_is_plan
     shown = terminal.type("status")
     assert (shown.status, "the exit status is 1" in shown.out) == (1, True)
     assert "1 planned placement still to be bought: `impactflow place --webhooks` goes on with that." in shown.out
+
+
+def test_a_run_says_how_many_deliveries_were_tests(terminal, capsys):
+    """Whoever has just sent some wants to see them arrive; what could not be read is counted apart."""
+    told = {}
+
+    async def some(world, run):
+        await shopify_paid(run, 1)
+        await shopify_paid(run, 2, test=True)
+        await shopify_paid(run, 3, webhook_id="impactflow-test-3")
+        await shopify_paid(run, 4, total_price="a lot")
+        await shopify_refund(run, 5)
+        told.update((await taken_up(world, run)).as_json())
+
+    terminal.fill(some, policy=policy_of(TREES))
+    assert (told["deliveries"], told["tests"]) == (5, 2)
+    placed.tell({**NOTHING, "webhooks": told})
+    assert (
+        "5 webhook deliveries read: 1 of orders that were sold, 1 of refunds, 1 unreadable, 2 tests, which buy nothing."
+    ) in capsys.readouterr().out
+
+
+def test_one_is_said_in_the_singular_and_an_unreadable_order_beside_those_that_were_read(capsys):
+    """On the line of the orders."""
+    orders = {"read": 1, "new": 0, "eligible": 0, "broken": 1, "may_be_missing": 0}
+    placed.tell({**NOTHING, "orders": orders, "broken_orders": 1, "requests": 1})
+    told = capsys.readouterr().out
+    assert "1 order read, 0 new, 0 count, 1 could not be read." in told
+    assert "1 order could not be read; `impactflow status` lists it." in told
+    assert "1 request in" in told
