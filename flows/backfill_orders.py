@@ -70,6 +70,7 @@ async def backfill_orders(
         days = choose_days(from_day, to_day, run.clock)
         windows = await windows_left(run.ledger, policy, days, window_days)
         if dry_run:
+            await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
             return await preview_all(policy, windows, at_most)
         run.require_keys({rule.provider for rule in policy.rules})
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)

@@ -71,7 +71,9 @@ async def place_impacts(
         else:
             window = await choose_window(run.ledger, policy, from_day, to_day, run.clock)
         if dry_run:
+            unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
             told = await preview_orders(policy, window, orders_file=orders_file)
+            told["notes"] += unasked
             await publish_preview([told])
             return told
         run.require_keys({rule.provider for rule in policy.rules}, orders_file)

@@ -97,16 +97,16 @@ async def _look_around(
             findings += await _unheard(run, policy)
             findings += [_named(each) for each in await check_options(run.provider, policy)]
         if all(account["ok"] for account in accounts):
-            accounts.append(await _finding("purchases", lambda: _compare(run, policy, providers)))
+            accounts.append(await _finding("purchases", lambda: _compare(run, policy, providers, where)))
         return findings + accounts
 
 
-async def _compare(run: Run, policy: Policy | None, providers: Sequence[ProviderName]) -> str:
+async def _compare(run: Run, policy: Policy | None, providers: Sequence[ProviderName], where: str) -> str:
     """What a run would be refused for, without what it would record."""
     scope = Scope(run.ledger, policy)
     found = {name: some for name in providers if (some := await look(run.ledger, run.provider(name), scope))}
     if found:
-        raise PurchasesUnknown(run.where, found)
+        raise PurchasesUnknown(where, found)
     return "the ledger knows the newest that this store has bought"
 
 

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger
-from impactflow.ledger.location import missing, sqlite_file
+from impactflow.ledger.location import describe, missing, sqlite_file
 from impactflow.settings import Settings
 
 _VARIABLE = "IMPACTFLOW_LEDGER_URL"
@@ -68,6 +68,12 @@ def none_made(settings: Settings) -> Iterator[Settings]:
         os.environ[_VARIABLE] = url
         try:
             yield settings.model_copy(update={"impactflow_ledger_url": url})
+        except ConfigurationError as error:
+            from impactflow.adoption import PurchasesUnknown  # noqa: PLC0415 - ``status`` needs no providers
+
+            if isinstance(error, PurchasesUnknown):  # it names the ledger that a run would make
+                raise PurchasesUnknown(describe(settings.impactflow_ledger_url), error.found) from None
+            raise
         finally:
             os.environ.pop(_VARIABLE)
             if before is not None:

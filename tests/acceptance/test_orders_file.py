@@ -30,6 +30,10 @@ def test_a_file_is_placed_once_and_a_broken_line_is_told(without):
     assert (dry.status, dry.json["would_place"], sandbox.purchases()) == (0, 3, [])
     assert dry.json["notes"] == ["Columns of the file that are not read: Notes."]
 
+    keyless = impactflow.but(ONECLICKIMPACT_API_KEY=None, CNAUGHT_API_KEY=None, IMPACTAPI_API_KEY=None)
+    tried = keyless.run("place", "--orders", "orders.csv", "--dry-run", "--json")
+    assert (tried.status, tried.json["would_place"], len(tried.json["notes"])) == (0, 3, 4)
+
     placed = impactflow.run("place", "--orders", "orders.csv", "--json")
     assert (placed.status, placed.json["orders"]) == (
         0,
