@@ -15,6 +15,7 @@ from prefect.runtime import flow_run
 
 from impactflow.ledger import UNRESOLVED
 from impactflow.models import ProviderName
+from impactflow.needs import columns_needed
 from impactflow.outcome import Outcome
 from impactflow.patience import Round, work_off
 from impactflow.planning import choose_window, policy_digest, unread
@@ -100,7 +101,7 @@ async def place_impacts(
             read_by="`impactflow place --orders FILE`" if file else reads_again(run.settings, read_by),
             rates=policy.remark_on_rates(run.clock.now().date()),
             window=window,
-            said=file.notes if file else (),
+            said=file.notes(columns_needed(policy)) if file else (),
         )
         await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
         await announce()

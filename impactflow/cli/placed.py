@@ -7,6 +7,7 @@ from typing import Any
 
 from impactflow.cli.console import out, print_list, print_table
 from impactflow.models import Unit
+from impactflow.orders.problems import grouped
 from impactflow.standing import NO_PRICE, in_standings
 from impactflow.texts import counted
 from impactflow.units import shown
@@ -29,7 +30,7 @@ def tell_preview(result: Mapping[str, Any]) -> None:
         out.print(f"No two readings of the orders agreed: {result['may_be_missing']} or more may be missing.")
     if orders["broken"]:
         out.print(f"{counted(orders['broken'], 'order')} cannot be read, and would earn nothing:")
-    for problem in result["problems"][:_TOLD]:
+    for problem, _ in grouped(result["problems"])[:_TOLD]:
         out.print(f"  {problem}", markup=False)
     for note in (*result["notes"], *result["wrong_options"]):
         out.print(note, markup=False)

@@ -112,4 +112,6 @@ async def _open(
             run.require_sellers({rule.provider for rule in policy.rules})
             await refuse_slips(run.ledger, policy, today)
         if orders_file:
-            run.orders_file(orders_file).window(*days, today)
+            file = run.orders_file(orders_file)
+            file.require_orders()
+            file.window(*days, today)

@@ -15,6 +15,7 @@ from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger, Need, Needs, Pending, Status, Total
 from impactflow.ledger.location import describe
 from impactflow.models import Unit
+from impactflow.orders.problems import grouped, named
 from impactflow.settings import Settings, load_settings
 from impactflow.standing import NO_PRICE, WHAT_TO_DO, Counts, Standing, by_provider, reads_again, takes_up_deliveries
 from impactflow.texts import counted
@@ -22,6 +23,8 @@ from impactflow.units import shown
 
 #: How many orders that could not be read are listed.
 _BROKEN = 100
+#: How many of those with the same problem are named.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -154,12 +157,20 @@ def _tell(now: _Now, where: str) -> None:
             f"{counted(ready, 'planned placement')} still to be bought: {now.places} goes on with that.", markup=False
         )
     _tell_needs(now.needs)
-    print_list("Orders that could not be read", [f"{each['name']}: {each['problem']}" for each in now.broken])
+    print_list("Orders that could not be read", _broken(now.broken))
     if now.broken:
         out.print(dismiss.HOW, markup=False)
     now.unheard.tell()
     if now.undone:
         out.print("Something is left undone, as said above, so the exit status is 1.")
+
+
+def _broken(broken: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each problem once, with the first names to show or dismiss."""
+    return [
+        f"{named([str(broken[index]['name']) for index in places], _NAMED)}: {problem}"
+        for problem, places in grouped(str(each["problem"]) for each in broken)
+    ]
 
 
 def _tell_pending(pending: Sequence[Pending], places: str) -> None:

@@ -59,7 +59,11 @@ def test_a_file_is_placed_once_and_a_broken_line_is_told(without):
     [
         (None, "it cannot be read (No such file or directory)"),
         ("order_id,ordered_at,ammount\n1,2026-01-01,5\n", "ammount is not read: write amount"),
-        (json.dumps({"id": 1}), "it has no order_id and no ordered_at"),
+        (json.dumps({"number": 1}), "it has no ordered_at: each line should have the field ordered_at"),
+        (
+            "order_id,ordered_at\n1,2026-11-25 14:03\n2,2026-11-25 15:03\n",
+            "no line of it can be read: wrong.csv lines 2, 3",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_before_anything_is_started(without, content, says):
