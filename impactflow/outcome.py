@@ -17,6 +17,7 @@ from impactflow.orders import Window
 from impactflow.patience import Round
 from impactflow.planning import in_words
 from impactflow.standing import WHAT_TO_DO, Counts, Standing, in_standings
+from impactflow.texts import counted
 from impactflow.tracking import Tracked
 
 #: How many placements are named to a person.
@@ -98,7 +99,7 @@ class Outcome:
                 " reads these days again."
             )
         if self.unread:
-            notes.append(f"{self.unread} placements wait to be read again: {self.read_by} does that.")
+            notes.append(f"{counted(self.unread, 'placement')} to be read again: {self.read_by} does that.")
         if self.rates:
             notes.append(f"Of the policy: {self.rates}.")
         return notes
@@ -143,7 +144,9 @@ class Outcome:
             [in_words(self.window)] if self.window else []
         )
         if self.planned:
-            lines.append(f"Read {self.planned.read} orders: {self.planned.new} new, {self.planned.eligible} count.")
+            lines.append(
+                f"Read {counted(self.planned.read, 'order')}: {self.planned.new} new, {self.planned.eligible} count."
+            )
         if self.planned and self.planned.beyond_day:
             lines.append(
                 f"**A ceiling for one day was reached: {self.planned.beyond_day} placements beyond it wait for a"
@@ -157,9 +160,9 @@ class Outcome:
         )
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
         if self.broken:
-            lines.append(f"{self.broken} orders could not be read.")
+            lines.append(f"{counted(self.broken, 'order')} could not be read.")
         lines += [*map(for_page, self.said), *self.notes]
-        lines.append(f"{self.requests} requests in {self.duration_s:.1f} s. Report: {self.report}")
+        lines.append(f"{counted(self.requests, 'request')} in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 
 
@@ -198,7 +201,7 @@ class TrackOutcome:
         """As a person reads it, Markdown."""
         tracked = self.tracked
         lines = [
-            f"Asked after {tracked.checked} placements, of which {tracked.completed} are complete now.",
+            f"Asked after {counted(tracked.checked, 'placement')}, of which {tracked.completed} are complete now.",
             f"{tracked.cancelled} were cancelled at the provider, {tracked.unanswered} were not answered.",
             f"{self.open} are open; each is asked after again when it is due.",
         ]

@@ -21,6 +21,7 @@ from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
 from impactflow.settings import Settings, did_you_mean, load_settings, require_folder, unknown_variables
 from impactflow.slips import find_slips
+from impactflow.texts import counted
 from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import Secrets
 
@@ -185,7 +186,7 @@ async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
         raise LedgerError("; ".join(found))
     held = await run.ledger.counts()
     bought = sum(count for (_, status), count in held.items() if status in _BOUGHT)
-    return f"{where}, {bought} purchases; it takes writes and keeps what is committed"
+    return f"{where}, {counted(bought, 'purchase')}; it takes writes and keeps what is committed"
 
 
 async def _read_orders(run: Run) -> str:
@@ -197,7 +198,7 @@ async def _read_orders(run: Run) -> str:
     today = run.clock.now().date()
     account = open_wickedreports(run.settings, run.transport, run.clock)
     async for page in account.list_orders(today - timedelta(days=1), today, limit=1):
-        return f"{page.total or len(page.items)} orders since yesterday"
+        return f"{counted(page.total or len(page.items), 'order')} since yesterday"
     return "no orders since yesterday"
 
 
