@@ -9,7 +9,7 @@ from typing import Any
 from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli import silence
 from impactflow.cli.console import out, print_marked
-from impactflow.cli.ledgers import missing_file, none_made, require_ledger_folder
+from impactflow.cli.ledgers import missing_file, none_made, require_ledger_folder, require_writable
 from impactflow.cli.prefect_check import remarks_on_prefect
 from impactflow.clients import open_wickedreports
 from impactflow.errors import MISUSES, ConfigurationError, ImpactError, LedgerError
@@ -31,8 +31,14 @@ _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 def tell_findings(findings: Sequence[Mapping[str, Any]]) -> None:
     """Print each check and what it found."""
     for finding in findings:
-        mark, style = ("ok   ", "green") if finding["ok"] else ("wrong", "red")
-        print_marked(out, mark, style, f"{finding['what']}: {finding['said']}")
+        print_marked(out, *_mark(finding), f"{finding['what']}: {finding['said']}")
+
+
+def _mark(finding: Mapping[str, Any]) -> tuple[str, str]:
+    """What stands before a finding, and its colour."""
+    if not finding["ok"]:
+        return "wrong", "red"
+    return ("note ", "yellow") if finding["note"] else ("ok   ", "green")
 
 
 async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
@@ -43,7 +49,8 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
         policy_file: The policy's path; by default IMPACTFLOW_POLICY.
 
     Returns:
-        For each check: ``what``, whether it is ``ok``, what was ``said``, and the exit ``status`` that it asks for.
+        For each check: ``what``, whether it is ``ok``, whether that is but a ``note`` on what a person may want to
+        change, what was ``said``, and the exit ``status`` that it asks for.
 
     Raises:
         ConfigurationError: A setting is malformed: then nothing else can be said.
@@ -63,7 +70,7 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
     findings += [
-        {"what": "settings", "ok": meant is None, "status": 2 if meant else 0, "said": f"{name}: {did_you_mean(meant)}"}
+        _finding_of("settings", f"{name}: {did_you_mean(meant)}", status=2 if meant else 0, note=meant is None)
         for name, meant in unknown_variables().items()
     ]
     findings.append(_reports(settings))
@@ -74,6 +81,7 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
     absent = missing_file(settings) is not None
     try:
         require_ledger_folder(settings)
+        require_writable(settings)
         with none_made(settings) as used:
             findings += await _look_around(
                 used, policy, providers, describe(settings.impactflow_ledger_url), absent=absent
@@ -138,12 +146,12 @@ async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
     except (ConfigurationError, LedgerError):  # said already, of the webhooks or of the ledger
         return []
     missing = {
-        scheme.source: sorted(topic for topic in scheme.topics if (scheme.source, topic) not in told)
+        scheme.source: sorted(topic for topic in scheme.topics - scheme.optional if (scheme.source, topic) not in told)
         for scheme in secrets.schemes
         if scheme.source in secrets.signing
     }
     return [
-        _ok(
+        _note(
             "webhooks",
             f"{source} has not told of {', '.join(topics)} yet: see that its webhook lists all that are read",
         )
@@ -159,14 +167,14 @@ async def _unheard(run: Run, policy: Policy) -> list[dict[str, Any]]:
         refused = await silence.refused(run.ledger, run.clock.now().date(), policy.store)
     except (ConfigurationError, LedgerError):  # said already, of the webhooks or of the ledger
         return []
-    findings = [_ok("policy", said) for said in silence.without_products(policy, served)]
-    return findings + [_ok("webhooks", said) for said in silence.refusals_in_words(refused)]
+    findings = [_note("policy", said) for said in silence.without_products(policy, served)]
+    return findings + [_note("webhooks", said) for said in silence.refusals_in_words(refused)]
 
 
 def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
     """Exchange rates that are old: nothing wrong, but worth renewing."""
     remark = policy.remark_on_rates(today)
-    return [] if remark is None or policy.wrong_rates(today) else [_ok("policy", remark)]
+    return [] if remark is None or policy.wrong_rates(today) else [_note("policy", remark)]
 
 
 async def _slips(run: Run, policy: Policy) -> list[dict[str, Any]]:
@@ -215,14 +223,21 @@ async def _finding(what: str, check: Callable[[], Awaitable[str]]) -> dict[str, 
 
 def _named(checked: Checked) -> dict[str, Any]:
     """What a rule names: wrong, or nobody could say."""
-    wrong = checked.wrong is not None
-    return {"what": "policy", "ok": not wrong, "said": str(checked), "status": 2 if wrong else 0}
+    return _finding_of("policy", str(checked), status=2) if checked.wrong is not None else _note("policy", str(checked))
 
 
 def _ok(what: str, said: str) -> dict[str, Any]:
-    return {"what": what, "ok": True, "said": said, "status": 0}
+    return _finding_of(what, said)
+
+
+def _note(what: str, said: str) -> dict[str, Any]:
+    """Nothing is wrong, and a person may want to change something."""
+    return _finding_of(what, said, note=True)
 
 
 def _wrong(what: str, error: ImpactError) -> dict[str, Any]:
-    misused = isinstance(error, MISUSES)
-    return {"what": what, "ok": False, "said": str(error), "status": 2 if misused else 1}
+    return _finding_of(what, str(error), status=2 if isinstance(error, MISUSES) else 1)
+
+
+def _finding_of(what: str, said: str, *, status: int = 0, note: bool = False) -> dict[str, Any]:
+    return {"what": what, "ok": not status, "note": note, "said": said, "status": status}

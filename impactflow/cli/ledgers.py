@@ -44,6 +44,21 @@ def require_ledger_folder(settings: Settings) -> None:
         raise ConfigurationError(f"{_VARIABLE}: there is no folder {file.parent}: make it, or name another file")
 
 
+def require_writable(settings: Settings) -> None:
+    """
+    See that a ledger can be written where there is none yet.
+
+    Raises:
+        ConfigurationError: Nothing can be written into its folder.
+    """
+    file = missing_file(settings)
+    if file is not None and not os.access(file.parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"{_VARIABLE}: there is no ledger yet, and none can be made in {file.parent}, which cannot be written to:"
+            " name a file in another folder"
+        )
+
+
 def open_existing(settings: Settings) -> Ledger:
     """
     Open the ledger.

@@ -55,6 +55,7 @@ def test_o9_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
     assert told["addresses"]["shopify"] == told["url"] + "/webhooks/shopify"
     assert (143, "") == (ended.status, ended.out)
     assert not any(secret in ended.err for secret in SECRETS.values())
+    assert ended.err.count("INFO stored 1 delivery of shopify: 1 ") == 1
     assert "PREFECT_API_URL is not set: what comes waits for the next `impactflow place --webhooks`" in ended.err  # B2
 
 
