@@ -169,7 +169,7 @@ def _read(orders: Mapping[str, Any]) -> str:
 
 
 def _heard(told: Mapping[str, Any]) -> str:
-    """What webhooks brought; of what nobody has to know only the tests are named, for somebody has just sent them."""
+    """How many deliveries were read, and of what; tests are named, for whoever sent some looks for them."""
     parts = {
         "of orders that were sold": told["sold"]["read"] - told["sold"]["broken"],
         "of refunds": told["refunds"],
