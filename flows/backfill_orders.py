@@ -25,6 +25,7 @@ from impactflow.patience import Round
 from impactflow.planning import unread
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
+from impactflow.standing import reads_again
 from tasks.announcing import announce
 from tasks.checking import check_ledger
 from tasks.context import flow_context
@@ -69,6 +70,7 @@ async def backfill_orders(
         days = choose_days(from_day, to_day, run.clock)
         windows = await windows_left(run.ledger, policy, days, window_days)
         if dry_run:
+            await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
             return await preview_all(policy, windows, at_most)
         run.require_keys({rule.provider for rule in policy.rules})
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
@@ -85,9 +87,11 @@ async def backfill_orders(
             halted=halted,
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
-            report=report,
+            report=report.totals,
+            purchases=report.purchases,
+            bought=report.bought,
             unread=waiting,
-            read_by=read_by,
+            read_by=reads_again(run.settings, read_by),
             rates=policy.remark_on_rates(run.clock.now().date()),
         )
         await publish_windows(backfilled)

@@ -16,6 +16,7 @@ from impactflow.deliveries import TakenUp
 from impactflow.outcome import Outcome
 from impactflow.planning import unread
 from impactflow.policy import load_policy
+from impactflow.standing import reads_again
 from tasks.announcing import announce
 from tasks.checking import check_ledger
 from tasks.context import flow_context
@@ -52,6 +53,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
             halted = await place_all(run, policy, patience_s)
             overall = await run.ledger.counts()
             waiting, read_by = await unread(run.ledger, policy, run.clock)
+            report = await publish_report(f"events-{run.clock.now():%Y%m%d}")
             outcome = Outcome(
                 taken.planned,
                 in_window=overall,
@@ -61,9 +63,11 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
                 halted=halted,
                 requests=run.transport.requests,
                 duration_s=time.monotonic() - began,
-                report=await publish_report(f"events-{run.clock.now():%Y%m%d}"),
+                report=report.totals,
+                purchases=report.purchases,
+                bought=report.bought,
                 unread=waiting,
-                read_by=read_by,
+                read_by=reads_again(run.settings, read_by),
                 rates=policy.remark_on_rates(run.clock.now().date()),
             )
             await publish_summary("place-events", f"{taken.in_words()}\n\n{outcome.in_words()}")

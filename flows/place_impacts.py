@@ -15,11 +15,13 @@ from prefect.runtime import flow_run
 
 from impactflow.ledger import UNRESOLVED
 from impactflow.models import ProviderName
+from impactflow.needs import columns_needed
 from impactflow.outcome import Outcome
 from impactflow.patience import Round, work_off
 from impactflow.planning import choose_window, policy_digest, unread
 from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
+from impactflow.standing import reads_again
 from impactflow.together import side_by_side
 from tasks.announcing import announce
 from tasks.checking import check_ledger
@@ -70,7 +72,9 @@ async def place_impacts(
         else:
             window = await choose_window(run.ledger, policy, from_day, to_day, run.clock)
         if dry_run:
+            unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
             told = await preview_orders(policy, window, orders_file=orders_file)
+            told["notes"] += unasked
             await publish_preview([told])
             return told
         run.require_keys({rule.provider for rule in policy.rules}, orders_file)
@@ -90,12 +94,14 @@ async def place_impacts(
             halted=halted,
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
-            report=report,
+            report=report.totals,
+            purchases=report.purchases,
+            bought=report.bought,
             unread=waiting,
-            read_by="impactflow place --orders FILE" if file else read_by,
+            read_by="`impactflow place --orders FILE`" if file else reads_again(run.settings, read_by),
             rates=policy.remark_on_rates(run.clock.now().date()),
             window=window,
-            said=file.notes if file else (),
+            said=file.notes(columns_needed(policy)) if file else (),
         )
         await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
         await announce()

@@ -76,7 +76,9 @@ async def reconcile_providers(
             halted=dict(zip(ProviderName, rounds, strict=True)),
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
-            report=report,
+            report=report.totals,
+            purchases=report.purchases,
+            bought=report.bought,
         )
         await publish_summary("reconcile-providers", outcome.in_words())
         await announce()

@@ -46,7 +46,7 @@ async def track_placements(wait_s: float = 0.0) -> dict[str, Any]:
             total += await track_all(run, everything=True)
             pause_s = min(_LONGEST_PAUSE_S, 1.5 * pause_s)
         report = await publish_report(f"tracked-{run.clock.now():%Y%m%d-%H%M%S}")
-        outcome = TrackOutcome(total, await open_count(run), time.monotonic() - began, report)
+        outcome = TrackOutcome(total, await open_count(run), time.monotonic() - began, report.totals)
         await publish_summary("track-placements", outcome.in_words())
         await announce()
         return outcome.as_json()

@@ -24,7 +24,7 @@ from impactflow.models import UNIT_OF, Kind, ProviderName
 from impactflow.orders import OrderSource, Window
 from impactflow.planning import judge_again, plan, policy_digest
 from impactflow.policy import Policy
-from impactflow.units import SHOWN, in_words, shown
+from impactflow.units import SHOWN, in_words, said, shown
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,8 @@ class Answer:
         if len(units) > 1:
             return f"at_most: {' and '.join(sorted(units))} cannot be trimmed together; ask about one order and slot"
         if not at_most.is_finite() or any(_trimmed(each, at_most) < 1 for each in asked):
-            least, unit = shown(1, UNIT_OF[asked[0].kind])
-            return f"at_most: the least that can be bought is {least:f} {unit}; to buy nothing, reject"
+            least = said(1, UNIT_OF[asked[0].kind])
+            return f"at_most: the least that can be bought is {least}; to buy nothing, reject"
         if any(each.was_tried and _trimmed(each, at_most) < each.quantity for each in asked):
             return "at_most: it was sent before, and the provider may know it as it is; approve all of it or reject"
         return None

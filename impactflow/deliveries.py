@@ -23,7 +23,7 @@ from impactflow.planning import after_refunds, judge_again, page_of
 from impactflow.policy import Policy
 from impactflow.webhooks import events
 from impactflow.webhooks.senders import NO_SENDERS, Senders
-from impactflow.webhooks.values import Hint, NothingForUs
+from impactflow.webhooks.values import A_TEST, Hint, NothingForUs
 
 #: Each may be of megabytes.
 _PAGE = 100
@@ -41,6 +41,7 @@ class TakenUp:
         withdrawn: How many placements that waited were withdrawn for it.
         hints: How many told that a placement may have got further.
         others: From which nothing follows.
+        tests: Of those, how many were tests.
         due_at: Providers at which placements are due to be tracked now because of a hint.
         again: Orders known before that were judged again, because the policy was changed or a refund announced.
     """
@@ -51,6 +52,7 @@ class TakenUp:
     withdrawn: int = 0
     hints: int = 0
     others: int = 0
+    tests: int = 0
     due_at: frozenset[ProviderName] = frozenset()
     again: int = 0
 
@@ -63,6 +65,7 @@ class TakenUp:
             self.withdrawn + other.withdrawn,
             self.hints + other.hints,
             self.others + other.others,
+            self.tests + other.tests,
             self.due_at | other.due_at,
             self.again + other.again,
         )
@@ -71,7 +74,7 @@ class TakenUp:
         """As ``--json`` prints it."""
         counts = asdict(self)
         return {
-            **{name: counts[name] for name in ("deliveries", "refunds", "withdrawn", "hints", "others")},
+            **{name: counts[name] for name in ("deliveries", "refunds", "withdrawn", "hints", "others", "tests")},
             "sold": counts["planned"],
             "judged_again": self.again,
         }
@@ -82,8 +85,8 @@ class TakenUp:
         return (
             f"Took up {self.deliveries} deliveries: {sold.read - sold.broken} of orders that were sold ({sold.new} new,"
             f" {sold.eligible} count), {self.refunds} of refunds ({self.withdrawn} placements withdrawn), {self.hints}"
-            f" of placements that got further, {sold.broken} unreadable, {self.others} of nothing that concerns us."
-            + (f" Judged {self.again} orders again." if self.again else "")
+            f" of placements that got further, {sold.broken} unreadable, {self.others} of nothing that concerns us"
+            f" ({self.tests} of them tests)." + (f" Judged {self.again} orders again." if self.again else "")
         )
 
 
@@ -268,6 +271,7 @@ class _Page:
         self._broken: list[BrokenOrder] = []
         self._refunds: list[Refund] = []
         self._hints: list[Hint] = []
+        self._tests = 0
         self._handled = [self._sort(delivery) for delivery in deliveries]
 
     def _sort(self, delivery: Delivery) -> Handled:
@@ -286,6 +290,7 @@ class _Page:
                 problem, listed_as = event.problem, event.id
             case NothingForUs():
                 problem = event.why
+                self._tests += event == A_TEST
             case _:
                 assert_never(event)
         mapping = self._senders.digest_for(delivery.source)
@@ -320,5 +325,6 @@ class _Page:
             sum(withdrawn),
             len(self._hints),
             len(self._handled) - concern_us,
+            self._tests,
             due_at,
         )

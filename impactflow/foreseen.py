@@ -61,9 +61,10 @@ def as_json(
 
 
 async def wrong_with(run: Run, policy: Policy) -> list[str]:
-    """What is wrong with a policy, as far as its providers and the ledger can tell."""
+    """What is wrong with a policy, as far as the ledger and those providers can tell whose keys are set."""
     slips = await find_slips(run.ledger, policy, run.clock.now().date())
-    return slips + told(await check_options(run.provider, policy))
+    asked = {rule.slot for rule in policy.rules if not run.without_key(rule.provider)}
+    return slips + told(each for each in await check_options(run.provider, policy) if each.slot in asked)
 
 
 async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict[str, Any]:
@@ -72,12 +73,14 @@ async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict
 
     Raises:
         LedgerError: The ledger cannot be read.
+        PurchasesUnknown: A run would refuse this ledger.
     """
+    notes = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
     today = run.clock.now().date()
     window = Window(today, today, open_ended=True)
     source = await with_deliveries(_NoOrders(), run.ledger, policy, senders)
     would = await preview(run.ledger, source, policy, window, run.clock)
-    told_of = as_json(would, window, run.transport.requests, wrong=await wrong_with(run, policy))
+    told_of = as_json(would, window, run.transport.requests, notes=notes, wrong=await wrong_with(run, policy))
     return {**told_of, "from": None, "to": None, "window": "No orders are read, only what webhook deliveries told of."}
 
 

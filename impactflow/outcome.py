@@ -17,6 +17,7 @@ from impactflow.orders import Window
 from impactflow.patience import Round
 from impactflow.planning import in_words
 from impactflow.standing import WHAT_TO_DO, Counts, Standing, in_standings
+from impactflow.texts import counted
 from impactflow.tracking import Tracked
 
 #: How many placements are named to a person.
@@ -36,10 +37,12 @@ class Outcome:
         halted: What each provider's last round came to.
         requests: How many HTTP requests it made.
         duration_s: How long it took.
-        report: Where the CSV lies.
+        report: Where the CSV lies of what was bought in all.
+        purchases: Where the CSV lies of each purchase that it made or saw completed; None where there is none.
+        bought: What it bought, by slot and provider, as ``reports.Bought`` adds it up.
         window: The days that it read, where it read any.
         unread: How many planned placements wait until their orders are read again.
-        read_by: The command that reads them.
+        read_by: The command that reads them, in words.
         rates: A sentence where the policy's exchange rates are old, else None.
         said: What a person should know of where they were read.
         changed: Where it left what it changed, by provider and status: orders of other days among them.
@@ -53,9 +56,11 @@ class Outcome:
     requests: int
     duration_s: float
     report: str
+    purchases: str | None = None
+    bought: Sequence[Mapping[str, Any]] = ()
     window: Window | None = None
     unread: int = 0
-    read_by: str = "impactflow place"
+    read_by: str = "`impactflow place`"
     rates: str | None = None
     said: Sequence[str] = ()
     changed: Sequence[Group] = ()
@@ -94,7 +99,7 @@ class Outcome:
                 " reads these days again."
             )
         if self.unread:
-            notes.append(f"{self.unread} placements wait to be read again: `{self.read_by}` does that.")
+            notes.append(f"{counted(self.unread, 'placement')} to be read again: {self.read_by} does that.")
         if self.rates:
             notes.append(f"Of the policy: {self.rates}.")
         return notes
@@ -103,12 +108,19 @@ class Outcome:
         """As ``--json`` prints it."""
         read = self.planned
         orders = (
-            {"read": read.read, "new": read.new, "eligible": read.eligible, "may_be_missing": read.missing}
+            {
+                "read": read.read,
+                "new": read.new,
+                "eligible": read.eligible,
+                "broken": read.broken,
+                "may_be_missing": read.missing,
+            }
             if read
             else None
         )
         return {
             "this_run": self.this_run,
+            "bought": [*self.bought],
             **({"orders": orders} if orders else {}),
             "placements": asdict(Standing.of(self.in_window)),
             "all_placements": asdict(Standing.of(self.overall)),
@@ -121,6 +133,7 @@ class Outcome:
             "requests": self.requests,
             "duration_s": round(self.duration_s, 3),
             "report": self.report,
+            "purchases": self.purchases,
             "undone": self.undone,
         }
 
@@ -131,7 +144,9 @@ class Outcome:
             [in_words(self.window)] if self.window else []
         )
         if self.planned:
-            lines.append(f"Read {self.planned.read} orders: {self.planned.new} new, {self.planned.eligible} count.")
+            lines.append(
+                f"Read {counted(self.planned.read, 'order')}: {self.planned.new} new, {self.planned.eligible} count."
+            )
         if self.planned and self.planned.beyond_day:
             lines.append(
                 f"**A ceiling for one day was reached: {self.planned.beyond_day} placements beyond it wait for a"
@@ -146,9 +161,9 @@ class Outcome:
         )
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
         if self.broken:
-            lines.append(f"{self.broken} orders could not be read.")
+            lines.append(f"{counted(self.broken, 'order')} could not be read.")
         lines += [*map(for_page, self.said), *self.notes]
-        lines.append(f"{self.requests} requests in {self.duration_s:.1f} s. Report: {self.report}")
+        lines.append(f"{counted(self.requests, 'request')} in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 
 
@@ -187,7 +202,7 @@ class TrackOutcome:
         """As a person reads it, Markdown."""
         tracked = self.tracked
         lines = [
-            f"Asked after {tracked.checked} placements, of which {tracked.completed} are complete now.",
+            f"Asked after {counted(tracked.checked, 'placement')}, of which {tracked.completed} are complete now.",
             f"{tracked.cancelled} were cancelled at the provider, {tracked.unanswered} were not answered.",
             f"{self.open} are open; each is asked after again when it is due.",
         ]

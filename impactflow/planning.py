@@ -231,8 +231,11 @@ async def preview(
             read.add(each.placement or 0)
             _foresee(would, each)
         if would.ends_before:
-            return would
-    if with_planned:
+            break
+    would.not_earned.update(
+        {(slot, why): count for (slot, why), count in outlook.unearned.items() if slot in policy.slots_for_first}
+    )
+    if with_planned and not would.ends_before:
         waiting = await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now()))
         is_complete = source.file is None and not would.missing
         for each in [*await _foresee_kept(ledger, policy, clock, outlook, seen), *waiting]:

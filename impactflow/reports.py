@@ -10,14 +10,15 @@ import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pandas as pd
 
 from impactflow.escapes import for_spreadsheet
-from impactflow.ledger import Effect, Total
+from impactflow.ledger import Effect, Status, Total
 from impactflow.models import Unit
 from impactflow.units import shown
 
@@ -51,6 +52,58 @@ def effect_row(effect: Effect) -> dict[str, str]:
     price = "" if effect.price_usd_cents is None else str(Decimal(effect.price_usd_cents) / 100)
     values = (effect.order, effect.slot, effect.provider, effect.status, f"{amount:f}", unit, price)
     return dict(zip(EFFECT_COLUMNS, (*values, effect.certificate_url or ""), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """
+    What a run's reports say, and where they lie.
+
+    Args:
+        totals: Where the CSV lies of what was bought in all by day, slot and provider; or why it was not written.
+        purchases: The same of the CSV of each purchase that the run made or saw completed; None where there is none.
+        bought: What took effect in the run, by slot and provider, as ``--json`` prints it.
+    """
+
+    totals: str
+    purchases: str | None
+    bought: Sequence[Mapping[str, Any]]
+
+
+class Bought:
+    """What a run has bought, added up by slot and provider while its purchases are read."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str, str], tuple[int, int, int | None]] = {}
+
+    def add(self, effect: Effect) -> None:
+        """Add a purchase that took effect; one that was completed took effect before."""
+        if effect.status != Status.PLACED:
+            return
+        key = effect.slot, effect.provider, effect.unit
+        count, quantity, cents = self._sums.get(key, (0, 0, 0))
+        price = effect.price_usd_cents
+        cents = None if cents is None or price is None else cents + price
+        self._sums[key] = count + 1, quantity + effect.quantity, cents
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """By slot and provider: how many, how much in the unit that people read, the price where all of it is known."""
+        return [_row(key, *summed) for key, summed in sorted(self._sums.items())]
+
+
+def _row(key: tuple[str, str, str], count: int, quantity: int, cents: int | None) -> dict[str, Any]:
+    slot, provider, unit = key
+    amount, name = shown(quantity, Unit(unit))
+    price = None if cents is None else Decimal(cents) / 100
+    return {
+        "slot": slot,
+        "provider": provider,
+        "placements": count,
+        "amount": f"{amount:f}",
+        "unit": name,
+        "price_usd": None if price is None else f"{price:f}",
+    }
 
 
 class Rows:

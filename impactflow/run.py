@@ -5,19 +5,19 @@ Called by whatever begins a run: ``tasks.context`` for the flows, ``cli`` for th
 Nothing global: two runs in one process do not know of each other.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-from impactflow.adoption import Scope, check_ledger
+from impactflow.adoption import Finding, PurchasesUnknown, Scope, check_ledger, look
 from impactflow.callbacks import callback_path
 from impactflow.clients import open_cnaught, open_impactapi, open_oneclickimpact, open_wickedreports
 from impactflow.clients.http import open_transport
 from impactflow.clock import Clock, SystemClock
-from impactflow.errors import ProviderError
+from impactflow.errors import ConfigurationError, ProviderError
 from impactflow.ledger import Ledger
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
@@ -116,6 +116,41 @@ class Run:
         silent = await check_ledger(self.ledger, self.where, providers, scope, self.clock, self.id)
         self.checked.update(set(asked) - silent.keys())
         return silent
+
+    async def compare_ledger(self, names: Iterable[ProviderName], policy: Policy | None) -> list[str]:
+        """
+        See what ``check_ledger`` would refuse, for whoever only looks: nothing is recorded, and no key is needed.
+
+        Args:
+            names: To whom something would be sent.
+            policy: The policy, where one is at hand: its store and slots count as ours.
+
+        Returns:
+            For each provider that could not be asked, why not.
+
+        Raises:
+            PurchasesUnknown: A run would refuse.
+        """
+        scope = Scope(self.ledger, policy)
+        found: dict[ProviderName, Sequence[Finding]] = {}
+        unasked: list[str] = []
+        for name in sorted(names):
+            try:
+                if some := await look(self.ledger, self.provider(name), scope):
+                    found[name] = some
+            except (ConfigurationError, ProviderError) as error:
+                unasked.append(f"What {name} has sold to this store was not looked at, as a run does first: {error}")
+        if found:
+            raise PurchasesUnknown(self.where, found)
+        return unasked
+
+    def without_key(self, name: ProviderName) -> bool:
+        """Whether a provider cannot be asked for anything, since its key or its URL is not set."""
+        try:
+            self.provider(name)
+        except ConfigurationError:
+            return True
+        return False
 
     def require_keys(self, names: Iterable[ProviderName], orders_file: str = "") -> None:
         """

@@ -12,13 +12,15 @@ from typing import Any
 
 from impactflow.ledger import Status
 from impactflow.models import ProviderName
+from impactflow.settings import Settings
 
 Counts = Mapping[tuple[ProviderName, Status], int]
 
 #: What a person does about placements in a status; what is not here its own reason says.
 WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
     {
-        Status.HELD: "mend what the reason names; the next run that reads the order goes on with it",
+        Status.HELD: "mend what the reason names; the next run that reads the order goes on with it (for an order of a"
+        " file: `impactflow place --orders` with that file again)",
         Status.AWAITING_APPROVAL: "`impactflow approve` lists what awaits approval; answer with the deployment"
         " `approve`, or with `impactflow approve ORDER SLOT`",
         Status.PARKED: "look at the provider whether it was bought, then run the deployment `settle`, or"
@@ -29,6 +31,10 @@ WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
         Status.IN_DOUBT: "see that the provider can be reached with its key; runs go on trying",
     }
 )
+
+
+#: Said wherever a price is left blank.
+NO_PRICE = "A price is blank where the provider does not tell it: 1ClickImpact tells none."
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,27 @@ class Standing:
 def in_standings(counts: Mapping[str, int]) -> str:
     """How many there are in each standing, as an outcome tells it in JSON: "3 placed, 1 in doubt", or "none"."""
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "none"
+
+
+def takes_up_deliveries(settings: Settings) -> str:
+    """The command that reads the deliveries that wait: plain ``place`` also reads Wicked Reports, and needs its key."""
+    return "`impactflow place`" if settings.wicked_reports_api_key else "`impactflow place --webhooks`"
+
+
+def reads_again(settings: Settings, command: str) -> str:
+    """
+    The command that reads the orders of planned placements again, in words.
+
+    Args:
+        settings: Whether there is a key of Wicked Reports.
+        command: The command where there is one.
+    """
+    if settings.wicked_reports_api_key:
+        return f"`{command}`"
+    return (
+        "`impactflow place --orders FILE` with these orders, or `impactflow place --webhooks` once their sender has"
+        " told of them again,"
+    )
 
 
 def by_provider(counts: Counts) -> dict[str, dict[str, Any]]:

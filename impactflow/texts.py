@@ -5,6 +5,8 @@ Neither takes NUL, control characters (a terminal obeys some), halves of surroga
 writing. Called where text comes in; what identifies something is refused there, not rewritten.
 """
 
+from decimal import Decimal
+
 
 def is_plain(text: str) -> bool:
     """Whether a text can be kept and shown as it is."""
@@ -19,3 +21,8 @@ def plain(text: str) -> str:
 def one_line(text: str) -> str:
     """A message in one line, without what cannot be shown."""
     return plain(" ".join(text.split()))
+
+
+def counted(count: int | Decimal, noun: str, plural: str | None = None) -> str:
+    """How many there are, in words: "1 order", "2 orders"; other plurals than with an s are given."""
+    return f"{Decimal(count):f} {noun if count == 1 else plural or f'{noun}s'}"

@@ -5,6 +5,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from impactflow.models import UNIT_OF, Kind, Unit
+from impactflow.texts import counted
 
 #: How a person reads each unit of the ledger: its name, and how many of the ledger's make one.
 SHOWN: Mapping[Unit, tuple[str, int]] = MappingProxyType(
@@ -29,15 +30,24 @@ WHOLE: Mapping[Unit, str] = MappingProxyType(
 )
 
 
+#: What one is called, where that is not the same.
+_ONE: Mapping[str, str] = MappingProxyType({"trees": "tree", "coral fragments": "coral fragment"})
+
+
 def shown(quantity: int | Decimal, unit: Unit) -> tuple[Decimal, str]:
     """A quantity as a person reads it, exactly, with the unit's name."""
     name, size = SHOWN[unit]
     return Decimal(quantity) / size, name
 
 
+def said(quantity: int | Decimal, unit: Unit) -> str:
+    """A quantity with its unit, in a sentence: "1 tree", "2.5 kg CO2"."""
+    amount, name = shown(quantity, unit)
+    return counted(amount, _ONE.get(name, name), name)
+
+
 def in_words(kind: Kind | None, quantity: int | Decimal | None) -> str:
     """What was bought, in a few words; None where a record does not say it."""
     if kind is None or quantity is None:
         return "a kind and quantity that the record does not say"
-    amount, unit = shown(quantity, UNIT_OF[kind])
-    return f"{amount:f} {unit} ({kind})"
+    return f"{said(quantity, UNIT_OF[kind])} ({kind})"

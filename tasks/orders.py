@@ -11,6 +11,7 @@ from impactflow.backfill import PlannedWindow
 from impactflow.deliveries import with_deliveries
 from impactflow.foreseen import as_json, wrong_with
 from impactflow.ledger import Planned
+from impactflow.needs import columns_needed
 from impactflow.orders import Window
 from impactflow.planning import plan, preview
 from impactflow.policy import Policy
@@ -73,6 +74,6 @@ async def preview_orders(
         would,
         window,
         run.transport.requests,
-        notes=run.orders_file(orders_file).notes if orders_file else (),
+        notes=run.orders_file(orders_file).notes(columns_needed(policy)) if orders_file else (),
         wrong=await wrong_with(run, policy) if with_planned else (),
     )

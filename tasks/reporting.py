@@ -16,7 +16,7 @@ from impactflow.backfill import Backfilled
 from impactflow.escapes import for_page
 from impactflow.models import Unit
 from impactflow.outcome import AuditOutcome, needs_in_words
-from impactflow.reports import EFFECT_COLUMNS, bought, csv_rows, effect_row, write_csv
+from impactflow.reports import EFFECT_COLUMNS, Bought, Reported, bought, csv_rows, effect_row, write_csv
 from impactflow.run import Run
 from impactflow.units import shown
 from tasks.announcing import NO_EVENTS, events_arrive, waiting
@@ -32,14 +32,15 @@ _PAGE = 1000
 
 
 @task(name="publish_report", cache_policy=NO_CACHE, retries=1)
-async def publish_report(name: str, days: tuple[date, date] | None = None) -> str:
+async def publish_report(name: str, days: tuple[date, date] | None = None) -> Reported:
     """
-    Write what was bought per day, slot and provider as CSV and a table artifact; say where the file lies, or why not.
+    Write what was bought per day, slot and provider as CSV and a table artifact; say what this run bought.
 
-    Likewise each purchase that this run made, or saw completed, and what needs attention, where there is any.
+    Where the files lie is said too, or why not. Likewise each purchase that this run made, or saw completed, and what
+    needs attention, where there is any.
     """
     run = current_run()
-    await _publish_purchases(run, name)
+    purchases, made = await _publish_purchases(run, name)
     frame = bought(await run.ledger.totals(days))
     report = write_csv(frame, run.settings.impactflow_reports, name)
     lines = [{str(column): for_page(str(value)) for column, value in row.items()} for row in frame.to_dict("records")]
@@ -53,13 +54,15 @@ async def publish_report(name: str, days: tuple[date, date] | None = None) -> st
         description="Placements that need attention, and why",
         empty="Nothing needs attention",
     )
-    return report
+    return Reported(report, purchases, made.rows)
 
 
-async def _publish_purchases(run: Run, name: str) -> None:
+async def _publish_purchases(run: Run, name: str) -> tuple[str | None, Bought]:
+    """Where the file lies of what the run bought or saw completed, if anything; and what it bought, added up."""
+    made = Bought()
     effects = await run.ledger.effects(run.id, after=run.mark, limit=_PAGE)
     if not effects:
-        return
+        return None, made
     first = [effect_row(effect) for effect in effects[:_LINES]]
     count = 0
     with csv_rows(run.settings.impactflow_reports, f"{name}-purchases-{run.id[:8]}", EFFECT_COLUMNS) as file:
@@ -67,6 +70,7 @@ async def _publish_purchases(run: Run, name: str) -> None:
             count += len(effects)
             for effect in effects:
                 file.write(effect_row(effect))
+                made.add(effect)
             effects = await run.ledger.effects(run.id, after=effects[-1].event, limit=_PAGE)
     said = f"What this run bought, or saw completed: {'all' if count <= _LINES else f'the first {_LINES}'} of {count}"
     rows = [
@@ -74,6 +78,7 @@ async def _publish_purchases(run: Run, name: str) -> None:
         for row in first
     ]
     await show_table(rows, key="purchases", description=f"{said}; the file: {file.told}")
+    return file.told, made
 
 
 def _link(text: str, url: str) -> str:

@@ -16,6 +16,7 @@ from impactflow.errors import AlreadyRecorded, ConfigurationError, ProviderError
 from impactflow.ledger import Ledger, Move, Status
 from impactflow.models import ProviderName, Receipt
 from impactflow.providers import Provider
+from impactflow.texts import counted
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class PurchasesUnknown(ConfigurationError):
 
     def __init__(self, ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> None:
         super().__init__(_in_words(ledger, found))
+        self.found = found
         self.told = {"ledger": ledger, "unknown": [_as_json(name, some) for name, some in found.items()]}
 
 
@@ -142,49 +144,45 @@ async def _record(ledger: Ledger, provider: Provider, found: Finding, clock: Clo
 
 
 def _in_words(ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> str:
-    ours = {name: [each for each in some if each.known is not None] for name, some in found.items()}
-    nobodys = {name: [each for each in some if each.known is None] for name, some in found.items()}
-    said = [f"nothing was sent: the ledger {ledger} is not the one that has bought for this store before"]
+    """What to do, then why, in short sentences."""
+    ours = {name: some for name in found if (some := [each for each in found[name] if each.known is not None])}
+    nobodys = {name: some for name in found if (some := [each for each in found[name] if each.known is None])}
+    said = [_todo(nobodys) if not ours else _TODO, f"The ledger is {ledger}."]
     said += [
-        f"{name} has {len(some)} purchases of this store that it does not know ({_newest(some)})"
+        f"{name} has {counted(len(some), 'purchase')} of this store that the ledger does not know ({_newest(some)})."
         for name, some in ours.items()
-        if some
     ]
     said += [
-        f"{name} has {len(some)} purchases that name nobody, and may be this store's ({_newest(some)})"
+        f"{name} has {counted(len(some), 'purchase')} without a name, perhaps of this store ({_newest(some)})."
         for name, some in nobodys.items()
-        if some
     ]
-    todo = (
-        "Point IMPACTFLOW_LEDGER_URL at the ledger that made them, restore a backup of it, or have this one take them"
-        " over: `impactflow adopt` shows what that would be"
+    return " ".join(said)
+
+
+_TODO = (
+    "nothing was sent: this ledger does not know what this store has bought. Set IMPACTFLOW_LEDGER_URL to the ledger"
+    " that does, or restore a backup of it. Or let this ledger take the purchases over: `impactflow adopt` shows them."
+)
+
+
+def _todo(nobodys: Iterable[ProviderName]) -> str:
+    names = " ".join(f"--not-ours {name}" for name in nobodys)
+    return (
+        "nothing was sent: whether this ledger knows all that this store has bought cannot be told. Set"
+        " IMPACTFLOW_LEDGER_URL to the ledger that made these purchases, if there is one. If they are not of this"
+        f" store, say so: `impactflow adopt {names} --yes`."
     )
-    if not any(ours.values()):
-        said[0] = f"nothing was sent: whether the ledger {ledger} knows all that this store has bought cannot be told"
-        names = " ".join(f"--not-ours {name}" for name in nobodys)
-        todo = (
-            "Point IMPACTFLOW_LEDGER_URL at the ledger that made them, if there is one; if nobody has bought them for"
-            f" this store, say so: `impactflow adopt {names} --yes`"
-        )
-    return "; ".join(said) + f". {todo}"
 
 
 def _newest(some: Sequence[Finding]) -> str:
-    newest = sorted(some, key=lambda each: each.record.at, reverse=True)[:_NAMED]
-    return "the newest: " + "; ".join(
-        ", ".join(
-            filter(
-                None,
-                (
-                    each.record.order_id and f"order {each.record.order_id}",
-                    each.slot and f"slot {each.slot}",
-                    f"{each.record.at:%Y-%m-%d}",
-                    each.record.ref,
-                ),
-            )
-        )
-        for each in newest
+    newest = max(some, key=lambda each: each.record.at)
+    told = (
+        newest.record.order_id and f"order {newest.record.order_id}",
+        newest.slot and f"slot {newest.slot}",
+        f"{newest.record.at:%Y-%m-%d}",
+        newest.record.ref,
     )
+    return "the newest: " + ", ".join(filter(None, told))
 
 
 def _as_json(name: ProviderName, some: Sequence[Finding]) -> dict[str, Any]:

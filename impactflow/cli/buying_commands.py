@@ -133,7 +133,7 @@ def track(
     json: Json = False,
 ) -> int:
     """Ask where everything is that was bought: one pass over what is due."""
-    from impactflow.cli import ledgers
+    from impactflow.cli import ledgers, placed
     from impactflow.cli.prefect import run_flow
     from impactflow.settings import load_settings
 
@@ -142,10 +142,7 @@ def track(
     if json:
         console.print_json(result)
     else:
-        console.out.print(
-            f"{result['checked']} looks, {result['completed']} completed, {result['open']} still open."
-            f" Report: {result['report']}"
-        )
+        placed.tell_tracked(result, waited=wait > 0)
     if result["refused_keys"]:
         return _fail_after_result(result["left_alone"])
     failed = bool(result["left_alone"] or result["unanswered"] or (wait and result["open"]))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -10,6 +10,14 @@ from impactflow.cli.command import DONE, UNDONE, By, Json, PolicyFile, Store, en
 from impactflow.models import ProviderName
 
 deciding_app = typer.Typer()
+#: What a person may have found out.
+_DECISIONS = ("bought", "not-bought", "given-up")
+
+
+def _decided(told: str) -> str:
+    if told not in _DECISIONS:
+        raise typer.BadParameter(f"{told!r} is no decision: write bought, not-bought or given-up")
+    return told
 
 
 @deciding_app.command(
@@ -19,8 +27,13 @@ deciding_app = typer.Typer()
 @ending
 def settle(
     decision: Annotated[
-        Literal["bought", "not-bought", "given-up"],
-        typer.Option("--as", help="What became of it: not-bought sends it again, given-up cancels it."),
+        str,
+        typer.Option(
+            "--as",
+            parser=_decided,
+            metavar="WHAT",
+            help="What became of it: bought, not-bought (is sent again) or given-up (is cancelled).",
+        ),
     ],
     order: Annotated[
         str, typer.Argument(help="Any name the order goes by; without one, all that the options below describe.")

@@ -9,7 +9,7 @@ from typing import Any
 from impactflow.adoption import PurchasesUnknown, Scope, look
 from impactflow.cli import silence
 from impactflow.cli.console import out, print_marked
-from impactflow.cli.ledgers import missing_file, none_made, require_ledger_folder
+from impactflow.cli.ledgers import missing_file, none_made, require_ledger_folder, require_writable
 from impactflow.cli.prefect_check import remarks_on_prefect
 from impactflow.clients import open_wickedreports
 from impactflow.errors import MISUSES, ConfigurationError, ImpactError, LedgerError
@@ -21,6 +21,7 @@ from impactflow.policy import Policy, load_policy
 from impactflow.run import Run, open_run
 from impactflow.settings import Settings, did_you_mean, load_settings, require_folder, unknown_variables
 from impactflow.slips import find_slips
+from impactflow.texts import counted
 from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import Secrets
 
@@ -30,8 +31,14 @@ _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 def tell_findings(findings: Sequence[Mapping[str, Any]]) -> None:
     """Print each check and what it found."""
     for finding in findings:
-        mark, style = ("ok   ", "green") if finding["ok"] else ("wrong", "red")
-        print_marked(out, mark, style, f"{finding['what']}: {finding['said']}")
+        print_marked(out, *_mark(finding), f"{finding['what']}: {finding['said']}")
+
+
+def _mark(finding: Mapping[str, Any]) -> tuple[str, str]:
+    """What stands before a finding, and its colour."""
+    if not finding["ok"]:
+        return "wrong", "red"
+    return ("note ", "yellow") if finding["note"] else ("ok   ", "green")
 
 
 async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
@@ -42,7 +49,8 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
         policy_file: The policy's path; by default IMPACTFLOW_POLICY.
 
     Returns:
-        For each check: ``what``, whether it is ``ok``, what was ``said``, and the exit ``status`` that it asks for.
+        For each check: ``what``, whether it is ``ok``, whether that is but a ``note`` on what a person may want to
+        change, what was ``said``, and the exit ``status`` that it asks for.
 
     Raises:
         ConfigurationError: A setting is malformed: then nothing else can be said.
@@ -62,7 +70,7 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
     findings += [
-        {"what": "settings", "ok": meant is None, "status": 2 if meant else 0, "said": f"{name}: {did_you_mean(meant)}"}
+        _finding_of("settings", f"{name}: {did_you_mean(meant)}", status=2 if meant else 0, note=meant is None)
         for name, meant in unknown_variables().items()
     ]
     findings.append(_reports(settings))
@@ -73,6 +81,7 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
     absent = missing_file(settings) is not None
     try:
         require_ledger_folder(settings)
+        require_writable(settings)
         with none_made(settings) as used:
             findings += await _look_around(
                 used, policy, providers, describe(settings.impactflow_ledger_url), absent=absent
@@ -97,16 +106,16 @@ async def _look_around(
             findings += await _unheard(run, policy)
             findings += [_named(each) for each in await check_options(run.provider, policy)]
         if all(account["ok"] for account in accounts):
-            accounts.append(await _finding("purchases", lambda: _compare(run, policy, providers)))
+            accounts.append(await _finding("purchases", lambda: _compare(run, policy, providers, where)))
         return findings + accounts
 
 
-async def _compare(run: Run, policy: Policy | None, providers: Sequence[ProviderName]) -> str:
+async def _compare(run: Run, policy: Policy | None, providers: Sequence[ProviderName], where: str) -> str:
     """What a run would be refused for, without what it would record."""
     scope = Scope(run.ledger, policy)
     found = {name: some for name in providers if (some := await look(run.ledger, run.provider(name), scope))}
     if found:
-        raise PurchasesUnknown(run.where, found)
+        raise PurchasesUnknown(where, found)
     return "the ledger knows the newest that this store has bought"
 
 
@@ -137,12 +146,12 @@ async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
     except (ConfigurationError, LedgerError):  # said already, of the webhooks or of the ledger
         return []
     missing = {
-        scheme.source: sorted(topic for topic in scheme.topics if (scheme.source, topic) not in told)
+        scheme.source: sorted(topic for topic in scheme.topics - scheme.optional if (scheme.source, topic) not in told)
         for scheme in secrets.schemes
         if scheme.source in secrets.signing
     }
     return [
-        _ok(
+        _note(
             "webhooks",
             f"{source} has not told of {', '.join(topics)} yet: see that its webhook lists all that are read",
         )
@@ -158,14 +167,14 @@ async def _unheard(run: Run, policy: Policy) -> list[dict[str, Any]]:
         refused = await silence.refused(run.ledger, run.clock.now().date(), policy.store)
     except (ConfigurationError, LedgerError):  # said already, of the webhooks or of the ledger
         return []
-    findings = [_ok("policy", said) for said in silence.without_products(policy, served)]
-    return findings + [_ok("webhooks", said) for said in silence.refusals_in_words(refused)]
+    findings = [_note("policy", said) for said in silence.without_products(policy, served)]
+    return findings + [_note("webhooks", said) for said in silence.refusals_in_words(refused)]
 
 
 def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
     """Exchange rates that are old: nothing wrong, but worth renewing."""
     remark = policy.remark_on_rates(today)
-    return [] if remark is None or policy.wrong_rates(today) else [_ok("policy", remark)]
+    return [] if remark is None or policy.wrong_rates(today) else [_note("policy", remark)]
 
 
 async def _slips(run: Run, policy: Policy) -> list[dict[str, Any]]:
@@ -185,7 +194,7 @@ async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
         raise LedgerError("; ".join(found))
     held = await run.ledger.counts()
     bought = sum(count for (_, status), count in held.items() if status in _BOUGHT)
-    return f"{where}, {bought} purchases; it takes writes and keeps what is committed"
+    return f"{where}, {counted(bought, 'purchase')}; it takes writes and keeps what is committed"
 
 
 async def _read_orders(run: Run) -> str:
@@ -197,7 +206,7 @@ async def _read_orders(run: Run) -> str:
     today = run.clock.now().date()
     account = open_wickedreports(run.settings, run.transport, run.clock)
     async for page in account.list_orders(today - timedelta(days=1), today, limit=1):
-        return f"{page.total or len(page.items)} orders since yesterday"
+        return f"{counted(page.total or len(page.items), 'order')} since yesterday"
     return "no orders since yesterday"
 
 
@@ -214,14 +223,21 @@ async def _finding(what: str, check: Callable[[], Awaitable[str]]) -> dict[str, 
 
 def _named(checked: Checked) -> dict[str, Any]:
     """What a rule names: wrong, or nobody could say."""
-    wrong = checked.wrong is not None
-    return {"what": "policy", "ok": not wrong, "said": str(checked), "status": 2 if wrong else 0}
+    return _finding_of("policy", str(checked), status=2) if checked.wrong is not None else _note("policy", str(checked))
 
 
 def _ok(what: str, said: str) -> dict[str, Any]:
-    return {"what": what, "ok": True, "said": said, "status": 0}
+    return _finding_of(what, said)
+
+
+def _note(what: str, said: str) -> dict[str, Any]:
+    """Nothing is wrong, and a person may want to change something."""
+    return _finding_of(what, said, note=True)
 
 
 def _wrong(what: str, error: ImpactError) -> dict[str, Any]:
-    misused = isinstance(error, MISUSES)
-    return {"what": what, "ok": False, "said": str(error), "status": 2 if misused else 1}
+    return _finding_of(what, str(error), status=2 if isinstance(error, MISUSES) else 1)
+
+
+def _finding_of(what: str, said: str, *, status: int = 0, note: bool = False) -> dict[str, Any]:
+    return {"what": what, "ok": not status, "note": note, "said": said, "status": status}

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger
-from impactflow.ledger.location import missing, sqlite_file
+from impactflow.ledger.location import describe, missing, sqlite_file
 from impactflow.settings import Settings
 
 _VARIABLE = "IMPACTFLOW_LEDGER_URL"
@@ -44,6 +44,21 @@ def require_ledger_folder(settings: Settings) -> None:
         raise ConfigurationError(f"{_VARIABLE}: there is no folder {file.parent}: make it, or name another file")
 
 
+def require_writable(settings: Settings) -> None:
+    """
+    See that a ledger can be written where there is none yet.
+
+    Raises:
+        ConfigurationError: Nothing can be written into its folder.
+    """
+    file = missing_file(settings)
+    if file is not None and not os.access(file.parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"{_VARIABLE}: there is no ledger yet, and none can be made in {file.parent}, which cannot be written to:"
+            " name a file in another folder"
+        )
+
+
 def open_existing(settings: Settings) -> Ledger:
     """
     Open the ledger.
@@ -68,6 +83,12 @@ def none_made(settings: Settings) -> Iterator[Settings]:
         os.environ[_VARIABLE] = url
         try:
             yield settings.model_copy(update={"impactflow_ledger_url": url})
+        except ConfigurationError as error:
+            from impactflow.adoption import PurchasesUnknown  # noqa: PLC0415 - ``status`` needs no providers
+
+            if isinstance(error, PurchasesUnknown):  # it names the ledger that a run would make
+                raise PurchasesUnknown(describe(settings.impactflow_ledger_url), error.found) from None
+            raise
         finally:
             os.environ.pop(_VARIABLE)
             if before is not None:

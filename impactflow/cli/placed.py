@@ -7,7 +7,9 @@ from typing import Any
 
 from impactflow.cli.console import out, print_list, print_table
 from impactflow.models import Unit
-from impactflow.standing import in_standings
+from impactflow.orders.problems import grouped
+from impactflow.standing import NO_PRICE, in_standings
+from impactflow.texts import counted
 from impactflow.units import shown
 
 #: How many single orders are told; with ``--json`` there are more.
@@ -19,15 +21,16 @@ def tell_preview(result: Mapping[str, Any]) -> None:
     orders = result["orders"]
     out.print(result["window"])
     out.print(
-        f"Dry run, nothing was bought: of {orders['read']} orders {orders['eligible']} count;"
-        f" {result['would_place']} placements would be made, {result['would_await_approval']} would await approval,"
+        f"Dry run, nothing was bought: of {counted(orders['read'], 'order')} {orders['eligible']} count;"
+        f" {counted(result['would_place'], 'placement')} would be made, {result['would_await_approval']} would await"
+        " approval,"
         f" {result['would_hold']} would be held."
     )
     if result["may_be_missing"]:
         out.print(f"No two readings of the orders agreed: {result['may_be_missing']} or more may be missing.")
     if orders["broken"]:
-        out.print(f"{orders['broken']} orders cannot be read, and would earn nothing:")
-    for problem in result["problems"][:_TOLD]:
+        out.print(f"{counted(orders['broken'], 'order')} cannot be read, and would earn nothing:")
+    for problem, _ in grouped(result["problems"])[:_TOLD]:
         out.print(f"  {problem}", markup=False)
     for note in (*result["notes"], *result["wrong_options"]):
         out.print(note, markup=False)
@@ -60,15 +63,15 @@ def tell_previews(result: Mapping[str, Any]) -> None:
     for window in result["windows"]:
         would, orders = window["would_place"], window["orders"]
         out.print(
-            f"{window['from']} to {window['to']}: of {orders['read']} orders {orders['eligible']} count;"
-            f" {would} placements would be made, {window['would_hold']} would be held."
+            f"{window['from']} to {window['to']}: of {counted(orders['read'], 'order')} {orders['eligible']} count;"
+            f" {counted(would, 'placement')} would be made, {window['would_hold']} would be held."
         )
         print_table("", [_readable(row) for row in window["totals"]])
     if not result["windows"]:
         out.print("The range is planned to its end already, under this policy.")
     _tell_totals("Would be bought in all", _sums(result["windows"]))
     stop = f" It would stop before order {result['ends_before']}." if result["ends_before"] else ""
-    out.print(f"Dry run, nothing was bought: {result['would_place']} placements in all.{stop}")
+    out.print(f"Dry run, nothing was bought: {counted(result['would_place'], 'placement')} in all.{stop}")
 
 
 def _sums(windows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -113,26 +116,88 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tell(result: Mapping[str, Any]) -> None:
-    """Print what a run did, then what it read, then what stands behind it."""
+    """Print what a run did and bought, then what it read, then what is left to do and what comes next."""
     out.print(f"Placements that this run has changed: {in_standings(result['this_run'])}.")
     if "orders" in result:
-        read = result["orders"]
-        out.print(f"{read['read']} orders read, {read['new']} new, {read['eligible']} count.")
+        out.print(_read(result["orders"]))
     if (told := result.get("webhooks")) and told["deliveries"]:
-        out.print(
-            f"{told['deliveries']} webhook deliveries read: {told['sold']['read']} of orders that were sold,"
-            f" {told['refunds']} of refunds."
-        )
+        out.print(_heard(told))
     if result.get("window"):
         out.print(result["window"])
+    _tell_bought(result["bought"], result["purchases"])
     for note in result.get("notes", ()):
         out.print(note, markup=False)
-    whose = "All placements of orders sold on these days" if result.get("window") else "All placements"
-    out.print(f"{whose}, those of earlier runs and of webhooks among them: {in_standings(result['placements'])}.")
+    if left := _left(result):
+        out.print(f"Left in the ledger, by this run and earlier ones: {in_standings(left)}.")
     for name, why in result["left_alone"].items():
         out.print(f"{name} was left alone: {why}", markup=False)
-    if result["broken_orders"]:
-        out.print(f"{result['broken_orders']} orders could not be read; `impactflow status` lists them.")
-    out.print(f"{result['requests']} requests in {result['duration_s']} s. Report: {result['report']}")
+    if broken := result["broken_orders"]:
+        lists = "lists it" if broken == 1 else "lists them"
+        out.print(f"{counted(broken, 'order')} could not be read; `impactflow status` {lists}.")
+    requests = counted(result["requests"], "request")
+    out.print(f"{requests} in {result['duration_s']} s. All purchases by day: {result['report']}", markup=False)
     if result["undone"]:
         out.print("Something is left undone: `impactflow status` says what; running this again goes on.")
+
+
+def tell_tracked(result: Mapping[str, Any], *, waited: bool) -> None:
+    """
+    Print how far purchases are.
+
+    Args:
+        result: What the run came to.
+        waited: Whether somebody waits until all are complete.
+    """
+    still = result["open"]
+    looks = counted(result["checked"], "look")
+    out.print(f"{looks}, {result['completed']} completed, {still} still open. Report: {result['report']}", markup=False)
+    if result["unanswered"]:
+        out.print(f"{result['unanswered']} of them were not answered, and are asked after again.")
+    if result["left_alone"] and not result["refused_keys"]:
+        out.print(f"It ended early: {result['left_alone']}", markup=False)
+    if still:
+        status = " Not all completed within --wait, so the exit status is 1." if waited else ""
+        out.print(
+            "Some still open is normal: trees and offsets take their providers days. `impactflow track` asks again,"
+            f" whenever you like.{status}"
+        )
+
+
+def _read(orders: Mapping[str, Any]) -> str:
+    broken = f", {orders['broken']} could not be read" if orders["broken"] else ""
+    return f"{counted(orders['read'], 'order')} read, {orders['new']} new, {orders['eligible']} count{broken}."
+
+
+def _heard(told: Mapping[str, Any]) -> str:
+    """How many deliveries were read, and of what; tests are named, for whoever sent some looks for them."""
+    parts = {
+        "of orders that were sold": told["sold"]["read"] - told["sold"]["broken"],
+        "of refunds": told["refunds"],
+        "of purchases that got further": told["hints"],
+        "unreadable": told["sold"]["broken"],
+        "tests, which buy nothing" if told["tests"] > 1 else "a test, which buys nothing": told["tests"],
+        "that ask for nothing": told["others"] - told["tests"],
+    }
+    said = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    return f"{counted(told['deliveries'], 'webhook delivery', 'webhook deliveries')} read: {said}."
+
+
+def _tell_bought(bought: Sequence[Mapping[str, Any]], purchases: str | None) -> None:
+    """What this run bought, and what becomes of it."""
+    print_table("Bought by this run", bought)
+    if any(row["price_usd"] is None for row in bought):
+        out.print(NO_PRICE)
+    if purchases is not None:
+        out.print(f"Each purchase: {purchases}", markup=False)
+    if bought:
+        out.print(
+            "Placed means ordered. Trees and offsets take their providers days; `impactflow track` asks how far they"
+            " are, until all are completed."
+        )
+
+
+def _left(result: Mapping[str, Any]) -> dict[str, int]:
+    """What further runs or persons have to do; of what failed, only that of the days which the run read."""
+    everything, of_days = result["all_placements"], result["placements"]
+    waiting = {name: everything[name] for name in ("planned", "held", "awaiting_approval", "in_doubt", "parked")}
+    return {name: count for name, count in {**waiting, "failed": of_days["failed"]}.items() if count}

@@ -94,7 +94,6 @@ async def _preview(settings: Settings, policy: Policy) -> dict[str, Any]:
     from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - likewise
 
     async with open_run(settings, "preview") as run:
-        run.require_sellers({rule.provider for rule in policy.rules})
         return await foresee(run, policy, load_senders(settings.impactflow_senders))
 
 
@@ -108,8 +107,11 @@ async def _open(
     dry_run: bool,
 ) -> None:
     async with open_run(settings, "check") as run:
-        run.require_keys({rule.provider for rule in policy.rules}, orders_file)
+        run.order_source(orders_file)
         if not dry_run:
+            run.require_sellers({rule.provider for rule in policy.rules})
             await refuse_slips(run.ledger, policy, today)
         if orders_file:
-            run.orders_file(orders_file).window(*days, today)
+            file = run.orders_file(orders_file)
+            file.require_orders()
+            file.window(*days, today)

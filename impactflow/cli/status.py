@@ -15,12 +15,16 @@ from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger, Need, Needs, Pending, Status, Total
 from impactflow.ledger.location import describe
 from impactflow.models import Unit
+from impactflow.orders.problems import grouped, named
 from impactflow.settings import Settings, load_settings
-from impactflow.standing import WHAT_TO_DO, Counts, Standing, by_provider
+from impactflow.standing import NO_PRICE, WHAT_TO_DO, Counts, Standing, by_provider, reads_again, takes_up_deliveries
+from impactflow.texts import counted
 from impactflow.units import shown
 
 #: How many orders that could not be read are listed.
 _BROKEN = 100
+#: How many of those with the same problem are named.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class _Now:
         broken: Orders that could not be read.
         pending: Webhook deliveries that nobody has handled.
         unread: How many planned placements wait until their orders are read again, and the command that does that.
+        places: The command that takes up deliveries and buys what is planned.
         unheard: Why things are held, not earned or refused.
         totals: What was bought, where that was asked for.
     """
@@ -45,6 +50,7 @@ class _Now:
     broken: Sequence[Mapping[str, Any]]
     pending: Sequence[Pending]
     unread: tuple[int, str]
+    places: str
     unheard: silence.Silence
     totals: Sequence[Total] | None
 
@@ -87,6 +93,7 @@ async def _look(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
         await ledger.broken(_BROKEN),
         await ledger.pending_by_source(),
         await _unread(ledger, settings) if Standing.of(counts).planned else (0, ""),
+        takes_up_deliveries(settings),
         await silence.look(ledger, SystemClock().now()),
         await ledger.totals() if totals else None,
     )
@@ -98,7 +105,8 @@ async def _unread(ledger: Ledger, settings: Settings) -> tuple[int, str]:
     from impactflow.policy import load_policy  # noqa: PLC0415 - likewise
 
     try:
-        return await unread(ledger, load_policy(settings.impactflow_policy), SystemClock())
+        waiting, command = await unread(ledger, load_policy(settings.impactflow_policy), SystemClock())
+        return waiting, reads_again(settings, command)
     except ConfigurationError:
         return 0, ""
 
@@ -127,30 +135,54 @@ def _tell(now: _Now, where: str) -> None:
     ]
     print_table("Placements", rows if now.counts else [])
     if now.totals is not None:
-        print_table("Bought in all", _added_up(now.totals))
+        totals = _added_up(now.totals)
+        print_table("Bought in all", totals)
+        if any(row["price_usd"] is None for row in totals):
+            out.print(NO_PRICE)
     if not now.counts:
-        out.print("The ledger holds no placements: `impactflow place` reads orders and buys what they have earned.")
+        out.print(
+            "The ledger holds no placements: `impactflow place` (`--orders FILE`, `--webhooks`) reads orders and buys"
+            " what they have earned."
+        )
     out.print(f"Ledger: {where}", markup=False)
-    _tell_pending(now.pending)
+    _tell_pending(now.pending, now.places)
     waiting, read_by = now.unread
     if waiting:
-        out.print(f"{waiting} planned placements wait to be read again: `{read_by}` does that.", markup=False)
+        wait = "waits" if waiting == 1 else "wait"
+        out.print(
+            f"{counted(waiting, 'planned placement')} {wait} to be read again: {read_by} does that.", markup=False
+        )
+    if ready := Standing.of(now.counts).planned - waiting:
+        out.print(
+            f"{counted(ready, 'planned placement')} still to be bought: {now.places} goes on with that.", markup=False
+        )
     _tell_needs(now.needs)
-    print_list("Orders that could not be read", [f"{each['name']}: {each['problem']}" for each in now.broken])
+    print_list("Orders that could not be read", _broken(now.broken))
     if now.broken:
         out.print(dismiss.HOW, markup=False)
     now.unheard.tell()
+    if now.undone:
+        out.print("Something is left undone, as said above, so the exit status is 1.")
 
 
-def _tell_pending(pending: Sequence[Pending]) -> None:
+def _broken(broken: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each problem once, with the first names to show or dismiss."""
+    return [
+        f"{named([str(broken[index]['name']) for index in places], _NAMED)}: {problem}"
+        for problem, places in grouped(str(each["problem"]) for each in broken)
+    ]
+
+
+def _tell_pending(pending: Sequence[Pending], places: str) -> None:
     if not pending:
         return
     count, since = sum(each.count for each in pending), min(each.since for each in pending)
     sources = ", ".join(f"{each.count} of {each.source} for {each.store}" for each in pending)
-    wait = "delivery waits" if count == 1 else "deliveries wait"
+    wait = "waits" if count == 1 else "wait"
+    deliveries = counted(count, "webhook delivery", "webhook deliveries")
     out.print(
-        f"{count} webhook {wait} to be read ({sources}), since {since:%Y-%m-%d %H:%M} UTC: `impactflow place` reads"
-        " what waits, and so does the deployment `events`.",
+        f"{deliveries} {wait} to be read ({sources}), since {since:%Y-%m-%d %H:%M} UTC: {places}"
+        " reads what waits, and so does the deployment `events`.",
         markup=False,
     )
 

@@ -15,9 +15,12 @@ from impactflow.cli.ledgers import open_existing
 from impactflow.ledger import Ledger
 from impactflow.models import Unit
 from impactflow.settings import Settings, load_settings
-from impactflow.units import shown
+from impactflow.standing import takes_up_deliveries
+from impactflow.texts import counted
+from impactflow.units import said
 
-_READS = "`impactflow place` reads what waits, and so does the deployment `events`."
+#: How many orders that could not be read are looked through for a name.
+_LISTED = 100_000
 
 
 def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
@@ -36,11 +39,13 @@ def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
     settings = load_settings()
     with open_existing(settings) as ledger:
         story, waiting = stopping.run(_look(ledger, settings, order, store))
-    if story is None and not waiting:
-        raise typer.BadParameter(
-            f"no order goes by the name {order!r} in this ledger, and no webhook delivery that waits tells of one:"
-            " `impactflow status` says what the ledger holds"
-        )
+        if story is None and not waiting:
+            meant = stopping.run(_meant(ledger, order, store))
+            told = f"did you mean {meant!r}?" if meant else "`impactflow status` says what the ledger holds"
+            raise typer.BadParameter(
+                f"no order goes by the name {order!r} in this ledger, and no webhook delivery that waits tells of one:"
+                f" {told}"
+            )
     if as_json:
         print_json({**(story or {"order": order}), "waiting_deliveries": waiting})
         return
@@ -51,7 +56,8 @@ def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
     for each in waiting:
         out.print(
             f"  A webhook delivery of {each['source']} ({each['topic']}, received"
-            f" {each['received_at']:%Y-%m-%d %H:%M:%S} UTC) that tells of it waits to be read: {_READS}",
+            f" {each['received_at']:%Y-%m-%d %H:%M:%S} UTC) that tells of it waits to be read:"
+            f" {takes_up_deliveries(settings)} reads what waits, and so does the deployment `events`.",
             markup=False,
         )
 
@@ -59,7 +65,7 @@ def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
 async def _look(
     ledger: Ledger, settings: Settings, order: str, store: str | None
 ) -> tuple[Mapping[str, Any] | None, list[dict[str, Any]]]:
-    story = await ledger.story(order, store=store)
+    story = await ledger.story(order, store=store) or await _broken(ledger, order, store)
     stores = {each.store for each in await ledger.pending_by_source() if store in {None, each.store}}
     if not stores:
         return story, []
@@ -70,6 +76,18 @@ async def _look(
     names = {order, *(story or {}).get("names", ())}
     found = [each for name in sorted(stores) for each in await waiting_for(ledger, name, names, senders)]
     return story, [asdict(each) for each in found]
+
+
+async def _broken(ledger: Ledger, order: str, store: str | None) -> Mapping[str, Any] | None:
+    """The order that could not be read and is listed by this name and the prefix of its system, if it is one."""
+    listed = [each["name"] for each in await ledger.broken(_LISTED) if each["name"].endswith(f":{order}")]
+    return await ledger.story(listed[0], store=store) if len(set(listed)) == 1 else None
+
+
+async def _meant(ledger: Ledger, order: str, store: str | None) -> str | None:
+    """The name that was typed without its # or with one, where the ledger has an order of that name."""
+    other = order.removeprefix("#") if order.startswith("#") else f"#{order}"
+    return other if await ledger.story(other, store=store) else None
 
 
 def _tell(story: Mapping[str, Any]) -> None:
@@ -99,7 +117,7 @@ def _tell(story: Mapping[str, Any]) -> None:
 def _said(story: Mapping[str, Any]) -> str:
     """What the order said when it was told last."""
     amount = "no amount" if story["amount"] is None else f"{story['amount']} {story['currency'] or '(no currency)'}"
-    items = "a number of items that is not told" if story["items"] is None else f"{Decimal(story['items']):f} items"
+    items = "a number of items that is not told" if story["items"] is None else counted(Decimal(story["items"]), "item")
     payments = ", ".join(story["payments"] or ()) or "none"
     return f"{amount}, {items}, payments: {payments}"
 
@@ -121,8 +139,8 @@ def _tell_broken(name: str, broken: Mapping[str, Any]) -> None:
 
 def _tell_dismissed(dismissed: Sequence[Mapping[str, Any]]) -> None:
     for each in dismissed:
-        said = f"dismissed by {each['by']}: {each['why']} (it could not be read: {each['problem']})"
-        out.print(f"  {each['at']:%Y-%m-%d %H:%M:%S} {said}", markup=False)
+        word = f"dismissed by {each['by']}: {each['why']} (it could not be read: {each['problem']})"
+        out.print(f"  {each['at']:%Y-%m-%d %H:%M:%S} {word}", markup=False)
 
 
 def _tell_refund(refund: Mapping[str, Any]) -> None:
@@ -139,22 +157,20 @@ def _in_our_units(detail: str | None) -> str:
     number, _, unit = (detail or "").partition(" ")
     if not number.isdecimal() or unit not in set(Unit):
         return detail or ""
-    quantity, name = shown(int(number), Unit(unit))
-    return f"{quantity:f} {name}"
+    return said(int(number), Unit(unit))
 
 
 def _tell_placement(placement: Mapping[str, Any]) -> None:
-    amount = "?"
-    if placement["quantity"] is not None:
-        quantity, unit = shown(placement["quantity"], Unit(placement["unit"]))
-        amount = f"{quantity} {unit}"
+    amount = "?" if placement["quantity"] is None else said(placement["quantity"], Unit(placement["unit"]))
     what = f"{amount} ({placement['kind']}) from {placement['provider']}"
     out.print(f"\n[bold]{placement['slot']}[/bold]: {what}, [bold]{placement['status']}[/bold]")
+    if (cents := placement["price_usd_cents"]) is not None:
+        out.print(f"  price: {Decimal(cents) / 100:f} USD")
     for name in ("reason", "ref", "certificate_url", "key"):
         if placement[name]:
             out.print(f"  {name.replace('_', ' ')}: {placement[name]}", markup=False)
     for event in placement["events"]:
         came = f"{event['from_status'] or 'nothing'} -> {event['to_status']}"
         attempt = f"attempt {event['attempt']}" if event["attempt"] else ""
-        said = f"{_in_our_units(event['detail'])} (run {event['run_id']})"
-        out.print(f"  {event['at']:%Y-%m-%d %H:%M:%S} {came:22} {attempt:10} {said}", markup=False)
+        detail = f"{_in_our_units(event['detail'])} (run {event['run_id']})"
+        out.print(f"  {event['at']:%Y-%m-%d %H:%M:%S} {came:22} {attempt:10} {detail}", markup=False)

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: on a terminal a line that moves, elsewhere a line every few seconds."""
+"""What a person sees while a run goes on: on a terminal a line that moves, elsewhere one for each change."""
 
 import asyncio
 import time
@@ -8,11 +8,13 @@ from dataclasses import asdict
 
 from impactflow.cli.console import err
 from impactflow.errors import LedgerError
-from impactflow.ledger import Ledger
-from impactflow.standing import Standing
+from impactflow.ledger import Ledger, Status
+from impactflow.standing import Counts, Standing
 
-#: How often to look, in seconds: where a line moves, and where each look is a line.
+#: How often to look, in seconds: where a line moves, and where each line stays.
 _MOVING_S, _LINES_S = 0.5, 2.5
+#: The longest between two lines that say the same, in seconds.
+_LONGEST_S = 60.0
 
 
 @asynccontextmanager
@@ -25,12 +27,13 @@ async def watching(ledger_url: str, doing: str) -> AsyncIterator[None]:
         doing: What is running.
     """
     moving = err.status(doing) if err.is_terminal else None
+    pace = Pace()
 
-    def show(said: str) -> None:
-        if moving is None:
-            err.print(said, markup=False)
-        else:
+    def show(said: str, counts: Counts, elapsed_s: float) -> None:
+        if moving is not None:
             moving.update(said)
+        elif pace.is_due(counts, elapsed_s):
+            err.print(said, markup=False)
 
     with moving or nullcontext(), Ledger.open(ledger_url) as ledger:
         watch = asyncio.create_task(_watch(ledger, doing, show, _LINES_S if moving is None else _MOVING_S))
@@ -40,15 +43,39 @@ async def watching(ledger_url: str, doing: str) -> AsyncIterator[None]:
             watch.cancel()
 
 
-async def _watch(ledger: Ledger, doing: str, show: Callable[[str], None], every_s: float) -> None:
+class Pace:
+    """Says when a line is due that stays: where something has changed, else ever more rarely."""
+
+    def __init__(self) -> None:
+        self._told: Counts | None = None
+        self._due_s, self._pause_s = 0.0, 2 * _LINES_S
+
+    def is_due(self, counts: Counts, elapsed_s: float) -> bool:
+        """Whether how placements stand now is to be told, some seconds after the run began."""
+        if counts != self._told:
+            self._told, self._pause_s = counts, 2 * _LINES_S
+        elif elapsed_s < self._due_s:
+            return False
+        else:
+            self._pause_s = min(_LONGEST_S, 2 * self._pause_s)
+        self._due_s = elapsed_s + self._pause_s
+        return True
+
+
+async def _watch(ledger: Ledger, doing: str, show: Callable[[str, Counts, float], None], every_s: float) -> None:
     before, began = Standing.of(await ledger.counts()), time.monotonic()
     while True:
         await asyncio.sleep(every_s)
         with suppress(LedgerError):  # what the run meets, the run tells
-            show(progress(doing, before, Standing.of(await ledger.counts()), time.monotonic() - began))
+            counts, elapsed_s = await ledger.counts(), time.monotonic() - began
+            show(progress(doing, before, Standing.of(counts), elapsed_s, sending=_sending(counts)), counts, elapsed_s)
 
 
-def progress(doing: str, before: Standing, now: Standing, elapsed_s: float) -> str:
+def _sending(counts: Counts) -> int:
+    return sum(count for (_, status), count in counts.items() if status is Status.PLACING)
+
+
+def progress(doing: str, before: Standing, now: Standing, elapsed_s: float, *, sending: int = 0) -> str:
     """
     How far a run has come, in one line.
 
@@ -57,12 +84,14 @@ def progress(doing: str, before: Standing, now: Standing, elapsed_s: float) -> s
         before: How placements stood when it began.
         now: How they stand.
         elapsed_s: How long it has run, in seconds.
+        sending: How many of those that count as in doubt have a request under way: no doubt while a run goes on.
     """
     done = [
         f"{count} {name} ({count / elapsed_s:.1f} a second)"
         for name, count in {"placed": now.placed - before.placed, "completed": now.completed - before.completed}.items()
         if count > 0
     ]
-    stand = [f"{count} {name.replace('_', ' ')}" for name, count in asdict(now).items() if count]
+    standing = asdict(now) | {"in_doubt": now.in_doubt - sending, "being_sent": sending}
+    stand = [f"{count} {name.replace('_', ' ')}" for name, count in standing.items() if count]
     in_all = f"; in all {', '.join(stand)}" if stand else ""
     return f"{doing}, {elapsed_s:.0f} s: {', '.join(done) or 'nothing bought or completed by now'}{in_all}"

@@ -15,9 +15,11 @@ from impactflow.errors import ConfigurationError
 from impactflow.ledger import Ledger
 from impactflow.policy import load_policy
 from impactflow.settings import Settings, load_prefect_api, load_settings
+from impactflow.standing import takes_up_deliveries
 from impactflow.stopping import Stopped
 from impactflow.together import together
 from impactflow.webhooks.app import make_app
+from impactflow.webhooks.arrivals import Arrivals
 from impactflow.webhooks.intake import Bounds
 from impactflow.webhooks.nudge import Nudge, open_prefect_api
 from impactflow.webhooks.refusals import Refusals
@@ -66,20 +68,22 @@ async def _serve(
     sys.setswitchinterval(0.0005)
     clock = SystemClock()
     bounds, refusals = Bounds(max_bytes=settings.impactflow_webhooks_max_bytes), Refusals(ledger, store, clock)
-    app = make_app(ledger, store, secrets, clock, bounds, refusals)
+    arrivals = Arrivals(clock)
+    app = make_app(ledger, store, secrets, clock, bounds, refusals, arrivals)
     async with open_prefect_api(load_prefect_api()) or nullcontext() as api, together() as tasks:
         nudging = tasks.create_task(Nudge(ledger, store, api).go_on(clock)) if api else None
         if nudging is None:
             err.print(
-                "[dim]PREFECT_API_URL is not set: what comes waits for the next `impactflow place`, or the schedule of"
-                " place_events[/dim]"
+                f"[dim]PREFECT_API_URL is not set: what comes waits for the next {takes_up_deliveries(settings)}, or"
+                " the schedule of place_events[/dim]"
             )
-        counting = tasks.create_task(refusals.go_on())
+        counting = [tasks.create_task(each.go_on()) for each in (refusals, arrivals)]
         try:
             await serve(app, at, lambda: _tell(settings, secrets, at, as_json=as_json))
         finally:
             await _keep_last(refusals)
-        counting.cancel()
+        for each in counting:
+            each.cancel()
         if nudging is not None:
             nudging.cancel()
 

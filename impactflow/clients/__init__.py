@@ -11,7 +11,7 @@ from impactflow.clients.cnaught.client import CNaughtClient
 from impactflow.clients.http import SYSTEM_CLOCK
 from impactflow.clients.impactapi.client import ImpactAPIClient
 from impactflow.clients.oneclickimpact.client import OneClickImpactClient
-from impactflow.clients.wickedreports.client import FROM_A_FILE, WickedReportsClient
+from impactflow.clients.wickedreports.client import ELSEWHERE, WickedReportsClient
 from impactflow.clock import Clock
 from impactflow.settings import Settings, require_key, require_url
 
@@ -38,7 +38,7 @@ def open_wickedreports(
     """
     return WickedReportsClient(
         settings.wicked_reports_url,
-        require_key(settings.wicked_reports_api_key, "WICKED_REPORTS_API_KEY", or_else=FROM_A_FILE),
+        require_key(settings.wicked_reports_api_key, "WICKED_REPORTS_API_KEY", or_else=ELSEWHERE),
         transport=transport,
         timeout_s=settings.impactflow_request_timeout_s,
         clock=clock,

@@ -84,8 +84,8 @@ def require_file(url: str) -> Path:
 def missing(file: Path) -> str:
     """What to tell a person where a ledger's file is not there."""
     return (
-        f"there is no ledger at {file}: `impactflow place` makes one; if there was one, set IMPACTFLOW_LEDGER_URL to"
-        " it, or restore a backup"
+        f"there is no ledger at {file}: the first `impactflow place` (`--orders FILE`, `--webhooks`) makes one; if"
+        " there was one, set IMPACTFLOW_LEDGER_URL to it, or restore a backup"
     )
 
 

@@ -197,11 +197,13 @@ class Outlook:
         planned: How much of each slot they would have planned today.
         unwritten: Their new sales.
         seen: Their sales, by row and by a hash of each name: a sale may be listed on two pages.
+        unearned: How many of their sales earn nothing in a slot, by slot and reason.
     """
 
     planned: Counter[str] = field(default_factory=Counter)
     unwritten: Unwritten = field(default_factory=Unwritten)
     seen: set[int] = field(default_factory=set)
+    unearned: Counter[tuple[str | None, str]] = field(default_factory=Counter)
 
 
 def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Foreseen]:
@@ -221,6 +223,7 @@ def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Forese
         if not outlook.seen.isdisjoint(keys):
             continue
         outlook.seen |= keys
+        outlook.unearned.update((each.slot, each.reason) for each in sale.earnings.unearned)
         existing: dict[str, Any] = {}
         for row_id in sale.row_ids:
             for found in sorted(connection.execute(_PLACEMENTS, {"order": row_id}), key=_precedence):

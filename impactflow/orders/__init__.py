@@ -6,6 +6,7 @@ Orders in: from Wicked Reports or from a file, as pages of ``Order`` and ``Broke
     wickedreports.py   the orders of Wicked Reports, whose pages shift while they are read
     lines.py           a CSV file or JSON lines, as one mapping of field to content for each line
     file.py            the orders of such a file
+    problems.py        what could not be read of its lines, each cause once
 
 What an order earns is left to ``policy``, what is known already to ``ledger``.
 """

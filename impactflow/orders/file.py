@@ -25,7 +25,9 @@ from impactflow.clients.wickedreports.models import MOST_ITEMS, MOST_MONEY
 from impactflow.errors import ConfigurationError
 from impactflow.escapes import public_id
 from impactflow.models import BrokenOrder, Order, Payment
-from impactflow.orders.lines import Line, columns_of, read_lines
+from impactflow.orders.lines import Line, heading_of, read_lines
+from impactflow.orders.problems import grouped
+from impactflow.orders.problems import named as first_of
 from impactflow.orders.source import is_system, source_name
 from impactflow.orders.window import EARLIEST, LATEST, Window
 from impactflow.texts import one_line
@@ -55,7 +57,8 @@ _STATUSES = MappingProxyType(
         "failed": "FAILED",
     }
 )
-#: What exports call a field without which an order earns nothing, or is taken for paid; in small letters, words apart.
+#: What exports call a field without which an order cannot be read, earns nothing or is taken for paid; in small
+#: letters, words apart.
 _MEANS = MappingProxyType(
     {
         "amount": frozenset(
@@ -65,6 +68,21 @@ _MEANS = MappingProxyType(
             }
         ),
         "currency": frozenset({"curr", "currency code", "order currency"}),
+        "customer_email": frozenset(
+            {
+                "email", "e mail", "mail", "email address", "e mail address", "customer e mail", "buyer email",
+                "billing email", "contact email",
+            }
+        ),
+        "order_id": frozenset(
+            {"order", "id", "number", "order no", "order nr", "order number", "order name", "transaction id"}
+        ),
+        "ordered_at": frozenset(
+            {
+                "date", "time", "created", "created at", "date created", "order date", "order time", "ordered",
+                "ordered on", "sold at", "paid at", "purchase date", "order created at",
+            }
+        ),
         "item_count": frozenset(
             {"items", "quantity", "qty", "units", "item quantity", "number of items", "total items"}
         ),
@@ -75,9 +93,18 @@ _MEANS = MappingProxyType(
 )  # fmt: skip
 #: The name of a column, and no order's content.
 _NAME = re.compile(r"[A-Za-z][A-Za-z _./()-]{0,39}")
+_CURRENCY = re.compile("[A-Z]{3}")
+#: How else than by Z a time says that it is UTC.
+_UTC = frozenset({"Z", "UTC", "GMT"})
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TIME = re.compile(_DAY.pattern + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})")
+_CLOCK = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+_TIME = re.compile(rf"({_DAY.pattern})[T ]({_CLOCK}) ?(Z|UTC|GMT|[+-][0-9]{{2}}:?[0-9]{{2}})")
+_TIME_WITHOUT_ZONE = re.compile(rf"{_DAY.pattern}[T ]{_CLOCK}")
+#: What may be repeated to a person, since it is nothing but a date.
+_DATE_LIKE = re.compile(
+    r"[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}([T ,]+[0-9:.]{1,15}( ?[AaPp][Mm])?)?( ?[A-Z+0-9:-]{1,6})?"
+)
 
 
 def _as_id(told: object) -> object:
@@ -95,13 +122,26 @@ def _as_number(told: object) -> object:
 
 def _as_time(told: object) -> object:
     try:
-        if isinstance(told, str) and _TIME.fullmatch(told):
-            return _believable(datetime.fromisoformat(told))
+        if isinstance(told, str) and (found := _TIME.fullmatch(told)):
+            day, time, zone = found.groups()
+            return _believable(datetime.fromisoformat(f"{day}T{time}{'Z' if zone in _UTC else zone}"))
         if isinstance(told, str) and _DAY.fullmatch(told):
             return _believable(datetime.fromisoformat(told).replace(tzinfo=UTC))
     except ValueError:
         pass
-    raise PydanticCustomError("time", "write 2025-01-31T12:00:00Z, 2025-01-31T13:00:00+01:00 or a day, 2025-01-31")
+    said = f" (it says {told})" if isinstance(told, str) and _DATE_LIKE.fullmatch(told) else ""
+    if isinstance(told, str) and _TIME_WITHOUT_ZONE.fullmatch(told):
+        raise PydanticCustomError(
+            "time",
+            "it does not say in which time zone: add Z where it is UTC, +01:00 where it is an hour ahead, or write the"
+            " day alone{said}",
+            {"said": said},
+        )
+    raise PydanticCustomError(
+        "time",
+        "write 2025-01-31T12:00:00Z, 2025-01-31T13:00:00+01:00 or a day, 2025-01-31{said}",
+        {"said": said},
+    )
 
 
 def _believable(time: datetime) -> datetime:
@@ -111,7 +151,20 @@ def _believable(time: datetime) -> datetime:
 
 
 def _as_currency(told: object) -> object:
-    return told.upper() if isinstance(told, str) else told
+    if isinstance(told, str) and _CURRENCY.fullmatch(told.upper()):
+        return told.upper()
+    raise PydanticCustomError("currency", "write the currency's three letters, such as EUR")
+
+
+def _between(least: int, most: Decimal | int) -> AfterValidator:
+    def check(number: Decimal) -> Decimal:
+        if number < least:
+            raise PydanticCustomError("least", "it must not be below {least}", {"least": least})
+        if number > most:
+            raise PydanticCustomError("most", "it must not be above {most}", {"most": f"{most:,}"})
+        return number
+
+    return AfterValidator(check)
 
 
 def _as_status(told: object) -> str:
@@ -135,8 +188,8 @@ def _is_known(system: str) -> str:
 
 
 _Id = Annotated[str, BeforeValidator(_as_id), Field(min_length=1, max_length=200), AfterValidator(check_plain)]
-_Amount = Annotated[Decimal, BeforeValidator(_as_number), Field(ge=0, le=MOST_MONEY)]
-_Count = Annotated[Decimal, BeforeValidator(_as_number), Field(ge=0, le=MOST_ITEMS)]
+_Amount = Annotated[Decimal, BeforeValidator(_as_number), _between(0, MOST_MONEY)]
+_Count = Annotated[Decimal, BeforeValidator(_as_number), _between(0, MOST_ITEMS)]
 
 
 class _Named(BaseModel):
@@ -166,7 +219,7 @@ class _Sold(_Named):
 
     ordered_at: Annotated[datetime, BeforeValidator(_as_time)]
     amount: _Amount | None = None
-    currency: Annotated[str, BeforeValidator(_as_currency), Field(pattern="^[A-Z]{3}$")] | None = None
+    currency: Annotated[str, BeforeValidator(_as_currency)] | None = None
     item_count: _Count | None = None
     payment_status: Annotated[str, BeforeValidator(_as_status)] | None = None
     customer_email: Annotated[Annotated[str, AfterValidator(check_plain)] | None, Field(repr=False)] = None
@@ -193,8 +246,10 @@ class _Sold(_Named):
 
 _FIELDS = tuple(_Sold.model_fields)
 _NEEDED = ("order_id", "ordered_at")
-#: What an order can do without, and then earns nothing under a rule that asks for it.
-_EARNS = ("amount", "currency", "item_count")
+#: What a person is told of a column that every order needs.
+_SAYS = MappingProxyType({"order_id": "the order's id or number", "ordered_at": "when the order was sold"})
+#: How many problems of lines are kept.
+_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +263,7 @@ class OrdersFile:
         days: The first and the last day, UTC, of its orders; None where none can be read.
         counts: Of orders that are told more than once, the line that counts, by the hash of each name.
         retold: How many lines do not count, because their orders are told again further down.
+        problems: What is wrong with the first lines that cannot be read.
         version: Size and time of the last change.
     """
 
@@ -216,6 +272,7 @@ class OrdersFile:
     days: tuple[date, date] | None
     counts: Mapping[int, int]
     retold: int
+    problems: Sequence[str]
     version: tuple[int, int]
 
     @classmethod
@@ -226,8 +283,10 @@ class OrdersFile:
         Raises:
             ConfigurationError: It cannot be read, or its columns are not those of orders.
         """
-        version, columns = _version(path), dict.fromkeys(columns_of(path))
+        version, (heading, separator) = _version(path), heading_of(path)
+        columns = dict.fromkeys(heading)
         days: list[date] = []
+        problems: list[str] = []
         seen, counts, retold = set[int](), dict[int, int](), 0
         for line in read_lines(path):
             columns |= dict.fromkeys(line.fields)
@@ -240,14 +299,27 @@ class OrdersFile:
             if isinstance(order, Order):
                 day = order.ordered_at.date()
                 days = [min(day, *days), max(day, *days)] if days else [day, day]
+            elif len(problems) < _KEPT:
+                problems.append(order.problem)
         named = [name for name in columns if name]
-        _check(path, named)
-        return cls(path, named, (days[0], days[1]) if days else None, counts, retold, version)
+        _check(path, named, separator)
+        return cls(path, named, (days[0], days[1]) if days else None, counts, retold, problems, version)
 
     @property
     def file(self) -> str:
         """Its name, for a person."""
         return _shown(self.path)
+
+    def require_orders(self) -> None:
+        """
+        See that not all of its lines are broken; a file without any is no error.
+
+        Raises:
+            ConfigurationError: All are; each cause is told once.
+        """
+        if self.days is None and self.problems:
+            causes = "; ".join(problem for problem, _ in grouped(self.problems))
+            raise ConfigurationError(f"orders file {self.path}: no line of it can be read: {causes}")
 
     def window(self, from_: date | None, to: date | None, today: date) -> Window:
         """
@@ -307,18 +379,23 @@ class OrdersFile:
             else:
                 yield order
 
-    @property
-    def notes(self) -> Sequence[str]:
-        """What a person should know of the file besides its orders, a line each."""
-        ignored = [name for name in self.columns if name not in _FIELDS]
-        absent = [name for name in _EARNS if name not in self.columns]
+    def notes(self, needed: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        """
+        What a person should know of the file besides its orders, a line each.
+
+        Args:
+            needed: The slots of the rules that earn nothing without a column, by the column.
+        """
+        ignored = [place((name,)) for name in self.columns if name not in _FIELDS]
         notes = []
         if ignored:
-            more = f" and {len(ignored) - _NAMED} more" if len(ignored) > _NAMED else ""
-            named = ", ".join(place((name,)) for name in ignored[:_NAMED])
-            notes.append(f"Columns of the file that are not read: {named}{more}.")
-        if absent:
-            notes.append(f"The file has no {', '.join(absent)}: rules that need that earn nothing.")
+            notes.append(f"Columns of the file that are not read: {first_of(ignored, _NAMED)}.")
+        notes += [
+            f"The file has no {column}, without which {' and '.join(slots)} {'earns' if len(slots) == 1 else 'earn'}"
+            " nothing."
+            for column, slots in needed.items()
+            if column not in self.columns
+        ]
         if "payment_status" not in self.columns:
             notes.append("The file has no payment_status: all of its orders count as paid.")
         if self.retold:
@@ -348,32 +425,55 @@ def _version(path: Path) -> tuple[int, int]:
     return told.st_size, told.st_mtime_ns
 
 
-def _check(path: Path, columns: Sequence[str]) -> None:
+def _check(path: Path, columns: Sequence[str], separator: str) -> None:
     """
-    See that a file has what every order needs, and no slip of the pen where a field is meant.
+    See that a file has what every order needs, and no other word where a field is meant; all is told at once.
+
+    Args:
+        path: The file.
+        columns: What its lines name.
+        separator: What stands between the names in the first line of CSV; empty for JSON lines.
 
     Raises:
         ConfigurationError: It is not so. What a file without a header has in its place is not repeated.
     """
-    if slip := _slip(tuple(columns)):
-        raise ConfigurationError(f"orders file {path}: {slip}")
-    if absent := [name for name in _NEEDED if name not in columns]:
-        told = "its first line should name the columns, or each line be a JSON object with the fields"
-        names = [name if _NAME.fullmatch(name) else "..." for name in columns[:_NAMED]]
-        found = f" (its first line has {', '.join(names)})" if columns else ""
-        raise ConfigurationError(
-            f"orders file {path}: it has no {' and no '.join(absent)}: {told} {', '.join(_FIELDS)}{found}"
-        )
+    slips = _slips(tuple(columns))
+    absent = [name for name in _NEEDED if name not in columns and name not in slips.values()]
+    problems = [_as_absent(absent, columns, separator)] if absent else []
+    if slips:
+        problems.append(_as_slips(slips))
+    if problems:
+        told = "; ".join(problems)
+        if separator and slips and not absent and all(map(_NAME.fullmatch, columns)):
+            told += f". Its first line, corrected: {separator.join(slips.get(name, name) for name in columns)}"
+        raise ConfigurationError(f"orders file {path}: {told}")
+
+
+def _as_absent(absent: Sequence[str], columns: Sequence[str], separator: str) -> str:
+    """Which columns are missing, and what they would say."""
+    fields = ", ".join(f"{name} ({_SAYS[name]})" for name in absent)
+    if not separator:
+        return f"it has no {' and no '.join(absent)}: each line should have the field {fields}"
+    names = [name if _NAME.fullmatch(name) else "..." for name in columns]
+    found = f" (its first line has {first_of(names, _NAMED)})" if columns else ""
+    return f"it has no {' and no '.join(absent)}: its first line should name a column {fields}{found}"
+
+
+def _as_slips(slips: Mapping[str, str]) -> str:
+    told = "; ".join(f"{place((name,))} is not read: write {field}" for name, field in slips.items())
+    return f"{told}, or rename it if something else is meant"
 
 
 @lru_cache(maxsize=256)
-def _slip(names: tuple[str, ...]) -> str | None:
-    """A name that is no field's and means one that is not there, for a person; None where there is none."""
+def _slips(names: tuple[str, ...]) -> Mapping[str, str]:
+    """Names that are no field's, each with the field that it means and that is not there."""
     absent = [field for field in _FIELDS if field not in names]
+    slips: dict[str, str] = {}
     for name in names:
         if name not in _FIELDS and (meant := _meant(name, absent)):
-            return f"{place((name,))} is not read: write {meant}, or rename it if something else is meant"
-    return None
+            slips[name] = meant
+            absent.remove(meant)
+    return slips
 
 
 def _meant(name: str, absent: Sequence[str]) -> str | None:
@@ -397,7 +497,8 @@ def _read(line: Line, path: Path, *, has_status: bool) -> tuple[Order | BrokenOr
         return BrokenOrder(where, f"{where}: {line.problem}"), ()
     fields = dict(_said(line.fields))
     try:
-        sold, problem = _Sold.model_validate(fields), _slip(tuple(line.fields))
+        sold, slips = _Sold.model_validate(fields), _slips(tuple(line.fields))
+        problem = _as_slips(slips) if slips else None
         if has_status and sold.payment_status is None:
             problem = "field payment_status: it is blank, and other lines say it"
         if problem is None:

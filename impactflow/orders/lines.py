@@ -36,15 +36,18 @@ class Line:
     problem: str | None = None
 
 
-def columns_of(path: Path) -> Sequence[str]:
+def heading_of(path: Path) -> tuple[Sequence[str], str]:
     """
-    The names in a CSV file's first line; none for JSON lines.
+    The names in a CSV file's first line, and what stands between them; no names and nothing for JSON lines.
 
     Raises:
         ConfigurationError: The file cannot be read, or a name stands there twice.
     """
     with _opened(path) as (first, _):
-        return [] if _is_json(first) else _columns(path, next(_cells(path, [first], _separator(first)))[1])
+        if _is_json(first):
+            return [], ""
+        separator = _separator(first)
+        return _columns(path, next(_cells(path, [first], separator))[1]), separator
 
 
 def read_lines(path: Path) -> Iterator[Line]:

@@ -1,8 +1,9 @@
 """
-The receiver's HTTP side: verify, store the delivery once, answer; what is refused is counted by ``refusals``.
+The receiver's HTTP side: verify, store the delivery once, answer; what is refused and stored is counted.
 
 A delivery is acknowledged (2xx) only when it is on disk or nothing is to be done about it. Where the ledger does not
-take it the answer is 503, and the sender repeats. Neither body nor header is ever logged. Called by the command.
+take it the answer is 503, and the sender repeats. Neither body nor header is ever logged, but for topics
+that we handle. Called by the command.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from impactflow.callbacks import CALLBACK_PATH, is_callback
 from impactflow.clock import Clock
 from impactflow.errors import LedgerError, WebhookRejected
 from impactflow.ledger import Delivery, Ledger
+from impactflow.webhooks.arrivals import Arrivals
 from impactflow.webhooks.intake import Bounds, Intake, announced
 from impactflow.webhooks.refusals import Refusals
 from impactflow.webhooks.sources import CALLBACK, CNAUGHT, Scheme, Secrets
@@ -53,7 +55,15 @@ class Health(BaseModel):
     ledger: Literal["takes deliveries", "takes no deliveries"]
 
 
-def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds: Bounds, refusals: Refusals) -> FastAPI:
+def make_app(
+    ledger: Ledger,
+    store: str,
+    secrets: Secrets,
+    clock: Clock,
+    bounds: Bounds,
+    refusals: Refusals,
+    arrivals: Arrivals | None = None,
+) -> FastAPI:
     """
     Make the receiver of one store.
 
@@ -64,6 +74,7 @@ def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds:
         clock: Tells when they came.
         bounds: What each source may cost.
         refusals: Where what is refused is counted; its owner has it go on.
+        arrivals: Where what is stored is counted; likewise.
     """
     app = FastAPI(
         title="impactflow webhooks",
@@ -73,7 +84,7 @@ def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds:
         redirect_slashes=False,
     )
     app.add_exception_handler(WebhookRejected, partial(_say_why, refusals))
-    desk = _Desk(ledger, store, clock, bounds)
+    desk = _Desk(ledger, store, clock, bounds, arrivals or Arrivals(clock))
     for scheme in secrets.schemes:
         if scheme.source in secrets.signing:
             _serve_signed(app, desk, scheme, secrets.signing[scheme.source])
@@ -86,11 +97,12 @@ def make_app(ledger: Ledger, store: str, secrets: Secrets, clock: Clock, bounds:
 class _Desk:
     """Takes deliveries in."""
 
-    def __init__(self, ledger: Ledger, store: str, clock: Clock, bounds: Bounds) -> None:
+    def __init__(self, ledger: Ledger, store: str, clock: Clock, bounds: Bounds, arrivals: Arrivals) -> None:
         self._ledger = ledger
         self._store = store
         self._clock = clock
         self.bounds = bounds
+        self._arrivals = arrivals
         self._is_failing = False
 
     async def keep(self, source: str, name: str, topic: str, body: bytes) -> bool:
@@ -101,7 +113,10 @@ class _Desk:
             WebhookRejected: The ledger did not take it in time. If it does so later, a repeated one is known.
         """
         delivery = Delivery(self._store, source, name, topic, self._clock.now(), body)
-        return await self._in_time(self._ledger.store_delivery(delivery))
+        is_new = await self._in_time(self._ledger.store_delivery(delivery))
+        if is_new:
+            self._arrivals.note(source, topic)
+        return is_new
 
     async def check(self) -> None:
         """

@@ -54,6 +54,7 @@ class Scheme:
         body: The JSON Schema of the part of the body that the receiver reads.
         tells_products: Whether it says how many things were sold, where it tells of an order.
         ping: What a body is that only asks whether somebody answers, signed or not; None where there is no such thing.
+        optional: Of the topics, those that docs/webhooks.md has only some shops ask for.
     """
 
     source: str
@@ -68,6 +69,7 @@ class Scheme:
     body: Mapping[str, Any]
     tells_products: bool = True
     ping: re.Pattern[bytes] | None = None
+    optional: frozenset[str] = frozenset()
 
     def is_ping(self, body: bytes) -> bool:
         """Whether a body only asks whether somebody answers."""
@@ -141,6 +143,7 @@ WOOCOMMERCE = Scheme(
     topic=lambda headers, _: required(headers, "x-wc-webhook-topic"),
     body={"type": "object"},
     ping=re.compile(rb"webhook_id=[0-9]{1,20}"),
+    optional=frozenset({"order.restored"}),
 )
 STRIPE = Scheme(
     source="stripe",
@@ -171,6 +174,7 @@ STRIPE = Scheme(
         },
     },
     tells_products=False,  # an event's session has no line items; they have to be asked for
+    optional=frozenset({"invoice_payment.paid", "charge.captured", "charge.refund.updated"}),
 )
 SCHEMES = (STANDARD, SHOPIFY, WOOCOMMERCE, STRIPE)
 

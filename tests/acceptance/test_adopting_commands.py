@@ -25,13 +25,28 @@ def test_n22_what_only_reads_makes_no_ledger_and_says_where_it_looked(shop):
         ended = elsewhere.run(*command, "--json")
         assert (ended.status, set(ended.json)) == (2, {"error"})
         assert f"there is no ledger at {file}" in ended.json["error"]
-    assert elsewhere.run("place", "--dry-run").status == 0
+    assert elsewhere.run("place", "--dry-run", "--json").status == 2
     assert elsewhere.run("adopt").status == 1
     checked = elsewhere.run("doctor", "--json")
     said = {check["what"]: check for check in checked.json["checks"]}
     assert (checked.status, said["ledger"]["said"]) == (2, f"{file}: none yet, 0 purchases")
     assert "impactflow adopt" in said["purchases"]["said"]
+    assert f"The ledger is {file}." in said["purchases"]["said"]
     assert not file.exists()
+
+
+def test_m6_a_dry_run_says_what_a_run_would_refuse(shop):
+    """The same words, of the ledger that a run would make; nothing is made."""
+    sandbox, _, elsewhere = shop
+    bought = len(sandbox.purchases())
+    for command in (("place", "--dry-run"), ("place", "--webhooks", "--dry-run")):
+        refused = elsewhere.run(*command, "--json")
+        assert (refused.status, refused.json["ledger"]) == (2, str(elsewhere.folder / "impactflow.db"))
+        assert refused.json["error"].startswith(
+            "nothing was sent: this ledger does not know what this store has bought."
+        )
+        assert sum(each["purchases"] for each in refused.json["unknown"]) == bought
+    assert not (elsewhere.folder / "impactflow.db").exists()
 
 
 def test_n1_a_ledger_in_another_folder_is_refused_then_adopts_and_buys_nothing(shop):

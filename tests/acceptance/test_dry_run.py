@@ -50,7 +50,7 @@ def test_n10_a_dry_run_tells_a_person_what_would_be_bought_and_why_something_wai
     assert re.search(r"Orders of \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d are read", told.out)
     assert "0.8 USD of that are donations" in told.out
     assert "1 in slot giving, first order WR-2: no rate for SEK" in told.out
-    assert "1 orders cannot be read, and would earn nothing:\n  " in told.out
+    assert "1 order cannot be read, and would earn nothing:\n  " in told.out
     assert "amount" in told.out.partition("earn nothing:\n")[2].partition("\n")[0]
 
 

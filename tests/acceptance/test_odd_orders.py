@@ -35,7 +35,7 @@ def test_what_an_order_lacks_does_not_stop_it_from_earning_the_rest(days):
     waits = {(purchase["order_id"], purchase["provider"]): purchase["quantity"] for purchase in purchases}
     expected = earned(LACKING) | {("WR-8", "oneclickimpact"): 1, ("WR-8", "cnaught"): 5_000}
     assert waits == expected
-    read = {"read": 8, "new": 7, "eligible": 6, "may_be_missing": 0}
+    read = {"read": 8, "new": 7, "eligible": 6, "broken": 1, "may_be_missing": 0}
     assert (first.json["orders"], first.json["placements"]["held"]) == (read, 1)
 
 

@@ -30,8 +30,15 @@ def test_a_file_is_placed_once_and_a_broken_line_is_told(without):
     assert (dry.status, dry.json["would_place"], sandbox.purchases()) == (0, 3, [])
     assert dry.json["notes"] == ["Columns of the file that are not read: Notes."]
 
+    keyless = impactflow.but(ONECLICKIMPACT_API_KEY=None, CNAUGHT_API_KEY=None, IMPACTAPI_API_KEY=None)
+    tried = keyless.run("place", "--orders", "orders.csv", "--dry-run", "--json")
+    assert (tried.status, tried.json["would_place"], len(tried.json["notes"])) == (0, 3, 4)
+
     placed = impactflow.run("place", "--orders", "orders.csv", "--json")
-    assert (placed.status, placed.json["orders"]) == (0, {"read": 2, "new": 2, "eligible": 1, "may_be_missing": 0})
+    assert (placed.status, placed.json["orders"]) == (
+        0,
+        {"read": 2, "new": 2, "eligible": 1, "broken": 0, "may_be_missing": 0},
+    )
     assert (placed.json["placements"]["placed"], placed.json["notes"][:1]) == (3, dry.json["notes"])
     assert {purchase["order_id"] for purchase in sandbox.purchases()} == {"file:1"}
 
@@ -52,7 +59,11 @@ def test_a_file_is_placed_once_and_a_broken_line_is_told(without):
     [
         (None, "it cannot be read (No such file or directory)"),
         ("order_id,ordered_at,ammount\n1,2026-01-01,5\n", "ammount is not read: write amount"),
-        (json.dumps({"id": 1}), "it has no order_id and no ordered_at"),
+        (json.dumps({"number": 1}), "it has no ordered_at: each line should have the field ordered_at"),
+        (
+            "order_id,ordered_at\n1,2026-11-25 14:03\n2,2026-11-25 15:03\n",
+            "no line of it can be read: wrong.csv lines 2, 3",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_before_anything_is_started(without, content, says):

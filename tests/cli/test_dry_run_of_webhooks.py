@@ -40,3 +40,15 @@ def test_without_a_ledger_nothing_waits_and_none_is_made(terminal):
         ended = terminal.type("place", "--webhooks", "--dry-run", "--json")
     assert (ended.status, ended.json["would_place"]) == (0, 0)
     assert [file.name for file in terminal.folder.iterdir()] == ["policy.yaml"]
+
+
+def test_a_dry_run_needs_no_key_of_a_seller_and_says_what_it_could_not_look_at(terminal):
+    """What would be bought is known without one; the way to try all of it is named."""
+    terminal.fill(deliveries, policy=policy_of(TREES))
+    (terminal.folder / "policy.yaml").write_text(POLICY)
+    told = terminal.type("place", "--webhooks", "--dry-run", "--json").json
+    assert (told["would_place"], told["wrong_options"]) == (2, [])
+    [note] = told["notes"]
+    assert note.startswith("What oneclickimpact has sold to this store was not looked at, as a run does first: ")
+    assert "ONECLICKIMPACT_API_KEY is not set" in note
+    assert terminal.type("place", "--webhooks").status == 2

@@ -142,3 +142,45 @@ def test_a_refund_after_the_purchase_is_told_as_that(terminal):
     shown = terminal.type("show", "shopify:1001").out
     assert "earns nothing any more" in shown
     assert "earned nothing" not in shown
+
+
+def test_what_status_lists_as_unreadable_show_finds_by_the_same_names(terminal):
+    """With the prefix of its system, and without."""
+
+    async def unreadable(world, run):
+        await shopify_paid(run, 1, total_price="a lot")
+        await taken_up(world, run)
+
+    terminal.fill(unreadable)
+    assert "shopify:5000000000001: orders/paid: field total_price" in terminal.type("status").out
+    for name in ("shopify:5000000000001", "5000000000001"):
+        shown = terminal.type("show", name)
+        assert (shown.status, "Order shopify:5000000000001 could not be read" in shown.out) == (0, True)
+
+
+def test_a_number_sign_that_was_left_out_is_asked_about(terminal):
+    """Only where an order of the other name is there."""
+
+    async def planned(world, run):
+        await world.plan(run)
+
+    terminal.fill(planned, orders=[sold(1, sourceId="#2001"), sold(2, sourceId="2002")])
+    asked, other, unknown = (terminal.type("show", name) for name in ("2001", "#2002", "2003"))
+    assert (asked.status, "did you mean '#2001'?" in " ".join(asked.err.split())) == (2, True)
+    assert "did you mean '2002'?" in " ".join(other.err.split())
+    assert "did you mean" not in unknown.err
+
+
+def test_show_tells_the_price_and_counts_one_in_the_singular(terminal):
+    """Where a seller tells it."""
+
+    async def bought(world, run):
+        await world.plan(run)
+        await world.place_all(run)
+
+    terminal.fill(bought, policy=policy_of(TREES, GIVING), orders=[sold(1, amount=100)])
+    shown = terminal.type("show", "WR-1").out
+    assert "1 tree (plant_trees) from oneclickimpact" in shown
+    assert "1 USD (donate) from impactapi" in shown
+    assert shown.count("  price: 1 USD") == 1
+    assert "1 trees" not in shown

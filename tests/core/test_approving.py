@@ -109,7 +109,7 @@ PROBLEMS = {
     "it belongs to trim": (Answer(APPROVE, "ana", at_most=Decimal(5)), RULES),
     "belongs to trim": (Answer(REJECT, "ana", at_most=Decimal(5)), RULES),
     "kg CO2 and trees cannot be trimmed together": (Answer(TRIM, "ana", at_most=Decimal(5)), RULES),
-    "the least that can be bought is 1 trees": (Answer(TRIM, "ana", at_most=Decimal("0.9")), RULES[:1]),
+    "the least that can be bought is 1 tree": (Answer(TRIM, "ana", at_most=Decimal("0.9")), RULES[:1]),
     "the least that can be bought is 0.001 kg CO2": (Answer(TRIM, "ana", at_most=Decimal(-1)), RULES[1:]),
     "the least that can be bought": (Answer(TRIM, "ana", at_most=Decimal("NaN")), RULES[1:]),
 }

@@ -66,7 +66,7 @@ async def test_p17_what_is_planned_beyond_the_ceiling_of_a_day_waits_for_a_perso
     assert (100, 200) == (len(world.purchases), told.beyond_day)
     assert said.undone
     assert "A ceiling for one day was reached: 200 placements beyond it wait for a person" in said.in_words()
-    assert {"1 trees (plant_trees), beyond the day's ceiling of 100 trees: approve it, or raise the rule's"} == {
+    assert {"1 tree (plant_trees), beyond the day's ceiling of 100 trees: approve it, or raise the rule's"} == {
         each.reason.removesuffix(" approve_above_per_day") for each in asked
     }
 

@@ -14,7 +14,7 @@ from webhook_senders import (
     taken_up,
     woocommerce_order,
 )
-from world import TREES, policy_for, policy_of, sold, statuses
+from world import GIVING, TREES, policy_for, policy_of, sold, statuses
 
 from impactflow.approval import Answer, Decision, record_answer
 from impactflow.orders import Window
@@ -159,6 +159,31 @@ async def test_a_customers_first_order_is_told_apart(new_world, rule, bought, pa
         await next_run(world, run)
         await next_run(world, run)
         assert bought == sorted(each["order_id"] for each in world.purchases)
+
+
+@pytest.mark.parametrize("page_items", [1, 10])
+@in_virtual_time
+async def test_m5_a_dry_run_says_of_what_is_no_first_order_that_it_would_earn_nothing(new_world, page_items):
+    """With the same reasons and numbers as the ledger tells them after a run, beside those of other rules."""
+    orders = [
+        sold(1, contact=ANA, date=when(days=3)),
+        sold(2, contact=ANA, date=when(days=2), amount=20),
+        sold(3, contact=None),
+        sold(4, currency=None),
+    ]
+    world = new_world(orders=orders, policy=policy_of(FIRST, GIVING), page_items=page_items)
+    async with world.run() as run:
+        today = run.clock.now().date()
+        window = Window(today - timedelta(days=7), today, open_ended=True)
+        would = await preview(run.ledger, run.order_source(), world.policy, window, run.clock)
+        assert would.not_earned == {
+            ("trees", "it is not the customer's first order"): 1,
+            ("trees", "the order does not say who bought it"): 1,
+            ("giving", "the order has no currency"): 1,
+        }
+        await next_run(world, run)
+        told = await run.ledger.why_unearned(START - timedelta(days=30))
+        assert {(each.slot, each.reason): each.count for each in told.first} == would.not_earned
 
 
 @in_virtual_time

@@ -81,7 +81,7 @@ def test_the_json_has_what_scripts_rely_on():
     """Orders, placements, requests, seconds, and why providers were left alone."""
     halted = {CNAUGHT: Round(0, "check CNAUGHT_API_KEY", unauthorized=True), ProviderName.IMPACTAPI: Round(1)}
     found = outcome(halted=halted, in_window=counts(placed=2, held=1), overall=counts(placed=5, held=1)).as_json()
-    assert {"read": 4, "new": 3, "eligible": 2, "may_be_missing": 0} == found["orders"]
+    assert {"read": 4, "new": 3, "eligible": 2, "broken": 0, "may_be_missing": 0} == found["orders"]
     assert (2, 1, 5) == (
         found["placements"]["placed"],
         found["placements"]["held"],

@@ -55,7 +55,8 @@ def test_o9_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
     assert told["addresses"]["shopify"] == told["url"] + "/webhooks/shopify"
     assert (143, "") == (ended.status, ended.out)
     assert not any(secret in ended.err for secret in SECRETS.values())
-    assert "PREFECT_API_URL is not set" in ended.err
+    assert ended.err.count("INFO stored 1 delivery of shopify: 1 ") == 1
+    assert "PREFECT_API_URL is not set: what comes waits for the next `impactflow place --webhooks`" in ended.err  # B2
 
 
 def test_c20_what_was_refused_is_counted_although_the_receiver_is_ended_at_once(command, tmp_path):

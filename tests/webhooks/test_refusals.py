@@ -11,6 +11,7 @@ from virtual_time import VirtualClock, in_virtual_time
 from benchmarks.storm.senders import signed
 from impactflow.errors import LedgerError
 from impactflow.ledger.tables import refused_deliveries
+from impactflow.webhooks.arrivals import Arrivals
 from impactflow.webhooks.intake import Bounds
 from impactflow.webhooks.refusals import FLUSH_S, Refusals, in_words, what_to_do
 
@@ -148,3 +149,23 @@ def test_c20_refusals_are_put_into_words_with_what_to_do():
     assert "1 delivery of stripe was refused: 1 refused (418)" == in_words("stripe", {418: 1})
     to_do = what_to_do("shopify", {401: 2, 413: 10})
     assert to_do.index("IMPACTFLOW_WEBHOOKS_MAX_BYTES") < to_do.index("IMPACTFLOW_SHOPIFY_SECRETS")
+
+
+@in_virtual_time
+async def test_what_is_stored_is_said_at_once_and_then_together(caplog):
+    """A line every ten seconds for each source at most, with the number since, also when nothing more comes."""
+    caplog.set_level(logging.INFO, "impactflow")
+    clock = VirtualClock()
+    arrivals = Arrivals(clock)
+    going = asyncio.create_task(arrivals.go_on())
+    for number in range(50):
+        arrivals.note("shopify", "orders/paid" if number % 5 else "refunds/create")
+        await clock.sleep(0.1)
+    arrivals.note("stripe", "charge.refunded")
+    await clock.sleep(60)
+    going.cancel()
+    assert [
+        "stored 1 delivery of shopify: 1 refunds/create",
+        "stored 1 delivery of stripe: 1 charge.refunded",
+        "stored 49 deliveries of shopify: 40 orders/paid, 9 refunds/create",
+    ] == [record.getMessage() for record in caplog.records]

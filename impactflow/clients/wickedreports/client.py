@@ -39,7 +39,10 @@ LONGEST_PAGE = 1000
 #: What every account has; a contact's own lists are missing where the contact is.
 _LISTS = frozenset({"/contacts", "/clicks", "/orders"})
 #: What a shop can do that has no account here, or whose account may not read orders.
-FROM_A_FILE = "or read orders from a file: `impactflow place --orders FILE`"
+ELSEWHERE = (
+    "or read orders from a file: `impactflow place --orders FILE`, or only what webhooks told of:"
+    " `impactflow place --webhooks`"
+)
 #: The most that the two days of a listing of clicks may differ: of everybody's, and of one contact's.
 LONGEST_SPAN, LONGEST_CONTACT_SPAN = timedelta(days=30), timedelta(days=180)
 
@@ -79,7 +82,7 @@ class WickedReportsClient:
             headers=(("apikey", api_key),),
             key_variable="WICKED_REPORTS_API_KEY",
             url_variable="WICKED_REPORTS_URL",
-            or_else=f"have Wicked Reports enable the outbound API for your account, {FROM_A_FILE}",
+            or_else=f"have Wicked Reports enable the outbound API for your account, {ELSEWHERE}",
         )
         self._http = HttpClient(account, transport=transport, timeout_s=timeout_s, clock=clock)
 

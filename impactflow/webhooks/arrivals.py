@@ -1,0 +1,58 @@
+"""
+What the receiver stored, said in the log: how many deliveries of whom and of what, and nothing of what they say.
+
+The first is said at once, the others together every few seconds. Called by ``app``, which stores them, and by the
+command, which lets it go on.
+"""
+
+import logging
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+
+from impactflow.clock import Clock
+from impactflow.texts import counted
+
+log = logging.getLogger(__name__)
+
+#: How often it is looked whether something is to be said, in seconds.
+_LOOK_S = 2.0
+#: How long a source has one line in the log for.
+_LINE = timedelta(seconds=10)
+
+
+class Arrivals:
+    """
+    Counts what a receiver stores.
+
+    Args:
+        clock: Tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._unsaid: dict[str, Counter[str]] = defaultdict(Counter)
+        self._said_at: dict[str, datetime] = {}
+
+    def note(self, source: str, topic: str) -> None:
+        """Count one that is new."""
+        self._unsaid[source][topic] += 1
+        self._say(source)
+
+    async def go_on(self) -> None:
+        """Say what was not said, until cancelled."""
+        while True:
+            await self._clock.sleep(_LOOK_S)
+            for source in list(self._unsaid):
+                self._say(source)
+
+    def _say(self, source: str) -> None:
+        """Say what came since the last line, unless that was a moment ago; a clock may have been set back."""
+        now, said_at = self._clock.now(), self._said_at.get(source)
+        topics = self._unsaid[source]
+        if not topics or (said_at is not None and timedelta() <= now - said_at < _LINE):
+            return
+        count = counted(topics.total(), "delivery", "deliveries")
+        told = ", ".join(f"{number} {topic}" for topic, number in sorted(topics.items()))
+        log.info("stored %s of %s: %s", count, source, told)
+        self._said_at[source] = now
+        topics.clear()
