@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from impactflow.clock import Clock
-from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Look, Mended, Planned, Told
+from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Listing, Look, Mended, Planned, Told
 from impactflow.models import BrokenOrder, Order, ProviderName, Refund
 from impactflow.orders import OrderSource, Window
 from impactflow.planning import after_refunds, judge_again, page_of
@@ -90,7 +90,9 @@ class TakenUp:
         )
 
 
-async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str, senders: Senders = NO_SENDERS) -> TakenUp:
+async def take_up(
+    ledger: Ledger, policy: Policy, clock: Clock, run_id: str, senders: Senders = NO_SENDERS, *, alone: bool = False
+) -> TakenUp:
     """
     Take up every delivery that pends, page by page, in the order in which they came; then judge again what waits.
 
@@ -102,6 +104,7 @@ async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str, sen
         clock: Tells the time.
         run_id: Which run does it.
         senders: How other senders tell of orders.
+        alone: Whether nobody reads orders besides, so that what was told too long ago to be sent has to await approval.
 
     Raises:
         LedgerError: A page could not be written; it is taken up again by the next run.
@@ -113,6 +116,8 @@ async def take_up(ledger: Ledger, policy: Policy, clock: Clock, run_id: str, sen
         taken += await _Page(ledger, policy, clock, run_id, page, senders).take_up()
         after = page[-1].id
     again = await judge_again(ledger, policy, clock, run_id)
+    if alone:
+        await ledger.leave_unlisted(Listing(policy.store, None, clock.now(), run_id))
     return replace(taken, again=again.read)
 
 

@@ -19,7 +19,8 @@ async def take_up_deliveries(policy: Policy) -> TakenUp:
     """Plan, withdraw and hasten what stored deliveries tell of; see ``impactflow.deliveries``."""
     run = current_run()
     senders = load_senders(run.settings.impactflow_senders)
-    taken = await take_up(run.ledger, policy, run.clock, run.id, senders)
+    alone = not run.settings.wicked_reports_api_key
+    taken = await take_up(run.ledger, policy, run.clock, run.id, senders, alone=alone)
     if taken.deliveries:
         log.info("%s", taken.in_words(), extra={"action": "deliveries_taken_up"})
     return taken

@@ -1,9 +1,10 @@
 """
-Orders that their source does not list any more: nothing is bought for them unless a person says so.
+Orders that nobody lists, or not any more: nothing is bought for them unless a person says so.
 
 A complete reading of some days does not list what was deleted at the shop, nor what only a webhook has told of. The
 first is known at once; the second may still come to be listed, and waits until what the webhook told is old. Both then
-await approval, which counts as a reading. Once listed again, they are planned anew. A handler for the ``Writer``.
+await approval, which counts as a reading, and so does the second where nobody reads orders at all. Once listed, or told
+of again, they are planned anew. A handler for the ``Writer``.
 """
 
 from collections.abc import Sequence
@@ -22,17 +23,17 @@ from impactflow.ledger.tables import Utc, events, orders, placements
 @dataclass(frozen=True, slots=True)
 class Listing:
     """
-    A complete reading of some days.
+    A complete reading of some days; or of none, where webhooks alone tell of orders.
 
     Args:
         store: Whose orders.
-        span: The days, as a half-open span of time.
+        span: The days, as a half-open span of time; None where nothing was read.
         at: When it began.
         run_id: Which run did it.
     """
 
     store: str
-    span: tuple[datetime, datetime]
+    span: tuple[datetime, datetime] | None
     at: datetime
     run_id: str
 
@@ -44,13 +45,17 @@ def leave_to_person(connection: Connection, listings: Sequence[Listing]) -> list
 
 def _leave(connection: Connection, listing: Listing) -> int:
     one_at_a_time(connection, listing.store)
-    began, ended = listing.span
-    times = {"reread": listing.at - REREAD, "fresh_since": listing.at - FRESH}
-    rows = connection.execute(_ROWS, {"store": listing.store, "began": began, "ended": ended} | times).all()
+    times: dict[str, Any] = {"reread": listing.at - REREAD, "fresh_since": listing.at - FRESH}
+    if listing.span is None:
+        rows = connection.execute(_UNTOLD, {"store": listing.store} | times).all()
+    else:
+        began, ended = listing.span
+        rows = connection.execute(_ROWS, {"store": listing.store, "began": began, "ended": ended} | times).all()
     fresh = [row for row in rows if not (row.status == Status.AWAITING_APPROVAL and row.digest == UNLISTED)]
     for row in fresh:
         told = f"last read {row.read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if row.read_at else "not read since"
-        said = f"its order is not listed by Wicked Reports (any more), {told}"
+        by_whom = "told by a webhook alone" if listing.span is None else "not listed by Wicked Reports (any more)"
+        said = f"its order is {by_whom}, {told}"
         if _ask(connection, row, said, listing.at, listing.run_id):
             connection.execute(orders.update().where(orders.c.id == row.first).values(digest=UNLISTED))
     return len(fresh)
@@ -86,7 +91,7 @@ _OF_SALE = (
     .order_by(placements.c.id)
     .with_for_update(of=placements)
 )
-_ROWS = (
+_OLD = (
     select(
         *_SEEN,
         FIRST.c.id.label("first"),
@@ -96,8 +101,6 @@ _ROWS = (
     .select_from(WITH_FIRST)
     .where(
         FIRST.c.store == bindparam("store"),
-        FIRST.c.ordered_at >= bindparam("began", type_=Utc()),
-        FIRST.c.ordered_at < bindparam("ended", type_=Utc()),
         _WAITS,
         FIRST.c.digest != "",  # what came makes another thing of it: it is judged first
         or_(
@@ -113,3 +116,8 @@ _ROWS = (
     .order_by(placements.c.id)
     .with_for_update(of=placements)
 )
+_ROWS = _OLD.where(
+    FIRST.c.ordered_at >= bindparam("began", type_=Utc()), FIRST.c.ordered_at < bindparam("ended", type_=Utc())
+)
+#: What would be sent, of orders that no source has ever listed.
+_UNTOLD = _OLD.where(placements.c.status == Status.PLANNED, FIRST.c.listed.is_(None), ~WAS_LISTED)

@@ -61,7 +61,7 @@ def test_b2_what_must_be_read_again_names_a_way_that_the_shop_has(terminal):
     (terminal.folder / "policy.yaml").write_text(POLICY)
     shown = " ".join(terminal.type("status").out.split())
     assert "1 planned placement waits to be read again: `impactflow place --orders FILE` with these orders" in shown
-    assert "`impactflow place --webhooks` once their sender has told of them again" in shown
+    assert "`impactflow place --webhooks`, by which they come to await approval" in shown
 
 
 def test_status_says_why_its_exit_status_is_1_and_what_goes_on_with_what_is_planned(terminal):

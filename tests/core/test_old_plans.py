@@ -5,9 +5,11 @@ from datetime import timedelta
 import httpx
 import pytest
 from virtual_time import START, in_virtual_time
+from webhook_senders import shopify_paid
 from world import GIVING, OFFSET, TREES, policy_of, sold, statuses, sweep
 
 from impactflow.approval import Answer, Decision, record_answer
+from impactflow.deliveries import take_up
 from impactflow.errors import NotSent
 from impactflow.models import ProviderName
 from impactflow.options import check_options, told
@@ -216,6 +218,25 @@ async def test_p3_an_open_session_of_another_amount_gives_the_new_one(new_world)
         world.clock.turn(days=1)
         await place(world, run, policy_of(GIVING))
         assert [80] == [purchase["quantity"] for purchase in world.purchases]
+
+
+@in_virtual_time
+async def test_p3_what_webhooks_alone_told_of_awaits_approval_once_it_is_old(new_world):
+    """Where nobody reads orders, a purchase that a provider would not take for hours is not left planned for ever."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run(wicked_reports_api_key=None) as run:
+        for number in (1, 2):
+            await shopify_paid(run, number)
+            await take_up(run.ledger, world.policy, run.clock, run.id, alone=True)
+            world.clock.turn(hours=4)
+        await take_up(run.ledger, world.policy, run.clock, run.id, alone=True)
+        assert {"awaiting_approval": 1, "planned": 1} == await statuses(run)
+        [asked] = await run.ledger.awaiting()
+        assert asked.reason == "its order is told by a webhook alone, last read 2026-03-02 12:00 UTC"
+        answer = Answer(Decision.APPROVE, "ana", "it still stands")
+        await record_answer(run.ledger, run.order_source, world.policy, run.clock, run.id, [asked], answer)
+        await world.place_all(run)
+        assert {"placed": 2} == await statuses(run)
 
 
 @in_virtual_time
