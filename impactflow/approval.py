@@ -179,11 +179,8 @@ async def record_answer(
     by, why, now = answer.by.strip(), answer.why.strip(), clock.now()
 
     async def decide(each: Awaiting) -> bool:
-        approval = Approval(each.id, each.digest, answer.quantity(each), by, why, now, run_id, policy_digest(policy))
-        if not await _is_as_shown(ledger, each):
-            return False
         try:
-            await ledger.decide(approval)
+            await ledger.decide(Approval(each, answer.quantity(each), by, why, now, run_id, policy_digest(policy)))
         except TransitionRefused:
             return False
         return True
@@ -236,11 +233,6 @@ async def _read_again(
         log.info(
             "orders cannot be read again now, but were within the hour: %s", error, extra={"action": "read_lately"}
         )
-
-
-async def _is_as_shown(ledger: Ledger, each: Awaiting) -> bool:
-    now = await ledger.awaiting(placement=each.id)
-    return [(asked.digest, asked.reason) for asked in now] == [(each.digest, each.reason)]
 
 
 async def _as_it_is(ledger: Ledger, each: Awaiting) -> str:

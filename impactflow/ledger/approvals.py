@@ -76,8 +76,7 @@ class Approval:
     What a person has decided about one placement.
 
     Args:
-        placement: The ledger's row.
-        digest: What they were shown.
+        asked: What they were shown.
         quantity: How much is to be bought, at most what was earned; None for nothing, where it is rejected.
         by: Who decided.
         why: For what reason.
@@ -87,8 +86,7 @@ class Approval:
             it; None where it does not.
     """
 
-    placement: int
-    digest: str
+    asked: Awaiting
     quantity: int | None
     by: str
     why: str
@@ -157,31 +155,33 @@ def set_back(connection: Connection, ids: Sequence[int], at: datetime, run_id: s
 
 
 def _decide(connection: Connection, each: Approval) -> None:
-    store = connection.execute(_STORE, {"id": each.placement}).scalar_one()
+    asked = each.asked
+    store = connection.execute(_STORE, {"id": asked.id}).scalar_one()
     one_at_a_time(connection, store)  # whoever plans the order anew comes before this or after it, never between
-    row = connection.execute(_ROWS, {"ids": as_list([[each.placement]])}).mappings().one()
-    if row["status"] != Status.AWAITING_APPROVAL or digest(row) != each.digest:
+    row = connection.execute(_ROWS, {"ids": as_list([[asked.id]])}).mappings().one()
+    is_as_shown = digest(row) == asked.digest and row["reason"] == asked.reason
+    if row["status"] != Status.AWAITING_APPROVAL or not is_as_shown:
         raise TransitionRefused("it does not await approval any more, or is not what was shown")
-    if each.quantity is not None and connection.execute(_IS_OUTDATED, {"id": each.placement}).scalar_one():
+    if each.quantity is not None and connection.execute(_IS_OUTDATED, {"id": asked.id}).scalar_one():
         raise TransitionRefused("its order has changed since: the next run judges it again")
     why = f": {each.why}" if each.why else ""
     if each.quantity is None:
         approved, said = None, f"rejected by {each.by}{why}"
-        values: dict[str, Any] = {"reason": said, "decided": each.digest}
+        values: dict[str, Any] = {"reason": said, "decided": asked.digest}
         _move(connection, row, Status.CANCELLED, said, each.at, each.run_id, values)
     else:
         bought = {**row, "quantity": each.quantity}
         approved, said = digest(bought), f"{in_words(Kind(row['kind']), each.quantity)} approved by {each.by}{why}"
-        values = {"due_at": each.at, "reason": None, "decided": each.digest, "approved": approved}
+        values = {"due_at": each.at, "reason": None, "decided": asked.digest, "approved": approved}
         values |= {"quantity": each.quantity, "twin": twin(bought, row["customer_email"])}
         _move(connection, row, Status.PLANNED, said, each.at, each.run_id, values)
         if each.policy is not None:
             read = {"read_at": each.at, "policy": each.policy}
-            connection.execute(orders.update().where(orders.c.id == _first_of(each.placement)).values(read))
+            connection.execute(orders.update().where(orders.c.id == _first_of(asked.id)).values(read))
     connection.execute(
         approvals.insert(),
         {
-            "placement": each.placement,
+            "placement": asked.id,
             "at": each.at,
             "by": each.by,
             "decision": "rejected" if approved is None else "approved",

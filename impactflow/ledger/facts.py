@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, union
 
-from impactflow.ledger.fresh import FIRST, FRESH, UNLISTED
+from impactflow.ledger.fresh import FIRST, FRESH
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Click, Order, Payment, Product, ProviderName
@@ -66,8 +66,6 @@ class Kept:
 def to_judge_again(connection: Connection, store: str, policy: str, after: int, limit: int) -> Sequence[Kept]:
     """
     Orders of which something waits that was planned under another policy, or of which something was announced.
-
-    Not those that their source does not list any more, about which a person is asked.
 
     Args:
         connection: In a transaction.
@@ -360,7 +358,6 @@ _TO_JUDGE = (
         FIRST.c.store.concat("") == bindparam("store"),
         FIRST.c.id + 0 > bindparam("after"),
         FIRST.c.facts.is_not(None),
-        FIRST.c.digest != UNLISTED,
         FIRST.c.policy.is_distinct_from(bindparam("policy")) | (FIRST.c.digest == ""),
     )
     .order_by(FIRST.c.id + 0)

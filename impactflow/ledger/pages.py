@@ -21,10 +21,9 @@ from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.names import Identity, are_of_two, identities
 from impactflow.ledger.tables import order_names, orders
+from impactflow.ledger.unlisted import unlisted_reason
 from impactflow.models import BrokenOrder, Earnings, Order, Refund
 
-#: So many of the sales that one may be are named to a person.
-_NAMED = 5
 #: What the first row of a sale alone keeps.
 KEPT_AT_FIRST = ("facts", "facts_at", "listed", "read_at", "policy")
 
@@ -121,7 +120,7 @@ def as_known(connection: Connection, page: Page, unwritten: Unwritten) -> tuple[
             rows[sale.row_ids[0]] = _joined([rows[row_id] for row_id in sale.row_ids])
     known = [_as_told(page, sale, rows) if sale.row_ids else sale for sale in sales]
     beside = _beside_others(connection, page, _after_refunds(connection, page, known), rows, unwritten)
-    return [_asked_about(sale, rows) for sale in beside], rows
+    return [_asked_about(page, sale, rows) for sale in beside], rows
 
 
 def rows_named(connection: Connection, store: str, names: Iterable[str]) -> Mapping[str, int]:
@@ -202,12 +201,20 @@ def _joined(rows: Sequence[Any]) -> Any:
     return SimpleNamespace(**first._asdict() | {name: getattr(kept, name) for name in KEPT_AT_FIRST})
 
 
-def _asked_about(sale: Sale, rows: Mapping[int, Any]) -> Sale:
+def is_unlisted_still(page: Page, row: Any) -> bool:
+    """Whether nobody lists a sale any more that is judged from what is kept."""
+    return page.told is Told.KEPT and bool(row.digest == UNLISTED)
+
+
+def _asked_about(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
     """
     A sale about which a person is asked, as its shop's id for it was told of what may be another order.
 
-    Wicked Reports, or a file, may have meant this order by it, or the one that has it for its number.
+    Wicked Reports, or a file, may have meant this order by it, or the one that has it for its number. Likewise one that
+    nobody lists any more.
     """
+    if sale.row_ids and is_unlisted_still(page, row := rows[sale.row_ids[0]]):
+        sale = _asking(sale, unlisted_reason(row.read_at))
     others = [rows[row_id] for row_id in sorted(sale.claimants)]
     listed = [row.order_id for row in others if row.listed is not None or ":" not in row.order_id]
     if not listed:
@@ -252,8 +259,8 @@ def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
 
 
 def is_judged(page: Page, sale: Sale, row: Any) -> bool:
-    """Whether a known sale is planned anew if it has changed; of what nobody lists any more a person is asked."""
-    is_kept = row.facts is not None and (row.digest != UNLISTED or page.told is Told.READ)
+    """Whether a known sale is planned anew if it has changed; what nobody lists any more is not by a repetition."""
+    is_kept = row.facts is not None and (row.digest != UNLISTED or page.told is not Told.ANNOUNCED)
     return sale.is_news or is_kept or sale.order.is_refunded
 
 
@@ -284,9 +291,8 @@ def asks_if_twin(twins: Sequence[Twin]) -> str:
 
 
 def _one_of(twins: Sequence[Twin]) -> str:
-    first, more = [twin.order_id for twin in twins[:_NAMED]], len(twins) - _NAMED
-    or_more = " or more" if len(twins) == customers.MOST_TWINS else ""
-    return " or ".join([*first, f"one of {more}{or_more} others"] if more > 0 else first)
+    more = ["another"] if len(twins) == customers.MOST_TWINS else []
+    return " or ".join([*(twin.order_id for twin in twins), *more])
 
 
 def _as_told(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:

@@ -25,7 +25,16 @@ from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.pages import KEPT_AT_FIRST, Page, Sale, as_known, asks_if_twin, is_judged, rows_named
+from impactflow.ledger.pages import (
+    KEPT_AT_FIRST,
+    Page,
+    Sale,
+    as_known,
+    asks_if_twin,
+    is_judged,
+    is_unlisted_still,
+    rows_named,
+)
 from impactflow.ledger.queries import watermark
 from impactflow.ledger.rows import ever_bought, lock, twin
 from impactflow.ledger.states import UNSURE, WAITING, Status
@@ -484,6 +493,8 @@ def _plan_again(connection: Connection, sale: Sale, row: Any, writing: _Plan) ->
     if not _has_changed(sale, row, writing.page) or not is_judged(writing.page, sale, row):
         return
     values = _order_values(sale, writing.page)
+    if is_unlisted_still(writing.page, row):
+        values["digest"] = UNLISTED
     if any(found.on_behalf for found in existing.values()):
         values["customer_email"] = values["customer_email"] or row.customer_email  # a refund may be taken back
     if any(found.attempts for found in existing.values()):

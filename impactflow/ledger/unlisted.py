@@ -53,12 +53,15 @@ def _leave(connection: Connection, listing: Listing) -> int:
         rows = connection.execute(_ROWS, {"store": listing.store, "began": began, "ended": ended} | times).all()
     fresh = [row for row in rows if not (row.status == Status.AWAITING_APPROVAL and row.digest == UNLISTED)]
     for row in fresh:
-        told = f"last read {row.read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if row.read_at else "not read since"
-        by_whom = "told by a webhook alone" if listing.span is None else "not listed by Wicked Reports (any more)"
-        said = f"its order is {by_whom}, {told}"
-        if _ask(connection, row, said, listing.at, listing.run_id):
+        if _ask(connection, row, unlisted_reason(row.read_at), listing.at, listing.run_id):
             connection.execute(orders.update().where(orders.c.id == row.first).values(digest=UNLISTED))
     return len(fresh)
+
+
+def unlisted_reason(read_at: datetime | None) -> str:
+    """Why a person is asked about what nobody lists."""
+    told = f"last told {read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if read_at else "not told since"
+    return f"its order is not listed (any more), {told}"
 
 
 def ask_about(connection: Connection, sale: int, said: str, at: datetime, run_id: str) -> None:

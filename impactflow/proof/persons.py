@@ -103,7 +103,7 @@ class Persons:
     async def _decide(self, ledger: Ledger, each: Awaiting, chance: Random, name: str) -> None:
         quantity = chance.choice([each.quantity, each.quantity, chance.randint(1, each.quantity), None])
         quantity = each.quantity if quantity and each.was_tried else quantity
-        approval = Approval(each.id, each.digest, quantity, name, "", self._clock.now(), "a person")
+        approval = Approval(each, quantity, name, "", self._clock.now(), "a person")
         try:
             await ledger.decide(approval)
         except TransitionRefused:

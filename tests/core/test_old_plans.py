@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from test_changed_orders import mend, next_run
 from virtual_time import START, in_virtual_time
 from webhook_senders import shopify_paid
-from world import GIVING, OFFSET, TREES, policy_of, sold, statuses, sweep
+from world import GIVING, OFFSET, TREES, policy_for, policy_of, sold, statuses, sweep
 
 from impactflow.approval import Answer, Decision, record_answer
 from impactflow.deliveries import take_up
@@ -69,6 +70,13 @@ def refund(order):
 def trees(world):
     """How many trees were bought."""
     return sum(purchase["quantity"] for purchase in world.purchases)
+
+
+async def approve(world, run):
+    """A person approves of all that they are asked about."""
+    answer = Answer(Decision.APPROVE, "ana", "it still stands")
+    asked = await run.ledger.awaiting()
+    await record_answer(run.ledger, run.order_source, policy_for(run), run.clock, run.id, asked, answer)
 
 
 @in_virtual_time
@@ -147,7 +155,7 @@ async def test_p3_an_order_that_was_deleted_at_the_shop_awaits_a_person(new_worl
         await place(world, run)
         assert ({"awaiting_approval": 2, "placed": 1}, 1) == (await statuses(run), trees(world))
         asked = await run.ledger.awaiting()
-        assert all("not listed by Wicked Reports" in each.reason for each in asked)
+        assert all("not listed (any more)" in each.reason for each in asked)
         answered = await record_answer(
             run.ledger, run.order_source, world.policy, run.clock, run.id, asked[:1], Answer(Decision.APPROVE, "ana")
         )
@@ -232,11 +240,32 @@ async def test_p3_what_webhooks_alone_told_of_awaits_approval_once_it_is_old(new
         await take_up(run.ledger, world.policy, run.clock, run.id, alone=True)
         assert {"awaiting_approval": 1, "planned": 1} == await statuses(run)
         [asked] = await run.ledger.awaiting()
-        assert asked.reason == "its order is told by a webhook alone, last read 2026-03-02 12:00 UTC"
-        answer = Answer(Decision.APPROVE, "ana", "it still stands")
-        await record_answer(run.ledger, run.order_source, world.policy, run.clock, run.id, [asked], answer)
+        assert asked.reason == "its order is not listed (any more), last told 2026-03-02 12:00 UTC"
+        await approve(world, run)
         await world.place_all(run)
         assert {"placed": 2} == await statuses(run)
+
+
+@pytest.mark.parametrize("is_approved", [False, True])
+@in_virtual_time
+async def test_p3_what_is_not_listed_any_more_is_bought_as_the_present_policy_earns_it(new_world, is_approved):
+    """Whether it was approved under the former one or not, a person is asked about what is earned now."""
+    world = new_world(policy=policy_of(MANY_TREES))
+    async with world.run() as run:
+        world.sandbox.shop.orders = [sold(1)]
+        await world.plan(run)
+        world.clock.turn(minutes=10)
+        world.sandbox.shop.orders = []
+        await world.plan(run)
+        if is_approved:
+            await approve(world, run)
+        mend(world, run, ONE_TREE)
+        await next_run(world, run)
+        [asked] = await run.ledger.awaiting()
+        assert (1, True) == (asked.quantity, asked.reason.startswith("its order is not listed (any more)"))
+        await approve(world, run)
+        await next_run(world, run)
+        assert [1] == [each["quantity"] for each in world.purchases]
 
 
 @in_virtual_time

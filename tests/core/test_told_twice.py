@@ -628,8 +628,9 @@ async def test_c15_a_question_about_what_is_not_listed_any_more_names_what_came_
             await stripe_paid(run, 1, customer_email=EMAIL, created=-5)
         await next_run(world, run)
         [asked] = await run.ledger.awaiting()
-        named = " or ".join(f"shopify:500000000000{number}" for number in others)
-        assert f"; it may be order {named}, told twice" in asked.reason
+        named = " or ".join(f"shopify:500000000000{number}" for number in sorted((*others, 2)))
+        assert asked.reason.startswith(f"it may be order {named}, told twice")
+        assert "; its order is not listed" in asked.reason
         await decide(run, Decision.APPROVE, "stripe:cs_1")
         await next_run(world, run)
         assert {"placed": 2 + len(others)} == await statuses(run)
@@ -742,7 +743,7 @@ async def test_a_till_told_by_two_names_only_so_many_of_its_sales(new_world):
             await run.ledger.plan(page_of(world.policy, judge(world.policy, page)[0], run.clock, run_id=run.id))
         assert {"planned": 60, "awaiting_approval": 60} == await statuses(run)
         [*asked] = await run.ledger.awaiting(limit=60)
-        assert all(" or one of 15 or more others, told twice" in each.reason for each in asked)
+        assert all(" or another, told twice" in each.reason for each in asked)
 
 
 @pytest.mark.parametrize("page_items", [1, 10])

@@ -1,6 +1,7 @@
 """What awaits a person's approval in the ledger: who decided what, and nothing else is claimed."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -47,13 +48,23 @@ async def plan_many(ledger, impact=None, *, number=1, at=NOON, policy="policy-1"
 async def decide(ledger, quantity=60, *, asked=None, by="ana", why="a wholesaler", at=NOON):
     """A person's decision about the first that awaits approval; None rejects."""
     [first, *_] = [asked] if asked else await ledger.awaiting()
-    await ledger.decide(Approval(first.id, first.digest, quantity, by, why, at, "run-approve"))
+    await ledger.decide(Approval(first, quantity, by, why, at, "run-approve"))
 
 
 def edit(ledger, statement):
     """Somebody writes into the database."""
     with ledger._engine.begin() as connection:
         connection.execute(text(statement))
+
+
+async def test_an_answer_to_a_question_that_has_changed_is_refused(ledger):
+    """What would be bought is the same, but not why a person is asked."""
+    await plan_many(ledger)
+    [asked] = await ledger.awaiting()
+    for quantity in (60, None):
+        with pytest.raises(TransitionRefused):
+            await decide(ledger, quantity, asked=replace(asked, reason="it may be another order, told twice"))
+    assert [asked] == await ledger.awaiting()
 
 
 async def test_more_than_the_limit_waits_and_tells_why(ledger):

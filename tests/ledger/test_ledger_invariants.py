@@ -143,7 +143,7 @@ class Happening:
             each = self._asked.pop(number % len(self._asked))
             quantity = (each.quantity, 1, None)[number % 3]
             with suppress(TransitionRefused):
-                await ledger.decide(Approval(each.id, each.digest, quantity, "ana", "", self.now, "run-8"))
+                await ledger.decide(Approval(each, quantity, "ana", "", self.now, "run-8"))
 
     async def expire(self, ledger, number):
         self._time_s += number

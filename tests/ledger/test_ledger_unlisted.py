@@ -47,7 +47,7 @@ async def test_what_is_not_listed_any_more_awaits_approval_once(ledger):
     await plan(ledger, (sale(2), earned(offset())), at=after(HOURS))
     assert (1, 0) == (await ledger.leave_unlisted(listing(HOURS)), await ledger.leave_unlisted(listing(HOURS)))
     assert {"awaiting_approval": 1, "planned": 1} == await counted(ledger)
-    assert "not listed by Wicked Reports" in (await life(ledger))["events"][-1]["detail"]
+    assert "not listed (any more)" in (await life(ledger))["events"][-1]["detail"]
     claimed = await claim(ledger, after(HOURS))
     assert ("WR-2", None) == (claimed and claimed.order_id, await claim(ledger, after(HOURS)))
 
