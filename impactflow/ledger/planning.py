@@ -363,7 +363,7 @@ def _set_aside(connection: Connection, unwritten: Unwritten, made: Mapping[str, 
     """
     Let nothing be sent or approved for orders before they are judged again: what came makes another thing of them.
 
-    Those that are not listed any more are not judged; a person is asked about them at once.
+    Of those that are not listed any more, whose digest says just that, a person is asked at once.
     """
     outdated = {made[key] if isinstance(key, str) else key: twins for key, twins in unwritten.outdated.items()}
     are_outdated = orders.c.id.in_(sorted(outdated))
