@@ -1,6 +1,7 @@
 """What becomes of a suspicion that two orders are one sale, whatever comes later and however orders are paged."""
 
 import asyncio
+import re
 import tempfile
 from contextlib import contextmanager
 from datetime import timedelta
@@ -808,3 +809,70 @@ async def _told_by(folder, steps, page_items):
             assert len(world.purchases) <= 1
         else:
             assert (len(world.purchases), counts.get("awaiting_approval", 0)) == (min(names, 1), max(names - 1, 0))
+
+
+#: How either of two sales may be told of, by names that nothing joins; the last digit of each name says which it is.
+TELLINGS_OF_TWO = {
+    "shop": lambda _, run, sale: shopify_paid(run, sale, email=EMAIL),
+    "stripe": lambda _, run, sale: stripe_paid(run, sale, customer_email=EMAIL),
+    "shop, listed": lambda world, _, sale: listed(world, sold(sale, sourceId=f"EN-B-{sale}", contact=ANA)),
+    "stripe, listed": lambda world, _, sale: listed(world, sold(10 + sale, sourceId=f"pi_9{sale}", **STRIPES)),
+}
+
+
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from([*TELLINGS_OF_TWO]), st.sampled_from([1, 2])),
+            st.sampled_from(["run", "run", "answer", "deliveries", "hours", "unlisted", "lost"]).map(
+                lambda step: (step, 0)
+            ),
+        ),
+        min_size=4,
+        max_size=14,
+    ),
+    page_items=st.sampled_from([1, 2, 10]),
+)
+@settings(max_examples=25, deadline=None)
+def test_c15_whoever_answers_as_the_question_permits_buys_no_sale_twice(steps, page_items):
+    """A customer buys the same twice; who is asked approves of what none of the named orders is, and is heard."""
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(_two_told(Path(folder), steps, page_items))
+
+
+async def _two_told(folder, steps, page_items):
+    world = make_world(VirtualClock(), new_ledger(folder / "ledger.db"), policy=policy_of(TREES), page_items=page_items)
+    async with world.run() as run:
+        for step, sale in steps:
+            match step:
+                case "run":
+                    await next_run(world, run)
+                    world.clock.turn(minutes=10)
+                case "answer":
+                    await _answer_truthfully(run)
+                case "deliveries":
+                    await taken_up(world, run)
+                case "hours":
+                    world.clock.turn(hours=7)
+                case "unlisted":
+                    world.sandbox.shop.orders = world.sandbox.shop.orders[1:]
+                case "lost":
+                    with losing_requests(world):
+                        await sweep(run, ProviderName.ONECLICKIMPACT)
+                case _:
+                    await TELLINGS_OF_TWO[step](world, run, sale)
+        for _ in range(8):
+            await next_run(world, run)
+            await _answer_truthfully(run)
+            world.clock.turn(minutes=10)
+        bought_for = [order[-1] for order, _ in bought(world)]
+        assert sorted(set(bought_for)) == sorted(bought_for)
+        assert (await statuses(run)).keys() <= {"placed", "cancelled"}
+
+
+async def _answer_truthfully(run):
+    """About each order that waits: rejected if one of those that the question names is the same sale."""
+    for asked in await run.ledger.awaiting():
+        named = re.findall(r"(?:shopify|stripe):\w+|WR-\d+", asked.reason)
+        is_copy = any(name[-1] == asked.order[-1] for name in named)
+        await answer(run, Decision.REJECT if is_copy else Decision.APPROVE, [asked])
