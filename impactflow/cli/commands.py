@@ -113,7 +113,7 @@ def run() -> NoReturn:
 
 def _can_print() -> bool:
     try:
-        sys.stdout.write("\n")
+        sys.stdout.write("\n")  # what failed is not always in the buffer still
         sys.stdout.flush()
     except OSError:
         return False
