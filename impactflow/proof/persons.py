@@ -71,6 +71,10 @@ class Persons:
         """What must be bought because it was approved, of the sales that are certain; the last word counts."""
         return {where: words[-1] for where, words in self._certain().items() if words[-1] is not None}
 
+    def rejected(self) -> frozenset[Place]:
+        """What need not be bought because the last word about it was no."""
+        return frozenset(where for where, words in self.decisions.items() if words[-1] is None)
+
     def findings(self, bought: Iterable[tuple[Place, int]], awaiting: Iterable[Awaiting]) -> list[str]:
         """
         What is wrong, one line each.

@@ -366,7 +366,8 @@ class _Simulation:
         ours = self._bought()
         self._purchases = len(ours)
         wanted = {**self._scenario.earned(), **self._persons.expected()}
-        earned = {where: quantity for where, quantity in wanted.items() if where not in self._given_up}
+        unwanted = self._given_up | self._persons.rejected()
+        earned = {where: quantity for where, quantity in wanted.items() if where not in unwanted}
         found = [*self._found, *findings(earned, ours, await ledger.purchases(), parked)]
         bought = [(sold(purchase), purchase["quantity"]) for purchase in ours]
         found += self._persons.findings(bought, await ledger.awaiting())

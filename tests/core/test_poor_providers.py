@@ -330,6 +330,40 @@ async def test_p12_an_order_without_its_metadata_is_not_sent_again_once_its_key_
         assert world.sandbox.books.purchases[0].ref in row["reason"]
 
 
+@in_virtual_time
+async def test_a_page_that_begins_with_the_last_record_of_the_one_before_leaves_nothing_to_a_person(new_world):
+    """It shows one purchase as two of one time, of which one may be the doubt's; read again, there is one."""
+    sold_twice = [sold(1, contact=None), sold(2, contact=None)]
+    world = new_world(orders=sold_twice, policy=policy_of(TREES), metadata="ignored", page_items=1)
+    lost, pages = [], []
+
+    def lose_the_second(request, response):
+        if request.url.path.endswith("/plant_tree"):
+            lost.append(response)
+            if len(lost) == 2:
+                raise httpx.ReadError("lost")
+
+    def shift_once(request, response):
+        if request.url.path.endswith("/records") and request.url.params.get("sort_order") == "asc":
+            pages.append(response.json())
+            if len(pages) == 2:
+                before, here = (page["user_records"] for page in pages)
+                return told_as(response, {"user_records": before + here})
+        return None
+
+    async with world.run() as run:
+        await world.plan(run)
+        plain = run.transport._inner
+        run.transport._inner = Tampering(plain, after=lose_the_second)
+        await sweep(run, ONECLICK)
+        assert {"placed": 1, "in_doubt": 1} == await statuses(run)
+        world.clock.turn(hours=1)  # what was sent has come by now
+        run.transport._inner = Tampering(plain, after=shift_once)
+        await work(run, ONECLICK)
+        assert len(pages) == 8  # two readings of two pages, twice
+        assert ({"placed": 2}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
 @pytest.mark.parametrize("rule_", [TREES, OFFSET, GIVING])
 @pytest.mark.parametrize("metadata", ["echo", "ignored"])
 @in_virtual_time
