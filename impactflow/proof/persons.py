@@ -94,6 +94,11 @@ class Persons:
         ]
         return [
             *(f"bought without approval: {where}, {quantity}" for where, quantity in unapproved),
+            *(
+                f"bought in spite of a no: {where}, {quantity}"
+                for where, quantity in bought
+                if where in self.rejected()
+            ),
             *(f"asked again though nothing has changed: {where}" for where in asked_again),
         ]
 
