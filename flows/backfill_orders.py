@@ -18,6 +18,7 @@ from pydantic import Field
 
 from flows.place_impacts import place_all
 from impactflow.backfill import Backfilled, PlannedWindow, choose_days, remember, windows_left
+from impactflow.foreseen import wrong_with
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.outcome import Outcome
@@ -70,8 +71,9 @@ async def backfill_orders(
         days = choose_days(from_day, to_day, run.clock)
         windows = await windows_left(run.ledger, policy, days, window_days)
         if dry_run:
-            await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
-            return await preview_all(policy, windows, at_most)
+            unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
+            wrong = await wrong_with(run, policy)
+            return await preview_all(policy, windows, at_most) | {"notes": unasked, "wrong_options": wrong}
         run.require_keys({rule.provider for rule in policy.rules})
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         done, halted = await backfill_all(run, policy, days, windows, at_most, patience_s)

@@ -80,8 +80,13 @@ def _end(result: dict[str, Any], settings: "Settings", *, as_json: bool) -> int:
         (placed.tell_preview if is_preview else placed.tell)(result)
         console.out.print(f"Ledger: {ledger}", markup=False)
     if is_preview:
-        return UNDONE if result["may_be_missing"] or result["orders"]["broken"] or result["wrong_options"] else DONE
+        return UNDONE if _is_incomplete(result) else DONE
     return _status_of(result)
+
+
+def _is_incomplete(preview: dict[str, Any]) -> bool:
+    """Whether a dry run leaves out orders, or the run after it would be refused."""
+    return bool(preview["may_be_missing"] or preview["orders"]["broken"] or preview["wrong_options"])
 
 
 @buying_app.command(epilog="Example: impactflow backfill --from 2024-01-01 --to 2024-12-31 --at-most 1000")
@@ -100,20 +105,22 @@ def backfill(
 ) -> int:
     """Buy what the orders of a past range have earned, window by window; run again, it goes on where it ended."""
     from impactflow.backfill import choose_days
-    from impactflow.cli import placed, placing
+    from impactflow.cli import ledgers, placed, placing
     from impactflow.cli.prefect import run_flow
     from impactflow.clock import SystemClock
     from impactflow.settings import load_settings
 
     settings = load_settings()
     path = only("--policy", policy) or settings.impactflow_policy
-    from_day, to_day = placing.check(settings, path, from_, to)
-    if from_day and to_day:
-        choose_days(from_day, to_day, SystemClock())
-    result = run_flow(
-        "backfill_orders", _LOOKING if dry_run else "backfilling", from_day=from_day, to_day=to_day,
-        window_days=window_days, at_most=at_most, policy_file=str(path), dry_run=dry_run, patience_s=patience,
-    )  # fmt: skip
+    ledgers.require_ledger_folder(settings)
+    with ledgers.none_made(settings) if dry_run else nullcontext(settings) as used:
+        from_day, to_day = placing.check(used, path, from_, to, dry_run=dry_run)
+        if from_day and to_day:
+            choose_days(from_day, to_day, SystemClock())
+        result = run_flow(
+            "backfill_orders", _LOOKING if dry_run else "backfilling", from_day=from_day, to_day=to_day,
+            window_days=window_days, at_most=at_most, policy_file=str(path), dry_run=dry_run, patience_s=patience,
+        )  # fmt: skip
     if json:
         console.print_json(result)
     elif dry_run:
@@ -122,7 +129,7 @@ def backfill(
         console.out.print(result["backfill"]["said"], markup=False)
         placed.tell(result)
     if dry_run:
-        return DONE
+        return UNDONE if result["wrong_options"] or any(map(_is_incomplete, result["windows"])) else DONE
     return _status_of(result) or (UNDONE if result["backfill"]["left_from"] else DONE)
 
 

@@ -26,12 +26,7 @@ def tell_preview(result: Mapping[str, Any]) -> None:
         " approval,"
         f" {result['would_hold']} would be held."
     )
-    if result["may_be_missing"]:
-        out.print(f"No two readings of the orders agreed: {result['may_be_missing']} or more may be missing.")
-    if orders["broken"]:
-        out.print(f"{counted(orders['broken'], 'order')} cannot be read, and would earn nothing:")
-    for problem, _ in grouped(result["problems"])[:_TOLD]:
-        out.print(f"  {problem}", markup=False)
+    _tell_incomplete(result)
     for note in (*result["notes"], *result["wrong_options"]):
         out.print(note, markup=False)
     _tell_totals("Would be bought", result["totals"])
@@ -41,6 +36,16 @@ def tell_preview(result: Mapping[str, Any]) -> None:
     bought = [line for line in result["lines"] if not line["needs_approval"] and line["held"] is None]
     print_table("The first of what would be bought", [_line(line) for line in bought[:_TOLD]])
     print_table("Would earn nothing", result["not_earned"])
+
+
+def _tell_incomplete(preview: Mapping[str, Any]) -> None:
+    """Which orders a preview leaves out, and why."""
+    if preview["may_be_missing"]:
+        out.print(f"No two readings of the orders agreed: {preview['may_be_missing']} or more may be missing.")
+    if broken := preview["orders"]["broken"]:
+        out.print(f"{counted(broken, 'order')} cannot be read, and would earn nothing:")
+    for problem, _ in grouped(preview["problems"])[:_TOLD]:
+        out.print(f"  {problem}", markup=False)
 
 
 def _held(lines: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -64,9 +69,13 @@ def tell_previews(result: Mapping[str, Any]) -> None:
         would, orders = window["would_place"], window["orders"]
         out.print(
             f"{window['from']} to {window['to']}: of {counted(orders['read'], 'order')} {orders['eligible']} count;"
-            f" {counted(would, 'placement')} would be made, {window['would_hold']} would be held."
+            f" {counted(would, 'placement')} would be made, {window['would_await_approval']} would await approval,"
+            f" {window['would_hold']} would be held."
         )
+        _tell_incomplete(window)
         print_table("", [_readable(row) for row in window["totals"]])
+    for note in (*result["notes"], *result["wrong_options"]):
+        out.print(note, markup=False)
     if not result["windows"]:
         out.print("The range is planned to its end already, under this policy.")
     _tell_totals("Would be bought in all", _sums(result["windows"]))

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ def test_n10_a_dry_run_tells_a_person_what_would_be_bought_and_why_something_wai
     assert "1 in slot giving, first order WR-2: no rate for SEK" in told.out
     assert "1 order cannot be read, and would earn nothing:\n  " in told.out
     assert "amount" in told.out.partition("earn nothing:\n")[2].partition("\n")[0]
+
+
+def test_a_dry_run_of_a_backfill_needs_no_seller_s_key_and_makes_no_ledger(dry):
+    """It says what each window would buy, what it could not ask and what cannot be read, as that of ``place`` does."""
+    sandbox, impactflow, *_ = dry
+    keyless = impactflow.but(ONECLICKIMPACT_API_KEY="", CNAUGHT_API_KEY="", IMPACTAPI_API_KEY="")
+    today = datetime.now(UTC).date()
+    days = ("--from", f"{today - timedelta(days=2)}", "--to", f"{today}")
+    for_program, told = (
+        keyless.run("backfill", *days, "--dry-run", "--json"),
+        keyless.run("backfill", *days, "--dry-run"),
+    )
+    assert (for_program.status, for_program.json["would_place"], len(for_program.json["notes"])) == (1, 5, 3)
+    assert (told.status, told.says_traceback) == (1, False)
+    assert "5 placements would be made, 0 would await approval, 1 would be held" in told.out
+    assert "1 order cannot be read, and would earn nothing:\n  " in told.out
+    assert "What cnaught has sold to this store was not looked at" in told.out
+    assert (sandbox.purchases(), in_ledger(impactflow.ledger_url)) == ([], set())
 
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
