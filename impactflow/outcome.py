@@ -140,9 +140,11 @@ class Outcome:
     def in_words(self) -> str:
         """As a person reads it, Markdown."""
         standing = Standing.of(self.in_window)
-        lines = [f"Placements that this run has changed: {in_standings(self.this_run)}."] + (
-            [in_words(self.window)] if self.window else []
-        )
+        lines = [f"Placements that this run has changed: {in_standings(self.this_run)}."]
+        if self.bought:
+            lines.append(_table(self.bought))
+        if self.window:
+            lines.append(in_words(self.window))
         if self.planned:
             lines.append(
                 f"Read {counted(self.planned.read, 'order')}: {self.planned.new} new, {self.planned.eligible} count."
@@ -165,6 +167,15 @@ class Outcome:
         lines += [*map(for_page, self.said), *self.notes]
         lines.append(f"{counted(self.requests, 'request')} in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
+
+
+def _table(bought: Sequence[Mapping[str, Any]]) -> str:
+    """What a run bought, in Markdown: a line for each slot and provider."""
+    lines = ["| bought by this run | provider | placements | amount | USD |", "|---|---|--:|--:|--:|"]
+    for row in bought:
+        amount, price = f"{row['amount']} {row['unit']}", "" if row["price_usd"] is None else row["price_usd"]
+        lines.append(f"| {row['slot']} | {row['provider']} | {row['placements']} | {amount} | {price} |")
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,15 @@ def test_c13_what_the_run_itself_did_comes_first():
     assert outcome().in_words().startswith("Placements that this run has changed: none.")
 
 
+def test_the_page_says_what_the_run_bought_by_slot_in_the_units_that_people_read():
+    """As the command does; a price that the provider does not tell is left blank, and of nothing there is no table."""
+    trees = {"slot": "trees", "provider": "oneclickimpact", "placements": 2, "amount": "3", "unit": "trees"}
+    offset = {"slot": "offset", "provider": "cnaught", "placements": 1, "amount": "5.25", "unit": "kg CO2"}
+    text = outcome(bought=[offset | {"price_usd": "0.13"}, trees | {"price_usd": None}]).in_words()
+    assert "| offset | cnaught | 1 | 5.25 kg CO2 | 0.13 |\n| trees | oneclickimpact | 2 | 3 trees |  |" in text
+    assert "|" not in outcome().in_words()
+
+
 def test_a_person_reads_what_happened():
     """In sentences; the reason why a provider was left alone, and orders that could not be read."""
     text = outcome(halted={CNAUGHT: Round(0, "it is down")}, broken=2).in_words()
