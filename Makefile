@@ -61,9 +61,11 @@ test-fast: .venv/installed-dev  ## the inner loop: the folders whose tests need 
 bench: .venv/installed-dev  ## one table of ratios, written to benchmarks/results/ too
 	$(BIN)/python -m benchmarks
 
-docs: .venv/installed-dev  ## renew docs/operations.md, the table of all operations, and docs/policy.md
+docs: .venv/installed-dev  ## renew the pages of docs/ that are made from the code
 	$(BIN)/python tests/operations/table.py
 	$(BIN)/python docs/policy_page.py
+	$(BIN)/python docs/cli_page.py
+	$(BIN)/python docs/variables_page.py
 
 lock:  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
