@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install demo up screenshots test test-fast lint bench docs lock clean
+.PHONY: help install demo up screenshots test test-fast lint bench docs docs-site lock clean
 
 help:  ## list what make can do
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
@@ -67,6 +67,14 @@ docs: .venv/installed-dev  ## renew the pages of docs/ that are made from the co
 	$(BIN)/python docs/cli_page.py
 	$(BIN)/python docs/variables_page.py
 
+.venv/installed-docs: .venv/installed requirements-docs.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-docs.lock
+	@touch $@
+
+docs-site: .venv/installed-docs  ## build build/site/index.html from docs/; a broken link ends it
+	rm -rf build/site
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going -c docs -d build/doctrees . build/site
+
 lock:  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
 		--extra servers --group dev pyproject.toml -o requirements-dev.lock
@@ -74,6 +82,8 @@ lock:  ## renew the lock files from pyproject.toml (needs uv)
 		--extra servers --group build -c requirements-dev.lock pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--group screenshots -c requirements-dev.lock -o requirements-screenshots.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--group docs -c requirements-dev.lock -o requirements-docs.lock
 
 clean:  ## remove what the targets made
-	rm -rf .venv demo up reports benchmarks/results
+	rm -rf .venv build demo up reports benchmarks/results
