@@ -12,6 +12,7 @@ from pathlib import Path
 from posixpath import normpath
 
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 # autodoc would import them as a type checker reads them, and pydantic's models cannot be made like that.
 import impactflow.run  # noqa: F401
@@ -67,13 +68,24 @@ def _as_site(_: Sphinx, page: str, source: list[str]) -> None:
         source[0] += "\n\n```{toctree}\n:hidden:\n\ndocs/README\n```\n\n" + _contents()
 
 
-def _with_index(site: Sphinx, error: Exception | None) -> None:
-    """The README is the first page: it is found under that name, too."""
-    if error is None and site.builder.name == "html":
-        shutil.copyfile(Path(site.outdir) / f"{root_doc}.html", Path(site.outdir) / "index.html")
+#: What a browser loads by itself from another host; a link that a person may follow is none.
+_LOADED = re.compile(
+    r"""<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)="(?:https?:)?//|@import|url\(["']?(?:https?:)?//"""
+)
+
+
+def _finished(site: Sphinx, error: Exception | None) -> None:
+    """The README is the first page: it is found under that name, too. No page loads anything from another host."""
+    if error is not None or site.builder.name != "html":
+        return
+    folder = Path(site.outdir)
+    shutil.copyfile(folder / f"{root_doc}.html", folder / "index.html")
+    for page in (*folder.rglob("*.html"), *folder.rglob("*.css")):
+        if found := _LOADED.search(page.read_text()):
+            raise ExtensionError(f"{page.name} would ask another host: {found[0]}")
 
 
 def setup(site: Sphinx) -> None:
     """What Sphinx calls before it reads anything."""
     site.connect("source-read", _as_site)
-    site.connect("build-finished", _with_index)
+    site.connect("build-finished", _finished)
