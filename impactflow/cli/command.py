@@ -22,7 +22,7 @@ By = Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default w
 #: A list, so that a second one is noticed: click by itself goes by the last one in silence.
 PolicyFile = Annotated[list[Path] | None, typer.Option("--policy", metavar="FILE", help="Default: IMPACTFLOW_POLICY.")]
 
-#: Exit statuses, as the README lists them.
+#: Exit statuses, as docs/commands.md lists them.
 DONE, UNDONE, MISUSED = 0, 1, 2
 
 

@@ -109,7 +109,7 @@ class Sandbox:
                 return json_reply(200, {"callbacks": [callback.as_json() for callback in told]})
             case "GET", "/_sandbox/status":
                 return json_reply(200, self.status())
-        return json_reply(404, {"message": "There is nothing here; the README names the sandbox's URLs."})
+        return json_reply(404, {"message": "There is nothing here; docs/operations.md names the sandbox's routes."})
 
 
 def environment(base_url: str) -> dict[str, str]:

@@ -73,16 +73,17 @@ def test_a_dry_run_of_a_backfill_needs_no_seller_s_key_and_makes_no_ledger(dry):
     assert (sandbox.purchases(), in_ledger(impactflow.ledger_url)) == ([], set())
 
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+START = (Path(__file__).parents[2] / "docs" / "start.md").read_text()
 
 
-def shell_of_readme() -> list[str]:
-    """The lines under "Use it", up to the dry run."""
-    lines = [line[4:] for line in README.partition("## Use it\n")[2].splitlines() if line.startswith("    ")]
+def shell_of_the_start() -> list[str]:
+    """The lines under "Your own policy and orders", up to the dry run."""
+    below = START.partition("## Your own policy and orders\n")[2]
+    lines = [line[4:] for line in below.splitlines() if line.startswith("    ")]
     return lines[: 1 + next(number for number, line in enumerate(lines) if "--dry-run" in line)]
 
 
-def test_n18_the_readme_leads_line_by_line_from_a_clone_to_a_dry_run_without_keys(dry, tmp_path):
+def test_n18_the_start_leads_line_by_line_from_a_clone_to_a_dry_run_without_keys(dry, tmp_path):
     """With a policy and orders of one's own, although the clone has a policy of its own; the ledger is not made yet."""
     sandbox, impactflow, *_ = dry
     clone, shop = tmp_path / "clone", tmp_path / "myshop"
@@ -95,7 +96,7 @@ def test_n18_the_readme_leads_line_by_line_from_a_clone_to_a_dry_run_without_key
         "impactflow init": "impactflow init --store acme --orders-from file --earns trees,donation",
         "impactflow sandbox --orders 0 | tee sandbox.env": f"echo '{exports}' > sandbox.env; cd ../clone",
     }
-    typed = "\n".join(instead.get(line.partition("#")[0].strip(), line) for line in shell_of_readme())
+    typed = "\n".join(instead.get(line.partition("#")[0].strip(), line) for line in shell_of_the_start())
     known = {name: impactflow.variables[name] for name in ("HOME", "PATH", "PREFECT_API_URL")}
     ended = subprocess.run(
         ["bash", "-ec", typed], cwd=clone, env=known, stdin=subprocess.DEVNULL, capture_output=True, text=True,

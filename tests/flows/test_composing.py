@@ -1,4 +1,4 @@
-"""The flow that the README composes of operations runs as it stands there."""
+"""The flow that docs/compose.md composes of operations runs as it stands there."""
 
 import json
 import re
@@ -25,9 +25,9 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def composed(server, tmp_path_factory):
-    """What the README's flow printed, and what it bought."""
+    """What the page's flow printed, and what it bought."""
     folder = tmp_path_factory.mktemp("composing")
-    text = re.search(r"## Compose your own flow\n.*?```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    text = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "compose.md").read_text(), re.DOTALL)
     assert text is not None
     (folder / "trips.py").write_text(text[1])
     with served(Sandbox(Options())) as sandbox:
