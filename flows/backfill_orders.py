@@ -16,7 +16,6 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.place_impacts import place_all
 from impactflow.backfill import Backfilled, PlannedWindow, choose_days, remember, windows_left
 from impactflow.foreseen import wrong_with
 from impactflow.models import ProviderName
@@ -28,6 +27,7 @@ from impactflow.policy import Policy, load_policy
 from impactflow.run import Run
 from impactflow.standing import reads_again
 from tasks.announcing import announce
+from tasks.buying import buy_all
 from tasks.checking import check_ledger
 from tasks.context import flow_context
 from tasks.naming import run_name
@@ -107,12 +107,12 @@ async def backfill_all(
 ) -> tuple[list[PlannedWindow], dict[ProviderName, Round]]:
     """Plan window after window and place what is due, until one cannot be finished or a provider is left alone."""
     done: list[PlannedWindow] = []
-    halted = {} if windows else await place_all(run, policy, patience_s)  # what an earlier run has left
+    halted = {} if windows else await buy_all(policy, patience_s)  # what an earlier run has left
     async with progress("backfilling", "Windows planned and placed", len(windows)) as far:
         for window in windows:
             room = None if at_most is None else at_most - sum(each.planned.placements for each in done)
             done.append(await plan_window(policy, window, at_most=room))
-            halted = await place_all(run, policy, patience_s)
+            halted = await buy_all(policy, patience_s)
             if done[-1].stopped:
                 break
             await remember(run.ledger, policy, days, window, run.clock)

@@ -1,5 +1,5 @@
 """
-Buy what orders have earned that webhooks told of: the core is ``impactflow.deliveries``, ``placement``, ``reconcile``.
+Buy what orders have earned that webhooks told of: the core is ``impactflow.deliveries`` and ``buying``.
 
 The receiver stores deliveries and starts a run; a run takes up whatever is stored until nothing is left, so one at a
 time is enough. ``place_impacts`` takes them up too.
@@ -11,13 +11,13 @@ from typing import Any
 
 from prefect import flow
 
-from flows.place_impacts import place_all
 from impactflow.deliveries import TakenUp
 from impactflow.outcome import Outcome
 from impactflow.planning import unread
 from impactflow.policy import load_policy
 from impactflow.standing import reads_again
 from tasks.announcing import announce
+from tasks.buying import buy_all
 from tasks.checking import check_ledger
 from tasks.context import flow_context
 from tasks.events import take_up_deliveries
@@ -50,7 +50,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
             taken += now_taken
             for provider in sorted(now_taken.due_at):
                 await track_batch(provider, everything=False)
-            halted = await place_all(run, policy, patience_s)
+            halted = await buy_all(policy, patience_s)
             overall = await run.ledger.counts()
             waiting, read_by = await unread(run.ledger, policy, run.clock)
             report = await publish_report(f"events-{run.clock.now():%Y%m%d}")

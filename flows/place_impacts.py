@@ -1,5 +1,5 @@
 """
-Buy what new orders have earned: the core is ``impactflow.planning``, ``placement`` and ``reconcile``.
+Buy what new orders have earned: the core is ``impactflow.planning`` and ``buying``.
 
 What webhooks have told is taken up first, so that a lost trigger of ``place_events`` costs a delay, not a purchase.
 Killed at any line, it is finished by the next run of it. On a terminal: ``impactflow place``.
@@ -13,24 +13,18 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from impactflow.ledger import UNRESOLVED
-from impactflow.models import ProviderName
 from impactflow.needs import columns_needed
 from impactflow.outcome import Outcome
-from impactflow.patience import Round, work_off
-from impactflow.planning import choose_window, policy_digest, unread
-from impactflow.policy import Policy, load_policy
-from impactflow.run import Run
+from impactflow.planning import choose_window, unread
+from impactflow.policy import load_policy
 from impactflow.standing import reads_again
-from impactflow.together import side_by_side
 from tasks.announcing import announce
+from tasks.buying import buy_all
 from tasks.checking import check_ledger
 from tasks.context import flow_context
 from tasks.events import take_up_deliveries
 from tasks.naming import run_name
 from tasks.orders import plan_orders, preview_orders
-from tasks.placements import place_batch
-from tasks.reconciliation import settle_doubts
 from tasks.reporting import publish_preview, publish_report, publish_summary
 
 
@@ -82,7 +76,7 @@ async def place_impacts(
         taken = await take_up_deliveries(policy)
         is_default = from_day is None and to_day is None
         planned = await plan_orders(policy, window, moves_watermark=is_default, orders_file=orders_file)
-        halted = await place_all(run, policy, patience_s)
+        halted = await buy_all(policy, patience_s)
         report = await publish_report(f"bought-{run.clock.now():%Y%m%d-%H%M%S}")
         waiting, read_by = await unread(run.ledger, policy, run.clock)
         outcome = Outcome(
@@ -106,27 +100,3 @@ async def place_impacts(
         await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
         await announce()
         return outcome.as_json() | {"webhooks": taken.as_json()}
-
-
-async def place_all(run: Run, policy: Policy, patience_s: float) -> dict[ProviderName, Round]:
-    """
-    Settle and place at every provider side by side, until nothing is due that is worth waiting for.
-
-    Nothing is placed where the ledger could not be held against the provider's newest records yet.
-    """
-    digest = policy_digest(policy)
-
-    async def work(provider: ProviderName) -> Round:
-        async def once() -> Round:
-            if provider not in run.checked and (silent := await check_ledger([provider], policy)):
-                return silent[provider]
-            unresolved_at = await run.ledger.next_due(provider, UNRESOLVED, now=run.clock.now())
-            if unresolved_at is None or unresolved_at > run.clock.now():
-                return await place_batch(provider, digest)
-            settled = await settle_doubts(provider)
-            return settled if settled.unauthorized else settled + await place_batch(provider, digest)
-
-        return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=digest)
-
-    rounds = await side_by_side(work(provider) for provider in ProviderName)
-    return dict(zip(ProviderName, rounds, strict=True))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from impactflow.errors import Unauthorized
+from impactflow.buying import check_at
 from impactflow.models import ProviderName
 from impactflow.patience import Round
 from impactflow.policy import Policy
@@ -32,5 +32,4 @@ async def check_ledger(providers: Sequence[ProviderName], policy: Policy | None)
     run = current_run()
     if policy is not None:
         await refuse_slips(run.ledger, policy, run.clock.now().date())
-    silent = await run.check_ledger(providers, policy)
-    return {name: Round(0, str(error), unauthorized=isinstance(error, Unauthorized)) for name, error in silent.items()}
+    return await check_at(run, providers, policy)

@@ -9,17 +9,15 @@ import logging
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from impactflow.buying import BATCH, round_of, sweep_at
 from impactflow.ledger import Status
 from impactflow.models import ProviderName
 from impactflow.patience import Round
-from impactflow.placement import Sweep, Swept
+from impactflow.placement import Swept
 from tasks.context import current_run
 from tasks.progress import progress
 
 log = logging.getLogger(__name__)
-
-#: The most placements of one task run. Requests drain at its end, so it is large; each is a row in the ledger anyway.
-BATCH = 10_000
 
 
 @task(name="place_batch", task_run_name="place at {provider}", cache_policy=NO_CACHE, retries=0)
@@ -33,18 +31,7 @@ async def place_batch(provider: ProviderName, policy: str) -> Round:
         def report(swept: Swept) -> None:
             far.done = swept.sent
 
-        sweep = Sweep(
-            run.ledger,
-            run.provider(provider),
-            run.clock,
-            run.terms,
-            run.id,
-            policy=policy,
-            limit=BATCH,
-            in_vain=run.in_vain,
-            report=report,
-        )
-        swept = await sweep.run()
+        swept = await sweep_at(run, provider, policy, report=report).run()
         far.of = far.of if swept.halted else far.done  # whatever else was due another run has sent
     log.info(
         "%s: %d placed, %d failed, %d in doubt, %d to be tried again%s",
@@ -52,4 +39,4 @@ async def place_batch(provider: ProviderName, policy: str) -> Round:
         f"; left alone: {swept.halted}" if swept.halted else "",
         extra={"action": "batch_placed"},
     )  # fmt: skip
-    return Round(swept.sent, swept.halted, swept.unauthorized)
+    return round_of(swept)

@@ -11,13 +11,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from impactflow.audit import CANCELLED_UNASKED, COLUMNS, Audit, Finding
+from impactflow.buying import round_of, settle_at
 from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.outcome import AuditOutcome
 from impactflow.patience import Round
 from impactflow.providers import Provider
-from impactflow.reconcile import settle
 from impactflow.reports import csv_rows
 from impactflow.ruling import Ruled, Ruling
 from impactflow.ruling import settle_by_ruling as settle_ruled
@@ -35,14 +35,14 @@ _SHOWN = 100
 async def settle_doubts(provider: ProviderName) -> Round:
     """Settle the due doubts at one provider; see ``impactflow.reconcile``."""
     run = current_run()
-    settled = await settle(run.ledger, run.provider(provider), run.clock, run.terms, run.id)
+    settled = await settle_at(run, provider)
     log.info(
         "%s: of the doubts %d are placed, %d planned again, %d parked, %d still open%s",
         provider, settled.placed, settled.planned, settled.parked, settled.open,
         f"; {settled.halted}" if settled.halted else "",
         extra={"action": "doubts_settled"},
     )  # fmt: skip
-    return Round(settled.changed, settled.halted, settled.unauthorized)
+    return round_of(settled)
 
 
 @task(name="audit_providers", task_run_name="audit {window.from_}..{window.to}", cache_policy=NO_CACHE, retries=0)

@@ -4,11 +4,10 @@ A small world to buy in: a shop's orders, the pretend providers, settings that p
 Everything is in-process and under a virtual clock; only the ledger is a real file or database.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
@@ -17,14 +16,14 @@ from typing import Any
 import httpx
 from virtual_time import START, VirtualClock
 
+from impactflow.buying import Steps, buy, buy_at, steps_of, sweep_at
 from impactflow.ledger import Fresh, Status
 from impactflow.models import ProviderName
 from impactflow.orders import Window
-from impactflow.patience import Round, work_off
-from impactflow.placement import Sweep, Swept
+from impactflow.patience import Round
+from impactflow.placement import Swept
 from impactflow.planning import plan, policy_digest
 from impactflow.policy import Policy
-from impactflow.reconcile import Settled, settle
 from impactflow.run import Run, open_run
 from impactflow.sandbox import Faults, Options, Sandbox, environment
 from impactflow.sandbox.transport import SandboxTransport
@@ -125,8 +124,7 @@ class World:
 
     async def place_all(self, run: Run, patience_s: float = PATIENCE_S) -> dict[ProviderName, Round]:
         """Settle and place at every provider side by side, as the flow does."""
-        rounds = await asyncio.gather(*(work(run, provider, patience_s) for provider in ProviderName))
-        return dict(zip(ProviderName, rounds, strict=True))
+        return await buy(run, policy_for(run), patience_s, unchecked(run))
 
     @property
     def purchases(self) -> list[dict[str, Any]]:
@@ -154,16 +152,18 @@ def make_world(
     return World(clock, sandbox, made, policy or policy_of(), SandboxTransport(sandbox))
 
 
+def unchecked(run: Run) -> Steps:
+    """The steps of a run that does not hold its ledger against the providers' newest records first."""
+
+    async def check(_: ProviderName) -> None:
+        """See nothing."""
+
+    return replace(steps_of(run, policy_for(run)), check=check)
+
+
 async def sweep(run: Run, provider: ProviderName, limit: int = 10_000) -> Swept:
     """One sweep over what is due."""
-    account, in_vain, policy = run.provider(provider), run.in_vain, works_under(run)
-    sweep = Sweep(run.ledger, account, run.clock, run.terms, run.id, policy=policy, limit=limit, in_vain=in_vain)
-    return await sweep.run()
-
-
-async def settle_at(run: Run, provider: ProviderName) -> Settled:
-    """Settle what is due."""
-    return await settle(run.ledger, run.provider(provider), run.clock, run.terms, run.id)
+    return await sweep_at(run, provider, works_under(run), limit=limit).run()
 
 
 async def track(run: Run, provider: ProviderName, *, everything: bool = False) -> Tracked:
@@ -174,16 +174,7 @@ async def track(run: Run, provider: ProviderName, *, everything: bool = False) -
 
 async def work(run: Run, provider: ProviderName, patience_s: float = PATIENCE_S) -> Round:
     """Settle and place at one provider until nothing is due that is worth waiting for."""
-
-    async def once() -> Round:
-        settled = await settle_at(run, provider)
-        done = Round(settled.changed, settled.halted, settled.unauthorized)
-        if done.unauthorized:
-            return done
-        swept = await sweep(run, provider)
-        return done + Round(swept.sent, swept.halted, swept.unauthorized)
-
-    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=works_under(run))
+    return await buy_at(run, provider, works_under(run), patience_s, unchecked(run))
 
 
 async def statuses(run: Run) -> dict[str, int]:

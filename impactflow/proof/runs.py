@@ -8,15 +8,12 @@ from collections.abc import Iterable
 
 from impactflow import audit, planning
 from impactflow.audit import Audit, Finding
+from impactflow.buying import buy, steps_of
 from impactflow.deliveries import take_up
 from impactflow.models import ProviderName
-from impactflow.patience import Round, work_off
-from impactflow.placement import Sweep
 from impactflow.planning import Preview
 from impactflow.policy import Policy
-from impactflow.reconcile import settle
 from impactflow.run import Run
-from impactflow.together import together
 from impactflow.tracking import Tracking
 
 
@@ -31,9 +28,7 @@ async def place(run: Run, policy: Policy, patience_s: float) -> None:
     window = await planning.choose_window(run.ledger, policy, None, None, run.clock)
     await take_up(run.ledger, policy, run.clock, run.id)
     await planning.plan(run.ledger, run.order_source(), policy, window, run.clock, run.id, moves_watermark=True)
-    async with together() as group:
-        for provider in providers_of(policy):
-            group.create_task(_work_off(run, policy, provider, patience_s))
+    await buy(run, policy, patience_s, steps_of(run, policy))
 
 
 async def preview(run: Run, policy: Policy) -> Preview:
@@ -68,24 +63,3 @@ async def reconcile(run: Run, providers: Iterable[ProviderName], *, repair: bool
 def providers_of(policy: Policy) -> list[ProviderName]:
     """Those that a policy buys from."""
     return sorted({rule.provider for rule in policy.rules})
-
-
-async def _work_off(run: Run, policy: Policy, provider: ProviderName, patience_s: float) -> Round:
-    """Settle and place at one provider."""
-    digest = planning.policy_digest(policy)
-
-    async def once() -> Round:
-        if provider not in run.checked and (silent := await run.check_ledger([provider], policy)):
-            return Round(0, str(silent[provider]))
-        account = run.provider(provider)
-        settled = await settle(run.ledger, account, run.clock, run.terms, run.id)
-        done = Round(settled.changed, settled.halted, settled.unauthorized)
-        if done.unauthorized:
-            return done
-        sweep = Sweep(
-            run.ledger, account, run.clock, run.terms, run.id, policy=digest, limit=10_000, in_vain=run.in_vain
-        )
-        swept = await sweep.run()
-        return done + Round(swept.sent, swept.halted, swept.unauthorized)
-
-    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=digest)

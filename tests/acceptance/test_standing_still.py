@@ -26,15 +26,13 @@ from forking import start_forked
 from processes import order, sandbox_thread
 from standing_worker import stand
 
+from impactflow.buying import buy_at, steps_of
 from impactflow.models import ProviderName
 from impactflow.orders import Window
-from impactflow.patience import Round, work_off
-from impactflow.placement import Sweep
 from impactflow.planning import plan, policy_digest
 from impactflow.policy import Policy
 from impactflow.proof.bookkeeping import in_books, in_ledger, undone_in_ledger
 from impactflow.proof.programs import base_environment
-from impactflow.reconcile import settle
 from impactflow.run import open_run
 from impactflow.settings import Settings, load_settings
 
@@ -211,11 +209,4 @@ async def _plan(settings: Settings) -> None:
 async def _buy_all(settings: Settings) -> None:
     """Settle and place until nothing is left, as a run of ``place`` does."""
     async with open_run(settings, "another") as run:
-        provider = run.provider(ProviderName.ONECLICKIMPACT)
-
-        async def work() -> Round:
-            settled = await settle(run.ledger, provider, run.clock, run.terms, run.id)
-            swept = await Sweep(run.ledger, provider, run.clock, run.terms, run.id, policy=DIGEST, limit=100).run()
-            return Round(settled.placed + settled.planned + settled.parked + swept.sent)
-
-        await work_off(run.ledger, run.clock, provider.name, 30, work, policy=DIGEST)
+        await buy_at(run, ProviderName.ONECLICKIMPACT, DIGEST, 30, steps_of(run, POLICY))

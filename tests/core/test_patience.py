@@ -2,8 +2,9 @@
 
 import pytest
 from virtual_time import in_virtual_time
-from world import OFFSET, TREES, policy_of, settle_at, sold, statuses, sweep, works_under
+from world import OFFSET, TREES, policy_of, sold, statuses, sweep, works_under
 
+from impactflow.buying import settle_at
 from impactflow.models import ProviderName
 from impactflow.patience import Round, work_off
 

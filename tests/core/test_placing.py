@@ -1,6 +1,6 @@
 """Placing: what is planned is bought once, and a provider that cannot be used is left alone with nothing lost."""
 
-import asyncio
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -11,16 +11,18 @@ from world import (
     RULE_OF,
     TREES,
     differences,
+    fresh_of,
     policy_of,
-    settle_at,
     sold,
     statuses,
     sweep,
     work,
 )
 
+from impactflow.buying import settle_at
+from impactflow.ledger import Claim
 from impactflow.models import ProviderName
-from impactflow.placement import Swept, retry_delay_s
+from impactflow.placement import Held, Swept, retry_delay_s
 from impactflow.sandbox.cnaught import UNAVAILABLE_PORTFOLIO
 
 PROVIDERS = list(ProviderName)
@@ -247,15 +249,19 @@ async def test_nothing_is_sent_with_too_little_of_the_lease_left(new_world):
 
 @in_virtual_time
 async def test_a_run_that_died_is_finished_by_the_next(new_world):
-    """What it had claimed is in doubt once the lease is over: bought or not, it ends well."""
-    world = new_world(orders=shop(6), latency_s=2)
+    """What it had claimed is in doubt once the lease is over: sent or not, each purchase is made once."""
+    world = new_world(orders=shop(6))
     async with world.run() as run:
         await world.plan(run)
-        dying = asyncio.create_task(world.place_all(run))
-        await asyncio.sleep(3)
-        dying.cancel()
-        await asyncio.gather(dying, return_exceptions=True)
-        assert "placing" in await statuses(run)
+        until = run.clock.now() + timedelta(seconds=run.terms.lease_s)
+        for provider in ProviderName:
+            claim = Claim(provider, run.id, run.clock.now(), until, exclusive=False, fresh=fresh_of(run))
+            for number, placement in enumerate(await run.ledger.turn_over([], claim, 4)):
+                if number % 2:
+                    hold = Held(run.ledger, run.clock, placement, until, run.terms.request_timeout_s)
+                    await run.provider(provider).place(placement, hold)
+        assert {"placing": 12, "planned": 6} == await statuses(run)
+        assert 6 == len(world.purchases)
     async with world.run() as run:
         await world.place_all(run)
         assert ({"placed": 18}, NONE_DIFFER) == (await statuses(run), await differences(world, run))

@@ -18,7 +18,6 @@ from world import (
     TREES,
     differences,
     policy_of,
-    settle_at,
     sold,
     statuses,
     sweep,
@@ -26,6 +25,7 @@ from world import (
     work,
 )
 
+from impactflow.buying import settle_at
 from impactflow.sandbox.faults import Draws, Faults
 
 

@@ -8,8 +8,9 @@ import httpx
 import pytest
 from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, change, standing, told
 from virtual_time import in_virtual_time
-from world import OFFSET, RULE_OF, TREES, fresh_of, make_world, policy_of, settle_at, sold, statuses, sweep, track, work
+from world import OFFSET, RULE_OF, TREES, fresh_of, make_world, policy_of, sold, statuses, sweep, track, work
 
+from impactflow.buying import settle_at
 from impactflow.errors import ConfigurationError, ImpactError, NotSent, Unauthorized
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import Receipt

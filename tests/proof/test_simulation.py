@@ -54,12 +54,12 @@ def test_a_seed_is_one_run(seed):
 def test_a_seed_that_breaks_the_program_is_told(monkeypatch, broken):
     """By its number, like one that finds something; so is one in which everything waits for ever."""
 
-    async def settle(*_):
+    async def buy(*_):
         if broken:
             raise broken
         await asyncio.get_running_loop().create_future()
 
-    monkeypatch.setattr(runs, "settle", settle)
+    monkeypatch.setattr(runs, "buy", buy)
     result = Simulator().run(plain_scenario(3))
     assert 3 == result.seed
     assert ("RuntimeError: no such thing" if broken else "StuckError: everything waits") in result.findings[0]
