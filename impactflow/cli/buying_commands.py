@@ -33,7 +33,7 @@ def place(
         typer.Option(metavar="FILE", help="Read orders from this CSV or JSON lines file, not from Wicked Reports."),
     ] = None,
     webhooks: Annotated[
-        bool, typer.Option("--webhooks", help="Read no orders: buy only what webhook deliveries told of.")
+        bool, typer.Option("--webhooks", help="Read no orders: buy only what webhook deliveries reported.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be bought; buy nothing.")] = False,
     patience: Patience = 30.0,
@@ -94,16 +94,21 @@ def _is_incomplete(preview: dict[str, Any]) -> bool:
 def backfill(
     from_: Annotated[str, typer.Option("--from", metavar="DAY", help="First day of orders, UTC.")],
     to: Annotated[str, typer.Option("--to", metavar="DAY", help="Last day, included; today at the latest.")],
-    window_days: Annotated[int, typer.Option(metavar="N", min=1, help="Days read, planned and bought at a time.")] = 7,
+    window_days: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Days that are read, planned and bought at a time.")
+    ] = 7,
     at_most: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Placements that this run may plan; the rest is left.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="The most placements that this run may plan; a later run plans the rest."
+        ),
     ] = None,
     policy: PolicyFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what each window would buy; buy nothing.")] = False,
     patience: Patience = 30.0,
     json: Json = False,
 ) -> int:
-    """Buy what the orders of a past range have earned, window by window; run again, it goes on where it ended."""
+    """Buy what the orders of a past range have earned, window by window. A later run continues where one has ended."""
     from impactflow.backfill import choose_days
     from impactflow.cli import ledgers, placed, placing
     from impactflow.cli.prefect import run_flow
@@ -136,10 +141,17 @@ def backfill(
 @buying_app.command(epilog="Example: impactflow track --wait 60")
 @ending
 def track(
-    wait: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Go on until all are complete.")] = 0.0,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="Keep checking until all purchases are complete, for at most this many seconds.",
+        ),
+    ] = 0.0,
     json: Json = False,
 ) -> int:
-    """Ask where everything is that was bought: one pass over what is due."""
+    """Ask the providers for the status of each purchase that is due for a check."""
     from impactflow.cli import ledgers, placed
     from impactflow.cli.prefect import run_flow
     from impactflow.settings import load_settings
@@ -159,7 +171,9 @@ def track(
 @buying_app.command(epilog="Example: impactflow reconcile --audit --from 2025-01-01 --to 2025-01-31")
 @ending
 def reconcile(
-    audit: Annotated[bool, typer.Option("--audit", help="Then compare with the providers' own records.")] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Then compare the ledger with the providers' own records.")
+    ] = False,
     from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of purchases, UTC.")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day, included.")] = None,
     repair: Annotated[
@@ -170,14 +184,17 @@ def reconcile(
         typer.Option(
             metavar="N",
             min=0,
-            help="Duplicates that may be cancelled at each provider; none is if there are more.",
+            help="The most duplicates that may be cancelled at each provider; where there are more, none is cancelled.",
             show_default="5",
         ),
     ] = None,
-    patience: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for what is due.")] = 30.0,
+    patience: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="Keep working while something is due within this many seconds."),
+    ] = 30.0,
     json: Json = False,
 ) -> int:
-    """Settle what is in doubt, from the providers' own records; audit what was bought."""
+    """Find out from the providers' own records what became of each placement in doubt; audit what was bought."""
     from impactflow.audit import CANCELLED_UNASKED, choose_window
     from impactflow.cli import audited, ledgers, placed
     from impactflow.cli.prefect import run_flow

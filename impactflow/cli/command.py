@@ -11,16 +11,19 @@ import typer
 from impactflow.cli import console
 
 P = ParamSpec("P")
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 Store = Annotated[
-    str | None, typer.Option(metavar="STORE", help="Whose order, where several stores have one of that name.")
+    str | None,
+    typer.Option(metavar="STORE", help="The order's store, where several stores have an order of that name."),
 ]
 Patience = Annotated[
-    float, typer.Option(metavar="SECONDS", min=0, help="Go on until what is due lies further off than this.")
+    float, typer.Option(metavar="SECONDS", min=0, help="Keep working while something is due within this many seconds.")
 ]
-By = Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default the user who is logged in.")]
 #: A list, so that a second one is noticed: click by itself goes by the last one in silence.
-PolicyFile = Annotated[list[Path] | None, typer.Option("--policy", metavar="FILE", help="Default: IMPACTFLOW_POLICY.")]
+PolicyFile = Annotated[
+    list[Path] | None, typer.Option("--policy", metavar="FILE", help="The policy file. Default: IMPACTFLOW_POLICY.")
+]
 
 #: Exit statuses, as docs/commands.md lists them.
 DONE, UNDONE, MISUSED = 0, 1, 2

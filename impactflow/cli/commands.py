@@ -56,7 +56,8 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def _options(
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell each step of a run on standard error, before COMMAND.")
+        bool,
+        typer.Option("--verbose", "-v", help="Log each step of a run on standard error; type this before COMMAND."),
     ] = False,
     version: Annotated[  # noqa: ARG001 - its callback answers
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version, and end.")

@@ -32,27 +32,33 @@ def settle(
             "--as",
             parser=_decided,
             metavar="WHAT",
-            help="What became of it: bought, not-bought (is sent again) or given-up (is cancelled).",
+            help="What became of the purchase: bought, not-bought (is sent again) or given-up (is cancelled).",
         ),
     ],
     order: Annotated[
-        str, typer.Argument(help="Any name the order goes by; without one, all that the options below describe.")
+        str,
+        typer.Argument(help="Any name of the order; without an order, all placements that the options below choose."),
     ] = "",
-    slot: Annotated[str, typer.Argument(help="Which of its placements, as the policy names it.")] = "",
-    ref: Annotated[str, typer.Option(metavar="REF", help="The provider's name for what was bought.")] = "",
-    failed: Annotated[bool, typer.Option("--failed", help="Of all: what failed.")] = False,
-    parked: Annotated[bool, typer.Option("--parked", help="Of all: what is parked.")] = False,
-    of_slot: Annotated[str | None, typer.Option("--slot", metavar="SLOT", help="Of all: those in this slot.")] = None,
+    slot: Annotated[str, typer.Argument(help="The placement's slot, as the policy names it.")] = "",
+    ref: Annotated[str, typer.Option(metavar="REF", help="The provider's name for the purchase.")] = "",
+    failed: Annotated[bool, typer.Option("--failed", help="Choose all failed placements.")] = False,
+    parked: Annotated[bool, typer.Option("--parked", help="Choose all parked placements.")] = False,
+    of_slot: Annotated[
+        str | None, typer.Option("--slot", metavar="SLOT", help="Choose only placements in this slot.")
+    ] = None,
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Of all: those whose reason in `impactflow status` holds this text.")
+        str,
+        typer.Option(
+            metavar="TEXT", help="Choose only placements whose reason in `impactflow status` contains this text."
+        ),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Settle all that are listed, without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Settle all listed placements without asking.")] = False,
     why: Annotated[str, typer.Option(metavar="TEXT", help="How you know; kept in the ledger.")] = "",
     by: By = "",
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Settle parked or failed placements as you have found out; the provider's records are asked if it can be so."""
+    """Record what became of parked or failed placements. The provider's records are asked whether that can be so."""
     from impactflow.cli.settling import Kind, settle_all, settle_one, statuses
     from impactflow.ruling import Decision, Ruling
 
@@ -74,19 +80,20 @@ def settle(
 @ending
 def approve(
     order: Annotated[
-        str, typer.Argument(help="Any name the order goes by; without one, all that awaits is listed.")
+        str, typer.Argument(help="Any name of the order; without an order, everything that awaits approval is listed.")
     ] = "",
-    slot: Annotated[str, typer.Argument(help="Which of its placements, as the policy names it.")] = "",
+    slot: Annotated[str, typer.Argument(help="The placement's slot, as the policy names it.")] = "",
     at_most: Annotated[
-        float | None, typer.Option(metavar="QUANTITY", min=0, help="Buy no more than this, in the unit that is listed.")
+        float | None,
+        typer.Option(metavar="QUANTITY", min=0, help="Buy no more than this quantity, in the unit of the list."),
     ] = None,
     reject: Annotated[bool, typer.Option("--reject", help="Buy nothing, unless the order changes.")] = False,
-    why: Annotated[str, typer.Option(metavar="TEXT", help="For what reason; kept in the ledger.")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="The reason; kept in the ledger.")] = "",
     by: By = "",
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Approve what exceeds the policy's limit, so that the next run buys it; or trim, reject or list it."""
+    """Approve purchases above the policy's limits, so that the next run buys them; or trim, reject or list them."""
     from impactflow.approval import Answer, Decision
     from impactflow.cli import approve as approving
 
@@ -107,13 +114,13 @@ def approve(
 @deciding_app.command(epilog="Example: impactflow dismiss polar:0b1c --why 'a test order'")
 @ending
 def dismiss(
-    name: Annotated[str, typer.Argument(help="What could not be read, as `impactflow status` lists it.")],
-    why: Annotated[str, typer.Option(metavar="TEXT", help="Why nothing is to be done; kept in the ledger.")],
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so; by default who is logged in.")] = "",
+    name: Annotated[str, typer.Argument(help="The name of the order or delivery, as `impactflow status` lists it.")],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why nothing needs to be done; kept in the ledger.")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default the user who is logged in.")] = "",
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Take an order or a webhook's delivery that could not be read off the list; another problem shows it again."""
+    """Remove an order or a webhook delivery that could not be read from the list; a new problem lists it again."""
     from impactflow.cli import dismiss as dismissing
     from impactflow.clock import SystemClock
 
@@ -124,17 +131,22 @@ def dismiss(
 @deciding_app.command(epilog="Example: impactflow adopt --yes")
 @ending
 def adopt(
-    yes: Annotated[bool, typer.Option("--yes", help="Write it into the ledger; without, it is only shown.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Write the purchases into the ledger; without this option they are only shown."),
+    ] = False,
     from_: Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day of purchases, UTC.")] = None,
     not_ours: Annotated[
         list[ProviderName] | None,
-        typer.Option(metavar="PROVIDER", help="Nothing there that names nobody was bought for this store."),
+        typer.Option(
+            metavar="PROVIDER", help="Vouch that no record of this provider without a name was bought for this store."
+        ),
     ] = None,
     policy: PolicyFile = None,
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so; by default who is logged in.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default the user who is logged in.")] = "",
     json: Json = False,
 ) -> int:
-    """Take over from the providers' records what this store has bought and the ledger does not know."""
+    """Take over from the providers' records the purchases of this store that the ledger does not know."""
     from impactflow.audit import choose_window
     from impactflow.cli.adopting import run_adoption
     from impactflow.policy import load_policy

@@ -14,7 +14,7 @@ looking_app = typer.Typer()
 @looking_app.command(epilog="Example: impactflow status --json")
 @ending
 def status(
-    totals: Annotated[bool, typer.Option("--totals", help="Also what was bought in all, and for how much.")] = False,
+    totals: Annotated[bool, typer.Option("--totals", help="Also sum up what was bought, and at what price.")] = False,
     json: Json = False,
 ) -> int:
     """Count placements, list what needs attention, and say why things are held, not earned or refused."""
@@ -26,11 +26,11 @@ def status(
 @looking_app.command(epilog="Example: impactflow show WR-000017")
 @ending
 def show(
-    order: Annotated[str, typer.Argument(help="Any name the order goes by: its Wicked Reports id, or src:SYSTEM:ID.")],
+    order: Annotated[str, typer.Argument(help="Any name of the order: its Wicked Reports id, or src:SYSTEM:ID.")],
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Tell one order's whole story: what it earned or not, and every event since."""
+    """Show one order: what it earned or did not earn, and every event since."""
     from impactflow.cli.story import tell_story
 
     tell_story(order, store, as_json=json)
@@ -58,10 +58,10 @@ def doctor(
 @looking_app.command(epilog="Example: impactflow backup impactflow-2025-01-31.db")
 @ending
 def backup(
-    file: Annotated[Path, typer.Argument(help="The copy; it must not be there yet.")],
+    file: Annotated[Path, typer.Argument(help="The path of the copy; no file may be there yet.")],
     json: Json = False,
 ) -> int:
-    """Copy a SQLite ledger as it stands, also while runs write to it; for Postgres, say which command does that."""
+    """Copy a SQLite ledger, also while runs write to it; for Postgres, name the command that makes a copy."""
     from impactflow.ledger.location import back_up, describe
     from impactflow.settings import load_settings
 

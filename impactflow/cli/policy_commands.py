@@ -17,10 +17,14 @@ policy_app = typer.Typer(no_args_is_help=True, help="Check the policy file, and 
 @setup_app.command(epilog="Example: impactflow init --store acme --orders-from webhooks --earns trees,donation")
 @ending
 def init(
-    store: Annotated[str | None, typer.Option(metavar="NAME", help="What the store is called; keep it.")] = None,
-    orders_from: Annotated[str | None, typer.Option(metavar="SOURCE", help="wickedreports, file or webhooks.")] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The store's name; it must never change afterwards.")
+    ] = None,
+    orders_from: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Where orders come from: wickedreports, file or webhooks.")
+    ] = None,
     earns: Annotated[
-        str | None, typer.Option(metavar="LIST", help="What each order earns: trees, offset, donation.")
+        str | None, typer.Option(metavar="LIST", help="What each order earns: a list of trees, offset and donation.")
     ] = None,
     json: Json = False,
 ) -> int:
@@ -37,7 +41,7 @@ def init(
 @setup_app.command(epilog="Example: impactflow campaigns")
 @ending
 def campaigns(json: Json = False) -> int:
-    """List what ImpactAPI's account may give to, as a rule's `campaign` names it."""
+    """List the campaigns that the account at ImpactAPI may give to, as a rule's `campaign` names them."""
     from impactflow.cli.campaigns import tell_campaigns
     from impactflow.settings import load_settings
 
@@ -52,20 +56,22 @@ def rates(
         Path,
         typer.Option(
             metavar="FILE",
-            help="Downloaded from www.ecb.europa.eu: eurofxref-daily.xml, eurofxref.zip or eurofxref-hist.zip.",
+            help="The bank's file from www.ecb.europa.eu: eurofxref-daily.xml, eurofxref.zip or eurofxref-hist.zip.",
         ),
     ],
     on: Annotated[
         datetime | None,
         typer.Option(
-            metavar="DAY", formats=["%Y-%m-%d"], help="Rates of this day, or of the last business day before it."
+            metavar="DAY",
+            formats=["%Y-%m-%d"],
+            help="Use the rates of this day, or of the last business day before this day.",
         ),
     ] = None,
     currencies: Annotated[
         str, typer.Option(metavar="EUR,GBP", help="Currencies besides those that the policy names.")
     ] = "",
     write: Annotated[
-        bool, typer.Option("--write", help="Write the rates into the policy; without, they are only shown.")
+        bool, typer.Option("--write", help="Write the rates into the policy; without this option they are only shown.")
     ] = False,
     policy: PolicyFile = None,
     json: Json = False,
@@ -92,7 +98,7 @@ def check(
     file: Annotated[Path | None, typer.Argument(help="The policy file; by default IMPACTFLOW_POLICY.")] = None,
     json: Json = False,
 ) -> int:
-    """Read the policy file and say what it means, or where it is wrong; nobody is asked, and nothing is changed."""
+    """Read the policy file and say what it means, or where it is wrong. No provider is asked, nothing is changed."""
     from impactflow.cli.checking import check_policy
     from impactflow.settings import load_settings
 

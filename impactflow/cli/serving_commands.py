@@ -12,8 +12,10 @@ serving_app = typer.Typer()
 @serving_app.command(epilog="Example: impactflow demo --orders 50")
 @ending
 def demo(
-    orders: Annotated[int, typer.Option(min=1, max=100_000, help="How many orders the pretend shop has sold.")] = 200,
-    seed: Annotated[int, typer.Option(help="What chance follows from.")] = 7,
+    orders: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Number of orders that the pretend shop has sold.")
+    ] = 200,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 7,
     json: Json = False,
 ) -> int:
     """Run the whole job against the sandbox, with faults, no keys and nothing to set up."""
@@ -27,17 +29,21 @@ def demo(
 )
 @ending
 def prove(
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds are simulated.")] = 1_000,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of simulated seeds.")] = 1_000,
     first_seed: Annotated[
-        int, typer.Option(min=0, help="Where they begin; take one of your own: those from 0 were tried before.")
+        int, typer.Option(min=0, help="The first seed; choose one of your own, because those from 0 were tried before.")
     ] = 0,
-    healthy_seeds: Annotated[int, typer.Option(min=0, help="How many where nothing goes wrong; 0: none.")] = 500,
+    healthy_seeds: Annotated[
+        int, typer.Option(min=0, help="Number of seeds in which nothing goes wrong; 0: none.")
+    ] = 500,
     process_seconds: Annotated[
         float,
-        typer.Option(min=0, help="How long real processes take in all; below 50 few are killed; 0: not tried."),
+        typer.Option(min=0, help="Seconds that real processes run in all; below 50 few are killed; 0: none run."),
     ] = 50,
-    baseline_orders: Annotated[int, typer.Option(min=0, help="Orders of each usual alternative; 0: none.")] = 30,
-    plant: Annotated[bool, typer.Option(help="Plant bugs that must be noticed.")] = True,
+    baseline_orders: Annotated[
+        int, typer.Option(min=0, help="Number of orders for each usual alternative; 0: none.")
+    ] = 30,
+    plant: Annotated[bool, typer.Option(help="Plant bugs that the seeds must notice.")] = True,
     json: Json = False,
 ) -> int:
     """Try to break the promise: simulated seeds, a crash at every boundary, planted bugs, killed processes."""
@@ -51,22 +57,32 @@ def prove(
 @serving_app.command(epilog="Example: impactflow sandbox --port 8123 --faults rough --metadata ignored")
 @ending
 def sandbox(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 for any free one.")] = 0,
-    orders: Annotated[int, typer.Option(min=0, help="How many orders the shop has sold.")] = 200,
-    days: Annotated[int, typer.Option(min=1, max=365, help="Over how many days up to now.")] = 7,
-    seed: Annotated[int, typer.Option(help="What chance follows from.")] = 0,
-    faults: Annotated[str, typer.Option(help="Such as none, rough, lost_answer=0.05,cnaught.hang=0.01.")] = "none",
-    metadata: Annotated[str, typer.Option(help="Whether 1ClickImpact returns it: echo or ignored.")] = "echo",
-    latency_ms: Annotated[float, typer.Option(min=0, help="How long each answer takes.")] = 0.0,
-    speed: Annotated[float, typer.Option(min=0.001, help="How many times faster than life weeks pass.")] = 1.0,
-    rate: Annotated[int, typer.Option(min=1, help="Requests a minute that Wicked Reports takes.")] = 120,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any free port.")] = 0,
+    orders: Annotated[int, typer.Option(min=0, help="Number of orders that the shop has sold.")] = 200,
+    days: Annotated[
+        int, typer.Option(min=1, max=365, help="Number of days up to now over which the orders were sold.")
+    ] = 7,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    faults: Annotated[
+        str, typer.Option(help="Faults and their shares, such as none, rough, lost_answer=0.05,cnaught.hang=0.01.")
+    ] = "none",
+    metadata: Annotated[str, typer.Option(help="Whether 1ClickImpact returns metadata: echo or ignored.")] = "echo",
+    latency_ms: Annotated[float, typer.Option(min=0, help="Milliseconds that each answer takes.")] = 0.0,
+    speed: Annotated[float, typer.Option(min=0.001, help="How many times faster weeks pass than in life.")] = 1.0,
+    rate: Annotated[int, typer.Option(min=1, help="Requests per minute that Wicked Reports accepts.")] = 120,
     late: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="The longest that something late takes; settle later.")
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="The longest delay of a late effect or record; the settling time must be longer.",
+        ),
     ] = 1.0,
-    hang: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long a hanging request hangs.")] = 60.0,
-    poor: Annotated[str, typer.Option(help="What answers leave out, such as late_intents,metadata_dropped.")] = "",
+    hang: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Seconds that a hanging request hangs.")] = 60.0,
+    poor: Annotated[str, typer.Option(help="What the answers leave out, such as late_intents,metadata_dropped.")] = "",
     unpaid: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long the accounts cannot pay (402) at first.")
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Seconds at the start in which the accounts cannot pay (402)."),
     ] = 0.0,
     json: Json = False,
 ) -> int:
@@ -85,7 +101,7 @@ def sandbox(
 @serving_app.command(epilog="Example: impactflow serve")
 @ending
 def serve(json: Json = False) -> int:
-    """Register all deployments of prefect.yaml at PREFECT_API_URL, and run what they are asked to, on this machine."""
+    """Register all deployments of prefect.yaml at PREFECT_API_URL, and run their flows on this machine."""
     from impactflow.cli.serve import serve_deployments
 
     return serve_deployments(as_json=json)
@@ -104,21 +120,25 @@ def register(json: Json = False) -> int:
 @ending
 def automations(
     notify: Annotated[
-        str | None, typer.Option(metavar="TYPE/NAME", help="The block of Prefect's by which people are told.")
+        str | None, typer.Option(metavar="TYPE/NAME", help="The notification block of Prefect that sends the messages.")
     ] = None,
     vanished_after: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=31, help="How long a run may show no sign of life; one comes every 30."),
+        typer.Option(
+            metavar="SECONDS",
+            min=31,
+            help="Seconds without a sign of life until a run counts as vanished; a sign comes every 30.",
+        ),
     ] = 300.0,
     pending_after: Annotated[
-        float, typer.Option(metavar="SECONDS", min=10, help="How long a run may take to start.")
+        float, typer.Option(metavar="SECONDS", min=10, help="Seconds that a run may take to start.")
     ] = 300.0,
     check: Annotated[
         bool, typer.Option("--check", help="Send a test message through the block, and say what came back.")
     ] = False,
     json: Json = False,
 ) -> int:
-    """Install at PREFECT_API_URL what marks runs that vanished and tells people; doing it again is harmless."""
+    """Install automations at PREFECT_API_URL that mark vanished runs as crashed and notify people."""
     from impactflow.cli.automations import install_automations
 
     if check and not notify:

@@ -10,20 +10,20 @@ from impactflow.cli.command import Json, ending
 webhooks_app = typer.Typer(
     invoke_without_command=True,
     epilog="Example: impactflow webhooks --port 8080",
-    help="Receive webhooks: verify and store what Shopify, WooCommerce, Stripe and others tell, and have it handled.",
+    help="Receive webhooks of Shopify, WooCommerce, Stripe and others: verify and store them, and start a run.",
 )
 
 
 @webhooks_app.callback()
 def webhooks(
     context: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any free port.")] = 8080,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine's.")
     ] = "127.0.0.1",
     json: Json = False,
 ) -> None:
-    """Receive webhooks: verify and store what Shopify, WooCommerce, Stripe and others tell, and have it handled."""
+    """Receive webhooks of Shopify, WooCommerce, Stripe and others: verify and store them, and start a run."""
     if context.invoked_subcommand is not None:
         return
     from impactflow.cli.webhooks import serve_webhooks
@@ -34,8 +34,8 @@ def webhooks(
 @webhooks_app.command("try", epilog="Example: impactflow webhooks try order-paid.json --sender polar")
 @ending
 def try_(
-    file: Annotated[Path, typer.Argument(help="What the sender sends: the JSON of one delivery.")],
-    sender: Annotated[str, typer.Option(metavar="NAME", help="Whose it is, as the file of senders names it.")],
+    file: Annotated[Path, typer.Argument(help="The JSON of one delivery, as the sender sends it.")],
+    sender: Annotated[str, typer.Option(metavar="NAME", help="The sender, as the file of senders names it.")],
     json: Json = False,
 ) -> int:
     """Say what a delivery would mean under the sender's mapping in IMPACTFLOW_SENDERS; nothing is written."""
@@ -49,14 +49,16 @@ def try_(
 def send(
     source: Annotated[str, typer.Argument(help="The sender, as its address ends: shopify, woocommerce, stripe, ...")],
     kind: Annotated[
-        str | None, typer.Argument(help="What it tells of, such as orders/paid; by default everything, one by one.")
+        str | None, typer.Argument(help="The kind of delivery, such as orders/paid; by default one of each kind.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="The receiver; by default the one on this machine.")
+        str | None, typer.Option(metavar="URL", help="The receiver's URL; by default the receiver on this machine.")
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Send this JSON instead of a test: what was sold in it is bought for."),
+        typer.Option(
+            metavar="FILE", help="Send this JSON instead of a test delivery: a run buys what its order has earned."
+        ),
     ] = None,
     json: Json = False,
 ) -> int:
