@@ -19,7 +19,9 @@ Store = Annotated[
 Patience = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, help="Keep working while something is due within this many seconds.")
 ]
-By = Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default the user who is logged in.")]
+By = Annotated[
+    str, typer.Option(metavar="NAME", help="Name of the person who decides; by default the user who is logged in.")
+]
 #: A list, so that a second one is noticed: click by itself goes by the last one in silence.
 PolicyFile = Annotated[
     list[Path] | None, typer.Option("--policy", metavar="FILE", help="The policy file. Default: IMPACTFLOW_POLICY.")

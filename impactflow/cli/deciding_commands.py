@@ -32,7 +32,7 @@ def settle(
             "--as",
             parser=_decided,
             metavar="WHAT",
-            help="What became of the purchase: bought, not-bought (is sent again) or given-up (is cancelled).",
+            help="The outcome of the purchase: bought, not-bought (is sent again) or given-up (is cancelled).",
         ),
     ],
     order: Annotated[
@@ -53,7 +53,7 @@ def settle(
         ),
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Settle all listed placements without asking.")] = False,
-    why: Annotated[str, typer.Option(metavar="TEXT", help="How you know; kept in the ledger.")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="The evidence; kept in the ledger.")] = "",
     by: By = "",
     store: Store = None,
     json: Json = False,
@@ -116,7 +116,9 @@ def approve(
 def dismiss(
     name: Annotated[str, typer.Argument(help="The name of the order or delivery, as `impactflow status` lists it.")],
     why: Annotated[str, typer.Option(metavar="TEXT", help="Why nothing needs to be done; kept in the ledger.")],
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default the user who is logged in.")] = "",
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the person who decides; by default the user who is logged in.")
+    ] = "",
     store: Store = None,
     json: Json = False,
 ) -> int:
@@ -143,7 +145,9 @@ def adopt(
         ),
     ] = None,
     policy: PolicyFile = None,
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who decides; by default the user who is logged in.")] = "",
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the person who decides; by default the user who is logged in.")
+    ] = "",
     json: Json = False,
 ) -> int:
     """Take over from the providers' records the purchases of this store that the ledger does not know."""

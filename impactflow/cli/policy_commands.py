@@ -21,10 +21,11 @@ def init(
         str | None, typer.Option(metavar="NAME", help="The store's name; it must never change afterwards.")
     ] = None,
     orders_from: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Where orders come from: wickedreports, file or webhooks.")
+        str | None, typer.Option(metavar="SOURCE", help="The source of orders: wickedreports, file or webhooks.")
     ] = None,
     earns: Annotated[
-        str | None, typer.Option(metavar="LIST", help="What each order earns: a list of trees, offset and donation.")
+        str | None,
+        typer.Option(metavar="LIST", help="The impacts that each order earns: a list of trees, offset, donation."),
     ] = None,
     json: Json = False,
 ) -> int:

@@ -66,9 +66,9 @@ def sandbox(
     faults: Annotated[
         str, typer.Option(help="Faults and their shares, such as none, rough, lost_answer=0.05,cnaught.hang=0.01.")
     ] = "none",
-    metadata: Annotated[str, typer.Option(help="Whether 1ClickImpact returns metadata: echo or ignored.")] = "echo",
+    metadata: Annotated[str, typer.Option(help="Metadata at 1ClickImpact: echo (returned) or ignored.")] = "echo",
     latency_ms: Annotated[float, typer.Option(min=0, help="Milliseconds that each answer takes.")] = 0.0,
-    speed: Annotated[float, typer.Option(min=0.001, help="How many times faster weeks pass than in life.")] = 1.0,
+    speed: Annotated[float, typer.Option(min=0.001, help="Factor by which weeks pass faster than in life.")] = 1.0,
     rate: Annotated[int, typer.Option(min=1, help="Requests per minute that Wicked Reports accepts.")] = 120,
     late: Annotated[
         float,
@@ -79,7 +79,9 @@ def sandbox(
         ),
     ] = 1.0,
     hang: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Seconds that a hanging request hangs.")] = 60.0,
-    poor: Annotated[str, typer.Option(help="What the answers leave out, such as late_intents,metadata_dropped.")] = "",
+    poor: Annotated[
+        str, typer.Option(help="Fields that answers leave out, such as late_intents,metadata_dropped.")
+    ] = "",
     unpaid: Annotated[
         float,
         typer.Option(min=0, metavar="SECONDS", help="Seconds at the start in which the accounts cannot pay (402)."),

@@ -46,15 +46,15 @@ def _some_of(*names: str) -> ConfigDict:
 
 
 class Products(_Some):
-    """Products of an order, by at least one of these; a product that fits one of them is meant."""
+    """Products of an order: those that match at least one of these fields."""
 
     model_config = _some_of("ids", "names", "gift_cards")
     written = '{names: ["*gift card*"]}'
 
     ids: Annotated[tuple[Text, ...], NotEmpty()] | None = None
-    """As the shop knows them: a product's id, its variant's or its SKU."""
+    """The product's id, its variant's id or its SKU, as the shop has them."""
     names: Annotated[tuple[Text, ...], NotEmpty()] | None = None
-    """By their names, where * stands for any letters, and capitals do not matter: "*gift card*"."""
+    """Names, where * stands for any letters and capitals do not matter: "*gift card*"."""
     gift_cards: Literal[True] | None = None
     """Gift cards, where the shop says that a product is one, as Shopify does."""
 
@@ -76,21 +76,21 @@ class Products(_Some):
 
 
 class LastClick(_Some):
-    """The click before the order, as Wicked Reports attributes it; all that is set must be the click's, in any case."""
+    """The last click before the order, as Wicked Reports attributes it; each field set here must match, in any case."""
 
     model_config = _some_of("source", "medium", "campaign", "content", "term")
     written = "{campaign: earth-day}"
 
     source: Text | None = None
-    """Where the click came from: google."""
+    """The source of the click, such as google."""
     medium: Text | None = None
-    """By which kind of link: cpc, email."""
+    """The kind of link, such as cpc or email."""
     campaign: Text | None = None
-    """The campaign that the link named."""
+    """The campaign that the link names."""
     content: Text | None = None
-    """Which of the campaign's links."""
+    """The link within the campaign."""
     term: Text | None = None
-    """Which word was searched for."""
+    """The word that was searched for."""
 
     def is_like(self, click: Click) -> bool:
         """Whether a click is meant."""
@@ -117,9 +117,9 @@ class When(Strict):
     sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
     """Only orders that one of these systems sold, as Wicked Reports or the webhook names it: shopify, stripe."""
     not_sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
-    """No orders of these: where a shop and its payments are both told, each sale comes twice."""
+    """No orders of these systems: where both a shop and its payment provider report, each sale comes twice."""
     currencies: Annotated[tuple[Currency, ...], NotEmpty()] | None = None
-    """Only orders paid in one of these."""
+    """Only orders paid in one of these currencies."""
     products: Products | None = None
     """
     Only these products count: the rule takes the order's items and amount without the others. An order without any of
@@ -128,26 +128,26 @@ class When(Strict):
     not_products: Products | None = None
     """These products do not count: the rule takes the order's items and amount without them."""
     not_paid_with: Annotated[tuple[Text, ...], NotEmpty()] | None = None
-    """No orders paid with nothing but these, as the shop names its ways to pay: gift_card, cod."""
+    """No orders paid only in these ways, as the shop names them: gift_card, cod."""
     subscription: Annotated[bool, Field(strict=True)] | None = None
     """true: only payments of subscriptions; false: none of them."""
     first_order: Annotated[bool, Field(strict=True)] | None = None
     """true: only a customer's first order; false: only later ones. A customer is known by e-mail address."""
     last_click: LastClick | None = None
-    """Only orders whose last click, as Wicked Reports attributes it, is this."""
+    """Only orders whose last click, as Wicked Reports attributes it, matches this."""
     min_items: Number | None = None
-    """Only orders of at least so many items."""
+    """The fewest items that an order must have."""
     min_amount: _Thresholds | None = None
     """
-    Only orders worth at least so much in their own currency: {EUR: 50, JPY: 8000}. An order in a currency that is not
+    The smallest amount of an order in its own currency: {EUR: 50, JPY: 8000}. An order in a currency that is not
     named here earns nothing; ``min_amount_usd`` is for all currencies.
     """
     max_amount: _Thresholds | None = None
-    """Only orders worth at most so much in their own currency; an order in a currency not named here earns nothing."""
+    """The largest amount of an order in its own currency; an order in a currency not named here earns nothing."""
     min_amount_usd: Number | None = None
-    """Only orders worth at least so many USD, by the rates in ``fx``."""
+    """The smallest amount of an order in USD, by the rates in ``fx``."""
     max_amount_usd: Number | None = None
-    """Only orders worth at most so many USD, by the rates in ``fx``."""
+    """The largest amount of an order in USD, by the rates in ``fx``."""
 
     @model_validator(mode="after")
     def _some_amount_fits(self) -> Self:

@@ -55,12 +55,12 @@ def _slots_once(rules: tuple[AnyRule, ...]) -> tuple[AnyRule, ...]:
 
 
 class Fx(Strict):
-    """What currencies are worth."""
+    """Exchange rates to USD."""
 
     written = "{as_of: 2026-01-31, usd_per: {EUR: 1.16}}"
 
     as_of: Day
-    """Since when the rates hold."""
+    """The day since which the rates hold."""
     usd_per: Annotated[
         dict[Currency, Number],
         Written("{EUR: 1.16}"),
@@ -69,7 +69,7 @@ class Fx(Strict):
     ]
     """USD for one unit of each currency; USD itself is 1."""
     above_5_usd: Annotated[tuple[Currency, ...], Field(exclude=True)] = ()
-    """Currencies of which one unit is worth more than 5 USD indeed; of others such a rate is taken for its inverse."""
+    """Currencies of which one unit is really worth more than 5 USD; in others such a rate is taken for its inverse."""
 
     def wrong(self, today: date) -> list[str]:
         """Sentences for a person, where nothing should be bought by these rates."""
@@ -99,12 +99,12 @@ class Fx(Strict):
 
 
 class Policy(Strict):
-    """What each order of one store earns. Two rules cannot share a slot."""
+    """The rules of one store: what each order earns. Two rules cannot share a slot."""
 
     model_config = ConfigDict(title="impactflow policy")
 
     store: Store
-    """Whose orders these are; part of every idempotency key, so it must not change."""
+    """The store's name: a part of every idempotency key, so it must not change."""
     eligible_payments: Annotated[tuple[Literal["APPROVED", "MANUAL", "Partially Refunded"], ...], NotEmpty()] = (
         "APPROVED",
         "MANUAL",
@@ -113,18 +113,18 @@ class Policy(Strict):
     not_before: Day | None = None
     """Orders of earlier days, UTC, earn nothing."""
     at_most_days_old: Limit = Decimal(60)
-    """An order that was sold longer ago than this when a webhook told of it earns nothing: shops import old orders."""
+    """An order that a webhook reports longer than this after its sale earns nothing: shops import old orders."""
     distinct_sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
     """
-    Orders of these systems are never one sale told twice. Of others a person is asked about the second of two orders of
-    one customer, amount and day that are told in two ways.
+    Systems whose orders are always sales of their own. Where two orders of other systems have one customer, amount and
+    day and came in two ways, a person is asked about the second.
     """
     fx: Fx | None = None
-    """What currencies are worth; without it only USD is known."""
+    """Exchange rates; without them only USD is known."""
     new_slots: Annotated[tuple[Slot, ...], Field(exclude=True)] = ()
-    """Slots that are new indeed: of others it is asked whether a slot that is gone from the policy was renamed."""
+    """Slots that are really new; any other may be a slot that is gone from the policy under a new name."""
     rules: Annotated[tuple[AnyRule, ...], NotEmpty(), AfterValidator(_slots_once)]
-    """What is bought for each order that counts."""
+    """The rules: what is bought for each order that counts."""
 
     def earnings(self, order: Order) -> Earnings:
         """

@@ -17,7 +17,7 @@ from impactflow.policy.sale import NotEarned, Sale
 
 
 class Rounding(StrEnum):
-    """How a quantity becomes a whole number of the smallest thing that can be bought."""
+    """The way in which a quantity becomes a whole number of the smallest thing that can be bought."""
 
     NEAREST = "nearest"
     UP = "up"
@@ -42,7 +42,7 @@ class PerOrder(Strict):
     """The same for each order that counts."""
 
     per_order: Number
-    """How much for each order: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
+    """The quantity for each order: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
 
     def of(self, sale: Sale) -> Fraction:  # noqa: ARG002 - all four ways are asked alike
         """How much the sale earns."""
@@ -54,8 +54,8 @@ class PerItem(Strict):
 
     per_item: Number
     """
-    How much for each item: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations. The items of an
-    order are the sum of its products' quantities.
+    The quantity for each item: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations. The items
+    of an order are the sum of its products' quantities.
     """
 
     def of(self, sale: Sale) -> Fraction:
@@ -71,18 +71,18 @@ class Share(Strict):
     written = "{quantity: 1, per: 20, currency: USD}"
 
     quantity: Number
-    """How much: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
+    """The quantity: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
     per: Number
     """The stretch of the order's amount that earns ``quantity``: 20 of ``currency``."""
     currency: Currency = "USD"
-    """What ``per`` is counted in; amounts in another currency are converted through USD."""
+    """The currency of ``per``; amounts in another currency are converted through USD."""
 
 
 class PerAmount(Strict):
     """In proportion to the order's amount."""
 
     per_amount: Share
-    """A quantity for every so many USD, EUR, ... of the order's amount."""
+    """A quantity for each stretch of the order's amount, such as one tree for each 20 USD."""
 
     def of(self, sale: Sale) -> Fraction:
         """How much the sale earns."""
@@ -94,7 +94,7 @@ class PercentOfOrder(Strict):
     """A percentage of the order's amount, given away."""
 
     percent_of_order: Percent
-    """How many percent of the order's amount in USD; given in whole cents."""
+    """The percentage of the order's amount in USD; given in whole cents."""
 
     def of(self, sale: Sale) -> Fraction:
         """How much the sale earns, in cents: a percent of a dollar is a cent."""

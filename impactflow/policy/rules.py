@@ -53,13 +53,13 @@ class Rule(Strict):
     slot: Slot
     """A lasting name, part of every idempotency key: renaming it would buy again."""
     provider: ProviderName
-    """Who sells it."""
+    """The seller."""
     impact: Kind
-    """What is bought."""
+    """The impact that is bought."""
     quantity: DonationQuantity
-    """How much: exactly one of the ways."""
+    """The quantity: exactly one of the ways."""
     rounding: Rounding = Rounding.NEAREST
-    """How the quantity becomes a whole number of the smallest thing that can be bought; nearest: halves go up."""
+    """The way to a whole number of the smallest thing that can be bought; nearest: halves go up."""
     minimum: Number | None = None
     """
     The smallest purchase: less than this buys nothing. Counted as the rule's quantity is: in trees, coral fragments, kg
@@ -67,19 +67,18 @@ class Rule(Strict):
     """
     approve_above: Limit | None = None
     """
-    More than this for one order is bought only once a person has approved it; 0: ask always, unlimited: never. Counted
+    The most that is bought for one order without a person's approval; 0: always ask, unlimited: never ask. Counted
     as the rule's quantity is: in trees, coral fragments, kg or lb (``unit``), and in cents for donations, where 5000 is
     50 USD. Unless set: 500 trees, 1,000 lb of waste, 10,000 lb of CO2 captured, 500 coral fragments, 500 USD given, 5 t
     of CO2 offset.
     """
     approve_above_per_day: Limit | None = None
     """
-    What is planned in this slot beyond this on one UTC day is bought only once a person has approved it; unlimited: all
-    is. Counted as ``approve_above`` is, in cents for donations. Unless set: a hundred times what ``approve_above`` is
-    unless set.
+    The most that is planned in this slot on one UTC day without a person's approval; unlimited: no limit. Counted as
+    ``approve_above`` is, in cents for donations. Unless set: a hundred times what ``approve_above`` is unless set.
     """
     when: When = When()
-    """Which orders earn it; all, unless conditions are set."""
+    """Conditions on the order; without any, every order earns the impact."""
 
     def earn(self, sale: Sale) -> Impact | Unearned:
         """What the order has earned under this rule, or why not, or why that waits for a person."""
@@ -166,7 +165,7 @@ class _Weighed(Rule):
     """A rule about a weight, which may be given in either unit."""
 
     unit: Literal["kg", "lb"]
-    """What the rule counts in: 1 lb is 0.45359237 kg."""
+    """The unit of the rule's quantity and limits: 1 lb is 0.45359237 kg."""
 
     @cached_property
     def scale(self) -> Fraction:
@@ -195,9 +194,9 @@ class _OneClickImpact(Rule):
     provider: Literal[ProviderName.ONECLICKIMPACT]
     """1ClickImpact."""
     on_behalf_of: Literal["customer", "merchant"] = "customer"
-    """customer: 1ClickImpact is told the customer's e-mail address, where the order has one; merchant: it never is."""
+    """customer: 1ClickImpact receives the customer's e-mail address, if the order has one; merchant: never."""
     notify: Annotated[bool, Field(strict=True)] = False
-    """Whether 1ClickImpact writes to the customer."""
+    """true: 1ClickImpact writes to the customer."""
 
     @model_validator(mode="after")
     def _someone_to_notify(self) -> Self:
@@ -220,7 +219,7 @@ class PlantTrees(_OneClickImpact):
     impact: Literal[Kind.PLANT_TREES]
     """Trees planted."""
     quantity: Quantity
-    """How many trees."""
+    """The number of trees."""
     category: Literal["food"] | None = None
     """food: trees that feed people."""
 
@@ -231,9 +230,9 @@ class CleanOcean(_OneClickImpact, _Weighed):
     impact: Literal[Kind.CLEAN_OCEAN]
     """Waste removed from the ocean."""
     quantity: Quantity
-    """How much waste, in ``unit``."""
+    """The amount of waste, in ``unit``."""
     unit: Literal["kg", "lb"] = "lb"
-    """What the rule counts in: 1 lb is 0.45359237 kg."""
+    """The unit of the rule's quantity and limits: 1 lb is 0.45359237 kg."""
 
 
 class CaptureCarbon(_OneClickImpact, _Weighed):
@@ -242,9 +241,9 @@ class CaptureCarbon(_OneClickImpact, _Weighed):
     impact: Literal[Kind.CAPTURE_CARBON]
     """CO2 captured."""
     quantity: Quantity
-    """How much CO2, in ``unit``."""
+    """The amount of CO2, in ``unit``."""
     unit: Literal["kg", "lb"] = "lb"
-    """What the rule counts in: 1 lb is 0.45359237 kg."""
+    """The unit of the rule's quantity and limits: 1 lb is 0.45359237 kg."""
 
 
 class RestoreCoral(_OneClickImpact):
@@ -253,7 +252,7 @@ class RestoreCoral(_OneClickImpact):
     impact: Literal[Kind.RESTORE_CORAL]
     """Coral restored."""
     quantity: Quantity
-    """How many fragments."""
+    """The number of fragments."""
 
 
 class OneClickDonation(_OneClickImpact):
@@ -265,7 +264,7 @@ class OneClickDonation(_OneClickImpact):
     impact: Literal[Kind.DONATE]
     """Money given."""
     quantity: DonationQuantity
-    """How many cents (``per_order: 50`` is 0.50 USD), or how many percent of the order."""
+    """The number of cents (``per_order: 50`` is 0.50 USD), or the percentage of the order."""
     category: Text | None = None
     """The cause, as the account has it."""
 
@@ -282,11 +281,11 @@ class Offset(_Weighed):
     impact: Literal[Kind.OFFSET]
     """CO2 offset."""
     quantity: Quantity
-    """How much CO2, in ``unit``."""
+    """The amount of CO2, in ``unit``."""
     unit: Literal["kg", "lb"] = "kg"
-    """What the rule counts in: 1 lb is 0.45359237 kg."""
+    """The unit of the rule's quantity and limits: 1 lb is 0.45359237 kg."""
     portfolio_id: Text | None = None
-    """Which of the account's portfolios; its default one, unless set."""
+    """One of the account's portfolios; without this, the default portfolio."""
     description: Text | None = None
     """Shown on the certificate, to anyone."""
 
@@ -302,9 +301,9 @@ class ImpactAPIDonation(Rule):
     impact: Literal[Kind.DONATE]
     """Money given."""
     quantity: DonationQuantity
-    """How many cents (``per_order: 50`` is 0.50 USD), or how many percent of the order."""
+    """The number of cents (``per_order: 50`` is 0.50 USD), or the percentage of the order."""
     campaign: Text
-    """Whom it goes to: a campaign's slug or id."""
+    """The campaign that receives the money: its slug or id."""
 
 
 def _sold(rule: Any) -> str:

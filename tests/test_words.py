@@ -1,0 +1,53 @@
+"""What users read as reference, help texts and the policy's schema, is plain: no word of a dialect, the noun first."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from impactflow.cli.commands import app
+from impactflow.policy import Policy
+
+#: Words that this project once had its own meanings for, and words that hide a noun or a number.
+RETIRED = re.compile(
+    r"\b(told|tells?|telling|so (?:many|much)|the like|nobody|somebody|whoever|nudge[sd]?|in vain|twins?|look-?ups?)\b",
+    re.IGNORECASE,
+)
+#: A description names a thing or says what is done, not what the thing is an answer to.
+CLAUSE = re.compile(r"(What|Whether|By (?:what|which|whom)|Whom?|Which|How|Whose|Whoever|Where|Since when)\b")
+
+
+def helps(name: str, command: Any) -> Iterator[tuple[str, str]]:
+    """Each help text of a command and of those below it."""
+    yield name, command.help or ""
+    for parameter in command.params:
+        yield f"{name} {parameter.name}", getattr(parameter, "help", None) or ""
+    for below, other in getattr(command, "commands", {}).items():
+        yield from helps(f"{name} {below}", other)
+
+
+def descriptions(schema: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each description in a JSON Schema."""
+    match schema:
+        case {"description": str(text), **rest}:
+            yield path, text
+            yield from descriptions(rest, path)
+        case dict():
+            for key, below in schema.items():
+                yield from descriptions(below, f"{path}/{key}")
+        case list():
+            for below in schema:
+                yield from descriptions(below, path)
+
+
+TEXTS = [*helps("impactflow", get_command(app)), *descriptions(Policy.model_json_schema())]
+
+
+@pytest.mark.parametrize(("pattern", "begins"), [(RETIRED, False), (CLAUSE, True)], ids=["words", "beginnings"])
+def test_help_texts_and_the_schema_use_plain_words(pattern, begins):
+    """One reads them as a stranger, at full speed."""
+    find = pattern.match if begins else pattern.search
+    assert len(TEXTS) > 250
+    assert [(where, text) for where, text in TEXTS if find(text)] == []
