@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from impactflow.audit.findings import theirs
-from impactflow.ledger import Entry, Ledger, Status, placement_key
+from impactflow.ledger import UNRESOLVED, Entry, Ledger, Status, placement_key
 from impactflow.models import Kind, ProviderName
 from impactflow.policy import Policy
 from impactflow.providers import Provider, Record
 
 #: How many purchases are looked up at once.
 _AT_ONCE = 8
-#: Where a purchase under the placement's key is found by settling.
-_UNSETTLED = frozenset({Status.PLACING, Status.IN_DOUBT})
 
 
 class Known(StrEnum):
@@ -195,7 +193,7 @@ async def _judge(record: Record, held: _Held, scope: Scope) -> Finding | None:
 def _known(entry: Entry, record: Record) -> Known | None:
     """What the ledger knows of a purchase under a placement's key; None where there is nothing to do about it."""
     placement = entry.placement
-    if theirs(placement) == record.ref or entry.status in _UNSETTLED:
+    if theirs(placement) == record.ref or entry.status in UNRESOLVED:
         return None
     if placement.attempt == 0:
         return Known.UNSENT

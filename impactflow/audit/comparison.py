@@ -19,7 +19,7 @@ from impactflow.audit.repairs import CANCELLED_UNASKED, Repairs
 from impactflow.audit.strangers import Strangers
 from impactflow.clock import Clock
 from impactflow.errors import ProviderError, Unauthorized
-from impactflow.ledger import Entry, Ledger, Status
+from impactflow.ledger import STANDING, Entry, Ledger, Status
 from impactflow.orders import Window
 from impactflow.placement import Terms
 from impactflow.providers import Provider, Record
@@ -36,8 +36,6 @@ DAYS = 60
 _BATCH = 500
 #: How long before the first day an attempt may lie whose purchase came late, within the window.
 _MARGIN = timedelta(days=1)
-#: What the ledger counts as bought, and nobody is about to cancel.
-_STANDING = frozenset({Status.PLACED, Status.COMPLETED})
 
 
 @dataclass(slots=True)
@@ -247,13 +245,13 @@ class Audit:
 
     def _is_unclear(self, record: Record, entry: Entry) -> bool:
         """Whether only the whole purchase can tell: it was listed before, in part perhaps, or shows another amount."""
-        if entry.status not in _STANDING or record.cancelled:
+        if entry.status not in STANDING or record.cancelled:
             return False
         return entry.placement.id in self._seen or not record.shows(entry.placement)
 
     def _judge_own(self, record: Record, entry: Entry) -> Sequence[Suspect]:
         """The purchase that a placement holds: does it stand, here and there?"""
-        if entry.status in _STANDING and record.cancelled:
+        if entry.status in STANDING and record.cancelled:
             return [Suspect(Disagreement.CANCELLED_THERE, entry, record, record.ref)]
         if entry.status is Status.CANCELLED and not record.cancelled:
             return [Suspect(Disagreement.EXTRA, entry, record, record.ref)]

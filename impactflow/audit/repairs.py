@@ -11,7 +11,7 @@ from typing import assert_never
 from impactflow.audit.findings import Disagreement, Suspect, theirs
 from impactflow.clock import Clock
 from impactflow.errors import AlreadyRecorded, ImpactError, ProviderError, TransitionRefused
-from impactflow.ledger import Entry, Ledger, Move, Status, Step
+from impactflow.ledger import STANDING, Entry, Ledger, Move, Status, Step
 from impactflow.models import Placement, Receipt
 from impactflow.providers import Provider, Record
 from impactflow.units import in_words
@@ -130,7 +130,7 @@ class Repairs:
         Raises:
             _UnprovenError: Not so.
         """
-        if entry.status not in {Status.PLACED, Status.COMPLETED}:
+        if entry.status not in STANDING:
             raise _UnprovenError(f"the placement is {entry.status}")
         if other.key != entry.placement.key:
             raise _UnprovenError(f"{other.ref} does not carry the placement's key")

@@ -47,13 +47,14 @@ from impactflow.ledger.reasons import Need, Needs, Reason, Reasons
 from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.refusals import Refused
 from impactflow.ledger.rows import Entry
-from impactflow.ledger.states import TRANSITIONS, UNRESOLVED, WAITS_FOR_A_PERSON, Status
+from impactflow.ledger.states import STANDING, TRANSITIONS, UNRESOLVED, WAITS_FOR_A_PERSON, Status
 from impactflow.ledger.unlisted import Listing
 from impactflow.ledger.writer import Changes, Writer
 from impactflow.models import Kind, Placement, ProviderName, Refund
 
 __all__ = [
     "FRESH",
+    "STANDING",
     "TRANSITIONS",
     "UNRESOLVED",
     "WAITS_FOR_A_PERSON",

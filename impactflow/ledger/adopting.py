@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 from impactflow.ledger import further, moves
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.rows import names_for, placement_columns, placement_from_row, twin
-from impactflow.ledger.states import WAITING, Status
+from impactflow.ledger.states import UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import accounts, events, order_names, orders, placements
 from impactflow.models import UNIT_OF, Kind, ProviderName, Receipt
 
@@ -166,7 +166,7 @@ def _adopt(connection: Connection, each: Bought) -> Adopted:
         return Adopted.NEW
     if row.ref in names_for(each.ref) or further.known(connection, each.provider, [each.ref]):
         return Adopted.KNOWN
-    if row.status in {Status.PLACING, Status.IN_DOUBT}:
+    if row.status in UNRESOLVED:
         return Adopted.UNSETTLED
     if each.cancelled and (row.attempts or row.ref is not None):
         return Adopted.KNOWN

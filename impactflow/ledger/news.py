@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select
 
-from impactflow.ledger.states import WAITS_FOR_A_PERSON, Status
+from impactflow.ledger.states import STANDING, WAITS_FOR_A_PERSON, Status
 from impactflow.ledger.tables import events, orders, placements
 from impactflow.models import ProviderName
 
@@ -169,7 +169,7 @@ _EFFECTS = (
     )
     .join(placements, events.c.placement == placements.c.id)
     .join(orders, placements.c.order == orders.c.id)
-    .where(_OF_RUN, events.c.to_status.in_([Status.PLACED, Status.COMPLETED]))
+    .where(_OF_RUN, events.c.to_status.in_(STANDING))
     .order_by(events.c.id)
     .limit(bindparam("limit"))
 )

@@ -13,7 +13,7 @@ from impactflow.ledger.fresh import FIRST, IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.sales import same_sale
-from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, WAITING, Status
+from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, STANDING, WAITING, Status
 from impactflow.ledger.tables import (
     approvals,
     broken_orders,
@@ -441,7 +441,7 @@ _PLACED_DUE = _PLACED.where(
 _LATEST = (
     select(*placement_columns())
     .join(orders, placements.c.order == orders.c.id)
-    .where(placements.c.provider == bindparam("provider"), placements.c.status.in_([Status.PLACED, Status.COMPLETED]))
+    .where(placements.c.provider == bindparam("provider"), placements.c.status.in_(STANDING))
     .order_by(placements.c.id.desc())
     .limit(bindparam("limit"))
 )
@@ -465,7 +465,7 @@ _BOUGHT_BEFORE = _ALL.where(
     placements.c.provider == bindparam("provider"),
     placements.c.placed_at >= bindparam("began"),
     placements.c.placed_at < bindparam("ended"),
-    placements.c.status.in_([Status.PLACED, Status.COMPLETED]),
+    placements.c.status.in_(STANDING),
     select(_EARLIER.c.id)
     .join(_EARLIER_ROW, _EARLIER.c.order == _EARLIER_ROW.c.id)
     .where(
@@ -474,7 +474,7 @@ _BOUGHT_BEFORE = _ALL.where(
             (_EARLIER_ROW.c.same_as == orders.c.same_as) & (_EARLIER_ROW.c.id < orders.c.id),
         ),
         _EARLIER.c.slot == placements.c.slot,
-        _EARLIER.c.status.in_([Status.PLACED, Status.COMPLETED]),
+        _EARLIER.c.status.in_(STANDING),
     )
     .exists(),
 ).order_by(placements.c.id)
@@ -485,7 +485,7 @@ _STANDING = (
         placements.c.placed_at < bindparam("ended"),
         # || '': each page goes on along the ids; by the index on these two it would sort half of the table each time.
         placements.c.provider.concat("") == bindparam("provider"),
-        placements.c.status.concat("").in_([Status.PLACED, Status.COMPLETED]),
+        placements.c.status.concat("").in_(STANDING),
     )
     .order_by(placements.c.id)
     .limit(bindparam("limit"))

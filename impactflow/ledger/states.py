@@ -59,6 +59,9 @@ NEEDS_ATTENTION = (Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, S
 #: Where it may be taking effect.
 UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
 
+#: Where a purchase stands: it took effect, and nothing undoes it.
+STANDING = (Status.PLACED, Status.COMPLETED)
+
 #: What was sent, and may yet turn out not to have been bought, and be planned again.
 UNSURE = (*UNRESOLVED, Status.PARKED, Status.FAILED)
 
