@@ -5,8 +5,8 @@
 start_engine() {
   [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null ||
     die "no Docker engine answers: install and start Docker, or be root on a Debian"
-  type docker dockerd docker-init iptables ip > /dev/null 2>&1 ||
-    apt-get install --quiet --yes docker.io iptables iproute2 > "$folder/apt.log" 2>&1 ||
+  type docker dockerd docker-init iptables ip mmdebstrap > /dev/null 2>&1 ||
+    apt-get install --quiet --yes docker.io iptables iproute2 mmdebstrap > "$folder/apt.log" 2>&1 ||
     die "no Docker engine answers: install Docker, or Debian's docker.io (apt-get install docker.io failed)"
   mkdir "$folder/cgroup"
   # A session of its own: Ctrl-C is for `run`, which then ends the engine in order.
