@@ -17,7 +17,7 @@ start_engine() {
     mount --rbind "$1/cgroup" /sys/fs/cgroup
     exec docker-init -- dockerd --host "unix://$1/docker.sock" --data-root "$1/data" --exec-root "$1/exec" \
       --pidfile "$1/dockerd.pid" --containerd "" --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$2"
-  ' - "$folder" "$(basename "$folder")" > "$folder/engine.log" 2>&1 &
+  ' - "$folder" "$(basename "$folder")" > "$folder/engine.log" 2>&1 3>&- &
   echo $! > "$folder/engine.pid"
   use_engine
   wait_for 60 docker info || die "the engine did not start: $(tail -n 1 "$folder/engine.log")"
