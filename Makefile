@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install demo up screenshots test test-fast lint bench docs docs-site lock clean
+.PHONY: help install demo up try screenshots test test-fast lint bench docs docs-site lock clean
 
 help:  ## list what make can do
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
@@ -38,6 +38,9 @@ demo: .venv/installed  ## the whole job against the sandbox, with faults, withou
 
 up: .venv/installed  ## Prefect with its pages, the deployments, the receiver and the sandbox; Ctrl-C ends all of it
 	$(BIN)/impactflow up
+
+try:  ## start the compose stack with pretend sellers, kill a worker, judge by the books (Docker, or root on a Debian)
+	deployments/try/run
 
 .venv/installed-screenshots: .venv/installed requirements-screenshots.lock
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-screenshots.lock

@@ -48,8 +48,8 @@ log = logging.getLogger(__name__)
 
 #: How far around the attempts the records are read; the days of provider and merchant may differ.
 _MARGIN = timedelta(days=1)
-#: Where two readings of the records differ, they are read again until so long after the placement was sent; after that the
-#: doubt is left to a person.
+#: Where two readings of the records differ, they are read again until so long after the placement was sent; after
+#: that the doubt is left to a person.
 _READ_AGAIN_FOR = timedelta(days=1)
 #: What becomes of a doubt that arose because the provider said no: its records are the last word at once.
 _DENIED = frozenset({Status.PLANNED.value, Status.FAILED.value})
@@ -168,7 +168,7 @@ class Evidence:
         self._unkeyed_here = defaultdict(Counter)
 
     def end_whole(self, *, customers: bool) -> None:
-        """As ``turn``, where what was added is a whole list, oldest first: its counts are compared with the next one's."""
+        """As ``turn``, where a whole list was added, oldest first: its counts are compared with the next one's."""
         self._whole[customers].append(self._unkeyed_here)
         self.turn()
 

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from typer.main import get_command
 
 from deployments.job_template import with_our_choices
 from impactflow.cli.commands import app
+from impactflow.proof.bookkeeping import in_books
+from impactflow.sandbox import environment
 from impactflow.settings import Settings
 from impactflow.webhooks.sources import CNAUGHT_VARIABLE, SCHEMES
 
@@ -326,3 +328,81 @@ def test_every_variable_that_compose_asks_for_is_in_env_example():
     ours = {name.upper() for name in Settings.model_fields}
     assert asked <= {name for _, name in listed}
     assert [name for sign, name in listed if name in asked - ours and not sign] == []
+
+
+TRY = FOLDER / "try"
+
+
+@pytest.mark.parametrize("name", ["run", "engine.sh", "base-images.sh"])
+def test_the_scripts_of_the_trial_can_be_parsed(name: str):
+    """They need an engine to be run, so a slip would be seen late."""
+    subprocess.run(["bash", "-n", str(TRY / name)], check=True)
+
+
+def test_the_trial_changes_only_what_compose_has_and_adds_the_sandbox():
+    """A service or a variable that is renamed there would be a new one here."""
+    override = YAML().load(TRY / "override.yaml")["services"]
+    ours = {name for name, service in COMPOSE["services"].items() if service["image"] == "impactflow"}
+    assert set(override) == ours | {"sandbox"}
+    assert {service["image"] for service in override.values()} == {"impactflow-try"}
+    for name in ours:
+        known = set(COMPOSE["services"][name].get("environment", ()))
+        assert set(override[name].get("environment", ())) <= known, name
+    assert set(override["sandbox"]["environment"]) <= set(COMPOSE["services"]["worker"]["environment"])
+
+
+def test_the_trial_gives_the_worker_the_sellers_that_compose_asks_for():
+    """Each URL and key of the sandbox, under the name by which compose hands it on."""
+    asked = set(re.findall(r"\$\{([A-Z_]+)", (FOLDER / "compose.yaml").read_text()))
+    assert set(environment("http://127.0.0.1:8123")) <= asked
+    assert set(re.findall(r"^(IMPACTFLOW_[A-Z_]+)=", (TRY / "run").read_text(), re.MULTILINE)) <= asked
+
+
+def test_the_trial_judges_by_the_orders_of_its_sandbox():
+    """They follow from two numbers, which stand in two files."""
+    words = YAML(typ="safe").load((TRY / "override.yaml").read_text().replace("!override", ""))
+    command = words["services"]["sandbox"]["command"]
+    asked = {option: command[command.index(option) + 1] for option in ("--orders", "--seed", "--port")}
+    assert asked == {"--orders": str(JUDGE.ORDERS), "--seed": str(JUDGE.SEED), "--port": JUDGE.BOOKS.split(":")[2][:4]}
+
+
+def _judge() -> Any:
+    spec = spec_from_file_location("judge", TRY / "judge.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+JUDGE = _judge()
+EARNED = {("1", "cnaught"): 2500, ("2", "cnaught"): 5000}
+
+
+def _bought(order: str, quantity: int) -> dict[str, Any]:
+    return {
+        "order_id": order, "provider": "cnaught", "quantity": quantity,
+        "impactflow_key": f"key-{order}", "ref": f"ref-{order}",
+    }  # fmt: skip
+
+
+BOTH = [_bought("1", 2500), _bought("2", 5000)]
+
+
+@pytest.mark.parametrize(
+    ("books", "recorded", "told", "wrong"),
+    [
+        (BOTH, BOTH, (), set()),
+        (BOTH, BOTH[:1], (), {"not recorded"}),
+        (BOTH[:1], BOTH, (), {"lost", "recorded but not bought"}),
+        (BOTH[:1], BOTH[:1], (), {"lost"}),
+        (BOTH[:1], BOTH[:1], {("2", "cnaught")}, set()),
+        (BOTH, BOTH[:1], {("2", "cnaught")}, set()),
+        ([*BOTH, _bought("2", 5000) | {"ref": "another"}], BOTH, (), {"twice", "not recorded"}),
+        ([*BOTH, _bought("3", 2500)], [*BOTH, _bought("3", 2500)], (), {"unasked"}),
+        ([_bought("1", 1), BOTH[1]], [_bought("1", 1), BOTH[1]], (), {"wrong"}),
+    ],
+)
+def test_the_trials_verdict_finds_what_differs_and_nothing_else(books: Any, recorded: Any, told: Any, wrong: set[str]):
+    """What a person is told of may be bought or not; everything else is bought once and recorded."""
+    assert set(JUDGE.wrong(EARNED, books, in_books(recorded), told)) == wrong
