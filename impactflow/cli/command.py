@@ -64,6 +64,9 @@ def whoever_types() -> str:
 def fail(message: str, status: int, *, as_json: bool, **more: Any) -> int:
     """Say in one line what went wrong; to a program as one object, with what else it is told."""
     if as_json:
-        console.print_json({"error": message, **more})
+        try:
+            console.print_json({"error": message, **more})
+        except OSError:  # nobody reads it any more, or the disk is full: it is said on standard error all the same
+            console.print_no_more()
     console.print_marked(console.err, "error:", "bold red", message)
     return status

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from impactflow import stopping
-from impactflow.cli import stopped
+from impactflow.cli import console, stopped
 from impactflow.cli.buying_commands import buying_app
 from impactflow.cli.command import MISUSED, UNDONE, fail
 from impactflow.cli.deciding_commands import deciding_app
@@ -108,7 +108,7 @@ def run() -> NoReturn:
     except OSError as error:
         if _can_print():
             raise
-        _print_no_more()
+        console.print_no_more()
         sys.exit(fail(f"standard output cannot be written ({error.strerror}); {_KEPT}", UNDONE, as_json=False))
 
 
@@ -119,8 +119,3 @@ def _can_print() -> bool:
     except OSError:
         return False
     return True
-
-
-def _print_no_more() -> None:
-    """What is left in the buffer would be tried once more as the process ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

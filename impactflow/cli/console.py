@@ -6,6 +6,7 @@ One JSON object goes to standard output and nothing else does; everything for pe
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -46,6 +47,11 @@ def print_json(value: Mapping[str, Any]) -> None:
     """One object on one line."""
     sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def print_no_more() -> None:
+    """Write standard output to nowhere: what is left in its buffer would be tried once more as the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:

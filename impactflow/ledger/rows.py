@@ -117,7 +117,7 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
         attempt=row.attempts + again,
         attempted_at=began,
         first_attempted_at=row.first_attempted_at or began,
-        sent_until=row.sent_until or row.doubted_at or began,
+        sent_until=max(row.sent_until or row.doubted_at or began, began),  # what is kept may be of an earlier attempt
         handle=row.handle,
         ref=row.ref,
         alone=alone,

@@ -97,7 +97,7 @@ class Persons:
             *(
                 f"bought in spite of a no: {where}, {quantity}"
                 for where, quantity in bought
-                if where in self.rejected()
+                if where in self.rejected() and where in self._certain()
             ),
             *(f"asked again though nothing has changed: {where}" for where in asked_again),
         ]

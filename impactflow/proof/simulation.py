@@ -393,8 +393,8 @@ class _Simulation:
         possible = self._scenario.possible(order_id, slot, at.total_seconds())
         if slot in self._scenario.asks_above and possible:
             return None  # a person decided how much
-        if quantity in possible:
-            return None
+        if quantity in possible or quantity in self._persons.decisions.get((order_id, slot), ()):
+            return None  # as earned, or as a person trimmed what may be told twice
         return f"not earned when it was bought: {order_id}, {slot}: {quantity} instead of {sorted(possible)}"
 
     def _would_tell(self, provider: ProviderName, *, was_bought: bool) -> bool:

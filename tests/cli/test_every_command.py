@@ -286,6 +286,24 @@ def test_standard_output_that_cannot_be_written_is_told_in_a_line(there, typed):
     assert said.startswith("error: standard output cannot be written (No space left on device)")
 
 
+def test_an_error_that_no_program_can_read_any_more_is_told_in_a_line(there):
+    """As of a child whose parent has ended; there is no ledger by that name."""
+    impactflow = there()
+    variables = {**impactflow.variables, "IMPACTFLOW_LEDGER_URL": "sqlite:///none.db"}
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "impactflow", "status", "--json"],
+            cwd=impactflow.folder,
+            env=variables,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    ended = finish(process)
+    assert process.returncode == 2
+    assert [line.partition(":")[0] for line in ended.err.splitlines()] == ["error"]
+
+
 def test_a_question_that_is_not_answered_ends_the_command(tmp_path, used):
     """With Ctrl-D, on a terminal."""
     ours, theirs = pty.openpty()

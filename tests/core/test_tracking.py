@@ -10,6 +10,7 @@ from virtual_time import START, in_virtual_time
 from world import RULE_OF, policy_of, sold, statuses, sweep, track, work
 
 from impactflow.models import ProviderName
+from impactflow.ruling import Decision, Ruling, settle_by_ruling
 from impactflow.sandbox import Request
 from impactflow.tracking import Tracked, track_delay_s
 
@@ -75,6 +76,27 @@ async def test_a_session_is_cancelled_once_nothing_of_it_stands(new_world, cance
         world.clock.turn(seconds=run.terms.settle_s)
         await track(run, IMPACTAPI, everything=True)
         assert {ends: 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_p3_the_settling_time_begins_with_the_attempt_that_bought(new_world):
+    """Not with one that was refused an hour before: what is not listed just after it was given is not cancelled."""
+    world = new_world(orders=[sold(1)], policy=policy_of(RULE_OF[IMPACTAPI]), faults="impactapi.refused_after=1")
+    async with world.run() as run:
+        await world.plan(run)
+        await work(run, IMPACTAPI)
+        assert {"failed": 1} == await statuses(run)
+        world.sandbox.calm()
+        world.clock.turn(hours=1)
+        ruling = Ruling("WR-1", RULE_OF[IMPACTAPI]["slot"], Decision.NOT_BOUGHT, "a person")
+        await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+        await world.plan(run)
+        await work(run, IMPACTAPI)
+        api = world.sandbox._lines[IMPACTAPI].api
+        for intent in api._sessions._by_id[(await placement(run))["ref"]].intents:
+            ask(world, IMPACTAPI, "PUT", f"/donation_intents/{intent.id}/cancel")
+        await track(run, IMPACTAPI)
+        assert {"placed": 1} == await statuses(run)
 
 
 @in_virtual_time
