@@ -322,13 +322,20 @@ class Scenario:
         }
 
     def possible(self, order_id: str, slot: str, at_s: float) -> frozenset[int]:
-        """How much of a slot shop and policy let an order earn at a time of the simulation, or shortly before."""
+        """
+        How much of a slot shop and policy let an order earn at a time of the simulation, or shortly before.
+
+        A webhook that names no time holds beside a listing that says otherwise, where less is bought by it.
+        """
         (sale,) = (sale for sale in self.sales if order_id == f"WR-{sale.number}")
         since_s = at_s - LATEST_READING_S
         changes = [change for change in (*sale.changes_s, self.typo_until_s) if change is not None]
         moments = [since_s, at_s, *(change for change in changes if since_s < change <= at_s)]
-        earned = {sale.items_at(moment) * self._factor(moment) * RULES[slot][1] for moment in moments}
-        return frozenset(earned - {0})
+        earned = {sale.items_at(moment) * self._factor(moment) * RULES[slot][1] for moment in moments} - {0}
+        paid = [each.body for each in sale.webhooks if each.topic == PAID and each.after_s <= at_s]
+        items = {sum(line["quantity"] for line in body.get("line_items", ())) for body in paid} - {0}
+        told = {number * self._factor(at_s) * RULES[slot][1] for number in items}
+        return frozenset(earned | {less for less in told if earned and less < min(earned)})
 
     def undone(self) -> frozenset[tuple[str, str]]:
         """What must not be bought, by order and slot."""

@@ -22,7 +22,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from impactflow.errors import ConfigurationError, ImpactError
-from impactflow.ledger import Delivery, Ledger, Status, Vouched
+from impactflow.ledger import UNRESOLVED, Delivery, Ledger, Status, Vouched
 from impactflow.ledger.tables import events, placements
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
@@ -286,7 +286,9 @@ class _Simulation:
 
     async def _foreseen(self) -> None:
         """A run that finishes the work; where that can be said beforehand, it buys what its dry run shows."""
-        if not self._scenario.previews:
+        counts = await Ledger(self._engine).counts()
+        in_doubt = sum(count for (_, status), count in counts.items() if status in UNRESOLVED)
+        if in_doubt or not self._scenario.previews:  # what becomes of a doubt no dry run can know
             await self._start(unharmed, self._clock, _ENDLESS_S)
             return
         self._sandbox.open_shop()

@@ -224,7 +224,7 @@ def _telling_strangers(chance: Random, plain: Scenario) -> Scenario:
     there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
     there = _struck(there, [ProviderName.ONECLICKIMPACT], lost_request=chance.choice([0.3, 0.6]))
     options = replace(there.options, metadata="echo")
-    sales = [replace(there.sales[0], email=chance.choice([None, "ana@example.com"]))]
+    sales = [replace(there.sales[0], email=chance.choice([None, "ana@example.com"]), webhooks=())]
     return replace(there, sales=sales, options=options, strangers=0, busy=True, strangers_tell_key=False)
 
 
