@@ -85,6 +85,7 @@ class Persons:
         """
         asked_again = [where for where, words in self._certain().items() if len(words) > 1]
         asked_again += [where for each in awaiting if (where := place(each.order, each.slot)) in self._certain()]
+        denied = {where for where, words in self._certain().items() if words[-1] is None}
         unapproved = [
             (where, quantity)
             for where, quantity in bought
@@ -94,11 +95,7 @@ class Persons:
         ]
         return [
             *(f"bought without approval: {where}, {quantity}" for where, quantity in unapproved),
-            *(
-                f"bought in spite of a no: {where}, {quantity}"
-                for where, quantity in bought
-                if where in self.rejected() and where in self._certain()
-            ),
+            *(f"bought in spite of a no: {where}, {quantity}" for where, quantity in bought if where in denied),
             *(f"asked again though nothing has changed: {where}" for where in asked_again),
         ]
 
