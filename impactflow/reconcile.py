@@ -48,13 +48,10 @@ log = logging.getLogger(__name__)
 
 #: How far around the attempts the records are read; the days of provider and merchant may differ.
 _MARGIN = timedelta(days=1)
-#: Where two readings of the records differ, they are read again until so long after the placement was sent; after
-#: that the doubt is left to a person.
-_READ_AGAIN_FOR = timedelta(days=1)
 #: What becomes of a doubt that arose because the provider said no: its records are the last word at once.
 _DENIED = frozenset({Status.PLANNED.value, Status.FAILED.value})
-#: What ends the reason of a doubt that is decided if the provider says the same again after another settling time: what
-#: it did not find may have been missing for a moment.
+#: Ends the reason of a doubt that is decided if the provider says the same again after another settling time: a
+#: purchase may be missing for a moment, or be shown twice while pages shift.
 _ONCE_MORE = "; asked once more before that counts"
 _Amount = tuple[Kind | None, int | Decimal | None]
 #: All that tells purchases apart where records carry no key: kind, quantity, customer.
@@ -144,8 +141,6 @@ class Evidence:
         #: How many records of each name there are at once, and how many so far in what is being read.
         self._unkeyed: dict[_Look, Counter[str]] = defaultdict(Counter)
         self._unkeyed_here: dict[_Look, Counter[str]] = defaultdict(Counter)
-        #: The same by each reading of a whole list, oldest first, of the merchant's own purchases and the customers'.
-        self._whole: Mapping[bool, list[Mapping[_Look, Counter[str]]]] = {False: [], True: []}
         self._keys_return = False
 
     def add(self, record: Record) -> None:
@@ -165,12 +160,7 @@ class Evidence:
         """What was added since the last turn is all of it there at once; what comes next may be the same again."""
         for look, here in self._unkeyed_here.items():
             self._unkeyed[look] |= here
-        self._unkeyed_here = defaultdict(Counter)
-
-    def end_whole(self, *, customers: bool) -> None:
-        """As ``turn``, where a whole list was added, oldest first: its counts are compared with the next one's."""
-        self._whole[customers].append(self._unkeyed_here)
-        self.turn()
+        self._unkeyed_here.clear()
 
     def names(self, doubt: Placement) -> bool:
         """Whether a record names the doubt's own key."""
@@ -198,8 +188,7 @@ class Evidence:
         if keyed := self._keyed.get(doubt.key):
             verdict = _verdict_by_key(doubt, keyed)
             return verdict if settles or isinstance(verdict, Found) else None
-        left = {ref: self._left(doubt, ref, holders.get(ref, ())) for ref in self.alike(doubt)}
-        alike = [ref for ref, most in left.items() if most > 0]
+        alike = [ref for ref in self.alike(doubt) if self._left(doubt, ref, holders.get(ref, ())) > 0]
         if not alike:
             return Absent() if settles or doubt.if_absent in _DENIED else None
         if not settles:
@@ -209,22 +198,16 @@ class Evidence:
         is_shared = alike[0] in holders or self._for_customers(doubt, alike[0]) > 0
         if doubt.alone and len(alike) == 1 and not self._keys_return and not is_shared:
             return Found(Receipt(alike[0]))
-        # A page that begins with the last record of the one before makes one that somebody holds two, of which one
-        # seems left: read again, there may be one.
-        agreed = all(ref not in holders or left[ref] > self._disagreed(doubt, ref) for ref in alike)
-        return Ambiguous("it may be any of " + ", ".join(alike), so_far=not agreed)
+        # A page that begins with the last record of the page before shows a purchase that another placement holds
+        # twice, as if one were left for the doubt.
+        counted = any(ref in holders for ref in alike)
+        return Ambiguous("it may be any of " + ", ".join(alike), so_far=counted)
 
     def _left(self, doubt: Placement, ref: str, holders: Sequence[Placement]) -> int:
         """How many records of a name that look like the doubt are no other placement's."""
         held = sum(_look(holder) == _look(doubt) for holder in holders)
         listed_twice = self._for_customers(doubt, ref) if self._lists_customers_twice(doubt) else 0
         return self._unkeyed[_look(doubt)][ref] - listed_twice - held
-
-    def _disagreed(self, doubt: Placement, ref: str) -> int:
-        """By how many the readings of whole lists differ in how many records of a name look like the doubt."""
-        look, readings = _look(doubt), self._whole[doubt.customer_email is not None]
-        counts = [reading[look][ref] if look in reading else 0 for reading in readings]
-        return max(counts, default=0) - min(counts, default=0)
 
     def _for_customers(self, doubt: Placement, ref: str) -> int:
         """How many purchases of a name were made for customers, of the doubt's amount, where it is the merchant's."""
@@ -352,11 +335,11 @@ class _Desk:
             verdicts, why = {}, str(error)
             self._note(error)
         for doubt in doubts:
-            match verdicts.get(doubt.id):
-                case Ambiguous(evidence=said, so_far=True) if read_at < doubt.sent_until + _READ_AGAIN_FOR:
-                    await self._apply(doubt, None, f"{said}; read again, for two readings differ")
-                case verdict:
-                    await self._apply(doubt, verdict, why)
+            verdict = verdicts.get(doubt.id)
+            if isinstance(verdict, Ambiguous) and verdict.so_far:
+                await self._apply(doubt, *self._in_the_end(doubt, read_at, verdict))
+            else:
+                await self._apply(doubt, verdict, why)
         return self._settled
 
     async def give_back(self, doubts: Sequence[Placement]) -> None:
@@ -391,8 +374,7 @@ class _Desk:
                     evidence.add(record)
                 if newest_first:  # what is bought meanwhile moves the end of this page to the beginning of the next
                     evidence.turn()
-            if not newest_first:
-                evidence.end_whole(customers=customers)
+            evidence.turn()
 
     async def _judge(
         self, doubts: Sequence[Placement], evidence: Evidence, read_at: datetime
