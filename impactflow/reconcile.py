@@ -10,6 +10,7 @@ a person before the settling time is over: until then the provider may tell. Cal
 
 import asyncio
 import logging
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,9 +51,11 @@ log = logging.getLogger(__name__)
 _MARGIN = timedelta(days=1)
 #: What becomes of a doubt that arose because the provider said no: its records are the last word at once.
 _DENIED = frozenset({Status.PLANNED.value, Status.FAILED.value})
-#: Ends the reason of a doubt that is decided if the provider says the same again after another settling time: a
-#: purchase may be missing for a moment, or be shown twice while pages shift.
-_ONCE_MORE = "; asked once more before that counts"
+#: How often a provider is asked again, a settling time apart, before what it says against a purchase counts: a purchase
+#: may be missing for a moment, or be shown twice while pages shift, and another doubt may turn out to be its own.
+_ASKED_AGAIN = 3
+#: Ends the reason of a doubt about which the provider is asked again, with how often by then.
+_AGAIN = re.compile(r"; asked again before that counts \((\d+) of \d+\)$")
 _Amount = tuple[Kind | None, int | Decimal | None]
 #: All that tells purchases apart where records carry no key: kind, quantity, customer.
 _Look = tuple[Kind | None, int | Decimal | None, str]
@@ -309,8 +312,9 @@ class _Desk:
         said = verdict.evidence if isinstance(verdict, Ambiguous) else "the provider refused to repeat it"
         if not self._settles(doubt, asked_at):
             return None, f"{said}; asked again until what was sent before must have come"
-        if not (doubt.reason or "").endswith(_ONCE_MORE):
-            return None, f"{said}{_ONCE_MORE}"
+        asked = _times_asked_again(doubt)
+        if asked < _ASKED_AGAIN:
+            return None, f"{said}; asked again before that counts ({asked + 1} of {_ASKED_AGAIN})"
         return verdict, "the provider refuses to repeat it, and shows no purchase"
 
     async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
@@ -334,9 +338,12 @@ class _Desk:
             # Half a reading proves nothing; what was found in it is found again.
             verdicts, why = {}, str(error)
             self._note(error)
+        found = {verdict.receipt.ref for verdict in verdicts.values() if isinstance(verdict, Found)}
         for doubt in doubts:
             verdict = verdicts.get(doubt.id)
-            if isinstance(verdict, Ambiguous) and verdict.so_far:
+            # What it may be is another doubt's: the next reading knows whose it is.
+            is_so_far = not found.isdisjoint(evidence.alike(doubt))
+            if isinstance(verdict, Ambiguous) and (verdict.so_far or is_so_far):
                 await self._apply(doubt, *self._in_the_end(doubt, read_at, verdict))
             else:
                 await self._apply(doubt, verdict, why)
@@ -401,10 +408,10 @@ class _Desk:
                 move = replace(move, due_at=now if move.to is Status.PLANNED else None)
             case Ambiguous(evidence):
                 move = replace(move, to=Status.PARKED, detail=evidence)
-            case None if why.endswith(_ONCE_MORE):
+            case None if mark := _AGAIN.search(why):
                 due_at = now + timedelta(seconds=self._terms.settle_s)
                 said = _said(doubt)
-                move = replace(move, detail=f"{said}{_ONCE_MORE}" if said else why, due_at=due_at)
+                move = replace(move, detail=f"{said}{mark[0]}" if said else why, due_at=due_at)
             case None:
                 move = replace(move, detail=_said(doubt) or why, due_at=self._next(doubt))
         try:
@@ -441,4 +448,10 @@ class _Desk:
 
 def _said(doubt: Placement) -> str | None:
     """What the provider answered, where a doubt arose from an answer; kept as its reason until it is settled."""
-    return (doubt.reason or "").removesuffix(_ONCE_MORE) if doubt.if_absent else None
+    return _AGAIN.sub("", doubt.reason or "") if doubt.if_absent else None
+
+
+def _times_asked_again(doubt: Placement) -> int:
+    """How often the provider was asked again already about what it says against the purchase."""
+    again = _AGAIN.search(doubt.reason or "")
+    return int(again[1]) if again else 0

@@ -440,7 +440,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "P2: what is not found for a moment after the settling time is left to a person",
         "impactflow.reconcile",
-        '        if not (doubt.reason or "").endswith(_ONCE_MORE):',
+        "        if asked < _ASKED_AGAIN:",
         "        if not doubt.id:",
         "passing_404",
     ),

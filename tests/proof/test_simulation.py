@@ -50,6 +50,17 @@ def test_a_seed_is_one_run(seed):
     assert first == simulator.run(scenario(seed))
 
 
+@pytest.mark.parametrize(
+    ("seed", "twist"),
+    [(37659, "limited_after"), (41191, "shifting_pages"), (98592, "records_with_customers")],
+)
+def test_what_another_look_decides_is_not_left_to_a_person(seed, twist):
+    """A record is another doubt's of the same look; a page shows a held purchase twice; a customer's is missing."""
+    world = scenario(seed)
+    assert twist in {*world.twists, *(name for (_, name), share in world.options.faults.rates.items() if share)}
+    assert Simulator().run(world).findings == ()
+
+
 @pytest.mark.parametrize("broken", [RuntimeError("no\nsuch thing"), None])
 def test_a_seed_that_breaks_the_program_is_told(monkeypatch, broken):
     """By its number, like one that finds something; so is one in which everything waits for ever."""

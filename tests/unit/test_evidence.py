@@ -61,7 +61,7 @@ def test_one_record_more_than_hold_them_may_be_the_doubt_s(holders):
     """
     It was counted once at least, and buying again might be the second time.
 
-    It is read once more first: a page that begins with the last record of the page before shows one purchase as two.
+    It is read again first: a page that begins with the last record of the page before shows one purchase as two.
     """
     for readings in ((len(holders), len(holders) + 1), (len(holders) + 1, 0), (len(holders) + 1, len(holders) + 1)):
         found = verdict(*readings, holders=holders)
