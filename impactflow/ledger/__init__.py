@@ -28,6 +28,7 @@ from impactflow.ledger import (
     reasons,
     refunds,
     refusals,
+    transitions,
     unlisted,
 )
 from impactflow.ledger.adopting import Adopted, Bought, BoughtSlot, Vouched
@@ -38,7 +39,7 @@ from impactflow.ledger.engine import open_engine, reading, require_writes, short
 from impactflow.ledger.facts import Kept, Told
 from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.further import Step
-from impactflow.ledger.moves import Claim, Look, Move, Postponement
+from impactflow.ledger.moves import Claim, Look, Postponement
 from impactflow.ledger.news import Effect, Group, Line
 from impactflow.ledger.pages import Page
 from impactflow.ledger.planning import Foreseen, Outlook, Planned, placement_key
@@ -48,6 +49,7 @@ from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.refusals import Refused
 from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import STANDING, TRANSITIONS, UNRESOLVED, WAITS_FOR_A_PERSON, Status
+from impactflow.ledger.transitions import Move
 from impactflow.ledger.unlisted import Listing
 from impactflow.ledger.writer import Changes, Writer
 from impactflow.models import Kind, Placement, ProviderName, Refund
@@ -222,7 +224,7 @@ class Ledger:
         Raises:
             TransitionRefused: The placement is no longer where the move starts, or the table does not allow it.
         """
-        await self._writer.submit(moves.move, move)
+        await self._writer.submit(transitions.move, move)
 
     async def postpone(self, postponement: Postponement) -> None:
         """Track a placement again later."""

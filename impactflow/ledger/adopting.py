@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
-from impactflow.ledger import further, moves
+from impactflow.ledger import further, moves, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.rows import names_for, placement_columns, placement_from_row, twin
 from impactflow.ledger.states import UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import accounts, events, order_names, orders, placements
+from impactflow.ledger.transitions import Move
 from impactflow.models import UNIT_OF, Kind, ProviderName, Receipt
 
 
@@ -195,8 +196,7 @@ def _insert(connection: Connection, each: Bought) -> None:
         "parts": json.dumps(each.parts) if each.parts else None,
         **_as_bought(each, each.quantity or 0),  # untold is 0: what must not be forgotten is that it was bought
     }
-    made = connection.execute(placements.insert().values(values).returning(placements.c.id)).scalar_one()
-    _tell(connection, each, made, None, status, _said(each))
+    transitions.start(connection, [values], [_said(each)], each.at, each.run_id)
 
 
 def _order_for(connection: Connection, each: Bought) -> int:
@@ -220,16 +220,14 @@ def _order_for(connection: Connection, each: Bought) -> int:
         return made
     sale = or_(orders.c.id == root, orders.c.same_as == root)
     rivals = connection.execute(
-        select(placements.c.id, placements.c.status)
+        select(placements.c.id, placements.c.status, placements.c.attempts)
         .join(orders, placements.c.order == orders.c.id)
         .where(sale, placements.c.slot == each.slot)
     ).all()
     for rival in rivals:
         if rival.status in WAITING:
             reason = f"its sale was bought for, as order {each.order_id}"
-            gone = {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}
-            connection.execute(placements.update().where(placements.c.id == rival.id).values(gone))
-            _tell(connection, each, rival.id, rival.status, Status.CANCELLED, reason)
+            transitions.withdraw(connection, rival, reason, each.at, each.run_id)
     if rivals:
         return _new_order(connection, each, root)
     if each.customer_email is not None:
@@ -268,16 +266,16 @@ def _record(connection: Connection, each: Bought, row: Any) -> None:
     placement = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
     status = Status(row.status)
     if status is Status.HELD:
-        moves.move(connection, [moves.Move(placement, status, Status.PLANNED, each.at, each.run_id, _said(each))])
+        transitions.move(connection, [Move(placement, status, Status.PLANNED, each.at, each.run_id, _said(each))])
         status = Status.PLANNED
     receipt = Receipt(each.ref, each.price_usd_cents, parts=each.parts)
-    placed = moves.Move(placement, status, Status.PLACED, each.at, each.run_id, _said(each), each.at, receipt)
+    placed = Move(placement, status, Status.PLACED, each.at, each.run_id, _said(each), each.at, receipt)
     moves.record_found(connection, [placed])
     day = {"placed_at": each.bought_at, "placed_on": each.bought_at.astimezone(UTC).date()}
     connection.execute(placements.update().where(chosen).values(day))
     if each.cancelled:
-        gone = moves.Move(placement, Status.PLACED, Status.CANCELLED, each.at, each.run_id, "cancelled at the provider")
-        moves.move(connection, [gone])
+        gone = Move(placement, Status.PLACED, Status.CANCELLED, each.at, each.run_id, "cancelled at the provider")
+        transitions.move(connection, [gone])
 
 
 def _as_bought(each: Bought, quantity: int) -> dict[str, Any]:

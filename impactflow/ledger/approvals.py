@@ -16,13 +16,14 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 
 from impactflow.errors import TransitionRefused
-from impactflow.ledger import sales
+from impactflow.ledger import sales, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, WITH_FIRST
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import twin
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import approvals, events, orders, placements
+from impactflow.ledger.transitions import Seen
 from impactflow.models import Kind, ProviderName
 from impactflow.units import in_words
 
@@ -208,12 +209,9 @@ def _move(
     Raises:
         TransitionRefused: It is not as it was read.
     """
-    as_read = (placements.c.status == row["status"]) & (placements.c.attempts == row["attempts"])
-    changing = placements.update().where(placements.c.id == row["id"], as_read).values(status=to.value, **values)
-    if not connection.execute(changing).rowcount:
-        raise TransitionRefused("it has moved on: another run has seen to it")
-    told = {"from_status": row["status"], "to_status": to.value, "attempt": row["attempts"], "detail": said}
-    connection.execute(events.insert(), {"placement": row["id"], "at": at, "run_id": run_id, **told})
+    seen = Seen(row["id"], row["status"], row["attempts"])
+    if not transitions.revise(connection, seen, {"status": to.value, **values}, said, at, run_id):
+        raise TransitionRefused("another run has changed it meanwhile")
 
 
 def _asked(row: Any) -> Awaiting:

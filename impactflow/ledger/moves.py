@@ -1,14 +1,14 @@
 """
-Every change to a placement after it was planned: claim, move from one status to the next, look again later.
+What becomes of a placement after it was planned: claims, outcomes of requests, leases that ran out, later checks.
 
-Handlers for the ``Writer``: each takes an open transaction and a group of like changes. What may follow what is in
-``states.py``; each statement here names the status it starts from, so a change that comes too late changes nothing.
+Handlers for the ``Writer``: each takes an open transaction and a group of like changes. They decide which placements
+change; ``transitions`` changes their statuses.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,14 +16,15 @@ from sqlalchemy import Connection, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
-from impactflow.ledger import approvals, further, refunds, rivals
+from impactflow.ledger import approvals, further, refunds, rivals, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
-from impactflow.ledger.rows import ever_bought, lock, names_for, placement_columns, placement_from_row
+from impactflow.ledger.rows import ever_bought, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import LONGEST_DELAY, TRANSITIONS, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
-from impactflow.models import Placement, ProviderName, Receipt
+from impactflow.ledger.transitions import Move
+from impactflow.models import Placement, ProviderName
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,38 +41,6 @@ class Claim:
     repeats: bool = False
     #: What may be sent; None where nothing new may be, as in a run that knows no policy.
     fresh: Fresh | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """
-    One change of status.
-
-    Args:
-        placement: Whose; its attempt must still be the latest one, or the move is refused.
-        from_: The status it starts from.
-        to: The status it ends in.
-        at: When.
-        run_id: Which run makes it.
-        detail: Why, for a person; kept as the placement's reason.
-        due_at: When it next wants attention.
-        receipt: The provider's word, where the purchase took effect.
-        sent_until: No request for it was sent after that, where this is known better than the claim could.
-        if_absent: Where it comes to be in doubt, or stays there, as in ``Placement``.
-        by_key: Whether the purchase says the placement's key, so that it may share the provider's name with another.
-    """
-
-    placement: Placement
-    from_: Status
-    to: Status
-    at: datetime
-    run_id: str
-    detail: str | None = None
-    due_at: datetime | None = None
-    receipt: Receipt | None = None
-    sent_until: datetime | None = None
-    if_absent: Status | None = None
-    by_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +74,9 @@ def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | N
         rows = _without_twins(_due(connection, request, len(indexes)))
         if not rows:
             continue
-        ids = {"ids": as_list([row.id] for row in rows)}
-        values = ids | {"now": request.now, "until": request.lease_until, "alone": request.exclusive}
-        _expect(len(rows), connection.execute(_CLAIM, values).rowcount)
-        connection.execute(_ATTEMPTS, ids | _begun(Status.PLANNED, Status.PLACING, request))
+        now, until = request.now, request.lease_until
+        ids = [row.id for row in rows]
+        transitions.claim(connection, ids, now, until, request.run_id, alone=request.exclusive)
         for index, row in zip(indexes, rows, strict=False):
             claimed[index] = placement_from_row(row, attempted_at=request.now, alone=request.exclusive)
     return claimed
@@ -128,32 +96,13 @@ def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[P
             ended = _end_rivals(connection, rows, Status.IN_DOUBT, Status.PARKED, request)
             rows = [row for row in rows if row.id not in ended]
         if rows:
-            ids = {"ids": as_list([row.id] for row in rows)}
-            values = ids | {"until": request.lease_until, "repeats": request.repeats}
-            _expect(len(rows), connection.execute(_CLAIM_DOUBTS, values).rowcount)
-            connection.execute(_ATTEMPTS, ids | _begun(Status.IN_DOUBT, Status.IN_DOUBT, request))
+            ids = [row.id for row in rows]
+            values = {"ids": as_list([each] for each in ids), "until": request.lease_until, "repeats": request.repeats}
+            transitions.expect(len(rows), connection.execute(_CLAIM_DOUBTS, values).rowcount)
+            in_doubt = Status.IN_DOUBT
+            transitions.tell_attempts(connection, ids, in_doubt, in_doubt, request.now, request.run_id)
         taken.append([placement_from_row(row, attempted_at=row.attempted_at, alone=row.alone) for row in rows])
     return taken
-
-
-def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
-    """
-    Change statuses and write the events.
-
-    Raises:
-        TransitionRefused: A placement is no longer where its move starts.
-        AlreadyRecorded: Another placement holds the same purchase.
-    """
-    for each in moves:
-        if each.to not in TRANSITIONS[each.from_] and not (each.from_ is each.to is Status.IN_DOUBT):
-            msg = f"a placement never goes from {each.from_} to {each.to}"
-            raise TransitionRefused(msg)
-    changes = {"changes": as_list(_change(each) for each in moves)}
-    if len(moves) > 1:
-        lock(connection, (each.placement.id for each in moves))
-    _expect(len(moves), connection.execute(_MOVE, changes).rowcount)
-    connection.execute(_MOVE_EVENTS, changes)
-    return [None] * len(moves)
 
 
 def record_found(connection: Connection, moves: Sequence[Move]) -> list[None]:
@@ -164,7 +113,7 @@ def record_found(connection: Connection, moves: Sequence[Move]) -> list[None]:
         AlreadyRecorded: Another placement holds this purchase: the record is not this one's.
     """
     if len(moves) > 1:
-        return move(connection, moves)  # where one of many fails the Writer comes back with each alone
+        return transitions.move(connection, moves)  # where one of many fails the Writer comes back with each alone
     each = moves[0]
     if _is_held(connection, each, _HELD_BY_KEYED if each.by_key else _HELD):
         msg = "another placement already holds this purchase"
@@ -183,7 +132,8 @@ def record_answer(connection: Connection, moves: Sequence[Move]) -> list[None]:
     names are unique, came with an answer to somebody else.
     """
     if len(moves) != 1:
-        return move(connection, moves) if moves else []  # where one of many fails the Writer comes back with each alone
+        # Where one of many fails, the Writer comes back with each alone.
+        return transitions.move(connection, moves) if moves else []
     each = moves[0]
     if _is_held(connection, each, _HELD_BY_TWIN):
         each = _misdelivered(each)
@@ -214,7 +164,7 @@ def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]
             for row in rows
         ]
         if move_rows:
-            move(connection, move_rows)
+            transitions.move(connection, move_rows)
         counts.append(len(rows))
     return counts
 
@@ -248,7 +198,7 @@ def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, 
     values = [
         {"b_id": placement.id, "b_attempt": placement.attempt, "b_handle": handle} for placement, handle in handles
     ]
-    _expect(len(values), connection.execute(_REMEMBER, values).rowcount)
+    transitions.expect(len(values), connection.execute(_REMEMBER, values).rowcount)
     return [None] * len(handles)
 
 
@@ -302,7 +252,7 @@ def _end_rivals(
         if row.id in stronger
     ]
     if ended:
-        move(connection, ended)
+        transitions.move(connection, ended)
     return stronger
 
 
@@ -314,53 +264,6 @@ def _without_twins(rows: Sequence[Any]) -> list[Any]:
             chosen.append(row)
             twins.add(row.blocking_twin)
     return chosen
-
-
-def _begun(from_: Status, to: Status, request: Claim) -> dict[str, object]:
-    return {"now": request.now, "from": from_, "to": to, "run_id": request.run_id}
-
-
-def _change(each: Move) -> tuple[object, ...]:
-    """A move as a row of ``_CHANGES``."""
-    receipt = each.receipt or _NO_RECEIPT
-    placed_at = each.at if each.to is Status.PLACED else None
-    return (
-        each.placement.id,
-        each.placement.attempt,
-        each.from_,
-        each.to,
-        each.due_at,
-        each.detail,
-        receipt.ref or None,
-        receipt.price_usd_cents,
-        receipt.certificate_url,
-        json.dumps(receipt.parts) if receipt.parts else None,
-        placed_at,
-        placed_at and placed_at.astimezone(UTC).date(),
-        each.at if each.to is Status.COMPLETED else None,
-        each.sent_until,
-        each.if_absent,
-        each.at,
-        each.run_id,
-    )
-
-
-def _event_values(each: Move) -> dict[str, object]:
-    return {
-        "placement": each.placement.id,
-        "at": each.at,
-        "from_status": each.from_,
-        "to_status": each.to,
-        "attempt": each.placement.attempt,
-        "run_id": each.run_id,
-        "detail": each.receipt.ref if each.receipt else each.detail,
-    }
-
-
-def _expect(expected: int, changed: int) -> None:
-    if changed != expected:
-        msg = f"{expected - changed} of {expected} placements had moved on: another run has seen to them"
-        raise TransitionRefused(msg)
 
 
 def _is_held(connection: Connection, each: Move, held: sa.Select[Any]) -> bool:
@@ -382,7 +285,7 @@ def _move_sharing(connection: Connection, each: Move) -> None:
     """Move, under another name where the purchase shares its own with another placement's."""
     try:
         with connection.begin_nested():
-            move(connection, [each])
+            transitions.move(connection, [each])
     except IntegrityError:
         _record_shared_ref(connection, each)
 
@@ -398,7 +301,7 @@ def _record_shared_ref(connection: Connection, each: Move) -> None:
             placements.c.ref.in_(names_for(receipt.ref)),
         )
     ).scalar_one()
-    move(connection, [replace(each, receipt=replace(receipt, ref=f"{receipt.ref}#{taken + 1}"))])
+    transitions.move(connection, [replace(each, receipt=replace(receipt, ref=f"{receipt.ref}#{taken + 1}"))])
 
 
 def _record_late(connection: Connection, each: Move) -> None:
@@ -414,7 +317,7 @@ def _record_late(connection: Connection, each: Move) -> None:
     if each.to is Status.IN_DOUBT:
         _doubt_late(connection, each, row)
     elif status is Status.PLACING and row.attempts == each.placement.attempt:  # see _MOVE: an earlier one was sent late
-        move(connection, [replace(each, to=Status.IN_DOUBT, receipt=None, due_at=each.at)])
+        transitions.move(connection, [replace(each, to=Status.IN_DOUBT, receipt=None, due_at=each.at)])
     if each.receipt is None or row.ref == each.receipt.ref:
         return
     if Status.PLACED in TRANSITIONS[status] and status not in {Status.PLACING, Status.CANCELLING}:
@@ -423,7 +326,7 @@ def _record_late(connection: Connection, each: Move) -> None:
             connection, Move(latest, status, each.to, each.at, each.run_id, each.detail, each.due_at, each.receipt)
         )
         return
-    evidence = _event_values(each) | {
+    evidence = transitions.event_values(each) | {
         "from_status": status,
         "to_status": status,
         "detail": f"attempt {each.placement.attempt} was answered late, with a purchase of its own: {each.receipt.ref}",
@@ -445,10 +348,10 @@ def _doubt_late(connection: Connection, each: Move, row: Any) -> None:
     said = f"attempt {each.placement.attempt} may have been sent until then: {each.detail or 'its answer was lost'}"
     if status in _JUDGED and not row.was_bought:
         latest = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
-        move(connection, [Move(latest, status, Status.IN_DOUBT, each.at, each.run_id, said, each.at)])
+        transitions.move(connection, [Move(latest, status, Status.IN_DOUBT, each.at, each.run_id, said, each.at)])
     else:
         attempt = row.attempts + (status is Status.IN_DOUBT)
-        evidence = _event_values(each) | {"from_status": status, "to_status": status, "attempt": attempt}
+        evidence = transitions.event_values(each) | {"from_status": status, "to_status": status, "attempt": attempt}
         connection.execute(events.insert(), evidence | {"detail": said})
     connection.execute(_SENT_UNTIL, {"b_id": row.id, "now": each.at, "in_doubt": status is Status.IN_DOUBT})
 
@@ -498,31 +401,6 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
 
 _CLAIMABLE = {exclusive: _claimable(exclusive=exclusive) for exclusive in (False, True)}
 _IDS = select(listed("ids", {"id": placements.c.id.type}).c.id)
-_CLAIM = (
-    placements.update()
-    .where(placements.c.id.in_(_IDS), placements.c.status == Status.PLANNED.value)
-    .values(
-        status=Status.PLACING.value,
-        due_at=_UNTIL,
-        attempts=placements.c.attempts + 1,
-        attempted_at=_NOW,
-        first_attempted_at=func.coalesce(placements.c.first_attempted_at, _NOW),
-        unresolved_twin=case((bindparam("alone", type_=sa.Boolean()), placements.c.twin), else_=None),
-        reason=None,
-    )
-)
-#: After the claim, which counts the attempt.
-_ATTEMPTS = events.insert().from_select(
-    ["placement", "at", "from_status", "to_status", "attempt", "run_id"],
-    select(
-        placements.c.id,
-        _NOW,
-        bindparam("from", type_=sa.Text()),
-        bindparam("to", type_=sa.Text()),
-        placements.c.attempts,
-        bindparam("run_id", type_=sa.Text()),
-    ).where(placements.c.id.in_(_IDS)),
-)
 # A purchase that looks like a parked one may be the parked one's.
 _PARKED_TWIN = (
     select(_BLOCKER.c.id).where(_BLOCKER.c.twin == placements.c.twin, _BLOCKER.c.status == Status.PARKED.value).exists()
@@ -568,7 +446,6 @@ _ROW = (
     .where(placements.c.id == bindparam("id"))
     .with_for_update(of=placements)
 )
-_NO_RECEIPT = Receipt("")
 _HOLDER = placements.alias("holder")
 #: Another placement that holds a purchase of this name.
 _HELD = select(_HOLDER.c.id).where(
@@ -581,71 +458,6 @@ _HELD = select(_HOLDER.c.id).where(
 _HELD_BY_KEYED = _HELD.where(placements.c.twin.is_(None))
 #: The same, or one that the provider's records could not tell from ours.
 _HELD_BY_TWIN = _HELD.where(sa.or_(placements.c.twin.is_(None), _HOLDER.c.twin == placements.c.twin))
-_CHANGES = listed(
-    "changes",
-    {name: placements.c[name].type for name in ("id", "attempts")}
-    | {name: sa.Text() for name in ("from", "to")}
-    | {
-        name: placements.c[name].type
-        for name in (
-            "due_at",
-            "reason",
-            "ref",
-            "price_usd_cents",
-            "certificate_url",
-            "parts",
-            "placed_at",
-            "placed_on",
-            "completed_at",
-            "sent_until",
-            "if_absent",
-        )
-    }
-    | {name: events.c[name].type for name in ("at", "run_id")},
-).c
-_KEPT = ("ref", "price_usd_cents", "certificate_url", "parts", "placed_at", "placed_on", "completed_at")
-_MOVE = (
-    placements.update()
-    .where(
-        placements.c.id == _CHANGES.id,
-        placements.c.status == _CHANGES["from"],
-        placements.c.attempts == _CHANGES.attempts,
-        # Whatever became of this attempt: an earlier one was sent later than was thought (_doubt_late).
-        ~(
-            (_CHANGES["from"] == Status.PLACING.value)
-            & ((_CHANGES.to == Status.PLANNED.value) | (_CHANGES.to == Status.FAILED.value))
-            & (func.coalesce(placements.c.sent_until, placements.c.planned_at) > placements.c.attempted_at)
-        ),
-    )
-    .values(
-        status=_CHANGES.to,
-        due_at=_CHANGES.due_at,
-        reason=_CHANGES.reason,
-        doubted_at=case(
-            ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
-            else_=placements.c.doubted_at,
-        ),
-        sent_until=case(
-            ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
-            else_=func.coalesce(_CHANGES.sent_until, placements.c.sent_until),
-        ),
-        if_absent=case((_CHANGES.to == Status.IN_DOUBT.value, _CHANGES.if_absent), else_=None),
-        unresolved_twin=case((_CHANGES.to == Status.IN_DOUBT.value, placements.c.unresolved_twin), else_=None),
-        **{name: func.coalesce(_CHANGES[name], placements.c[name]) for name in _KEPT},
-    )
-)
-_MOVE_EVENTS = events.insert().from_select(
-    ["placement", "at", "from_status", "to_status", "attempt", "run_id", "detail"],
-    select(
-        _CHANGES.id,
-        _CHANGES.at,
-        _CHANGES["from"],
-        _CHANGES.to,
-        _CHANGES.attempts,
-        _CHANGES.run_id,
-        func.coalesce(_CHANGES.reason, _CHANGES.ref),
-    ),
-)
 #: A request was being sent until now; what is in doubt is looked at anew.
 _SENT_UNTIL = (
     placements.update()

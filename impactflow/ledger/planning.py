@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
-from impactflow.ledger import facts, unlisted
+from impactflow.ledger import facts, transitions, unlisted
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.customers import Unwritten, tellers_as_text, tellers_from_text
 from impactflow.ledger.engine import one_at_a_time
@@ -129,7 +129,8 @@ class _Plan:
 
     page: Page
     placements: list[dict[str, Any]] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
+    #: How many placements are to be bought from now on that were not before.
+    begun: int = 0
     unearned: list[dict[str, Any]] = field(default_factory=list)
     #: The rows of orders, by id, that are planned now as they were said to be at a time.
     heard: dict[int, datetime] = field(default_factory=dict)
@@ -340,7 +341,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
         new=len(new),
         eligible=sum(sale.earnings.eligible for sale in sales),
         broken=len(page.broken),
-        placements=sum(_begins(event) for event in writing.events),
+        placements=writing.begun,
         beyond_day=writing.day.beyond,
     )
 
@@ -534,15 +535,7 @@ def _precedence(found: Any) -> tuple[bool, bool, bool, bool, int]:
 
 
 def _withdraw(connection: Connection, found: Any, reason: str, writing: _Plan) -> None:
-    if _change(connection, found, {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}):
-        writing.events.append(_event(writing.page, found.id, found.status, Status.CANCELLED, reason))
-
-
-def _change(connection: Connection, found: Any, values: Mapping[str, Any]) -> bool:
-    """Change a placement that still is as it was found; whether it was."""
-    as_found = (placements.c.status == found.status) & (placements.c.attempts == found.attempts)
-    changing = placements.update().where(placements.c.id == found.id, as_found).values(**values)
-    return connection.execute(changing).rowcount > 0
+    transitions.withdraw(connection, found, reason, writing.page.at, writing.page.run_id)
 
 
 def _revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale, writing: _Plan) -> None:
@@ -553,7 +546,8 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: Sal
     doubt is not touched, for it may have to be sent again as it was.
     """
     if sale.asks_anew and found.status in UNSURE and found.decided is not None:
-        _change(connection, found, {"status": found.status, "approved": None, "decided": None})
+        unanswered = {"status": found.status, "approved": None, "decided": None}
+        transitions.revise(connection, found, unanswered, None, writing.page.at, writing.page.run_id)
     if not _may_change(found) or (impact is None and found.status not in WAITING):
         return
     if impact is None:
@@ -561,12 +555,10 @@ def _revise(connection: Connection, found: Any, impact: Impact | None, sale: Sal
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
     else:
         values = _revised(found, impact, sale, writing)
-        if _change(connection, found, values) and (values["status"], values["quantity"]) != (
-            found.status,
-            found.quantity,
-        ):
-            said = values["reason"] or f"planned anew: {values['quantity']} {values['unit']}"
-            writing.events.append(_event(writing.page, found.id, found.status, values["status"], said))
+        is_other = (values["status"], values["quantity"]) != (found.status, found.quantity)
+        said = (values["reason"] or f"planned anew: {values['quantity']} {values['unit']}") if is_other else None
+        if transitions.revise(connection, found, values, said, writing.page.at, writing.page.run_id) and is_other:
+            writing.begun += _begins(found.status, values["status"])
             if found.status == Status.HELD:
                 writing.released.add(sale.row_ids[0])
 
@@ -670,33 +662,16 @@ def _twins_as_text(sale: Sale) -> str | None:
     return json.dumps(rows) if rows else None
 
 
-def _event(page: Page, placement_id: int, from_: str | None, to: str, detail: str | None) -> dict[str, Any]:
-    return {
-        "placement": placement_id,
-        "at": page.at,
-        "from_status": from_,
-        "to_status": to,
-        "attempt": 0,
-        "run_id": page.run_id,
-        "detail": detail,
-    }
-
-
-def _begins(event: Mapping[str, Any]) -> bool:
+def _begins(from_: str | None, to: str) -> bool:
     """Whether it is from here on that something is to be bought."""
-    return event["from_status"] in _IDLE and event["to_status"] not in _IDLE
+    return from_ in _IDLE and to not in _IDLE
 
 
 def _write(connection: Connection, writing: _Plan) -> None:
     if writing.placements:
-        connection.execute(_NEW_PLACEMENTS, writing.placements)
-        keys = {"keys": as_list([values["key"]] for values in writing.placements)}
-        ids = {row.key: row.id for row in connection.execute(_BY_KEY, keys)}
-        for values in writing.placements:
-            said = values["reason"] or f"{values['quantity']} {values['unit']}"
-            writing.events.append(_event(writing.page, ids[values["key"]], None, values["status"], said))
-    if writing.events:
-        connection.execute(_NEW_EVENTS, writing.events)
+        said = [values["reason"] or f"{values['quantity']} {values['unit']}" for values in writing.placements]
+        transitions.start(connection, writing.placements, said, writing.page.at, writing.page.run_id)
+        writing.begun += sum(_begins(None, values["status"]) for values in writing.placements)
     if writing.unearned:
         connection.execute(unearned.insert(), writing.unearned)
     _write_day(connection, writing)
@@ -758,11 +733,6 @@ _PLANNED_MORE = (
 )
 _NEW_ORDERS = orders.insert().returning(orders.c.id, sort_by_parameter_order=True)
 _NEW_NAMES = order_names.insert()
-# Nothing is returned: SQLite would take each row by itself then.
-_NEW_PLACEMENTS = placements.insert()
-_KEYS = listed("keys", {"key": placements.c.key.type}).c
-_BY_KEY = select(placements.c.id, placements.c.key).where(placements.c.key == _KEYS.key)
-_NEW_EVENTS = events.insert()
 #: Where a placement was before its last event.
 _LEFT = (
     select(events.c.from_status)

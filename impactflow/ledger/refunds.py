@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
+from impactflow.ledger import transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.lists import as_list, listed
@@ -51,8 +52,7 @@ def withdraw_tried(connection: Connection, ids: Sequence[int], at: datetime, run
     While they were being sent, or in doubt, neither a refund nor another reading of the order could withdraw them.
     """
     rows = connection.execute(_TRIED, {"ids": as_list([row_id] for row_id in ids)}).all()
-    _cancel(connection, rows, _NOT_AGAIN, at, run_id)
-    return len(rows)
+    return sum(transitions.withdraw(connection, row, _NOT_AGAIN, at, run_id) for row in rows)
 
 
 def known(connection: Connection, store: str, names: Sequence[str]) -> Mapping[str, Sequence[Refund]]:
@@ -134,19 +134,7 @@ def _withdraw(connection: Connection, each: Announcement) -> int:
     if each.refund.is_undone:
         return 0
     waiting = connection.execute(_WAITING, {"orders": rows}).all()
-    _cancel(connection, waiting, _REASON, each.at, each.run_id)
-    return len(waiting)
-
-
-def _cancel(connection: Connection, waiting: Sequence[Any], reason: str, at: datetime, run_id: str) -> None:
-    """Withdraw placements that this transaction has locked."""
-    if not waiting:
-        return
-    withdrawn = {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}
-    locked = placements.c.id.in_([row.id for row in waiting]) & placements.c.status.in_(WAITING)
-    connection.execute(placements.update().where(locked).values(withdrawn))
-    told = {"at": at, "to_status": Status.CANCELLED, "attempt": 0, "run_id": run_id, "detail": reason}
-    connection.execute(events.insert(), [{"placement": row.id, "from_status": row.status} | told for row in waiting])
+    return sum(transitions.withdraw(connection, row, _REASON, each.at, each.run_id) for row in waiting)
 
 
 def _from_row(row: Any) -> Refund:
@@ -188,7 +176,7 @@ _ROWS = (
     .distinct()
 )
 _WAITING = (
-    select(placements.c.id, placements.c.status)
+    select(placements.c.id, placements.c.status, placements.c.attempts)
     .where(placements.c.order.in_(bindparam("orders", expanding=True)), placements.c.status.in_(WAITING))
     .order_by(placements.c.id)
     .with_for_update()
@@ -201,7 +189,7 @@ _WAS_OVER = (
 )
 #: Placements of sales that do not count as they were read last, or have been refunded since; or given up.
 _TRIED = (
-    select(placements.c.id, placements.c.status)
+    select(placements.c.id, placements.c.status, placements.c.attempts)
     .join(_NAMED, placements.c.order == _NAMED.c.id)
     .join(orders, orders.c.id == _FIRST)
     .where(

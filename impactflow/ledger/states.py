@@ -9,8 +9,7 @@ The life of a placement, on one screen.
                                                └▶ planned (certainly not sent)
 
 A person approves what awaits it (planned) or rejects it (cancelled), and rules on what is parked or failed: placed ·
-planned · cancelled. Only what this table lists can happen; ``ledger`` enforces it in the statement that makes each
-change.
+planned · cancelled. Only what this table lists can happen: ``transitions``, which alone writes a status, enforces it.
 """
 
 from collections.abc import Mapping

@@ -47,7 +47,7 @@ class Mutation:
 MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "the intent is not made durable",
-        "impactflow.ledger.moves",
+        "impactflow.ledger.transitions",
         "        status=Status.PLACING.value,\n        due_at=_UNTIL,",
         "        status=Status.PLANNED.value,\n        due_at=_UNTIL,",
     ),
@@ -114,7 +114,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "the settling time counts from the first doubt",
-        "impactflow.ledger.moves",
+        "impactflow.ledger.transitions",
         '        sent_until=case(\n            ((_CHANGES["from"] == Status.PLACING.value) &',
         "        sent_until=case(\n            (placements.c.sent_until.is_(None) &",
     ),

@@ -10,7 +10,7 @@ from ledger_helpers import KEYED, NOON, after, answer, earned, offset, refunded,
 from sqlalchemy import Connection, Engine, event, select, text
 
 from impactflow.errors import TransitionRefused
-from impactflow.ledger import Announcement, Claim, Fresh, Page, Status, moves, planning, refunds
+from impactflow.ledger import Announcement, Claim, Fresh, Page, Status, moves, planning, refunds, transitions
 from impactflow.ledger import engine as engines
 from impactflow.ledger.tables import events, further_purchases, orders, placements, unearned
 from impactflow.ledger.tables import order_names as names
@@ -75,7 +75,7 @@ class Two:
         """What is in doubt turns out not to have been bought."""
         [row] = connection.execute(moves._ROW, {"id": self.sent[0].id})
         doubt = moves.placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
-        moves.move(connection, [answer(doubt, Status.PLANNED, after(82), from_=Status.IN_DOUBT, due_at=NOON)])
+        transitions.move(connection, [answer(doubt, Status.PLANNED, after(82), from_=Status.IN_DOUBT, due_at=NOON)])
 
 
 def fresh(two: Two, first: str) -> None:

@@ -24,7 +24,7 @@ from ledger_helpers import (
 )
 
 from impactflow.errors import AlreadyRecorded, LedgerError, TransitionRefused
-from impactflow.ledger import Claim, Ledger, Status, moves
+from impactflow.ledger import Claim, Ledger, Status, moves, transitions
 from impactflow.ledger.engine import open_engine
 
 
@@ -105,9 +105,9 @@ async def test_a_database_that_fails_says_so_to_every_caller(ledger, monkeypatch
     """Nothing of the group is written, and the ledger is usable again once the database is."""
     claimed = await sent(ledger, 3)
     with monkeypatch.context() as broken:
-        broken.setattr(moves._MOVE.table, "name", "no_such_table")
-        compiled = moves._MOVE.where()
-        broken.setattr(moves, "_MOVE", compiled)
+        broken.setattr(transitions._MOVE.table, "name", "no_such_table")
+        compiled = transitions._MOVE.where()
+        broken.setattr(transitions, "_MOVE", compiled)
         outcomes = await asyncio.gather(*(ledger.move(answer(each)) for each in claimed), return_exceptions=True)
     assert [True] * 3 == [isinstance(outcome, LedgerError) for outcome in outcomes]
     assert {"placing": 3} == await counted(ledger)
@@ -163,7 +163,7 @@ async def test_whatever_a_change_raises_reaches_its_caller(ledger, monkeypatch):
     """Even a StopIteration, which no future takes: nobody waits for ever."""
     [claimed] = await sent(ledger, 1)
     with monkeypatch.context() as broken:
-        broken.setattr(moves, "move", lambda *_: next(iter(())))
+        broken.setattr(transitions, "move", lambda *_: next(iter(())))
         with pytest.raises(RuntimeError, match="StopIteration"):
             await asyncio.wait_for(ledger.move(answer(claimed)), 10)
     await record(ledger, answer(claimed))

@@ -1,0 +1,324 @@
+"""
+The only code that writes a placement's status, and with it the event that tells of it.
+
+``start`` writes new placements, ``revise`` changes one for which nothing is being sent, ``claim`` hands planned ones to
+a run, ``move`` records what became of an attempt. Each names the status it starts from, so that a change that comes too
+late changes nothing, and each keeps to ``TRANSITIONS``. They run in the caller's transaction.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, bindparam, case, func, select
+
+from impactflow.errors import TransitionRefused
+from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.rows import lock
+from impactflow.ledger.states import TRANSITIONS, WAITING, Status
+from impactflow.ledger.tables import Utc, events, placements
+from impactflow.models import Placement, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """
+    One change of status.
+
+    Args:
+        placement: Whose; its attempt must still be the latest one, or the move is refused.
+        from_: The status it starts from.
+        to: The status it ends in.
+        at: When.
+        run_id: Which run makes it.
+        detail: Why, for a person; kept as the placement's reason.
+        due_at: When it next wants attention.
+        receipt: The provider's word, where the purchase took effect.
+        sent_until: No request for it was sent after that, where this is known better than the claim could.
+        if_absent: Where it comes to be in doubt, or stays there, as in ``Placement``.
+        by_key: Whether the purchase says the placement's key, so that it may share the provider's name with another.
+    """
+
+    placement: Placement
+    from_: Status
+    to: Status
+    at: datetime
+    run_id: str
+    detail: str | None = None
+    due_at: datetime | None = None
+    receipt: Receipt | None = None
+    sent_until: datetime | None = None
+    if_absent: Status | None = None
+    by_key: bool = False
+
+
+class Seen(NamedTuple):
+    """A placement as it was read: what ``revise`` asks of a row."""
+
+    id: int
+    status: str
+    attempts: int
+
+
+def start(
+    connection: Connection, rows: Sequence[Mapping[str, Any]], said: Sequence[str], at: datetime, run_id: str
+) -> None:
+    """
+    Write new placements, wherever they begin.
+
+    Args:
+        connection: An open transaction.
+        rows: Their columns.
+        said: For each, what the event tells.
+        at: When.
+        run_id: Which run writes them.
+    """
+    connection.execute(_NEW, rows)
+    keys = {"keys": as_list([row["key"]] for row in rows)}
+    ids = {row.key: row.id for row in connection.execute(_BY_KEY, keys)}
+    told = {"at": at, "from_status": None, "run_id": run_id}
+    connection.execute(
+        events.insert(),
+        [
+            told | {"placement": ids[row["key"]], "to_status": row["status"], "attempt": row["attempts"], "detail": why}
+            for row, why in zip(rows, said, strict=True)
+        ],
+    )
+
+
+def revise(
+    connection: Connection, found: Any, values: Mapping[str, Any], said: str | None, at: datetime, run_id: str
+) -> bool:
+    """
+    Change a placement for which nothing is being sent, if it still is as it was found; whether it was.
+
+    Args:
+        connection: An open transaction.
+        found: It as it was read: ``Seen``, or a row that has those columns.
+        values: The columns that change, ``status`` among them.
+        said: What the event tells; None for no event, where what is bought stays as it was.
+        at: When.
+        run_id: Which run changes it.
+
+    Raises:
+        TransitionRefused: A placement never goes from the one status to the other.
+    """
+    from_, to = Status(found.status), Status(values["status"])
+    _check(from_, to, may_stay=said is None or from_ in WAITING)
+    as_found = (placements.c.status == from_.value) & (placements.c.attempts == found.attempts)
+    changing = placements.update().where(placements.c.id == found.id, as_found).values(**values)
+    if not connection.execute(changing).rowcount:
+        return False
+    if said is not None:
+        told = {"from_status": from_, "to_status": to, "attempt": found.attempts, "detail": said}
+        connection.execute(events.insert(), {"placement": found.id, "at": at, "run_id": run_id, **told})
+    return True
+
+
+def withdraw(connection: Connection, found: Any, reason: str, at: datetime, run_id: str) -> bool:
+    """Withdraw a placement that waits, if it still is as it was found; whether it was. See ``revise``."""
+    gone = {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}
+    return revise(connection, found, gone, reason, at, run_id)
+
+
+def claim(
+    connection: Connection, ids: Sequence[int], now: datetime, until: datetime, run_id: str, *, alone: bool
+) -> None:
+    """
+    Hand planned placements to a run, which sends them: their intent is durable when this commits.
+
+    Args:
+        connection: An open transaction, which has locked them.
+        ids: Which.
+        now: When.
+        until: When the lease ends.
+        run_id: The run.
+        alone: Whether each is the only one unresolved of those that the provider's records cannot tell apart.
+
+    Raises:
+        TransitionRefused: One of them is not planned any more.
+    """
+    chosen = {"ids": as_list([each] for each in ids)}
+    expect(len(ids), connection.execute(_CLAIM, chosen | {"now": now, "until": until, "alone": alone}).rowcount)
+    tell_attempts(connection, ids, Status.PLANNED, Status.PLACING, now, run_id)
+
+
+def tell_attempts(
+    connection: Connection, ids: Sequence[int], from_: Status, to: Status, now: datetime, run_id: str
+) -> None:
+    """Write that a further attempt at some placements has begun; after what counts it."""
+    values = {"ids": as_list([each] for each in ids), "now": now, "from": from_, "to": to, "run_id": run_id}
+    connection.execute(_ATTEMPTS, values)
+
+
+def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
+    """
+    Change statuses and write the events.
+
+    Raises:
+        TransitionRefused: A placement is no longer where its move starts.
+        AlreadyRecorded: Another placement holds the same purchase.
+    """
+    for each in moves:
+        _check(each.from_, each.to, may_stay=each.from_ is Status.IN_DOUBT)
+    changes = {"changes": as_list(_change(each) for each in moves)}
+    if len(moves) > 1:
+        lock(connection, (each.placement.id for each in moves))
+    expect(len(moves), connection.execute(_MOVE, changes).rowcount)
+    connection.execute(_MOVE_EVENTS, changes)
+    return [None] * len(moves)
+
+
+def event_values(each: Move) -> dict[str, object]:
+    """A move as the columns of its event."""
+    return {
+        "placement": each.placement.id,
+        "at": each.at,
+        "from_status": each.from_,
+        "to_status": each.to,
+        "attempt": each.placement.attempt,
+        "run_id": each.run_id,
+        "detail": each.receipt.ref if each.receipt else each.detail,
+    }
+
+
+def expect(expected: int, changed: int) -> None:
+    """Raise ``TransitionRefused`` where fewer placements changed than were to."""
+    if changed != expected:
+        msg = f"{expected - changed} of {expected} placements had moved on: another run has seen to them"
+        raise TransitionRefused(msg)
+
+
+def _check(from_: Status, to: Status, *, may_stay: bool) -> None:
+    """Raise ``TransitionRefused`` where ``TRANSITIONS`` does not list a change."""
+    if to not in TRANSITIONS[from_] and not (may_stay and from_ is to):
+        msg = f"a placement never goes from {from_} to {to}"
+        raise TransitionRefused(msg)
+
+
+def _change(each: Move) -> tuple[object, ...]:
+    """A move as a row of ``_CHANGES``."""
+    receipt = each.receipt or _NO_RECEIPT
+    placed_at = each.at if each.to is Status.PLACED else None
+    return (
+        each.placement.id,
+        each.placement.attempt,
+        each.from_,
+        each.to,
+        each.due_at,
+        each.detail,
+        receipt.ref or None,
+        receipt.price_usd_cents,
+        receipt.certificate_url,
+        json.dumps(receipt.parts) if receipt.parts else None,
+        placed_at,
+        placed_at and placed_at.astimezone(UTC).date(),
+        each.at if each.to is Status.COMPLETED else None,
+        each.sent_until,
+        each.if_absent,
+        each.at,
+        each.run_id,
+    )
+
+
+# Nothing is returned: SQLite would take each row by itself then.
+_NEW = placements.insert()
+_KEYS = listed("keys", {"key": placements.c.key.type}).c
+_BY_KEY = select(placements.c.id, placements.c.key).where(placements.c.key == _KEYS.key)
+_NOW = bindparam("now", type_=Utc())
+_UNTIL = bindparam("until", type_=Utc())
+_IDS = select(listed("ids", {"id": placements.c.id.type}).c.id)
+_NO_RECEIPT = Receipt("")
+_CLAIM = (
+    placements.update()
+    .where(placements.c.id.in_(_IDS), placements.c.status == Status.PLANNED.value)
+    .values(
+        status=Status.PLACING.value,
+        due_at=_UNTIL,
+        attempts=placements.c.attempts + 1,
+        attempted_at=_NOW,
+        first_attempted_at=func.coalesce(placements.c.first_attempted_at, _NOW),
+        unresolved_twin=case((bindparam("alone", type_=sa.Boolean()), placements.c.twin), else_=None),
+        reason=None,
+    )
+)
+#: After the claim, which counts the attempt.
+_ATTEMPTS = events.insert().from_select(
+    ["placement", "at", "from_status", "to_status", "attempt", "run_id"],
+    select(
+        placements.c.id,
+        _NOW,
+        bindparam("from", type_=sa.Text()),
+        bindparam("to", type_=sa.Text()),
+        placements.c.attempts,
+        bindparam("run_id", type_=sa.Text()),
+    ).where(placements.c.id.in_(_IDS)),
+)
+_CHANGES = listed(
+    "changes",
+    {name: placements.c[name].type for name in ("id", "attempts")}
+    | {name: sa.Text() for name in ("from", "to")}
+    | {
+        name: placements.c[name].type
+        for name in (
+            "due_at",
+            "reason",
+            "ref",
+            "price_usd_cents",
+            "certificate_url",
+            "parts",
+            "placed_at",
+            "placed_on",
+            "completed_at",
+            "sent_until",
+            "if_absent",
+        )
+    }
+    | {name: events.c[name].type for name in ("at", "run_id")},
+).c
+_KEPT = ("ref", "price_usd_cents", "certificate_url", "parts", "placed_at", "placed_on", "completed_at")
+_MOVE = (
+    placements.update()
+    .where(
+        placements.c.id == _CHANGES.id,
+        placements.c.status == _CHANGES["from"],
+        placements.c.attempts == _CHANGES.attempts,
+        # Whatever became of this attempt: an earlier one was sent later than was thought (_doubt_late).
+        ~(
+            (_CHANGES["from"] == Status.PLACING.value)
+            & ((_CHANGES.to == Status.PLANNED.value) | (_CHANGES.to == Status.FAILED.value))
+            & (func.coalesce(placements.c.sent_until, placements.c.planned_at) > placements.c.attempted_at)
+        ),
+    )
+    .values(
+        status=_CHANGES.to,
+        due_at=_CHANGES.due_at,
+        reason=_CHANGES.reason,
+        doubted_at=case(
+            ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
+            else_=placements.c.doubted_at,
+        ),
+        sent_until=case(
+            ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
+            else_=func.coalesce(_CHANGES.sent_until, placements.c.sent_until),
+        ),
+        if_absent=case((_CHANGES.to == Status.IN_DOUBT.value, _CHANGES.if_absent), else_=None),
+        unresolved_twin=case((_CHANGES.to == Status.IN_DOUBT.value, placements.c.unresolved_twin), else_=None),
+        **{name: func.coalesce(_CHANGES[name], placements.c[name]) for name in _KEPT},
+    )
+)
+_MOVE_EVENTS = events.insert().from_select(
+    ["placement", "at", "from_status", "to_status", "attempt", "run_id", "detail"],
+    select(
+        _CHANGES.id,
+        _CHANGES.at,
+        _CHANGES["from"],
+        _CHANGES.to,
+        _CHANGES.attempts,
+        _CHANGES.run_id,
+        func.coalesce(_CHANGES.reason, _CHANGES.ref),
+    ),
+)
