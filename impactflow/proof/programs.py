@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from json import loads
 from pathlib import Path
@@ -156,7 +156,8 @@ def prefect_server(
             _await(server, process)
             yield server
         finally:
-            os.killpg(process.pid, signal.SIGKILL)  # and its children: the group that began with it
+            with suppress(ProcessLookupError):  # it has ended already, and what it printed is told
+                os.killpg(process.pid, signal.SIGKILL)  # and its children: the group that began with it
             process.wait()
 
 
