@@ -147,7 +147,7 @@ def _in_words(ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> str:
     """What to do, then why, in short sentences."""
     ours = {name: some for name in found if (some := [each for each in found[name] if each.known is not None])}
     nobodys = {name: some for name in found if (some := [each for each in found[name] if each.known is None])}
-    said = [_todo(nobodys) if not ours else _TODO, f"The ledger is {ledger}."]
+    said = [_remedy(nobodys) if not ours else _REMEDY, f"The ledger is {ledger}."]
     said += [
         f"{name} has {counted(len(some), 'purchase')} of this store that the ledger does not know ({_newest(some)})."
         for name, some in ours.items()
@@ -159,13 +159,13 @@ def _in_words(ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> str:
     return " ".join(said)
 
 
-_TODO = (
+_REMEDY = (
     "nothing was sent: this ledger does not know what this store has bought. Set IMPACTFLOW_LEDGER_URL to the ledger"
     " that does, or restore a backup of it. Or let this ledger take the purchases over: `impactflow adopt` shows them."
 )
 
 
-def _todo(nobodys: Iterable[ProviderName]) -> str:
+def _remedy(nobodys: Iterable[ProviderName]) -> str:
     names = " ".join(f"--not-ours {name}" for name in nobodys)
     return (
         "nothing was sent: whether this ledger knows all that this store has bought cannot be told. Set"

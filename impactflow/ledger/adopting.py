@@ -175,7 +175,9 @@ def _adopt(connection: Connection, each: Bought) -> Adopted:
         _record(connection, each, row)
         return Adopted.RECORDED
     further.note(connection, placement_from_row(row, attempted_at=None, alone=False, again=False), each.ref, each.at)
-    _tell(connection, each, row.id, row.status, row.status, f"bought twice: {each.ref} was found beside {row.ref}")
+    told = {"placement": row.id, "at": each.at, "from_status": row.status, "to_status": row.status, "attempt": 1}
+    said = f"bought twice: {each.ref} was found beside {row.ref}"
+    connection.execute(events.insert(), told | {"run_id": each.run_id, "detail": said})
     return Adopted.FURTHER
 
 
@@ -305,11 +307,6 @@ def _name_for(connection: Connection, each: Bought) -> str:
 
 def _said(each: Bought) -> str:
     return f"adopted from the provider's records: {each.ref}, bought {each.bought_at:%Y-%m-%d %H:%M} UTC"
-
-
-def _tell(connection: Connection, each: Bought, placement: int, from_: str | None, to: str, detail: str) -> None:
-    values = {"placement": placement, "at": each.at, "from_status": from_, "to_status": to, "attempt": 1}
-    connection.execute(events.insert().values(values | {"run_id": each.run_id, "detail": detail}))
 
 
 _BY_KEY = (

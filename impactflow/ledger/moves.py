@@ -74,8 +74,7 @@ def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | N
         rows = _without_twins(_due(connection, request, len(indexes)))
         if not rows:
             continue
-        now, until = request.now, request.lease_until
-        ids = [row.id for row in rows]
+        now, until, ids = request.now, request.lease_until, [row.id for row in rows]
         transitions.claim(connection, ids, now, until, request.run_id, alone=request.exclusive)
         for index, row in zip(indexes, rows, strict=False):
             claimed[index] = placement_from_row(row, attempted_at=request.now, alone=request.exclusive)
@@ -96,8 +95,8 @@ def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[P
             ended = _end_rivals(connection, rows, Status.IN_DOUBT, Status.PARKED, request)
             rows = [row for row in rows if row.id not in ended]
         if rows:
-            ids = [row.id for row in rows]
-            values = {"ids": as_list([each] for each in ids), "until": request.lease_until, "repeats": request.repeats}
+            ids = as_list([row.id] for row in rows)
+            values = {"ids": ids, "until": request.lease_until, "repeats": request.repeats}
             transitions.expect(len(rows), connection.execute(_CLAIM_DOUBTS, values).rowcount)
             in_doubt = Status.IN_DOUBT
             transitions.tell_attempts(connection, ids, in_doubt, in_doubt, request.now, request.run_id)

@@ -141,16 +141,15 @@ def claim(
     Raises:
         TransitionRefused: One of them is not planned any more.
     """
-    chosen = {"ids": as_list([each] for each in ids)}
-    expect(len(ids), connection.execute(_CLAIM, chosen | {"now": now, "until": until, "alone": alone}).rowcount)
-    tell_attempts(connection, ids, Status.PLANNED, Status.PLACING, now, run_id)
+    chosen = as_list([each] for each in ids)
+    values = {"ids": chosen, "now": now, "until": until, "alone": alone}
+    expect(len(ids), connection.execute(_CLAIM, values).rowcount)
+    tell_attempts(connection, chosen, Status.PLANNED, Status.PLACING, now, run_id)
 
 
-def tell_attempts(
-    connection: Connection, ids: Sequence[int], from_: Status, to: Status, now: datetime, run_id: str
-) -> None:
-    """Write that a further attempt at some placements has begun; after what counts it."""
-    values = {"ids": as_list([each] for each in ids), "now": now, "from": from_, "to": to, "run_id": run_id}
+def tell_attempts(connection: Connection, ids: str, from_: Status, to: Status, now: datetime, run_id: str) -> None:
+    """Write that a further attempt at some placements (``as_list``) has begun; after what counts it."""
+    values = {"ids": ids, "now": now, "from": from_, "to": to, "run_id": run_id}
     connection.execute(_ATTEMPTS, values)
 
 
