@@ -70,6 +70,23 @@ def raising(signals: Iterable[int] = _SIGNALS) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def putting_off() -> Iterator[None]:
+    """
+    Put a signal off to the end of the context: for others' code, which may swallow what a handler raises, or wrap it.
+
+    Raises:
+        Stopped: A signal came meanwhile.
+    """
+    received: list[int] = []
+    with _handling(received.append):
+        try:
+            yield
+        finally:
+            if received:
+                raise Stopped(received[0])
+
+
 def cancelling() -> AbstractContextManager[None]:
     """
     Cancel the current task at the first signal.

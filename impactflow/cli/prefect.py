@@ -20,7 +20,7 @@ import httpx
 from impactflow.cli.console import err
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.settings import load_prefect_api, load_settings
-from impactflow.stopping import Stopped, run
+from impactflow.stopping import Stopped, putting_off, run
 from impactflow.webhooks.nudge import address_of
 
 
@@ -51,7 +51,7 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         err.print("[dim]starting a temporary Prefect server, 10 to 20 s (PREFECT_API_URL names yours)[/dim]")
     from impactflow.cli.watching import watching  # noqa: PLC0415 - commands that only ask for a server need none
 
-    with err.status("loading Prefect") if err.is_terminal else nullcontext():
+    with putting_off(), err.status("loading Prefect") if err.is_terminal else nullcontext():
         flow = getattr(importlib.import_module(f"flows.{name}"), name)
         server_settings = importlib.import_module("tasks.server").server_settings
     _hush()

@@ -13,7 +13,7 @@ from world import NONE_DIFFER, OFFSET, RULE_OF, TREES, differences, policy_of, s
 from impactflow import stopping
 from impactflow.buying import settle_at
 from impactflow.models import ProviderName
-from impactflow.stopping import FINISH_S, Stopped, cancelling, raising, to_its_end
+from impactflow.stopping import FINISH_S, Stopped, cancelling, putting_off, raising, to_its_end
 
 PROVIDERS = list(ProviderName)
 
@@ -169,6 +169,29 @@ def test_o9_a_signal_raises_where_there_is_no_loop(handlers):
 
     with pytest.raises(Stopped), raising():
         work()
+
+
+async def test_o9_a_signal_is_put_off_where_others_would_swallow_or_wrap_it(handlers):
+    """As importing does, and pydantic: it ends what runs all the same, afterwards."""
+    ended = []
+
+    def load():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+        except BaseException:  # noqa: BLE001 - as they do
+            return
+        ended.append("loaded")
+
+    def work():
+        with raising():
+            with putting_off():
+                load()
+            ended.append("went on")
+
+    with pytest.raises(Stopped) as stopped:
+        work()
+    assert (["loaded"], signal.SIGINT) == (ended, stopped.value.number)
 
 
 async def test_o9_without_a_signal_the_handlers_are_as_before(handlers):
