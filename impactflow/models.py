@@ -365,6 +365,20 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Unexplained:
+    """
+    Purchases that no placement of the ledger holds.
+
+    Args:
+        refs: The provider's names for them.
+        others: How many other placements of the same kind and quantity there are whose outcome nobody knows.
+    """
+
+    refs: frozenset[str]
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """
     A provider's word that a purchase took effect.

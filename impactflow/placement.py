@@ -34,7 +34,7 @@ from impactflow.errors import (
     Unavailable,
 )
 from impactflow.ledger import Claim, Fresh, Ledger, Move, Status
-from impactflow.models import Placement, ProviderName, Receipt
+from impactflow.models import Placement, ProviderName, Receipt, Unexplained
 from impactflow.providers import Hold, KeepsRecords, Provider
 from impactflow.stopping import InFlight, to_its_end
 from impactflow.together import together
@@ -154,6 +154,10 @@ class Held:
         except TransitionRefused:
             msg = "the lease ran out before the provider's name for it was on disk"
             raise NotSent(msg, provider=self.placement.provider, operation="place") from None
+
+    async def unexplained(self, refs: Sequence[str]) -> Unexplained:
+        """Which of these purchases no placement holds, and how many others there are that may have bought them."""
+        return await self.ledger.unexplained(self.placement, refs)
 
 
 class Sweep:

@@ -287,7 +287,7 @@ class _Desk:
                     verdict: Verdict | None = await self.in_flight.answer(provider.settle(doubt, hold))
                     why = "the provider says it had no effect"
                     was_refused = isinstance(verdict, Absent) and doubt.if_absent is not None  # and is once more
-                    if isinstance(verdict, Absent | Ambiguous) and verdict.so_far and not was_refused:
+                    if verdict and verdict.so_far and not was_refused:
                         verdict, why = self._in_the_end(doubt, asked_at, verdict)
                     unanswered = False
                 except TimeoutError:
@@ -305,11 +305,9 @@ class _Desk:
                 group.create_task(ask(doubt))
         return self._settled
 
-    def _in_the_end(
-        self, doubt: Placement, asked_at: datetime, verdict: Absent | Ambiguous
-    ) -> tuple[Absent | Ambiguous | None, str]:
+    def _in_the_end(self, doubt: Placement, asked_at: datetime, verdict: Verdict) -> tuple[Verdict | None, str]:
         """What was said so far, if it is said again once the settling time is over; and why, or what is waited for."""
-        said = verdict.evidence if isinstance(verdict, Ambiguous) else "the provider refused to repeat it"
+        said = _says(verdict)
         if not self._settles(doubt, asked_at):
             return None, f"{said}; asked again until what was sent before must have come"
         asked = _times_asked_again(doubt)
@@ -444,6 +442,16 @@ class _Desk:
     def _count(self, to: Status) -> None:
         name = to.value if to in TRANSITIONS[Status.IN_DOUBT] else "open"
         self._settled = replace(self._settled, **{name: getattr(self._settled, name) + 1})
+
+
+def _says(verdict: Verdict) -> str:
+    match verdict:
+        case Found(receipt):
+            return f"only {receipt.ref} fits, and does not say whose it is"
+        case Absent():
+            return "the provider refused to repeat it"
+        case Ambiguous(evidence):
+            return evidence
 
 
 def _said(doubt: Placement) -> str | None:

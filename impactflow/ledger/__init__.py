@@ -52,7 +52,7 @@ from impactflow.ledger.states import STANDING, TRANSITIONS, UNRESOLVED, WAITS_FO
 from impactflow.ledger.transitions import Move
 from impactflow.ledger.unlisted import Listing
 from impactflow.ledger.writer import Changes, Writer
-from impactflow.models import Kind, Placement, ProviderName, Refund
+from impactflow.models import Kind, Placement, ProviderName, Refund, Unexplained
 
 __all__ = [
     "FRESH",
@@ -460,6 +460,10 @@ class Ledger:
     async def taken(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
         """The placements that hold these purchases of a provider's."""
         return await self._read(queries.taken, provider, refs)
+
+    async def unexplained(self, placement: Placement, refs: Sequence[str]) -> Unexplained:
+        """Which of these purchases no other placement explains, and how many may have bought them besides this one."""
+        return await self._read(queries.unexplained, placement, refs)
 
     async def holders(self, provider: ProviderName, *, refs: Sequence[str], keys: Sequence[str]) -> Sequence[Entry]:
         """The placements that hold these purchases of a provider's, and those of these keys."""

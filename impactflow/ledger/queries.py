@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, case, false, func, or_, select
 
-from impactflow.ledger import dismissals, sales
+from impactflow.ledger import dismissals, further, sales
 from impactflow.ledger.fresh import FIRST, IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.lists import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.sales import same_sale
-from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, STANDING, WAITING, Status
+from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, STANDING, UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import (
     approvals,
     broken_orders,
@@ -25,7 +25,7 @@ from impactflow.ledger.tables import (
     unearned,
     watermarks,
 )
-from impactflow.models import Placement, ProviderName
+from impactflow.models import Placement, ProviderName, Unexplained
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +198,15 @@ def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -
         placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
         for row in connection.execute(query, values)
     ]
+
+
+def unexplained(connection: Connection, placement: Placement, refs: Sequence[str]) -> Unexplained:
+    """Which of these purchases no other placement explains, and how many may have bought them besides this one."""
+    explained = {(holder.ref or "").partition("#")[0] for holder in taken(connection, placement.provider, refs)}
+    others_further = further.known(connection, placement.provider, refs)
+    explained |= {ref for ref, entry in others_further if entry.placement.id != placement.id}
+    others = connection.execute(_UNKNOWN_LIKE, {"like": placement.id}).scalar_one()
+    return Unexplained(frozenset(refs) - explained, others)
 
 
 def holders(
@@ -437,6 +446,20 @@ _PLACED = (
 )
 _PLACED_DUE = _PLACED.where(
     (placements.c.due_at <= bindparam("due_by")) | (placements.c.due_at > bindparam("too_late"))
+)
+_LIKE = placements.alias("like")
+#: Other placements of a placement's kind and quantity of which nobody knows whether they bought.
+_UNKNOWN_LIKE = (
+    select(func.count())
+    .select_from(placements)
+    .join(
+        _LIKE,
+        (_LIKE.c.provider == placements.c.provider)
+        & (_LIKE.c.kind == placements.c.kind)
+        & (_LIKE.c.quantity == placements.c.quantity)
+        & (_LIKE.c.id != placements.c.id),
+    )
+    .where(_LIKE.c.id == bindparam("like"), placements.c.status.in_((*UNRESOLVED, Status.PARKED)))
 )
 _LATEST = (
     select(*placement_columns())

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
-from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt
+from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Unexplained
 
 #: How far a provider's clock may be from ours: a purchase this much older than an attempt may still be its effect.
 CLOCK_SKEW = timedelta(minutes=2)
@@ -34,6 +34,10 @@ class Hold(Protocol):
         """Make durable what the provider calls the purchase before it takes effect."""
         ...
 
+    async def unexplained(self, refs: Sequence[str]) -> Unexplained:
+        """Which of these purchases, none of which says whose it is, the ledger cannot explain without the placement."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -43,10 +47,12 @@ class Found:
     Args:
         receipt: Its receipt.
         by_key: Whether it says the placement's key, rather than being the only one that fits.
+        so_far: As for ``Absent``: the provider may still show another that fits as well.
     """
 
     receipt: Receipt
     by_key: bool = False
+    so_far: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,22 +82,22 @@ class CNaught:
     async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
         """Send it again under its key, or find it by its metadata where the key may be forgotten."""
         if self._clock.now() - doubt.first_attempted_at > self._key_age:
-            found = await self._by_metadata(doubt)
+            found = await self._by_metadata(doubt, hold)
             if not isinstance(found, Absent):
                 return found
         try:
             order = await self._submit(doubt, hold)
         except IdempotencyConflict as conflict:  # such as ours, with the callback URL of other settings
-            found = await self._by_metadata(doubt)
+            found = await self._by_metadata(doubt, hold)
             used = Ambiguous(f"its key was used for another order: {conflict.message}", so_far=True)
             return used if found == Absent() else found
         except (Unauthorized, RateLimited):
             raise
         except Refused:  # a repeat may be refused before anyone looks whether the first was accepted
-            found = await self._by_metadata(doubt)
+            found = await self._by_metadata(doubt, hold)
             return Absent(so_far=True) if isinstance(found, Absent) else found
         if why := _is_another(doubt, order):
-            found = await self._by_metadata(doubt)
+            found = await self._by_metadata(doubt, hold)
             return Ambiguous(why, so_far=True) if isinstance(found, Absent) else found
         return Found(_receipt(order), by_key=True)
 
@@ -182,13 +182,14 @@ class CNaught:
             is_somebodys=bool(order.metadata) and "impactflow_key" not in told,
         )
 
-    async def _by_metadata(self, doubt: Placement) -> Verdict:
+    async def _by_metadata(self, doubt: Placement, hold: Hold) -> Verdict:
         """
         The order by its metadata; not there means not there twice, because pages shift while they are read.
 
-        An order that came back without its metadata may be any of its amount.
+        An order that came back without its metadata may be any of its amount that no placement holds.
         """
-        unnamed: list[Order] = []
+        unnamed: dict[str, Order] = {}
+        names_return = False
         for _ in range(2):
             orders = [order async for order in self._since(doubt)]
             named = [order for order in orders if _told(order.metadata).get("impactflow_key") == doubt.key]
@@ -196,10 +197,16 @@ class CNaught:
                 return Ambiguous("several orders carry its key: " + ", ".join(order.id for order in named), so_far=True)
             if named:
                 return _found(doubt, named[0])
-            unnamed += [order for order in orders if _may_be(doubt, order)]
-        if unnamed:
-            return Ambiguous("it may be any of " + ", ".join(sorted({order.id for order in unnamed})), so_far=True)
-        return Absent()
+            names_return = names_return or any(order.metadata for order in orders)
+            unnamed |= {order.id: order for order in orders if _may_be(doubt, order)}
+        left = await hold.unexplained(sorted(unnamed))
+        if not left.refs:
+            return Absent()
+        # Where the account returns metadata, whoever's, ours would have come with its own.
+        if len(left.refs) == 1 and not left.others and not names_return:
+            (ref,) = left.refs
+            return Found(_receipt(unnamed[ref]), so_far=True)
+        return Ambiguous("it may be any of " + ", ".join(sorted(left.refs)), so_far=True)
 
     async def _since(self, doubt: Placement) -> AsyncIterator[Order]:
         """The orders since the day before the first attempt."""

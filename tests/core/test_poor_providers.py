@@ -4,7 +4,7 @@ import json
 
 import httpx
 import pytest
-from planting import CNAUGHT, IMPACTAPI, ONECLICK, ask, cancel
+from planting import CNAUGHT, IMPACTAPI, ONECLICK, ask, buy, cancel
 from test_answers_that_mislead import Tampering
 from test_audit import audited
 from test_settle_parked import BOUGHT, rule
@@ -314,11 +314,32 @@ async def test_p12_an_order_is_found_by_its_key_however_its_metadata_is_written(
         assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
 
 
+def nameless(new_world, fault, orders):
+    """A CNaught that forgets keys after an hour and never returns metadata."""
+    poor = {"faults": f"{fault}=1", "key_lifetime_s": 3600, "poor": frozenset({"metadata_dropped"})}
+    return new_world(orders=[sold(number) for number in range(1, orders + 1)], policy=policy_of(OFFSET), **poor)
+
+
+@pytest.mark.parametrize("fault", ["lost_answer", "lost_request"])
 @in_virtual_time
-async def test_p12_an_order_without_its_metadata_is_not_sent_again_once_its_key_is_forgotten(new_world):
-    """It may be ours, and nothing tells."""
-    poor = {"faults": "lost_answer=1", "key_lifetime_s": 3600, "poor": frozenset({"metadata_dropped"})}
-    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), **poor)
+async def test_p12_an_order_without_its_metadata_is_known_where_no_other_can_have_bought_it(new_world, fault):
+    """Its key is forgotten; a purchase of the same amount is another placement's, and the one that is left is ours."""
+    world = nameless(new_world, fault, orders=2)
+    async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
+        await world.plan(run)
+        await sweep(run, CNAUGHT, limit=1)
+        world.sandbox.calm()
+        await sweep(run, CNAUGHT, limit=1)
+        assert {"in_doubt": 1, "placed": 1} == await statuses(run)
+        world.clock.turn(hours=2)
+        await work(run, CNAUGHT)
+        assert ({"placed": 2}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
+
+
+@in_virtual_time
+async def test_p12_orders_without_metadata_are_left_to_a_person_where_several_may_have_bought_them(new_world):
+    """Their keys are forgotten: nothing is sent again, and nothing tells which is whose."""
+    world = nameless(new_world, "lost_answer", orders=2)
     async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
         await world.plan(run)
         await sweep(run, CNAUGHT)
@@ -326,8 +347,23 @@ async def test_p12_an_order_without_its_metadata_is_not_sent_again_once_its_key_
         world.clock.turn(hours=2)
         await work(run, CNAUGHT)
         row = await row_of(run)
-        assert (row["status"], len(world.sandbox.books.purchases)) == ("parked", 1)
-        assert world.sandbox.books.purchases[0].ref in row["reason"]
+        assert ({"parked": 2}, 2) == (await statuses(run), len(world.sandbox.books.purchases))
+        assert all(purchase.ref in row["reason"] for purchase in world.sandbox.books.purchases)
+
+
+@in_virtual_time
+async def test_p12_an_order_without_metadata_is_nobodys_we_know_where_the_account_returns_it(new_world):
+    """A stranger's order of the same amount came without any; ours would have come with its own."""
+    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), faults="lost_request=1", key_lifetime_s=3600)
+    async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
+        await world.plan(run)
+        await sweep(run, CNAUGHT)
+        world.sandbox.calm()
+        buy(world, CNAUGHT)
+        buy(world, CNAUGHT, told={"campaign": "spring"})
+        world.clock.turn(hours=2)
+        await work(run, CNAUGHT)
+        assert ({"parked": 1}, 2) == (await statuses(run), len(world.sandbox.books.purchases))
 
 
 @pytest.mark.parametrize("readings", [1, 2])
