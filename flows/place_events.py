@@ -49,7 +49,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
             now_taken = await take_up_deliveries(policy)
             taken += now_taken
             for provider in sorted(now_taken.due_at):
-                await track_batch(provider, everything=False)
+                await track_batch(provider, policy.store, everything=False)
             halted = await buy_all(policy, patience_s)
             overall = await run.ledger.counts()
             waiting, read_by = await unread(run.ledger, policy, run.clock)

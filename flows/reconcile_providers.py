@@ -61,10 +61,11 @@ async def reconcile_providers(
         window = _window(run, from_day, to_day) if audit else None
         if window is None and (from_day or to_day or repair):
             raise ConfigurationError("from_day, to_day and repair belong to an audit: set audit too")
+        store = await run.store()
         if repair:
-            await check_ledger(sorted({name for name, _ in await run.ledger.counts()}), None)
-        rounds = await side_by_side(settle_all(run, provider, patience_s) for provider in ProviderName)
-        audited = await audit_providers(window, repair=repair, cancel_up_to=cancel_up_to) if window else None
+            await check_ledger(sorted(await run.ledger.used(store)), None)
+        rounds = await side_by_side(settle_all(run, provider, store, patience_s) for provider in ProviderName)
+        audited = await audit_providers(window, store, repair=repair, cancel_up_to=cancel_up_to) if window else None
         report = await publish_report(f"reconciled-{run.clock.now():%Y%m%d-%H%M%S}")
         overall = await run.ledger.counts()
         outcome = Outcome(
@@ -93,10 +94,10 @@ def _window(run: Run, from_day: date | None, to_day: date | None) -> Window:
     return choose_window(from_text, to_text, today=run.clock.now().date())
 
 
-async def settle_all(run: Run, provider: ProviderName, patience_s: float) -> Round:
-    """Settle at one provider until nothing is due that is worth waiting for."""
+async def settle_all(run: Run, provider: ProviderName, store: str, patience_s: float) -> Round:
+    """Settle a store's doubts at one provider until nothing is due that is worth waiting for."""
 
     async def once() -> Round:
-        return await settle_doubts(provider)
+        return await settle_doubts(provider, store)
 
-    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=None)
+    return await work_off(run.ledger, run.clock, provider, store, patience_s, once, policy=None)

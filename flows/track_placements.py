@@ -10,8 +10,6 @@ from typing import Any
 
 from prefect import flow
 
-from impactflow.ledger import Status
-from impactflow.models import ProviderName
 from impactflow.outcome import TrackOutcome
 from impactflow.run import Run
 from impactflow.together import side_by_side
@@ -40,27 +38,28 @@ async def track_placements(wait_s: float = 0.0) -> dict[str, Any]:
     """
     began = time.monotonic()
     async with flow_context() as run:
-        total, pause_s = await track_all(run, everything=wait_s > 0), _PAUSE_S
-        while (left_s := began + wait_s - time.monotonic()) > 0 and not total.unauthorized and await open_count(run):
+        store = await run.store()
+        total, pause_s = await track_all(run, store, everything=wait_s > 0), _PAUSE_S
+        while (left_s := began + wait_s - time.monotonic()) > 0 and not total.unauthorized:
+            if not await open_count(run, store):
+                break
             await run.clock.sleep(min(pause_s, left_s))
-            total += await track_all(run, everything=True)
+            total += await track_all(run, store, everything=True)
             pause_s = min(_LONGEST_PAUSE_S, 1.5 * pause_s)
         report = await publish_report(f"tracked-{run.clock.now():%Y%m%d-%H%M%S}")
-        outcome = TrackOutcome(total, await open_count(run), time.monotonic() - began, report.totals)
+        outcome = TrackOutcome(total, await open_count(run, store), time.monotonic() - began, report.totals)
         await publish_summary("track-placements", outcome.in_words())
         await announce()
         return outcome.as_json()
 
 
-async def track_all(run: Run, *, everything: bool) -> Tracked:
-    """One pass at every provider at which something is open, side by side."""
-    counts = await run.ledger.counts()
-    concerned = [provider for provider in ProviderName if counts.get((provider, Status.PLACED))]
-    passes = await side_by_side(track_batch(provider, everything=everything) for provider in concerned)
+async def track_all(run: Run, store: str, *, everything: bool) -> Tracked:
+    """One pass at every provider at which something of a store is open, side by side."""
+    concerned = sorted(await run.ledger.open_at(store))
+    passes = await side_by_side(track_batch(provider, store, everything=everything) for provider in concerned)
     return sum(passes, Tracked())
 
 
-async def open_count(run: Run) -> int:
-    """How many placements took effect and are not complete."""
-    counts = await run.ledger.counts()
-    return sum(number for (_, status), number in counts.items() if status is Status.PLACED)
+async def open_count(run: Run, store: str) -> int:
+    """How many placements of a store took effect and are not complete."""
+    return sum((await run.ledger.open_at(store)).values())

@@ -1,16 +1,17 @@
 """
-See that a key still opens the account that the ledger has bought from.
+A store's account at a provider, as a run works with it; and whether the key still opens the one that was bought from.
 
 At another account nothing of what was bought can be found again: a doubt would look like no purchase and be bought a
-second time. Called before anything is bought, settled or audited, by ``placement``, ``reconcile`` and ``audit``.
+second time. So the account is checked before anything is bought, settled or audited there.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from impactflow.clock import Clock
 from impactflow.errors import Forbidden, Refused, Unauthorized
 from impactflow.ledger import Ledger
-from impactflow.models import Placement
+from impactflow.models import Placement, ProviderName
 from impactflow.providers import Provider
 
 #: So many purchases must be unknown: one alone may have been deleted there by a person.
@@ -19,14 +20,61 @@ LATEST = 5
 _AGAIN_S = 5.0
 
 
-async def check_account(ledger: Ledger, provider: Provider, clock: Clock, *, fewest: int = 1) -> None:
+@dataclass(frozen=True, slots=True)
+class Terms:
     """
-    Ask after the latest purchases until one of them is known; ask twice before saying that none is.
+    How a run works, from the settings.
 
     Args:
-        ledger: Says what was bought.
+        lease_s: How long a placement belongs to the run that sends it.
+        request_timeout_s: How long one request may take, the wait for its turn included.
+        settle_s: How long after an attempt "not in their records" means "not placed".
+        concurrency: Requests in flight per provider.
+        track_s: How long after the first look a placement is tracked again.
+    """
+
+    lease_s: float
+    request_timeout_s: float
+    settle_s: float
+    concurrency: int
+    track_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAccount:
+    """
+    A store's account at a provider, and all that a run needs to work with it.
+
+    Several stores may share a ledger, each with accounts of its own: a run touches the placements of its store only.
+
+    Args:
+        store: Whose placements, as the policy names the store.
         provider: The account.
-        clock: Waits before the second time.
+        ledger: Where the placements are.
+        clock: Tells the time.
+        terms: How the run works.
+        run_id: What the run's attempts and events are recorded under.
+    """
+
+    store: str
+    provider: Provider
+    ledger: Ledger
+    clock: Clock
+    terms: Terms
+    run_id: str
+
+    @property
+    def name(self) -> ProviderName:
+        """The provider's name."""
+        return self.provider.name
+
+
+async def check_account(account: StoreAccount, *, fewest: int = 1) -> None:
+    """
+    Ask after the store's latest purchases until one of them is known; ask twice before saying that none is.
+
+    Args:
+        account: The account.
         fewest: How many purchases there must be for their absence to say something about the account.
 
     Raises:
@@ -34,15 +82,16 @@ async def check_account(ledger: Ledger, provider: Provider, clock: Clock, *, few
         Forbidden: The account may not look its purchases up.
         NotSent: The provider cannot be asked now.
     """
-    latest = await ledger.latest(provider.name, LATEST)
-    if await _is_known(provider, latest) or len(latest) < fewest:
+    latest = await account.ledger.latest(account.name, account.store, LATEST)
+    if await _is_known(account.provider, latest) or len(latest) < fewest:
         return
-    await clock.sleep(_AGAIN_S)
-    if not await _is_known(provider, latest):
+    await account.clock.sleep(_AGAIN_S)
+    if not await _is_known(account.provider, latest):
         raise Unauthorized(
-            f"this account knows none of the last {len(latest)} purchases that the ledger has made there: check the"
-            " provider's key and URL; another account needs a ledger of its own (IMPACTFLOW_LEDGER_URL)",
-            provider=provider.name,
+            f"this account knows none of the last {len(latest)} purchases that the ledger has made there for store"
+            f" {account.store}: check the provider's key and URL; another account needs a ledger of its own"
+            " (IMPACTFLOW_LEDGER_URL)",
+            provider=account.name,
             operation="track",
         )
 

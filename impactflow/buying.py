@@ -41,16 +41,15 @@ class Steps:
 
 def steps_of(run: Run, policy: Policy) -> Steps:
     """The steps as plain calls of the core."""
-    digest = policy_digest(policy)
 
     async def check(provider: ProviderName) -> Round | None:
         return (await check_at(run, [provider], policy)).get(provider)
 
     async def settle_there(provider: ProviderName) -> Round:
-        return round_of(await settle_at(run, provider))
+        return round_of(await settle_at(run, provider, policy.store))
 
     async def place(provider: ProviderName) -> Round:
-        return round_of(await sweep_at(run, provider, digest).run())
+        return round_of(await sweep_at(run, provider, policy).run())
 
     return Steps(check, settle_there, place)
 
@@ -71,14 +70,13 @@ async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict
     Raises:
         LedgerError: The ledger failed; what was sent before is recorded, or in doubt.
     """
-    digest = policy_digest(policy)
-    rounds = await side_by_side(buy_at(run, provider, digest, patience_s, steps) for provider in ProviderName)
+    rounds = await side_by_side(buy_at(run, provider, policy, patience_s, steps) for provider in ProviderName)
     return dict(zip(ProviderName, rounds, strict=True))
 
 
-async def buy_at(run: Run, provider: ProviderName, digest: str, patience_s: float, steps: Steps) -> Round:
+async def buy_at(run: Run, provider: ProviderName, policy: Policy, patience_s: float, steps: Steps) -> Round:
     """
-    Settle and place at one provider; ``digest`` is the policy's.
+    Settle and place at one provider.
 
     Nothing is sent where the ledger could not be held against the provider's newest records yet.
     """
@@ -86,13 +84,14 @@ async def buy_at(run: Run, provider: ProviderName, digest: str, patience_s: floa
     async def once() -> Round:
         if provider not in run.checked and (silent := await steps.check(provider)):
             return silent
-        unresolved_at = await run.ledger.next_due(provider, UNRESOLVED, now=run.clock.now())
+        unresolved_at = await run.ledger.next_due(provider, policy.store, UNRESOLVED, now=run.clock.now())
         if unresolved_at is None or unresolved_at > run.clock.now():
             return await steps.place(provider)
         settled = await steps.settle(provider)
         return settled if settled.unauthorized else settled + await steps.place(provider)
 
-    return await work_off(run.ledger, run.clock, provider, patience_s, once, policy=digest)
+    digest = policy_digest(policy)
+    return await work_off(run.ledger, run.clock, provider, policy.store, patience_s, once, policy=digest)
 
 
 async def check_at(run: Run, providers: Sequence[ProviderName], policy: Policy | None) -> dict[ProviderName, Round]:
@@ -109,25 +108,22 @@ async def check_at(run: Run, providers: Sequence[ProviderName], policy: Policy |
     return {name: Round(0, str(error), unauthorized=isinstance(error, Unauthorized)) for name, error in silent.items()}
 
 
-async def settle_at(run: Run, provider: ProviderName) -> Settled:
-    """Settle the doubts that are due at one provider; see ``impactflow.reconcile``."""
-    return await settle(run.ledger, run.provider(provider), run.clock, run.terms, run.id)
+async def settle_at(run: Run, provider: ProviderName, store: str) -> Settled:
+    """Settle a store's doubts that are due at one provider; see ``impactflow.reconcile``."""
+    return await settle(run.account(provider, store))
 
 
 def sweep_at(
     run: Run,
     provider: ProviderName,
-    digest: str,
+    policy: Policy,
     *,
     limit: int = BATCH,
     report: Callable[[Swept], None] = lambda _: None,
 ) -> Sweep:
-    """A sweep over what is due at one provider under the policy of this digest; see ``impactflow.placement``."""
-    account = run.provider(provider)
-    return Sweep(
-        run.ledger, account, run.clock, run.terms, run.id,
-        policy=digest, limit=limit, in_vain=run.in_vain, report=report,
-    )  # fmt: skip
+    """A sweep over what is due at one provider under a policy; see ``impactflow.placement``."""
+    account, digest = run.account(provider, policy.store), policy_digest(policy)
+    return Sweep(account, policy=digest, limit=limit, in_vain=run.in_vain, report=report)
 
 
 def round_of(done: Settled | Swept) -> Round:

@@ -321,6 +321,7 @@ class Placement:
     Args:
         id: The ledger's row.
         key: The idempotency key: derived from store, order and slot, never from amounts.
+        store: Whose order, as the policy names the store.
         order_id: The Wicked Reports id of the order.
         slot: The policy's name for the impact.
         provider: Who sells it.
@@ -345,6 +346,7 @@ class Placement:
 
     id: int
     key: str
+    store: str
     order_id: str
     slot: str
     provider: ProviderName

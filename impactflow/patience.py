@@ -45,6 +45,7 @@ async def work_off(
     ledger: Ledger,
     clock: Clock,
     provider: ProviderName,
+    store: str,
     patience_s: float,
     work: Callable[[], Awaitable[Round]],
     *,
@@ -56,7 +57,8 @@ async def work_off(
     Args:
         ledger: Says what is due.
         clock: Tells the time and waits.
-        provider: Whose placements.
+        provider: At which provider.
+        store: Whose placements.
         patience_s: How far off the next thing due may lie.
         work: One round.
         policy: Digest of the policy under which the work sends what is planned, besides settling what is unresolved;
@@ -71,7 +73,7 @@ async def work_off(
 
     async def next_due() -> datetime | None:
         fresh = Fresh.at(policy, clock.now()) if policy is not None and sends else None
-        return await ledger.next_due(provider, UNRESOLVED, fresh, now=clock.now())
+        return await ledger.next_due(provider, store, UNRESOLVED, fresh, now=clock.now())
 
     while (due_at := await next_due()) is not None:
         wait_s = max(_until(due_at, clock), pause_s)

@@ -18,8 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from impactflow.accounts import check_account
-from impactflow.clock import Clock
+from impactflow.accounts import StoreAccount, check_account
 from impactflow.errors import (
     Contradiction,
     Forbidden,
@@ -33,9 +32,9 @@ from impactflow.errors import (
     Unauthorized,
     Unavailable,
 )
-from impactflow.ledger import Claim, Fresh, Ledger, Move, Status
+from impactflow.ledger import Claim, Fresh, Move, Status
 from impactflow.models import Placement, ProviderName, Receipt, Unexplained
-from impactflow.providers import Hold, KeepsRecords, Provider
+from impactflow.providers import Hold, KeepsRecords
 from impactflow.stopping import InFlight, to_its_end
 from impactflow.together import together
 
@@ -53,26 +52,6 @@ _LONGEST_RETRY_S = 3600.0
 _STOPPED = "the run was stopped"
 #: The longest that an answer waits for others to share its commit, in seconds.
 _LINGER_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """
-    How a run works, from the settings.
-
-    Args:
-        lease_s: How long a placement belongs to the run that sends it.
-        request_timeout_s: How long one request may take, the wait for its turn included.
-        settle_s: How long after an attempt "not in their records" means "not placed".
-        concurrency: Requests in flight per provider.
-        track_s: How long after the first look a placement is tracked again.
-    """
-
-    lease_s: float
-    request_timeout_s: float
-    settle_s: float
-    concurrency: int
-    track_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +102,11 @@ class InVain:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """This run's hold on one placement."""
+    """A run's hold on one placement, until its lease ends."""
 
-    ledger: Ledger
-    clock: Clock
+    account: StoreAccount
     placement: Placement
     until: datetime
-    request_timeout_s: float
 
     def check(self) -> None:
         """
@@ -138,7 +115,7 @@ class Held:
         Raises:
             NotSent: It does not.
         """
-        if (self.until - self.clock.now()).total_seconds() <= self.request_timeout_s:
+        if (self.until - self.account.clock.now()).total_seconds() <= self.account.terms.request_timeout_s:
             msg = "too little of the lease was left to send it"
             raise NotSent(msg, provider=self.placement.provider, operation="place")
 
@@ -150,14 +127,14 @@ class Held:
             NotSent: Another run has the placement by now.
         """
         try:
-            await self.ledger.remember_handle(self.placement, handle)
+            await self.account.ledger.remember_handle(self.placement, handle)
         except TransitionRefused:
             msg = "the lease ran out before the provider's name for it was on disk"
             raise NotSent(msg, provider=self.placement.provider, operation="place") from None
 
     async def unexplained(self, refs: Sequence[str]) -> Unexplained:
         """Which of these purchases no placement holds, and how many others there are that may have bought them."""
-        return await self.ledger.unexplained(self.placement, refs)
+        return await self.account.ledger.unexplained(self.placement, refs)
 
 
 class Sweep:
@@ -169,11 +146,7 @@ class Sweep:
     and not sent is what a crash puts in doubt for nothing: it is at most half of what is in flight.
 
     Args:
-        ledger: Where placements are claimed and recorded.
-        provider: Who sells them.
-        clock: Tells the time.
-        terms: How to work.
-        run_id: Which run does it.
+        account: Whose placements, and where they are bought.
         policy: Digest of the policy that it works with; what was planned under another, or long ago, is not sent.
         limit: At most so many placements.
         in_vain: What this run has tried in vain over all its sweeps: what kills, looks and earlier runs added to the
@@ -183,28 +156,24 @@ class Sweep:
 
     def __init__(
         self,
-        ledger: Ledger,
-        provider: Provider,
-        clock: Clock,
-        terms: Terms,
-        run_id: str,
+        account: StoreAccount,
         *,
         policy: str,
         limit: int,
         in_vain: InVain | None = None,
         report: Callable[[Swept], None] = lambda _: None,
     ) -> None:
-        self._ledger = ledger
-        self._provider = provider
-        self._clock = clock
-        self._terms = terms
-        self._run_id = run_id
+        self._account = account
+        self._ledger = account.ledger
+        self._provider = account.provider
+        self._clock = account.clock
+        self._terms = account.terms
         self._policy = policy
         self._left = limit
         self._in_vain = InVain() if in_vain is None else in_vain
         self._report = report
         self._swept = Swept()
-        self._ahead = terms.concurrency // 2
+        self._ahead = self._terms.concurrency // 2
         self._claimed: asyncio.Queue[Held | None] = asyncio.Queue()
         self._answers: list[Move] = []
         self._open = 0  # claimed, and the outcome not recorded yet
@@ -213,7 +182,7 @@ class Sweep:
         self._clerk_wanted = asyncio.Event()
         self._in_flight = InFlight()
         self._unreachable = 0
-        self._resume_at = clock.now()
+        self._resume_at = self._clock.now()
 
     async def run(self) -> Swept:
         """
@@ -225,7 +194,7 @@ class Sweep:
         """
         try:
             await self._provider.prepare()
-            await check_account(self._ledger, self._provider, self._clock)
+            await check_account(self._account)
         except Unauthorized as refused:
             self._halt(str(refused), unauthorized=True)
         except (NotSent, Refused) as error:
@@ -275,14 +244,15 @@ class Sweep:
         now = self._clock.now()
         until = now + timedelta(seconds=self._terms.lease_s)
         alone = self._provider.one_twin_at_a_time
-        claim = Claim(self._provider.name, self._run_id, now, until, alone, fresh=Fresh.at(self._policy, now))
+        fresh = Fresh.at(self._policy, now)
+        claim = Claim(self._provider.name, self._account.store, self._account.run_id, now, until, alone, fresh=fresh)
         claimed = await self._ledger.turn_over(answers, claim, count)
         self._open += len(claimed) - len(answers)
         self._left -= len(claimed)
         self._drained = self._drained or (len(claimed) < count and not alone)
         self._blocked = len(claimed) < count and alone
         for placement in claimed:
-            self._claimed.put_nowait(Held(self._ledger, self._clock, placement, until, self._terms.request_timeout_s))
+            self._claimed.put_nowait(Held(self._account, placement, until))
         if answers:
             self._count(answers)
 
@@ -377,7 +347,7 @@ class Sweep:
     ) -> Move:
         now = self._clock.now()
         due_at = None if due_in_s is None else now + timedelta(seconds=due_in_s) if due_in_s else now
-        return Move(placement, Status.PLACING, to, now, self._run_id, detail, due_at, receipt)
+        return Move(placement, Status.PLACING, to, now, self._account.run_id, detail, due_at, receipt)
 
     def _halt(self, why: str, *, unauthorized: bool = False) -> None:
         if self._swept.halted is None:

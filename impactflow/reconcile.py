@@ -17,8 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from impactflow.accounts import check_account
-from impactflow.clock import Clock
+from impactflow.accounts import StoreAccount, check_account
 from impactflow.errors import (
     AlreadyRecorded,
     NotSent,
@@ -28,16 +27,15 @@ from impactflow.errors import (
     TransitionRefused,
     Unauthorized,
 )
-from impactflow.ledger import TRANSITIONS, Claim, Ledger, Move, Status
+from impactflow.ledger import TRANSITIONS, Claim, Move, Status
 from impactflow.models import Kind, Placement, Receipt
-from impactflow.placement import Held, Terms, retry_delay_s
+from impactflow.placement import Held, retry_delay_s
 from impactflow.providers import (
     CLOCK_SKEW,
     Absent,
     Ambiguous,
     Found,
     KeepsRecords,
-    Provider,
     Record,
     RepeatsSafely,
     Verdict,
@@ -90,26 +88,27 @@ class Settled:
         return self.placed + self.planned + self.failed + self.parked
 
 
-async def settle(ledger: Ledger, provider: Provider, clock: Clock, terms: Terms, run_id: str) -> Settled:
+async def settle(account: StoreAccount) -> Settled:
     """
-    Settle every due doubt at one provider, after putting in doubt what some run left unfinished.
+    Settle every due doubt of a store at one provider, after putting in doubt what some run left unfinished.
 
     Raises:
         LedgerError: The ledger failed; what was settled before stands.
         asyncio.CancelledError: It was cancelled; no doubt is reserved for this run any more.
     """
-    now = clock.now()
-    await ledger.expire_leases(now, run_id)
+    now, provider = account.clock.now(), account.provider
+    await account.ledger.expire_leases(now, account.run_id)
     try:
-        await check_account(ledger, provider, clock)
+        await check_account(account)
     except (NotSent, Refused) as error:
         return Settled(halted=str(error), unauthorized=isinstance(error, Unauthorized))
-    until = now + timedelta(seconds=terms.lease_s)
+    until = now + timedelta(seconds=account.terms.lease_s)
     repeats = isinstance(provider, RepeatsSafely)
-    doubts = await ledger.claim_doubts(Claim(provider.name, run_id, now, until, exclusive=False, repeats=repeats))
+    claim = Claim(provider.name, account.store, account.run_id, now, until, exclusive=False, repeats=repeats)
+    doubts = await account.ledger.claim_doubts(claim)
     if not doubts:
         return Settled()
-    desk = _Desk(ledger, provider, clock, terms, run_id, until)
+    desk = _Desk(account, until)
     if isinstance(provider, RepeatsSafely):
         return await to_its_end(desk.repeat(provider, doubts), desk.in_flight.stop)
     if isinstance(provider, KeepsRecords):
@@ -260,14 +259,12 @@ def _look(thing: Placement | Record) -> _Look:
 class _Desk:
     """One run's work on the doubts at one provider."""
 
-    def __init__(
-        self, ledger: Ledger, provider: Provider, clock: Clock, terms: Terms, run_id: str, until: datetime
-    ) -> None:
-        self._ledger = ledger
-        self._provider = provider
-        self._clock = clock
-        self._terms = terms
-        self._run_id = run_id
+    def __init__(self, account: StoreAccount, until: datetime) -> None:
+        self._account = account
+        self._ledger = account.ledger
+        self._provider = account.provider
+        self._clock = account.clock
+        self._terms = account.terms
         self._until = until
         self._settled = Settled()
         self.in_flight = InFlight()
@@ -278,7 +275,7 @@ class _Desk:
 
         async def ask(doubt: Placement) -> None:
             async with slots:
-                hold = Held(self._ledger, self._clock, doubt, self._until, self._terms.request_timeout_s)
+                hold = Held(self._account, doubt, self._until)
                 asked_at, sent_until = self._clock.now(), doubt.sent_until
                 if self.in_flight.stopped:
                     await self._apply(doubt, None, "not asked: the run was stopped", sent_until)
@@ -396,7 +393,7 @@ class _Desk:
     ) -> None:
         now = self._clock.now()
         if_absent = Status(doubt.if_absent) if doubt.if_absent else None
-        move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._run_id, why)
+        move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._account.run_id, why)
         move = replace(move, sent_until=sent_until, if_absent=if_absent)
         match verdict:
             case Found(receipt, by_key):

@@ -9,16 +9,15 @@ twice; who ruled, why and in which run goes into the ledger. Called by ``impactf
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from impactflow.accounts import check_account
+from impactflow.accounts import StoreAccount, check_account
 from impactflow.clock import Clock
 from impactflow.errors import AlreadyRecorded, ConfigurationError, TransitionRefused
 from impactflow.ledger import Entry, Ledger, Move, Status
 from impactflow.models import Placement, ProviderName, Receipt
-from impactflow.placement import Terms
 from impactflow.providers import Provider, Record, RepeatsSafely
 from impactflow.units import in_words
 
@@ -105,21 +104,15 @@ class Ruled:
 
 
 async def settle_by_ruling(
-    ledger: Ledger,
-    provider_of: Callable[[ProviderName], Provider],
-    clock: Clock,
-    terms: Terms,
-    run_id: str,
-    ruling: Ruling,
+    ledger: Ledger, account_of: Callable[[ProviderName, str], StoreAccount], clock: Clock, run_id: str, ruling: Ruling
 ) -> Ruled:
     """
     Do what a person decided.
 
     Args:
         ledger: Where the placement is.
-        provider_of: Opens the account at a provider; not called where nothing has to be checked there.
+        account_of: Opens a store's account at a provider; not called where nothing has to be checked there.
         clock: Tells the time.
-        terms: How to work.
         run_id: Which run does it.
         ruling: What was decided.
 
@@ -135,11 +128,11 @@ async def settle_by_ruling(
     match ruling.decision:
         case Decision.BOUGHT:
             to, due_at = Status.PLACED, now
-            receipt, by_key = await _receipt(ledger, provider_of(placement.provider), placement, ruling.ref, clock)
+            receipt, by_key = await _receipt(account_of(placement.provider, placement.store), placement, ruling.ref)
             said = f"{said}; {receipt.ref}"
         case Decision.NOT_BOUGHT:
             to, due_at = Status.PLANNED, now
-            await _check_not_bought(ledger, provider_of(placement.provider), entry, clock, terms)
+            await _check_not_bought(account_of(placement.provider, placement.store), entry)
         case Decision.GIVEN_UP:
             to = Status.CANCELLED
         case never:
@@ -190,16 +183,15 @@ def _check_alone(entry: Entry, entries: Sequence[Entry]) -> None:
             )
 
 
-async def _receipt(
-    ledger: Ledger, provider: Provider, placement: Placement, ref: str, clock: Clock
-) -> tuple[Receipt, bool]:
+async def _receipt(account: StoreAccount, placement: Placement, ref: str) -> tuple[Receipt, bool]:
     """
     The purchase that a person names, and whether it says the placement's key.
 
     Raises:
         ConfigurationError: It does not stand at the provider, is not what was asked for, or is somebody else's.
     """
-    await check_account(ledger, provider, clock)
+    await check_account(account)
+    provider = account.provider
     record = await provider.look_up(ref)
     if record is None:
         raise ConfigurationError(f"ref {ref!r}: {provider.name} knows no purchase of that name")
@@ -217,22 +209,22 @@ async def _receipt(
         )
     # Purchases of two kinds may share a name, which proves nothing unless one of them says our key; and whom one was
     # for the provider does not say when it is looked up.
-    for holder in await ledger.holders(provider.name, refs=[record.ref], keys=[]):
+    for holder in await account.ledger.holders(provider.name, refs=[record.ref], keys=[]):
         if record.key is None or record.shows(holder.placement):
             raise ConfigurationError(f"ref {ref!r}: that purchase is recorded already, for {_name(holder.placement)}")
     return Receipt(record.ref, record.price_usd_cents, parts=record.parts), record.key is not None
 
 
-async def _check_not_bought(ledger: Ledger, provider: Provider, entry: Entry, clock: Clock, terms: Terms) -> None:
+async def _check_not_bought(account: StoreAccount, entry: Entry) -> None:
     """See that nothing of the placement's stands at the provider, nor may still come."""
-    await check_account(ledger, provider, clock)
-    placement = entry.placement
-    settled_at = placement.sent_until + timedelta(seconds=terms.settle_s)
-    if entry.status is Status.PARKED and clock.now() < settled_at:
+    await check_account(account)
+    provider, placement, now = account.provider, entry.placement, account.clock.now()
+    settled_at = placement.sent_until + timedelta(seconds=account.terms.settle_s)
+    if entry.status is Status.PARKED and now < settled_at:
         raise ConfigurationError(
             f"{_name(placement)} may still take effect until {settled_at.astimezone(UTC):%H:%M:%S} UTC: ask again then"
         )
-    async for record in _of_its_key(provider, placement, clock):
+    async for record in _of_its_key(provider, placement, now):
         if not record.cancelled:
             raise ConfigurationError(
                 f"{_name(placement)} was bought: {record.ref} at {provider.name} carries its key and stands; settle it"
@@ -245,7 +237,7 @@ async def _check_not_bought(ledger: Ledger, provider: Provider, entry: Entry, cl
             )
 
 
-async def _of_its_key(provider: Provider, placement: Placement, clock: Clock) -> AsyncIterator[Record]:
+async def _of_its_key(provider: Provider, placement: Placement, now: datetime) -> AsyncIterator[Record]:
     """
     The purchases that carry a placement's key; that of its handle among them, where purchases have one before.
 
@@ -254,7 +246,7 @@ async def _of_its_key(provider: Provider, placement: Placement, clock: Clock) ->
     if placement.handle and (record := await provider.look_up(placement.handle)):
         yield record
     from_ = (placement.first_attempted_at - _MARGIN).astimezone(UTC).date()
-    to = (clock.now() + _MARGIN).astimezone(UTC).date()
+    to = (now + _MARGIN).astimezone(UTC).date()
     for _ in range(2):
         async for record in provider.statement(from_, to):
             if record.key == placement.key:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from impactflow.accounts import StoreAccount, Terms
 from impactflow.adoption import Finding, PurchasesUnknown, Scope, check_ledger, look
 from impactflow.callbacks import callback_path
 from impactflow.clients import open_cnaught, open_impactapi, open_oneclickimpact, open_wickedreports
@@ -24,8 +25,8 @@ from impactflow.models import ProviderName
 from impactflow.orders import OrderSource
 from impactflow.orders.file import OrdersFile
 from impactflow.orders.wickedreports import WickedReportsOrders
-from impactflow.placement import InVain, Terms
-from impactflow.policy import Policy
+from impactflow.placement import InVain
+from impactflow.policy import Policy, load_policy
 from impactflow.providers import Provider
 from impactflow.providers.cnaught import CNaught
 from impactflow.providers.impactapi import ImpactAPI
@@ -89,6 +90,34 @@ class Run:
         if name not in self._providers:
             self._providers[name] = self._open(name)
         return self._providers[name]
+
+    def account(self, name: ProviderName, store: str) -> StoreAccount:
+        """
+        A store's account at a provider.
+
+        Raises:
+            ConfigurationError: Its key is not set.
+        """
+        return StoreAccount(store, self.provider(name), self.ledger, self.clock, self.terms, self.id)
+
+    async def store(self) -> str:
+        """
+        The store that a run works for which reads no orders: the ledger's only one, or else the policy's.
+
+        Raises:
+            ConfigurationError: The ledger has several stores, and there is no policy that says whose accounts the keys
+                open.
+        """
+        stores = await self.ledger.stores()
+        if len(stores) <= 1:
+            return stores[0] if stores else ""
+        try:
+            return load_policy(self.settings.impactflow_policy).store
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"the ledger has orders of several stores ({', '.join(stores)}), and a run works for one of them: set"
+                f" IMPACTFLOW_POLICY to the policy of the store whose accounts these keys open ({error})"
+            ) from None
 
     @property
     def where(self) -> str:

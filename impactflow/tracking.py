@@ -11,12 +11,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from impactflow.clock import Clock
+from impactflow.accounts import StoreAccount
 from impactflow.errors import ProviderError, TransitionRefused, Unauthorized
-from impactflow.ledger import Ledger, Move, Postponement, Status
+from impactflow.ledger import Move, Postponement, Status
 from impactflow.models import Placement, Progress, Receipt, Stage
-from impactflow.placement import Terms
-from impactflow.providers import Provider
 from impactflow.together import together
 
 log = logging.getLogger(__name__)
@@ -68,31 +66,22 @@ class Tracking:
     One pass over the placements of one provider.
 
     Args:
-        ledger: Which placements are due, and where the answers go.
-        provider: Who is asked.
-        clock: Tells the time.
-        terms: How to work.
-        run_id: Which run does it.
+        account: Whose placements, and where they are asked after.
         everything: Look at all that are open, due or not: somebody is waiting.
         report: Called with each answer.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
-        provider: Provider,
-        clock: Clock,
-        terms: Terms,
-        run_id: str,
+        account: StoreAccount,
         *,
         everything: bool = False,
         report: Callable[[Tracked], None] = lambda _: None,
     ) -> None:
-        self._ledger = ledger
-        self._provider = provider
-        self._clock = clock
-        self._terms = terms
-        self._run_id = run_id
+        self._account = account
+        self._ledger = account.ledger
+        self._clock = account.clock
+        self._terms = account.terms
         self._everything = everything
         self._report = report
         self._tracked = Tracked()
@@ -116,9 +105,9 @@ class Tracking:
 
     async def _placed(self) -> AsyncIterator[tuple[Placement, int]]:
         due_by = None if self._everything else self._clock.now()
-        after = 0
+        name, store, after = self._account.name, self._account.store, 0
         while self._tracked.halted is None:
-            page = await self._ledger.placed(self._provider.name, due_by=due_by, after=after, limit=_PAGE)
+            page = await self._ledger.placed(name, store, due_by=due_by, after=after, limit=_PAGE)
             if not page:
                 return
             for open_placement in page:
@@ -134,7 +123,7 @@ class Tracking:
     async def _track(self, placement: Placement, checks: int) -> None:
         progress = Progress(Stage.OPEN, "not answered")
         try:
-            progress = await self._provider.track(placement)
+            progress = await self._account.provider.track(placement)
             self._count("checked")
         except Unauthorized as error:
             self._tracked = replace(self._tracked, halted=str(error), unauthorized=True)
@@ -154,7 +143,7 @@ class Tracking:
         to = Status.COMPLETED if completed else Status.CANCELLED
         receipt = Receipt(placement.ref or "", certificate_url=progress.certificate_url, parts=progress.parts)
         detail = None if completed else "cancelled at the provider"
-        move = Move(placement, Status.PLACED, to, self._clock.now(), self._run_id, detail, receipt=receipt)
+        move = Move(placement, Status.PLACED, to, self._clock.now(), self._account.run_id, detail, receipt=receipt)
         try:
             await self._ledger.move(move)
         except TransitionRefused:

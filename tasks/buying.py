@@ -3,7 +3,6 @@
 from impactflow.buying import Steps, buy
 from impactflow.models import ProviderName
 from impactflow.patience import Round
-from impactflow.planning import policy_digest
 from impactflow.policy import Policy
 from tasks.checking import check_ledger
 from tasks.context import current_run
@@ -13,15 +12,14 @@ from tasks.reconciliation import settle_doubts
 
 async def buy_all(policy: Policy, patience_s: float) -> dict[ProviderName, Round]:
     """Settle and place at every provider side by side; see ``impactflow.buying``."""
-    digest = policy_digest(policy)
 
     async def check(provider: ProviderName) -> Round | None:
         return (await check_ledger([provider], policy)).get(provider)
 
     async def settle(provider: ProviderName) -> Round:
-        return await settle_doubts(provider)
+        return await settle_doubts(provider, policy.store)
 
     async def place(provider: ProviderName) -> Round:
-        return await place_batch(provider, digest)
+        return await place_batch(provider, policy)
 
     return await buy(current_run(), policy, patience_s, Steps(check, settle, place))

@@ -14,6 +14,7 @@ from impactflow.ledger import Status
 from impactflow.models import ProviderName
 from impactflow.patience import Round
 from impactflow.placement import Swept
+from impactflow.policy import Policy
 from tasks.context import current_run
 from tasks.progress import progress
 
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 
 
 @task(name="place_batch", task_run_name="place at {provider}", cache_policy=NO_CACHE, retries=0)
-async def place_batch(provider: ProviderName, policy: str) -> Round:
-    """Place what is due at one provider under the policy of this digest; see ``impactflow.placement``."""
+async def place_batch(provider: ProviderName, policy: Policy) -> Round:
+    """Place what is due at one provider under a policy; see ``impactflow.placement``."""
     run = current_run()
     counts = await run.ledger.counts()
     due = min(BATCH, counts.get((provider, Status.PLANNED), 0))

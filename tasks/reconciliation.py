@@ -10,6 +10,7 @@ import logging
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from impactflow.accounts import StoreAccount
 from impactflow.audit import CANCELLED_UNASKED, COLUMNS, Audit, Finding
 from impactflow.buying import round_of, settle_at
 from impactflow.errors import ConfigurationError
@@ -17,7 +18,6 @@ from impactflow.models import ProviderName
 from impactflow.orders import Window
 from impactflow.outcome import AuditOutcome
 from impactflow.patience import Round
-from impactflow.providers import Provider
 from impactflow.reports import csv_rows
 from impactflow.ruling import Ruled, Ruling
 from impactflow.ruling import settle_by_ruling as settle_ruled
@@ -32,10 +32,10 @@ _SHOWN = 100
 
 
 @task(name="settle_doubts", task_run_name="settle doubts at {provider}", cache_policy=NO_CACHE)
-async def settle_doubts(provider: ProviderName) -> Round:
-    """Settle the due doubts at one provider; see ``impactflow.reconcile``."""
+async def settle_doubts(provider: ProviderName, store: str) -> Round:
+    """Settle a store's due doubts at one provider; see ``impactflow.reconcile``."""
     run = current_run()
-    settled = await settle_at(run, provider)
+    settled = await settle_at(run, provider, store)
     log.info(
         "%s: of the doubts %d are placed, %d planned again, %d parked, %d still open%s",
         provider, settled.placed, settled.planned, settled.parked, settled.open,
@@ -46,12 +46,13 @@ async def settle_doubts(provider: ProviderName) -> Round:
 
 
 @task(name="audit_providers", task_run_name="audit {window.from_}..{window.to}", cache_policy=NO_CACHE, retries=0)
-async def audit_providers(window: Window, *, repair: bool, cancel_up_to: int = CANCELLED_UNASKED) -> AuditOutcome:
-    """Hold the ledger against the records of each provider, side by side; see ``impactflow.audit``."""
+async def audit_providers(
+    window: Window, store: str, *, repair: bool, cancel_up_to: int = CANCELLED_UNASKED
+) -> AuditOutcome:
+    """Hold a store's purchases against the records of each provider, side by side; see ``impactflow.audit``."""
     run = current_run()
     audits = [
-        Audit(run.ledger, provider, run.clock, run.terms, run.id, window, repair=repair, cancel_up_to=cancel_up_to)
-        for provider in await _accounts(run)
+        Audit(account, window, repair=repair, cancel_up_to=cancel_up_to) for account in await _accounts(run, store)
     ]
     shown: list[Finding] = []
     name = f"audit-{run.clock.now():%Y%m%d-%H%M%S}"
@@ -77,13 +78,13 @@ async def audit_providers(window: Window, *, repair: bool, cancel_up_to: int = C
     return AuditOutcome(window, {audit.name: audit.tally for audit in audits}, shown, file.told)
 
 
-async def _accounts(run: Run) -> list[Provider]:
-    """The providers whose key is set; it must be where the ledger has placements."""
-    used = {name for name, _ in await run.ledger.counts()}
+async def _accounts(run: Run, store: str) -> list[StoreAccount]:
+    """A store's accounts whose key is set; it must be where the store has placements."""
+    used = await run.ledger.used(store)
     accounts = []
     for name in ProviderName:
         try:
-            accounts.append(run.provider(name))
+            accounts.append(run.account(name, store))
         except ConfigurationError:
             if name in used:
                 raise
@@ -94,4 +95,4 @@ async def _accounts(run: Run) -> list[Provider]:
 async def settle_by_ruling(ruling: Ruling) -> Ruled:
     """Do what a person has decided about one placement; see ``impactflow.ruling``."""
     run = current_run()
-    return await settle_ruled(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+    return await settle_ruled(run.ledger, run.account, run.clock, run.id, ruling)

@@ -163,18 +163,18 @@ def unchecked(run: Run) -> Steps:
 
 async def sweep(run: Run, provider: ProviderName, limit: int = 10_000) -> Swept:
     """One sweep over what is due."""
-    return await sweep_at(run, provider, works_under(run), limit=limit).run()
+    return await sweep_at(run, provider, policy_for(run), limit=limit).run()
 
 
 async def track(run: Run, provider: ProviderName, *, everything: bool = False) -> Tracked:
     """One pass of tracking."""
-    tracking = Tracking(run.ledger, run.provider(provider), run.clock, run.terms, run.id, everything=everything)
+    tracking = Tracking(run.account(provider, policy_for(run).store), everything=everything)
     return await tracking.run()
 
 
 async def work(run: Run, provider: ProviderName, patience_s: float = PATIENCE_S) -> Round:
     """Settle and place at one provider until nothing is due that is worth waiting for."""
-    return await buy_at(run, provider, works_under(run), patience_s, unchecked(run))
+    return await buy_at(run, provider, policy_for(run), patience_s, unchecked(run))
 
 
 async def statuses(run: Run) -> dict[str, int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, timedelta
 from typing import Any
 
-from impactflow.accounts import check_account
+from impactflow.accounts import StoreAccount, check_account
 from impactflow.adoption.check import unattributed
 from impactflow.adoption.sorting import Finding, Known, Scope, sort
 from impactflow.clock import Clock
@@ -78,7 +78,7 @@ class _Read:
     unnamed: dict[tuple[str, Kind | None, str | None], Finding] = field(default_factory=dict)
 
 
-async def survey(ledger: Ledger, provider: Provider, scope: Scope, clock: Clock, since: date | None) -> Survey:
+async def survey(account: StoreAccount, scope: Scope, since: date | None) -> Survey:
     """
     Read an account's records, all or those since a UTC day; nothing is changed.
 
@@ -88,7 +88,8 @@ async def survey(ledger: Ledger, provider: Provider, scope: Scope, clock: Clock,
         Unauthorized: It is another account than the ledger has bought from.
         ProviderError: The records cannot be read now.
     """
-    await check_account(ledger, provider, clock)
+    await check_account(account)
+    ledger, provider, clock = account.ledger, account.provider, account.clock
     read = _Read()
     for pages in provider.newest(_PAGE):
         async for page in pages:
@@ -98,8 +99,9 @@ async def survey(ledger: Ledger, provider: Provider, scope: Scope, clock: Clock,
                 break
     async for page in _pages(provider.statement(since or _BEGINNING, clock.now().astimezone(UTC).date() + _DAY)):
         await _sort_page(ledger, provider, scope, page, read)
-    unnamed = [] if read.names_keys else await unattributed(ledger, provider.name, list(read.unnamed.values()))
-    return Survey(provider.name, len(read.seen), _one_each(read.ours.values()), unnamed)
+    unnamed = [] if read.names_keys else list(read.unnamed.values())
+    nobodys = await unattributed(ledger, provider.name, scope.store, unnamed)
+    return Survey(provider.name, len(read.seen), _one_each(read.ours.values()), nobodys)
 
 
 def _one_each(found: Iterable[Finding]) -> list[Finding]:

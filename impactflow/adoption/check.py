@@ -112,18 +112,20 @@ async def _look(
                     await _record(ledger, provider, each, clock, run_id)
             if seen >= _NEWEST and (clock is None or not waiting):  # else the next page may have more that wait
                 break
-    return [*anothers, *([] if names_keys else await unattributed(ledger, provider.name, unnamed))]
+    return [*anothers, *([] if names_keys else await unattributed(ledger, provider.name, scope.store, unnamed))]
 
 
-async def unattributed(ledger: Ledger, provider: ProviderName, unnamed: Sequence[Finding]) -> Sequence[Finding]:
+async def unattributed(
+    ledger: Ledger, provider: ProviderName, store: str, unnamed: Sequence[Finding]
+) -> Sequence[Finding]:
     """
     Those that nobody can call ours or not, of purchases at an account that names no keys.
 
-    Once this ledger has bought there it looks after itself; before that, a person has to vouch.
+    Once this ledger has bought there for the store it looks after itself; before that, a person has to vouch.
     """
     if not unnamed:
         return []
-    has_sent, vouched_at = await ledger.account(provider)
+    has_sent, vouched_at = await ledger.account(provider, store)
     if has_sent:
         return []
     return [each for each in unnamed if vouched_at is None or each.record.at > vouched_at]

@@ -62,10 +62,14 @@ class Scope:
     Args:
         ledger: The ledger.
         policy: The policy, where one is at hand.
+
+    Attributes:
+        store: The policy's store; empty where there is no policy.
     """
 
     def __init__(self, ledger: Ledger, policy: Policy | None) -> None:
         self._ledger = ledger
+        self.store = policy.store if policy else ""
         rules = policy.rules if policy else ()
         self._policys: Mapping[str, Mapping[str, Kind]] = (
             {policy.store: {rule.slot: rule.impact for rule in rules}} if policy else {}

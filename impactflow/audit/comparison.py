@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TypeVar, assert_never
 
-from impactflow.accounts import LATEST, check_account
+from impactflow.accounts import LATEST, StoreAccount, check_account
 from impactflow.audit.findings import Disagreement, Finding, Suspect, theirs
 from impactflow.audit.repairs import CANCELLED_UNASKED, Repairs
 from impactflow.audit.strangers import Strangers
-from impactflow.clock import Clock
 from impactflow.errors import ProviderError, Unauthorized
-from impactflow.ledger import STANDING, Entry, Ledger, Status
+from impactflow.ledger import STANDING, Entry, Status
 from impactflow.orders import Window
-from impactflow.placement import Terms
-from impactflow.providers import Provider, Record
+from impactflow.providers import Record
 from impactflow.together import together
 
 log = logging.getLogger(__name__)
@@ -91,11 +89,7 @@ class Audit:
     One audit of one provider.
 
     Args:
-        ledger: What is held against the records.
-        provider: Whose records.
-        clock: Tells the time.
-        terms: How to work.
-        run_id: Which run does it.
+        account: Whose placements and records.
         window: The days of purchase.
         repair: Whether to do what is proven to be right; otherwise nothing is changed anywhere.
         cancel_up_to: How many duplicates may be cancelled; where there are more, none is.
@@ -107,24 +101,20 @@ class Audit:
 
     def __init__(
         self,
-        ledger: Ledger,
-        provider: Provider,
-        clock: Clock,
-        terms: Terms,
-        run_id: str,
+        account: StoreAccount,
         window: Window,
         *,
         repair: bool,
         cancel_up_to: int = CANCELLED_UNASKED,
     ) -> None:
-        self.name = provider.name
+        self.name = account.name
         self.tally = Tally()
-        self._ledger = ledger
-        self._provider = provider
-        self._clock = clock
+        self._account = account
+        self._ledger = account.ledger
+        self._provider = account.provider
         self._window = window
-        self._slots = asyncio.Semaphore(terms.concurrency)
-        self._repairs = Repairs(ledger, provider, clock, run_id) if repair else None
+        self._slots = asyncio.Semaphore(account.terms.concurrency)
+        self._repairs = Repairs(account) if repair else None
         self._seen = _Ids()
         self._named = _Ids()  # of those seen, whose record says the key
         self._first_extra: dict[str, str] = {}
@@ -141,7 +131,7 @@ class Audit:
             LedgerError: The ledger failed; repairs made before that stand.
         """
         try:
-            await check_account(self._ledger, self._provider, self._clock, fewest=LATEST)
+            await check_account(self._account, fewest=LATEST)
             async for suspects in self._suspects():
                 for suspect in suspects:
                     key = suspect.entry.placement.key if suspect.entry else None
@@ -186,17 +176,17 @@ class Audit:
     async def _suspects(self) -> AsyncIterator[Sequence[Suspect]]:
         """Repairs that were cut off; records; placements that none showed; sales bought twice; who is named by none."""
         if self._repairs:
-            begun = await self._ledger.being_cancelled(self.name)
+            begun = await self._ledger.being_cancelled(self.name, self._account.store)
             yield [Suspect(Disagreement.DUPLICATE, entry, None, ref) for ref, entry in begun]
         since, _ = self._window.span
-        strangers = Strangers(await self._ledger.uncertain(self.name, since - _MARGIN))
+        strangers = Strangers(await self._ledger.uncertain(self.name, self._account.store, since - _MARGIN))
         async for records in _batches(self._provider.statement(self._window.from_, self._window.to)):
             yield await self._compare(records, strangers)
         async for entries in self._unseen():
             suspects = await self._each(entries, self._ask_after)
             self.tally.agreed += suspects.count(None)
             yield _some(suspects)
-        for entry in await self._ledger.bought_before(self.name, self._window.span):
+        for entry in await self._ledger.bought_before(self.name, self._account.store, self._window.span):
             yield [Suspect(Disagreement.DUPLICATE, entry, None, theirs(entry.placement))]
         by_now = await self._ledger.holders(self.name, refs=strangers.refs, keys=strangers.keys)
         named = {entry.placement.id for entry in by_now if entry.placement.id in self._named}
@@ -286,8 +276,8 @@ class Audit:
 
     async def _unseen(self) -> AsyncIterator[Sequence[Entry]]:
         """The placements of these days that no record showed."""
-        after = 0
-        while page := await self._ledger.standing(self.name, self._window.span, after=after, limit=_BATCH):
+        store, span, after = self._account.store, self._window.span, 0
+        while page := await self._ledger.standing(self.name, store, span, after=after, limit=_BATCH):
             yield [entry for entry in page if entry.placement.id not in self._seen]
             after = page[-1].placement.id
 

@@ -8,12 +8,12 @@ Nothing is ever bought here. Called by ``comparison``.
 from dataclasses import replace
 from typing import assert_never
 
+from impactflow.accounts import StoreAccount
 from impactflow.audit.findings import Disagreement, Suspect, theirs
-from impactflow.clock import Clock
 from impactflow.errors import AlreadyRecorded, ImpactError, ProviderError, TransitionRefused
-from impactflow.ledger import STANDING, Entry, Ledger, Move, Status, Step
+from impactflow.ledger import STANDING, Entry, Move, Status, Step
 from impactflow.models import Placement, Receipt
-from impactflow.providers import Provider, Record
+from impactflow.providers import Record
 from impactflow.units import in_words
 
 #: So many duplicates may be cancelled at one provider without anybody saying a number: more of them are no accident.
@@ -29,17 +29,14 @@ class Repairs:
     Repairs at one provider.
 
     Args:
-        ledger: Where intents and outcomes are made durable.
-        provider: Where duplicates are cancelled.
-        clock: Tells the time.
-        run_id: Which run does it.
+        account: Where duplicates are cancelled, and the ledger in which that is made durable.
     """
 
-    def __init__(self, ledger: Ledger, provider: Provider, clock: Clock, run_id: str) -> None:
-        self._ledger = ledger
-        self._provider = provider
-        self._clock = clock
-        self._run_id = run_id
+    def __init__(self, account: StoreAccount) -> None:
+        self._ledger = account.ledger
+        self._provider = account.provider
+        self._clock = account.clock
+        self._run_id = account.run_id
 
     async def attempt(self, suspect: Suspect) -> tuple[str | None, str | None]:
         """

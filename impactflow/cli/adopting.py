@@ -56,10 +56,10 @@ async def _adopt(
     done: Counter[Adopted] = Counter()
     async with open_run(settings, "adopt") as run:
         began = run.clock.now()
-        used = {name for name, _ in await run.ledger.counts()}
+        used = await run.ledger.used(policy.store)
         scope = Scope(run.ledger, policy)
         names = sorted({*used, *(rule.provider for rule in policy.rules), *not_ours})
-        surveys = [await survey(run.ledger, run.provider(name), scope, run.clock, since) for name in names]
+        surveys = [await survey(run.account(name, policy.store), scope, since) for name in names]
         for each in surveys if yes else ():
             done += await _carry_out(run, each)
         for name in sorted(not_ours) if yes else ():

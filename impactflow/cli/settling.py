@@ -137,7 +137,7 @@ async def _settle(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done:
     async with open_run(settings, "settle") as run:
         for ruling in rulings:
             try:
-                ruled = await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+                ruled = await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
             except Unauthorized:
                 raise
             except (ConfigurationError, ProviderError) as error:

@@ -264,9 +264,17 @@ class Ledger:
         """Keep a person's word that what is at an account without a key is not ours, up to now."""
         await self._writer.submit(adopting.vouch, word)
 
-    async def account(self, provider: ProviderName) -> tuple[bool, datetime | None]:
-        """Whether anything was ever sent to a provider, and when somebody has vouched for the account."""
-        return await self._read(adopting.account, provider)
+    async def account(self, provider: ProviderName, store: str) -> tuple[bool, datetime | None]:
+        """Whether anything was ever sent to a provider for a store, and when somebody has vouched for the account."""
+        return await self._read(adopting.account, provider, store)
+
+    async def stores(self) -> Sequence[str]:
+        """The stores whose orders the ledger has."""
+        return await self._read(queries.stores)
+
+    async def used(self, store: str) -> frozenset[ProviderName]:
+        """The providers at which a store has placements, whatever became of them."""
+        return await self._read(queries.used, store)
 
     async def slots(self) -> Mapping[str, Mapping[str, Kind]]:
         """The slots of each store that has placements, with what they buy."""
@@ -382,14 +390,20 @@ class Ledger:
         return await self._read(queries.watermark, store, source)
 
     async def next_due(
-        self, provider: ProviderName, statuses: Sequence[Status], fresh: Fresh | None = None, *, now: datetime
+        self,
+        provider: ProviderName,
+        store: str,
+        statuses: Sequence[Status],
+        fresh: Fresh | None = None,
+        *,
+        now: datetime,
     ) -> datetime | None:
         """
-        When a provider's first placement in these statuses, or a planned one that is fresh, wants attention.
+        When a store's first placement in these statuses at a provider, or a planned one that is fresh, wants attention.
 
         Now, where that lies impossibly far: a clock was ahead.
         """
-        return await self._read(queries.next_due, provider, statuses, fresh, now)
+        return await self._read(queries.next_due, provider, store, statuses, fresh, now)
 
     async def unread(self, store: str, fresh: Fresh) -> tuple[int, datetime | None]:
         """How many planned placements wait until their orders are read again, and when the first of these was sold."""
@@ -448,14 +462,18 @@ class Ledger:
         return await self._read(queries.like_these, statuses, slot, reason, store)
 
     async def placed(
-        self, provider: ProviderName, *, due_by: datetime | None, after: int, limit: int
+        self, provider: ProviderName, store: str, *, due_by: datetime | None, after: int, limit: int
     ) -> Sequence[tuple[Placement, int]]:
-        """Placements to track, each with how often it was tracked before."""
-        return await self._read(queries.placed, provider, due_by, after, limit)
+        """A store's placements to track, each with how often it was tracked before."""
+        return await self._read(queries.placed, provider, store, due_by, after, limit)
 
-    async def latest(self, provider: ProviderName, limit: int) -> Sequence[Placement]:
-        """The latest placements that took effect at a provider."""
-        return await self._read(queries.latest, provider, limit)
+    async def open_at(self, store: str) -> Mapping[ProviderName, int]:
+        """How many placements of a store took effect and are not complete, at each provider that has any."""
+        return await self._read(queries.open_at, store)
+
+    async def latest(self, provider: ProviderName, store: str, limit: int) -> Sequence[Placement]:
+        """A store's latest placements that took effect at a provider."""
+        return await self._read(queries.latest, provider, store, limit)
 
     async def taken(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
         """The placements that hold these purchases of a provider's."""
@@ -470,18 +488,20 @@ class Ledger:
         return await self._read(queries.holders, provider, refs, keys)
 
     async def standing(
-        self, provider: ProviderName, span: tuple[datetime, datetime], *, after: int, limit: int
+        self, provider: ProviderName, store: str, span: tuple[datetime, datetime], *, after: int, limit: int
     ) -> Sequence[Entry]:
-        """Placements that took effect in a half-open span of time and were not cancelled, by id after ``after``."""
-        return await self._read(queries.standing, provider, span, after, limit)
+        """A store's placements that took effect in a half-open span of time and stand, by id after ``after``."""
+        return await self._read(queries.standing, provider, store, span, after, limit)
 
-    async def uncertain(self, provider: ProviderName, since: datetime) -> Sequence[Entry]:
-        """Placements tried since then that may have bought more than they hold: parked, or sent again since."""
-        return await self._read(queries.uncertain, provider, since)
+    async def uncertain(self, provider: ProviderName, store: str, since: datetime) -> Sequence[Entry]:
+        """A store's placements tried since then that may have bought more than they hold: parked, or sent again."""
+        return await self._read(queries.uncertain, provider, store, since)
 
-    async def bought_before(self, provider: ProviderName, span: tuple[datetime, datetime]) -> Sequence[Entry]:
-        """Placements that took effect in a half-open span of time, and so did another of the same sale and slot."""
-        return await self._read(queries.bought_before, provider, span)
+    async def bought_before(
+        self, provider: ProviderName, store: str, span: tuple[datetime, datetime]
+    ) -> Sequence[Entry]:
+        """A store's placements that took effect in a span of time, and so did another of the same sale and slot."""
+        return await self._read(queries.bought_before, provider, store, span)
 
     async def slot(self, order: str, slot: str, *, store: str | None = None) -> Sequence[Entry]:
         """
@@ -496,9 +516,9 @@ class Ledger:
         """Which of these purchases are known to be beside the one that a placement holds, each with the placement."""
         return await self._read(further.known, provider, refs)
 
-    async def being_cancelled(self, provider: ProviderName) -> Sequence[tuple[str, Entry]]:
-        """Purchases beside the one that a placement holds whose cancellation was begun and is not known to be over."""
-        return await self._read(further.being_cancelled, provider)
+    async def being_cancelled(self, provider: ProviderName, store: str) -> Sequence[tuple[str, Entry]]:
+        """A store's purchases beside the one that a placement holds, whose cancellation may not be over."""
+        return await self._read(further.being_cancelled, provider, store)
 
     async def totals(self, days: tuple[date, date] | None = None) -> Sequence[Total]:
         """What was bought per day, slot and provider."""

@@ -118,10 +118,13 @@ def vouch(connection: Connection, words: Sequence[Vouched]) -> list[None]:
     return [None] * len(words)
 
 
-def account(connection: Connection, provider: ProviderName) -> tuple[bool, datetime | None]:
-    """Whether anything was ever sent to a provider, and when somebody has vouched for the account."""
+def account(connection: Connection, provider: ProviderName, store: str) -> tuple[bool, datetime | None]:
+    """Whether anything was ever sent to a provider for a store, and when somebody has vouched for the account."""
     sent = connection.execute(
-        select(placements.c.id).where(placements.c.provider == provider, placements.c.attempts > 0).limit(1)
+        select(placements.c.id)
+        .join(orders, placements.c.order == orders.c.id)
+        .where(placements.c.provider == provider, placements.c.attempts > 0, orders.c.store == store)
+        .limit(1)
     ).first()
     vouched_at = connection.execute(select(accounts.c.vouched_at).where(accounts.c.provider == provider)).scalar()
     return sent is not None, vouched_at

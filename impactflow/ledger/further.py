@@ -96,10 +96,11 @@ def known(connection: Connection, provider: ProviderName, refs: Sequence[str]) -
     return _with_refs(rows)
 
 
-def being_cancelled(connection: Connection, provider: ProviderName) -> Sequence[tuple[str, Entry]]:
-    """Further purchases that some run was about to cancel, and nobody knows whether it has."""
+def being_cancelled(connection: Connection, provider: ProviderName, store: str) -> Sequence[tuple[str, Entry]]:
+    """A store's further purchases that some run was about to cancel, and nobody knows whether it has."""
     begun = further_purchases.c.cancelling_at.is_not(None) & further_purchases.c.cancelled_at.is_(None)
-    rows = connection.execute(_FURTHER.where(further_purchases.c.provider == provider, begun))
+    of_store = further_purchases.c.provider == provider, orders.c.store == store
+    rows = connection.execute(_FURTHER.where(*of_store, begun))
     return _with_refs(rows)
 
 

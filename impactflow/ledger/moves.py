@@ -29,9 +29,10 @@ from impactflow.models import Placement, ProviderName
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ask for one placement of a provider, to hold until ``lease_until``."""
+    """Ask for one placement of a store at a provider, to hold until ``lease_until``."""
 
     provider: ProviderName
+    store: str
     run_id: str
     now: datetime
     lease_until: datetime
@@ -63,11 +64,11 @@ class Look:
 
 def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | None]:
     """Take due placements, oldest first: their intent is durable when this commits. None where nothing may be sent."""
-    by_provider: dict[ProviderName, list[int]] = {}
+    by_account: dict[tuple[ProviderName, str], list[int]] = {}
     for index, request in enumerate(wanted):
-        by_provider.setdefault(request.provider, []).append(index)
+        by_account.setdefault((request.provider, request.store), []).append(index)
     claimed: list[Placement | None] = [None] * len(wanted)
-    for indexes in by_provider.values():
+    for indexes in by_account.values():
         request = wanted[indexes[0]]
         if request.exclusive:  # two runs that claim twins in the same moment would run into the index, or a deadlock
             one_at_a_time(connection, f"claim at {request.provider}")
@@ -83,14 +84,15 @@ def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | N
 
 def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[Placement]]:
     """
-    Take all due placements in doubt of each provider, so that no two runs settle the same one at once.
+    Take all due placements in doubt of each store and provider, so that no two runs settle the same one at once.
 
     What would be sent again to settle it, though its sale is bought for by another name, is for a person.
     """
     taken = []
     for request in wanted:
         _bring_forward(connection, request, Status.IN_DOUBT)
-        rows = connection.execute(_DOUBTS, {"provider": request.provider, "now": request.now}).all()
+        whose = {"provider": request.provider, "store": request.store}
+        rows = connection.execute(_DOUBTS, whose | {"now": request.now}).all()
         if request.repeats:
             ended = _end_rivals(connection, rows, Status.IN_DOUBT, Status.PARKED, request)
             rows = [row for row in rows if row.id not in ended]
@@ -217,7 +219,8 @@ def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
     if request.fresh is None:
         return []
     now, run_id = request.now, request.run_id
-    values = {"provider": request.provider, "now": now, "count": count} | request.fresh.values
+    whose = {"provider": request.provider, "store": request.store}
+    values = whose | {"now": now, "count": count} | request.fresh.values
     while True:
         rows = connection.execute(_CLAIMABLE[request.exclusive], values).all()
         if len(rows) < count and _bring_forward(connection, request, Status.PLANNED):
@@ -384,6 +387,7 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
             placements.c.provider == bindparam("provider", type_=sa.Text()),
             placements.c.status == Status.PLANNED.value,
             placements.c.due_at <= _NOW,
+            orders.c.store == bindparam("store", type_=sa.Text()),
             IS_FRESH,
         )
         .order_by(placements.c.due_at, placements.c.id)
@@ -411,6 +415,7 @@ _DOUBTS = (
         placements.c.provider == bindparam("provider", type_=sa.Text()),
         placements.c.status == Status.IN_DOUBT.value,
         placements.c.due_at <= _NOW,
+        orders.c.store == bindparam("store", type_=sa.Text()),
     )
     .order_by(placements.c.due_at, placements.c.id)
     .limit(1000)

@@ -50,12 +50,18 @@ def watermark(connection: Connection, store: str, source: str) -> date | None:
 
 
 def next_due(
-    connection: Connection, provider: ProviderName, statuses: Sequence[Status], fresh: Fresh | None, now: datetime
+    connection: Connection,
+    provider: ProviderName,
+    store: str,
+    statuses: Sequence[Status],
+    fresh: Fresh | None,
+    now: datetime,
 ) -> datetime | None:
-    """When a provider's first placement in one of these statuses, or one that may be sent, wants attention."""
-    spans = [connection.execute(_NEXT_DUE, {"provider": provider, "statuses": statuses}).one()]
+    """When a store's first placement at a provider in these statuses, or one that may be sent, wants attention."""
+    whose = {"provider": provider, "store": store}
+    spans = [connection.execute(_NEXT_DUE, whose | {"statuses": statuses}).one()]
     if fresh is not None:
-        spans.append(connection.execute(_NEXT_TO_SEND, {"provider": provider} | fresh.values).one())
+        spans.append(connection.execute(_NEXT_TO_SEND, whose | fresh.values).one())
     if any(span.last is not None and span.last > now + LONGEST_DELAY for span in spans):
         return now
     return min((span.first for span in spans if span.first is not None), default=None)
@@ -167,10 +173,10 @@ def like_these(
 
 
 def placed(
-    connection: Connection, provider: ProviderName, due_by: datetime | None, after: int, limit: int
+    connection: Connection, provider: ProviderName, store: str, due_by: datetime | None, after: int, limit: int
 ) -> Sequence[tuple[Placement, int]]:
-    """Placements to track, by id after ``after``, each with how often it was tracked; without ``due_by``, all."""
-    values: dict[str, Any] = {"provider": provider, "after": after, "limit": limit}
+    """A store's placements to track by ``due_by``, or ever, by id after ``after``; each with how often it was."""
+    values: dict[str, Any] = {"provider": provider, "store": store, "after": after, "limit": limit}
     if due_by is not None:
         values |= {"due_by": due_by, "too_late": due_by + LONGEST_DELAY}
     return [
@@ -179,10 +185,33 @@ def placed(
     ]
 
 
-def latest(connection: Connection, provider: ProviderName, limit: int) -> Sequence[Placement]:
-    """The latest placements that took effect at a provider, the last one first."""
-    rows = connection.execute(_LATEST, {"provider": provider, "limit": limit})
+def latest(connection: Connection, provider: ProviderName, store: str, limit: int) -> Sequence[Placement]:
+    """A store's latest placements that took effect at a provider, the last one first."""
+    rows = connection.execute(_LATEST, {"provider": provider, "store": store, "limit": limit})
     return [placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False) for row in rows]
+
+
+def open_at(connection: Connection, store: str) -> Mapping[ProviderName, int]:
+    """How many placements of a store took effect and are not complete, at each provider that has any."""
+    rows = connection.execute(_OPEN_AT, {"store": store})
+    return {ProviderName(provider): count for provider, count in rows}
+
+
+def stores(connection: Connection) -> Sequence[str]:
+    """The stores whose orders the ledger has, in the order of their names."""
+    found: list[str] = []
+    while (store := connection.execute(_NEXT_STORE, {"after": found[-1] if found else ""}).scalar()) is not None:
+        found.append(store)  # from one to the next along the index: DISTINCT would read every order
+    return found
+
+
+def used(connection: Connection, store: str) -> frozenset[ProviderName]:
+    """The providers at which a store has placements, whatever became of them."""
+    return frozenset(
+        name
+        for name in ProviderName
+        if connection.execute(_USED, {"provider": name, "store": store}).first() is not None
+    )
 
 
 def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
@@ -220,26 +249,27 @@ def holders(
 
 
 def standing(
-    connection: Connection, provider: ProviderName, span: tuple[datetime, datetime], after: int, limit: int
+    connection: Connection, provider: ProviderName, store: str, span: tuple[datetime, datetime], after: int, limit: int
 ) -> Sequence[Entry]:
-    """Placements that took effect in a half-open span of time and were not cancelled, by id after ``after``."""
+    """A store's placements that took effect in a half-open span of time and stand, by id after ``after``."""
     began, ended = span
-    values = {"provider": provider, "began": began, "ended": ended, "after": after, "limit": limit}
+    values = {"provider": provider, "store": store, "began": began, "ended": ended, "after": after, "limit": limit}
     return [entry_from_row(row) for row in connection.execute(_STANDING, values)]
 
 
-def uncertain(connection: Connection, provider: ProviderName, since: datetime) -> Sequence[Entry]:
-    """Placements tried since then that may have bought more than they hold: parked, or sent again since."""
-    return [entry_from_row(row) for row in connection.execute(_UNCERTAIN, {"provider": provider, "since": since})]
+def uncertain(connection: Connection, provider: ProviderName, store: str, since: datetime) -> Sequence[Entry]:
+    """A store's placements tried since then that may have bought more than they hold: parked, or sent again since."""
+    values = {"provider": provider, "store": store, "since": since}
+    return [entry_from_row(row) for row in connection.execute(_UNCERTAIN, values)]
 
 
-def bought_before(connection: Connection, provider: ProviderName, span: tuple[datetime, datetime]) -> Sequence[Entry]:
-    """Placements that took effect in a half-open span of time, and so did another of the same sale and slot."""
+def bought_before(
+    connection: Connection, provider: ProviderName, store: str, span: tuple[datetime, datetime]
+) -> Sequence[Entry]:
+    """A store's placements that took effect in a span of time, and so did another of the same sale and slot."""
     began, ended = span
-    return [
-        entry_from_row(row)
-        for row in connection.execute(_BOUGHT_BEFORE, {"provider": provider, "began": began, "ended": ended})
-    ]
+    values = {"provider": provider, "store": store, "began": began, "ended": ended}
+    return [entry_from_row(row) for row in connection.execute(_BOUGHT_BEFORE, values)]
 
 
 def slot(connection: Connection, name: str, slot: str, store: str | None) -> Sequence[Entry]:
@@ -405,10 +435,14 @@ _WATERMARK = select(watermarks.c.read_to).where(
     watermarks.c.store == bindparam("store"), watermarks.c.source == bindparam("source")
 )
 _STATUSES: BindParameter[Any] = bindparam("statuses", expanding=True)
-_OF_STATUSES = (placements.c.provider == bindparam("provider"), placements.c.status.in_(_STATUSES))
-_NEXT_DUE = select(
-    select(func.min(placements.c.due_at)).where(*_OF_STATUSES).scalar_subquery().label("first"),
-    select(func.max(placements.c.due_at)).where(*_OF_STATUSES).scalar_subquery().label("last"),
+_NEXT_DUE = (
+    select(func.min(placements.c.due_at).label("first"), func.max(placements.c.due_at).label("last"))
+    .join(orders, placements.c.order == orders.c.id)
+    .where(
+        placements.c.provider == bindparam("provider"),
+        placements.c.status.in_(_STATUSES),
+        orders.c.store == bindparam("store"),
+    )
 )
 _NEXT_TO_SEND = (
     select(func.min(placements.c.due_at).label("first"), func.max(placements.c.due_at).label("last"))
@@ -416,6 +450,7 @@ _NEXT_TO_SEND = (
     .where(
         placements.c.provider == bindparam("provider"),
         placements.c.status == Status.PLANNED.value,
+        orders.c.store == bindparam("store"),
         IS_FRESH,
     )
 )
@@ -438,6 +473,7 @@ _PLACED = (
     .join(orders, placements.c.order == orders.c.id)
     .where(
         placements.c.provider == bindparam("provider"),
+        orders.c.store == bindparam("store"),
         placements.c.status == Status.PLACED.value,
         placements.c.id > bindparam("after"),
     )
@@ -461,10 +497,27 @@ _UNKNOWN_LIKE = (
     )
     .where(_LIKE.c.id == bindparam("like"), placements.c.status.in_((*UNRESOLVED, Status.PARKED)))
 )
+_OPEN_AT = (
+    select(placements.c.provider, func.count())
+    .join(orders, placements.c.order == orders.c.id)
+    .where(placements.c.status == Status.PLACED.value, orders.c.store == bindparam("store"))
+    .group_by(placements.c.provider)
+)
+_NEXT_STORE = select(func.min(orders.c.store)).where(orders.c.store > bindparam("after"))
+_USED = (
+    select(placements.c.id)
+    .join(orders, placements.c.order == orders.c.id)
+    .where(placements.c.provider == bindparam("provider"), orders.c.store == bindparam("store"))
+    .limit(1)
+)
 _LATEST = (
     select(*placement_columns())
     .join(orders, placements.c.order == orders.c.id)
-    .where(placements.c.provider == bindparam("provider"), placements.c.status.in_(STANDING))
+    .where(
+        placements.c.provider == bindparam("provider"),
+        placements.c.status.in_(STANDING),
+        orders.c.store == bindparam("store"),
+    )
     .order_by(placements.c.id.desc())
     .limit(bindparam("limit"))
 )
@@ -479,6 +532,7 @@ _SENT_AGAIN = select(events.c.placement).where(
 )
 _UNCERTAIN = _ALL.where(
     placements.c.provider == bindparam("provider"),
+    orders.c.store == bindparam("store"),
     placements.c.attempted_at >= bindparam("since"),
     or_(placements.c.status == Status.PARKED, placements.c.id.in_(_SENT_AGAIN)),
 ).order_by(placements.c.id)
@@ -486,6 +540,7 @@ _EARLIER, _EARLIER_ROW = placements.alias("earlier"), orders.alias("earlier_row"
 _BOUGHT_BEFORE = _ALL.where(
     orders.c.same_as.is_not(None),  # a name has joined two rows that were read, and bought for, apart
     placements.c.provider == bindparam("provider"),
+    orders.c.store == bindparam("store"),
     placements.c.placed_at >= bindparam("began"),
     placements.c.placed_at < bindparam("ended"),
     placements.c.status.in_(STANDING),
@@ -504,6 +559,7 @@ _BOUGHT_BEFORE = _ALL.where(
 _STANDING = (
     _ALL.where(
         placements.c.id > bindparam("after"),
+        orders.c.store == bindparam("store"),
         placements.c.placed_at >= bindparam("began"),
         placements.c.placed_at < bindparam("ended"),
         # || '': each page goes on along the ids; by the index on these two it would sort half of the table each time.

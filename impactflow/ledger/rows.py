@@ -88,6 +88,7 @@ def placement_columns() -> Sequence[ColumnElement[Any]]:
                 "checks",
             )
         ),
+        orders.c.store,
         orders.c.order_id,
         case((placements.c.on_behalf, orders.c.customer_email), else_=null()).label("customer_email"),
     )
@@ -107,6 +108,7 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
     return Placement(
         id=row.id,
         key=row.key,
+        store=row.store,
         order_id=row.order_id,
         slot=row.slot,
         provider=_PROVIDERS[row.provider],

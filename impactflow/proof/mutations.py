@@ -102,7 +102,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "nobody looks at the lease before sending",
         "impactflow.placement",
-        "        if (self.until - self.clock.now()).total_seconds() <= self.request_timeout_s:",
+        "        if (self.until - self.account.clock.now()).total_seconds() <= self.account.terms.request_timeout_s:",
         "        if not self.request_timeout_s:",
         twist="stands still",
     ),
@@ -113,10 +113,10 @@ MUTATIONS: Sequence[Mutation] = (
         "        return True",
     ),
     Mutation(
-        "the settling time counts from the first doubt",
-        "impactflow.ledger.transitions",
-        '        sent_until=case(\n            ((_CHANGES["from"] == Status.PLACING.value) &',
-        "        sent_until=case(\n            (placements.c.sent_until.is_(None) &",
+        "the settling time counts from the first attempt",
+        "impactflow.ledger.rows",
+        "        sent_until=max(row.sent_until or row.doubted_at or began, began),",
+        "        sent_until=row.first_attempted_at or began,",
     ),
     Mutation(
         "a record that names nobody settles a doubt at once",
@@ -270,7 +270,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "nobody looks after leases that ran out",
         "impactflow.reconcile",
-        "    await ledger.expire_leases(now, run_id)\n",
+        "    await account.ledger.expire_leases(now, account.run_id)\n",
         "",
     ),
     Mutation(
@@ -407,6 +407,13 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.providers.cnaught",
         "    if order.metadata or order.amount_kg * _GRAMS_PER_KG != doubt.quantity:\n        return False\n",
         "    if order.amount_kg:\n        return False\n",
+        "metadata_dropped",
+    ),
+    Mutation(
+        "P12: an order without metadata is ours, whoever else may have bought it",
+        "impactflow.providers.cnaught",
+        "        if len(left.refs) == 1 and not left.others and not names_return:",
+        "        if len(left.refs) == 1 and not names_return:",
         "metadata_dropped",
     ),
     Mutation(

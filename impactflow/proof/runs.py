@@ -37,10 +37,11 @@ async def preview(run: Run, policy: Policy) -> Preview:
     return await planning.preview(run.ledger, run.order_source(), policy, window, run.clock)
 
 
-async def track(run: Run, providers: Iterable[ProviderName], *, everything: bool) -> None:
+async def track(run: Run, *, everything: bool) -> None:
     """Ask where purchases are, as ``flows/track_placements.py`` does."""
-    for name in providers:
-        await Tracking(run.ledger, run.provider(name), run.clock, run.terms, run.id, everything=everything).run()
+    store = await run.store()
+    for name in sorted(await run.ledger.open_at(store)):
+        await Tracking(run.account(name, store), everything=everything).run()
 
 
 async def reconcile(run: Run, providers: Iterable[ProviderName], *, repair: bool) -> list[Finding]:
@@ -53,9 +54,9 @@ async def reconcile(run: Run, providers: Iterable[ProviderName], *, repair: bool
     if repair:
         await run.check_ledger(list(providers), None)
     window = audit.choose_window(None, None, today=run.clock.now().date())
-    found = []
+    store, found = await run.store(), []
     for name in providers:
-        auditing = Audit(run.ledger, run.provider(name), run.clock, run.terms, run.id, window, repair=repair)
+        auditing = Audit(run.account(name, store), window, repair=repair)
         found += [finding async for finding in auditing.run()]
     return found
 

@@ -269,7 +269,7 @@ class _Simulation:
         return self._open(process, run_id, self._clock)
 
     async def _track(self, *, everything: bool = False) -> None:
-        await runs.track(self._open_unharmed("track"), self._providers, everything=everything)
+        await runs.track(self._open_unharmed("track"), everything=everything)
 
     async def _last(self) -> tuple[str, ...]:
         """Once whatever is late has come, let a run to which nothing happens finish the work, and compare."""
@@ -345,9 +345,9 @@ class _Simulation:
                 ruling = given_up
                 self._given_up.add(place(row["order_id"], row["slot"]))
             try:
-                await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+                await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
             except ConfigurationError:
-                await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, given_up)
+                await settle_by_ruling(run.ledger, run.account, run.clock, run.id, given_up)
 
     async def _compare(self, ledger: Ledger) -> tuple[str, ...]:
         """What is wrong between the books, the ledger and what was earned."""

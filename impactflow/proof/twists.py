@@ -233,7 +233,11 @@ def _stray_ledger(what: str, chance: Random, plain: Scenario) -> Scenario:
     # That a copy is old can be told only where records name our keys, see docs/promise.md.
     metadata = "echo" if what == "older" else plain.options.metadata
     options = replace(plain.options, metadata=metadata)
-    return replace(plain, options=options, stray=what, stray_after_s=BEGIN_S + chance.uniform(60, 600))
+    stray = replace(plain, options=options, stray=what, stray_after_s=BEGIN_S + chance.uniform(60, 600))
+    if what == "older" or chance.randrange(2):
+        return stray
+    # Others buy there, too, so that ours are not on the first of the pages.
+    return replace(stray, options=replace(options, metadata="echo", page_items=1), busy=True)
 
 
 #: What takes weeks in which little else happens.

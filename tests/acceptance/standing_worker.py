@@ -45,5 +45,5 @@ async def _sweep(run_id: str, policy: str, word: Connection) -> None:
     async with open_run(load_settings(), run_id, transport=Telling(run_id)) as run:
         word.send("ready")
         await asyncio.to_thread(word.recv)
-        provider = run.provider(ProviderName.ONECLICKIMPACT)
-        await Sweep(run.ledger, provider, run.clock, run.terms, run.id, policy=policy, limit=1).run()
+        account = run.account(ProviderName.ONECLICKIMPACT, "standing")
+        await Sweep(account, policy=policy, limit=1).run()

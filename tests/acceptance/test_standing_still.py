@@ -209,4 +209,4 @@ async def _plan(settings: Settings) -> None:
 async def _buy_all(settings: Settings) -> None:
     """Settle and place until nothing is left, as a run of ``place`` does."""
     async with open_run(settings, "another") as run:
-        await buy_at(run, ProviderName.ONECLICKIMPACT, DIGEST, 30, steps_of(run, POLICY))
+        await buy_at(run, ProviderName.ONECLICKIMPACT, POLICY, 30, steps_of(run, POLICY))

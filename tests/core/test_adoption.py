@@ -37,7 +37,7 @@ async def place(world, run):
 async def surveyed(world, run):
     """What each account holds that the ledger does not."""
     scope = Scope(run.ledger, world.policy)
-    return [await survey(run.ledger, run.provider(name), scope, run.clock, None) for name in _sellers(world)]
+    return [await survey(run.account(name, world.policy.store), scope, None) for name in _sellers(world)]
 
 
 async def adopt(world, run):
@@ -55,7 +55,7 @@ async def audited(world, run, *, repair=False, **more):
     window = choose_window(None, None, today=run.clock.now().date())
     found = []
     for name in _sellers(world):
-        audit = Audit(run.ledger, run.provider(name), run.clock, run.terms, run.id, window, repair=repair, **more)
+        audit = Audit(run.account(name, "acme"), window, repair=repair, **more)
         found += [finding async for finding in audit.run()]
     return found
 
@@ -224,7 +224,7 @@ async def test_o7_what_waits_to_be_sent_again_and_was_bought_is_not_sent_again(n
         await world.plan(run)
         now = run.clock.now()
         for _ in range(70):
-            claim = Claim(ONECLICK, run.id, now, now, exclusive=False, fresh=fresh_of(run))
+            claim = Claim(ONECLICK, "acme", run.id, now, now, exclusive=False, fresh=fresh_of(run))
             [claimed] = await run.ledger.turn_over([], claim, 1)
             later = now + timedelta(hours=1)
             await run.ledger.move(Move(claimed, Status.PLACING, Status.PLANNED, now, run.id, "not sent", later))

@@ -144,6 +144,7 @@ async def test_the_settling_time_counts_from_the_end_of_the_attempt(new_world):
         until = world.clock.now() + timedelta(seconds=run.terms.lease_s)
         claim = Claim(
             ONECLICK,
+            "acme",
             "a run that is never heard of again",
             world.clock.now(),
             until,

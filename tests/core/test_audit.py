@@ -35,10 +35,10 @@ async def bought(world, run, provider):
     return await run.ledger.purchases()
 
 
-async def audited(run, provider, *, repair=False, days=None):
+async def audited(run, provider, *, store="acme", repair=False, days=None):
     """An audit of the last days: its findings and its tally."""
     window = choose_window(*(days or (None, None)), today=run.clock.now().date())
-    audit = Audit(run.ledger, run.provider(provider), run.clock, run.terms, run.id, window, repair=repair)
+    audit = Audit(run.account(provider, store), window, repair=repair)
     return [finding async for finding in audit.run()], audit.tally
 
 
@@ -373,7 +373,7 @@ async def test_a_purchase_that_came_too_late_is_found_and_recorded_on_demand(new
 async def doubt_ended(run, provider):
     """The verdict that a doubt had no effect."""
     until = run.clock.now() + timedelta(seconds=60)
-    [doubt] = await run.ledger.claim_doubts(Claim(provider, run.id, run.clock.now(), until, exclusive=False))
+    [doubt] = await run.ledger.claim_doubts(Claim(provider, "acme", run.id, run.clock.now(), until, exclusive=False))
     return Move(doubt, Status.IN_DOUBT, Status.PLANNED, run.clock.now(), run.id, due_at=until)
 
 
@@ -441,7 +441,7 @@ async def test_what_the_ledger_cancelled_and_the_provider_did_not_is_extra(new_w
     world = a_world(new_world, CNAUGHT)
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
-        [(placement, _), *_] = await run.ledger.placed(CNAUGHT, due_by=None, after=0, limit=9)
+        [(placement, _), *_] = await run.ledger.placed(CNAUGHT, "acme", due_by=None, after=0, limit=9)
         await run.ledger.move(Move(placement, Status.PLACED, Status.CANCELLED, run.clock.now(), run.id))
         [finding], tally = await audited(run, CNAUGHT, repair=True)
         assert (EXTRA, "WR-1", 1) == (finding.finding, finding.order, tally.remaining)
@@ -508,7 +508,7 @@ async def test_a_purchase_that_a_late_answer_told_of_is_a_duplicate(new_world, m
     async with world.run() as run:
         await world.plan(run)
         now = run.clock.now()
-        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
+        claim = Claim(ONECLICK, "acme", run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
         [first] = await run.ledger.turn_over([], claim, 1)
         late = buy(world, ONECLICK, {"order_id": "WR-1", "impactflow_key": first.key})
         world.clock.turn(minutes=2)
@@ -516,7 +516,7 @@ async def test_a_purchase_that_a_late_answer_told_of_is_a_duplicate(new_world, m
         await run.ledger.move(await doubt_ended(run, ONECLICK))
         world.clock.turn(minutes=2)
         now = run.clock.now()
-        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
+        claim = Claim(ONECLICK, "acme", run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
         [second] = await run.ledger.turn_over([], claim, 1)
         await run.ledger.turn_over([answered(first, late, now)], claim, 0)
         ref = buy(world, ONECLICK, {"order_id": "WR-1", "impactflow_key": first.key})
@@ -613,14 +613,16 @@ async def test_what_is_placed_while_an_audit_reads_is_no_stranger(new_world, ans
         await run.ledger.move(await doubt_ended(run, ONECLICK))
         world.clock.turn(minutes=2)
         window = choose_window(None, None, today=run.clock.now().date())
-        audit = Audit(run.ledger, run.provider(ONECLICK), run.clock, run.terms, run.id, window, repair=True)
+        audit = Audit(run.account(ONECLICK, "acme"), window, repair=True)
         suspects = audit._suspects()
         await anext(suspects)  # repairs that were cut off; from here on the audit knows what was sent again
         now = run.clock.now()
         statement = audit._provider.statement
 
         async def placing_meanwhile(*days):
-            claim = Claim(ONECLICK, "run-2", now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
+            claim = Claim(
+                ONECLICK, "acme", "run-2", now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run)
+            )
             [placement] = await run.ledger.turn_over([], claim, 1)
             ref = buy(world, ONECLICK)
             async for record in statement(*days):
@@ -662,6 +664,7 @@ async def test_a_purchase_that_a_person_took_for_not_made_is_found(new_world):
         [doubt] = await run.ledger.claim_doubts(
             Claim(
                 ONECLICK,
+                "acme",
                 run.id,
                 run.clock.now(),
                 run.clock.now() + timedelta(seconds=60),
@@ -672,7 +675,7 @@ async def test_a_purchase_that_a_person_took_for_not_made_is_found(new_world):
         await run.ledger.move(Move(doubt, Status.IN_DOUBT, Status.PARKED, run.clock.now(), run.id, "nobody can say"))
         world.clock.turn(hours=1)
         ruling = Ruling("WR-1", "trees", Decision.NOT_BOUGHT, "ana")
-        await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+        await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
         await work(run, ONECLICK)
         [finding], tally = await audited(run, ONECLICK, repair=True)
         first, second = (each["ref"] for each in world.purchases)

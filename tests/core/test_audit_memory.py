@@ -69,7 +69,7 @@ async def audit(folder, count, *, traced):
     async with world.run() as run:
         fill(world, run, count)
         window = choose_window(None, None, today=run.clock.now().date())
-        held = Audit(run.ledger, run.provider(ONECLICK), run.clock, run.terms, run.id, window, repair=False)
+        held = Audit(run.account(ONECLICK, "acme"), window, repair=False)
         began = time.monotonic()
         if traced:
             tracemalloc.start()

@@ -100,9 +100,9 @@ async def test_o9_stopped_settling_lets_the_next_run_settle(new_world, rule):
         await world.plan(run)
         await sweep(run, provider)
         assert "in_doubt" in await statuses(run)
-        took_s = await stop_after(settle_at(run, provider), 1.0)
+        took_s = await stop_after(settle_at(run, provider, "acme"), 1.0)
         assert took_s < FINISH_S + 0.5
-        due_at = await run.ledger.next_due(provider, ["in_doubt"], now=run.clock.now())
+        due_at = await run.ledger.next_due(provider, "acme", ["in_doubt"], now=run.clock.now())
         if due_at is not None:
             assert (due_at - run.clock.now()).total_seconds() < 40
     world.sandbox.calm()

@@ -330,7 +330,13 @@ async def test_what_was_being_sent_when_its_order_was_refunded_is_not_sent_again
         await world.plan(run)
         now = run.clock.now()
         claim = Claim(
-            ProviderName.ONECLICKIMPACT, run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run)
+            ProviderName.ONECLICKIMPACT,
+            "acme",
+            run.id,
+            now,
+            now + timedelta(seconds=60),
+            exclusive=True,
+            fresh=fresh_of(run),
         )
         [placement] = await run.ledger.turn_over([], claim, 1)
         if by == "webhook":

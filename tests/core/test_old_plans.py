@@ -343,7 +343,7 @@ async def test_n2_a_wrong_campaign_can_be_mended(new_world):
         await place(world, run)
         assert {"failed": 1} == await statuses(run)
         ruling = Ruling("WR-1", "giving", Ruled.NOT_BOUGHT, "ana")
-        await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+        await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
         mended = policy_of(GIVING)
         world.works_under(run, mended)
         await world.place_all(run)

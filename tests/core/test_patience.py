@@ -20,7 +20,7 @@ async def works(run, provider, patience_s, rounds, *, places=True):
         return rounds[min(len(done), len(rounds)) - 1]
 
     result = await work_off(
-        run.ledger, run.clock, provider, patience_s, once, policy=works_under(run) if places else None
+        run.ledger, run.clock, provider, "acme", patience_s, once, policy=works_under(run) if places else None
     )
     return len(done), result
 
@@ -64,14 +64,14 @@ async def test_what_is_due_beyond_its_patience_is_left_to_the_next_run(new_world
         await sweep(run, ONECLICK)
 
         async def once():
-            settled = await settle_at(run, ONECLICK)
+            settled = await settle_at(run, ONECLICK, "acme")
             return Round(settled.changed)
 
         began = world.clock.now()
-        await work_off(run.ledger, run.clock, ONECLICK, 30, once, policy=None)
+        await work_off(run.ledger, run.clock, ONECLICK, "acme", 30, once, policy=None)
         short_s = (world.clock.now() - began).total_seconds()
         assert (True, {"in_doubt": 1}) == (short_s < 120, await statuses(run))
-        await work_off(run.ledger, run.clock, ONECLICK, 4000, once, policy=None)
+        await work_off(run.ledger, run.clock, ONECLICK, "acme", 4000, once, policy=None)
         assert {"planned": 1} == await statuses(run)
 
 

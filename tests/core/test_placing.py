@@ -136,7 +136,7 @@ async def test_a_provider_that_forbids_everything_is_left_alone(new_world):
         refused = swept.in_doubt
         assert {"in_doubt": refused, "planned": 40 - refused} == await statuses(run)
         assert 5 <= refused <= 5 + world.settings.impactflow_concurrency
-        await settle_at(run, ProviderName.CNAUGHT)
+        await settle_at(run, ProviderName.CNAUGHT, "acme")
         assert {"failed": refused, "planned": 40 - refused} == await statuses(run)
         assert (False, []) == (swept.unauthorized, world.purchases)
         assert "portfolio is not available" in (swept.halted or "")
@@ -255,10 +255,10 @@ async def test_a_run_that_died_is_finished_by_the_next(new_world):
         await world.plan(run)
         until = run.clock.now() + timedelta(seconds=run.terms.lease_s)
         for provider in ProviderName:
-            claim = Claim(provider, run.id, run.clock.now(), until, exclusive=False, fresh=fresh_of(run))
+            claim = Claim(provider, "acme", run.id, run.clock.now(), until, exclusive=False, fresh=fresh_of(run))
             for number, placement in enumerate(await run.ledger.turn_over([], claim, 4)):
                 if number % 2:
-                    hold = Held(run.ledger, run.clock, placement, until, run.terms.request_timeout_s)
+                    hold = Held(run.account(provider, "acme"), placement, until)
                     await run.provider(provider).place(placement, hold)
         assert {"placing": 12, "planned": 6} == await statuses(run)
         assert 6 == len(world.purchases)

@@ -24,7 +24,7 @@ SLOT_OF = {provider: rule["slot"] for provider, rule in RULE_OF.items()}
 async def rule(run, decision, *, order="WR-1", slot="trees", ref="", by="ana", why="I asked them"):
     """A ruling of a person's."""
     ruling = Ruling(order, slot, decision, by, why, ref)
-    return await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+    return await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
 
 
 async def row_of(run, order="WR-1"):
@@ -36,7 +36,7 @@ async def parked(world, run, provider, *, sends=True):
     """The first order's placement, parked by hand an hour after its only attempt; bought or not."""
     await world.plan(run)
     now = run.clock.now()
-    claim = Claim(provider, run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
+    claim = Claim(provider, "acme", run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
     [placement] = await run.ledger.turn_over([], claim, 1)
     ref = buy(world, provider, {"order_id": "WR-1", "impactflow_key": placement.key}) if sends else ""
     evidence = Move(placement, Status.PLACING, Status.PARKED, now, run.id, "nobody can say")
@@ -148,7 +148,7 @@ async def failed(world, run):
     run.transport._inner = Refusing(run.transport._inner)
     await world.plan(run)
     await sweep(run, CNAUGHT)
-    await settle_at(run, CNAUGHT)
+    await settle_at(run, CNAUGHT, "acme")
     run.transport._inner = world.carrier
     assert {"failed": 1} == await statuses(run)
 
@@ -209,7 +209,7 @@ async def test_what_a_person_cancelled_there_is_bought_anew(new_world):
         world.sandbox._lines[ONECLICK]._draws = Draws(Faults.parse("lost_answer=1"), ONECLICK, 0)
         await sweep(run, ONECLICK)
         world.sandbox.calm()
-        await settle_at(run, ONECLICK)
+        await settle_at(run, ONECLICK, "acme")
         row = await row_of(run)
         assert ("placed", 2) == (row["status"], len(world.purchases))
         assert [row["ref"]] == standing(world, row)
@@ -300,7 +300,7 @@ async def joined(world, run, provider):
     """Two orders of which the first was refused and the second is bought turn out to be one sale."""
     await world.plan(run)
     now = run.clock.now()
-    claim = Claim(provider, run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
+    claim = Claim(provider, "acme", run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
     [refused] = await run.ledger.turn_over([], claim, 1)
     await run.ledger.turn_over([Move(refused, Status.PLACING, Status.FAILED, now, run.id, "not today")], claim, 0)
     await work(run, provider)
@@ -418,7 +418,7 @@ async def test_a_late_answer_counts_more_than_a_ruling(new_world):
     async with world.run() as run:
         await world.plan(run)
         now = run.clock.now()
-        claim = Claim(ONECLICK, run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
+        claim = Claim(ONECLICK, "acme", run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
         [placement] = await run.ledger.turn_over([], claim, 1)
         world.clock.turn(minutes=2)
         await run.ledger.expire_leases(run.clock.now(), "run-2")
@@ -437,6 +437,7 @@ def claim_at(run):
     """A claim of what is in doubt now."""
     return Claim(
         ONECLICK,
+        "acme",
         "run-2",
         run.clock.now(),
         run.clock.now() + timedelta(seconds=60),

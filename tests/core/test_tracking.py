@@ -43,7 +43,7 @@ async def test_a_purchase_is_followed_until_it_is_complete(new_world, provider, 
     async with world.run() as run:
         await bought(world, run, provider)
         passes = 0
-        while (due_at := await run.ledger.next_due(provider, ["placed"], now=run.clock.now())) is not None:
+        while (due_at := await run.ledger.next_due(provider, "acme", ["placed"], now=run.clock.now())) is not None:
             world.clock.turn(seconds=max(0.0, (due_at - world.clock.now()).total_seconds()))
             await track(run, provider)
             passes += 1
@@ -89,7 +89,7 @@ async def test_p3_the_settling_time_begins_with_the_attempt_that_bought(new_worl
         world.sandbox.calm()
         world.clock.turn(hours=1)
         ruling = Ruling("WR-1", RULE_OF[IMPACTAPI]["slot"], Decision.NOT_BOUGHT, "a person")
-        await settle_by_ruling(run.ledger, run.provider, run.clock, run.terms, run.id, ruling)
+        await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
         await world.plan(run)
         await work(run, IMPACTAPI)
         api = world.sandbox._lines[IMPACTAPI].api
@@ -109,7 +109,7 @@ async def test_a_pass_looks_at_what_is_due_and_then_ever_more_rarely(new_world):
         for _ in range(11):
             assert Tracked(checked=1) == await track(run, ONECLICK)
             assert Tracked() == await track(run, ONECLICK)
-            due_at = await run.ledger.next_due(ONECLICK, ["placed"], now=run.clock.now())
+            due_at = await run.ledger.next_due(ONECLICK, "acme", ["placed"], now=run.clock.now())
             waits.append((due_at - world.clock.now()).total_seconds())
             world.clock.turn(seconds=waits[-1])
     assert [300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 76800, 86400, 86400] == waits
@@ -165,7 +165,9 @@ async def test_an_unanswered_question_is_asked_again_later(new_world):
         assert Tracked(checked=3, unanswered=3) == await track(run, CNAUGHT)
         assert ({"placed": 3}, START + timedelta(seconds=300)) == (
             await statuses(run),
-            (await run.ledger.next_due(CNAUGHT, ["placed"], now=run.clock.now())).replace(microsecond=0, second=0),
+            (await run.ledger.next_due(CNAUGHT, "acme", ["placed"], now=run.clock.now())).replace(
+                microsecond=0, second=0
+            ),
         )
 
 

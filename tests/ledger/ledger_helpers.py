@@ -93,6 +93,7 @@ async def claim(
     at: datetime = NOON,
     *,
     provider: ProviderName = KEYED,
+    store: str = "acme",
     run_id: str = "run-1",
     exclusive: bool = False,
     lease_s: float = LEASE_S,
@@ -100,14 +101,14 @@ async def claim(
 ) -> Placement | None:
     """Claim one placement."""
     until = at + timedelta(seconds=lease_s)
-    wanted = Claim(provider, run_id, at, until, exclusive, fresh=fresh(at, policy))
+    wanted = Claim(provider, store, run_id, at, until, exclusive, fresh=fresh(at, policy))
     claimed = await ledger.turn_over([], wanted, 1)
     return claimed[0] if claimed else None
 
 
 async def record(ledger: Ledger, move: Move) -> None:
     """Record one answer."""
-    nothing = Claim(move.placement.provider, move.run_id, move.at, move.at, exclusive=False)
+    nothing = Claim(move.placement.provider, move.placement.store, move.run_id, move.at, move.at, exclusive=False)
     await ledger.turn_over([move], nothing, 0)
 
 
@@ -115,7 +116,9 @@ async def claim_doubts(
     ledger: Ledger, at: datetime, *, provider: ProviderName = KEYED, run_id: str = "run-2"
 ) -> list[Placement]:
     """Claim the due doubts."""
-    return await ledger.claim_doubts(Claim(provider, run_id, at, at + timedelta(seconds=LEASE_S), exclusive=False))
+    return await ledger.claim_doubts(
+        Claim(provider, "acme", run_id, at, at + timedelta(seconds=LEASE_S), exclusive=False)
+    )
 
 
 def answer(

@@ -343,7 +343,7 @@ async def test_many_that_nobody_approved_do_not_hide_what_may_be_sent(ledger):
         *((sale(number), earned(offset(9))) for number in range(20, 23)),
     )
     edit(ledger, "UPDATE placements SET status = 'planned', due_at = planned_at")
-    wanted = Claim(KEYED, "run-1", after(9), after(9) + timedelta(seconds=60), exclusive=False, fresh=fresh())
+    wanted = Claim(KEYED, "acme", "run-1", after(9), after(9) + timedelta(seconds=60), exclusive=False, fresh=fresh())
     claimed = await ledger.turn_over([], wanted, 3)
     assert [9, 9, 9] == [each.quantity for each in claimed]
     assert {"placing": 3, "awaiting_approval": 20} == await counted(ledger)

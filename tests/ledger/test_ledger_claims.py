@@ -222,7 +222,7 @@ def _claim_all(url, run_id):
 
 def _place_all_twins(url, run_id):
     """Claim and answer several at a time, as a sweep does, until nothing may be sent."""
-    wanted = Claim(KEYLESS, run_id, NOON, after(60), exclusive=True, fresh=fresh())
+    wanted = Claim(KEYLESS, "acme", run_id, NOON, after(60), exclusive=True, fresh=fresh())
 
     async def main():
         placed = []
@@ -270,7 +270,9 @@ async def test_two_runs_that_meet_at_twins_do_not_harm_each_other(ledger, ledger
         await plan_one(ledger, number, trees())
     engine = open_engine(ledger_url)
     with engine.begin() as connection:
-        taken = moves.claim(connection, [Claim(KEYLESS, "run-1", NOON, after(60), exclusive=True, fresh=fresh())])
+        taken = moves.claim(
+            connection, [Claim(KEYLESS, "acme", "run-1", NOON, after(60), exclusive=True, fresh=fresh())]
+        )
         asking = asyncio.create_task(claim(ledger, provider=KEYLESS, exclusive=True))
         await asyncio.sleep(0.3)
     engine.dispose()
@@ -290,7 +292,7 @@ async def test_o12_what_a_clock_ahead_put_off_is_due(ledger):
     await record(ledger, answer(doubted, Status.IN_DOUBT, ahead))
 
     for status in (Status.PLANNED, Status.IN_DOUBT, Status.PLACING):
-        assert NOON == await ledger.next_due(KEYED, [status], now=NOON)
+        assert NOON == await ledger.next_due(KEYED, "acme", [status], now=NOON)
     assert "WR-3" == (await claim(ledger, NOON)).order_id
     assert [doubted.id] == [each.id for each in await claim_doubts(ledger, NOON)]
     assert 1 == await ledger.expire_leases(NOON, "run-2")
@@ -301,11 +303,11 @@ async def test_o12_what_was_bought_by_a_clock_ahead_is_tracked(ledger):
     """Likewise."""
     await plan_one(ledger)
     await record(ledger, answer(await claim(ledger), due_at=after(TWO_DAYS_S)))
-    assert 1 == len(await ledger.placed(KEYED, due_by=NOON, after=0, limit=9))
+    assert 1 == len(await ledger.placed(KEYED, "acme", due_by=NOON, after=0, limit=9))
 
 
 async def test_o12_what_is_due_within_a_day_waits(ledger):
     """The longest that anything is put off."""
     await plan_one(ledger, at=after(86_400))
     assert None is await claim(ledger, NOON)
-    assert after(86_400) == await ledger.next_due(KEYED, [Status.PLANNED], now=NOON)
+    assert after(86_400) == await ledger.next_due(KEYED, "acme", [Status.PLANNED], now=NOON)

@@ -48,16 +48,16 @@ async def test_a_late_answers_purchase_is_known_as_the_placements(ledger):
     await record(ledger, answer(again, at=after(63), ref="second"))
     assert [("first", "WR-1", Status.PLACED)] == await refs(ledger.further(KEYLESS, ["first", "second", "third"]))
     assert [] == await refs(ledger.further(KEYED, ["first"]))
-    assert [] == await refs(ledger.being_cancelled(KEYLESS))
+    assert [] == await refs(ledger.being_cancelled(KEYLESS, "acme"))
 
 
 async def test_a_cancellation_is_an_event_before_and_one_after(ledger):
     """The placement stays what it is; begun and not over, it is found again."""
     one = await placed(ledger)
     await ledger.intend_to_cancel(step(one))
-    assert [("other", "WR-1", Status.PLACED)] == await refs(ledger.being_cancelled(KEYED))
+    assert [("other", "WR-1", Status.PLACED)] == await refs(ledger.being_cancelled(KEYED, "acme"))
     await ledger.record_cancelled(step(one, seconds=10, detail="other is cancelled"))
-    assert [] == await refs(ledger.being_cancelled(KEYED))
+    assert [] == await refs(ledger.being_cancelled(KEYED, "acme"))
     events = (await life(ledger))["events"][-2:]
     assert [("about to cancel other", after(9)), ("other is cancelled", after(10))] == [
         (event["detail"], event["at"]) for event in events
@@ -89,4 +89,4 @@ async def test_a_step_lasts(ledger_url, number):
     with Ledger.open(ledger_url) as ledger:
         await ledger.intend_to_cancel(step(await placed(ledger, number)))
     with Ledger.open(ledger_url) as ledger:
-        assert [("other", f"WR-{number}", Status.PLACED)] == await refs(ledger.being_cancelled(KEYED))
+        assert [("other", f"WR-{number}", Status.PLACED)] == await refs(ledger.being_cancelled(KEYED, "acme"))

@@ -25,7 +25,7 @@ _BOUGHT = frozenset({"placing", "placed", "completed"})
 def wanted(at: datetime) -> Claim:
     """One of what was planned under the policy that both orders were read under."""
     until = at + timedelta(seconds=60)
-    return Claim(KEYED, "run-1", at, until, exclusive=False, fresh=Fresh.at("policy-1", at))
+    return Claim(KEYED, "acme", "run-1", at, until, exclusive=False, fresh=Fresh.at("policy-1", at))
 
 
 @dataclass

@@ -365,7 +365,7 @@ async def test_what_a_purchase_consists_of_is_kept(ledger):
     await record(ledger, answer(sent))
     await ledger.postpone(Postponement(sent, after(1), None, ("part-1",)))
     await ledger.postpone(Postponement(sent, after(2), None))
-    [(placed, _)] = await ledger.placed(KEYED, due_by=None, after=0, limit=9)
+    [(placed, _)] = await ledger.placed(KEYED, "acme", due_by=None, after=0, limit=9)
     assert ("part-1",) == placed.parts
 
 
@@ -417,11 +417,11 @@ async def test_a_postponed_placement_is_tracked_later(ledger):
     """Each look counts; a certificate that was seen once is kept."""
     await plan_one(ledger)
     await record(ledger, answer(await claim(ledger)))
-    [(placed, checks)] = await ledger.placed(KEYED, due_by=NOON, after=0, limit=9)
+    [(placed, checks)] = await ledger.placed(KEYED, "acme", due_by=NOON, after=0, limit=9)
     await ledger.postpone(Postponement(placed, after(300), "https://c"))
     await ledger.postpone(Postponement(placed, after(900), None))
-    assert (0, []) == (checks, await ledger.placed(KEYED, due_by=after(899), after=0, limit=9))
-    [(_, again)] = await ledger.placed(KEYED, due_by=after(900), after=0, limit=9)
+    assert (0, []) == (checks, await ledger.placed(KEYED, "acme", due_by=after(899), after=0, limit=9))
+    [(_, again)] = await ledger.placed(KEYED, "acme", due_by=after(900), after=0, limit=9)
     found = await life(ledger)
     assert (2, "https://c", "placed") == (again, found["certificate_url"], found["status"])
 

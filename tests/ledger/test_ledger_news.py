@@ -31,7 +31,7 @@ async def test_what_a_run_changed_is_told_as_the_run_left_it(ledger):
     await plan(ledger, (sale(1), earned(offset())), store="early")
     mark = await ledger.last_event()
     await plan(ledger, (sale(2), earned(offset(), trees())), (sale(3), earned(offset(None, held="no rate"))))
-    await record(ledger, answer(await claim(ledger)))
+    await record(ledger, answer(await claim(ledger, store="early")))
     await record(ledger, answer(await claim(ledger), Status.FAILED, detail="too much"))
     assert [
         ("acme", KEYED, Status.HELD, 1),

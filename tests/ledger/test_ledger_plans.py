@@ -263,7 +263,7 @@ async def test_what_was_in_doubt_when_two_rows_were_joined_is_not_sent_again(led
     await record(ledger, answer(claimed[which], other, due_at=NOON))
     await record(ledger, answer(claimed[1 - which], Status.IN_DOUBT, due_at=NOON))
     await plan(ledger, (bridge(), earned(offset())), at=after(9))
-    for doubt in await ledger.claim_doubts(Claim(KEYED, "run-2", after(10), after(70), exclusive=False)):
+    for doubt in await ledger.claim_doubts(Claim(KEYED, "acme", "run-2", after(10), after(70), exclusive=False)):
         if doubt.key == claimed[1 - which].key:
             await ledger.move(answer(doubt, Status.PLANNED, from_=Status.IN_DOUBT, due_at=after(10)))
 
@@ -282,7 +282,9 @@ async def test_what_would_be_sent_again_to_settle_it_is_parked_where_its_sale_wa
     await record(ledger, answer(claimed[1 - which], Status.IN_DOUBT, due_at=NOON))
     await plan(ledger, (bridge(), earned(offset())), at=after(9))
 
-    assert [] == await ledger.claim_doubts(Claim(KEYED, "run-2", after(10), after(70), exclusive=False, repeats=True))
+    assert [] == await ledger.claim_doubts(
+        Claim(KEYED, "acme", "run-2", after(10), after(70), exclusive=False, repeats=True)
+    )
     assert {"placed": 1, "parked": 1} == await counted(ledger)
     [waiting] = await ledger.attention()
     assert f"as order WR-{which + 1}" in waiting["reason"]
@@ -332,7 +334,7 @@ async def test_p7_what_was_bought_and_cancelled_keeps_its_slot(ledger, which, jo
     if joined == "after it was cancelled":
         await plan(ledger, (bridge(), earned(offset())), at=after(5))
     await plan(ledger, (bridge(), earned(offset())), at=after(6), policy="policy-2")
-    for doubt in await ledger.claim_doubts(Claim(KEYED, "run-2", after(10), after(70), exclusive=False)):
+    for doubt in await ledger.claim_doubts(Claim(KEYED, "acme", "run-2", after(10), after(70), exclusive=False)):
         await ledger.move(answer(doubt, Status.PLANNED, from_=Status.IN_DOUBT, due_at=after(10)))
     await plan(ledger, (bridge(), earned(offset())), at=after(11), policy="policy-3")
 

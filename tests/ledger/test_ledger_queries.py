@@ -75,9 +75,9 @@ async def test_next_due_is_the_earliest(ledger):
     await plan_one(ledger, 1, at=after(7))
     await plan_one(ledger, 2, at=after(5))
     await plan_one(ledger, 3, trees(), at=after(1))
-    assert after(5) == await ledger.next_due(KEYED, [Status.PLANNED], now=NOON)
-    assert None is await ledger.next_due(KEYED, [Status.IN_DOUBT], now=NOON)
-    assert None is await ledger.next_due(ProviderName.IMPACTAPI, list(Status), now=NOON)
+    assert after(5) == await ledger.next_due(KEYED, "acme", [Status.PLANNED], now=NOON)
+    assert None is await ledger.next_due(KEYED, "acme", [Status.IN_DOUBT], now=NOON)
+    assert None is await ledger.next_due(ProviderName.IMPACTAPI, "acme", list(Status), now=NOON)
 
 
 async def test_known_slots_are_told_by_any_name(ledger):
@@ -121,9 +121,9 @@ async def test_placements_to_track_come_in_pages(ledger):
     """By id, each once; with ``due_by`` only those that are due."""
     for number in range(1, 6):
         await placed(ledger, number, 5, after(number))
-    first = await ledger.placed(KEYED, due_by=None, after=0, limit=3)
-    rest = await ledger.placed(KEYED, due_by=None, after=first[-1][0].id, limit=3)
-    due = await ledger.placed(KEYED, due_by=after(2), after=0, limit=9)
+    first = await ledger.placed(KEYED, "acme", due_by=None, after=0, limit=3)
+    rest = await ledger.placed(KEYED, "acme", due_by=None, after=first[-1][0].id, limit=3)
+    due = await ledger.placed(KEYED, "acme", due_by=after(2), after=0, limit=9)
     assert [3, 2, 2] == [len(first), len(rest), len(due)]
     assert ("ref-1", 1, 0) == (first[0][0].ref, first[0][0].attempt, first[0][1])
 
@@ -161,7 +161,7 @@ async def test_times_come_back_as_they_were_given(ledger):
     """Aware, UTC, to the microsecond."""
     moment = datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC)
     await plan_one(ledger, at=moment)
-    due_at = await ledger.next_due(KEYED, [Status.PLANNED], now=NOON)
+    due_at = await ledger.next_due(KEYED, "acme", [Status.PLANNED], now=NOON)
     assert (moment, UTC) == (due_at, due_at.tzinfo)
 
 
@@ -196,10 +196,10 @@ async def test_what_stands_comes_in_pages(ledger):
     await ledger.move(Move(done.placement, Status.PLACED, Status.COMPLETED, after(9), "run-1"))
     await placed(ledger, 6, 3, after(3), provider=KEYLESS)
     span = (after(1), after(5))
-    first = await ledger.standing(KEYED, span, after=0, limit=2)
-    rest = await ledger.standing(KEYED, span, after=first[-1].placement.id, limit=2)
+    first = await ledger.standing(KEYED, "acme", span, after=0, limit=2)
+    rest = await ledger.standing(KEYED, "acme", span, after=first[-1].placement.id, limit=2)
     assert ["ref-1", "ref-3", "ref-4"] == [entry.placement.ref for entry in (*first, *rest)]
-    assert [] == await ledger.standing(KEYED, span, after=rest[-1].placement.id, limit=2)
+    assert [] == await ledger.standing(KEYED, "acme", span, after=rest[-1].placement.id, limit=2)
 
 
 async def test_what_may_have_bought_more_is_what_is_parked_or_was_sent_again_after_a_doubt(ledger):
@@ -213,10 +213,10 @@ async def test_what_may_have_bought_more_is_what_is_parked_or_was_sent_again_aft
     await record(ledger, answer(await claim(ledger, after(2)), at=after(3)))
     await in_doubt(ledger, 3)
     await placed(ledger, 4, 5, after(9))
-    found = [(each.placement.order_id, each.status) for each in await ledger.uncertain(KEYED, NOON)]
+    found = [(each.placement.order_id, each.status) for each in await ledger.uncertain(KEYED, "acme", NOON)]
     assert [("WR-1", Status.PARKED), ("WR-2", Status.PLACED)] == found
-    assert ["WR-2"] == [each.placement.order_id for each in await ledger.uncertain(KEYED, after(1))]
-    assert [] == await ledger.uncertain(KEYLESS, NOON)
+    assert ["WR-2"] == [each.placement.order_id for each in await ledger.uncertain(KEYED, "acme", after(1))]
+    assert [] == await ledger.uncertain(KEYLESS, "acme", NOON)
 
 
 async def test_a_slot_is_found_by_any_name_of_the_order(ledger):

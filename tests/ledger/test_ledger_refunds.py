@@ -189,6 +189,6 @@ async def test_a_hint_makes_a_placement_due_to_be_tracked(ledger):
     again = await ledger.look_now(Look(keys, after(6)))
 
     assert (frozenset(), {ProviderName.CNAUGHT}, frozenset()) == (nothing, hinted, again)
-    due = await ledger.placed(ProviderName.CNAUGHT, due_by=after(5), after=0, limit=5)
+    due = await ledger.placed(ProviderName.CNAUGHT, "acme", due_by=after(5), after=0, limit=5)
     assert [placement.id] == [each.id for each, _ in due]
     assert frozenset() == await ledger.look_now(Look([], NOON))

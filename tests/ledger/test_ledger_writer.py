@@ -175,7 +175,7 @@ async def test_answers_and_further_claims_share_a_commit(ledger):
     for number in (1, 2, 3):
         await plan_one(ledger, number, trees())
     first = await claim(ledger, provider=KEYLESS, exclusive=True)
-    wanted = Claim(KEYLESS, "run-1", NOON, after(60), exclusive=True, fresh=fresh())
+    wanted = Claim(KEYLESS, "acme", "run-1", NOON, after(60), exclusive=True, fresh=fresh())
     following = await ledger.turn_over([answer(first)], wanted, 5)
     assert ["WR-2"] == [each.order_id for each in following]
     assert {"placed": 1, "placing": 1, "planned": 1} == await counted(ledger)
@@ -190,7 +190,7 @@ async def test_two_runs_that_turn_over_at_once_do_not_harm_each_other(ledger, le
     mine = await claim(ledger, provider=KEYLESS, exclusive=True)
     await record(ledger, answer(mine, Status.PLANNED))
     mine = await claim(ledger, provider=KEYLESS, exclusive=True)
-    wanted = Claim(KEYLESS, "run-2", NOON, after(60), exclusive=True, fresh=fresh())
+    wanted = Claim(KEYLESS, "acme", "run-2", NOON, after(60), exclusive=True, fresh=fresh())
     answered = await claim(ledger, provider=KEYLESS, exclusive=True)
     engine = open_engine(ledger_url)
     await record(ledger, answer(mine, Status.PLANNED))

@@ -14,6 +14,7 @@ REF = "U1|2026-03-02T12:00:01.000Z"
 DOUBT = Placement(
     id=2,
     key="key-2",
+    store="acme",
     order_id="WR-2",
     slot="trees",
     provider=ProviderName.ONECLICKIMPACT,
