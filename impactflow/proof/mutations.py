@@ -103,7 +103,7 @@ MUTATIONS: Sequence[Mutation] = (
         "nobody looks at the lease before sending",
         "impactflow.placement",
         "        if (self.until - self.account.clock.now()).total_seconds() <= self.account.terms.request_timeout_s:",
-        "        if not self.request_timeout_s:",
+        "        if not self.account.terms.request_timeout_s:",
         twist="stands still",
     ),
     Mutation(
