@@ -2,7 +2,7 @@
 Who is compared with the flow: each places so many orders, one request each, and says how long that took.
 
 ``python -m benchmarks.contestants NAME URL ORDERS IN_FLIGHT`` prints the seconds from the first request to the last
-answer; importing and connecting to Prefect are left out of it. Called by ``rounds``.
+answer; importing and connecting to Prefect are left out of it.
 """
 
 import asyncio

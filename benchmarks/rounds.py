@@ -1,8 +1,4 @@
-"""
-The contestants take turns, so that whatever else the machine does meets all of them; medians are what counts.
-
-Called by ``python -m benchmarks``; what it returns is shown by ``table``.
-"""
+"""The contestants take turns, so that whatever else the machine does meets all of them; medians are what counts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,5 +1,5 @@
 """
-The automations that keep a server honest about runs, and that tell somebody: called by ``impactflow automations``.
+The automations that keep a server honest about runs, and that tell somebody.
 
 A run whose process and worker died together stays Running for ever, and one that was never started stays Pending; both
 would keep their deployment's place in the queue. They are marked Crashed and never started again: the next run of the

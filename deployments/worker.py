@@ -3,7 +3,7 @@ A process worker that ends its runs instead of killing them: ``python -m deploym
 
 Prefect's own worker kills the processes of its runs when it is stopped: what they were buying is in doubt, and the runs
 stay Running. This one takes no more runs, sends SIGTERM to those it has, waits until they have recorded what was in
-flight, and reports those that could not report themselves. Called by ``impactflow serve`` and by the compose file.
+flight, and reports those that could not report themselves.
 """
 
 import asyncio

@@ -12,6 +12,7 @@ from typing import Any
 
 from typer.main import get_command
 
+from impactflow.__main__ import add_proof
 from impactflow.cli.commands import app
 
 PAGE = Path(__file__).with_name("cli.md")
@@ -26,6 +27,7 @@ _HELP = "help"
 
 def page() -> str:
     """The text of the page."""
+    add_proof()
     program: Any = get_command(app)
     sections = [_OPENING, _before_the_command(program)]
     panel = ""

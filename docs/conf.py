@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 # autodoc would import them as a type checker reads them, and pydantic's models cannot be made like that.
-import impactflow.run  # noqa: F401
+import impactflow.buying.run  # noqa: F401
 import tasks.credentials  # noqa: F401
 
 ROOT = Path(__file__).parents[1]

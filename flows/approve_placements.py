@@ -1,5 +1,5 @@
 """
-Ask a person about what exceeds the approval limit, and do what they decide: the core is ``impactflow.approval``.
+Ask a person about what exceeds the approval limit, and do what they decide: the core is ``impactflow.buying.approval``.
 
 The run is suspended while it waits and holds no process; when somebody has filled in its form it begins again at the
 top. So it asks by the digest of what is shown: an answer counts for exactly that question, and what has changed
@@ -16,7 +16,7 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from impactflow.approval import MOST_ASKED, Answer, Decision, digest, question
+from impactflow.buying.approval import MOST_ASKED, Answer, Decision, digest, question
 from impactflow.ledger import Awaiting
 from impactflow.policy import load_policy
 from tasks.announcing import announce

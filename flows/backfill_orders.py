@@ -1,5 +1,5 @@
 """
-Buy what the orders of a past range have earned, window by window: the core is ``impactflow.backfill``.
+Buy what the orders of a past range have earned, window by window: the core is ``impactflow.buying.backfill``.
 
 Killed at any line, the next run goes on in the window it had come to. Two at once do no harm: the ledger plans each
 order once, lets one run claim each placement, and what is remembered of a range never goes back. So it may run beside
@@ -16,16 +16,16 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from impactflow.backfill import Backfilled, PlannedWindow, choose_days, remember, windows_left
-from impactflow.foreseen import wrong_with
+from impactflow.buying.backfill import Backfilled, PlannedWindow, choose_days, remember, windows_left
+from impactflow.buying.preview import wrong_with
+from impactflow.buying.rounds import Round
+from impactflow.buying.run import Run
+from impactflow.intake.planning import unread
 from impactflow.models import ProviderName
-from impactflow.orders import Window
-from impactflow.outcome import Outcome
-from impactflow.patience import Round
-from impactflow.planning import unread
 from impactflow.policy import Policy, load_policy
-from impactflow.run import Run
-from impactflow.standing import reads_again
+from impactflow.reports.standing import reads_again
+from impactflow.reports.summary import Outcome
+from impactflow.window import Window
 from tasks.announcing import announce
 from tasks.buying import buy_all
 from tasks.checking import check_ledger

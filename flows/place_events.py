@@ -1,5 +1,5 @@
 """
-Buy what orders have earned that webhooks told of: the core is ``impactflow.deliveries`` and ``buying``.
+Buy what orders have earned that webhooks told of: the core is ``impactflow.intake.deliveries`` and ``buying``.
 
 The receiver stores deliveries and starts a run; a run takes up whatever is stored until nothing is left, so one at a
 time is enough. ``place_impacts`` takes them up too.
@@ -11,11 +11,11 @@ from typing import Any
 
 from prefect import flow
 
-from impactflow.deliveries import TakenUp
-from impactflow.outcome import Outcome
-from impactflow.planning import unread
+from impactflow.intake.deliveries import TakenUp
+from impactflow.intake.planning import unread
 from impactflow.policy import load_policy
-from impactflow.standing import reads_again
+from impactflow.reports.standing import reads_again
+from impactflow.reports.summary import Outcome
 from tasks.announcing import announce
 from tasks.buying import buy_all
 from tasks.checking import check_ledger

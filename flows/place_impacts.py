@@ -1,5 +1,5 @@
 """
-Buy what new orders have earned: the core is ``impactflow.planning`` and ``buying``.
+Buy what new orders have earned: the core is ``impactflow.intake.planning`` and ``buying``.
 
 What webhooks have told is taken up first, so that a lost trigger of ``place_events`` costs a delay, not a purchase.
 Killed at any line, it is finished by the next run of it. On a terminal: ``impactflow place``.
@@ -13,11 +13,11 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from impactflow.needs import columns_needed
-from impactflow.outcome import Outcome
-from impactflow.planning import choose_window, unread
+from impactflow.intake.columns import columns_needed
+from impactflow.intake.planning import choose_window, unread
 from impactflow.policy import load_policy
-from impactflow.standing import reads_again
+from impactflow.reports.standing import reads_again
+from impactflow.reports.summary import Outcome
 from tasks.announcing import announce
 from tasks.buying import buy_all
 from tasks.checking import check_ledger

@@ -1,5 +1,5 @@
 """
-Settle what is in doubt, and hold the ledger against the providers' records: ``impactflow.reconcile`` and ``audit``.
+Settle what is in doubt, and hold the ledger against the providers' records: ``buying.reconcile``, ``audit``.
 
 ``place_impacts`` settles too; this one reads no orders, so it may run often and buys only what repeats safely. On a
 terminal: ``impactflow reconcile``.
@@ -14,13 +14,13 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from impactflow.audit import CANCELLED_UNASKED, choose_window
+from impactflow.buying.rounds import Round, work_off
+from impactflow.buying.run import Run
 from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
-from impactflow.orders import Window
-from impactflow.outcome import Outcome
-from impactflow.patience import Round, work_off
-from impactflow.run import Run
-from impactflow.together import side_by_side
+from impactflow.reports.summary import Outcome
+from impactflow.taskgroup import side_by_side
+from impactflow.window import Window
 from tasks.announcing import announce
 from tasks.checking import check_ledger
 from tasks.context import flow_context

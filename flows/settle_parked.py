@@ -1,5 +1,5 @@
 """
-Settle what is parked or failed as a person has decided: the core is ``impactflow.ruling``.
+Settle what is parked or failed as a person has decided: the core is ``impactflow.buying.manual_resolution``.
 
 The evidence is in the artifact ``needs-attention`` of every run. On a terminal: ``impactflow settle``.
 """
@@ -8,8 +8,8 @@ from typing import Any
 
 from prefect import flow
 
+from impactflow.buying.manual_resolution import Decision, Ruling
 from impactflow.escapes import for_page
-from impactflow.ruling import Decision, Ruling
 from tasks.announcing import announce
 from tasks.context import flow_context
 from tasks.reconciliation import settle_by_ruling

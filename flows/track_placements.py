@@ -1,5 +1,5 @@
 """
-Ask where everything is that was bought: the core is ``impactflow.tracking``.
+Ask where everything is that was bought: the core is ``impactflow.buying.tracking``.
 
 A run is one pass over what is due and ends; the ledger says what is due next, for weeks. On a terminal:
 ``impactflow track``.
@@ -10,10 +10,10 @@ from typing import Any
 
 from prefect import flow
 
-from impactflow.outcome import TrackOutcome
-from impactflow.run import Run
-from impactflow.together import side_by_side
-from impactflow.tracking import Tracked
+from impactflow.buying.run import Run
+from impactflow.buying.tracking import Tracked
+from impactflow.reports.summary import TrackOutcome
+from impactflow.taskgroup import side_by_side
 from tasks.announcing import announce
 from tasks.context import flow_context
 from tasks.naming import run_name

@@ -6,6 +6,6 @@ An *order* was sold. Under the merchant's *policy* it has earned *impacts*, each
 life. An *attempt* is one request sent for a placement. *Tracking* asks where a placement is; *reconciling* compares the
 ledger with the provider's own records.
 
-Read in this order: ``orders``, ``policy``, ``ledger``, ``placement``, ``tracking``, ``reconcile``, ``reports``;
-``providers`` and ``clients`` speak to the outside, ``sandbox`` plays it.
+Read in this order: ``intake``, ``policy``, ``ledger``, ``buying``, ``reports``; ``providers`` and ``clients`` speak to
+the outside, ``sandbox`` plays it.
 """

@@ -1,8 +1,7 @@
 """
 The path on which a provider calls back about one placement: unguessable, because its callbacks carry no signature.
 
-Its token is an HMAC of the placement's key, so nothing has to be remembered and nobody else can make one. Called by
-providers, which tell the path, and by ``webhooks``, which serves it.
+Its token is an HMAC of the placement's key, so nothing has to be remembered and nobody else can make one.
 """
 
 import base64

@@ -3,10 +3,10 @@ What a shop or a provider has written, made harmless for whatever shows it: a te
 
 Order ids, reasons and names of purchases are other people's text. Each medium reads some of it as a command: a terminal
 obeys control characters, a spreadsheet computes what begins like a formula, a page follows links. The functions here
-change only how a text is shown; the ledger keeps it as it came. Called by ``cli``, ``reports`` and the flows' tasks.
+change only how a text is shown; the ledger keeps it as it came.
 
 ``public_id`` alone changes what is kept: an order's id reaches providers, logs and pages, which must hold no e-mail
-address. Called by ``orders`` and ``webhooks``.
+address.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 The values that pass between the parts: frozen, with units in their names.
 
 Quantities are whole numbers of a unit (a kilogram of CO₂ is 1,000 grams, a dollar is 100 cents), so that sums are exact
-in any database. Times are aware and UTC. Called by everything; calls nothing.
+in any database. Times are aware and UTC.
 """
 
 from collections.abc import Iterable, Mapping
@@ -364,6 +364,16 @@ class Placement:
     parts: tuple[str, ...] = ()
     if_absent: str | None = None
     reason: str | None = None
+
+    @property
+    def provider_ref(self) -> str:
+        """What the provider calls the purchase; empty before it took effect."""
+        return provider_ref(self.ref or "")
+
+
+def provider_ref(ref: str) -> str:
+    """What the provider calls a purchase, without the number that the ledger adds where several share one name."""
+    return ref.partition("#")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event, get_events_client
 
+from impactflow.buying.run import Run
 from impactflow.escapes import without_addresses
 from impactflow.ledger import Group
-from impactflow.run import Run
 from tasks.context import current_run
 
 #: What a person is told where events do not arrive.

@@ -20,8 +20,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled
 
-from impactflow import approval
-from impactflow.approval import Answer, Answered, as_rows
+from impactflow.buying import approval
+from impactflow.buying.approval import Answer, Answered, as_rows
 from impactflow.escapes import for_page
 from impactflow.ledger import Awaiting
 from impactflow.policy import Policy
@@ -68,6 +68,6 @@ async def end_other_questions(order: str, slot: str, store: str) -> None:
 
 @task(name="record_answer", cache_policy=NO_CACHE, retries=0)
 async def record_answer(policy: Policy, asked: Sequence[Awaiting], answer: Answer) -> Answered:
-    """Read the orders again and do what a person has decided; see ``impactflow.approval``."""
+    """Read the orders again and do what a person has decided; see ``impactflow.buying.approval``."""
     run = current_run()
     return await approval.record_answer(run.ledger, run.order_source, policy, run.clock, run.id, asked, answer)

@@ -1,8 +1,8 @@
-"""The loop of ``impactflow.buying`` with each of its steps as a task, so that Prefect's pages show it."""
+"""The loop of ``impactflow.buying.loop`` with each of its steps as a task, so that Prefect's pages show it."""
 
-from impactflow.buying import Steps, buy
+from impactflow.buying.loop import Steps, buy
+from impactflow.buying.rounds import Round
 from impactflow.models import ProviderName
-from impactflow.patience import Round
 from impactflow.policy import Policy
 from tasks.checking import check_ledger
 from tasks.context import current_run
@@ -11,7 +11,7 @@ from tasks.reconciliation import settle_doubts
 
 
 async def buy_all(policy: Policy, patience_s: float) -> dict[ProviderName, Round]:
-    """Settle and place at every provider side by side; see ``impactflow.buying``."""
+    """Settle and place at every provider side by side; see ``impactflow.buying.loop``."""
 
     async def check(provider: ProviderName) -> Round | None:
         return (await check_ledger([provider], policy)).get(provider)

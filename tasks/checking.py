@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from impactflow.buying import check_at
+from impactflow.buying.loop import check_at
+from impactflow.buying.rounds import Round
+from impactflow.buying.slips import refuse_slips
 from impactflow.models import ProviderName
-from impactflow.patience import Round
 from impactflow.policy import Policy
-from impactflow.slips import refuse_slips
 from tasks.context import current_run
 
 
@@ -26,7 +26,7 @@ async def check_ledger(providers: Sequence[ProviderName], policy: Policy | None)
         Why nothing may be sent to those that did not tell.
 
     Raises:
-        ConfigurationError: The policy would buy what nobody meant; see ``impactflow.slips``.
+        ConfigurationError: The policy would buy what nobody meant; see ``impactflow.buying.slips``.
         PurchasesUnknown: The store has bought what the ledger does not know: nothing may be sent at all.
     """
     run = current_run()

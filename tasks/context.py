@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 from prefect.runtime import flow_run
 
-from impactflow.run import Run, open_run
+from impactflow.buying.run import Run, open_run
 from impactflow.settings import load_settings, require_folder
 from impactflow.stopping import cancelling
 from tasks.credentials import with_blocks

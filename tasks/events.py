@@ -5,9 +5,9 @@ import logging
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from impactflow.deliveries import TakenUp, take_up
+from impactflow.intake.deliveries import TakenUp, take_up
+from impactflow.intake.senders.mapping import load_senders
 from impactflow.policy import Policy
-from impactflow.webhooks.senders import load_senders
 from tasks.context import current_run
 from tasks.retries import READS
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @task(name="take_up_deliveries", cache_policy=NO_CACHE, **READS)
 async def take_up_deliveries(policy: Policy) -> TakenUp:
-    """Plan, withdraw and hasten what stored deliveries tell of; see ``impactflow.deliveries``."""
+    """Plan, withdraw and hasten what stored deliveries tell of; see ``impactflow.intake.deliveries``."""
     run = current_run()
     senders = load_senders(run.settings.impactflow_senders)
     alone = not run.settings.wicked_reports_api_key

@@ -1,8 +1,4 @@
-"""
-What flow runs are called in the UI's lists: what they do, for which store, for which days.
-
-Called by Prefect before a run begins, so nothing here may fail: what is wrong the run itself says, in its own words.
-"""
+"""What flow runs are called in the UI's lists: what they do, for which store, for which days."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 """
-Make a Prefect task of any operation of a client: ``task_for``, called by the module of each provider beside this one.
+Make a Prefect task of any operation of a client: ``task_for``.
 
 Such a task takes the account's block first, then what the operation takes. Prefect may repeat one that only reads and
 never one that buys or changes something; it keeps neither arguments nor results, for keys and addresses are among them.

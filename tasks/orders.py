@@ -6,16 +6,16 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from impactflow import backfill
-from impactflow.backfill import PlannedWindow
-from impactflow.deliveries import with_deliveries
-from impactflow.foreseen import as_json, wrong_with
+from impactflow.buying import backfill
+from impactflow.buying.backfill import PlannedWindow
+from impactflow.buying.preview import as_json, wrong_with
+from impactflow.intake.columns import columns_needed
+from impactflow.intake.deliveries import with_deliveries
+from impactflow.intake.planning import plan, preview
+from impactflow.intake.senders.mapping import load_senders
 from impactflow.ledger import Planned
-from impactflow.needs import columns_needed
-from impactflow.orders import Window
-from impactflow.planning import plan, preview
 from impactflow.policy import Policy
-from impactflow.webhooks.senders import load_senders
+from impactflow.window import Window
 from tasks.context import current_run
 from tasks.retries import READS
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @task(name="plan_orders", task_run_name="plan {window.from_}..{window.to}", cache_policy=NO_CACHE, **READS)
 async def plan_orders(policy: Policy, window: Window, *, moves_watermark: bool, orders_file: str = "") -> Planned:
-    """Read the window's orders and make durable what each has earned; see ``impactflow.planning.plan``."""
+    """Read the window's orders and make durable what each has earned; see ``impactflow.intake.planning.plan``."""
     run = current_run()
     source = run.order_source(orders_file)
     planned = await plan(run.ledger, source, policy, window, run.clock, run.id, moves_watermark=moves_watermark)
@@ -39,7 +39,7 @@ async def plan_orders(policy: Policy, window: Window, *, moves_watermark: bool, 
 @task(name="plan_window", task_run_name="plan {window.from_}..{window.to}", cache_policy=NO_CACHE, retries=0)
 async def plan_window(policy: Policy, window: Window, *, at_most: int | None) -> PlannedWindow:
     """
-    Plan one window of a backfill; see ``impactflow.backfill``.
+    Plan one window of a backfill; see ``impactflow.buying.backfill``.
 
     Prefect does not repeat it: what was planned before it failed would not count towards ``at_most``.
     """
@@ -61,7 +61,7 @@ async def preview_orders(
     policy: Policy, window: Window, *, at_most: int | None = None, with_planned: bool = True, orders_file: str = ""
 ) -> dict[str, Any]:
     """
-    What a run would buy, with nothing written and nothing bought; see ``impactflow.planning.preview``.
+    What a run would buy, with nothing written and nothing bought; see ``impactflow.intake.planning.preview``.
 
     ``with_planned``: what is planned already, and what stored webhook deliveries tell of, is part of it.
     """

@@ -9,11 +9,11 @@ import logging
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from impactflow.buying import BATCH, round_of, sweep_at
+from impactflow.buying.loop import BATCH, round_of, sweep_at
+from impactflow.buying.rounds import Round
+from impactflow.buying.sweep import Swept
 from impactflow.ledger import Status
 from impactflow.models import ProviderName
-from impactflow.patience import Round
-from impactflow.placement import Swept
 from impactflow.policy import Policy
 from tasks.context import current_run
 from tasks.progress import progress
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @task(name="place_batch", task_run_name="place at {provider}", cache_policy=NO_CACHE, retries=0)
 async def place_batch(provider: ProviderName, policy: Policy) -> Round:
-    """Place what is due at one provider under a policy; see ``impactflow.placement``."""
+    """Place what is due at one provider under a policy; see ``impactflow.buying.sweep``."""
     run = current_run()
     counts = await run.ledger.counts()
     due = min(BATCH, counts.get((provider, Status.PLANNED), 0))

@@ -12,17 +12,17 @@ from prefect.cache_policies import NO_CACHE
 
 from impactflow.accounts import StoreAccount
 from impactflow.audit import CANCELLED_UNASKED, COLUMNS, Audit, Finding
-from impactflow.buying import round_of, settle_at
+from impactflow.buying.loop import round_of, settle_at
+from impactflow.buying.manual_resolution import Ruled, Ruling
+from impactflow.buying.manual_resolution import settle_by_ruling as settle_ruled
+from impactflow.buying.rounds import Round
+from impactflow.buying.run import Run
 from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
-from impactflow.orders import Window
-from impactflow.outcome import AuditOutcome
-from impactflow.patience import Round
-from impactflow.reports import csv_rows
-from impactflow.ruling import Ruled, Ruling
-from impactflow.ruling import settle_by_ruling as settle_ruled
-from impactflow.run import Run
-from impactflow.together import together
+from impactflow.reports.files import csv_rows
+from impactflow.reports.summary import AuditOutcome
+from impactflow.taskgroup import together
+from impactflow.window import Window
 from tasks.context import current_run
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _SHOWN = 100
 
 @task(name="settle_doubts", task_run_name="settle doubts at {provider}", cache_policy=NO_CACHE)
 async def settle_doubts(provider: ProviderName, store: str) -> Round:
-    """Settle a store's due doubts at one provider; see ``impactflow.reconcile``."""
+    """Settle a store's due doubts at one provider; see ``impactflow.buying.reconcile``."""
     run = current_run()
     settled = await settle_at(run, provider, store)
     log.info(
@@ -93,6 +93,6 @@ async def _accounts(run: Run, store: str) -> list[StoreAccount]:
 
 @task(name="settle_by_ruling", task_run_name="settle {ruling.order} {ruling.slot}", cache_policy=NO_CACHE, retries=0)
 async def settle_by_ruling(ruling: Ruling) -> Ruled:
-    """Do what a person has decided about one placement; see ``impactflow.ruling``."""
+    """Do what a person has decided about one placement; see ``impactflow.buying.manual_resolution``."""
     run = current_run()
     return await settle_ruled(run.ledger, run.account, run.clock, run.id, ruling)

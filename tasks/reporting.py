@@ -12,12 +12,12 @@ from urllib.parse import quote
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from impactflow.backfill import Backfilled
+from impactflow.buying.backfill import Backfilled
+from impactflow.buying.run import Run
 from impactflow.escapes import for_page
 from impactflow.models import Unit
-from impactflow.outcome import AuditOutcome, needs_in_words
-from impactflow.reports import EFFECT_COLUMNS, Bought, Reported, bought, csv_rows, effect_row, write_csv
-from impactflow.run import Run
+from impactflow.reports.files import EFFECT_COLUMNS, Bought, Reported, bought, csv_rows, effect_row, write_csv
+from impactflow.reports.summary import AuditOutcome, needs_in_words
 from impactflow.units import shown
 from tasks.announcing import NO_EVENTS, events_arrive, waiting
 from tasks.context import current_run

@@ -5,8 +5,8 @@ import logging
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from impactflow.buying.tracking import Tracked, Tracking
 from impactflow.models import ProviderName
-from impactflow.tracking import Tracked, Tracking
 from tasks.context import current_run
 from tasks.progress import progress
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @task(name="track_batch", task_run_name="track at {provider}", cache_policy=NO_CACHE, retries=0)
 async def track_batch(provider: ProviderName, store: str, *, everything: bool) -> Tracked:
-    """One pass over what is due of a store's, or over everything that is open; see ``impactflow.tracking``."""
+    """One pass over what is due of a store's, or over everything that is open; see ``impactflow.buying.tracking``."""
     run = current_run()
     open_now = (await run.ledger.open_at(store)).get(provider, 0)
     async with progress(f"tracking-{provider}", f"Placements asked after at {provider}", open_now) as far:

@@ -37,7 +37,7 @@ _FORKS = multiprocessing.get_context("forkserver")
 
 def command(*arguments: str) -> None:
     """Be ``impactflow``."""
-    from impactflow.cli import main
+    from impactflow.__main__ import main
 
     sys.argv = ["impactflow", *arguments]
     main()

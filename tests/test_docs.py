@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
 
+from impactflow.__main__ import add_proof
 from impactflow.cli.commands import app
 from impactflow.settings import Settings
 
@@ -18,6 +19,7 @@ README = (ROOT / "README.md").read_text()
 TABLE = (DOCS / "commands.md").read_text()
 CONTENTS = (DOCS / "README.md").read_text()
 PAGES = sorted(page for folder in (ROOT, DOCS, ROOT / "deployments") for page in folder.glob("*.md"))
+add_proof()
 COMMANDS = sorted(name for name in get_command(app).commands if name != "policy")
 FLOWS = sorted(path.stem for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__")
 PREFECT = YAML(typ="safe").load(ROOT / "prefect.yaml")

@@ -5,9 +5,9 @@ from typing import Any
 
 from world import World
 
-from impactflow.deliveries import TakenUp, take_up
+from impactflow.buying.run import Run
+from impactflow.intake.deliveries import TakenUp, take_up
 from impactflow.ledger import Delivery
-from impactflow.run import Run
 
 
 async def deliver(run: Run, source: str, topic: str, body: Any, webhook_id: str) -> bool:

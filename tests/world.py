@@ -16,19 +16,19 @@ from typing import Any
 import httpx
 from virtual_time import START, VirtualClock
 
-from impactflow.buying import Steps, buy, buy_at, steps_of, sweep_at
+from impactflow.buying.loop import Steps, buy, buy_at, steps_of, sweep_at
+from impactflow.buying.rounds import Round
+from impactflow.buying.run import Run, open_run
+from impactflow.buying.sweep import Swept
+from impactflow.buying.tracking import Tracked, Tracking
+from impactflow.intake.planning import plan, policy_digest
 from impactflow.ledger import Fresh, Status
-from impactflow.models import ProviderName
-from impactflow.orders import Window
-from impactflow.patience import Round
-from impactflow.placement import Swept
-from impactflow.planning import plan, policy_digest
+from impactflow.models import ProviderName, provider_ref
 from impactflow.policy import Policy
-from impactflow.run import Run, open_run
 from impactflow.sandbox import Faults, Options, Sandbox, environment
 from impactflow.sandbox.transport import SandboxTransport
 from impactflow.settings import Settings
-from impactflow.tracking import Tracked, Tracking
+from impactflow.window import Window
 
 TREES = {"slot": "trees", "provider": "oneclickimpact", "impact": "plant_trees", "quantity": {"per_order": 1}}
 OFFSET = {"slot": "offset", "provider": "cnaught", "impact": "offset", "quantity": {"per_item": Decimal("2.5")}}
@@ -203,7 +203,7 @@ async def differences(world: World, run: Run) -> dict[str, list[str]]:
 def _same(purchase: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     names = ("provider", "kind", "unit", "quantity", "order_id")
     return [purchase[name] for name in names] == [row[name] for name in names] and (
-        purchase["ref"] == row["ref"].partition("#")[0]
+        purchase["ref"] == provider_ref(row["ref"])
     )
 
 

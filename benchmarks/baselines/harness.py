@@ -1,8 +1,7 @@
 """
 Each contestant against a sandbox of its own, with faults on, killed again and again until it says that it is done.
 
-Called by ``python -m benchmarks.baselines`` and, by name, by ``impactflow prove``. What was bought is what the books of
-the sandbox say in the end, never what a contestant says.
+What was bought is what the books of the sandbox say in the end, never what a contestant says.
 """
 
 import asyncio

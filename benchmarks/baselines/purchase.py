@@ -1,4 +1,4 @@
-"""What every baseline has to do, and how a careful program sends it; called by the baselines."""
+"""What every baseline has to do, and how a careful program sends it."""
 
 import os
 

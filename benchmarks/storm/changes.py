@@ -3,7 +3,7 @@ Sales that change: edited, cancelled, refunded in part or in full, by refunds th
 
 What a sale earns is what it comes to in the end, as long as nothing was bought before its last change arrived: what was
 bought stays bought. So ``storm`` has all of this arrive before it starts the worker, and repeats some of it later, when
-it must change nothing. Called by ``storm``.
+it must change nothing.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.storm.plan import Shot
 from benchmarks.storm.senders import SYSTEMS, kept_as, signed
-from impactflow.webhooks.samples import Content, Sale, sample
+from impactflow.intake.senders.samples import Content, Sale, sample
 
 #: A topic, and what is told of it.
 Told = tuple[str, Content]

@@ -1,4 +1,4 @@
-"""What is sent: so many deliveries, honest ones and all that can be wrong with others. Called by ``storm``."""
+"""What is sent: so many deliveries, honest ones and all that can be wrong with others."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.storm.senders import REFUNDS, SYSTEMS, Post, kept_as, signed, sold
-from impactflow.webhooks.intake import Bounds
+from impactflow.webhooks.bounds import Bounds
 
 _SIGNING = ("standard", "shopify", "woocommerce", "stripe")
 SOURCES = (*_SIGNING, "cnaught")

@@ -1,8 +1,7 @@
 """
 What senders send: deliveries of each source, signed as its documentation says, and what can be wrong with them.
 
-Bodies and signatures are those that ``impactflow webhooks send`` makes. Called by the storm and by the tests of the
-receiver.
+Bodies and signatures are those that ``impactflow webhooks send`` makes.
 """
 
 import base64
@@ -13,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from impactflow.callbacks import callback_path
-from impactflow.webhooks.samples import TOPICS as KNOWN
-from impactflow.webhooks.samples import Sale, sample
+from impactflow.intake.senders.samples import TOPICS as KNOWN
+from impactflow.intake.senders.samples import Sale, sample
 from impactflow.webhooks.signing import Unsigned
 from impactflow.webhooks.sources import CNAUGHT, SCHEMES
 

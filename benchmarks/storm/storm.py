@@ -2,7 +2,7 @@
 A real receiver in a storm, the flows that handle what it stored, and what they bought.
 
 Receiver, worker and the pretended providers are processes of their own, and nothing stands in for a flow. In the end
-the providers' books are held against what was sold. Called by ``python -m benchmarks.storm`` and by a test.
+the providers' books are held against what was sold.
 """
 
 import asyncio

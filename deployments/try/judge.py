@@ -19,6 +19,7 @@ import httpx
 
 from impactflow.errors import LedgerError
 from impactflow.ledger import Ledger, Status
+from impactflow.models import provider_ref
 from impactflow.proof.bookkeeping import Line, Quantities, What, differences, earned, in_books
 from impactflow.sandbox import generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
@@ -76,7 +77,7 @@ def _ledger() -> tuple[set[Line], set[What], Mapping[Status, int]]:
     async def read() -> tuple[set[Line], set[What], Mapping[Status, int]]:
         with Ledger.open(os.environ["IMPACTFLOW_LEDGER_URL"]) as ledger:
             lines = {
-                (row["key"], row["provider"], row["quantity"], row["ref"].partition("#")[0])
+                (row["key"], row["provider"], row["quantity"], provider_ref(row["ref"]))
                 for row in await ledger.purchases()
             }
             told = {(row["order"], row["provider"]) for row in await ledger.like_these(TOLD)}

@@ -6,7 +6,7 @@ What the sellers' own records say of this store, held against a ledger that may 
     all records ────sorting──▶ ours, and unknown here    shown, and written into the ledger on a yes (``adopt``)
 
 A key derives from store, order and slot, and the record tells the order: so a ledger that has never seen a purchase can
-still tell that its own store made it. Called by the task ``check_ledger``, ``impactflow adopt`` and ``doctor``.
+still tell that its own store made it.
 """
 
 from impactflow.adoption.adopt import Survey, carry_out, survey

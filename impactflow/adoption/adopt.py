@@ -2,7 +2,7 @@
 Take over what this store has bought by another ledger, or by this one before it was set back: shown first, then done.
 
 Every record of the account is read, or those since some day. Nothing is sent to a provider, and done twice or by two at
-once it changes nothing. Called by ``impactflow adopt``.
+once it changes nothing.
 """
 
 import asyncio

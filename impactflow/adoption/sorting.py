@@ -2,7 +2,7 @@
 Which records are of this ledger's stores, and what the ledger knows of them.
 
 Records are read before the ledger is asked: whatever is at the provider by then, its own ledger had on disk before it
-was sent. Called by ``check`` and ``adopt``.
+was sent.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from impactflow.audit.findings import theirs
 from impactflow.ledger import UNRESOLVED, Entry, Ledger, Status, placement_key
 from impactflow.models import Kind, ProviderName
 from impactflow.policy import Policy
@@ -164,7 +163,7 @@ class _Held:
         """Some more of them."""
         for entry in entries:
             self.by_key[entry.placement.key] = entry
-            self.refs.add(theirs(entry.placement))
+            self.refs.add(entry.placement.provider_ref)
 
 
 async def _look_up(provider: Provider, refs: Iterable[str]) -> Mapping[str, Record]:
@@ -197,7 +196,7 @@ async def _judge(record: Record, held: _Held, scope: Scope) -> Finding | None:
 def _known(entry: Entry, record: Record) -> Known | None:
     """What the ledger knows of a purchase under a placement's key; None where there is nothing to do about it."""
     placement = entry.placement
-    if theirs(placement) == record.ref or entry.status in UNRESOLVED:
+    if placement.provider_ref == record.ref or entry.status in UNRESOLVED:
         return None
     if placement.attempt == 0:
         return Known.UNSENT

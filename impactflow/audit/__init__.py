@@ -6,7 +6,7 @@ Audit: the ledger against each provider's own records, both ways, for the purcha
     the ledger's placements ──what the statement did not show──▶ looked up by name       missing · ...
 
 ``comparison`` reads and compares, ``findings`` says what disagrees, ``repairs`` does what is proven to be right where
-somebody asked for that. Called by the task ``audit_providers``; what is still in doubt is left to ``reconcile``.
+somebody asked for that.
 """
 
 from impactflow.audit.comparison import DAYS, Audit, Tally, choose_window

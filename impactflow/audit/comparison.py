@@ -2,7 +2,7 @@
 Hold a provider's records against the ledger, and the ledger against them.
 
 The records stream, and so do the findings. What grows is two bits for each placement that was seen, and the provider's
-names of what disagrees. Called by the task ``audit_providers``.
+names of what disagrees.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from datetime import date, timedelta
 from typing import TypeVar, assert_never
 
 from impactflow.accounts import LATEST, StoreAccount, check_account
-from impactflow.audit.findings import Disagreement, Finding, Suspect, theirs
+from impactflow.audit.findings import Disagreement, Finding, Suspect
 from impactflow.audit.repairs import CANCELLED_UNASKED, Repairs
-from impactflow.audit.strangers import Strangers
+from impactflow.audit.unmatched import Strangers
 from impactflow.errors import ProviderError, Unauthorized
 from impactflow.ledger import STANDING, Entry, Status
-from impactflow.orders import Window
 from impactflow.providers import Record
-from impactflow.together import together
+from impactflow.taskgroup import together
+from impactflow.window import Window
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ class Audit:
             self.tally.agreed += suspects.count(None)
             yield _some(suspects)
         for entry in await self._ledger.bought_before(self.name, self._account.store, self._window.span):
-            yield [Suspect(Disagreement.DUPLICATE, entry, None, theirs(entry.placement))]
+            yield [Suspect(Disagreement.DUPLICATE, entry, None, entry.placement.provider_ref)]
         by_now = await self._ledger.holders(self.name, refs=strangers.refs, keys=strangers.keys)
         named = {entry.placement.id for entry in by_now if entry.placement.id in self._named}
         yield [*strangers.suspects(by_now, named)]
@@ -221,13 +221,13 @@ class Audit:
             entry = holders.of(record, self._seen)
             if entry is None and record.key is None:
                 unnamed.append(record)
-            elif entry is None or theirs(entry.placement) != record.ref:
+            elif entry is None or entry.placement.provider_ref != record.ref:
                 suspects += self._judge_other(record, entry)
             elif self._is_unclear(record, entry):
                 unclear.append(entry)
             else:
                 suspects += self._judge_own(record, entry)
-            if entry is not None and theirs(entry.placement) == record.ref:
+            if entry is not None and entry.placement.provider_ref == record.ref:
                 self._seen.add(entry.placement.id)
                 if record.key is not None:
                     self._named.add(entry.placement.id)
@@ -283,7 +283,7 @@ class Audit:
 
     async def _ask_after(self, entry: Entry) -> Suspect | None:
         """What is wrong with the purchase that a placement holds, from the provider's own word of it."""
-        ref = theirs(entry.placement)
+        ref = entry.placement.provider_ref
         parts = entry.placement.parts
         # One answer that there is none may be a passing one.
         record = await self._provider.look_up(ref, parts) or await self._provider.look_up(ref, parts)
@@ -315,7 +315,7 @@ class _Holders:
         self._by_ref: dict[str, list[Entry]] = {}
         for entry in self._by_key.values():
             if entry.placement.ref is not None:
-                self._by_ref.setdefault(theirs(entry.placement), []).append(entry)
+                self._by_ref.setdefault(entry.placement.provider_ref, []).append(entry)
 
     def of(self, record: Record, seen: "_Ids") -> Entry | None:
         """By the record's key; else by its name, and where purchases share that, the one that fits best."""

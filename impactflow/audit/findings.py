@@ -144,7 +144,7 @@ MEANING: Mapping[Disagreement, tuple[str, str]] = MappingProxyType(
 def _special(suspect: Suspect) -> str | None:
     """What to do where it depends on more than the kind of finding."""
     record, entry = suspect.record, suspect.entry
-    if record is not None and record.key is None and entry is not None and record.ref != theirs(entry.placement):
+    if record is not None and record.key is None and entry is not None and record.ref != entry.placement.provider_ref:
         return "It names nobody, and may be what an earlier attempt bought late: have the provider cancel it if so."
     if suspect.what is not Disagreement.EXTRA:
         return None
@@ -168,8 +168,3 @@ def _ruling_on(parked: Placement, record: Record | None, ref: str) -> str:
     if ", " in ref:
         return f"If one of them is what was parked: {command} bought --ref REF, with its name."
     return f"If it is what was parked: {command} bought --ref '{ref}'."
-
-
-def theirs(placement: Placement) -> str:
-    """The provider's name for the purchase that a placement holds; a number behind # is ours."""
-    return (placement.ref or "").partition("#")[0]

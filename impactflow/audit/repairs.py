@@ -2,14 +2,14 @@
 What an audit may do about a finding by itself, where somebody asked for it: only what is proven to be right.
 
 Everything is asked after once more before it is touched, and a purchase that the ledger holds is never cancelled.
-Nothing is ever bought here. Called by ``comparison``.
+Nothing is ever bought here.
 """
 
 from dataclasses import replace
 from typing import assert_never
 
 from impactflow.accounts import StoreAccount
-from impactflow.audit.findings import Disagreement, Suspect, theirs
+from impactflow.audit.findings import Disagreement, Suspect
 from impactflow.errors import AlreadyRecorded, ImpactError, ProviderError, TransitionRefused
 from impactflow.ledger import STANDING, Entry, Move, Status, Step
 from impactflow.models import Placement, Receipt
@@ -72,7 +72,7 @@ class Repairs:
                 assert_never(never)
 
     async def _record_cancellation(self, entry: Entry) -> str:
-        record = await self._provider.look_up(theirs(entry.placement), entry.placement.parts)
+        record = await self._provider.look_up(entry.placement.provider_ref, entry.placement.parts)
         if record is None or not record.cancelled:
             raise _UnprovenError(f"asked again, {self._provider.name} does not say that it is cancelled")
         now, detail = self._clock.now(), "cancelled at the provider"
@@ -131,14 +131,14 @@ class Repairs:
             raise _UnprovenError(f"the placement is {entry.status}")
         if other.key != entry.placement.key:
             raise _UnprovenError(f"{other.ref} does not carry the placement's key")
-        ours = await self._proven(entry.placement, theirs(entry.placement))
+        ours = await self._proven(entry.placement, entry.placement.provider_ref)
         if await self._ledger.holders(self._provider.name, refs=[other.ref], keys=[]):
             raise _UnprovenError(f"the ledger holds a purchase of the name {other.ref}")
         return ours
 
     async def _proven(self, placement: Placement, ref: str) -> Record:
         """A purchase that stands and has the placement's key, kind and quantity."""
-        record = await self._provider.look_up(ref, placement.parts if ref == theirs(placement) else ())
+        record = await self._provider.look_up(ref, placement.parts if ref == placement.provider_ref else ())
         if record is None or record.cancelled:
             raise _UnprovenError(f"{ref} does not stand")
         if record.key != placement.key:

@@ -1,4 +1,4 @@
-"""Show what a ledger would take over from the providers' records, and do it on a yes: called by ``adopt``."""
+"""Show what a ledger would take over from the providers' records, and do it on a yes."""
 
 import asyncio
 from collections import Counter
@@ -8,13 +8,13 @@ from datetime import date
 from typing import Any
 
 from impactflow.adoption import Finding, Scope, Survey, carry_out, survey
+from impactflow.buying.run import Run, open_run
 from impactflow.cli.console import out, print_json, print_table
 from impactflow.cli.ledgers import none_made
 from impactflow.ledger import Adopted, Vouched
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName, Unit
 from impactflow.policy import Policy
-from impactflow.run import Run, open_run
 from impactflow.settings import Settings
 from impactflow.units import shown
 

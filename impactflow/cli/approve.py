@@ -1,14 +1,14 @@
-"""Approve, trim or reject what exceeds the policy's approval limit, or list what awaits that: called by ``approve``."""
+"""Approve, trim or reject what exceeds the policy's approval limit, or list what awaits that."""
 
 from typing import Any
 
 from impactflow import stopping
-from impactflow.approval import MOST_ASKED, Answer, Answered, as_rows, ask_about, record_answer
+from impactflow.buying.approval import MOST_ASKED, Answer, Answered, as_rows, ask_about, record_answer
+from impactflow.buying.run import open_run
 from impactflow.cli import console
 from impactflow.cli.ledgers import open_existing, require
 from impactflow.errors import ConfigurationError
 from impactflow.policy import load_policy
-from impactflow.run import open_run
 from impactflow.settings import load_settings
 
 

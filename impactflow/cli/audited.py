@@ -1,4 +1,4 @@
-"""An audit as a person reads it: called by ``reconcile --audit``."""
+"""An audit as a person reads it."""
 
 from collections.abc import Mapping
 from typing import Any

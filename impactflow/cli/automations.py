@@ -1,4 +1,4 @@
-"""Install the automations on a Prefect server: called by ``impactflow automations``."""
+"""Install the automations on a Prefect server."""
 
 import importlib
 

@@ -109,7 +109,7 @@ def backfill(
     json: Json = False,
 ) -> int:
     """Buy what the orders of a past range have earned, window by window. A later run continues where one has ended."""
-    from impactflow.backfill import choose_days
+    from impactflow.buying.backfill import choose_days
     from impactflow.cli import ledgers, placed, placing
     from impactflow.cli.prefect import run_flow
     from impactflow.clock import SystemClock

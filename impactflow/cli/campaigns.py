@@ -1,4 +1,4 @@
-"""What ImpactAPI's account may give to: called by ``impactflow campaigns``, and by ``init``."""
+"""What ImpactAPI's account may give to."""
 
 from collections.abc import Sequence
 

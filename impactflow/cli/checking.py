@@ -1,10 +1,11 @@
-"""Read the policy file and say what it means, without asking anybody: called by ``policy check``."""
+"""Read the policy file and say what it means, without asking anybody."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from impactflow import stopping
+from impactflow.buying.slips import find_slips
 from impactflow.cli.command import DONE, MISUSED
 from impactflow.cli.console import err, out, print_json, print_list, print_marked, print_table
 from impactflow.cli.ledgers import missing_file
@@ -14,7 +15,6 @@ from impactflow.models import UNIT_OF
 from impactflow.policy import Policy, load_policy
 from impactflow.policy.remarks import remarks
 from impactflow.settings import Settings
-from impactflow.slips import find_slips
 from impactflow.units import WHOLE, shown
 
 

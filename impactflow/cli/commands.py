@@ -33,10 +33,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def add(part: typer.Typer, panel: str) -> None:
+    """Add commands to the list in the help, under a heading."""
+    for command in part.registered_commands:
+        command.rich_help_panel = panel
+    app.registered_commands += part.registered_commands
+
+
 for _panel, _part in _PARTS.items():
-    for _command in _part.registered_commands:
-        _command.rich_help_panel = _panel
-    app.registered_commands += _part.registered_commands
+    add(_part, _panel)
 app.add_typer(policy_app, name="policy", rich_help_panel="Set up")
 app.add_typer(webhooks_app, name="webhooks", rich_help_panel="Serve and try")
 

@@ -2,7 +2,7 @@
 What a person sees on a terminal, and what a program reads with ``--json``.
 
 One JSON object goes to standard output and nothing else does; everything for people goes to standard output without
-``--json`` and to standard error with it. Called by the commands.
+``--json`` and to standard error with it.
 """
 
 import json

@@ -59,8 +59,8 @@ def settle(
     json: Json = False,
 ) -> int:
     """Record what became of parked or failed placements. The provider's records are asked whether that can be so."""
+    from impactflow.buying.manual_resolution import Decision, Ruling
     from impactflow.cli.settling import Kind, settle_all, settle_one, statuses
-    from impactflow.ruling import Decision, Ruling
 
     is_many = failed or parked or of_slot is not None or reason
     if order and is_many:
@@ -94,7 +94,7 @@ def approve(
     json: Json = False,
 ) -> int:
     """Approve purchases above the policy's limits, so that the next run buys them; or trim, reject or list them."""
-    from impactflow.approval import Answer, Decision
+    from impactflow.buying.approval import Answer, Decision
     from impactflow.cli import approve as approving
 
     if not order:

@@ -1,5 +1,5 @@
 """
-The whole job, told as a story: called by ``impactflow demo``.
+The whole job, told as a story.
 
 A sandbox runs as a process of its own, with faults; the flows place, track and place again; then the sandbox's books
 are held against the ledger. Nothing here is special: the same flows, the same HTTP, a ledger in the folder ``demo``.
@@ -25,7 +25,7 @@ from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.parts import make_folder
 from impactflow.cli.prefect import run_flow
 from impactflow.ledger import Ledger, Status
-from impactflow.reports import bought
+from impactflow.reports.files import bought
 from impactflow.settings import load_settings
 
 R = TypeVar("R")

@@ -1,4 +1,4 @@
-"""Keep a person's word that nothing is to be done about what could not be read: called by ``impactflow dismiss``."""
+"""Keep a person's word that nothing is to be done about what could not be read."""
 
 from impactflow import stopping
 from impactflow.cli import console, ledgers

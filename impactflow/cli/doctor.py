@@ -1,4 +1,4 @@
-"""Is everything set up? Called by ``impactflow doctor``; every check is harmless and changes nothing."""
+"""Is everything set up? Every check is harmless and changes nothing."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, timedelta
@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from impactflow.adoption import PurchasesUnknown, Scope, look
+from impactflow.buying.options import Checked, check_options
+from impactflow.buying.run import Run, open_run
+from impactflow.buying.slips import find_slips
 from impactflow.cli import silence
 from impactflow.cli.console import out, print_marked
 from impactflow.cli.ledgers import missing_file, none_made, require_ledger_folder, require_writable
 from impactflow.cli.prefect_check import remarks_on_prefect
 from impactflow.clients import open_wickedreports
 from impactflow.errors import MISUSES, ConfigurationError, ImpactError, LedgerError
+from impactflow.intake.senders.mapping import load_senders
 from impactflow.ledger import Status
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
-from impactflow.options import Checked, check_options
 from impactflow.policy import Policy, load_policy
-from impactflow.run import Run, open_run
 from impactflow.settings import Settings, did_you_mean, load_settings, require_folder, unknown_variables
-from impactflow.slips import find_slips
 from impactflow.texts import counted
-from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import Secrets
 
 _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})

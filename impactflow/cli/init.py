@@ -1,5 +1,5 @@
 """
-The first day: questions, a policy and an ``.env``, and a look whether both will do. Called by ``impactflow init``.
+The first day: questions, a policy and an ``.env``, and a look whether both will do.
 
 An answer that makes no sense is asked for again. Keys are asked for without being shown, and written to a file that its
 owner alone can read; a key may be left for later. No file is overwritten.

@@ -1,4 +1,4 @@
-"""Ledgers for commands that only read: what is not there is said, and never made. Called by the commands."""
+"""Ledgers for commands that only read: what is not there is said, and never made."""
 
 import os
 from collections.abc import Iterator

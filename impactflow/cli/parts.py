@@ -1,4 +1,4 @@
-"""Processes that live and die together: called by ``up``, which says what they are; and by ``prove``, to be ended."""
+"""Processes that live and die together."""
 
 import json
 import os

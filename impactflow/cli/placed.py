@@ -1,4 +1,4 @@
-"""What a run that buys came to, as a person reads it: called by ``place``, ``backfill`` and ``reconcile``."""
+"""What a run that buys came to, as a person reads it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from impactflow.cli.console import out, print_list, print_table
+from impactflow.intake.problems import grouped
 from impactflow.models import Unit
-from impactflow.orders.problems import grouped
-from impactflow.standing import NO_PRICE, in_standings
+from impactflow.reports.standing import NO_PRICE, in_standings
 from impactflow.texts import counted
 from impactflow.units import shown
 

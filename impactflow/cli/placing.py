@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from impactflow import stopping
+from impactflow.buying.run import open_run
+from impactflow.buying.slips import refuse_slips
 from impactflow.cli.ledgers import none_made, require_ledger_folder
-from impactflow.orders import Window
-from impactflow.orders.window import day_of
 from impactflow.policy import Policy, load_policy
-from impactflow.run import open_run
 from impactflow.settings import Settings
-from impactflow.slips import refuse_slips
+from impactflow.window import Window, day_of
 
 
 def check(
@@ -64,7 +63,7 @@ def check_sellers(settings: Settings, policy: Path) -> None:
 
 def _check_senders(settings: Settings) -> None:
     if settings.impactflow_senders is not None:
-        from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - the senders' libraries take their time
+        from impactflow.intake.senders.mapping import load_senders  # noqa: PLC0415 - the senders' libraries take their time
 
         load_senders(settings.impactflow_senders)
 
@@ -90,8 +89,8 @@ def preview_deliveries(settings: Settings, policy: Path) -> dict[str, Any]:
 
 
 async def _preview(settings: Settings, policy: Policy) -> dict[str, Any]:
-    from impactflow.foreseen import preview_deliveries as foresee  # noqa: PLC0415 - the senders' libraries take time
-    from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - likewise
+    from impactflow.buying.preview import preview_deliveries as foresee  # noqa: PLC0415 - the senders' libraries take time
+    from impactflow.intake.senders.mapping import load_senders  # noqa: PLC0415 - likewise
 
     async with open_run(settings, "preview") as run:
         return await foresee(run, policy, load_senders(settings.impactflow_senders))

@@ -21,7 +21,7 @@ from impactflow.cli.console import err
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.settings import load_prefect_api, load_settings
 from impactflow.stopping import Stopped, putting_off, run
-from impactflow.webhooks.nudge import address_of
+from impactflow.webhooks.trigger import address_of
 
 
 def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Serve the sandbox as a process of its own: called by ``impactflow sandbox``."""
+"""Serve the sandbox as a process of its own."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,5 +1,5 @@
 """
-Send test deliveries to a receiver, as their sender would: called by ``impactflow webhooks send``.
+Send test deliveries to a receiver, as their sender would.
 
 A test delivery is signed with the secret that the receiver checks. Its id says that it is a test, so that nothing
 follows from it; besides, it carries its sender's own mark of a test, or tells of an order that nobody paid.
@@ -23,12 +23,12 @@ from impactflow.cli.console import out, print_json
 from impactflow.cli.trying import event_in_words
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import ConfigurationError, ImpactError
+from impactflow.intake.senders import events
+from impactflow.intake.senders.mapping import Senders, load_senders
+from impactflow.intake.senders.paths import place
+from impactflow.intake.senders.samples import TOPICS, Sale, sample
 from impactflow.ledger.deliveries import TEST_NAME, Delivery
 from impactflow.settings import load_settings
-from impactflow.webhooks import events
-from impactflow.webhooks.paths import place
-from impactflow.webhooks.samples import TOPICS, Sale, sample
-from impactflow.webhooks.senders import Senders, load_senders
 from impactflow.webhooks.signing import Unsigned
 from impactflow.webhooks.sources import CALLBACK, CNAUGHT, Scheme, Secrets
 

@@ -1,5 +1,5 @@
 """
-All deployments of ``prefect.yaml``, registered and run on this machine: called by ``impactflow serve``.
+All deployments of ``prefect.yaml``, registered and run on this machine.
 
 First ``impactflow register``, then this process becomes a worker of the pool. So there is one reading of the file,
 Prefect's own, and a laptop's deployments are those of a cluster. Runs take place in the working directory, where

@@ -1,4 +1,4 @@
-"""The commands that serve: pretend providers, deployments, all of it; and demo and proof, which need no keys."""
+"""The commands that serve: pretend providers, deployments, all of it; and the demo, which needs no keys."""
 
 from typing import Annotated
 
@@ -22,36 +22,6 @@ def demo(
     from impactflow.cli.demo import run_demo
 
     return run_demo(orders, seed, as_json=json)
-
-
-@serving_app.command(
-    epilog="Example: impactflow prove --seeds 100000 --healthy-seeds 10000 --process-seconds 0 --baseline-orders 0"
-)
-@ending
-def prove(
-    seeds: Annotated[int, typer.Option(min=1, help="Number of simulated seeds.")] = 1_000,
-    first_seed: Annotated[
-        int, typer.Option(min=0, help="The first seed; choose one of your own, because those from 0 were tried before.")
-    ] = 0,
-    healthy_seeds: Annotated[
-        int, typer.Option(min=0, help="Number of seeds in which nothing goes wrong; 0: none.")
-    ] = 500,
-    process_seconds: Annotated[
-        float,
-        typer.Option(min=0, help="Seconds that real processes run in all; below 50 few are killed; 0: none run."),
-    ] = 50,
-    baseline_orders: Annotated[
-        int, typer.Option(min=0, help="Number of orders for each usual alternative; 0: none.")
-    ] = 30,
-    plant: Annotated[bool, typer.Option(help="Plant bugs that the seeds must notice.")] = True,
-    json: Json = False,
-) -> int:
-    """Try to break the promise: simulated seeds, a crash at every boundary, planted bugs, killed processes."""
-    from impactflow.cli.prove import run_proof
-    from impactflow.proof.prove import Size
-
-    size = Size(first_seed, seeds, healthy_seeds, process_seconds, baseline_orders, planted_bugs=plant)
-    return run_proof(size, as_json=json)
 
 
 @serving_app.command(epilog="Example: impactflow sandbox --port 8123 --faults rough --metadata ignored")

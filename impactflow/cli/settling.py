@@ -1,4 +1,4 @@
-"""Settle by hand what is parked or failed, one placement or all of a kind: called by ``settle``."""
+"""Settle by hand what is parked or failed, one placement or all of a kind."""
 
 import sys
 from collections import Counter
@@ -9,13 +9,13 @@ from typing import Any
 import typer
 
 from impactflow import stopping
+from impactflow.buying.manual_resolution import OPEN_TO_RULING, Decision, Ruled, Ruling, settle_by_ruling
+from impactflow.buying.run import open_run
 from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json, print_list, print_table
 from impactflow.cli.ledgers import open_existing, require
 from impactflow.errors import ConfigurationError, ProviderError, Unauthorized
 from impactflow.ledger import Status
-from impactflow.ruling import OPEN_TO_RULING, Decision, Ruled, Ruling, settle_by_ruling
-from impactflow.run import open_run
 from impactflow.settings import load_settings
 
 #: How many of many are listed.

@@ -1,7 +1,7 @@
 """
 What nobody would hear of otherwise: why things are held, why orders did not earn, and what the receiver refused.
 
-Nothing here is left undone by a run, so no exit status follows from it. Called by ``status`` and ``doctor``.
+Nothing here is left undone by a run, so no exit status follows from it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How things stand: called by ``impactflow status``."""
+"""How things stand."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,20 @@ from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json, print_list, print_table
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError
+from impactflow.intake.problems import grouped, named
 from impactflow.ledger import Ledger, Need, Needs, Pending, Status, Total
 from impactflow.ledger.location import describe
 from impactflow.models import Unit
-from impactflow.orders.problems import grouped, named
+from impactflow.reports.standing import (
+    NO_PRICE,
+    WHAT_TO_DO,
+    Counts,
+    Standing,
+    by_provider,
+    reads_again,
+    takes_up_deliveries,
+)
 from impactflow.settings import Settings, load_settings
-from impactflow.standing import NO_PRICE, WHAT_TO_DO, Counts, Standing, by_provider, reads_again, takes_up_deliveries
 from impactflow.texts import counted
 from impactflow.units import shown
 
@@ -101,7 +109,7 @@ async def _look(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
 
 async def _unread(ledger: Ledger, settings: Settings) -> tuple[int, str]:
     """What waits until its order is read again; nothing is said of that where there is no policy to go by."""
-    from impactflow.planning import unread  # noqa: PLC0415 - it takes time to load, and seldom anything is planned
+    from impactflow.intake.planning import unread  # noqa: PLC0415 - it takes time to load, and seldom anything is planned
     from impactflow.policy import load_policy  # noqa: PLC0415 - likewise
 
     try:

@@ -1,4 +1,4 @@
-"""One order's whole story, and what waits to be read of it: called by ``show``."""
+"""One order's whole story, and what waits to be read of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,8 +14,8 @@ from impactflow.cli.dismiss import HOW
 from impactflow.cli.ledgers import open_existing
 from impactflow.ledger import Ledger
 from impactflow.models import Unit
+from impactflow.reports.standing import takes_up_deliveries
 from impactflow.settings import Settings, load_settings
-from impactflow.standing import takes_up_deliveries
 from impactflow.texts import counted
 from impactflow.units import said
 
@@ -69,8 +69,8 @@ async def _look(
     stores = {each.store for each in await ledger.pending_by_source() if store in {None, each.store}}
     if not stores:
         return story, []
-    from impactflow.deliveries import waiting_for  # noqa: PLC0415 - the senders' libraries take their time
-    from impactflow.webhooks.senders import load_senders  # noqa: PLC0415 - likewise
+    from impactflow.intake.deliveries import waiting_for  # noqa: PLC0415 - the senders' libraries take their time
+    from impactflow.intake.senders.mapping import load_senders  # noqa: PLC0415 - likewise
 
     senders = load_senders(settings.impactflow_senders)
     names = {order, *(story or {}).get("names", ())}

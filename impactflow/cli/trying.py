@@ -1,4 +1,4 @@
-"""Try a sender's mapping on a file: called by ``impactflow webhooks try``. Nothing is written, and nobody is asked."""
+"""Try a sender's mapping on a file. Nothing is written, and nobody is asked."""
 
 import json
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import ConfigurationError
+from impactflow.intake.senders import events
+from impactflow.intake.senders.mapping import Senders, load_senders, topic_of
 from impactflow.ledger import Delivery
 from impactflow.models import BrokenOrder, Order, Refund
 from impactflow.settings import load_settings
-from impactflow.webhooks import events
-from impactflow.webhooks.senders import Senders, load_senders, topic_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """
-Everything at once, to look at: called by ``impactflow up``.
+Everything at once, to look at.
 
 A Prefect server with its pages, the deployments, the receiver and the sandbox, each a process of its own on loopback.
 Nothing is special but the shop, which is pretended, and the times, which are short. The folder ``up`` keeps what

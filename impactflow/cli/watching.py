@@ -9,7 +9,7 @@ from dataclasses import asdict
 from impactflow.cli.console import err
 from impactflow.errors import LedgerError
 from impactflow.ledger import Ledger, Status
-from impactflow.standing import Counts, Standing
+from impactflow.reports.standing import Counts, Standing
 
 #: How often to look, in seconds: where a line moves, and where each line stays.
 _MOVING_S, _LINES_S = 0.5, 2.5

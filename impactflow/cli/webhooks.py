@@ -1,4 +1,4 @@
-"""Serve the receiver of webhooks: called by ``impactflow webhooks``."""
+"""Serve the receiver of webhooks."""
 
 import asyncio
 import logging
@@ -12,20 +12,20 @@ from impactflow.callbacks import CALLBACK_PATH
 from impactflow.cli.console import err, out, print_json
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError
+from impactflow.intake.senders.mapping import load_senders
 from impactflow.ledger import Ledger
 from impactflow.policy import load_policy
+from impactflow.reports.standing import takes_up_deliveries
 from impactflow.settings import Settings, load_prefect_api, load_settings
-from impactflow.standing import takes_up_deliveries
 from impactflow.stopping import Stopped
-from impactflow.together import together
+from impactflow.taskgroup import together
 from impactflow.webhooks.app import make_app
 from impactflow.webhooks.arrivals import Arrivals
-from impactflow.webhooks.intake import Bounds
-from impactflow.webhooks.nudge import Nudge, open_prefect_api
+from impactflow.webhooks.bounds import Bounds
 from impactflow.webhooks.refusals import Refusals
-from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.server import listen, serve
 from impactflow.webhooks.sources import CNAUGHT, Secrets
+from impactflow.webhooks.trigger import Nudge, open_prefect_api
 
 #: How long the last numbers of refused deliveries may take to be kept, in seconds.
 _LAST_S = 1.0

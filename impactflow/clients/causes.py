@@ -1,7 +1,7 @@
 """
 Why no connection was made, in words: what an error of aiohttp's comes from, and what a person would check.
 
-Pure. Called by ``transport`` only. A cause names a host and a variable, never a key or a proxy's password.
+Pure. A cause names a host and a variable, never a key or a proxy's password.
 """
 
 import errno

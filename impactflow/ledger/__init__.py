@@ -1,9 +1,8 @@
 """
 The ledger: every placement and every event of its life, in SQLite or Postgres.
 
-``Ledger`` is the one way in. Writes go through a single writer that commits in groups (``writer``); what they may do
-is in ``states`` and ``tables``. Reads go round it. Called by ``planning``, ``placement``, ``tracking``, ``reconcile``
-and by reports; it calls nothing but the database.
+``Ledger`` is the one way in. Writes go through a single writer that commits in groups (``writer``); what they may do is
+in ``states`` and ``tables``. Reads go round it.
 """
 
 import asyncio
@@ -15,22 +14,23 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection, Engine
 
 from impactflow.ledger import (
+    activity,
     adopting,
     approvals,
     deliveries,
     dismissals,
     facts,
-    further,
     moves,
-    news,
     planning,
     queries,
     reasons,
     refunds,
     refusals,
+    surplus_purchases,
     transitions,
     unlisted,
 )
+from impactflow.ledger.activity import Effect, Group, Line
 from impactflow.ledger.adopting import Adopted, Bought, BoughtSlot, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
@@ -38,9 +38,7 @@ from impactflow.ledger.dismissals import Dismissal
 from impactflow.ledger.engine import open_engine, reading, require_writes, shortcomings, translated
 from impactflow.ledger.facts import Kept, Told
 from impactflow.ledger.fresh import FRESH, Fresh
-from impactflow.ledger.further import Step
 from impactflow.ledger.moves import Claim, Look, Postponement
-from impactflow.ledger.news import Effect, Group, Line
 from impactflow.ledger.pages import Page
 from impactflow.ledger.planning import Foreseen, Outlook, Planned, placement_key
 from impactflow.ledger.queries import Total
@@ -49,6 +47,7 @@ from impactflow.ledger.refunds import Announcement
 from impactflow.ledger.refusals import Refused
 from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import STANDING, TRANSITIONS, UNRESOLVED, WAITS_FOR_A_PERSON, Status
+from impactflow.ledger.surplus_purchases import Step
 from impactflow.ledger.transitions import Move
 from impactflow.ledger.unlisted import Listing
 from impactflow.ledger.writer import Changes, Writer
@@ -236,11 +235,11 @@ class Ledger:
 
     async def intend_to_cancel(self, step: Step) -> None:
         """A purchase beside the one that a placement holds is about to be cancelled."""
-        await self._writer.submit(further.intend_to_cancel, step)
+        await self._writer.submit(surplus_purchases.intend_to_cancel, step)
 
     async def record_cancelled(self, step: Step) -> None:
         """A purchase beside the one that a placement holds is cancelled at the provider."""
-        await self._writer.submit(further.record_cancelled, step)
+        await self._writer.submit(surplus_purchases.record_cancelled, step)
 
     async def hold_the_earlier(self, step: Step) -> None:
         """
@@ -249,7 +248,7 @@ class Ledger:
         Raises:
             TransitionRefused: It holds another one by now, or is complete.
         """
-        await self._writer.submit(further.hold_the_earlier, step)
+        await self._writer.submit(surplus_purchases.hold_the_earlier, step)
 
     async def adopt(self, purchase: Bought) -> Adopted:
         """
@@ -419,19 +418,19 @@ class Ledger:
 
     async def last_event(self) -> int:
         """The mark behind which everything is that happens from now on."""
-        return await self._read(news.last_event)
+        return await self._read(activity.last_event)
 
     async def changed(self, run_id: str, *, after: int) -> Sequence[Group]:
         """Where a run that began at a mark left each placement that it changed, by store, provider and status."""
-        return await self._read(news.changed, run_id, after)
+        return await self._read(activity.changed, run_id, after)
 
     async def waiting(self, *, doubted_before: datetime) -> Sequence[Group]:
         """What waits for a person, and what has been in doubt since before a time, by store, provider and status."""
-        return await self._read(news.waiting, doubted_before)
+        return await self._read(activity.waiting, doubted_before)
 
     async def effects(self, run_id: str, *, after: int, limit: int) -> Sequence[Effect]:
         """Purchases that a run has seen to take effect or to be completed, by event after ``after``."""
-        return await self._read(news.effects, run_id, after, limit)
+        return await self._read(activity.effects, run_id, after, limit)
 
     async def known_slots(self, store: str, names: Sequence[str]) -> Mapping[tuple[str, str], bool]:
         """Which (name of an order, slot) pairs have a placement already, and whether nothing was bought there."""
@@ -514,11 +513,11 @@ class Ledger:
 
     async def further(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[tuple[str, Entry]]:
         """Which of these purchases are known to be beside the one that a placement holds, each with the placement."""
-        return await self._read(further.known, provider, refs)
+        return await self._read(surplus_purchases.known, provider, refs)
 
     async def being_cancelled(self, provider: ProviderName, store: str) -> Sequence[tuple[str, Entry]]:
         """A store's purchases beside the one that a placement holds, whose cancellation may not be over."""
-        return await self._read(further.being_cancelled, provider, store)
+        return await self._read(surplus_purchases.being_cancelled, provider, store)
 
     async def totals(self, days: tuple[date, date] | None = None) -> Sequence[Total]:
         """What was bought per day, slot and provider."""

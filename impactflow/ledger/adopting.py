@@ -2,8 +2,7 @@
 Purchases that this ledger did not make, or has forgotten, written into it from the providers' records.
 
 Handlers for the ``Writer`` and reads. A purchase becomes the placement of its key, or what that placement has bought; a
-second one under a key is kept beside the first. Done again, nothing changes. Called by ``Ledger``; what is ours is
-decided by ``adoption``.
+second one under a key is kept beside the first. Done again, nothing changes. What is ours ``adoption`` decides.
 """
 
 import json
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
-from impactflow.ledger import further, moves, transitions
+from impactflow.ledger import moves, surplus_purchases, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.rows import names_for, placement_columns, placement_from_row, twin
 from impactflow.ledger.states import UNRESOLVED, WAITING, Status
@@ -168,7 +167,7 @@ def _adopt(connection: Connection, each: Bought) -> Adopted:
     if row is None:
         _insert(connection, each)
         return Adopted.NEW
-    if row.ref in names_for(each.ref) or further.known(connection, each.provider, [each.ref]):
+    if row.ref in names_for(each.ref) or surplus_purchases.known(connection, each.provider, [each.ref]):
         return Adopted.KNOWN
     if row.status in UNRESOLVED:
         return Adopted.UNSETTLED
@@ -177,7 +176,9 @@ def _adopt(connection: Connection, each: Bought) -> Adopted:
     if row.ref is None:
         _record(connection, each, row)
         return Adopted.RECORDED
-    further.note(connection, placement_from_row(row, attempted_at=None, alone=False, again=False), each.ref, each.at)
+    surplus_purchases.note(
+        connection, placement_from_row(row, attempted_at=None, alone=False, again=False), each.ref, each.at
+    )
     told = {"placement": row.id, "at": each.at, "from_status": row.status, "to_status": row.status, "attempt": 1}
     said = f"bought twice: {each.ref} was found beside {row.ref}"
     connection.execute(events.insert(), told | {"run_id": each.run_id, "detail": said})

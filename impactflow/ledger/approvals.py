@@ -2,8 +2,7 @@
 What is bought only once a person has approved it: what awaits that, what was decided, and whether it still holds.
 
 Handlers for the ``Writer`` and reads. A decision is about exactly what was shown: a digest says what that was, and
-neither a decision about something else nor a purchase of something else gets past it. Called by ``Ledger``; by
-``planning``, where an order changes; and by ``moves``, before anything is claimed.
+neither a decision about something else nor a purchase of something else gets past it.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ from impactflow.errors import TransitionRefused
 from impactflow.ledger import sales, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, WITH_FIRST
-from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import twin
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import approvals, events, orders, placements

@@ -10,7 +10,7 @@ customer is known by a digest of store and e-mail address.
 A page's sales are looked at one after the other, each beside the ledger and the ones before it as they will be. So of
 one sale that is told by many names one telling is bought for without a question, on whatever pages they come; how many
 are of several sales that are alike may depend on the pages. An answer is about the sales that were named, and no other.
-Reads only. Called by ``pages``.
+Reads only.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, or_, select
 
-from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import ever_bought
 from impactflow.ledger.states import UNSURE, WAITING, Status
 from impactflow.ledger.tables import orders, placements

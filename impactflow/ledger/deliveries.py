@@ -1,7 +1,7 @@
 """
 Webhook deliveries: stored once, handled once, remembered for good.
 
-Handlers for the ``Writer`` and reads. What a delivery means is left to ``webhooks.events``. Called by ``Ledger``.
+Handlers for the ``Writer`` and reads. What a delivery means is left to ``webhooks.events``.
 """
 
 from collections.abc import Sequence

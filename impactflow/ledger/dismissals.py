@@ -3,7 +3,6 @@ What could not be read and a person has dismissed: it asks for nobody any more, 
 
 A handler for the ``Writer``, and what the reads of broken orders leave out. A dismissal is about one problem of one
 order since it was first seen: another problem is shown again, and a good reading mends the order as ever.
-Called by ``Ledger`` and ``queries``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

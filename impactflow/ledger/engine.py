@@ -1,8 +1,8 @@
 """
 Opening the database: connections, durability, migrations, and its errors in our words.
 
-Called by ``Ledger.open``. SQLite runs in WAL mode with full synchronous commits, and every writing transaction takes
-its lock at the start; Postgres is spoken through psycopg.
+SQLite runs in WAL mode with full synchronous commits, and every writing transaction takes its lock at the start;
+Postgres is spoken through psycopg.
 """
 
 import functools

@@ -16,10 +16,10 @@ from sqlalchemy import Connection, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
-from impactflow.ledger import approvals, further, refunds, rivals, transitions
+from impactflow.ledger import approvals, joined_sales, refunds, surplus_purchases, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import IS_FRESH, WITH_FIRST, Fresh
-from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import ever_bought, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import LONGEST_DELAY, TRANSITIONS, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
@@ -240,7 +240,7 @@ def _end_rivals(
     connection: Connection, rows: Sequence[Any], from_: Status, to: Status, request: Claim
 ) -> Mapping[int, str]:
     """Move those that are not sent again because of another of their sale and slot; which, and that one's order."""
-    stronger = rivals.stronger(connection, [row.id for row in rows]) if rows else {}
+    stronger = joined_sales.stronger(connection, [row.id for row in rows]) if rows else {}
     ended = [
         Move(
             placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False),
@@ -334,7 +334,7 @@ def _record_late(connection: Connection, each: Move) -> None:
         "detail": f"attempt {each.placement.attempt} was answered late, with a purchase of its own: {each.receipt.ref}",
     }
     connection.execute(events.insert(), evidence)
-    further.note(connection, each.placement, each.receipt.ref, each.at)
+    surplus_purchases.note(connection, each.placement, each.receipt.ref, each.at)
     if status is Status.PLACING:  # if that attempt turns out not to have been sent, it is not sent once more
         connection.execute(_SENT_UNTIL, {"b_id": row.id, "now": each.at, "in_doubt": False})
 

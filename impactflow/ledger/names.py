@@ -2,7 +2,7 @@
 Which names cannot be of one sale: shops number orders, and a number may come twice or be another order's id.
 
 ``id:SYSTEM:ID`` is the id by which a shop itself knows an order. Two that differ are two sales, whatever number they
-share. Called by ``planning`` and ``refunds``.
+share.
 """
 
 from collections import defaultdict

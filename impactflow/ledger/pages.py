@@ -2,7 +2,7 @@
 Which sales a page of orders tells of, each as it is by all that is known of it.
 
 Orders that share a name are one sale, here and in the ledger. Of what is told and what is kept of a sale the later word
-holds, as ``facts`` says, and refunds that were announced are taken off. Reads only. Called by ``planning``.
+holds, as ``facts`` says, and refunds that were announced are taken off. Reads only.
 """
 
 import json

@@ -24,7 +24,7 @@ from impactflow.ledger.customers import Unwritten, tellers_as_text, tellers_from
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import FIRST, IS_FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
-from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.pages import (
     KEPT_AT_FIRST,
     Page,

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, case, false, func, or_, select
 
-from impactflow.ledger import dismissals, further, sales
+from impactflow.ledger import dismissals, sales, surplus_purchases
 from impactflow.ledger.fresh import FIRST, IS_FRESH, WITH_FIRST, Fresh
-from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.sales import same_sale
 from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, STANDING, UNRESOLVED, WAITING, Status
@@ -231,8 +231,8 @@ def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -
 
 def unexplained(connection: Connection, placement: Placement, refs: Sequence[str]) -> Unexplained:
     """Which of these purchases no other placement explains, and how many may have bought them besides this one."""
-    explained = {(holder.ref or "").partition("#")[0] for holder in taken(connection, placement.provider, refs)}
-    others_further = further.known(connection, placement.provider, refs)
+    explained = {holder.provider_ref for holder in taken(connection, placement.provider, refs)}
+    others_further = surplus_purchases.known(connection, placement.provider, refs)
     explained |= {ref for ref, entry in others_further if entry.placement.id != placement.id}
     others = connection.execute(_UNKNOWN_LIKE, {"like": placement.id}).scalar_one()
     return Unexplained(frozenset(refs) - explained, others)

@@ -2,7 +2,7 @@
 What needs attention, why things are held, and why orders did not earn: each reason with how often it stands.
 
 What is held is found by the index of what is due. Orders are taken by when they were sold, which an index finds too; an
-old one of which only a webhook has told lately is found among the last that came. Called by ``Ledger``.
+old one of which only a webhook has told lately is found among the last that came.
 """
 
 from collections.abc import Sequence

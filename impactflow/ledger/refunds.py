@@ -18,7 +18,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 from impactflow.ledger import transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import UNLISTED
-from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.names import Identity, are_of_two, identities
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import events, order_names, orders, placements, refunds

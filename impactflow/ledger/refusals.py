@@ -2,7 +2,7 @@
 Deliveries that the receiver refused: how many, by source, status and UTC day; of the deliveries themselves nothing.
 
 Whoever knows the receiver's address can have it refuse something, so the table has one row for each store, source,
-status and day, however many they were. A handler for the ``Writer`` and a read. Called by ``Ledger``.
+status and day, however many they were. A handler for the ``Writer`` and a read.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, null, select
 
-from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Kind, Placement, ProviderName

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, case, func, select
 
 from impactflow.errors import TransitionRefused
-from impactflow.ledger.lists import as_list, listed
+from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import lock
 from impactflow.ledger.states import TRANSITIONS, WAITING, Status
 from impactflow.ledger.tables import Utc, events, placements

@@ -2,7 +2,7 @@
 Group commit: one thread writes, and whatever is pending when it comes round shares one transaction.
 
 A caller awaits ``submit`` and returns when its change is on disk. While one group is being committed the next gathers,
-so a slow disk makes larger groups, not slower callers. Called by ``Ledger`` only.
+so a slow disk makes larger groups, not slower callers.
 """
 
 import asyncio

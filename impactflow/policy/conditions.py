@@ -2,7 +2,7 @@
 Which orders a rule counts, and which of their products.
 
 All conditions that are set must hold. Where an order does not say enough to tell, it earns nothing under the rule, and
-the reason says what is missing. Called by ``rules``.
+the reason says what is missing.
 """
 
 import re

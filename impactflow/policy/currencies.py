@@ -1,5 +1,5 @@
 """
-The codes of all currencies, so that a misspelt one is noticed. Called by ``remarks``.
+The codes of all currencies, so that a misspelt one is noticed.
 
 Source: ISO 4217, the active codes as of 2026 without funds, metals and test codes; and those that left it since 2022,
 in which orders of earlier days are.

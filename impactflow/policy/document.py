@@ -1,8 +1,4 @@
-"""
-The whole policy: which orders count, what currencies are worth, and the rules; and what one order earns under it.
-
-Called by ``reading``, which makes a ``Policy`` of a file, and by whoever asks it for an order's ``earnings``.
-"""
+"""The whole policy: which orders count, what currencies are worth, and the rules; and what one order earns under it."""
 
 import re
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 The kinds of value that a policy is written in, and how it says that one of them is wrong.
 
 A type here checks, explains itself in a person's words and describes itself in JSON Schema; it knows nothing of files
-or orders. Called by the models of this package and by ``reading``.
+or orders.
 """
 
 import re

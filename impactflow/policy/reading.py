@@ -2,8 +2,7 @@
 A YAML file's text, with the line of each value, so that every problem can be pointed at.
 
 YAML in, a ``Policy`` or another strict model or one ``ConfigurationError`` out; what the values may be is the models'
-business. Numbers keep the digits that were typed: 1.08 is never a float. Called by whoever is given a policy's path,
-and by ``webhooks.senders``.
+business. Numbers keep the digits that were typed: 1.08 is never a float.
 """
 
 from dataclasses import dataclass, field

@@ -5,7 +5,7 @@ What a person should look at in a policy that loads: nothing here is an error, a
     currencies without a rate        their orders are held where a rule needs the order's worth in another currency
     currencies that do not exist     EUX in a condition shuts out every order
 
-Pure. Called by ``impactflow policy check``.
+Pure.
 """
 
 from collections.abc import Collection, Iterator

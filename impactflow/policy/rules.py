@@ -2,7 +2,7 @@
 What a rule of the policy may say, one model for each thing that can be bought, and what one order earns under it.
 
 The models are the specification: what they accept loads, and ``policy schema`` prints them. Limits are those of the
-providers' references (read 2026-11-21), checked before anything is bought. Called by ``document``.
+providers' references (read 2026-11-21), checked before anything is bought.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 One order as the rules ask about it: its amount in any currency, its items, and what to say when one of them is missing.
 
 Numbers come in as decimals and go on as exact fractions, since a third of a tree has no decimal; nothing is rounded
-here. Called by ``rules`` and ``quantities``.
+here.
 """
 
 from collections.abc import Mapping

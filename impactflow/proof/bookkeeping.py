@@ -1,8 +1,7 @@
 """
 What a shop's orders earn under ``POLICY``, worked out anew and on its own, and how that, books and ledger differ.
 
-It shares no line with ``impactflow.policy``: it reads the orders as Wicked Reports writes them. Called by ``processes``
-and by the acceptance tests.
+It shares no line with ``impactflow.policy``: it reads the orders as Wicked Reports writes them.
 """
 
 import asyncio
@@ -12,7 +11,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from impactflow.ledger import Ledger
-from impactflow.standing import Standing
+from impactflow.models import provider_ref
+from impactflow.reports.standing import Standing
 
 POLICY = """\
 store: acceptance
@@ -101,7 +101,7 @@ def in_ledger(url: str) -> set[Line]:
     async def read() -> set[Line]:
         with Ledger.open(url) as ledger:
             return {
-                (row["key"], row["provider"], row["quantity"], row["ref"].partition("#")[0])
+                (row["key"], row["provider"], row["quantity"], provider_ref(row["ref"]))
                 for row in await ledger.purchases()
             }
 

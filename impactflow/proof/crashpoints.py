@@ -4,7 +4,7 @@ A crash at every boundary: not sampled, but counted, one after the other.
 A boundary is a moment that the ledger or a provider can tell from the one before (``process.Boundary``). One sale of
 one slot is placed, for each kind of action, each metadata mode of 1ClickImpact, and each way for a first attempt to
 have gone. The process is killed at its n-th boundary, or loses its database there, and whoever comes next must finish
-the work. Called by ``prove`` and by tests.
+the work.
 """
 
 from collections.abc import Callable, Iterable, Iterator

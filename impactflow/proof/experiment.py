@@ -2,7 +2,7 @@
 One experiment: workers, each a real ``impactflow place``, share a ledger and are killed again and again as they send.
 
 Answers get lost besides, and orders come in all the while. In the end the providers' books are held against what the
-orders have earned and against the ledger. Called by ``processes`` and by the acceptance tests.
+orders have earned and against the ledger.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from impactflow.proof.programs import Impactflow, base_environment
 from impactflow.sandbox import Faults, Options, Reply, Request, Sandbox, environment, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 from impactflow.sandbox.server import serve
-from impactflow.together import together
+from impactflow.taskgroup import together
 
 Metadata = Literal["echo", "ignored"]
 

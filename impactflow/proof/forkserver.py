@@ -2,7 +2,7 @@
 Commands that start at once: forked from a process that has imported what they need, which is most of a start.
 
 From there on each is what ``impactflow`` is when started by hand: a process of its own, with its own environment,
-folder, connections and death. Called by ``experiment``, which kills many.
+folder, connections and death.
 """
 
 import importlib

@@ -1,5 +1,5 @@
 """
-Many simulations and crash points, on several cores. Called by ``prove`` and by tests.
+Many simulations and crash points, on several cores.
 
 What fails is told with what it found: ``python -m impactflow.proof.many SEED`` runs a seed again, ``... healthy SEED``
 one where nothing goes wrong, ``... SLOT METADATA [FIRST_ATTEMPT]`` crashes again at every boundary of one setting.

@@ -1,7 +1,7 @@
 """
 The ledger's database of a simulation: SQLite in memory, brought back to an empty ledger in a moment.
 
-The tables, indexes and statements are those of every ledger. Called by ``simulation``.
+The tables, indexes and statements are those of every ledger.
 """
 
 import sqlite3

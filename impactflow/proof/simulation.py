@@ -21,14 +21,17 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
+from impactflow.buying.manual_resolution import Decision, Ruling, settle_by_ruling
+from impactflow.buying.run import CountingTransport, Run, terms_of
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.ledger import UNRESOLVED, Delivery, Ledger, Status, Vouched
 from impactflow.ledger.tables import events, placements
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
 from impactflow.proof import runs
+from impactflow.proof.approvers import Persons
 from impactflow.proof.memory import Memory
-from impactflow.proof.persons import Persons
+from impactflow.proof.other_buyers import THEIR_KEY, Strangers
 from impactflow.proof.process import Fate, Process, Wire, begin_task, enter, on_disk, unharmed
 from impactflow.proof.scenario import (
     BEGIN_S,
@@ -41,11 +44,8 @@ from impactflow.proof.scenario import (
     Webhook,
     Worker,
 )
-from impactflow.proof.strangers import THEIR_KEY, Strangers
-from impactflow.proof.time import START, SimulatedClock, SimulatedLoop
 from impactflow.proof.verdict import Place, findings, harm, place, sold
-from impactflow.ruling import Decision, Ruling, settle_by_ruling
-from impactflow.run import CountingTransport, Run, terms_of
+from impactflow.proof.virtual_time import START, SimulatedClock, SimulatedLoop
 from impactflow.sandbox import Reply, Request, Sandbox, cnaught, environment, impactapi, oneclickimpact
 from impactflow.sandbox.books import Purchase
 from impactflow.sandbox.options import POOR

@@ -2,7 +2,7 @@
 What makes some seeds special: each twist is one thing that the references, the shop or the machines may do.
 
 A seed gets none, one or two of them, at most one that takes weeks. Each brings along what it needs to bite: a slot at
-the provider concerned, answers that get lost, a pause between two runs. Called by ``many`` and ``mutations``.
+the provider concerned, answers that get lost, a pause between two runs.
 """
 
 from collections.abc import Callable, Iterable, Mapping

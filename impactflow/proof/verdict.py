@@ -1,5 +1,5 @@
 """
-Do the providers' books, the ledger and what was earned tell one story? Pure comparison, called by ``simulation``.
+Do the providers' books, the ledger and what was earned tell one story? Pure comparison.
 
 A sale that is told a second time under another id is one sale all the same.
 """
@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from impactflow.ledger import Status
+from impactflow.models import provider_ref
 from impactflow.proof.scenario import AGAIN, RULES
 
 Row = Mapping[str, Any]
@@ -110,4 +111,4 @@ def sold(purchase: Row) -> Place:
 
 
 def _same(purchase: Row, row: Row) -> bool:
-    return (purchase["quantity"], purchase["ref"]) == (row["quantity"], row["ref"].partition("#")[0])
+    return (purchase["quantity"], purchase["ref"]) == (row["quantity"], provider_ref(row["ref"]))

@@ -2,8 +2,7 @@
 What every provider can do, in our words; the modules beside this one translate.
 
 A provider belongs to one of two regimes, told apart by what it offers when an answer was lost: ``RepeatsSafely`` can be
-asked again without buying again, ``KeepsRecords`` can only be looked through. Called by ``placement``, ``tracking``,
-``reconcile``, ``audit`` and ``ruling``; speaks to the world through ``clients``.
+asked again without buying again, ``KeepsRecords`` can only be looked through.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -25,7 +25,7 @@ from impactflow.errors import (
     Unauthorized,
     Unavailable,
 )
-from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
+from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage, provider_ref
 from impactflow.providers import CLOCK_SKEW, Hold, Record
 from impactflow.texts import plain
 
@@ -253,7 +253,7 @@ def _ref(made: ImpactMade | ClientRecord) -> str:
 
 def _identity(ref: str) -> tuple[str, str]:
     """The provider's two halves; a number behind # is ours, where two purchases share them."""
-    user_id, _, time_utc = ref.partition("#")[0].rpartition("|")
+    user_id, _, time_utc = provider_ref(ref).rpartition("|")
     return user_id, time_utc
 
 

@@ -19,7 +19,7 @@ from impactflow.sandbox import cnaught, impactapi, oneclickimpact, wickedreports
 from impactflow.sandbox.books import Books
 from impactflow.sandbox.callbacks import Callbacks
 from impactflow.sandbox.faults import Faults
-from impactflow.sandbox.line import Line
+from impactflow.sandbox.faulty_network import Line
 from impactflow.sandbox.messages import Reply, Request, json_reply
 from impactflow.sandbox.options import Options
 from impactflow.sandbox.orders import generate_orders

@@ -2,7 +2,7 @@
 Who bought and how they came to the shop: contacts and clicks as Wicked Reports writes them, worked out from its orders.
 
 An order's buyer is a contact, and the clicks that the order is attributed to are that contact's clicks. So they agree
-with the orders, whatever a test makes of these; what is not as documented adds nothing. Called by ``wickedreports``.
+with the orders, whatever a test makes of these; what is not as documented adds nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,8 +1,7 @@
 """
 Idempotency keys: one request at a time under each, one effect, and the same answer again.
 
-A key is remembered with the request that took effect under it; a refused request leaves its key free. Called by
-``cnaught.py``, the only provider with keys.
+A key is remembered with the request that took effect under it; a refused request leaves its key free.
 """
 
 import re

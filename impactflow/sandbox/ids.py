@@ -1,4 +1,4 @@
-"""Identifiers that look like the providers' own, drawn from a seed. Called by the provider modules."""
+"""Identifiers that look like the providers' own, drawn from a seed."""
 
 import re
 from datetime import datetime

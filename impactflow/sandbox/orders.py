@@ -2,8 +2,7 @@
 Made-up orders that look like a real shop's, as Wicked Reports writes them.
 
 Several currencies, repeat customers, refunds, failed and manual payments, and now and then a field that is missing.
-The parts that orders have in common are shared objects, so that a hundred thousand orders fit into memory. Called by
-the command line, by benchmarks and by tests.
+The parts that orders have in common are shared objects, so that a hundred thousand orders fit into memory.
 """
 
 from collections.abc import Mapping, Sequence

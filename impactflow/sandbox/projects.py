@@ -1,8 +1,4 @@
-"""
-The projects that the pretend 1ClickImpact has: made up, in the five languages that it speaks.
-
-Called by ``oneclickimpact.py``, which decides who may see them.
-"""
+"""The projects that the pretend 1ClickImpact has: made up, in the five languages that it speaks."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,5 @@
 """
-The sandbox over real HTTP, on loopback only. Called by the command line, by tests and by benchmarks.
+The sandbox over real HTTP, on loopback only.
 
 One handler takes every request to ``Sandbox.exchange``, one task posts the callbacks that fall due; routes, faults,
 books and what there is to tell are not this module's business.

@@ -1,5 +1,5 @@
 """
-The sandbox in-process, as an httpx transport. Called by tests and simulations.
+The sandbox in-process, as an httpx transport.
 
 URLs are those of ``environment("http://sandbox.test")``; the host does not matter.
 """

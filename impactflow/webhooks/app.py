@@ -2,8 +2,8 @@
 The receiver's HTTP side: verify, store the delivery once, answer; what is refused and stored is counted.
 
 A delivery is acknowledged (2xx) only when it is on disk or nothing is to be done about it. Where the ledger does not
-take it the answer is 503, and the sender repeats. Neither body nor header is ever logged, but for topics
-that we handle. Called by the command.
+take it the answer is 503, and the sender repeats. Neither body nor header is ever logged, but for topics that we
+handle.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from impactflow.clock import Clock
 from impactflow.errors import LedgerError, WebhookRejected
 from impactflow.ledger import Delivery, Ledger
 from impactflow.webhooks.arrivals import Arrivals
-from impactflow.webhooks.intake import Bounds, Intake, announced
+from impactflow.webhooks.bounds import Bounds, Intake, announced
 from impactflow.webhooks.refusals import Refusals
 from impactflow.webhooks.sources import CALLBACK, CNAUGHT, Scheme, Secrets
 

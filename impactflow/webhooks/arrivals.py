@@ -1,8 +1,7 @@
 """
 What the receiver stored, said in the log: how many deliveries of whom and of what, and nothing of what they say.
 
-The first is said at once, the others together every few seconds. Called by ``app``, which stores them, and by the
-command, which lets it go on.
+The first is said at once, the others together every few seconds.
 """
 
 import logging

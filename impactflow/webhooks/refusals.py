@@ -2,8 +2,7 @@
 What the receiver refused: counted in the ledger, said in the log, and put into words.
 
 Anybody who knows the address can have something refused. So a refusal costs a number in memory; the numbers go to the
-ledger together every few seconds, and each source has at most one line a minute in the log. Called by ``app``, which
-refuses, by the command, which lets it go on, and by ``status`` and ``doctor`` for the words.
+ledger together every few seconds, and each source has at most one line a minute in the log.
 """
 
 import logging

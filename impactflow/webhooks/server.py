@@ -1,5 +1,5 @@
 """
-The receiver over real HTTP: uvicorn, with a bound on how long the head of a request may take. Called by the command.
+The receiver over real HTTP: uvicorn, with a bound on how long the head of a request may take.
 
 TLS, and how many connections there may be, are the business of the proxy in front.
 """

@@ -2,7 +2,7 @@
 Whether a delivery comes from who it says: one function for each scheme, which returns nothing or raises.
 
 Signatures are checked by the senders' own libraries where there are any; how old a delivery may be is checked here, the
-same for all schemes that sign a time. Called by ``app`` through ``sources``.
+same for all schemes that sign a time.
 """
 
 import base64

@@ -1,5 +1,5 @@
 """
-Who may tell us something, by which scheme, and what of it we handle. Called by ``app``; the ledger keeps these names.
+Who may tell us something, by which scheme, and what of it we handle.
 
 Only a source whose secret is set is served.
 """

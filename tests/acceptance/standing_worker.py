@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 
+from impactflow.buying.run import open_run
+from impactflow.buying.sweep import Sweep
 from impactflow.clients.transport import AiohttpTransport
 from impactflow.models import ProviderName
-from impactflow.placement import Sweep
-from impactflow.run import open_run
 from impactflow.settings import load_settings
 
 

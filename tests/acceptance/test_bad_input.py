@@ -111,7 +111,10 @@ def locked_ledger(folder, command_line) -> tuple[Ended, Ended, tuple[int, dict]]
         Ledger.open(impactflow.ledger_url).close()
         with sqlite3.connect(folder / "impactflow.db", isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
-            writing, reading = impactflow.python_anew(IMPATIENT, "place", "--json"), impactflow.run("status", "--json")
+            writing, reading = (
+                impactflow.python_anew(IMPATIENT, "place", "--json"),
+                impactflow.run("status", "--json"),
+            )
             other.execute("ROLLBACK")
         return writing, reading, good_run_after(sandbox, impactflow)
 

@@ -11,13 +11,14 @@ import pytest
 from processes import Impactflow, order, sandbox_thread
 from typer.testing import CliRunner
 
+from impactflow.__main__ import add_proof
 from impactflow.cli.commands import app
 from impactflow.cli.watching import Pace, progress
 from impactflow.ledger import Delivery, Ledger, Refused, Status
 from impactflow.models import ProviderName
 from impactflow.proof.bookkeeping import NONE, differences, earned
 from impactflow.proof.programs import base_environment, finish
-from impactflow.standing import Standing
+from impactflow.reports.standing import Standing
 
 COMMANDS = [
     "place", "track", "reconcile", "status", "show", "doctor", "demo", "sandbox", "policy schema", "policy check",
@@ -62,6 +63,7 @@ def unset(tmp_path_factory):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_help_with_an_example(command):
     """That begins with the command itself."""
+    add_proof()
     shown = CliRunner().invoke(app, [*command.split(), "--help"])
     assert shown.exit_code == 0
     assert f"Example: impactflow {command}" in " ".join(shown.output.split())

@@ -11,7 +11,7 @@ import pytest
 
 from impactflow.proof.experiment import Counts, Experiment
 from impactflow.proof.forkserver import ForkServer
-from impactflow.together import together
+from impactflow.taskgroup import together
 
 pytestmark = pytest.mark.timeout(480)  # all kills are in the set-up of the first test
 

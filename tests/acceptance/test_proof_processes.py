@@ -17,7 +17,7 @@ from impactflow.proof.postgres import PostgresServer
 BUDGET_S = 65.0
 #: A worker with a bug: it buys again whatever is in doubt, without a look at what the provider's records say.
 BUG = """\
-from impactflow import reconcile
+from impactflow.buying import reconcile
 from impactflow.providers import Absent
 reconcile.Evidence.verdict = lambda *_, **__: Absent()
 """

@@ -26,15 +26,15 @@ from forking import start_forked
 from processes import order, sandbox_thread
 from standing_worker import stand
 
-from impactflow.buying import buy_at, steps_of
+from impactflow.buying.loop import buy_at, steps_of
+from impactflow.buying.run import open_run
+from impactflow.intake.planning import plan, policy_digest
 from impactflow.models import ProviderName
-from impactflow.orders import Window
-from impactflow.planning import plan, policy_digest
 from impactflow.policy import Policy
 from impactflow.proof.bookkeeping import in_books, in_ledger, undone_in_ledger
 from impactflow.proof.programs import base_environment
-from impactflow.run import open_run
 from impactflow.settings import Settings, load_settings
+from impactflow.window import Window
 
 pytestmark = pytest.mark.timeout(480)  # all of it is in the set-up of the first test
 

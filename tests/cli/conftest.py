@@ -13,9 +13,10 @@ from ledgers import new_ledger
 from virtual_time import VirtualClock, in_virtual_time
 from world import World, make_world
 
-from impactflow.cli import console, main
+from impactflow.__main__ import main
+from impactflow.buying.run import Run
+from impactflow.cli import console
 from impactflow.proof.programs import Ended
-from impactflow.run import Run
 
 _OURS = ("IMPACTFLOW_", "WICKED_REPORTS_", "ONECLICKIMPACT_", "CNAUGHT_", "IMPACTAPI_", "PREFECT_API_URL")
 

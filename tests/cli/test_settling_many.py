@@ -23,7 +23,7 @@ def failed(terminal, monkeypatch):
     terminal.fill(refused, policy=policy_of(GONE, TREES), orders=orders)
     [sandbox] = sandboxes
     assert isinstance(sandbox, Sandbox)
-    monkeypatch.setattr("impactflow.run.open_transport", lambda _: SandboxTransport(sandbox))
+    monkeypatch.setattr("impactflow.buying.run.open_transport", lambda _: SandboxTransport(sandbox))
     terminal.set(
         IMPACTAPI_API_KEY="sandbox-impactapi-key",
         IMPACTAPI_URL="http://127.0.0.1/impactapi",

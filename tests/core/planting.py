@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from itertools import count
 
-from impactflow.models import ProviderName
+from impactflow.models import ProviderName, provider_ref
 from impactflow.sandbox import Request
 
 CNAUGHT, IMPACTAPI, ONECLICK = ProviderName.CNAUGHT, ProviderName.IMPACTAPI, ProviderName.ONECLICKIMPACT
@@ -61,7 +61,7 @@ def told(row):
 
 def cancel(world, provider, ref):
     """Cancel a purchase."""
-    ref = ref.partition("#")[0]
+    ref = provider_ref(ref)
     match provider:
         case ProviderName.ONECLICKIMPACT:
             user_id, time_utc = ref.split("|")

@@ -7,7 +7,7 @@ import pytest
 from virtual_time import in_virtual_time
 from world import NONE_DIFFER, RULE_OF, differences, policy_of, sold, statuses, sweep, work
 
-from impactflow.buying import settle_at
+from impactflow.buying.loop import settle_at
 from impactflow.models import ProviderName
 from impactflow.sandbox import Faults, Sandbox
 from impactflow.sandbox.faults import Draws

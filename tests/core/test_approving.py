@@ -8,7 +8,7 @@ import pytest
 from virtual_time import in_virtual_time
 from world import NONE_DIFFER, OFFSET, PATIENCE_S, TREES, differences, policy_for, policy_of, sold, statuses
 
-from impactflow.approval import Answer, Decision, as_rows, ask_about, digest, question, record_answer
+from impactflow.buying.approval import Answer, Decision, as_rows, ask_about, digest, question, record_answer
 from impactflow.errors import ConfigurationError
 
 APPROVE, TRIM, REJECT = Decision

@@ -11,10 +11,10 @@ from virtual_time import START, in_virtual_time
 from world import RULE_OF, TREES, fresh_of, policy_of, sold, statuses, sweep, track, work
 
 from impactflow.audit import Audit, Disagreement, choose_window
+from impactflow.buying.manual_resolution import Decision, Ruling, settle_by_ruling
 from impactflow.errors import ConfigurationError, Forbidden
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import ProviderName, Receipt
-from impactflow.ruling import Decision, Ruling, settle_by_ruling
 from impactflow.sandbox.faults import Draws, Faults
 
 PROVIDERS = [CNAUGHT, IMPACTAPI, ONECLICK]

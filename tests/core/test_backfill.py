@@ -8,13 +8,13 @@ import pytest
 from virtual_time import in_virtual_time
 from world import GIVING, OFFSET, TREES, policy_of, sold, statuses
 
-from impactflow.backfill import Backfilled, PlannedWindow, choose_days, plan_window, remember, windows_left
+from impactflow.buying.backfill import Backfilled, PlannedWindow, choose_days, plan_window, remember, windows_left
+from impactflow.buying.rounds import Round
 from impactflow.errors import ConfigurationError
+from impactflow.intake.planning import SOURCE, preview
 from impactflow.ledger import Planned
 from impactflow.models import ProviderName
-from impactflow.orders import Window
-from impactflow.patience import Round
-from impactflow.planning import SOURCE, preview
+from impactflow.window import Window
 
 FEBRUARY = Window(date(2026, 2, 1), date(2026, 2, 28))
 DAY = timedelta(days=1)

@@ -11,7 +11,7 @@ from virtual_time import in_virtual_time
 from world import NONE_DIFFER, OFFSET, RULE_OF, TREES, differences, policy_of, sold, statuses, sweep
 
 from impactflow import stopping
-from impactflow.buying import settle_at
+from impactflow.buying.loop import settle_at
 from impactflow.models import ProviderName
 from impactflow.stopping import FINISH_S, Stopped, cancelling, putting_off, raising, to_its_end
 

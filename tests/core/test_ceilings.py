@@ -5,12 +5,12 @@ from decimal import Decimal
 from virtual_time import in_virtual_time
 from world import GIVING, OFFSET, TREES, policy_of, sold
 
-from impactflow.approval import Answer, Decision, record_answer
+from impactflow.buying.approval import Answer, Decision, record_answer
+from impactflow.intake.planning import plan, preview
 from impactflow.ledger import Status
 from impactflow.models import ProviderName
-from impactflow.orders import Window
-from impactflow.outcome import Outcome
-from impactflow.planning import plan, preview
+from impactflow.reports.summary import Outcome
+from impactflow.window import Window
 
 #: A slip: a price in another unit, and as many items.
 SLIP = {"amount": 90_000_000, "products": [{"id": "P1", "name": "Apron", "qty": 1_000_000, "PPU": 90}]}

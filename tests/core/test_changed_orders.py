@@ -19,8 +19,8 @@ from webhook_senders import (
 )
 from world import GIVING, OFFSET, TREES, policy_of, sold, statuses
 
-from impactflow.orders import Window
-from impactflow.planning import preview
+from impactflow.intake.planning import preview
+from impactflow.window import Window
 
 COUNTS_PARTLY = {"eligible_payments": ["APPROVED", "MANUAL", "Partially Refunded"]}
 EUROS = {"fx": {"as_of": "2026-03-01", "usd_per": {"EUR": Decimal("1.25")}}}

@@ -15,13 +15,13 @@ from virtual_time import START, in_virtual_time
 from webhook_senders import deliver
 from world import NONE_DIFFER, differences, policy_of, sold
 
-from impactflow.deliveries import take_up
+from impactflow.intake.deliveries import take_up
+from impactflow.intake.planning import plan
+from impactflow.intake.senders.events import read
+from impactflow.intake.senders.mapping import Senders
+from impactflow.intake.senders.samples import Sale, sample
 from impactflow.ledger import Delivery
 from impactflow.models import Refund
-from impactflow.planning import plan
-from impactflow.webhooks.events import read
-from impactflow.webhooks.samples import Sale, sample
-from impactflow.webhooks.senders import Senders
 
 SOLD_AT = START - timedelta(hours=1)
 SENDERS = ("shopify", "stripe", "woocommerce", "standard", "major", "minor", "wickedreports", "csv", "jsonl")

@@ -16,9 +16,9 @@ from webhook_senders import (
 )
 from world import GIVING, TREES, policy_for, policy_of, sold, statuses
 
-from impactflow.approval import Answer, Decision, record_answer
-from impactflow.orders import Window
-from impactflow.planning import preview
+from impactflow.buying.approval import Answer, Decision, record_answer
+from impactflow.intake.planning import preview
+from impactflow.window import Window
 
 ANA = {"id": "C1", "email": "Ana@Example.com "}
 PLANTED = ("oneclickimpact", 1)

@@ -21,12 +21,12 @@ from webhook_senders import (
 from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, fresh_of, policy_of, sold, statuses, sweep, track
 
 from impactflow.callbacks import callback_path
-from impactflow.deliveries import with_deliveries
 from impactflow.errors import LedgerError
+from impactflow.intake.deliveries import with_deliveries
+from impactflow.intake.planning import preview
 from impactflow.ledger import Claim, Ledger, Move, Status
 from impactflow.models import ProviderName
-from impactflow.orders import Window
-from impactflow.planning import preview
+from impactflow.window import Window
 
 CNAUGHT = ProviderName.CNAUGHT
 SECRET, URL = "0123456789abcdef", "http://127.0.0.1:9/impact"

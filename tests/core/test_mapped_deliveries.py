@@ -6,9 +6,9 @@ from virtual_time import in_virtual_time
 from webhook_senders import deliver
 from world import GIVING, NONE_DIFFER, TREES, differences, policy_of, sold, statuses
 
-from impactflow.deliveries import take_up
+from impactflow.intake.deliveries import take_up
+from impactflow.intake.senders.mapping import NO_SENDERS, Senders
 from impactflow.ledger import Dismissal
-from impactflow.webhooks.senders import NO_SENDERS, Senders
 
 PAID = {"means": "paid", "source_id": "data.id", "amount": "data.net_amount", "currency": "data.currency"}
 REFUNDED = {

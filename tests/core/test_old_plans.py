@@ -9,14 +9,14 @@ from virtual_time import START, in_virtual_time
 from webhook_senders import shopify_paid
 from world import GIVING, OFFSET, TREES, policy_for, policy_of, sold, statuses, sweep
 
-from impactflow.approval import Answer, Decision, record_answer
-from impactflow.deliveries import take_up
+from impactflow.buying.approval import Answer, Decision, record_answer
+from impactflow.buying.manual_resolution import Decision as Ruled
+from impactflow.buying.manual_resolution import Ruling, settle_by_ruling
+from impactflow.buying.options import check_options, told
 from impactflow.errors import NotSent
+from impactflow.intake.deliveries import take_up
+from impactflow.intake.planning import choose_window, plan, preview, unread
 from impactflow.models import ProviderName
-from impactflow.options import check_options, told
-from impactflow.planning import choose_window, plan, preview, unread
-from impactflow.ruling import Decision as Ruled
-from impactflow.ruling import Ruling, settle_by_ruling
 
 ONE_TREE, MANY_TREES = TREES, TREES | {"quantity": {"per_order": 100}}
 

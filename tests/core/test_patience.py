@@ -4,9 +4,9 @@ import pytest
 from virtual_time import in_virtual_time
 from world import OFFSET, TREES, policy_of, sold, statuses, sweep, works_under
 
-from impactflow.buying import settle_at
+from impactflow.buying.loop import settle_at
+from impactflow.buying.rounds import Round, work_off
 from impactflow.models import ProviderName
-from impactflow.patience import Round, work_off
 
 CNAUGHT, ONECLICK = ProviderName.CNAUGHT, ProviderName.ONECLICKIMPACT
 

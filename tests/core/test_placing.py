@@ -19,10 +19,10 @@ from world import (
     work,
 )
 
-from impactflow.buying import settle_at
+from impactflow.buying.loop import settle_at
+from impactflow.buying.sweep import Held, Swept, retry_delay_s
 from impactflow.ledger import Claim
 from impactflow.models import ProviderName
-from impactflow.placement import Held, Swept, retry_delay_s
 from impactflow.sandbox.cnaught import UNAVAILABLE_PORTFOLIO
 
 PROVIDERS = list(ProviderName)

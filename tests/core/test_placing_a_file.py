@@ -8,10 +8,10 @@ from virtual_time import START, in_virtual_time
 from webhook_senders import shopify_paid, taken_up
 from world import GIVING, NONE_DIFFER, TREES, differences, fresh_of, policy_of, sold, statuses
 
-from impactflow.approval import Answer, Decision, record_answer
+from impactflow.buying.approval import Answer, Decision, record_answer
 from impactflow.errors import ConfigurationError
+from impactflow.intake.planning import SOURCE, plan, policy_digest, preview
 from impactflow.ledger import Fresh
-from impactflow.planning import SOURCE, plan, policy_digest, preview
 
 HEADER = "order_id,ordered_at,amount,currency,item_count,payment_status,source_system"
 SOLD_AT = (START - timedelta(hours=1)).isoformat()

@@ -8,9 +8,9 @@ from virtual_time import START, in_virtual_time
 from world import OFFSET, TREES, policy_of, sold, statuses
 
 from impactflow.errors import ConfigurationError, NotSent
-from impactflow.orders import Window
-from impactflow.planning import SOURCE, choose_window, plan, preview
+from impactflow.intake.planning import SOURCE, choose_window, plan, preview
 from impactflow.sandbox import generate_orders
+from impactflow.window import Window
 
 WEEK = Window(date(2026, 2, 23), date(2026, 3, 2), open_ended=True)
 

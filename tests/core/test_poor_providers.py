@@ -25,7 +25,7 @@ from world import (
     work,
 )
 
-from impactflow.buying import settle_at
+from impactflow.buying.loop import settle_at
 from impactflow.sandbox.faults import Draws, Faults
 
 

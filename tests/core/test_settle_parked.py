@@ -10,11 +10,11 @@ from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, change, standing
 from virtual_time import in_virtual_time
 from world import OFFSET, RULE_OF, TREES, fresh_of, make_world, policy_of, sold, statuses, sweep, track, work
 
-from impactflow.buying import settle_at
+from impactflow.buying.loop import settle_at
+from impactflow.buying.manual_resolution import Decision, Ruling, settle_by_ruling
 from impactflow.errors import ConfigurationError, ImpactError, NotSent, Unauthorized
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import Receipt
-from impactflow.ruling import Decision, Ruling, settle_by_ruling
 from impactflow.sandbox.faults import Draws, Faults
 
 BOUGHT, NOT_BOUGHT, GIVEN_UP = Decision

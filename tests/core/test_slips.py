@@ -7,9 +7,9 @@ import pytest
 from virtual_time import START, in_virtual_time
 from world import GIVING, OFFSET, TREES, policy_of, sold
 
+from impactflow.buying.slips import find_slips, refuse_slips
 from impactflow.errors import ConfigurationError
-from impactflow.planning import policy_digest
-from impactflow.slips import find_slips, refuse_slips
+from impactflow.intake.planning import policy_digest
 
 TODAY = START.date()
 RENAMED = TREES | {"slot": "trees2"}

@@ -8,9 +8,9 @@ from test_settling import Losing
 from virtual_time import in_virtual_time
 from world import RULE_OF, policy_of, sold, statuses, sweep, track, work
 
+from impactflow.buying.manual_resolution import Decision, Ruling, settle_by_ruling
 from impactflow.errors import ConfigurationError, Unauthorized
 from impactflow.models import ProviderName
-from impactflow.ruling import Decision, Ruling, settle_by_ruling
 
 NORTH = "north"
 

@@ -26,9 +26,9 @@ from webhook_senders import (
 )
 from world import GIVING, OFFSET, TREES, make_world, policy_for, policy_of, sold, statuses, sweep, work
 
-from impactflow.approval import Answer, Decision, record_answer
+from impactflow.buying.approval import Answer, Decision, record_answer
+from impactflow.intake.planning import judge, page_of
 from impactflow.models import Order, Payment, ProviderName
-from impactflow.planning import judge, page_of
 from impactflow.sandbox.faults import Draws, Faults
 
 EMAIL = "ana@example.com"

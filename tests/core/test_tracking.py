@@ -9,10 +9,10 @@ from planting import ask
 from virtual_time import START, in_virtual_time
 from world import RULE_OF, policy_of, sold, statuses, sweep, track, work
 
+from impactflow.buying.manual_resolution import Decision, Ruling, settle_by_ruling
+from impactflow.buying.tracking import Tracked, track_delay_s
 from impactflow.models import ProviderName
-from impactflow.ruling import Decision, Ruling, settle_by_ruling
 from impactflow.sandbox import Request
-from impactflow.tracking import Tracked, track_delay_s
 
 CNAUGHT, ONECLICK, IMPACTAPI = ProviderName.CNAUGHT, ProviderName.ONECLICKIMPACT, ProviderName.IMPACTAPI
 

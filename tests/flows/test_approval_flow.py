@@ -14,13 +14,13 @@ import pytest
 from flow_runs import ROOT
 from processes import Impactflow, order, sandbox_thread
 
+from impactflow.buying.run import open_run
+from impactflow.intake.planning import plan
 from impactflow.ledger import Ledger
-from impactflow.orders import Window
-from impactflow.planning import plan
 from impactflow.policy import load_policy
 from impactflow.proof.programs import base_environment
-from impactflow.run import open_run
 from impactflow.settings import Settings
+from impactflow.window import Window
 
 POLICY = """\
 store: acme

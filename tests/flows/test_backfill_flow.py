@@ -11,8 +11,8 @@ import pytest
 from flow_runs import ROOT, WITH_PARAMETERS
 from processes import Impactflow, order, sandbox_thread
 
+from impactflow.intake.planning import SOURCE
 from impactflow.ledger import Ledger
-from impactflow.planning import SOURCE
 from impactflow.proof.bookkeeping import NONE, differences, earned, in_books, in_ledger
 from impactflow.proof.programs import base_environment
 

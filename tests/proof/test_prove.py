@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from impactflow.cli import prove as command
-from impactflow.proof import many, processes, prove
+from impactflow.proof import many, processes, prove, showing
 from impactflow.proof.crashpoints import Crash, Setting
 from impactflow.proof.experiment import Counts
 from impactflow.proof.many import Crashed, Simulated
@@ -150,10 +149,10 @@ def test_who_ends_it_ends_its_servers_too(monkeypatch, number):
         finally:
             closed.append(number)
 
-    monkeypatch.setattr(command, "prove", prove)
+    monkeypatch.setattr(showing, "prove", prove)
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     with pytest.raises(Stopped):
-        command.run_proof(Size(), as_json=True)
+        showing.run_proof(Size(), as_json=True)
     for each, handler in before.items():  # once a signal came, the others are ignored until the process has ended
         signal.signal(each, handler)
     assert [number] == closed
@@ -168,8 +167,8 @@ def test_n25_prove_says_how_far_it_is_where_nothing_can_move(monkeypatch, capsys
         return proof
 
     proof = proved()
-    monkeypatch.setattr(command, "prove", slow)
-    command.run_proof(Size(seeds=5), as_json=True)
+    monkeypatch.setattr(showing, "prove", slow)
+    showing.run_proof(Size(seeds=5), as_json=True)
     printed = capsys.readouterr()
     assert printed.err.splitlines() == ["simulated seeds: 0 of 1000"]
     assert json.loads(printed.out)["holds"] is True

@@ -11,16 +11,16 @@ import pytest
 from impactflow.ledger.tables import watermarks
 from impactflow.proof import runs
 from impactflow.proof.crashpoints import FIRST_ATTEMPTS, Setting, settings
-from impactflow.proof.figures import upper_bound
 from impactflow.proof.many import crash_everywhere, simulate
 from impactflow.proof.memory import Memory
 from impactflow.proof.mutations import MUTATIONS, catch_all, planted
 from impactflow.proof.process import Act, Process, Wire
 from impactflow.proof.scenario import BEGIN_S, LATE_S, RULES, SKEW_S, plain_scenario
 from impactflow.proof.simulation import ECHO, IGNORED, Simulator
-from impactflow.proof.time import START, SimulatedLoop
+from impactflow.proof.statistics import upper_bound
 from impactflow.proof.twists import TWISTS, healthy, scenario, twist
 from impactflow.proof.verdict import harm
+from impactflow.proof.virtual_time import START, SimulatedLoop
 from impactflow.sandbox import Faults
 
 #: ``impactflow prove --seeds 100000`` runs more of them.

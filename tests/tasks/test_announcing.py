@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from impactflow.ledger import Group, Status
-from impactflow.ledger.news import Line
+from impactflow.ledger.activity import Line
 from impactflow.models import ProviderName
 from tasks import announcing
 

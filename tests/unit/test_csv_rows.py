@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from impactflow.errors import ConfigurationError
-from impactflow.reports import csv_rows
+from impactflow.reports.files import csv_rows
 from impactflow.settings import require_folder
 
 

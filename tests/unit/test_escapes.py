@@ -11,7 +11,7 @@ from rich.console import Console
 
 from impactflow.cli import console
 from impactflow.escapes import for_page, for_spreadsheet, for_terminal, public_id
-from impactflow.reports import csv_rows
+from impactflow.reports.files import csv_rows
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J[red]WR-1[/red]\r\u202egnp"
 

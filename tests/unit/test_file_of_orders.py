@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impactflow.errors import ConfigurationError
+from impactflow.intake.file import _MEANS, OrdersFile
 from impactflow.models import BrokenOrder, Order, Payment
-from impactflow.orders.file import _MEANS, OrdersFile
 
 TODAY = date(2026, 3, 2)
 FIELDS = (

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impactflow.errors import ConfigurationError
+from impactflow.intake.senders.events import read
+from impactflow.intake.senders.mapping import Senders, load_senders
+from impactflow.intake.senders.paths import find, is_path, place
+from impactflow.intake.senders.stripe import read_session
+from impactflow.intake.senders.values import NothingForUs
 from impactflow.ledger import Delivery
 from impactflow.models import BrokenOrder, Order, Payment, Refund
-from impactflow.webhooks.events import read
-from impactflow.webhooks.paths import find, is_path, place
-from impactflow.webhooks.senders import Senders, load_senders
 from impactflow.webhooks.sources import SCHEMES
-from impactflow.webhooks.stripe import read_session
-from impactflow.webhooks.values import NothingForUs
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "senders.yaml"

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 from world import GIVING, OFFSET, TREES, policy_of
 
+from impactflow.intake.columns import columns_needed
 from impactflow.models import Order, Payment
-from impactflow.needs import columns_needed
 
 PER_ITEM = TREES | {"quantity": {"per_item": 1}}
 PER_ORDER = TREES | {"quantity": {"per_order": 1}}

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from impactflow.clients.wickedreports.models import CountedPage, WickedOrder
 from impactflow.errors import ConfigurationError
+from impactflow.intake.wickedreports import WickedReportsOrders, order_from_wicked
 from impactflow.models import BrokenOrder, Click, Order, Payment, Product
-from impactflow.orders import Window
-from impactflow.orders.wickedreports import WickedReportsOrders, order_from_wicked
+from impactflow.window import Window
 
 TODAY = date(2025, 3, 10)
 NOON = datetime(2025, 3, 9, 12, tzinfo=UTC)

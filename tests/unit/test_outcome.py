@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from impactflow.buying.rounds import Round
+from impactflow.buying.tracking import Tracked
 from impactflow.ledger import WAITS_FOR_A_PERSON, Group, Line, Planned, Status
 from impactflow.models import ProviderName
-from impactflow.outcome import Outcome, TrackOutcome, needs_in_words
-from impactflow.patience import Round
-from impactflow.standing import Standing, by_provider
-from impactflow.tracking import Tracked
+from impactflow.reports.standing import Standing, by_provider
+from impactflow.reports.summary import Outcome, TrackOutcome, needs_in_words
 
 CNAUGHT = ProviderName.CNAUGHT
 

@@ -8,7 +8,7 @@ import pytest
 
 from impactflow.ledger import Effect, Total
 from impactflow.models import Unit
-from impactflow.reports import EFFECT_COLUMNS, bought, effect_row, write_csv
+from impactflow.reports.files import EFFECT_COLUMNS, bought, effect_row, write_csv
 from impactflow.units import SHOWN, shown
 
 DAY = date(2026, 3, 2)

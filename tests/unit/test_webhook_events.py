@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from impactflow.intake.senders.events import read
+from impactflow.intake.senders.standard import event_schema
+from impactflow.intake.senders.values import Hint, NothingForUs
 from impactflow.ledger import Delivery
 from impactflow.models import BrokenOrder, Order, Payment, Product, Refund
-from impactflow.webhooks.events import read
-from impactflow.webhooks.standard import event_schema
-from impactflow.webhooks.values import Hint, NothingForUs
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,7 +10,7 @@ from virtual_time import in_virtual_time
 from world import GIVING, OFFSET, TREES, policy_of
 
 from benchmarks.storm.senders import SECRETS, Post
-from impactflow.deliveries import take_up
+from impactflow.intake.deliveries import take_up
 from impactflow.webhooks.signing import Unsigned
 from impactflow.webhooks.sources import SCHEMES
 

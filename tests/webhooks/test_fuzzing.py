@@ -11,7 +11,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from benchmarks.storm.senders import SECRETS, content_of, signed
 from impactflow.clock import SystemClock
 from impactflow.webhooks.app import make_app
-from impactflow.webhooks.intake import Bounds
+from impactflow.webhooks.bounds import Bounds
 from impactflow.webhooks.refusals import Refusals
 from impactflow.webhooks.sources import Secrets
 

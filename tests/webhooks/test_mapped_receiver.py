@@ -15,14 +15,14 @@ from standardwebhooks import Webhook
 
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError
+from impactflow.intake.senders.mapping import load_senders
 from impactflow.ledger import Delivery, Ledger
 from impactflow.policy import load_policy
 from impactflow.proof.programs import base_environment
 from impactflow.settings import load_settings
 from impactflow.webhooks.app import make_app
-from impactflow.webhooks.intake import Bounds
+from impactflow.webhooks.bounds import Bounds
 from impactflow.webhooks.refusals import Refusals
-from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import Secrets
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +147,7 @@ def test_c18_a_mapping_is_tried_on_a_file(command, tmp_path):
 
 def test_c18_n16_what_could_not_be_read_is_dismissed_and_the_exit_status_is_0_again(command, tmp_path):
     """`status` and `show` say how; `show` says afterwards who did it and why."""
-    from impactflow.deliveries import take_up
+    from impactflow.intake.deliveries import take_up
 
     policy = load_policy(ROOT / "policy.yaml")
     with Ledger.open(f"sqlite:///{tmp_path / 'impactflow.db'}") as ledger:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Delivery, Handled
 from impactflow.settings import PrefectApi
-from impactflow.webhooks.nudge import Nudge, open_prefect_api
+from impactflow.webhooks.trigger import Nudge, open_prefect_api
 
 
 class Patient(httpx.AsyncHTTPTransport):

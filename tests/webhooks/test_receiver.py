@@ -20,7 +20,7 @@ from impactflow.clock import SystemClock
 from impactflow.errors import LedgerError
 from impactflow.ledger import Ledger
 from impactflow.webhooks.app import make_app
-from impactflow.webhooks.intake import Bounds
+from impactflow.webhooks.bounds import Bounds
 from impactflow.webhooks.refusals import Refusals
 from impactflow.webhooks.sources import Secrets
 

@@ -12,7 +12,7 @@ from benchmarks.storm.senders import signed
 from impactflow.errors import LedgerError
 from impactflow.ledger.tables import refused_deliveries
 from impactflow.webhooks.arrivals import Arrivals
-from impactflow.webhooks.intake import Bounds
+from impactflow.webhooks.bounds import Bounds
 from impactflow.webhooks.refusals import FLUSH_S, Refusals, in_words, what_to_do
 
 EVER = date(2000, 1, 1)

@@ -16,14 +16,14 @@ from ledgers import new_ledger
 from benchmarks.storm.senders import SECRETS, VARIABLES
 from impactflow.cli.sending import send_deliveries
 from impactflow.clock import SystemClock
-from impactflow.deliveries import take_up
 from impactflow.errors import ConfigurationError, ImpactError
+from impactflow.intake.deliveries import take_up
+from impactflow.intake.senders.events import read
+from impactflow.intake.senders.mapping import load_senders
+from impactflow.intake.senders.samples import TOPICS, Sale, sample
 from impactflow.ledger import Delivery, Ledger
 from impactflow.policy import Policy
 from impactflow.proof.programs import Impactflow, base_environment, finish
-from impactflow.webhooks.events import read
-from impactflow.webhooks.samples import TOPICS, Sale, sample
-from impactflow.webhooks.senders import load_senders
 from impactflow.webhooks.sources import SCHEMES
 
 ROOT = Path(__file__).parents[2]

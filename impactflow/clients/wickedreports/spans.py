@@ -1,5 +1,5 @@
 """
-Long windows, cut into spans that Wicked Reports answers. Pure; called by the client's two listings of clicks.
+Long windows, cut into spans that Wicked Reports answers. Pure.
 
 Neither whether the last day is included nor in which time zone days are counted is documented. So neighbouring spans
 ask for two days in common, and the midnight (UTC) in the middle of these says to which of the two a click belongs:

@@ -1,0 +1,82 @@
+"""
+Records that name nobody: which placement may have made them, where the account does not return what it was told.
+
+A parked placement may, and one that was sent again after a doubt or a ruling: its earlier request may have arrived
+after all. Everything else that names nobody is nobody's business here.
+"""
+
+from collections import defaultdict
+from collections.abc import Container, Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+from impactflow.audit.findings import Disagreement, Suspect
+from impactflow.ledger import Entry, Status
+from impactflow.models import Kind, Placement
+from impactflow.providers import CLOCK_SKEW, Record
+
+#: How long after the last attempt a purchase may still be the late effect of one.
+_LATEST = timedelta(days=1)
+
+
+class Strangers:
+    """
+    The records that name nobody and may be some placement's.
+
+    Args:
+        entries: The placements that may have made some.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._by_look: dict[_Look, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            self._by_look[_look(entry.placement)].append(entry)
+        self._records: dict[str, list[Record]] = defaultdict(list)
+
+    def add(self, record: Record) -> None:
+        """Keep a record with the first placement that may have made it."""
+        for entry in self._by_look.get(_look(record), ()):
+            placement = entry.placement
+            if placement.first_attempted_at - CLOCK_SKEW <= record.at <= placement.attempted_at + _LATEST:
+                self._records[placement.key].append(record)
+                return
+
+    @property
+    def refs(self) -> Sequence[str]:
+        """The provider's names of what was kept."""
+        return [record.ref for records in self._records.values() for record in records]
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Those of the placements that may have made it."""
+        return [*self._records]
+
+    def suspects(self, entries: Sequence[Entry], named: Container[int]) -> Iterator[Suspect]:
+        """
+        What they may mean: all that may explain a parked placement at once, any other one by one.
+
+        Args:
+            entries: Whatever holds ``refs`` or has ``keys`` by now, for somebody may be placing meanwhile: a purchase
+                that came to be held is no stranger, and what is being sent or in doubt is about to be settled.
+            named: Ids of placements whose own record says their key: the account returns it, so a record without any
+                is somebody else's.
+        """
+        held = {entry.placement.provider_ref for entry in entries}
+        for key, entry in {entry.placement.key: entry for entry in entries}.items():
+            records = [record for record in self._records.get(key, ()) if record.ref not in held]
+            match entry.status:
+                case Status.PARKED if records:
+                    refs = ", ".join(record.ref for record in records)
+                    yield Suspect(Disagreement.EXTRA, entry, None, refs)
+                case Status.PLACED | Status.COMPLETED if entry.placement.id not in named:
+                    yield from (Suspect(Disagreement.DUPLICATE, entry, each, each.ref) for each in records)
+                case Status.AWAITING_APPROVAL | Status.PLANNED | Status.FAILED | Status.CANCELLED:
+                    yield from (Suspect(Disagreement.EXTRA, entry, each, each.ref) for each in records)
+
+
+def _look(thing: Placement | Record) -> "_Look":
+    """All that tells purchases apart where records name nobody."""
+    return thing.kind, thing.quantity, (thing.customer_email or "").casefold()
+
+
+_Look = tuple[Kind | None, int | Decimal | None, str]

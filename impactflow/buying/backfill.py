@@ -1,0 +1,213 @@
+"""
+Backfill: a past range of days, planned in windows, oldest first.
+
+How far a range is planned is a watermark of its own, named after the range's first day and the policy. So a run goes on
+where the last one ended, however that was; a policy that means something else begins again, and a later last day goes
+on from the earlier one. The watermark of ``place`` is another and stays where it is. What a window has earned is bought
+before the next one is read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Self
+
+from impactflow.buying.rounds import Round
+from impactflow.clock import Clock
+from impactflow.errors import ConfigurationError
+from impactflow.intake.planning import judge, most_purchases, page_of, policy_digest, remember_days
+from impactflow.intake.source import OrderSource
+from impactflow.ledger import Ledger, Planned
+from impactflow.models import Earnings, Order, ProviderName
+from impactflow.policy import Policy
+from impactflow.window import Window
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWindow:
+    """
+    What one window came to.
+
+    Args:
+        window: Its days.
+        planned: What was read and planned.
+        stopped: Why the rest of it is left for a later run, for a person; None where all of it is planned.
+    """
+
+    window: Window
+    planned: Planned
+    stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """
+    What a run that backfills came to.
+
+    Args:
+        days: The range.
+        windows: What it read; empty where an earlier run had planned all of it.
+        left: The days that are left for a later run; None where the range is planned to its end.
+        stopped: Why it ended before that.
+    """
+
+    days: Window
+    windows: Sequence[PlannedWindow]
+    left: Window | None
+    stopped: str | None
+
+    @classmethod
+    def of(
+        cls,
+        days: Window,
+        windows: Sequence[Window],
+        done: Sequence[PlannedWindow],
+        halted: Mapping[ProviderName, Round],
+    ) -> Self:
+        """
+        What a run came to.
+
+        Args:
+            days: The range.
+            windows: What was left of it before the run.
+            done: What the run came to see of that.
+            halted: What the last round at each provider came to.
+        """
+        left = windows[sum(each.stopped is None for each in done) :]
+        if not left:
+            return cls(days, done, None, None)
+        alone = [f"{name} was left alone: {each.halted}" for name, each in halted.items() if each.halted]
+        stopped = done[-1].stopped or "; ".join(alone)
+        return cls(days, done, Window(left[0].from_, days.to), stopped)
+
+    @property
+    def planned(self) -> Planned:
+        """All windows as one."""
+        return sum((each.planned for each in self.windows), Planned())
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "from": self.days.from_.isoformat(),
+            "to": self.days.to.isoformat(),
+            "windows": len(self.windows),
+            "planned": self.planned.placements,
+            "left_from": self.left.from_.isoformat() if self.left else None,
+            "stopped": self.stopped,
+            "said": self.in_words(),
+        }
+
+    def in_words(self) -> str:
+        """As a person reads it."""
+        days = f"{self.days.from_} to {self.days.to}"
+        if self.left:
+            return (
+                f"Stopped on the way through {days}: {self.stopped}. From {self.left.from_} on it is left: the same"
+                " backfill, run again, goes on there."
+            )
+        if not self.windows:
+            return (
+                f"{days} was planned to its end before, under this policy, so nothing was read;"
+                f" `impactflow place --from {self.days.from_} --to {self.days.to}` reads it again."
+            )
+        return f"{days} is planned to its end; this run read {self.windows[0].window.from_} to {self.days.to}."
+
+
+def choose_days(from_day: date, to_day: date, clock: Clock) -> Window:
+    """
+    The days of a range.
+
+    Raises:
+        ConfigurationError: The first is after the last, or they are not over.
+    """
+    today = clock.now().date()
+    if to_day > today:
+        msg = f"--to {to_day} is after today, {today}: a backfill is of the past"
+        raise ConfigurationError(msg)
+    return Window.parse(from_day.isoformat(), to_day.isoformat(), today=today, watermark=None)
+
+
+async def windows_left(ledger: Ledger, policy: Policy, days: Window, window_days: int) -> list[Window]:
+    """The windows of a range that are not planned under this policy, oldest first; none where all of it is."""
+    planned_to = await ledger.watermark(policy.store, _mark(policy, days))
+    begin = days.from_ if planned_to is None else max(days.from_, planned_to + _DAY)
+    return [
+        Window(begin + offset * _DAY, min(days.to, begin + (offset + window_days - 1) * _DAY))
+        for offset in range(0, (days.to - begin).days + 1, window_days)
+    ]
+
+
+async def remember(ledger: Ledger, policy: Policy, days: Window, window: Window, clock: Clock) -> None:
+    """A window of a range is planned, and all before it; a day that is not over is read again."""
+    today = clock.now().date()
+    planned_to = min(window.to, today - _DAY)
+    if planned_to >= window.from_:
+        await ledger.advance_watermark(policy.store, _mark(policy, days), planned_to, today=today)
+        await remember_days(ledger, policy.store, days.from_, planned_to)
+
+
+def _mark(policy: Policy, days: Window) -> str:
+    return f"backfill from {days.from_} under {policy_digest(policy)}"
+
+
+async def plan_window(
+    ledger: Ledger,
+    source: OrderSource,
+    policy: Policy,
+    window: Window,
+    clock: Clock,
+    run_id: str,
+    *,
+    at_most: int | None,
+) -> PlannedWindow:
+    """
+    Read and plan one window, page by page.
+
+    Args:
+        ledger: Where what was earned is kept.
+        source: Where orders come from.
+        policy: What an order earns.
+        window: Which days.
+        clock: Tells the time.
+        run_id: Which run does it.
+        at_most: How many placements may be planned; an order that would be too much is left with all after it.
+
+    Raises:
+        ProviderError: A page could not be read; the pages before it are planned.
+        LedgerError: A page could not be written; the pages before it are planned.
+    """
+    planned, missing = Planned(), 0
+
+    def miss(count: int) -> None:
+        nonlocal missing
+        missing = count
+
+    async for orders in source.read(window, miss):
+        earnings, broken = judge(policy, orders)
+        while earnings or broken:
+            fits, needed, room = len(earnings), 0, None if at_most is None else at_most - planned.placements
+            if room is not None:
+                fits, needed = await _how_many_fit(ledger, policy, earnings, room)
+            if not fits and not broken:
+                why = f"order {earnings[0][0].id} needs {needed} placements and at_most leaves {room}"
+                return PlannedWindow(window, planned, why)
+            page = page_of(policy, earnings[:fits], clock, broken=broken, run_id=run_id)
+            planned += await ledger.plan(page)
+            earnings, broken = earnings[fits:], []
+    stopped = f"no two readings of its orders agreed, {missing} may be missing" if missing else None
+    return PlannedWindow(window, planned, stopped)
+
+
+async def _how_many_fit(
+    ledger: Ledger, policy: Policy, earnings: Sequence[tuple[Order, Earnings]], room: int
+) -> tuple[int, int]:
+    """How many orders, from the first on, surely plan no more placements than that; how many the next one needs."""
+    known = await ledger.known_slots(policy.store, [name for order, _ in earnings for name in order.names])
+    for count, (order, earned) in enumerate(earnings):
+        needed = most_purchases(policy, order, earned, known)
+        if needed > room:
+            return count, needed
+        room -= needed
+    return len(earnings), 0

@@ -1,0 +1,156 @@
+"""
+What a provider's records say about purchases whose answers were lost: pure, and the same whoever has read them.
+
+A record that names our key proves the purchase. One that names nobody is ours only where nothing else can be, once
+whatever may come late has come.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from impactflow.ledger import Status
+from impactflow.models import Kind, Placement, Receipt
+from impactflow.providers import CLOCK_SKEW, Absent, Ambiguous, Found, Record, Verdict
+
+#: What becomes of a doubt that arose because the provider said no: its records are the last word at once.
+DENIED = frozenset({Status.PLANNED.value, Status.FAILED.value})
+_Amount = tuple[Kind | None, int | Decimal | None]
+#: All that tells purchases apart where records carry no key: kind, quantity, customer.
+_Look = tuple[Kind | None, int | Decimal | None, str]
+
+
+class Evidence:
+    """
+    The records that could explain some doubts, from any number of readings of the merchant's list and the customers'.
+
+    Args:
+        doubts: What to explain. Records of anything else are forgotten at once.
+        settle_s: How long after it was sent a purchase may still take effect.
+    """
+
+    def __init__(self, doubts: Sequence[Placement], settle_s: float) -> None:
+        self._latest_after_sent = timedelta(seconds=settle_s) + CLOCK_SKEW
+        self._doubt_by_key = {doubt.key: doubt for doubt in doubts}
+        self._spans: dict[_Amount, tuple[datetime, datetime]] = {}
+        for doubt in doubts:
+            begins, ends = self._span(doubt)
+            first, last = self._spans.get(_amount(doubt), (begins, ends))
+            self._spans[_amount(doubt)] = min(first, begins), max(last, ends)
+        self._keyed: dict[str, dict[str, Record]] = defaultdict(dict)
+        self._times: dict[str, datetime] = {}
+        #: How many records of each name there are at once, and how many so far in what is being read.
+        self._unkeyed: dict[_Look, Counter[str]] = defaultdict(Counter)
+        self._unkeyed_here: dict[_Look, Counter[str]] = defaultdict(Counter)
+        self._keys_return = False
+
+    def add(self, record: Record) -> None:
+        """Keep a record if it could explain a doubt, or tell whose another is that could."""
+        if record.is_somebodys:
+            self._keys_return = True
+        elif record.key is not None:
+            self._keys_return = True
+            keyed = self._doubt_by_key.get(record.key)
+            if keyed is not None and not _was_over(record, keyed):
+                self._keyed[record.key][record.ref] = record
+        elif _is_in(record.at, self._spans.get(_amount(record))):
+            self._times[record.ref] = record.at
+            self._unkeyed_here[_look(record)][record.ref] += 1
+
+    def turn(self) -> None:
+        """What was added since the last turn is all of it there at once; what comes next may be the same again."""
+        for look, here in self._unkeyed_here.items():
+            self._unkeyed[look] |= here
+        self._unkeyed_here.clear()
+
+    def names(self, doubt: Placement) -> bool:
+        """Whether a record names the doubt's own key."""
+        return doubt.key in self._keyed
+
+    def alike(self, doubt: Placement) -> Sequence[str]:
+        """The purchases that carry no key and may be the doubt's, or another placement's."""
+        refs = self._unkeyed.get(_look(doubt), ())
+        return sorted(ref for ref in refs if _is_in(self._times[ref], self._span(doubt)))
+
+    def verdict(self, doubt: Placement, holders: Mapping[str, Sequence[Placement]], *, settles: bool) -> Verdict | None:
+        """
+        What the evidence says about one doubt.
+
+        Args:
+            doubt: One of the doubts.
+            holders: By the provider's name for a purchase, the placements that hold one of that name.
+            settles: Whether whatever may come late has come by now. Before that only a record that names our key proves
+                anything: another may be somebody else's, and the doubt's own may follow; and that there is none proves
+                something only where the provider had said no.
+
+        Returns:
+            None where nothing can be said yet.
+        """
+        if keyed := self._keyed.get(doubt.key):
+            verdict = _verdict_by_key(doubt, keyed)
+            return verdict if settles or isinstance(verdict, Found) else None
+        alike = [ref for ref in self.alike(doubt) if self._left(doubt, ref, holders.get(ref, ())) > 0]
+        if not alike:
+            return Absent() if settles or doubt.if_absent in DENIED else None
+        if not settles:
+            return None
+        # Where the account returns metadata, whoever's, ours would have come with its own; and a name that somebody
+        # else's purchase goes by, too, is a time that two purchases share.
+        is_shared = alike[0] in holders or self._for_customers(doubt, alike[0]) > 0
+        if doubt.alone and len(alike) == 1 and not self._keys_return and not is_shared:
+            return Found(Receipt(alike[0]))
+        # A page that begins with the last record of the page before shows a purchase that another placement holds
+        # twice, as if one were left for the doubt.
+        counted = any(ref in holders for ref in alike)
+        return Ambiguous("it may be any of " + ", ".join(alike), so_far=counted)
+
+    def _left(self, doubt: Placement, ref: str, holders: Sequence[Placement]) -> int:
+        """How many records of a name that look like the doubt are no other placement's."""
+        held = sum(_look(holder) == _look(doubt) for holder in holders)
+        listed_twice = self._for_customers(doubt, ref) if self._lists_customers_twice(doubt) else 0
+        return self._unkeyed[_look(doubt)][ref] - listed_twice - held
+
+    def _for_customers(self, doubt: Placement, ref: str) -> int:
+        """How many purchases of a name were made for customers, of the doubt's amount, where it is the merchant's."""
+        if doubt.customer_email is not None:
+            return 0
+        return sum(refs[ref] for look, refs in self._unkeyed.items() if look[:2] == _amount(doubt) and look[2])
+
+    def _lists_customers_twice(self, doubt: Placement) -> bool:
+        """Whether the merchant's list shows what was bought for customers, too: then it shows all of that."""
+        own = self._unkeyed[_look(doubt)]
+        customers = (refs for look, refs in self._unkeyed.items() if look[:2] == _amount(doubt) and look[2])
+        return all(ref in own for refs in customers for ref in refs)
+
+    def _span(self, doubt: Placement) -> tuple[datetime, datetime]:
+        """From when to when a doubt may have taken effect."""
+        return doubt.attempted_at - CLOCK_SKEW, doubt.sent_until + self._latest_after_sent
+
+
+def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
+    """What records say that name the doubt's own key."""
+    if len(keyed) > 1:
+        return Ambiguous("bought more than once: " + ", ".join(sorted(keyed)))
+    ((ref, record),) = keyed.items()
+    if record.differs(doubt):
+        return Ambiguous(f"{ref} carries its key, but is {record.quantity} of {record.kind}")
+    return Found(Receipt(ref), by_key=True)
+
+
+def _was_over(record: Record, doubt: Placement) -> bool:
+    """Whether a purchase was undone before the attempt: a person had it tried again."""
+    return record.cancelled and record.at < doubt.attempted_at - CLOCK_SKEW
+
+
+def _is_in(at: datetime, span: tuple[datetime, datetime] | None) -> bool:
+    return span is not None and span[0] <= at <= span[1]
+
+
+def _amount(thing: Placement | Record) -> _Amount:
+    return thing.kind, thing.quantity
+
+
+def _look(thing: Placement | Record) -> _Look:
+    """All that tells purchases apart where records carry no key."""
+    return thing.kind, thing.quantity, (thing.customer_email or "").casefold()

@@ -1,0 +1,95 @@
+"""What a run would buy, as ``--json`` prints it and people are shown it; and that of a run that reads no orders."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from impactflow.buying.options import check_options, told
+from impactflow.buying.run import Run
+from impactflow.buying.slips import find_slips
+from impactflow.intake.deliveries import with_deliveries
+from impactflow.intake.planning import Preview, in_words, preview
+from impactflow.intake.senders.mapping import Senders
+from impactflow.models import BrokenOrder, Order
+from impactflow.policy import Policy
+from impactflow.window import Window
+
+
+def as_json(
+    would: Preview, window: Window, requests: int, *, notes: Sequence[str] = (), wrong: Sequence[str] = ()
+) -> dict[str, Any]:
+    """
+    A preview for a program.
+
+    Args:
+        would: What a run would buy.
+        window: The days that it would read.
+        requests: How many HTTP requests it took to say so.
+        notes: What a person should know of where orders were read.
+        wrong: What is wrong with the policy, as far as its providers and the ledger can tell.
+    """
+    totals = [
+        {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
+        for (slot, provider, unit), (count, quantity) in sorted(would.totals.items())
+    ]
+    return {
+        "dry_run": True,
+        "from": window.from_.isoformat(),
+        "to": window.to.isoformat(),
+        "orders": {"read": would.read, "eligible": would.eligible, "broken": would.broken},
+        "window": in_words(window),
+        "notes": list(notes),
+        "would_place": would.placements,
+        "new": would.new,
+        "problems": would.problems,
+        "may_be_missing": would.missing,
+        "wrong_options": list(wrong),
+        "would_hold": would.held,
+        "would_await_approval": would.awaiting_approval,
+        "totals": totals,
+        "lines": would.lines,
+        "not_earned": [
+            {"slot": slot, "reason": reason, "orders": count}
+            for (slot, reason), count in would.not_earned.most_common(20)
+        ],
+        "ends_before": would.ends_before,
+        "requests": requests,
+    }
+
+
+async def wrong_with(run: Run, policy: Policy) -> list[str]:
+    """What is wrong with a policy, as far as the ledger and those providers can tell whose keys are set."""
+    slips = await find_slips(run.ledger, policy, run.clock.now().date())
+    asked = {rule.slot for rule in policy.rules if not run.without_key(rule.provider)}
+    return slips + told(each for each in await check_options(run.provider, policy) if each.slot in asked)
+
+
+async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict[str, Any]:
+    """
+    What a run would buy that takes up webhook deliveries and reads no orders; nothing is written.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+        PurchasesUnknown: A run would refuse this ledger.
+    """
+    notes = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
+    today = run.clock.now().date()
+    window = Window(today, today, open_ended=True)
+    source = await with_deliveries(_NoOrders(), run.ledger, policy, senders)
+    would = await preview(run.ledger, source, policy, window, run.clock)
+    told_of = as_json(would, window, run.transport.requests, notes=notes, wrong=await wrong_with(run, policy))
+    return {**told_of, "from": None, "to": None, "window": "No orders are read, only what webhook deliveries told of."}
+
+
+class _NoOrders:
+    """A source that lists nothing, and whose silence about an order means nothing, as that of a file."""
+
+    file = "no orders"
+
+    async def read(
+        self, window: Window, missing: Callable[[int], None] = lambda _: None
+    ) -> AsyncIterator[Sequence[Order | BrokenOrder]]:
+        """Yield nothing."""
+        del window, missing
+        listed: Sequence[Order] = ()
+        for order in listed:
+            yield [order]

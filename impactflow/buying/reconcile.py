@@ -1,0 +1,320 @@
+"""
+Settle what is in doubt: each placement whose answer was lost becomes placed, planned again, or parked for a person.
+
+Where a provider repeats safely it is asked again. Where it only keeps records, they are read and weighed
+(``evidence``). "Not in the records" means "not bought" only once the settling time is over, or at once where the
+provider had said no; and only if two readings in opposite orders agree, because pages shift while they are read. A
+record that names nobody is taken for ours only after two readings of all that the account lists, and nothing is left to
+a person before the settling time is over: until then the provider may tell.
+"""
+
+import asyncio
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from impactflow.accounts import StoreAccount, check_account
+from impactflow.buying.evidence import DENIED, Evidence
+from impactflow.buying.sweep import Held, retry_delay_s
+from impactflow.errors import (
+    AlreadyRecorded,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+    Refused,
+    TransitionRefused,
+    Unauthorized,
+)
+from impactflow.ledger import TRANSITIONS, Claim, Move, Status
+from impactflow.models import Placement
+from impactflow.providers import (
+    Absent,
+    Ambiguous,
+    Found,
+    KeepsRecords,
+    RepeatsSafely,
+    Verdict,
+)
+from impactflow.stopping import InFlight, to_its_end
+from impactflow.taskgroup import together
+
+log = logging.getLogger(__name__)
+
+#: How far around the attempts the records are read; the days of provider and merchant may differ.
+_MARGIN = timedelta(days=1)
+#: How often a provider is asked again, a settling time apart, before what it says against a purchase counts: a purchase
+#: may be missing for a moment, or be shown twice while pages shift, and another doubt may turn out to be its own.
+_ASKED_AGAIN = 3
+#: Ends the reason of a doubt about which the provider is asked again, with how often by then.
+_AGAIN = re.compile(r"; asked again before that counts \((\d+) of \d+\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """
+    What became of the doubts.
+
+    Args:
+        placed: Found to have taken effect.
+        planned: Certain to have had none; to be sent again.
+        failed: Refused for good, and certain to have had none.
+        parked: Undecidable; for a person.
+        open: Still in doubt; looked at again later.
+        halted: Why nothing could be settled, for a person.
+        unauthorized: Whether it was the key that the provider did not accept.
+    """
+
+    placed: int = 0
+    planned: int = 0
+    failed: int = 0
+    parked: int = 0
+    open: int = 0
+    halted: str | None = None
+    unauthorized: bool = False
+
+    @property
+    def changed(self) -> int:
+        """How many are no longer in doubt."""
+        return self.placed + self.planned + self.failed + self.parked
+
+
+async def settle(account: StoreAccount) -> Settled:
+    """
+    Settle every due doubt of a store at one provider, after putting in doubt what some run left unfinished.
+
+    Raises:
+        LedgerError: The ledger failed; what was settled before stands.
+        asyncio.CancelledError: It was cancelled; no doubt is reserved for this run any more.
+    """
+    now, provider = account.clock.now(), account.provider
+    await account.ledger.expire_leases(now, account.run_id)
+    try:
+        await check_account(account)
+    except (NotSent, Refused) as error:
+        return Settled(halted=str(error), unauthorized=isinstance(error, Unauthorized))
+    until = now + timedelta(seconds=account.terms.lease_s)
+    repeats = isinstance(provider, RepeatsSafely)
+    claim = Claim(provider.name, account.store, account.run_id, now, until, exclusive=False, repeats=repeats)
+    doubts = await account.ledger.claim_doubts(claim)
+    if not doubts:
+        return Settled()
+    desk = _Desk(account, until)
+    if isinstance(provider, RepeatsSafely):
+        return await to_its_end(desk.repeat(provider, doubts), desk.in_flight.stop)
+    if isinstance(provider, KeepsRecords):
+        try:
+            return await desk.look_through(provider, doubts)
+        except asyncio.CancelledError:
+            await desk.give_back(doubts)
+            raise
+    msg = f"{provider.name} neither repeats safely nor keeps records"
+    raise AssertionError(msg)
+
+
+class _Desk:
+    """One run's work on the doubts at one provider."""
+
+    def __init__(self, account: StoreAccount, until: datetime) -> None:
+        self._account = account
+        self._ledger = account.ledger
+        self._provider = account.provider
+        self._clock = account.clock
+        self._terms = account.terms
+        self._until = until
+        self._settled = Settled()
+        self.in_flight = InFlight()
+
+    async def repeat(self, provider: RepeatsSafely, doubts: Sequence[Placement]) -> Settled:
+        """Ask again, as many at once as may be in flight."""
+        slots = asyncio.Semaphore(self._terms.concurrency)
+
+        async def ask(doubt: Placement) -> None:
+            async with slots:
+                hold = Held(self._account, doubt, self._until)
+                asked_at, sent_until = self._clock.now(), doubt.sent_until
+                if self.in_flight.stopped:
+                    await self._apply(doubt, None, "not asked: the run was stopped", sent_until)
+                    return
+                try:
+                    verdict: Verdict | None = await self.in_flight.answer(provider.settle(doubt, hold))
+                    why = "the provider says it had no effect"
+                    was_refused = isinstance(verdict, Absent) and doubt.if_absent is not None  # and is once more
+                    if verdict and verdict.so_far and not was_refused:
+                        verdict, why = self._in_the_end(doubt, asked_at, verdict)
+                    unanswered = False
+                except TimeoutError:
+                    verdict, why, unanswered = None, "the run was stopped before an answer came", True
+                except ProviderError as error:
+                    verdict, why, unanswered = None, str(error), isinstance(error, OutcomeUnknown)
+                    self._note(error)
+                if unanswered:  # the repeat may still come, whatever was denied before
+                    sent_until = self._clock.now()
+                    doubt = replace(doubt, if_absent=None if doubt.if_absent in DENIED else doubt.if_absent)
+            await self._apply(doubt, verdict, why, sent_until)
+
+        async with together() as group:
+            for doubt in doubts:
+                group.create_task(ask(doubt))
+        return self._settled
+
+    def _in_the_end(self, doubt: Placement, asked_at: datetime, verdict: Verdict) -> tuple[Verdict | None, str]:
+        """What was said so far, if it is said again once the settling time is over; and why, or what is waited for."""
+        said = _says(verdict)
+        if not self._settles(doubt, asked_at):
+            return None, f"{said}; asked again until what was sent before must have come"
+        asked = _times_asked_again(doubt)
+        if asked < _ASKED_AGAIN:
+            return None, f"{said}; asked again before that counts ({asked + 1} of {_ASKED_AGAIN})"
+        return verdict, "the provider refuses to repeat it, and shows no purchase"
+
+    async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
+        """Read the records, again in the other order for what none names, and all of them before one is guessed."""
+        read_at = self._clock.now()
+        evidence = Evidence(doubts, self._terms.settle_s)
+        verdicts: Mapping[int, Verdict | None] = {}
+        why = "not in the provider's records"
+        try:
+            await self._read(provider, doubts, evidence, newest_first=False)
+            verdicts = await self._judge(doubts, evidence, read_at)
+            unnamed = [each for each in doubts if verdicts[each.id] and not evidence.names(each)]
+            if unnamed:
+                await self._read(provider, unnamed, evidence, newest_first=True)
+                weighed = [each for each in unnamed if evidence.alike(each)]
+                # All that is there, before anything follows from records that name nobody: others may name somebody.
+                for newest_first in (False, True) if weighed else ():
+                    await self._read(provider, weighed, evidence, newest_first=newest_first, everything=True)
+                verdicts = await self._judge(doubts, evidence, read_at)
+        except ProviderError as error:
+            # Half a reading proves nothing; what was found in it is found again.
+            verdicts, why = {}, str(error)
+            self._note(error)
+        found = {verdict.receipt.ref for verdict in verdicts.values() if isinstance(verdict, Found)}
+        for doubt in doubts:
+            verdict = verdicts.get(doubt.id)
+            # What it may be is another doubt's: the next reading knows whose it is.
+            is_so_far = not found.isdisjoint(evidence.alike(doubt))
+            if isinstance(verdict, Ambiguous) and (verdict.so_far or is_so_far):
+                await self._apply(doubt, *self._in_the_end(doubt, read_at, verdict))
+            else:
+                await self._apply(doubt, verdict, why)
+        return self._settled
+
+    async def give_back(self, doubts: Sequence[Placement]) -> None:
+        """Let the next run settle them, without waiting for this one's lease."""
+        async with together() as group:
+            for doubt in doubts:
+                group.create_task(self._apply(doubt, None, "the run was stopped"))
+
+    def _settles(self, doubt: Placement, read_at: datetime) -> bool:
+        """Whether the records were read after the settling time, so that what is not in them will not come."""
+        return read_at >= doubt.sent_until + timedelta(seconds=self._terms.settle_s)
+
+    async def _read(
+        self,
+        provider: KeepsRecords,
+        doubts: Sequence[Placement],
+        evidence: Evidence,
+        *,
+        newest_first: bool,
+        everything: bool = False,
+    ) -> None:
+        from_ = (min(doubt.attempted_at for doubt in doubts) - _MARGIN).astimezone(UTC).date()
+        to = (self._clock.now() + _MARGIN).astimezone(UTC).date()
+        for customers in (False, True):
+            concerned = [doubt for doubt in doubts if (doubt.customer_email is not None) is customers]
+            if not concerned and not everything:
+                continue
+            kinds = [] if everything else sorted({doubt.kind for doubt in concerned})
+            pages = provider.records(kinds, from_, to, customers=customers, newest_first=newest_first)
+            async for page in pages:
+                for record in page:
+                    evidence.add(record)
+                if newest_first:  # what is bought meanwhile moves the end of this page to the beginning of the next
+                    evidence.turn()
+            evidence.turn()
+
+    async def _judge(
+        self, doubts: Sequence[Placement], evidence: Evidence, read_at: datetime
+    ) -> Mapping[int, Verdict | None]:
+        refs = sorted({ref for doubt in doubts for ref in evidence.alike(doubt)})
+        holders = await self._ledger.taken(self._provider.name, refs)
+        by_ref: dict[str, list[Placement]] = defaultdict(list)
+        for holder in holders:
+            by_ref[holder.provider_ref].append(holder)
+        return {doubt.id: evidence.verdict(doubt, by_ref, settles=self._settles(doubt, read_at)) for doubt in doubts}
+
+    async def _apply(
+        self, doubt: Placement, verdict: Verdict | None, why: str, sent_until: datetime | None = None
+    ) -> None:
+        now = self._clock.now()
+        if_absent = Status(doubt.if_absent) if doubt.if_absent else None
+        move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._account.run_id, why)
+        move = replace(move, sent_until=sent_until, if_absent=if_absent)
+        match verdict:
+            case Found(receipt, by_key):
+                move = replace(move, to=Status.PLACED, detail=None, due_at=now, receipt=receipt, by_key=by_key)
+            case Absent():
+                move = replace(move, to=Status(doubt.if_absent or Status.PLANNED), detail=_said(doubt) or why)
+                move = replace(move, due_at=now if move.to is Status.PLANNED else None)
+            case Ambiguous(evidence):
+                move = replace(move, to=Status.PARKED, detail=evidence)
+            case None if mark := _AGAIN.search(why):
+                due_at = now + timedelta(seconds=self._terms.settle_s)
+                said = _said(doubt)
+                move = replace(move, detail=f"{said}{mark[0]}" if said else why, due_at=due_at)
+            case None:
+                move = replace(move, detail=_said(doubt) or why, due_at=self._next(doubt))
+        try:
+            await (self._ledger.record_found(move) if isinstance(verdict, Found) else self._ledger.move(move))
+        except AlreadyRecorded:
+            why = f"the purchase that was found, {move.receipt and move.receipt.ref}, is another placement's"
+            # Where it was only the one that fits, the next reading knows whose it is.
+            again = self._in_the_end(doubt, now, Ambiguous(why)) if move.by_key else (None, why)
+            await self._apply(doubt, *again, sent_until)
+            return
+        except TransitionRefused:
+            return  # another run settled it, or its late answer did
+        self._count(move.to)
+        log.info(
+            "settled: order %s, slot %s is %s", doubt.order_id, doubt.slot, move.to,
+            extra={"action": f"placement_{move.to}"},
+        )  # fmt: skip
+
+    def _next(self, doubt: Placement) -> datetime:
+        """Soon at first, for records that appear a moment late; and surely once the settling time has passed."""
+        now = self._clock.now()
+        soon = now + timedelta(seconds=min(retry_delay_s(doubt.attempt), self._terms.settle_s / 4))
+        settles = doubt.sent_until + timedelta(seconds=self._terms.settle_s)
+        return min(soon, settles) if settles > now else soon
+
+    def _note(self, error: ProviderError) -> None:
+        unauthorized = self._settled.unauthorized or isinstance(error, Unauthorized)
+        self._settled = replace(self._settled, halted=self._settled.halted or str(error), unauthorized=unauthorized)
+
+    def _count(self, to: Status) -> None:
+        name = to.value if to in TRANSITIONS[Status.IN_DOUBT] else "open"
+        self._settled = replace(self._settled, **{name: getattr(self._settled, name) + 1})
+
+
+def _says(verdict: Verdict) -> str:
+    match verdict:
+        case Found(receipt):
+            return f"only {receipt.ref} fits, and does not say whose it is"
+        case Absent():
+            return "the provider refused to repeat it"
+        case Ambiguous(evidence):
+            return evidence
+
+
+def _said(doubt: Placement) -> str | None:
+    """What the provider answered, where a doubt arose from an answer; kept as its reason until it is settled."""
+    return _AGAIN.sub("", doubt.reason or "") if doubt.if_absent else None
+
+
+def _times_asked_again(doubt: Placement) -> int:
+    """How often the provider was asked again already about what it says against the purchase."""
+    again = _AGAIN.search(doubt.reason or "")
+    return int(again[1]) if again else 0

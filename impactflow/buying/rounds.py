@@ -1,0 +1,98 @@
+"""
+Work at one provider until nothing is due, or until what is due lies further off than a run's patience.
+
+Nothing here needs the process to stay alive: the next run picks up where this one ends.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from impactflow.clock import Clock
+from impactflow.ledger import UNRESOLVED, Fresh, Ledger
+from impactflow.models import ProviderName
+
+#: What is due later is waited for this much longer, so that its neighbours come along in the same round, in seconds.
+_GATHER_S = 0.5
+#: The first pause after a round in which nothing could be done, in seconds; each further one is twice as long.
+_FIRST_PAUSE_S = 0.5
+#: The same where the provider seems to be down.
+_DOWN_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """
+    What one round of work came to.
+
+    Args:
+        changed: How many placements it changed.
+        halted: Why it ended early, for a person; None where it did not.
+        unauthorized: Whether it was the key that the provider did not accept.
+    """
+
+    changed: int
+    halted: str | None = None
+    unauthorized: bool = False
+
+    def __add__(self, other: "Round") -> "Round":
+        """Two pieces of work as one round."""
+        return Round(self.changed + other.changed, self.halted or other.halted, self.unauthorized or other.unauthorized)
+
+
+async def work_off(
+    ledger: Ledger,
+    clock: Clock,
+    provider: ProviderName,
+    store: str,
+    patience_s: float,
+    work: Callable[[], Awaitable[Round]],
+    *,
+    policy: str | None,
+) -> Round:
+    """
+    Repeat a round of work while something is due within ``patience_s`` seconds.
+
+    Args:
+        ledger: Says what is due.
+        clock: Tells the time and waits.
+        provider: At which provider.
+        store: Whose placements.
+        patience_s: How far off the next thing due may lie.
+        work: One round.
+        policy: Digest of the policy under which the work sends what is planned, besides settling what is unresolved;
+            None where it sends nothing. What is not fresh under it is left to a run that reads orders.
+
+    Returns:
+        All rounds as one; ``halted`` is what the last of them says, unless nothing is left to do.
+    """
+    changed, pause_s = 0, 0.0
+    sends = True
+    done = Round(0)
+
+    async def next_due() -> datetime | None:
+        fresh = Fresh.at(policy, clock.now()) if policy is not None and sends else None
+        return await ledger.next_due(provider, store, UNRESOLVED, fresh, now=clock.now())
+
+    while (due_at := await next_due()) is not None:
+        wait_s = max(_until(due_at, clock), pause_s)
+        if wait_s > patience_s:
+            break
+        await clock.sleep(wait_s)
+        done = await work()
+        changed += done.changed
+        if done.unauthorized:
+            break
+        if done.changed and not done.halted:
+            sends, pause_s = True, 0.0
+            continue
+        # Down, or all that is planned waits for an unresolved twin: then only what is unresolved can bring news.
+        sends = done.halted is not None
+        pause_s = max(_DOWN_PAUSE_S if done.halted else _FIRST_PAUSE_S, 2 * pause_s)
+    return Round(changed, done.halted if due_at is not None else None, done.unauthorized)
+
+
+def _until(due_at: datetime, clock: Clock) -> float:
+    """Seconds until a round is worth while."""
+    due_in_s = (due_at - clock.now()).total_seconds()
+    return due_in_s + _GATHER_S if due_in_s > 0 else 0.0

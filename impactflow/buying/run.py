@@ -1,0 +1,289 @@
+"""
+A run's things: settings, ledger, clients and providers, opened together and closed together.
+
+Nothing global: two runs in one process do not know of each other.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from impactflow.accounts import StoreAccount, Terms
+from impactflow.adoption import Finding, PurchasesUnknown, Scope, check_ledger, look
+from impactflow.buying.sweep import InVain
+from impactflow.callbacks import callback_path
+from impactflow.clients import open_cnaught, open_impactapi, open_oneclickimpact, open_wickedreports
+from impactflow.clients.http import open_transport
+from impactflow.clock import Clock, SystemClock
+from impactflow.errors import ConfigurationError, ProviderError
+from impactflow.intake.file import OrdersFile
+from impactflow.intake.source import OrderSource
+from impactflow.intake.wickedreports import WickedReportsOrders
+from impactflow.ledger import Ledger
+from impactflow.ledger.location import describe
+from impactflow.models import ProviderName
+from impactflow.policy import Policy, load_policy
+from impactflow.providers import Provider
+from impactflow.providers.cnaught import CNaught
+from impactflow.providers.impactapi import ImpactAPI
+from impactflow.providers.oneclickimpact import OneClickImpact
+from impactflow.settings import Settings
+
+
+class CountingTransport(httpx.AsyncBaseTransport):
+    """A transport that counts its requests."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+        self.requests = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Count it and pass it on."""
+        self.requests += 1
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close what is inside."""
+        await self._inner.aclose()
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    What one run works with.
+
+    Args:
+        id: What its attempts and events are recorded under.
+        settings: What the environment says.
+        clock: Tells the time.
+        ledger: Where everything is remembered.
+        transport: Carries every request of the run.
+        terms: How it works.
+        mark: The ledger's last event before it began; what it changes comes after.
+        in_vain: What it has tried in vain.
+        checked: The providers whose newest records the ledger was held against, so that something may be sent there.
+    """
+
+    id: str
+    settings: Settings
+    clock: Clock
+    ledger: Ledger
+    transport: CountingTransport
+    terms: Terms
+    mark: int = 0
+    in_vain: InVain = field(default_factory=InVain)
+    checked: set[ProviderName] = field(default_factory=set)
+    _providers: dict[ProviderName, Provider] = field(default_factory=dict)
+    _files: dict[str, OrdersFile] = field(default_factory=dict)
+
+    def provider(self, name: ProviderName) -> Provider:
+        """
+        The account at a provider, opened when it is first asked for.
+
+        Raises:
+            ConfigurationError: Its key is not set.
+        """
+        if name not in self._providers:
+            self._providers[name] = self._open(name)
+        return self._providers[name]
+
+    def account(self, name: ProviderName, store: str) -> StoreAccount:
+        """
+        A store's account at a provider.
+
+        Raises:
+            ConfigurationError: Its key is not set.
+        """
+        return StoreAccount(store, self.provider(name), self.ledger, self.clock, self.terms, self.id)
+
+    async def store(self) -> str:
+        """
+        The store that a run works for which reads no orders: the ledger's only one, or else the policy's.
+
+        Raises:
+            ConfigurationError: The ledger has several stores, and there is no policy that says whose accounts the keys
+                open.
+        """
+        stores = await self.ledger.stores()
+        if len(stores) <= 1:
+            return stores[0] if stores else ""
+        try:
+            return load_policy(self.settings.impactflow_policy).store
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"the ledger has orders of several stores ({', '.join(stores)}), and a run works for one of them: set"
+                f" IMPACTFLOW_POLICY to the policy of the store whose accounts these keys open ({error})"
+            ) from None
+
+    @property
+    def where(self) -> str:
+        """Where the ledger lies, for a person: an absolute path, or host and database."""
+        return describe(self.settings.impactflow_ledger_url)
+
+    async def check_ledger(
+        self, names: Iterable[ProviderName], policy: Policy | None
+    ) -> dict[ProviderName, ProviderError]:
+        """
+        See that this is the ledger that has bought for its stores, once for each provider; see ``adoption.check``.
+
+        Args:
+            names: To whom something may be sent.
+            policy: The policy, where one is at hand: its store and slots count as ours.
+
+        Returns:
+            The providers that did not tell, which are to be asked again before anything is sent there.
+
+        Raises:
+            PurchasesUnknown: It is not; nothing may be sent.
+        """
+        asked = sorted(set(names) - self.checked)
+        providers, scope = [self.provider(name) for name in asked], Scope(self.ledger, policy)
+        silent = await check_ledger(self.ledger, self.where, providers, scope, self.clock, self.id)
+        self.checked.update(set(asked) - silent.keys())
+        return silent
+
+    async def compare_ledger(self, names: Iterable[ProviderName], policy: Policy | None) -> list[str]:
+        """
+        See what ``check_ledger`` would refuse, for whoever only looks: nothing is recorded, and no key is needed.
+
+        Args:
+            names: To whom something would be sent.
+            policy: The policy, where one is at hand: its store and slots count as ours.
+
+        Returns:
+            For each provider that could not be asked, why not.
+
+        Raises:
+            PurchasesUnknown: A run would refuse.
+        """
+        scope = Scope(self.ledger, policy)
+        found: dict[ProviderName, Sequence[Finding]] = {}
+        unasked: list[str] = []
+        for name in sorted(names):
+            try:
+                if some := await look(self.ledger, self.provider(name), scope):
+                    found[name] = some
+            except (ConfigurationError, ProviderError) as error:
+                unasked.append(f"What {name} has sold to this store was not looked at, as a run does first: {error}")
+        if found:
+            raise PurchasesUnknown(self.where, found)
+        return unasked
+
+    def without_key(self, name: ProviderName) -> bool:
+        """Whether a provider cannot be asked for anything, since its key or its URL is not set."""
+        try:
+            self.provider(name)
+        except ConfigurationError:
+            return True
+        return False
+
+    def require_keys(self, names: Iterable[ProviderName], orders_file: str = "") -> None:
+        """
+        See that everything a run of a policy needs is there, before anything is bought.
+
+        Args:
+            names: From whom something is bought.
+            orders_file: The path of the file to read orders from; by default they are read from Wicked Reports.
+
+        Raises:
+            ConfigurationError: A key is not set, or the file cannot be read.
+        """
+        self.order_source(orders_file)
+        self.require_sellers(names)
+
+    def require_sellers(self, names: Iterable[ProviderName]) -> None:
+        """
+        See that the key of each provider is there: a run that reads no orders needs no more.
+
+        Raises:
+            ConfigurationError: A key is not set.
+        """
+        for name in sorted(names):
+            self.provider(name)
+
+    def order_source(self, orders_file: str = "") -> OrderSource:
+        """
+        Where orders are read: a file, or Wicked Reports where none is named.
+
+        Raises:
+            ConfigurationError: The key of Wicked Reports is not set, or the file cannot be read.
+        """
+        if orders_file:
+            return self.orders_file(orders_file)
+        return WickedReportsOrders(open_wickedreports(self.settings, self.transport, self.clock))
+
+    def orders_file(self, path: str) -> OrdersFile:
+        """
+        A file of orders, looked through when it is first asked for.
+
+        Raises:
+            ConfigurationError: It cannot be read.
+        """
+        if path not in self._files:
+            self._files[path] = OrdersFile.open(Path(path))
+        return self._files[path]
+
+    def _open(self, name: ProviderName) -> Provider:
+        match name:
+            case ProviderName.ONECLICKIMPACT:
+                return OneClickImpact(open_oneclickimpact(self.settings, self.transport, self.clock))
+            case ProviderName.CNAUGHT:
+                key_age_s = self.settings.impactflow_cnaught_key_age_s
+                client = open_cnaught(self.settings, self.transport, self.clock)
+                return CNaught(client, self.clock, key_age_s=key_age_s, callback_url=_callback_url(self.settings))
+            case ProviderName.IMPACTAPI:
+                return ImpactAPI(open_impactapi(self.settings, self.transport, self.clock), self.clock)
+
+
+def _callback_url(settings: Settings) -> Callable[[str], str] | None:
+    """Where a provider calls back about the placement of a key; None where no receiver is reached from outside."""
+    url, secret = settings.impactflow_webhooks_url, settings.impactflow_callback_secret
+    if url is None or secret is None:
+        return None
+    return lambda key: url + callback_path(secret.get_secret_value(), key)
+
+
+def terms_of(settings: Settings) -> Terms:
+    """How runs work under these settings."""
+    return Terms(
+        lease_s=settings.impactflow_lease_s,
+        request_timeout_s=settings.impactflow_request_timeout_s,
+        settle_s=settings.impactflow_settle_s,
+        concurrency=settings.impactflow_concurrency,
+        track_s=settings.impactflow_track_s,
+    )
+
+
+@asynccontextmanager
+async def open_run(
+    settings: Settings,
+    run_id: str,
+    *,
+    clock: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Run]:
+    """
+    Open a run, and close it again.
+
+    Args:
+        settings: What the environment says.
+        run_id: What its attempts and events are recorded under.
+        clock: Tells the time; by default the machine's.
+        transport: Carries the requests; by default real HTTP.
+
+    Raises:
+        ConfigurationError: The ledger's URL cannot be used.
+        LedgerError: The ledger cannot be opened.
+    """
+    # Every provider at once, each with its own share of requests in flight, and the orders' source.
+    connections = settings.impactflow_concurrency * len(ProviderName) + 1
+    carrier = CountingTransport(transport or open_transport(connections))
+    try:
+        with Ledger.open(settings.impactflow_ledger_url) as ledger:
+            mark = await ledger.last_event()
+            yield Run(run_id, settings, clock or SystemClock(), ledger, carrier, terms_of(settings), mark)
+    finally:
+        await carrier.aclose()

@@ -1,0 +1,367 @@
+"""
+Place what is planned: claim, call, record; one sweep over what is due at one provider.
+
+1. A claim makes the intent durable, with a lease, before anything is sent.
+2. The provider is called with no transaction open, well inside the lease.
+3. The outcome is made durable; ``Ledger.turn_over`` does this for some placements and 1. for the next in one commit.
+
+A sweep may die between any two lines: what it held is in doubt once the lease is over, and ``reconcile`` settles that.
+A sweep that is cancelled claims nothing more and records all that it holds first (see ``stopping``).
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from impactflow.accounts import StoreAccount, check_account
+from impactflow.errors import (
+    Contradiction,
+    Forbidden,
+    IdempotencyConflict,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+    RateLimited,
+    Refused,
+    TransitionRefused,
+    Unauthorized,
+    Unavailable,
+)
+from impactflow.ledger import Claim, Fresh, Move, Status
+from impactflow.models import Placement, ProviderName, Receipt, Unexplained
+from impactflow.providers import Hold, KeepsRecords
+from impactflow.stopping import InFlight, to_its_end
+from impactflow.taskgroup import together
+
+log = logging.getLogger(__name__)
+
+#: A provider that cannot be reached this often in a row is left alone for the rest of the sweep.
+_UNREACHABLE = 5
+#: The same for one that forbids so many in a row: more than one rule of the policy is concerned.
+_FORBIDDEN = 5
+#: How long nothing is sent after a 429 that does not say, and the longest that a sweep waits, in seconds.
+_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
+#: The longest wait before a placement that was certainly not sent is tried again, in seconds.
+_LONGEST_RETRY_S = 3600.0
+#: Why nothing more is sent once a signal came.
+_STOPPED = "the run was stopped"
+#: The longest that an answer waits for others to share its commit, in seconds.
+_LINGER_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """
+    What one sweep did.
+
+    Args:
+        placed: Purchases that took effect.
+        failed: Refused for good.
+        in_doubt: Perhaps bought.
+        again: Certainly not bought, to be tried again.
+        halted: Why the sweep ended early, for a person; None where it did not.
+        unauthorized: Whether it was the key that the provider did not accept.
+    """
+
+    placed: int = 0
+    failed: int = 0
+    in_doubt: int = 0
+    again: int = 0
+    halted: str | None = None
+    unauthorized: bool = False
+
+    @property
+    def sent(self) -> int:
+        """How many attempts the sweep made."""
+        return self.placed + self.failed + self.in_doubt + self.again
+
+
+def retry_delay_s(tries: int) -> float:
+    """Seconds until the next try after so many in vain: 1, 2, 4, 8, ... up to an hour."""
+    return min(_LONGEST_RETRY_S, 2.0 ** min(tries - 1, 12))
+
+
+@dataclass(frozen=True, slots=True)
+class InVain:
+    """
+    What one run has tried in vain, over all its sweeps.
+
+    Args:
+        tries: How often it tried each placement that was not sent, by the placement's id.
+        forbidden: How many purchases in a row each provider has forbidden.
+    """
+
+    tries: Counter[int] = field(default_factory=Counter)
+    forbidden: Counter[ProviderName] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A run's hold on one placement, until its lease ends."""
+
+    account: StoreAccount
+    placement: Placement
+    until: datetime
+
+    def check(self) -> None:
+        """
+        See that a request fits into what is left of the lease.
+
+        Raises:
+            NotSent: It does not.
+        """
+        if (self.until - self.account.clock.now()).total_seconds() <= self.account.terms.request_timeout_s:
+            msg = "too little of the lease was left to send it"
+            raise NotSent(msg, provider=self.placement.provider, operation="place")
+
+    async def remember(self, handle: str | None) -> None:
+        """
+        Make the provider's name for the purchase durable before it takes effect.
+
+        Raises:
+            NotSent: Another run has the placement by now.
+        """
+        try:
+            await self.account.ledger.remember_handle(self.placement, handle)
+        except TransitionRefused:
+            msg = "the lease ran out before the provider's name for it was on disk"
+            raise NotSent(msg, provider=self.placement.provider, operation="place") from None
+
+    async def unexplained(self, refs: Sequence[str]) -> Unexplained:
+        """Which of these purchases no placement holds, and how many others there are that may have bought them."""
+        return await self.account.ledger.unexplained(self.placement, refs)
+
+
+class Sweep:
+    """
+    One sweep over what is due at one provider, with a bounded number of requests in flight.
+
+    As many senders as there may be requests in flight take what is claimed and leave what came of it; one clerk records
+    that and claims ahead of them, both in one commit, so that no request waits for a commit of its own. What is claimed
+    and not sent is what a crash puts in doubt for nothing: it is at most half of what is in flight.
+
+    Args:
+        account: Whose placements, and where they are bought.
+        policy: Digest of the policy that it works with; what was planned under another, or long ago, is not sent.
+        limit: At most so many placements.
+        in_vain: What this run has tried in vain over all its sweeps: what kills, looks and earlier runs added to the
+            attempts says nothing about how the provider is now.
+        report: Called whenever outcomes were recorded.
+    """
+
+    def __init__(
+        self,
+        account: StoreAccount,
+        *,
+        policy: str,
+        limit: int,
+        in_vain: InVain | None = None,
+        report: Callable[[Swept], None] = lambda _: None,
+    ) -> None:
+        self._account = account
+        self._ledger = account.ledger
+        self._provider = account.provider
+        self._clock = account.clock
+        self._terms = account.terms
+        self._policy = policy
+        self._left = limit
+        self._in_vain = InVain() if in_vain is None else in_vain
+        self._report = report
+        self._swept = Swept()
+        self._ahead = self._terms.concurrency // 2
+        self._claimed: asyncio.Queue[Held | None] = asyncio.Queue()
+        self._answers: list[Move] = []
+        self._open = 0  # claimed, and the outcome not recorded yet
+        self._drained = False  # nothing more is due
+        self._blocked = False  # what is due waits until the outcome of a twin is recorded
+        self._clerk_wanted = asyncio.Event()
+        self._in_flight = InFlight()
+        self._unreachable = 0
+        self._resume_at = self._clock.now()
+
+    async def run(self) -> Swept:
+        """
+        Place until nothing is due, the limit is reached or the provider has to be left alone.
+
+        Raises:
+            LedgerError: The ledger failed. What was in flight is in doubt once its lease is over.
+            asyncio.CancelledError: It was cancelled; what was in flight is recorded, the rest of the claims given back.
+        """
+        try:
+            await self._provider.prepare()
+            await check_account(self._account)
+        except Unauthorized as refused:
+            self._halt(str(refused), unauthorized=True)
+        except (NotSent, Refused) as error:
+            self._halt(str(error))
+        await to_its_end(self._place_due(), self._stop)
+        return self._swept
+
+    async def _place_due(self) -> None:
+        async with together() as group:
+            for _ in range(min(self._terms.concurrency, self._left)):
+                group.create_task(self._send_claimed())
+            await self._keep_books()
+
+    def _stop(self) -> None:
+        self._halt(_STOPPED)
+        self._in_flight.stop()
+
+    async def _keep_books(self) -> None:
+        """Record and claim until there is nothing more of either; then let the senders go."""
+        while True:
+            count = await self._claimable()
+            if count or self._answers:
+                await self._turn_over(count)
+            if not self._open:
+                break
+            await self._next_answers()
+        for _ in range(self._terms.concurrency):
+            self._claimed.put_nowait(None)
+
+    async def _claimable(self) -> int:
+        """How many placements may be claimed now: none while the provider asks to wait, for leases are for sending."""
+        if self._swept.halted is not None or self._drained or (self._blocked and not self._answers):
+            return 0
+        pause_s = (self._resume_at - self._clock.now()).total_seconds()
+        if pause_s > 0 and self._open:
+            return 0
+        if pause_s > 0:
+            await self._in_flight.sleep(self._clock, pause_s)
+        if self._in_flight.stopped:
+            return 0
+        unanswered = self._open - len(self._answers)
+        return min(self._left, self._terms.concurrency + self._ahead - unanswered)
+
+    async def _turn_over(self, count: int) -> None:
+        """Record what was answered and claim so many more, in one commit."""
+        answers, self._answers = self._answers, []
+        now = self._clock.now()
+        until = now + timedelta(seconds=self._terms.lease_s)
+        alone = self._provider.one_twin_at_a_time
+        fresh = Fresh.at(self._policy, now)
+        claim = Claim(self._provider.name, self._account.store, self._account.run_id, now, until, alone, fresh=fresh)
+        claimed = await self._ledger.turn_over(answers, claim, count)
+        self._open += len(claimed) - len(answers)
+        self._left -= len(claimed)
+        self._drained = self._drained or (len(claimed) < count and not alone)
+        self._blocked = len(claimed) < count and alone
+        for placement in claimed:
+            self._claimed.put_nowait(Held(self._account, placement, until))
+        if answers:
+            self._count(answers)
+
+    async def _next_answers(self) -> None:
+        """Wait for an answer, then until the senders run short of claims, but never long: it ought to be on disk."""
+        self._clerk_wanted.clear()
+        if not self._answers and self._resume_at <= self._clock.now():
+            await self._clerk_wanted.wait()
+            self._clerk_wanted.clear()
+        if self._answers and self._runs_short:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                await self._clerk_wanted.wait()
+
+    @property
+    def _runs_short(self) -> bool:
+        return self._claimed.qsize() <= self._ahead * 3 // 4
+
+    async def _send_claimed(self) -> None:
+        while (hold := await self._claimed.get()) is not None:
+            if self._swept.halted is None:
+                move = await self._send(hold.placement, hold)
+            else:
+                why = _STOPPED if self._in_flight.stopped else "the provider was left alone"
+                move = self._move(hold.placement, Status.PLANNED, f"not sent: {why}")
+            self._answers.append(move)
+            if self._runs_short or len(self._answers) == 1:
+                self._clerk_wanted.set()
+
+    async def _send(self, placement: Placement, hold: Hold) -> Move:  # noqa: PLR0911 - one for each answer there is
+        try:
+            receipt = await self._in_flight.answer(self._provider.place(placement, hold))
+        except TimeoutError:
+            return self._move(placement, Status.IN_DOUBT, f"{_STOPPED} before an answer came")
+        except Unauthorized as error:
+            self._halt(str(error), unauthorized=True)
+            return self._move(placement, Status.PLANNED, error.message)
+        except IdempotencyConflict as error:  # some purchase stands under this key; settling it finds out which
+            return self._move(placement, Status.IN_DOUBT, str(error))
+        except Refused as error:
+            log.warning(
+                "refused: order %s, slot %s: %s", placement.order_id, placement.slot, error,
+                extra={"action": "placement_failed"},
+            )  # fmt: skip
+            forbidden = self._in_vain.forbidden
+            forbidden[self._provider.name] = forbidden[self._provider.name] + 1 if isinstance(error, Forbidden) else 0
+            if forbidden[self._provider.name] >= _FORBIDDEN:
+                self._halt(str(error))
+            if error.status is not None:  # gateways say no to what was done, too: one look before it counts
+                return self._doubted(placement, error, if_absent=Status.FAILED)
+            return self._move(placement, Status.FAILED, str(error), due_in_s=None)
+        except NotSent as error:
+            return self._again(placement, error)
+        except Contradiction as error:
+            return self._doubted(placement, error, if_absent=Status.PARKED)
+        except OutcomeUnknown as error:
+            self._unreachable = 0
+            return self._move(placement, Status.IN_DOUBT, str(error))
+        self._unreachable = self._in_vain.forbidden[self._provider.name] = 0
+        return self._move(placement, Status.PLACED, None, receipt=receipt)
+
+    def _again(self, placement: Placement, error: NotSent) -> Move:
+        self._in_vain.tries[placement.id] += 1
+        delay_s = retry_delay_s(self._in_vain.tries[placement.id])
+        match error:
+            case RateLimited():
+                delay_s = _PAUSE_S if error.retry_after_s is None else error.retry_after_s
+                self._resume_at = max(self._resume_at, self._clock.now() + timedelta(seconds=delay_s))
+                if delay_s > _LONGEST_PAUSE_S:
+                    self._halt(str(error))
+            case Unavailable():
+                self._unreachable += 1
+                if self._unreachable >= _UNREACHABLE:
+                    self._halt(str(error))
+        if error.status is not None and isinstance(self._provider, KeepsRecords):  # what may be done is not repeated
+            return self._doubted(placement, error, if_absent=Status.PLANNED, due_in_s=delay_s)
+        return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)
+
+    def _doubted(self, placement: Placement, error: ProviderError, *, if_absent: Status, due_in_s: float = 0.0) -> Move:
+        move = self._move(placement, Status.IN_DOUBT, str(error), due_in_s=due_in_s)
+        return replace(move, if_absent=if_absent)
+
+    def _move(
+        self,
+        placement: Placement,
+        to: Status,
+        detail: str | None,
+        *,
+        due_in_s: float | None = 0.0,
+        receipt: Receipt | None = None,
+    ) -> Move:
+        now = self._clock.now()
+        due_at = None if due_in_s is None else now + timedelta(seconds=due_in_s) if due_in_s else now
+        return Move(placement, Status.PLACING, to, now, self._account.run_id, detail, due_at, receipt)
+
+    def _halt(self, why: str, *, unauthorized: bool = False) -> None:
+        if self._swept.halted is None:
+            self._swept = replace(self._swept, halted=why, unauthorized=unauthorized)
+            log.warning("%s is left alone: %s", self._provider.name, why, extra={"action": "provider_halted"})
+
+    def _count(self, recorded: Sequence[Move]) -> None:
+        tally = Counter(move.to for move in recorded)
+        placed, failed, in_doubt = (tally[to] for to in (Status.PLACED, Status.FAILED, Status.IN_DOUBT))
+        swept = self._swept
+        self._swept = replace(
+            swept,
+            placed=swept.placed + placed,
+            failed=swept.failed + failed,
+            in_doubt=swept.in_doubt + in_doubt,
+            again=swept.again + len(recorded) - placed - failed - in_doubt,
+        )
+        self._report(self._swept)

@@ -1,0 +1,335 @@
+"""
+Take up what webhooks have brought: what was sold is planned, what was refunded is withdrawn, what was hinted at is due.
+
+    stored deliveries ──pages──▶ events ──▶ policy ──▶ ledger        (then, and only then, the delivery is finished)
+
+Killed between the two, a delivery is taken up again, with no further effect. What waits of orders that were known
+before is judged again afterwards, for the policy or a refund may have changed it. ``placement`` buys what is planned.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any, assert_never
+
+from impactflow.clock import Clock
+from impactflow.intake.planning import after_refunds, judge_again, page_of
+from impactflow.intake.senders import events
+from impactflow.intake.senders.mapping import NO_SENDERS, Senders
+from impactflow.intake.senders.values import A_TEST, Hint, NothingForUs
+from impactflow.intake.source import OrderSource
+from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Listing, Look, Mended, Planned, Told
+from impactflow.models import BrokenOrder, Order, ProviderName, Refund
+from impactflow.policy import Policy
+from impactflow.window import Window
+
+#: Each may be of megabytes.
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """
+    What deliveries came to.
+
+    Args:
+        deliveries: How many there were.
+        planned: Orders that were sold, the unreadable ones included.
+        refunds: How many told of a refund.
+        withdrawn: How many placements that waited were withdrawn for it.
+        hints: How many told that a placement may have got further.
+        others: From which nothing follows.
+        tests: Of those, how many were tests.
+        due_at: Providers at which placements are due to be tracked now because of a hint.
+        again: Orders known before that were judged again, because the policy was changed or a refund announced.
+    """
+
+    deliveries: int = 0
+    planned: Planned = field(default_factory=Planned)
+    refunds: int = 0
+    withdrawn: int = 0
+    hints: int = 0
+    others: int = 0
+    tests: int = 0
+    due_at: frozenset[ProviderName] = frozenset()
+    again: int = 0
+
+    def __add__(self, other: "TakenUp") -> "TakenUp":
+        """Two pages as one."""
+        return TakenUp(
+            self.deliveries + other.deliveries,
+            self.planned + other.planned,
+            self.refunds + other.refunds,
+            self.withdrawn + other.withdrawn,
+            self.hints + other.hints,
+            self.others + other.others,
+            self.tests + other.tests,
+            self.due_at | other.due_at,
+            self.again + other.again,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        counts = asdict(self)
+        return {
+            **{name: counts[name] for name in ("deliveries", "refunds", "withdrawn", "hints", "others", "tests")},
+            "sold": counts["planned"],
+            "judged_again": self.again,
+        }
+
+    def in_words(self) -> str:
+        """As a person reads it, one line."""
+        sold = self.planned
+        return (
+            f"Took up {self.deliveries} deliveries: {sold.read - sold.broken} of orders that were sold ({sold.new} new,"
+            f" {sold.eligible} count), {self.refunds} of refunds ({self.withdrawn} placements withdrawn), {self.hints}"
+            f" of placements that got further, {sold.broken} unreadable, {self.others} of nothing that concerns us"
+            f" ({self.tests} of them tests)." + (f" Judged {self.again} orders again." if self.again else "")
+        )
+
+
+async def take_up(
+    ledger: Ledger, policy: Policy, clock: Clock, run_id: str, senders: Senders = NO_SENDERS, *, alone: bool = False
+) -> TakenUp:
+    """
+    Take up every delivery that pends, page by page, in the order in which they came; then judge again what waits.
+
+    What could not be read by a sender's mapping pends again once the mapping is another one.
+
+    Args:
+        ledger: Where deliveries are stored, and where what they mean is kept.
+        policy: What an order earns, and whose deliveries.
+        clock: Tells the time.
+        run_id: Which run does it.
+        senders: How other senders tell of orders.
+        alone: Whether nobody reads orders besides, so that what was told too long ago to be sent has to await approval.
+
+    Raises:
+        LedgerError: A page could not be written; it is taken up again by the next run.
+    """
+    for name, sender in senders.senders.items():
+        await ledger.reopen_deliveries(Mended(policy.store, name, sender.digest))
+    taken, after = TakenUp(), 0
+    while page := await ledger.pending_deliveries(policy.store, after=after, limit=_PAGE):
+        taken += await _Page(ledger, policy, clock, run_id, page, senders).take_up()
+        after = page[-1].id
+    again = await judge_again(ledger, policy, clock, run_id)
+    if alone:
+        await ledger.leave_unlisted(Listing(policy.store, None, clock.now(), run_id))
+    return replace(taken, again=again.read)
+
+
+@dataclass(frozen=True, slots=True)
+class WithDeliveries:
+    """
+    A source of orders and, after its pages, what stored deliveries tell: for a dry run, which takes nothing up.
+
+    Args:
+        source: Where orders are read.
+        orders: Those that deliveries tell of, as they are told last.
+        refunds: Those that deliveries tell of, by each name of their order.
+    """
+
+    source: OrderSource
+    orders: Sequence[Order | BrokenOrder]
+    refunds: Mapping[str, Sequence[Refund]]
+
+    @property
+    def file(self) -> str | None:
+        """That of the source."""
+        return self.source.file
+
+    async def read(
+        self, window: Window, missing: Callable[[int], None] = lambda _: None
+    ) -> AsyncIterator[Sequence[Order | BrokenOrder]]:
+        """Yield the source's orders, and those that only deliveries tell of, each after its refunds."""
+        listed = set[str]()
+        async for page in self.source.read(window, missing):
+            yield [after_refunds(each, self.refunds) for each in page]
+            listed.update(name for order in page if isinstance(order, Order) for name in order.names)
+        told = [each for each in self.orders if isinstance(each, BrokenOrder) or listed.isdisjoint(each.names)]
+        yield [after_refunds(each, self.refunds) for each in told]
+
+
+async def with_deliveries(
+    source: OrderSource, ledger: Ledger, policy: Policy, senders: Senders = NO_SENDERS
+) -> WithDeliveries:
+    """
+    Join a source with the deliveries that pend; they pend afterwards.
+
+    A refund of an order that is known and neither listed nor told of again is not foreseen.
+
+    Args:
+        source: Where orders are read.
+        ledger: Where deliveries are stored.
+        policy: Whose deliveries.
+        senders: How other senders tell of orders.
+    """
+    orders: dict[str, Order | BrokenOrder] = {}
+    refunds: dict[str, list[Refund]] = defaultdict(list)
+    after = 0
+    while page := await ledger.pending_deliveries(policy.store, after=after, limit=_PAGE):
+        for delivery in page:
+            match event := _read(delivery, senders):
+                case Order() if not event.only_names and _is_news(event, orders.get(event.id)):
+                    orders[event.id] = event
+                case Refund():
+                    for name in event.names:
+                        refunds[name].append(event)
+                case BrokenOrder():
+                    orders[f"delivery {delivery.id}"] = event
+        after = page[-1].id
+    return WithDeliveries(source, list(orders.values()), refunds)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """
+    A delivery that tells of an order and that nobody has handled.
+
+    Args:
+        source: By whose scheme it came.
+        topic: What it tells of, in the sender's words.
+        received_at: When it came.
+    """
+
+    source: str
+    topic: str
+    received_at: datetime
+
+
+async def waiting_for(ledger: Ledger, store: str, names: Collection[str], senders: Senders) -> Sequence[Waiting]:
+    """
+    The deliveries that tell of an order and that nobody has handled.
+
+    Args:
+        ledger: Where deliveries are stored.
+        store: Whose order.
+        names: The names that it is known by, with or without the names' prefixes.
+        senders: How other senders tell of orders.
+    """
+    found: list[Waiting] = []
+    after = 0
+    while page := await ledger.pending_deliveries(store, after=after, limit=_PAGE):
+        found += [
+            Waiting(each.source, each.topic, each.received_at)
+            for each in page
+            if any(_is_meant(told, name) for told in _names_in(events.read(each, senders)) for name in names)
+        ]
+        after = page[-1].id
+    return found
+
+
+def _names_in(event: events.Event) -> Sequence[str]:
+    match event:
+        case Order():
+            return (event.id, *event.names)
+        case Refund():
+            return event.names
+        case BrokenOrder(id=str() as name):
+            return (name,)
+        case _:
+            return ()
+
+
+def _is_meant(told: str, name: str) -> bool:
+    return told == name or told.endswith(f":{name}")
+
+
+def _is_news(order: Order, known: Order | BrokenOrder | None) -> bool:
+    if not isinstance(known, Order):
+        return True
+    return order.as_of is not None and (known.as_of is None or order.as_of > known.as_of)
+
+
+def _read(delivery: Delivery, senders: Senders) -> events.Event:
+    """What a delivery means; no sender knows what will be, so it was so when the delivery came, at the latest."""
+    event, at = events.read(delivery, senders), delivery.received_at
+    if isinstance(event, Order | Refund) and event.as_of is not None:
+        event = replace(event, as_of=min(event.as_of, at))
+    return replace(event, told_at=at, teller=_teller(delivery.source, event)) if isinstance(event, Order) else event
+
+
+def _teller(sender: str, order: Order) -> str:
+    """Who tells of an order: one who tells what several systems sold may tell of one sale once for each of them."""
+    return " ".join([sender, *sorted(order.sources - {sender})])
+
+
+class _Page:
+    def __init__(
+        self,
+        ledger: Ledger,
+        policy: Policy,
+        clock: Clock,
+        run_id: str,
+        deliveries: Sequence[Delivery],
+        senders: Senders,
+    ) -> None:
+        self._ledger = ledger
+        self._policy = policy
+        self._clock = clock
+        self._run_id = run_id
+        self._senders = senders
+        self._orders: list[tuple[Order, datetime]] = []
+        self._broken: list[BrokenOrder] = []
+        self._refunds: list[Refund] = []
+        self._hints: list[Hint] = []
+        self._tests = 0
+        self._handled = [self._sort(delivery) for delivery in deliveries]
+
+    def _sort(self, delivery: Delivery) -> Handled:
+        """Put a delivery where it belongs, and say what is wrong with it, if anything."""
+        problem, listed_as = None, None
+        event, at = _read(delivery, self._senders), delivery.received_at
+        match event:
+            case Order():
+                self._orders.append((event, at))
+            case Refund():
+                self._refunds.append(event)
+            case Hint():
+                self._hints.append(event)
+            case BrokenOrder():
+                self._broken.append(event)
+                problem, listed_as = event.problem, event.id
+            case NothingForUs():
+                problem = event.why
+                self._tests += event == A_TEST
+            case _:
+                assert_never(event)
+        mapping = self._senders.digest_for(delivery.source)
+        return Handled(delivery.id, self._clock.now(), problem, listed_as, mapping)
+
+    async def take_up(self) -> TakenUp:
+        """Refunds before orders, so that nothing is planned that is refunded already."""
+        ledger, store, now = self._ledger, self._policy.store, self._clock.now()
+        announcements = [Announcement(store, refund, self._run_id, now) for refund in self._refunds]
+        withdrawn = await asyncio.gather(*map(ledger.record_refund, announcements))
+        earnings = [(order, self._policy.earnings(order)) for order, _ in self._orders]
+        planned = await ledger.plan(
+            replace(
+                page_of(
+                    self._policy,
+                    earnings,
+                    self._clock,
+                    broken=self._broken,
+                    run_id=self._run_id,
+                    told=Told.ANNOUNCED,
+                ),
+                heard_at=[at for _, at in self._orders],
+            )
+        )
+        due_at = await ledger.look_now(Look([hint.key for hint in self._hints], now))
+        await asyncio.gather(*map(ledger.finish_delivery, self._handled))
+        concern_us = planned.read + len(self._refunds) + len(self._hints)
+        return TakenUp(
+            len(self._handled),
+            planned,
+            len(self._refunds),
+            sum(withdrawn),
+            len(self._hints),
+            len(self._handled) - concern_us,
+            self._tests,
+            due_at,
+        )

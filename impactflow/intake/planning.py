@@ -1,0 +1,432 @@
+"""
+Plan: read a window of orders, ask the policy what each has earned, and make that durable.
+
+    Wicked Reports ──pages──▶ orders ──▶ policy ──▶ ledger        (then, and only then, the watermark moves)
+
+A file of orders goes the same way. It is no listing of all orders of its days: it moves no watermark, and says nothing
+of the orders that it leaves out.
+
+What is planned is bought by ``placement``.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+
+from impactflow.clock import Clock
+from impactflow.intake.source import OrderSource
+from impactflow.ledger import Foreseen, Fresh, Kept, Ledger, Listing, Outlook, Page, Planned, Status, Told
+from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
+from impactflow.policy import Policy
+from impactflow.window import Window
+
+log = logging.getLogger(__name__)
+
+#: The name of the orders' source in the ledger.
+SOURCE = "wickedreports"
+#: The marks of the last day on which the watch was read, and of the first day since which every day was read.
+_WATCHED, _BEGINS = f"{SOURCE} watch", f"{SOURCE} begins"
+#: How far back orders change: a bank transfer that is approved late, an order that is listed late, a refund.
+WATCH_DAYS = 60
+_DAY = timedelta(days=1)
+#: How many lines a preview keeps; its totals count everything.
+_PREVIEW_LINES = 1000
+
+
+async def plan(
+    ledger: Ledger,
+    source: OrderSource,
+    policy: Policy,
+    window: Window,
+    clock: Clock,
+    run_id: str,
+    *,
+    moves_watermark: bool,
+    report: Callable[[Planned], None] = lambda _: None,
+) -> Planned:
+    """
+    Read and plan a window, page by page: memory does not grow with the number of orders.
+
+    Args:
+        ledger: Where what was earned is kept.
+        source: Where orders come from.
+        policy: What an order earns.
+        window: Which days.
+        clock: Tells the time.
+        run_id: Which run does it.
+        moves_watermark: Whether the window follows on what was read before. A window that a person chose does not move
+            the watermark, or the next run would take the days between for read. Nor does a file, whatever this says.
+        report: Called after each page.
+
+    Raises:
+        ProviderError: A page could not be read; the pages before it are planned.
+        LedgerError: A page could not be written; the pages before it are planned.
+    """
+    planned, missing, began = Planned(), 0, clock.now()
+
+    def miss(count: int) -> None:
+        nonlocal missing
+        missing = count
+
+    async for orders in source.read(window, miss):
+        earnings, broken = judge(policy, orders)
+        page = page_of(policy, earnings, clock, broken=broken, run_id=run_id)
+        planned += await ledger.plan(replace(page, new_from=window.new_since))
+        report(planned)
+    if planned.beyond_day:
+        log.warning(
+            "a ceiling for one day was reached: %d placements beyond it wait for approval", planned.beyond_day,
+            extra={"action": "day_ceiling_reached"},
+        )  # fmt: skip
+    if missing:
+        return planned + Planned(missing=missing)
+    if source.file is not None:
+        await ledger.mend_lines(policy.store, source.file, began)
+        return planned
+    await ledger.leave_unlisted(Listing(policy.store, window.span, began, run_id))
+    await _remember(ledger, policy.store, window, clock, moves_watermark=moves_watermark)
+    return planned
+
+
+async def judge_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> Planned:
+    """
+    Plan anew, from what is kept of their orders, what waits under another policy or was withdrawn for a refund.
+
+    So whoever mends the policy gets what was held, wherever its order came from.
+
+    Raises:
+        LedgerError: A page could not be written; the next run judges it again.
+    """
+    planned = Planned()
+    async for kept in _kept(ledger, policy):
+        earnings, _ = judge(policy, [each.order for each in kept])
+        planned += await ledger.plan(page_of(policy, earnings, clock, run_id=run_id, told=Told.KEPT))
+    return planned
+
+
+async def _kept(ledger: Ledger, policy: Policy) -> AsyncIterator[Sequence[Kept]]:
+    after = 0
+    while page := await ledger.to_judge_again(policy.store, policy_digest(policy), after=after):
+        yield page
+        after = page[-1].row
+
+
+async def _remember(ledger: Ledger, store: str, window: Window, clock: Clock, *, moves_watermark: bool) -> None:
+    """A window was read completely."""
+    today, marks = clock.now().date(), []
+    if moves_watermark:
+        marks.append(ledger.advance_watermark(store, SOURCE, window.to, today=today))
+        if window.watches:
+            marks.append(ledger.advance_watermark(store, _WATCHED, window.to, today=today))
+    begins = window.from_ if window.new_from is None else window.new_from
+    if begins <= window.to:
+        marks.append(remember_days(ledger, store, begins, window.to, begins=window.open_ended))
+    await asyncio.gather(*marks)
+
+
+async def remember_days(ledger: Ledger, store: str, from_: date, to: date, *, begins: bool = False) -> None:
+    """All days between these are planned: the watch of old orders reaches back to them if no day is left out."""
+    if begins or await ledger.watermark(store, _BEGINS) is not None:
+        await ledger.reach_back(store, _BEGINS, from_, to)
+
+
+def policy_digest(policy: Policy) -> str:
+    """Changes whenever the policy means something else."""
+    return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class Preview:
+    """
+    What a run would buy.
+
+    Args:
+        read: Orders read.
+        eligible: Orders that count.
+        broken: Orders that could not be read.
+        placements: How many purchases it would make.
+        totals: How much by (slot, provider, unit): purchases and quantity.
+        held: How many purchases would wait until a person has mended something.
+        awaiting_approval: How many would wait until a person has approved them.
+        lines: The first of them all, one line each: order, slot, provider, unit, quantity, held, needs_approval.
+        ends_before: The order that would be one purchase too many, and was not looked at; None where all were.
+        new: Of the purchases, how many are not planned yet.
+        missing: How many orders may be missing, because no two readings of their days agreed.
+        problems: What is wrong with the first orders that could not be read.
+        not_earned: How many orders earn nothing in a slot, or at all where that is empty, by slot and reason.
+    """
+
+    read: int = 0
+    eligible: int = 0
+    broken: int = 0
+    placements: int = 0
+    held: int = 0
+    awaiting_approval: int = 0
+    totals: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
+    lines: list[dict[str, str | int | bool | None]] = field(default_factory=list)
+    ends_before: str | None = None
+    new: int = 0
+    missing: int = 0
+    problems: list[str] = field(default_factory=list)
+    not_earned: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+async def preview(
+    ledger: Ledger,
+    source: OrderSource,
+    policy: Policy,
+    window: Window,
+    clock: Clock,
+    *,
+    at_most: int | None = None,
+    with_planned: bool = True,
+) -> Preview:
+    """
+    What ``plan`` and the placing after it would buy, with nothing written and nothing bought.
+
+    What is planned already is part of it where it would still be sent once its order was read again.
+
+    Args:
+        ledger: What is known already.
+        source: Where orders come from.
+        policy: What an order earns.
+        window: Which days.
+        clock: Tells the time.
+        at_most: How many purchases may be planned anew; it ends before the order that would be too much.
+        with_planned: Whether also what is planned for orders of other days, and would be sent too.
+
+    Raises:
+        ProviderError: A page could not be read.
+    """
+    would, read, seen, outlook = Preview(), set[int](), set[int](), Outlook()
+
+    def miss(count: int) -> None:
+        would.missing = count
+
+    async for page in source.read(window, miss):
+        names = [name for order in page if isinstance(order, Order) for name in order.names]
+        seen.update(map(hash, names))
+        refunds = await ledger.refunds(policy.store, names)
+        as_read = {order.id: order for order in page if isinstance(order, Order)}
+        earnings, broken = judge(policy, [after_refunds(order, refunds) for order in page])
+        would.read += len(page)
+        would.broken += len(broken)
+        would.problems += [each.problem for each in broken[: _PREVIEW_LINES - len(would.problems)]]
+        known = await ledger.known_slots(policy.store, names)
+        taken = [each for each in earnings if _is_taken(each[0], window, known)]
+        would.eligible += sum(earned.eligible for _, earned in taken)
+        would.not_earned.update(
+            (each.slot or "", each.reason)
+            for _, earned in taken
+            for each in earned.unearned
+            if each.slot not in policy.slots_for_first  # the ledger alone knows which are
+        )
+        fits = _count_new(would, policy, taken, known, at_most)
+        fits = [(as_read[order.id], earned) for order, earned in fits]  # the ledger knows the refunds, and more
+        for each in await ledger.foresee(page_of(policy, fits, clock), outlook):
+            read.add(each.placement or 0)
+            _foresee(would, each)
+        if would.ends_before:
+            break
+    would.not_earned.update(
+        {(slot, why): count for (slot, why), count in outlook.unearned.items() if slot in policy.slots_for_first}
+    )
+    if with_planned and not would.ends_before:
+        waiting = await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now()))
+        is_complete = source.file is None and not would.missing
+        for each in [*await _foresee_kept(ledger, policy, clock, outlook, seen), *waiting]:
+            unlisted = is_complete and each.was_listed and window.contains(each.ordered_at)
+            if each.placement not in read and not unlisted:
+                read.add(each.placement or 0)
+                _foresee(would, each)
+    return would
+
+
+async def _foresee_kept(
+    ledger: Ledger, policy: Policy, clock: Clock, outlook: Outlook, seen: Collection[int]
+) -> Sequence[Foreseen]:
+    """What judging again would leave of orders not seen, without what would wait until it is read again."""
+    found: list[Foreseen] = []
+    async for kept in _kept(ledger, policy):
+        earnings, _ = judge(
+            policy, [each.order for each in kept if each.is_sent(clock.now()) and not _is_seen(each, seen)]
+        )
+        foreseen = await ledger.foresee(page_of(policy, earnings, clock, told=Told.KEPT), outlook)
+        listed = {each.order.id for each in kept if each.was_listed}
+        found += [replace(each, was_listed=each.order in listed) for each in foreseen]
+    return found
+
+
+def _is_seen(kept: Kept, seen: Collection[int]) -> bool:
+    return any(hash(name) in seen for name in kept.order.names)
+
+
+def _count_new(
+    would: Preview,
+    policy: Policy,
+    earnings: Sequence[tuple[Order, Earnings]],
+    known: Mapping[tuple[str, str], bool],
+    at_most: int | None,
+) -> Sequence[tuple[Order, Earnings]]:
+    """The orders, from the first on, that plan no more purchases anew than there may be."""
+    for count, (order, earned) in enumerate(earnings):
+        needed = most_purchases(policy, order, earned, known)
+        if at_most is not None and would.new + needed > at_most:
+            would.ends_before = order.id
+            return earnings[:count]
+        would.new += needed
+    return earnings
+
+
+def page_of(
+    policy: Policy,
+    earnings: Sequence[tuple[Order, Earnings]],
+    clock: Clock,
+    *,
+    broken: Sequence[BrokenOrder] = (),
+    run_id: str = "",
+    told: Told = Told.READ,
+) -> Page:
+    """A page of orders, each with what it has earned under a policy, as the ledger plans it."""
+    return Page(
+        policy.store,
+        earnings,
+        broken,
+        policy.earnings,
+        policy_digest(policy),
+        run_id,
+        clock.now(),
+        told,
+        wants=policy.wants,
+        asks_for_first=policy.asks_for_first,
+        distinct_sources=frozenset(each.strip().lower() for each in policy.distinct_sources or ()),
+    )
+
+
+def after_refunds(order: Order | BrokenOrder, refunds: Mapping[str, Sequence[Refund]]) -> Order | BrokenOrder:
+    """An order after the refunds that are known by one of its names; a broken one as it is."""
+    if isinstance(order, BrokenOrder):
+        return order
+    return order.after(refund for name in order.names for refund in refunds.get(name, ()))
+
+
+def fresh_impacts(order: Order, earned: Earnings, known: Mapping[tuple[str, str], bool]) -> list[Impact]:
+    """
+    What planning an order would add to what is bought, or to what waits for a person.
+
+    Args:
+        order: The order.
+        earned: What it has earned.
+        known: From ``Ledger.known_slots``, for at least its names.
+    """
+
+    def is_fresh(impact: Impact) -> bool:
+        idle = [known[name, impact.slot] for name in order.names if (name, impact.slot) in known]
+        return all(idle) if _is_bought(impact) else not idle
+
+    return [impact for impact in earned.impacts if is_fresh(impact)]
+
+
+def most_purchases(policy: Policy, order: Order, earned: Earnings, known: Mapping[tuple[str, str], bool]) -> int:
+    """
+    How many purchases planning an order adds at most; what waits for a person is none.
+
+    Whether it is its customer's first one only the ledger knows, so what needs more is counted.
+    """
+    outcomes = [earned]
+    if policy.asks_for_first:
+        outcomes = [policy.earnings(replace(order, is_first=is_first)) for is_first in (True, False)]
+    return max(sum(map(_is_bought, fresh_impacts(order, each, known))) for each in outcomes)
+
+
+def _is_bought(impact: Impact) -> bool:
+    return impact.held is None and not impact.needs_approval
+
+
+def _foresee(would: Preview, each: Foreseen) -> None:
+    unit = UNIT_OF[each.kind]
+    held = each.reason if each.status is Status.HELD else None
+    if each.status is Status.HELD:
+        would.held += 1
+    elif each.status is Status.AWAITING_APPROVAL:
+        would.awaiting_approval += 1
+    else:
+        would.placements += 1
+        count, quantity = would.totals.get((each.slot, each.provider, unit), (0, 0))
+        would.totals[each.slot, each.provider, unit] = (count + 1, quantity + (each.quantity or 0))
+    if len(would.lines) < _PREVIEW_LINES:
+        line = {"order": each.order, "slot": each.slot, "provider": each.provider.value, "unit": unit.value}
+        waits = {"held": held, "needs_approval": each.status is Status.AWAITING_APPROVAL}
+        would.lines.append({**line, "quantity": each.quantity, **waits})
+
+
+def _is_taken(order: Order, window: Window, known: Mapping[tuple[str, str], bool]) -> bool:
+    """Whether an order would be planned: it is new, or something was planned for it."""
+    if window.new_since is None or order.ordered_at >= window.new_since:
+        return True
+    return not {name for name, _ in known}.isdisjoint(order.names)
+
+
+def judge(
+    policy: Policy, page: Iterable[Order | BrokenOrder]
+) -> tuple[list[tuple[Order, Earnings]], list[BrokenOrder]]:
+    """The orders of a page, each with what it has earned, and those that could not be read."""
+    earnings: list[tuple[Order, Earnings]] = []
+    broken: list[BrokenOrder] = []
+    for order in page:
+        if isinstance(order, BrokenOrder):
+            broken.append(order)
+        else:
+            earnings.append((order, policy.earnings(order)))
+    return earnings, broken
+
+
+async def choose_window(
+    ledger: Ledger, policy: Policy, from_day: date | None, to_day: date | None, clock: Clock
+) -> Window:
+    """
+    The days to read: those asked for, or what may have changed since the last run.
+
+    By default that is the week before what was read last; back to the oldest order of which something is still to be
+    sent; and once a day the last ``WATCH_DAYS``. The latter two reach back ``WATCH_DAYS`` at most. Orders of days that
+    nobody had read before are not taken for new: a first run reads a week, and no later one buys anything older.
+
+    Raises:
+        ConfigurationError: The first day is after the last.
+    """
+    today, store = clock.now().date(), policy.store
+    watermark = await ledger.watermark(store, SOURCE)
+    if watermark is not None:
+        watermark = min(watermark, today)  # a clock that was ahead may have written a day that has not come
+    from_text, to_text = (None if day is None else day.isoformat() for day in (from_day, to_day))
+    window = Window.parse(from_text, to_text, today=today, watermark=watermark)
+    if from_day is not None or to_day is not None:
+        return window
+    begins = min(window.from_, await ledger.watermark(store, _BEGINS) or window.from_)
+    furthest = today - WATCH_DAYS * _DAY
+    from_, why, watches = window.from_, "a week before the last reading", False
+    if await ledger.watermark(store, _WATCHED) != today:
+        from_, watches = min(from_, max(begins, furthest)), True
+        if from_ < window.from_:
+            why = f"once a day the last {WATCH_DAYS} days, as far as they were read before"
+    waiting = await ledger.oldest_waiting(store)
+    if waiting is not None and (since := max(waiting.date(), furthest)) < from_:
+        from_, why = since, "back to the oldest order of which something is still to be sent"
+    return replace(window, from_=from_, new_from=begins, watches=watches, why=why)
+
+
+async def unread(ledger: Ledger, policy: Policy, clock: Clock) -> tuple[int, str]:
+    """How many planned placements wait until their orders are read again, and the command that does that."""
+    now = clock.now()
+    count, since = await ledger.unread(policy.store, Fresh.at(policy_digest(policy), now))
+    is_far = since is not None and since.date() < now.date() - WATCH_DAYS * _DAY
+    return count, f"impactflow place --from {since:%Y-%m-%d}" if since and is_far else "impactflow place"
+
+
+def in_words(window: Window) -> str:
+    """Which days are read and why, for a person."""
+    return f"Orders of {window.from_} to {window.to} are read: {window.why}."

@@ -1,0 +1,224 @@
+"""
+What other senders of Standard Webhooks tell, read as their mapping says, and checked as our own events are.
+
+Pure. Where the things are is the mapping's business (``senders``), what they may be is that of ``standard``. What is
+not where the mapping says is a problem, never nothing: a slip in a path must not cost an order its amount.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar, assert_never
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from impactflow.clients.answers import broken_fields
+from impactflow.clients.values import Answer, Aside
+from impactflow.clients.wickedreports.models import Text
+from impactflow.intake.senders.mapping import At, Cancelled, Count, Fixed, Paid, Refunded, Says, Sender, Topic
+from impactflow.intake.senders.paths import find, says_each
+from impactflow.intake.senders.standard import PaidOrder, RefundedOrder, order_of, refund_of
+from impactflow.intake.senders.values import A_TEST, Minor, Moment, NothingForUs, currency_code, from_minor
+from impactflow.models import Order, Refund
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_EMAIL: TypeAdapter[str | None] = TypeAdapter(Aside[Text])
+#: What a refund is called where the sender tells how much was given back so far.
+_SO_FAR = "refunded"
+
+
+class _Amount(Answer):
+    """An amount in the smallest unit of its currency."""
+
+    amount: Minor
+
+
+class _As(Answer):
+    """When it was so."""
+
+    as_of: Moment
+
+
+class NotAsMapped(ValueError):
+    """What was sent is not as the sender's mapping says; the message says what is where, and nothing of its content."""
+
+
+def read(body: bytes, received_at: datetime, name: str, sender: Sender, topic: str) -> Order | Refund | NothingForUs:
+    """
+    What a delivery means.
+
+    Args:
+        body: As it was sent.
+        received_at: When it came.
+        name: The sender's.
+        sender: How the sender tells of orders.
+        topic: What it tells of.
+
+    Raises:
+        NotAsMapped: It is not as the mapping says.
+    """
+    if topic not in sender.topics:
+        raise NotAsMapped("the mapping does not say what this topic means")
+    told = sender.topics[topic]
+    reading = _Reading(_content(body), name, sender, told)
+    if told.test is not None and reading.flag("test", told.test):
+        return A_TEST
+    match told:
+        case Paid():
+            event: Order | Refund | NothingForUs = order_of(reading.paid(told), received_at)
+        case Refunded():
+            event = refund_of(reading.refunded(told))
+        case Cancelled():
+            order = reading.order()
+            event = Refund((order,), f"{order}:cancelled", None, None, is_full=True)
+        case _:
+            assert_never(told)
+    as_of = reading.as_of()
+    if as_of is None or isinstance(event, NothingForUs):
+        return event
+    return replace(event, as_of=min(as_of, received_at))  # no sender knows what will be
+
+
+def named(body: bytes, name: str, sender: Sender, topic: str) -> str | None:
+    """The name of the order that a delivery is about, as far as that can be read; None where it cannot."""
+    if topic not in sender.topics:
+        return None
+    try:
+        return _Reading(_content(body), name, sender, sender.topics[topic]).order()
+    except NotAsMapped:
+        return None
+
+
+def _content(body: bytes) -> Any:
+    """JSON, with the digits of its numbers as they were sent."""
+    try:
+        return json.loads(body, parse_float=Decimal)
+    except (ValueError, ArithmeticError, RecursionError):
+        raise NotAsMapped("it is not JSON") from None
+
+
+class _Reading:
+    """One delivery, read by its sender's mapping."""
+
+    def __init__(self, content: Any, name: str, sender: Sender, topic: Topic) -> None:
+        self._content = content
+        self._system = sender.source_system or Fixed(text=name)
+        self._is_minor = sender.minor
+        self._topic = topic
+
+    def order(self) -> str:
+        """The order's name."""
+        return self._checked(PaidOrder, self._named()).name
+
+    def as_of(self) -> datetime | None:
+        """When it was so, where the sender says that."""
+        told = self._value("as_of", self._topic.as_of)
+        return None if told is None else self._checked(_As, {"as_of": told}).as_of
+
+    def paid(self, topic: Paid) -> PaidOrder:
+        """An order that is paid, as our own events tell it."""
+        told = {
+            "ordered_at": self._value("ordered_at", topic.ordered_at),
+            "item_count": self._count("item_count", topic.item_count),
+            "customer_email": self._email(topic.customer_email),
+        }
+        return self._checked(PaidOrder, self._named() | told | self._money(topic))
+
+    def refunded(self, topic: Refunded) -> RefundedOrder:
+        """A refund, as our own events tell it."""
+        told = {
+            "refund_id": _SO_FAR if topic.refund_id is None else self._value("refund_id", topic.refund_id),
+            "full": topic.full is True or (isinstance(topic.full, Says) and self.flag("full", topic.full)),
+        }
+        return self._checked(RefundedOrder, self._named() | told | self._money(topic))
+
+    def flag(self, field: str, says: Says) -> bool:
+        """Whether something is so."""
+        found = self._found(field, says)
+        if says.equals is not None:
+            # To Python 1 is true, and true is 1.
+            return isinstance(found, bool) == isinstance(says.equals, bool) and bool(found == says.equals)
+        if found is None or isinstance(found, bool):
+            return bool(found)
+        raise NotAsMapped(f"{field}: {says.path} is neither true nor false: say what it equals")
+
+    def _named(self) -> dict[str, Any]:
+        system = self._value("source_system", self._system)
+        return {"source_system": system, "source_id": self._value("source_id", self._topic.source_id)}
+
+    def _money(self, topic: Paid | Refunded) -> dict[str, Any]:
+        """Amount and currency, the amount in the currency itself."""
+        amount, currency = self._value("amount", topic.amount), self._value("currency", topic.currency)
+        if isinstance(currency, str):
+            currency = currency_code(currency)
+        if amount is not None and self._is_minor:
+            amount = self._checked(_Amount, {"amount": amount}).amount
+            if not isinstance(currency, str):
+                raise NotAsMapped("currency: there is none, so nobody knows the amount's smallest unit")
+            amount = from_minor(amount, currency)
+        return {"amount": amount, "currency": currency}
+
+    def _value(self, field: str, where: At | Fixed | None) -> Any:
+        """What stands at a place; None where the mapping names none, where null stands there, and where it may be."""
+        if where is None or isinstance(where, Fixed):
+            return None if where is None else where.text
+        found = self._found(field, where)
+        if found is None or where.after is None:
+            return found
+        if not isinstance(found, str) or where.after not in found:
+            raise NotAsMapped(f"{field}: {where.path} is no text with {where.after} in it")
+        return found.rpartition(where.after)[2]
+
+    def _count(self, field: str, where: Count | None) -> Any:
+        """A number, or the sum of several; a line without one is one thing."""
+        if where is None:
+            return None
+        found = self._found(field, where)
+        if not says_each(where.path) or found is None:
+            return found
+        try:
+            return sum((Decimal(1) if each is None else _number(each) for each in found), Decimal(0))
+        except (ArithmeticError, TypeError):
+            raise NotAsMapped(f"{field}: {where.path} is not a number each time") from None
+
+    def _email(self, where: At | Fixed | None) -> str | None:
+        """Nothing is decided by it: it breaks no order."""
+        try:
+            return _EMAIL.validate_python(self._value("customer_email", where))
+        except NotAsMapped:
+            return None
+
+    def _found(self, field: str, where: At | Count | Says) -> Any:
+        try:
+            return find(where.path, self._content)
+        except LookupError:
+            if where.optional:
+                return None
+            raise NotAsMapped(f"{field}: nothing stands at {where.path}") from None
+
+    def _checked(self, model: type[Model], told: Mapping[str, Any]) -> Model:
+        """
+        What was found, as a model of it.
+
+        Raises:
+            NotAsMapped: It is none; the fields that are not as they should be are named, each with its path.
+        """
+        try:
+            return model.model_validate(told)
+        except ValidationError as broken:
+            fields = {str(error["loc"][0]) for error in broken.errors() if error["loc"]}
+            paths = [f"{each} is at {path}" for each in sorted(fields) if (path := self._path(each)) is not None]
+            raise NotAsMapped("; ".join([broken_fields(broken), *paths])) from None
+
+    def _path(self, field: str) -> str | None:
+        where = self._system if field == "source_system" else getattr(self._topic, field, None)
+        return getattr(where, "path", None)
+
+
+def _number(told: object) -> Decimal:
+    if isinstance(told, bool) or not isinstance(told, int | str | Decimal):
+        raise TypeError
+    return Decimal(told)

@@ -1,0 +1,79 @@
+"""Somebody else who buys at the same accounts, by other means than ours; what they buy must never be taken for ours."""
+
+from random import Random
+
+from impactflow.clock import Clock
+from impactflow.models import Kind, ProviderName
+from impactflow.proof.scenario import KIND_OF, RULES, Scenario
+from impactflow.sandbox import Request, Sandbox, cnaught, oneclickimpact
+
+#: Where 1ClickImpact's word for an action is not ours.
+_PATHS = {Kind.PLANT_TREES: "plant_tree", Kind.DONATE: "donate_money"}
+#: Their key, where they tell one.
+THEIR_KEY = "another store's"
+#: What they tell with a purchase.
+_KEY = b',"metadata":{"impactflow_key":"%s"}' % THEIR_KEY.encode()
+_OWN = b',"metadata":{"campaign":"spring"}'
+_CUSTOMER = b',"customer_email":"ana@example.com"'
+
+
+class Strangers:
+    """
+    Those of one scenario.
+
+    Args:
+        scenario: How many they are, and whether what they buy looks like ours.
+        sandbox: Where they buy.
+        clock: Tells them the time.
+    """
+
+    def __init__(self, scenario: Scenario, sandbox: Sandbox, clock: Clock) -> None:
+        self._scenario = scenario
+        self._sandbox = sandbox
+        self._clock = clock
+        self._keyless = [slot for slot in scenario.slots if RULES[slot][0]["provider"] == ProviderName.ONECLICKIMPACT]
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether they go on buying what looks like ours; where records carry no metadata nothing could tell them."""
+        return self._scenario.busy and self._scenario.options.metadata == "echo" and bool(self._keyless)
+
+    def came_before(self) -> None:
+        """What they have bought before anything else happens."""
+        chance = Random(f"{self._scenario.seed} strangers")
+        for _ in range(self._scenario.strangers):
+            slot = chance.choice(self._scenario.slots)
+            self._buy(slot, RULES[slot][1] * (1 if self._scenario.look_alikes else 7))
+
+    async def keep_buying(self) -> None:
+        """Buy what looks like ours until cancelled; from the first of it the account is seen to return metadata."""
+        if not self.are_busy:
+            return
+        chance = Random(f"{self._scenario.seed} busy")
+        tells_key = self._scenario.strangers_tell_key
+        longest_s = chance.choice([60, 300]) if tells_key else 600
+        first = _KEY if tells_key else _OWN
+        tell = [b"", _CUSTOMER] if tells_key else [_OWN, _OWN + _CUSTOMER]
+        before = len(self._sandbox.books.purchases)
+        while len(self._sandbox.books.purchases) == before:  # requests get lost for them, too
+            self._buy(self._keyless[0], 1, first)
+            await self._clock.sleep(1)
+        while True:
+            await self._clock.sleep(chance.uniform(1, longest_s))
+            slot = chance.choice(self._keyless)
+            self._buy(slot, RULES[slot][1], chance.choice(tell))
+
+    def _buy(self, slot: str, amount: int, told: bytes = b"") -> None:
+        """Send a request, whatever comes of it; none where a purchase of theirs could never be taken for ours."""
+        match RULES[slot][0]["provider"]:
+            case ProviderName.ONECLICKIMPACT:
+                path = _PATHS.get(KIND_OF[slot], KIND_OF[slot].value)
+                headers, body = {"x-api-key": oneclickimpact.API_KEY}, b'{"amount":%d%s}' % (amount, told)
+                self._send(Request("POST", f"/oneclickimpact/v1/{path}", "", headers, body))
+            case ProviderName.CNAUGHT:
+                headers, body = {"authorization": f"Bearer {cnaught.API_KEY}"}, b'{"amount_kg":%d}' % (amount // 1000)
+                self._send(Request("POST", "/cnaught/v1/orders", "", headers, body))
+
+    def _send(self, request: Request) -> None:
+        with self._sandbox.exchange(request):
+            pass

@@ -1,0 +1,122 @@
+"""
+How placements stand: by what matters about them, and what a person does where something is left to do.
+
+It needs no more than the ledger's words, so that ``impactflow status`` answers at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from impactflow.ledger import Status
+from impactflow.models import ProviderName
+from impactflow.settings import Settings
+
+Counts = Mapping[tuple[ProviderName, Status], int]
+
+#: What a person does about placements in a status; what is not here its own reason says.
+WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
+    {
+        Status.HELD: "mend what the reason names; the next run that reads the order goes on with it (for an order of a"
+        " file: `impactflow place --orders` with that file again)",
+        Status.AWAITING_APPROVAL: "`impactflow approve` lists what awaits approval; answer with the deployment"
+        " `approve`, or with `impactflow approve ORDER SLOT`",
+        Status.PARKED: "look at the provider whether it was bought, then run the deployment `settle`, or"
+        " `impactflow settle ORDER SLOT --as ...`",
+        Status.FAILED: "mend what was refused, such as the policy, then run the deployment `settle`, or"
+        " `impactflow settle ORDER SLOT --as not-bought`: the next run that reads the order sends what the policy says"
+        " by then (`impactflow settle --failed --as not-bought` does that for all)",
+        Status.IN_DOUBT: "see that the provider can be reached with its key; runs go on trying",
+    }
+)
+
+
+#: Said wherever a price is left blank.
+NO_PRICE = "A price is blank where the provider does not tell it: 1ClickImpact tells none."
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """
+    Placements by what matters about them.
+
+    Args:
+        planned: To be sent by a further run.
+        placed: Took effect, the completed ones included.
+        completed: Of those, complete.
+        failed: Refused for good.
+        held: Waiting for a person to mend something.
+        awaiting_approval: Waiting for a person to approve them.
+        in_doubt: Perhaps bought, those included that a run may still be sending.
+        parked: Undecidable; for a person.
+        cancelled: Undone, or withdrawn before they were sent.
+    """
+
+    planned: int
+    placed: int
+    completed: int
+    failed: int
+    held: int
+    awaiting_approval: int
+    in_doubt: int
+    parked: int
+    cancelled: int
+
+    @classmethod
+    def of(cls, counts: Counts) -> "Standing":
+        """Add up over the providers."""
+
+        def count(*statuses: Status) -> int:
+            return sum(number for (_, status), number in counts.items() if status in statuses)
+
+        return cls(
+            planned=count(Status.PLANNED),
+            placed=count(Status.PLACED, Status.COMPLETED, Status.CANCELLING),
+            completed=count(Status.COMPLETED),
+            failed=count(Status.FAILED),
+            held=count(Status.HELD),
+            awaiting_approval=count(Status.AWAITING_APPROVAL),
+            in_doubt=count(Status.PLACING, Status.IN_DOUBT),
+            parked=count(Status.PARKED),
+            cancelled=count(Status.CANCELLED),
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many are left for a further run or for a person."""
+        return self.planned + self.held + self.awaiting_approval + self.in_doubt + self.parked
+
+
+def in_standings(counts: Mapping[str, int]) -> str:
+    """How many there are in each standing, as an outcome tells it in JSON: "3 placed, 1 in doubt", or "none"."""
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "none"
+
+
+def takes_up_deliveries(settings: Settings) -> str:
+    """The command that reads the deliveries that wait: plain ``place`` also reads Wicked Reports, and needs its key."""
+    return "`impactflow place`" if settings.wicked_reports_api_key else "`impactflow place --webhooks`"
+
+
+def reads_again(settings: Settings, command: str) -> str:
+    """
+    The command that reads the orders of planned placements again, in words.
+
+    Args:
+        settings: Whether there is a key of Wicked Reports.
+        command: The command where there is one.
+    """
+    if settings.wicked_reports_api_key:
+        return f"`{command}`"
+    return (
+        "`impactflow place --orders FILE` with these orders, or, where a webhook told of them, `impactflow place"
+        " --webhooks`, by which they come to await approval,"
+    )
+
+
+def by_provider(counts: Counts) -> dict[str, dict[str, Any]]:
+    """Counts by provider and status, as ``status --json`` prints them; every provider and every status is there."""
+    return {
+        provider.value: {status.value: counts.get((provider, status), 0) for status in Status}
+        for provider in ProviderName
+    }

@@ -1,0 +1,287 @@
+"""
+How things stand after a run, as ``--json`` prints it, and the exit status that follows from it.
+
+Called at the end of the flows.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from impactflow.audit import Disagreement, Finding, Tally
+from impactflow.buying.rounds import Round
+from impactflow.buying.tracking import Tracked
+from impactflow.escapes import for_page
+from impactflow.intake.planning import in_words
+from impactflow.ledger import Group, Planned, Status
+from impactflow.models import ProviderName
+from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_standings
+from impactflow.texts import counted
+from impactflow.window import Window
+
+#: How many placements are named to a person.
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What a run that may place came to.
+
+    Args:
+        planned: What it read; None where it read nothing.
+        in_window: Placements of the orders in its window, as they stand after it.
+        overall: All placements.
+        broken: Orders that could not be read, and still cannot.
+        halted: What each provider's last round came to.
+        requests: How many HTTP requests it made.
+        duration_s: How long it took.
+        report: Where the CSV lies of what was bought in all.
+        purchases: Where the CSV lies of each purchase that it made or saw completed; None where there is none.
+        bought: What it bought, by slot and provider, as ``reports.Bought`` adds it up.
+        window: The days that it read, where it read any.
+        unread: How many planned placements wait until their orders are read again.
+        read_by: The command that reads them, in words.
+        rates: A sentence where the policy's exchange rates are old, else None.
+        said: What a person should know of where they were read.
+        changed: Where it left what it changed, by provider and status: orders of other days among them.
+    """
+
+    planned: Planned | None
+    in_window: Counts
+    overall: Counts
+    broken: int
+    halted: Mapping[ProviderName, Round]
+    requests: int
+    duration_s: float
+    report: str
+    purchases: str | None = None
+    bought: Sequence[Mapping[str, Any]] = ()
+    window: Window | None = None
+    unread: int = 0
+    read_by: str = "`impactflow place`"
+    rates: str | None = None
+    said: Sequence[str] = ()
+    changed: Sequence[Group] = ()
+
+    @property
+    def this_run(self) -> dict[str, int]:
+        """Where the run left the placements that it changed: how many in each standing that there is of them."""
+        left: Counter[tuple[ProviderName, Status]] = Counter()
+        for group in self.changed:
+            left[group.provider, group.status] += group.count
+        return {name: count for name, count in asdict(Standing.of(left)).items() if count}
+
+    @property
+    def left_alone(self) -> dict[str, str]:
+        """Why providers were left alone in the end."""
+        return {name.value: done.halted for name, done in self.halted.items() if done.halted}
+
+    @property
+    def refused_keys(self) -> list[str]:
+        """Providers that did not accept their key."""
+        return [name.value for name, done in self.halted.items() if done.unauthorized]
+
+    @property
+    def undone(self) -> bool:
+        """Whether anything failed, or is left for a further run or for a person."""
+        missing = self.planned is not None and self.planned.missing
+        return bool(Standing.of(self.overall).waiting or Standing.of(self.in_window).failed or self.broken or missing)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know besides: orders that were not read, what waits for that, and old exchange rates."""
+        notes = []
+        if self.planned and self.planned.missing:
+            notes.append(
+                f"No two readings of the orders agreed: {self.planned.missing} or more may be missing. The next run"
+                " reads these days again."
+            )
+        if self.unread:
+            notes.append(f"{counted(self.unread, 'placement')} to be read again: {self.read_by} does that.")
+        if self.rates:
+            notes.append(f"Of the policy: {self.rates}.")
+        return notes
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        read = self.planned
+        orders = (
+            {
+                "read": read.read,
+                "new": read.new,
+                "eligible": read.eligible,
+                "broken": read.broken,
+                "may_be_missing": read.missing,
+            }
+            if read
+            else None
+        )
+        return {
+            "this_run": self.this_run,
+            "bought": [*self.bought],
+            **({"orders": orders} if orders else {}),
+            "placements": asdict(Standing.of(self.in_window)),
+            "all_placements": asdict(Standing.of(self.overall)),
+            "broken_orders": self.broken,
+            "window": in_words(self.window) if self.window else None,
+            "wait_to_be_read": self.unread,
+            "notes": [*self.said, *self.notes],
+            "left_alone": self.left_alone,
+            "refused_keys": self.refused_keys,
+            "requests": self.requests,
+            "duration_s": round(self.duration_s, 3),
+            "report": self.report,
+            "purchases": self.purchases,
+            "undone": self.undone,
+        }
+
+    def in_words(self) -> str:
+        """As a person reads it, Markdown."""
+        standing = Standing.of(self.in_window)
+        lines = [f"Placements that this run has changed: {in_standings(self.this_run)}."]
+        if self.bought:
+            lines.append(_table(self.bought))
+        if self.window:
+            lines.append(in_words(self.window))
+        if self.planned:
+            lines.append(
+                f"Read {counted(self.planned.read, 'order')}: {self.planned.new} new, {self.planned.eligible} count."
+            )
+        if self.planned and self.planned.beyond_day:
+            lines.append(
+                f"**A ceiling for one day was reached: {self.planned.beyond_day} placements beyond it wait for a"
+                " person. Look why there are so many; then approve them, or raise the rule's approve_above_per_day (for"
+                " donations in cents).**"
+            )
+        lines.append(
+            f"{'Of the orders of these days' if self.window else 'In all'} {standing.placed} placements took effect"
+            f" ({standing.completed} of them complete), {standing.planned} are to be sent,"
+            f" {standing.in_doubt} in doubt, {standing.parked} parked, {standing.held} held,"
+            f" {standing.awaiting_approval} awaiting approval, {standing.failed} failed."
+        )
+        lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
+        if self.broken:
+            lines.append(f"{counted(self.broken, 'order')} could not be read.")
+        lines += [*map(for_page, self.said), *self.notes]
+        lines.append(f"{counted(self.requests, 'request')} in {self.duration_s:.1f} s. Report: {self.report}")
+        return "\n\n".join(lines)
+
+
+def _table(bought: Sequence[Mapping[str, Any]]) -> str:
+    """What a run bought, in Markdown: a line for each slot and provider."""
+    lines = ["| bought by this run | provider | placements | amount | USD |", "|---|---|--:|--:|--:|"]
+    for row in bought:
+        amount, price = f"{row['amount']} {row['unit']}", "" if row["price_usd"] is None else row["price_usd"]
+        lines.append(f"| {row['slot']} | {row['provider']} | {row['placements']} | {amount} | {price} |")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackOutcome:
+    """
+    What a run that tracks came to.
+
+    Args:
+        tracked: All its passes.
+        open: Placements that took effect and are not complete.
+        duration_s: How long it took.
+        report: Where the CSV lies.
+    """
+
+    tracked: Tracked
+    open: int
+    duration_s: float
+    report: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "checked": self.tracked.checked,
+            "completed": self.tracked.completed,
+            "cancelled": self.tracked.cancelled,
+            "unanswered": self.tracked.unanswered,
+            "open": self.open,
+            "left_alone": self.tracked.halted,
+            "refused_keys": self.tracked.unauthorized,
+            "duration_s": round(self.duration_s, 3),
+            "report": self.report,
+        }
+
+    def in_words(self) -> str:
+        """As a person reads it, Markdown."""
+        tracked = self.tracked
+        lines = [
+            f"Asked after {counted(tracked.checked, 'placement')}, of which {tracked.completed} are complete now.",
+            f"{tracked.cancelled} were cancelled at the provider, {tracked.unanswered} were not answered.",
+            f"{self.open} are open; each is asked after again when it is due.",
+        ]
+        if tracked.halted:
+            lines.append(f"It ended early: {for_page(tracked.halted)}")
+        lines.append(f"It took {self.duration_s:.1f} s. Report: {self.report}")
+        return "\n\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOutcome:
+    """
+    What an audit came to.
+
+    Args:
+        window: The days of purchase that were audited.
+        tallies: How much was compared at each provider, and how much disagrees.
+        findings: The first of what disagrees.
+        csv: Where the file lies that holds all of it.
+    """
+
+    window: Window
+    tallies: Mapping[ProviderName, Tally]
+    findings: Sequence[Finding]
+    csv: str
+
+    @property
+    def remaining(self) -> int:
+        """How many findings are left for a person."""
+        return sum(tally.remaining for tally in self.tallies.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return {
+            "from": self.window.from_.isoformat(),
+            "to": self.window.to.isoformat(),
+            "providers": {
+                name.value: {
+                    "read": tally.read,
+                    "agreed": tally.agreed,
+                    "not_ours": tally.not_ours,
+                    "unsettled": tally.unsettled,
+                    **{what.value: tally.found[what] for what in Disagreement},
+                    "repaired": tally.repaired,
+                    "left_standing": tally.left_standing,
+                    "halted": tally.halted,
+                }
+                for name, tally in self.tallies.items()
+            },
+            "findings": [finding.as_row() for finding in self.findings],
+            "remaining": self.remaining,
+            "refused_keys": [name.value for name, tally in self.tallies.items() if tally.unauthorized],
+            "csv": self.csv,
+        }
+
+
+def needs_in_words(waiting: Sequence[Group]) -> str:
+    """What a person has to do next, Markdown; ``waiting`` is from ``Ledger.waiting``."""
+    if not waiting:
+        return "Nothing needs you."
+    lines = []
+    for group in waiting:
+        named = ", ".join(f"{for_page(line.order)} {line.slot}" for line in group.first[:_NAMED])
+        more = f" and {group.count - _NAMED} more" if group.count > _NAMED else ""
+        lines.append(
+            f"- {group.count} {group.status.replace('_', ' ')} at {group.provider} since {group.since:%Y-%m-%d %H:%M}"
+            f" UTC: {WHAT_TO_DO.get(group.status, 'see the reason')} ({named}{more})"
+        )
+    # Prefect's pages resolve it, whatever address they are reached by.
+    table = "[All of it, with reasons](/artifacts/key/needs-attention)"
+    return "\n".join(("### What needs you", "", *lines, "", table))

@@ -1,0 +1,87 @@
+"""What records prove that name nobody, where several go by one name: the provider counts milliseconds only."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from impactflow.buying.evidence import Evidence
+from impactflow.models import Kind, Placement, ProviderName, Receipt
+from impactflow.providers import Absent, Ambiguous, Found, Record
+
+SENT_AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
+REF = "U1|2026-03-02T12:00:01.000Z"
+DOUBT = Placement(
+    id=2,
+    key="key-2",
+    store="acme",
+    order_id="WR-2",
+    slot="trees",
+    provider=ProviderName.ONECLICKIMPACT,
+    kind=Kind.PLANT_TREES,
+    quantity=1,
+    options={},
+    customer_email=None,
+    attempt=1,
+    attempted_at=SENT_AT,
+    first_attempted_at=SENT_AT,
+    sent_until=SENT_AT,
+    handle=None,
+    ref=None,
+    alone=True,
+)
+FIRST = replace(DOUBT, id=1, key="key-1", order_id="WR-1", ref=REF)
+SECOND = replace(DOUBT, id=3, key="key-3", order_id="WR-3", ref=f"{REF}#2")
+RECORD = Record(REF, Kind.PLANT_TREES, 1, None, SENT_AT + timedelta(seconds=1), key=None)
+
+
+def verdict(*readings, holders=()):
+    """What is said once the settling time is over, of readings of so many records."""
+    evidence = Evidence([DOUBT], settle_s=60)
+    for count in readings:
+        for _ in range(count):
+            evidence.add(RECORD)
+        evidence.turn()
+    return evidence.verdict(DOUBT, {REF: holders} if holders else {}, settles=True)
+
+
+def test_one_record_that_nobody_holds_is_the_doubt_s():
+    """However often it was read."""
+    assert Found(Receipt(REF)) == verdict(1, 1)
+
+
+@pytest.mark.parametrize("holders", [[FIRST], [FIRST, SECOND]])
+def test_as_many_records_as_hold_them_leave_none_for_the_doubt(holders):
+    """It was not bought, in whichever pages the others were read."""
+    assert Absent() == verdict(len(holders), len(holders), holders=holders)
+    assert Absent() == verdict(*[1] * len(holders), holders=holders)
+
+
+@pytest.mark.parametrize("holders", [[FIRST], [FIRST, SECOND]])
+def test_one_record_more_than_hold_them_may_be_the_doubt_s(holders):
+    """
+    It was counted once at least, and buying again might be the second time.
+
+    It is read again first: a page that begins with the last record of the page before shows one purchase as two.
+    """
+    for readings in ((len(holders), len(holders) + 1), (len(holders) + 1, 0), (len(holders) + 1, len(holders) + 1)):
+        found = verdict(*readings, holders=holders)
+        assert isinstance(found, Ambiguous)
+        assert found.so_far
+
+
+def test_two_records_that_nobody_holds_are_left_to_a_person_at_once():
+    """Nothing is counted: each has a name of its own."""
+    evidence = Evidence([DOUBT], settle_s=60)
+    for ref in (REF, "U1|2026-03-02T12:00:01.001Z"):
+        evidence.add(replace(RECORD, ref=ref))
+    evidence.turn()
+    found = evidence.verdict(DOUBT, {}, settles=True)
+    assert isinstance(found, Ambiguous)
+    assert not found.so_far
+
+
+def test_a_holder_of_something_else_takes_no_record():
+    """Two purchases of that millisecond: trees, and as many pounds of plastic."""
+    other = replace(FIRST, kind=Kind.CLEAN_OCEAN)
+    assert isinstance(verdict(1, holders=[other]), Ambiguous)
