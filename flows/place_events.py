@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect import flow
 
-from impactflow.intake.deliveries import TakenUp
+from impactflow.intake.deliveries import Processed
 from impactflow.intake.planning import unread
 from impactflow.policy import load_policy
 from impactflow.reports.standing import reads_again
@@ -20,7 +20,7 @@ from tasks.announcing import announce
 from tasks.buying import buy_all
 from tasks.checking import check_ledger
 from tasks.context import flow_context
-from tasks.events import take_up_deliveries
+from tasks.events import process_deliveries
 from tasks.naming import run_name
 from tasks.reporting import publish_report, publish_summary
 from tasks.tracking import track_batch
@@ -44,9 +44,9 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
         policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
         run.require_sellers({rule.provider for rule in policy.rules})
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
-        taken = TakenUp()
+        taken = Processed()
         while True:
-            now_taken = await take_up_deliveries(policy)
+            now_taken = await process_deliveries(policy)
             taken += now_taken
             for provider in sorted(now_taken.due_at):
                 await track_batch(provider, policy.store, everything=False)

@@ -22,7 +22,7 @@ from tasks.announcing import announce
 from tasks.buying import buy_all
 from tasks.checking import check_ledger
 from tasks.context import flow_context
-from tasks.events import take_up_deliveries
+from tasks.events import process_deliveries
 from tasks.naming import run_name
 from tasks.orders import plan_orders, preview_orders
 from tasks.reporting import publish_preview, publish_report, publish_summary
@@ -73,7 +73,7 @@ async def place_impacts(
             return told
         run.require_keys({rule.provider for rule in policy.rules}, orders_file)
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
-        taken = await take_up_deliveries(policy)
+        taken = await process_deliveries(policy)
         is_default = from_day is None and to_day is None
         planned = await plan_orders(policy, window, moves_watermark=is_default, orders_file=orders_file)
         halted = await buy_all(policy, patience_s)

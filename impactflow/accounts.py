@@ -21,7 +21,7 @@ _AGAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RunConfig:
     """
     How a run works, from the settings.
 
@@ -52,7 +52,7 @@ class StoreAccount:
         provider: The account.
         ledger: Where the placements are.
         clock: Tells the time.
-        terms: How the run works.
+        config: How the run works.
         run_id: What the run's attempts and events are recorded under.
     """
 
@@ -60,7 +60,7 @@ class StoreAccount:
     provider: Provider
     ledger: Ledger
     clock: Clock
-    terms: Terms
+    config: RunConfig
     run_id: str
 
     @property

@@ -51,7 +51,7 @@ async def announce() -> None:
 
 async def waiting(run: Run) -> Sequence[Group]:
     """What no run sees to by itself, or has tried to for too long."""
-    settled_by = timedelta(seconds=run.terms.settle_s) + _TOO_LONG
+    settled_by = timedelta(seconds=run.config.settle_s) + _TOO_LONG
     return await run.ledger.waiting(doubted_before=run.clock.now() - settled_by)
 
 

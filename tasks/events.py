@@ -5,7 +5,7 @@ import logging
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from impactflow.intake.deliveries import TakenUp, take_up
+from impactflow.intake.deliveries import Processed, process
 from impactflow.intake.senders.mapping import load_senders
 from impactflow.policy import Policy
 from tasks.context import current_run
@@ -14,13 +14,13 @@ from tasks.retries import READS
 log = logging.getLogger(__name__)
 
 
-@task(name="take_up_deliveries", cache_policy=NO_CACHE, **READS)
-async def take_up_deliveries(policy: Policy) -> TakenUp:
+@task(name="process_deliveries", cache_policy=NO_CACHE, **READS)
+async def process_deliveries(policy: Policy) -> Processed:
     """Plan, withdraw and hasten what stored deliveries tell of; see ``impactflow.intake.deliveries``."""
     run = current_run()
     senders = load_senders(run.settings.impactflow_senders)
     alone = not run.settings.wicked_reports_api_key
-    taken = await take_up(run.ledger, policy, run.clock, run.id, senders, alone=alone)
+    taken = await process(run.ledger, policy, run.clock, run.id, senders, alone=alone)
     if taken.deliveries:
         log.info("%s", taken.in_words(), extra={"action": "deliveries_taken_up"})
     return taken

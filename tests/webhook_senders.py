@@ -6,7 +6,7 @@ from typing import Any
 from world import World
 
 from impactflow.buying.run import Run
-from impactflow.intake.deliveries import TakenUp, take_up
+from impactflow.intake.deliveries import Processed, process
 from impactflow.ledger import Delivery
 
 
@@ -98,6 +98,6 @@ async def stripe_refund(run: Run, number: int, *, created: int | None = None) ->
     return await stripe_told(run, "charge.refunded", charge | {"refunded": True}, created=created)
 
 
-async def taken_up(world: World, run: Run) -> TakenUp:
+async def taken_up(world: World, run: Run) -> Processed:
     """Take up what is stored, as the flows do."""
-    return await take_up(run.ledger, world.policy, run.clock, run.id)
+    return await process(run.ledger, world.policy, run.clock, run.id)

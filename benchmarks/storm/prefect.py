@@ -1,4 +1,4 @@
-"""The Prefect server that the receiver nudges: how it can be stopped and started again, and be busy. For ``storm``."""
+"""The Prefect server that the receiver triggers: it can be stopped, started again, and be busy."""
 
 import asyncio
 import os

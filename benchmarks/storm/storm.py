@@ -113,7 +113,7 @@ async def let_loose(
 
     Args:
         storm: What is sent.
-        api_url: Of the Prefect server that it nudges.
+        api_url: Of the Prefect server that it triggers.
         folder: For the ledger and the logs.
         trouble: What befalls the server when the storm is at its height.
     """

@@ -16,7 +16,7 @@ from typing import TypeVar, assert_never
 from impactflow.accounts import LATEST, StoreAccount, check_account
 from impactflow.audit.findings import Disagreement, Finding, Suspect
 from impactflow.audit.repairs import CANCELLED_UNASKED, Repairs
-from impactflow.audit.unmatched import Strangers
+from impactflow.audit.unmatched import Unmatched
 from impactflow.errors import ProviderError, Unauthorized
 from impactflow.ledger import STANDING, Entry, Status
 from impactflow.providers import Record
@@ -113,7 +113,7 @@ class Audit:
         self._ledger = account.ledger
         self._provider = account.provider
         self._window = window
-        self._slots = asyncio.Semaphore(account.terms.concurrency)
+        self._slots = asyncio.Semaphore(account.config.concurrency)
         self._repairs = Repairs(account) if repair else None
         self._seen = _Ids()
         self._named = _Ids()  # of those seen, whose record says the key
@@ -179,7 +179,7 @@ class Audit:
             begun = await self._ledger.being_cancelled(self.name, self._account.store)
             yield [Suspect(Disagreement.DUPLICATE, entry, None, ref) for ref, entry in begun]
         since, _ = self._window.span
-        strangers = Strangers(await self._ledger.uncertain(self.name, self._account.store, since - _MARGIN))
+        strangers = Unmatched(await self._ledger.uncertain(self.name, self._account.store, since - _MARGIN))
         async for records in _batches(self._provider.statement(self._window.from_, self._window.to)):
             yield await self._compare(records, strangers)
         async for entries in self._unseen():
@@ -192,7 +192,7 @@ class Audit:
         named = {entry.placement.id for entry in by_now if entry.placement.id in self._named}
         yield [*strangers.suspects(by_now, named)]
 
-    async def _compare(self, records: Sequence[Record], strangers: Strangers) -> Sequence[Suspect]:
+    async def _compare(self, records: Sequence[Record], strangers: Unmatched) -> Sequence[Suspect]:
         """What seems to disagree among some records; those that name nobody are laid aside."""
         self.tally.read += len(records)
         suspects, unnamed = await self._judge(records)

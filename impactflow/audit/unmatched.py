@@ -19,7 +19,7 @@ from impactflow.providers import CLOCK_SKEW, Record
 _LATEST = timedelta(days=1)
 
 
-class Strangers:
+class Unmatched:
     """
     The records that name nobody and may be some placement's.
 

@@ -123,7 +123,7 @@ def sweep_at(
 ) -> Sweep:
     """A sweep over what is due at one provider under a policy; see ``impactflow.buying.sweep``."""
     account, digest = run.account(provider, policy.store), policy_digest(policy)
-    return Sweep(account, policy=digest, limit=limit, in_vain=run.in_vain, report=report)
+    return Sweep(account, policy=digest, limit=limit, failed_sends=run.failed_sends, report=report)
 
 
 def round_of(done: Settled | Swept) -> Round:

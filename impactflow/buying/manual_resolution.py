@@ -218,7 +218,7 @@ async def _check_not_bought(account: StoreAccount, entry: Entry) -> None:
     """See that nothing of the placement's stands at the provider, nor may still come."""
     await check_account(account)
     provider, placement, now = account.provider, entry.placement, account.clock.now()
-    settled_at = placement.sent_until + timedelta(seconds=account.terms.settle_s)
+    settled_at = placement.sent_until + timedelta(seconds=account.config.settle_s)
     if entry.status is Status.PARKED and now < settled_at:
         raise ConfigurationError(
             f"{_name(placement)} may still take effect until {settled_at.astimezone(UTC):%H:%M:%S} UTC: ask again then"

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 from impactflow.accounts import StoreAccount, check_account
 from impactflow.buying.evidence import DENIED, Evidence
-from impactflow.buying.sweep import Held, retry_delay_s
+from impactflow.buying.sweep import PlacementLease, retry_delay_s
 from impactflow.errors import (
     AlreadyRecorded,
     NotSent,
@@ -95,26 +95,26 @@ async def settle(account: StoreAccount) -> Settled:
         await check_account(account)
     except (NotSent, Refused) as error:
         return Settled(halted=str(error), unauthorized=isinstance(error, Unauthorized))
-    until = now + timedelta(seconds=account.terms.lease_s)
+    until = now + timedelta(seconds=account.config.lease_s)
     repeats = isinstance(provider, RepeatsSafely)
     claim = Claim(provider.name, account.store, account.run_id, now, until, exclusive=False, repeats=repeats)
     doubts = await account.ledger.claim_doubts(claim)
     if not doubts:
         return Settled()
-    desk = _Desk(account, until)
+    resolver = _Resolver(account, until)
     if isinstance(provider, RepeatsSafely):
-        return await to_its_end(desk.repeat(provider, doubts), desk.in_flight.stop)
+        return await to_its_end(resolver.repeat(provider, doubts), resolver.in_flight.stop)
     if isinstance(provider, KeepsRecords):
         try:
-            return await desk.look_through(provider, doubts)
+            return await resolver.look_through(provider, doubts)
         except asyncio.CancelledError:
-            await desk.give_back(doubts)
+            await resolver.give_back(doubts)
             raise
     msg = f"{provider.name} neither repeats safely nor keeps records"
     raise AssertionError(msg)
 
 
-class _Desk:
+class _Resolver:
     """One run's work on the doubts at one provider."""
 
     def __init__(self, account: StoreAccount, until: datetime) -> None:
@@ -122,24 +122,24 @@ class _Desk:
         self._ledger = account.ledger
         self._provider = account.provider
         self._clock = account.clock
-        self._terms = account.terms
+        self._config = account.config
         self._until = until
         self._settled = Settled()
         self.in_flight = InFlight()
 
     async def repeat(self, provider: RepeatsSafely, doubts: Sequence[Placement]) -> Settled:
         """Ask again, as many at once as may be in flight."""
-        slots = asyncio.Semaphore(self._terms.concurrency)
+        slots = asyncio.Semaphore(self._config.concurrency)
 
         async def ask(doubt: Placement) -> None:
             async with slots:
-                hold = Held(self._account, doubt, self._until)
+                lease = PlacementLease(self._account, doubt, self._until)
                 asked_at, sent_until = self._clock.now(), doubt.sent_until
                 if self.in_flight.stopped:
                     await self._apply(doubt, None, "not asked: the run was stopped", sent_until)
                     return
                 try:
-                    verdict: Verdict | None = await self.in_flight.answer(provider.settle(doubt, hold))
+                    verdict: Verdict | None = await self.in_flight.answer(provider.settle(doubt, lease))
                     why = "the provider says it had no effect"
                     was_refused = isinstance(verdict, Absent) and doubt.if_absent is not None  # and is once more
                     if verdict and verdict.so_far and not was_refused:
@@ -173,7 +173,7 @@ class _Desk:
     async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
         """Read the records, again in the other order for what none names, and all of them before one is guessed."""
         read_at = self._clock.now()
-        evidence = Evidence(doubts, self._terms.settle_s)
+        evidence = Evidence(doubts, self._config.settle_s)
         verdicts: Mapping[int, Verdict | None] = {}
         why = "not in the provider's records"
         try:
@@ -210,7 +210,7 @@ class _Desk:
 
     def _settles(self, doubt: Placement, read_at: datetime) -> bool:
         """Whether the records were read after the settling time, so that what is not in them will not come."""
-        return read_at >= doubt.sent_until + timedelta(seconds=self._terms.settle_s)
+        return read_at >= doubt.sent_until + timedelta(seconds=self._config.settle_s)
 
     async def _read(
         self,
@@ -262,7 +262,7 @@ class _Desk:
             case Ambiguous(evidence):
                 move = replace(move, to=Status.PARKED, detail=evidence)
             case None if mark := _AGAIN.search(why):
-                due_at = now + timedelta(seconds=self._terms.settle_s)
+                due_at = now + timedelta(seconds=self._config.settle_s)
                 said = _said(doubt)
                 move = replace(move, detail=f"{said}{mark[0]}" if said else why, due_at=due_at)
             case None:
@@ -286,8 +286,8 @@ class _Desk:
     def _next(self, doubt: Placement) -> datetime:
         """Soon at first, for records that appear a moment late; and surely once the settling time has passed."""
         now = self._clock.now()
-        soon = now + timedelta(seconds=min(retry_delay_s(doubt.attempt), self._terms.settle_s / 4))
-        settles = doubt.sent_until + timedelta(seconds=self._terms.settle_s)
+        soon = now + timedelta(seconds=min(retry_delay_s(doubt.attempt), self._config.settle_s / 4))
+        settles = doubt.sent_until + timedelta(seconds=self._config.settle_s)
         return min(soon, settles) if settles > now else soon
 
     def _note(self, error: ProviderError) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from impactflow.accounts import StoreAccount, Terms
+from impactflow.accounts import RunConfig, StoreAccount
 from impactflow.adoption import Finding, PurchasesUnknown, Scope, check_ledger, look
-from impactflow.buying.sweep import InVain
+from impactflow.buying.sweep import FailedSends
 from impactflow.callbacks import callback_path
 from impactflow.clients import open_cnaught, open_impactapi, open_oneclickimpact, open_wickedreports
 from impactflow.clients.http import open_transport
@@ -61,9 +61,9 @@ class Run:
         clock: Tells the time.
         ledger: Where everything is remembered.
         transport: Carries every request of the run.
-        terms: How it works.
+        config: How it works.
         mark: The ledger's last event before it began; what it changes comes after.
-        in_vain: What it has tried in vain.
+        failed_sends: What it has tried in vain.
         checked: The providers whose newest records the ledger was held against, so that something may be sent there.
     """
 
@@ -72,9 +72,9 @@ class Run:
     clock: Clock
     ledger: Ledger
     transport: CountingTransport
-    terms: Terms
+    config: RunConfig
     mark: int = 0
-    in_vain: InVain = field(default_factory=InVain)
+    failed_sends: FailedSends = field(default_factory=FailedSends)
     checked: set[ProviderName] = field(default_factory=set)
     _providers: dict[ProviderName, Provider] = field(default_factory=dict)
     _files: dict[str, OrdersFile] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Run:
         Raises:
             ConfigurationError: Its key is not set.
         """
-        return StoreAccount(store, self.provider(name), self.ledger, self.clock, self.terms, self.id)
+        return StoreAccount(store, self.provider(name), self.ledger, self.clock, self.config, self.id)
 
     async def store(self) -> str:
         """
@@ -246,9 +246,9 @@ def _callback_url(settings: Settings) -> Callable[[str], str] | None:
     return lambda key: url + callback_path(secret.get_secret_value(), key)
 
 
-def terms_of(settings: Settings) -> Terms:
+def config_of(settings: Settings) -> RunConfig:
     """How runs work under these settings."""
-    return Terms(
+    return RunConfig(
         lease_s=settings.impactflow_lease_s,
         request_timeout_s=settings.impactflow_request_timeout_s,
         settle_s=settings.impactflow_settle_s,
@@ -284,6 +284,6 @@ async def open_run(
     try:
         with Ledger.open(settings.impactflow_ledger_url) as ledger:
             mark = await ledger.last_event()
-            yield Run(run_id, settings, clock or SystemClock(), ledger, carrier, terms_of(settings), mark)
+            yield Run(run_id, settings, clock or SystemClock(), ledger, carrier, config_of(settings), mark)
     finally:
         await carrier.aclose()

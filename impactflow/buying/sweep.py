@@ -3,7 +3,8 @@ Place what is planned: claim, call, record; one sweep over what is due at one pr
 
 1. A claim makes the intent durable, with a lease, before anything is sent.
 2. The provider is called with no transaction open, well inside the lease.
-3. The outcome is made durable; ``Ledger.turn_over`` does this for some placements and 1. for the next in one commit.
+3. The outcome is made durable; ``Ledger.record_and_claim`` does this for some placements, and 1. for the next, in one
+   commit.
 
 A sweep may die between any two lines: what it held is in doubt once the lease is over, and ``reconcile`` settles that.
 A sweep that is cancelled claims nothing more and records all that it holds first (see ``stopping``).
@@ -33,7 +34,7 @@ from impactflow.errors import (
 )
 from impactflow.ledger import Claim, Fresh, Move, Status
 from impactflow.models import Placement, ProviderName, Receipt, Unexplained
-from impactflow.providers import Hold, KeepsRecords
+from impactflow.providers import KeepsRecords, Lease
 from impactflow.stopping import InFlight, to_its_end
 from impactflow.taskgroup import together
 
@@ -86,7 +87,7 @@ def retry_delay_s(tries: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class InVain:
+class FailedSends:
     """
     What one run has tried in vain, over all its sweeps.
 
@@ -100,8 +101,8 @@ class InVain:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A run's hold on one placement, until its lease ends."""
+class PlacementLease:
+    """A run's lease on one placement, until its lease ends."""
 
     account: StoreAccount
     placement: Placement
@@ -114,7 +115,7 @@ class Held:
         Raises:
             NotSent: It does not.
         """
-        if (self.until - self.account.clock.now()).total_seconds() <= self.account.terms.request_timeout_s:
+        if (self.until - self.account.clock.now()).total_seconds() <= self.account.config.request_timeout_s:
             msg = "too little of the lease was left to send it"
             raise NotSent(msg, provider=self.placement.provider, operation="place")
 
@@ -140,16 +141,16 @@ class Sweep:
     """
     One sweep over what is due at one provider, with a bounded number of requests in flight.
 
-    As many senders as there may be requests in flight take what is claimed and leave what came of it; one clerk records
-    that and claims ahead of them, both in one commit, so that no request waits for a commit of its own. What is claimed
-    and not sent is what a crash puts in doubt for nothing: it is at most half of what is in flight.
+    As many senders as there may be requests in flight take what is claimed and leave what came of it. One committer
+    records that and claims ahead of them, both in one commit, so that no request waits for a commit of its own. A crash
+    needlessly puts claimed but unsent placements in doubt: they are at most half of what is in flight.
 
     Args:
         account: Whose placements, and where they are bought.
         policy: Digest of the policy that it works with; what was planned under another, or long ago, is not sent.
         limit: At most so many placements.
-        in_vain: What this run has tried in vain over all its sweeps: what kills, looks and earlier runs added to the
-            attempts says nothing about how the provider is now.
+        failed_sends: Sends of this run that had no effect, over all its sweeps. The attempts that kills, checks and
+            earlier runs counted say nothing about how the provider is now.
         report: Called whenever outcomes were recorded.
     """
 
@@ -159,26 +160,26 @@ class Sweep:
         *,
         policy: str,
         limit: int,
-        in_vain: InVain | None = None,
+        failed_sends: FailedSends | None = None,
         report: Callable[[Swept], None] = lambda _: None,
     ) -> None:
         self._account = account
         self._ledger = account.ledger
         self._provider = account.provider
         self._clock = account.clock
-        self._terms = account.terms
+        self._config = account.config
         self._policy = policy
         self._left = limit
-        self._in_vain = InVain() if in_vain is None else in_vain
+        self._failed_sends = FailedSends() if failed_sends is None else failed_sends
         self._report = report
         self._swept = Swept()
-        self._ahead = self._terms.concurrency // 2
-        self._claimed: asyncio.Queue[Held | None] = asyncio.Queue()
+        self._ahead = self._config.concurrency // 2
+        self._claimed: asyncio.Queue[PlacementLease | None] = asyncio.Queue()
         self._answers: list[Move] = []
         self._open = 0  # claimed, and the outcome not recorded yet
         self._drained = False  # nothing more is due
         self._blocked = False  # what is due waits until the outcome of a twin is recorded
-        self._clerk_wanted = asyncio.Event()
+        self._commit_wanted = asyncio.Event()
         self._in_flight = InFlight()
         self._unreachable = 0
         self._resume_at = self._clock.now()
@@ -203,24 +204,24 @@ class Sweep:
 
     async def _place_due(self) -> None:
         async with together() as group:
-            for _ in range(min(self._terms.concurrency, self._left)):
+            for _ in range(min(self._config.concurrency, self._left)):
                 group.create_task(self._send_claimed())
-            await self._keep_books()
+            await self._commit_outcomes()
 
     def _stop(self) -> None:
         self._halt(_STOPPED)
         self._in_flight.stop()
 
-    async def _keep_books(self) -> None:
+    async def _commit_outcomes(self) -> None:
         """Record and claim until there is nothing more of either; then let the senders go."""
         while True:
             count = await self._claimable()
             if count or self._answers:
-                await self._turn_over(count)
+                await self._record_and_claim(count)
             if not self._open:
                 break
             await self._next_answers()
-        for _ in range(self._terms.concurrency):
+        for _ in range(self._config.concurrency):
             self._claimed.put_nowait(None)
 
     async def _claimable(self) -> int:
@@ -235,56 +236,56 @@ class Sweep:
         if self._in_flight.stopped:
             return 0
         unanswered = self._open - len(self._answers)
-        return min(self._left, self._terms.concurrency + self._ahead - unanswered)
+        return min(self._left, self._config.concurrency + self._ahead - unanswered)
 
-    async def _turn_over(self, count: int) -> None:
+    async def _record_and_claim(self, count: int) -> None:
         """Record what was answered and claim so many more, in one commit."""
         answers, self._answers = self._answers, []
         now = self._clock.now()
-        until = now + timedelta(seconds=self._terms.lease_s)
-        alone = self._provider.one_twin_at_a_time
+        until = now + timedelta(seconds=self._config.lease_s)
+        alone = self._provider.serialize_look_alikes
         fresh = Fresh.at(self._policy, now)
         claim = Claim(self._provider.name, self._account.store, self._account.run_id, now, until, alone, fresh=fresh)
-        claimed = await self._ledger.turn_over(answers, claim, count)
+        claimed = await self._ledger.record_and_claim(answers, claim, count)
         self._open += len(claimed) - len(answers)
         self._left -= len(claimed)
         self._drained = self._drained or (len(claimed) < count and not alone)
         self._blocked = len(claimed) < count and alone
         for placement in claimed:
-            self._claimed.put_nowait(Held(self._account, placement, until))
+            self._claimed.put_nowait(PlacementLease(self._account, placement, until))
         if answers:
             self._count(answers)
 
     async def _next_answers(self) -> None:
         """Wait for an answer, then until the senders run short of claims, but never long: it ought to be on disk."""
-        self._clerk_wanted.clear()
+        self._commit_wanted.clear()
         if not self._answers and self._resume_at <= self._clock.now():
-            await self._clerk_wanted.wait()
-            self._clerk_wanted.clear()
+            await self._commit_wanted.wait()
+            self._commit_wanted.clear()
         if self._answers and self._runs_short:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_S):
-                await self._clerk_wanted.wait()
+                await self._commit_wanted.wait()
 
     @property
     def _runs_short(self) -> bool:
         return self._claimed.qsize() <= self._ahead * 3 // 4
 
     async def _send_claimed(self) -> None:
-        while (hold := await self._claimed.get()) is not None:
+        while (lease := await self._claimed.get()) is not None:
             if self._swept.halted is None:
-                move = await self._send(hold.placement, hold)
+                move = await self._send(lease.placement, lease)
             else:
                 why = _STOPPED if self._in_flight.stopped else "the provider was left alone"
-                move = self._move(hold.placement, Status.PLANNED, f"not sent: {why}")
+                move = self._move(lease.placement, Status.PLANNED, f"not sent: {why}")
             self._answers.append(move)
             if self._runs_short or len(self._answers) == 1:
-                self._clerk_wanted.set()
+                self._commit_wanted.set()
 
-    async def _send(self, placement: Placement, hold: Hold) -> Move:  # noqa: PLR0911 - one for each answer there is
+    async def _send(self, placement: Placement, lease: Lease) -> Move:  # noqa: PLR0911 - one for each answer there is
         try:
-            receipt = await self._in_flight.answer(self._provider.place(placement, hold))
+            receipt = await self._in_flight.answer(self._provider.place(placement, lease))
         except TimeoutError:
             return self._move(placement, Status.IN_DOUBT, f"{_STOPPED} before an answer came")
         except Unauthorized as error:
@@ -297,7 +298,7 @@ class Sweep:
                 "refused: order %s, slot %s: %s", placement.order_id, placement.slot, error,
                 extra={"action": "placement_failed"},
             )  # fmt: skip
-            forbidden = self._in_vain.forbidden
+            forbidden = self._failed_sends.forbidden
             forbidden[self._provider.name] = forbidden[self._provider.name] + 1 if isinstance(error, Forbidden) else 0
             if forbidden[self._provider.name] >= _FORBIDDEN:
                 self._halt(str(error))
@@ -311,12 +312,12 @@ class Sweep:
         except OutcomeUnknown as error:
             self._unreachable = 0
             return self._move(placement, Status.IN_DOUBT, str(error))
-        self._unreachable = self._in_vain.forbidden[self._provider.name] = 0
+        self._unreachable = self._failed_sends.forbidden[self._provider.name] = 0
         return self._move(placement, Status.PLACED, None, receipt=receipt)
 
     def _again(self, placement: Placement, error: NotSent) -> Move:
-        self._in_vain.tries[placement.id] += 1
-        delay_s = retry_delay_s(self._in_vain.tries[placement.id])
+        self._failed_sends.tries[placement.id] += 1
+        delay_s = retry_delay_s(self._failed_sends.tries[placement.id])
         match error:
             case RateLimited():
                 delay_s = _PAUSE_S if error.retry_after_s is None else error.retry_after_s

@@ -81,7 +81,7 @@ class Tracking:
         self._account = account
         self._ledger = account.ledger
         self._clock = account.clock
-        self._terms = account.terms
+        self._config = account.config
         self._everything = everything
         self._report = report
         self._tracked = Tracked()
@@ -93,13 +93,13 @@ class Tracking:
         Raises:
             LedgerError: The ledger failed; what was answered before stands.
         """
-        queue: asyncio.Queue[tuple[Placement, int] | None] = asyncio.Queue(maxsize=self._terms.concurrency)
+        queue: asyncio.Queue[tuple[Placement, int] | None] = asyncio.Queue(maxsize=self._config.concurrency)
         async with together() as group:
-            for _ in range(self._terms.concurrency):
+            for _ in range(self._config.concurrency):
                 group.create_task(self._work(queue))
             async for open_placement in self._placed():
                 await queue.put(open_placement)
-            for _ in range(self._terms.concurrency):
+            for _ in range(self._config.concurrency):
                 await queue.put(None)
         return self._tracked
 
@@ -131,9 +131,9 @@ class Tracking:
         except ProviderError as error:
             self._count("checked", "unanswered")
             log.info("not answered: %s", error, extra={"action": "track_unanswered"})
-        settled_at = placement.sent_until + timedelta(seconds=self._terms.settle_s)
+        settled_at = placement.sent_until + timedelta(seconds=self._config.settle_s)
         if progress.stage is Stage.OPEN or (progress.unseen and self._clock.now() < settled_at):
-            due_at = self._clock.now() + timedelta(seconds=track_delay_s(self._terms.track_s, checks))
+            due_at = self._clock.now() + timedelta(seconds=track_delay_s(self._config.track_s, checks))
             await self._ledger.postpone(Postponement(placement, due_at, progress.certificate_url, progress.parts))
         else:
             await self._end(placement, progress)

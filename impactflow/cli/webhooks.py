@@ -25,7 +25,7 @@ from impactflow.webhooks.bounds import Bounds
 from impactflow.webhooks.refusals import Refusals
 from impactflow.webhooks.server import listen, serve
 from impactflow.webhooks.sources import CNAUGHT, Secrets
-from impactflow.webhooks.trigger import Nudge, open_prefect_api
+from impactflow.webhooks.trigger import Trigger, open_prefect_api
 
 #: How long the last numbers of refused deliveries may take to be kept, in seconds.
 _LAST_S = 1.0
@@ -71,8 +71,8 @@ async def _serve(
     arrivals = Arrivals(clock)
     app = make_app(ledger, store, secrets, clock, bounds, refusals, arrivals)
     async with open_prefect_api(load_prefect_api()) or nullcontext() as api, together() as tasks:
-        nudging = tasks.create_task(Nudge(ledger, store, api).go_on(clock)) if api else None
-        if nudging is None:
+        triggering = tasks.create_task(Trigger(ledger, store, api).go_on(clock)) if api else None
+        if triggering is None:
             err.print(
                 f"[dim]PREFECT_API_URL is not set: what comes waits for the next {takes_up_deliveries(settings)}, or"
                 " the schedule of place_events[/dim]"
@@ -84,8 +84,8 @@ async def _serve(
             await _keep_last(refusals)
         for each in counting:
             each.cancel()
-        if nudging is not None:
-            nudging.cancel()
+        if triggering is not None:
+            triggering.cancel()
 
 
 async def _keep_last(refusals: Refusals) -> None:

@@ -30,7 +30,7 @@ _PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class TakenUp:
+class Processed:
     """
     What deliveries came to.
 
@@ -56,9 +56,9 @@ class TakenUp:
     due_at: frozenset[ProviderName] = frozenset()
     again: int = 0
 
-    def __add__(self, other: "TakenUp") -> "TakenUp":
+    def __add__(self, other: "Processed") -> "Processed":
         """Two pages as one."""
-        return TakenUp(
+        return Processed(
             self.deliveries + other.deliveries,
             self.planned + other.planned,
             self.refunds + other.refunds,
@@ -90,9 +90,9 @@ class TakenUp:
         )
 
 
-async def take_up(
+async def process(
     ledger: Ledger, policy: Policy, clock: Clock, run_id: str, senders: Senders = NO_SENDERS, *, alone: bool = False
-) -> TakenUp:
+) -> Processed:
     """
     Take up every delivery that pends, page by page, in the order in which they came; then judge again what waits.
 
@@ -111,9 +111,9 @@ async def take_up(
     """
     for name, sender in senders.senders.items():
         await ledger.reopen_deliveries(Mended(policy.store, name, sender.digest))
-    taken, after = TakenUp(), 0
+    taken, after = Processed(), 0
     while page := await ledger.pending_deliveries(policy.store, after=after, limit=_PAGE):
-        taken += await _Page(ledger, policy, clock, run_id, page, senders).take_up()
+        taken += await _Page(ledger, policy, clock, run_id, page, senders).process()
         after = page[-1].id
     again = await judge_again(ledger, policy, clock, run_id)
     if alone:
@@ -301,7 +301,7 @@ class _Page:
         mapping = self._senders.digest_for(delivery.source)
         return Handled(delivery.id, self._clock.now(), problem, listed_as, mapping)
 
-    async def take_up(self) -> TakenUp:
+    async def process(self) -> Processed:
         """Refunds before orders, so that nothing is planned that is refunded already."""
         ledger, store, now = self._ledger, self._policy.store, self._clock.now()
         announcements = [Announcement(store, refund, self._run_id, now) for refund in self._refunds]
@@ -323,7 +323,7 @@ class _Page:
         due_at = await ledger.look_now(Look([hint.key for hint in self._hints], now))
         await asyncio.gather(*map(ledger.finish_delivery, self._handled))
         concern_us = planned.read + len(self._refunds) + len(self._hints)
-        return TakenUp(
+        return Processed(
             len(self._handled),
             planned,
             len(self._refunds),

@@ -181,7 +181,7 @@ class Ledger:
         """What is planned of a store and would be sent now."""
         return await self._read(planning.to_send, store, fresh)
 
-    async def turn_over(self, answers: Sequence[Move], claim: Claim, count: int) -> list[Placement]:
+    async def record_and_claim(self, answers: Sequence[Move], claim: Claim, count: int) -> list[Placement]:
         """
         Record what became of requests, even if their lease is over, and claim what to send next, in one commit.
 

@@ -72,7 +72,7 @@ def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | N
         request = wanted[indexes[0]]
         if request.exclusive:  # two runs that claim twins in the same moment would run into the index, or a deadlock
             one_at_a_time(connection, f"claim at {request.provider}")
-        rows = _without_twins(_due(connection, request, len(indexes)))
+        rows = _without_look_alikes(_due(connection, request, len(indexes)))
         if not rows:
             continue
         now, until, ids = request.now, request.lease_until, [row.id for row in rows]
@@ -258,7 +258,7 @@ def _end_rivals(
     return stronger
 
 
-def _without_twins(rows: Sequence[Any]) -> list[Any]:
+def _without_look_alikes(rows: Sequence[Any]) -> list[Any]:
     twins: set[str] = set()
     chosen = []
     for row in rows:

@@ -203,7 +203,7 @@ class When(Strict):
 
         Raises:
             NotEarned: A condition does not hold, or the order does not say enough to tell.
-            OnHold: The order's currency has no rate.
+            NeedsAttention: The order's currency has no rate.
         """
         self._check_source(sale)
         self._check_customer(sale)

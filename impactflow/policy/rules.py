@@ -19,7 +19,7 @@ from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned
 from impactflow.policy.conditions import When
 from impactflow.policy.fields import UNLIMITED, Limit, Number, Slot, Strict, Text, wrong_at
 from impactflow.policy.quantities import DonationQuantity, PerItem, Quantity, Rounding, rounded
-from impactflow.policy.sale import NotEarned, OnHold, Sale
+from impactflow.policy.sale import NeedsAttention, NotEarned, Sale
 from impactflow.units import WHOLE
 
 _GRAMS: Mapping[str, Fraction] = MappingProxyType(
@@ -88,8 +88,8 @@ class Rule(Strict):
             return self._impact(sale, quantity=self._bought(counted), held=None)
         except NotEarned as nothing:
             return Unearned(self.slot, str(nothing))
-        except OnHold as hold:
-            return self._impact(sale, quantity=None, held=str(hold))
+        except NeedsAttention as needs:
+            return self._impact(sale, quantity=None, held=str(needs))
 
     def counts_items_of(self, source: str) -> str | None:
         """What in the rule looks at the items of an order that this system sold, such as per_item; None: nothing."""
@@ -107,7 +107,7 @@ class Rule(Strict):
             # Without the quantity, so that all orders for which this is so are told as one number.
             raise NotEarned(f"it comes to less than the minimum of {self.least} {unit}")
         if quantity > self.most:
-            raise OnHold(
+            raise NeedsAttention(
                 f"it comes to {quantity} {unit}, above the most that {self.provider} sells at once: {self.most}"
             )
         return quantity

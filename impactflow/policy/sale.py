@@ -23,7 +23,7 @@ class NotEarned(Exception):
     """The order earns nothing under the rule; the text is the reason."""
 
 
-class OnHold(Exception):
+class NeedsAttention(Exception):
     """Whether or how much it earns waits for a person; the text says what to mend."""
 
 
@@ -86,7 +86,7 @@ class Sale:
     def _usd_per(self, currency: str) -> Fraction:
         rate = self.usd_per.get(currency)
         if rate is None:
-            raise OnHold(f"no rate for {currency}: add it to fx.usd_per in the policy")
+            raise NeedsAttention(f"no rate for {currency}: add it to fx.usd_per in the policy")
         return rate
 
 
@@ -98,5 +98,5 @@ def _exact(number: Decimal, what: str) -> Fraction:
         or exponent < -_MOST_DIGITS_AFTER_POINT
         or number.adjusted() >= _MOST_DIGITS_BEFORE_POINT
     ):
-        raise OnHold(f"{what} is not a believable number: mend it at its source")
+        raise NeedsAttention(f"{what} is not a believable number: mend it at its source")
     return Fraction(number)

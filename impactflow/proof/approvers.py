@@ -22,7 +22,7 @@ from impactflow.proof.verdict import Place, place
 _LOOKS = 6
 
 
-class Persons:
+class Approvers:
     """
     Those of one scenario.
 

@@ -102,14 +102,14 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "nobody looks at the lease before sending",
         "impactflow.buying.sweep",
-        "        if (self.until - self.account.clock.now()).total_seconds() <= self.account.terms.request_timeout_s:",
-        "        if not self.account.terms.request_timeout_s:",
+        "        if (self.until - self.account.clock.now()).total_seconds() <= self.account.config.request_timeout_s:",
+        "        if not self.account.config.request_timeout_s:",
         twist="stands still",
     ),
     Mutation(
         "doubts are settled before late requests can have arrived",
         "impactflow.buying.reconcile",
-        "        return read_at >= doubt.sent_until + timedelta(seconds=self._terms.settle_s)",
+        "        return read_at >= doubt.sent_until + timedelta(seconds=self._config.settle_s)",
         "        return True",
     ),
     Mutation(
@@ -214,7 +214,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a session's id is not stored before it is confirmed",
         "impactflow.providers.impactapi",
-        "            await hold.remember(session.id)\n",
+        "            await lease.remember(session.id)\n",
         "",
     ),
     Mutation(

@@ -17,7 +17,7 @@ _OWN = b',"metadata":{"campaign":"spring"}'
 _CUSTOMER = b',"customer_email":"ana@example.com"'
 
 
-class Strangers:
+class OtherBuyers:
     """
     Those of one scenario.
 

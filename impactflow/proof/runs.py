@@ -12,7 +12,7 @@ from impactflow.buying.loop import buy, steps_of
 from impactflow.buying.run import Run
 from impactflow.buying.tracking import Tracking
 from impactflow.intake import planning
-from impactflow.intake.deliveries import take_up
+from impactflow.intake.deliveries import process
 from impactflow.intake.planning import Preview
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
@@ -27,7 +27,7 @@ async def place(run: Run, policy: Policy, patience_s: float) -> None:
     """
     await run.check_ledger(providers_of(policy), policy)
     window = await planning.choose_window(run.ledger, policy, None, None, run.clock)
-    await take_up(run.ledger, policy, run.clock, run.id)
+    await process(run.ledger, policy, run.clock, run.id)
     await planning.plan(run.ledger, run.order_source(), policy, window, run.clock, run.id, moves_watermark=True)
     await buy(run, policy, patience_s, steps_of(run, policy))
 

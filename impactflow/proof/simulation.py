@@ -22,16 +22,16 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from impactflow.buying.manual_resolution import Decision, Ruling, settle_by_ruling
-from impactflow.buying.run import CountingTransport, Run, terms_of
+from impactflow.buying.run import CountingTransport, Run, config_of
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.ledger import UNRESOLVED, Delivery, Ledger, Status, Vouched
 from impactflow.ledger.tables import events, placements
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
 from impactflow.proof import runs
-from impactflow.proof.approvers import Persons
+from impactflow.proof.approvers import Approvers
 from impactflow.proof.memory import Memory
-from impactflow.proof.other_buyers import THEIR_KEY, Strangers
+from impactflow.proof.other_buyers import THEIR_KEY, OtherBuyers
 from impactflow.proof.process import Fate, Process, Wire, begin_task, enter, on_disk, unharmed
 from impactflow.proof.scenario import (
     BEGIN_S,
@@ -119,8 +119,8 @@ class _Simulation:
         self._providers = runs.providers_of(self._policy)
         self._clock = SimulatedClock(timedelta(seconds=scenario.later_s))
         self._sandbox = _World(scenario, self._clock)
-        self._strangers = Strangers(scenario, self._sandbox, self._clock)
-        self._persons = Persons(scenario, self._engine, self._clock)
+        self._strangers = OtherBuyers(scenario, self._sandbox, self._clock)
+        self._persons = Approvers(scenario, self._engine, self._clock)
         self._settings = _settings()
         self._given_up: set[Place] = set()
         self._found: list[str] = []
@@ -261,7 +261,7 @@ class _Simulation:
     def _open(self, process: Process, run_id: str, clock: SimulatedClock, engine: Engine | None = None) -> Run:
         wire = CountingTransport(Wire(process, SandboxTransport(self._sandbox)))
         settings = self._settings
-        return Run(run_id, settings, clock, Ledger(engine or self._engine), wire, terms_of(settings))
+        return Run(run_id, settings, clock, Ledger(engine or self._engine), wire, config_of(settings))
 
     def _open_unharmed(self, run_id: str) -> Run:
         process = Process()

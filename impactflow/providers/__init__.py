@@ -17,8 +17,8 @@ from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, 
 CLOCK_SKEW = timedelta(minutes=2)
 
 
-class Hold(Protocol):
-    """A run's hold on a placement while a provider works on it."""
+class Lease(Protocol):
+    """A run's lease on a placement while a provider works on it."""
 
     def check(self) -> None:
         """
@@ -143,11 +143,11 @@ class Provider(Protocol):
         ...
 
     @property
-    def one_twin_at_a_time(self) -> bool:
+    def serialize_look_alikes(self) -> bool:
         """Whether of placements that the records could not tell apart only one may be unresolved at a time."""
         ...
 
-    async def place(self, placement: Placement, hold: Hold) -> Receipt:
+    async def place(self, placement: Placement, lease: Lease) -> Receipt:
         """
         Buy it.
 
@@ -204,7 +204,7 @@ class Provider(Protocol):
         What is bought meanwhile makes pages overlap.
 
         Args:
-            size: How many records a page may hold, 1 to 100.
+            size: How many records a page may lease, 1 to 100.
 
         Raises:
             ProviderError: A page could not be read; the ones before it are good.
@@ -240,7 +240,7 @@ class Provider(Protocol):
 class RepeatsSafely(Provider, Protocol):
     """A provider that can be asked again without buying again."""
 
-    async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
+    async def settle(self, doubt: Placement, lease: Lease) -> Verdict:
         """
         Find out what became of a purchase, completing it where that is safe.
 

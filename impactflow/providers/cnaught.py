@@ -25,7 +25,7 @@ from impactflow.errors import (
     Unavailable,
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
-from impactflow.providers import CLOCK_SKEW, Absent, Ambiguous, Found, Hold, Record, Verdict
+from impactflow.providers import CLOCK_SKEW, Absent, Ambiguous, Found, Lease, Record, Verdict
 from impactflow.texts import one_line, plain
 
 _GRAMS_PER_KG = 1000
@@ -38,7 +38,7 @@ class CNaught:
 
     name = ProviderName.CNAUGHT
     #: Keys tell placements apart.
-    one_twin_at_a_time = False
+    serialize_look_alikes = False
     keys_by_look_up = False
 
     def __init__(
@@ -62,15 +62,15 @@ class CNaught:
         """Check the key."""
         await self.check()
 
-    async def place(self, placement: Placement, hold: Hold) -> Receipt:
+    async def place(self, placement: Placement, lease: Lease) -> Receipt:
         """Submit the order; see ``Provider.place``."""
-        order = await self._submit(placement, hold)
+        order = await self._submit(placement, lease)
         if why := _is_another(placement, order):
             raise OutcomeUnknown(why, provider=self.name, operation="submit_generic_order")
         return _receipt(order)
 
-    async def _submit(self, placement: Placement, hold: Hold) -> Order:
-        return await looking(self._client, hold.check).submit_generic_order(
+    async def _submit(self, placement: Placement, lease: Lease) -> Order:
+        return await looking(self._client, lease.check).submit_generic_order(
             amount_kg=Decimal(placement.quantity) / _GRAMS_PER_KG,
             idempotency_key=placement.key,
             metadata=_metadata(placement),
@@ -79,25 +79,25 @@ class CNaught:
             notification_url=self._callback_url(placement.key) if self._callback_url else None,
         )
 
-    async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
+    async def settle(self, doubt: Placement, lease: Lease) -> Verdict:
         """Send it again under its key, or find it by its metadata where the key may be forgotten."""
         if self._clock.now() - doubt.first_attempted_at > self._key_age:
-            found = await self._by_metadata(doubt, hold)
+            found = await self._by_metadata(doubt, lease)
             if not isinstance(found, Absent):
                 return found
         try:
-            order = await self._submit(doubt, hold)
+            order = await self._submit(doubt, lease)
         except IdempotencyConflict as conflict:  # such as ours, with the callback URL of other settings
-            found = await self._by_metadata(doubt, hold)
+            found = await self._by_metadata(doubt, lease)
             used = Ambiguous(f"its key was used for another order: {conflict.message}", so_far=True)
             return used if found == Absent() else found
         except (Unauthorized, RateLimited):
             raise
         except Refused:  # a repeat may be refused before anyone looks whether the first was accepted
-            found = await self._by_metadata(doubt, hold)
+            found = await self._by_metadata(doubt, lease)
             return Absent(so_far=True) if isinstance(found, Absent) else found
         if why := _is_another(doubt, order):
-            found = await self._by_metadata(doubt, hold)
+            found = await self._by_metadata(doubt, lease)
             return Ambiguous(why, so_far=True) if isinstance(found, Absent) else found
         return Found(_receipt(order), by_key=True)
 
@@ -182,7 +182,7 @@ class CNaught:
             is_somebodys=bool(order.metadata) and "impactflow_key" not in told,
         )
 
-    async def _by_metadata(self, doubt: Placement, hold: Hold) -> Verdict:
+    async def _by_metadata(self, doubt: Placement, lease: Lease) -> Verdict:
         """
         The order by its metadata; not there means not there twice, because pages shift while they are read.
 
@@ -199,7 +199,7 @@ class CNaught:
                 return _found(doubt, named[0])
             names_return = names_return or any(order.metadata for order in orders)
             unnamed |= {order.id: order for order in orders if _may_be(doubt, order)}
-        left = await hold.unexplained(sorted(unnamed))
+        left = await lease.unexplained(sorted(unnamed))
         if not left.refs:
             return Absent()
         # Where the account returns metadata, whoever's, ours would have come with its own.

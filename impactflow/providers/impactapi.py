@@ -30,7 +30,7 @@ from impactflow.errors import (
     Unavailable,
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
-from impactflow.providers import Absent, Ambiguous, Found, Hold, Record, Verdict
+from impactflow.providers import Absent, Ambiguous, Found, Lease, Record, Verdict
 from impactflow.texts import one_line, plain
 
 #: For which nobody is asked anything: the campaign and the amount are given with the session.
@@ -48,7 +48,7 @@ class ImpactAPI:
 
     name = ProviderName.IMPACTAPI
     #: The session's id tells placements apart.
-    one_twin_at_a_time = False
+    serialize_look_alikes = False
     #: A donation names its session, and only the session names us.
     keys_by_look_up = True
 
@@ -60,18 +60,18 @@ class ImpactAPI:
         """Check the key."""
         await self.check()
 
-    async def place(self, placement: Placement, hold: Hold) -> Receipt:
+    async def place(self, placement: Placement, lease: Lease) -> Receipt:
         """Open a session, remember its id, confirm it; see ``Provider.place``."""
         try:
             session = await self._bring_up_to_date(placement)
         except NotFound as error:
             raise self._unknown(f"{error.message}: session {placement.handle} may be there all the same") from error
-        session = await self._confirmed(placement, session or await self._open(placement, hold), hold)
+        session = await self._confirmed(placement, session or await self._open(placement, lease), lease)
         if why := _wrong_amount(placement, session):
             raise self._unknown(why)
         return _receipt(session)
 
-    async def settle(self, doubt: Placement, hold: Hold) -> Verdict:
+    async def settle(self, doubt: Placement, lease: Lease) -> Verdict:
         """Read the session back, and confirm it where that has not happened yet."""
         try:
             session = await self._reopen(doubt)
@@ -84,7 +84,7 @@ class ImpactAPI:
         try:
             if session.status != "confirmed":
                 session = await self._allocate(doubt, session)  # the attempt may have ended before it did so
-            session = await self._confirmed(doubt, session, hold)
+            session = await self._confirmed(doubt, session, lease)
         except Unauthorized:
             raise
         except Refused:
@@ -221,7 +221,7 @@ class ImpactAPI:
             msg = f"asked for {asked}, the answer is of {answered}: try again later"
             raise Unavailable(msg, provider=self.name, operation=operation)
 
-    async def _confirmed(self, placement: Placement, session: Session, hold: Hold) -> Session:
+    async def _confirmed(self, placement: Placement, session: Session, lease: Lease) -> Session:
         """
         Confirm a session, unless that has happened and it tells what it gave.
 
@@ -229,14 +229,14 @@ class ImpactAPI:
             OutcomeUnknown: The answer does not say that the session is confirmed.
         """
         if session.status != "confirmed":
-            return await self._confirm(placement, session, hold)
+            return await self._confirm(placement, session, lease)
         if not session.donation_intents:
             with suppress(ProviderError):  # a repeat may tell more; that it is confirmed is known
-                return await self._confirm(placement, session, hold)
+                return await self._confirm(placement, session, lease)
         return session
 
-    async def _confirm(self, placement: Placement, session: Session, hold: Hold) -> Session:
-        told = await looking(self._client, hold.check).confirm_session(session.id)
+    async def _confirm(self, placement: Placement, session: Session, lease: Lease) -> Session:
+        told = await looking(self._client, lease.check).confirm_session(session.id)
         if told is None or (told.status is None and not told.donation_intents):
             try:
                 told = await self._session(session.id)
@@ -251,23 +251,23 @@ class ImpactAPI:
     def _unknown(self, why: str) -> OutcomeUnknown:
         return OutcomeUnknown(why, provider=self.name, operation="confirm_session")
 
-    async def _open(self, placement: Placement, hold: Hold) -> Session:
+    async def _open(self, placement: Placement, lease: Lease) -> Session:
         """Open a session and remember it; one whose id was lost on the way costs nothing, so another is opened."""
         tries = 0
         while True:
             try:
-                session = await self._create(placement, hold)
+                session = await self._create(placement, lease)
             except OutcomeUnknown as lost:
                 tries += 1
                 if tries == _SESSIONS:
                     msg = f"{lost.message}; a session without its id is never confirmed"
                     raise NotSent(msg, provider=self.name, operation=lost.operation, status=lost.status) from lost
                 continue
-            await hold.remember(session.id)
+            await lease.remember(session.id)
             return session
 
-    async def _create(self, placement: Placement, hold: Hold) -> Session:
-        session = await looking(self._client, hold.check).create_session(
+    async def _create(self, placement: Placement, lease: Lease) -> Session:
+        session = await looking(self._client, lease.check).create_session(
             type=_SESSION_TYPE,
             allocations=_allocations(placement),
             metadata={"order_id": placement.order_id, "impactflow_key": placement.key},

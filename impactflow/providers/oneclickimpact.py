@@ -26,7 +26,7 @@ from impactflow.errors import (
     Unavailable,
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage, provider_ref
-from impactflow.providers import CLOCK_SKEW, Hold, Record
+from impactflow.providers import CLOCK_SKEW, Lease, Record
 from impactflow.texts import plain
 
 #: The field that carries the amount in answers and records; also what records are filtered by.
@@ -64,7 +64,7 @@ class OneClickImpact:
         self._listed: set[str] = set()  # of the newest purchases, before any of ours was sent
 
     @property
-    def one_twin_at_a_time(self) -> bool:
+    def serialize_look_alikes(self) -> bool:
         """Until the account has been seen to return our metadata."""
         return not self._returns_metadata
 
@@ -73,9 +73,9 @@ class OneClickImpact:
         await self._client.whoami()
         self._listed |= await self._look_for_metadata()
 
-    async def place(self, placement: Placement, hold: Hold) -> Receipt:
+    async def place(self, placement: Placement, lease: Lease) -> Receipt:
         """Buy it; see ``Provider.place``."""
-        made = await self._act(looking(self._client, hold.check), placement)
+        made = await self._act(looking(self._client, lease.check), placement)
         if why := self._is_of_another(placement, made):
             raise OutcomeUnknown(f"the answer is of {_ref(made)}, {why}", provider=self.name, operation=placement.kind)
         amount = getattr(made, FIELD_OF[placement.kind])
@@ -83,7 +83,7 @@ class OneClickImpact:
             msg = f"{_ref(made)} was bought, for {amount}; {placement.quantity} was asked for"
             raise Contradiction(msg, provider=self.name, operation=placement.kind)
         self._bought += 1
-        if self.one_twin_at_a_time and self._bought in _LOOK_AGAIN_AFTER:
+        if self.serialize_look_alikes and self._bought in _LOOK_AGAIN_AFTER:
             with suppress(ProviderError):  # whatever comes of looking, the purchase above took effect
                 await self._look_for_metadata()
         return Receipt(_ref(made))

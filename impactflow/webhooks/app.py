@@ -84,17 +84,17 @@ def make_app(
         redirect_slashes=False,
     )
     app.add_exception_handler(WebhookRejected, partial(_say_why, refusals))
-    desk = _Desk(ledger, store, clock, bounds, arrivals or Arrivals(clock))
+    resolver = _Resolver(ledger, store, clock, bounds, arrivals or Arrivals(clock))
     for scheme in secrets.schemes:
         if scheme.source in secrets.signing:
-            _serve_signed(app, desk, scheme, secrets.signing[scheme.source])
+            _serve_signed(app, resolver, scheme, secrets.signing[scheme.source])
     if secrets.callback:
-        _serve_callbacks(app, desk, secrets.callback)
-    _serve_health(app, desk)
+        _serve_callbacks(app, resolver, secrets.callback)
+    _serve_health(app, resolver)
     return app
 
 
-class _Desk:
+class _Resolver:
     """Takes deliveries in."""
 
     def __init__(self, ledger: Ledger, store: str, clock: Clock, bounds: Bounds, arrivals: Arrivals) -> None:
@@ -143,8 +143,8 @@ class _Desk:
         return taken
 
 
-def _serve_signed(app: FastAPI, desk: _Desk, scheme: Scheme, secrets: Sequence[str]) -> None:
-    intake = Intake(desk.bounds)
+def _serve_signed(app: FastAPI, resolver: _Resolver, scheme: Scheme, secrets: Sequence[str]) -> None:
+    intake = Intake(resolver.bounds)
 
     async def receive(request: Request) -> JSONResponse:
         async with intake.body(request) as body:
@@ -156,7 +156,7 @@ def _serve_signed(app: FastAPI, desk: _Desk, scheme: Scheme, secrets: Sequence[s
             topic = _text(scheme.topic(request.headers, content), "topic")
             if topic not in scheme.topics:
                 return _answer(HTTPStatus.ACCEPTED, Taken(result="ignored"))
-            new = await desk.keep(scheme.source, name, topic, body)
+            new = await resolver.keep(scheme.source, name, topic, body)
         return (
             _answer(HTTPStatus.ACCEPTED, Taken(result="stored"))
             if new
@@ -178,8 +178,8 @@ def _serve_signed(app: FastAPI, desk: _Desk, scheme: Scheme, secrets: Sequence[s
     )
 
 
-def _serve_callbacks(app: FastAPI, desk: _Desk, secret: str) -> None:
-    intake = Intake(desk.bounds)
+def _serve_callbacks(app: FastAPI, resolver: _Resolver, secret: str) -> None:
+    intake = Intake(resolver.bounds)
 
     async def receive(request: Request) -> JSONResponse:
         key, token = request.path_params["key"], request.path_params["token"]
@@ -188,7 +188,7 @@ def _serve_callbacks(app: FastAPI, desk: _Desk, secret: str) -> None:
         async with intake.body(request) as body:
             _object(body)
             name = f"{key}.{hashlib.sha256(body).hexdigest()}"  # callbacks have no id: the same again is the same one
-            new = await desk.keep(CNAUGHT, name, CALLBACK, body)
+            new = await resolver.keep(CNAUGHT, name, CALLBACK, body)
         # CNaught repeats for a day what is answered with anything but 200, be it 202.
         return _answer(HTTPStatus.OK, Taken(result="stored" if new else "known"))
 
@@ -208,10 +208,10 @@ def _serve_callbacks(app: FastAPI, desk: _Desk, secret: str) -> None:
     )
 
 
-def _serve_health(app: FastAPI, desk: _Desk) -> None:
+def _serve_health(app: FastAPI, resolver: _Resolver) -> None:
     async def health() -> JSONResponse:
         try:
-            await desk.check()
+            await resolver.check()
         except WebhookRejected:
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE, Health(ledger="takes no deliveries"))
         return _answer(HTTPStatus.OK, Health(ledger="takes deliveries"))

@@ -1,7 +1,7 @@
 """
 Have what was stored handled soon: one run of the deployment ``events`` for as long as anything waits.
 
-The ledger is the queue; this only looks whether it is empty. A nudge that is lost costs the time until the schedule's
+The ledger is the queue; this only looks whether it is empty. A trigger that is lost costs the time until the schedule's
 next run, nothing else. Prefect's API is spoken over plain HTTP, because importing Prefect costs seconds.
 """
 
@@ -76,7 +76,7 @@ def open_prefect_api(settings: PrefectApi) -> httpx.AsyncClient | None:
     return httpx.AsyncClient(base_url=address.url, headers=address.headers, timeout=_TIMEOUT_S)
 
 
-class Nudge:
+class Trigger:
     """
     Makes runs while deliveries wait.
 

@@ -225,7 +225,7 @@ async def test_o7_what_waits_to_be_sent_again_and_was_bought_is_not_sent_again(n
         now = run.clock.now()
         for _ in range(70):
             claim = Claim(ONECLICK, "acme", run.id, now, now, exclusive=False, fresh=fresh_of(run))
-            [claimed] = await run.ledger.turn_over([], claim, 1)
+            [claimed] = await run.ledger.record_and_claim([], claim, 1)
             later = now + timedelta(hours=1)
             await run.ledger.move(Move(claimed, Status.PLACING, Status.PLANNED, now, run.id, "not sent", later))
             buy(world, ONECLICK, {"order_id": claimed.order_id, "impactflow_key": claimed.key})

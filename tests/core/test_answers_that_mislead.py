@@ -141,7 +141,7 @@ async def test_the_settling_time_counts_from_the_end_of_the_attempt(new_world):
     )
     async with world.run() as run:
         await world.plan(run)
-        until = world.clock.now() + timedelta(seconds=run.terms.lease_s)
+        until = world.clock.now() + timedelta(seconds=run.config.lease_s)
         claim = Claim(
             ONECLICK,
             "acme",
@@ -151,7 +151,7 @@ async def test_the_settling_time_counts_from_the_end_of_the_attempt(new_world):
             exclusive=True,
             fresh=fresh_of(run),
         )
-        assert 1 == len(await run.ledger.turn_over([], claim, 1))
+        assert 1 == len(await run.ledger.record_and_claim([], claim, 1))
         world.clock.turn(seconds=121)
         await work(run, ONECLICK, 1.0)
 

@@ -509,7 +509,7 @@ async def test_a_purchase_that_a_late_answer_told_of_is_a_duplicate(new_world, m
         await world.plan(run)
         now = run.clock.now()
         claim = Claim(ONECLICK, "acme", run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
-        [first] = await run.ledger.turn_over([], claim, 1)
+        [first] = await run.ledger.record_and_claim([], claim, 1)
         late = buy(world, ONECLICK, {"order_id": "WR-1", "impactflow_key": first.key})
         world.clock.turn(minutes=2)
         await run.ledger.expire_leases(run.clock.now(), run.id)
@@ -517,10 +517,10 @@ async def test_a_purchase_that_a_late_answer_told_of_is_a_duplicate(new_world, m
         world.clock.turn(minutes=2)
         now = run.clock.now()
         claim = Claim(ONECLICK, "acme", run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
-        [second] = await run.ledger.turn_over([], claim, 1)
-        await run.ledger.turn_over([answered(first, late, now)], claim, 0)
+        [second] = await run.ledger.record_and_claim([], claim, 1)
+        await run.ledger.record_and_claim([answered(first, late, now)], claim, 0)
         ref = buy(world, ONECLICK, {"order_id": "WR-1", "impactflow_key": first.key})
-        await run.ledger.turn_over([answered(second, ref, now)], claim, 0)
+        await run.ledger.record_and_claim([answered(second, ref, now)], claim, 0)
         [finding], _ = await audited(run, ONECLICK)
         assert (DUPLICATE, late, ref) == (finding.finding, finding.ref, finding.recorded_ref)
         [finding], tally = await audited(run, ONECLICK, repair=True)
@@ -623,7 +623,7 @@ async def test_what_is_placed_while_an_audit_reads_is_no_stranger(new_world, ans
             claim = Claim(
                 ONECLICK, "acme", "run-2", now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run)
             )
-            [placement] = await run.ledger.turn_over([], claim, 1)
+            [placement] = await run.ledger.record_and_claim([], claim, 1)
             ref = buy(world, ONECLICK)
             async for record in statement(*days):
                 yield record
@@ -632,7 +632,7 @@ async def test_what_is_placed_while_an_audit_reads_is_no_stranger(new_world, ans
                 audit._unseen = lambda: recorded(unseen, answered(placement, ref, now), claim)
 
         async def recorded(unseen, answer, claim):
-            await run.ledger.turn_over([answer], claim, 0)
+            await run.ledger.record_and_claim([answer], claim, 0)
             async for page in unseen():
                 yield page
 

@@ -15,7 +15,7 @@ from virtual_time import START, in_virtual_time
 from webhook_senders import deliver
 from world import NONE_DIFFER, differences, policy_of, sold
 
-from impactflow.intake.deliveries import take_up
+from impactflow.intake.deliveries import process
 from impactflow.intake.planning import plan
 from impactflow.intake.senders.events import read
 from impactflow.intake.senders.mapping import Senders
@@ -157,7 +157,7 @@ async def tell(world, run, sender, file):
             world.works_under(run, world.policy)
             for name, currency, number, amount in SALES:
                 await _deliver(run, sender, name, currency, Decimal(amount), CURRENCIES[currency].minor[number])
-            await take_up(run.ledger, world.policy, run.clock, run.id, MAPPED)
+            await process(run.ledger, world.policy, run.clock, run.id, MAPPED)
 
 
 async def _deliver(run, sender, name, currency, amount, minor):
@@ -234,7 +234,7 @@ async def test_a_refund_in_part_leaves_exactly_the_rest(new_world, source):
             if source == "woocommerce":  # it tells refunds with the order, with a minus
                 body |= {"refunds": [{"id": 1, "total": f"-{sale.given_back}"}]}
             await deliver(run, source, refunded, body, f"back-{name}")
-        await take_up(run.ledger, world.policy, run.clock, run.id)
+        await process(run.ledger, world.policy, run.clock, run.id)
 
         assert earned(items=source not in WITHOUT_ITEMS) == await planned(run, source)
 
@@ -248,7 +248,7 @@ async def test_c4_what_was_held_for_want_of_a_rate_is_exact_once_there_is_one(ne
         held = [quantity for sale in (await planned(run, "standard")).values() for quantity in sale.values()].count(
             None
         )
-        await take_up(run.ledger, policy(), run.clock, run.id)
+        await process(run.ledger, policy(), run.clock, run.id)
 
         assert 2 * 2 * (len(CURRENCIES) - 1) == held
         assert earned(items=True) == await planned(run, "standard")

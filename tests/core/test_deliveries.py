@@ -338,7 +338,7 @@ async def test_what_was_being_sent_when_its_order_was_refunded_is_not_sent_again
             exclusive=True,
             fresh=fresh_of(run),
         )
-        [placement] = await run.ledger.turn_over([], claim, 1)
+        [placement] = await run.ledger.record_and_claim([], claim, 1)
         if by == "webhook":
             await shopify_paid(run, 1)
             await shopify_refund(run, 1)

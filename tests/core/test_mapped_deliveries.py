@@ -6,7 +6,7 @@ from virtual_time import in_virtual_time
 from webhook_senders import deliver
 from world import GIVING, NONE_DIFFER, TREES, differences, policy_of, sold, statuses
 
-from impactflow.intake.deliveries import take_up
+from impactflow.intake.deliveries import process
 from impactflow.intake.senders.mapping import NO_SENDERS, Senders
 from impactflow.ledger import Dismissal
 
@@ -36,7 +36,7 @@ async def polar(run, number, topic="order.paid", **fields):
 
 
 async def taken_up(world, run, by):
-    return await take_up(run.ledger, world.policy, run.clock, run.id, by)
+    return await process(run.ledger, world.policy, run.clock, run.id, by)
 
 
 async def bought(world, run):

@@ -14,7 +14,7 @@ from impactflow.buying.manual_resolution import Decision as Ruled
 from impactflow.buying.manual_resolution import Ruling, settle_by_ruling
 from impactflow.buying.options import check_options, told
 from impactflow.errors import NotSent
-from impactflow.intake.deliveries import take_up
+from impactflow.intake.deliveries import process
 from impactflow.intake.planning import choose_window, plan, preview, unread
 from impactflow.models import ProviderName
 
@@ -235,9 +235,9 @@ async def test_p3_what_webhooks_alone_told_of_awaits_approval_once_it_is_old(new
     async with world.run(wicked_reports_api_key=None) as run:
         for number in (1, 2):
             await shopify_paid(run, number)
-            await take_up(run.ledger, world.policy, run.clock, run.id, alone=True)
+            await process(run.ledger, world.policy, run.clock, run.id, alone=True)
             world.clock.turn(hours=4)
-        await take_up(run.ledger, world.policy, run.clock, run.id, alone=True)
+        await process(run.ledger, world.policy, run.clock, run.id, alone=True)
         assert {"awaiting_approval": 1, "planned": 1} == await statuses(run)
         [asked] = await run.ledger.awaiting()
         assert asked.reason == "its order is not listed (any more), last told 2026-03-02 12:00 UTC"

@@ -20,7 +20,7 @@ from world import (
 )
 
 from impactflow.buying.loop import settle_at
-from impactflow.buying.sweep import Held, Swept, retry_delay_s
+from impactflow.buying.sweep import PlacementLease, Swept, retry_delay_s
 from impactflow.ledger import Claim
 from impactflow.models import ProviderName
 from impactflow.sandbox.cnaught import UNAVAILABLE_PORTFOLIO
@@ -253,13 +253,13 @@ async def test_a_run_that_died_is_finished_by_the_next(new_world):
     world = new_world(orders=shop(6))
     async with world.run() as run:
         await world.plan(run)
-        until = run.clock.now() + timedelta(seconds=run.terms.lease_s)
+        until = run.clock.now() + timedelta(seconds=run.config.lease_s)
         for provider in ProviderName:
             claim = Claim(provider, "acme", run.id, run.clock.now(), until, exclusive=False, fresh=fresh_of(run))
-            for number, placement in enumerate(await run.ledger.turn_over([], claim, 4)):
+            for number, placement in enumerate(await run.ledger.record_and_claim([], claim, 4)):
                 if number % 2:
-                    hold = Held(run.account(provider, "acme"), placement, until)
-                    await run.provider(provider).place(placement, hold)
+                    lease = PlacementLease(run.account(provider, "acme"), placement, until)
+                    await run.provider(provider).place(placement, lease)
         assert {"placing": 12, "planned": 6} == await statuses(run)
         assert 6 == len(world.purchases)
     async with world.run() as run:

@@ -287,7 +287,7 @@ async def test_p6_a_record_with_somebody_elses_metadata_is_not_ours(new_world, m
         await settle_at(run, ONECLICK, "acme")
         assert {becomes: 1} == await statuses(run)
         await run.provider(ONECLICK).prepare()
-        assert (becomes == "placed") == run.provider(ONECLICK).one_twin_at_a_time
+        assert (becomes == "placed") == run.provider(ONECLICK).serialize_look_alikes
 
 
 @in_virtual_time

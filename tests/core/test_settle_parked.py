@@ -37,10 +37,10 @@ async def parked(world, run, provider, *, sends=True):
     await world.plan(run)
     now = run.clock.now()
     claim = Claim(provider, "acme", run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
-    [placement] = await run.ledger.turn_over([], claim, 1)
+    [placement] = await run.ledger.record_and_claim([], claim, 1)
     ref = buy(world, provider, {"order_id": "WR-1", "impactflow_key": placement.key}) if sends else ""
     evidence = Move(placement, Status.PLACING, Status.PARKED, now, run.id, "nobody can say")
-    await run.ledger.turn_over([evidence], claim, 0)
+    await run.ledger.record_and_claim([evidence], claim, 0)
     world.clock.turn(hours=1)
     return ref
 
@@ -301,8 +301,10 @@ async def joined(world, run, provider):
     await world.plan(run)
     now = run.clock.now()
     claim = Claim(provider, "acme", run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
-    [refused] = await run.ledger.turn_over([], claim, 1)
-    await run.ledger.turn_over([Move(refused, Status.PLACING, Status.FAILED, now, run.id, "not today")], claim, 0)
+    [refused] = await run.ledger.record_and_claim([], claim, 1)
+    await run.ledger.record_and_claim(
+        [Move(refused, Status.PLACING, Status.FAILED, now, run.id, "not today")], claim, 0
+    )
     await work(run, provider)
     world.sandbox.shop.orders = [sold(1, sourceId="1002", contact=None), sold(2, contact=None)]
     await world.plan(run)
@@ -419,7 +421,7 @@ async def test_a_late_answer_counts_more_than_a_ruling(new_world):
         await world.plan(run)
         now = run.clock.now()
         claim = Claim(ONECLICK, "acme", run.id, now, now + timedelta(seconds=60), exclusive=False, fresh=fresh_of(run))
-        [placement] = await run.ledger.turn_over([], claim, 1)
+        [placement] = await run.ledger.record_and_claim([], claim, 1)
         world.clock.turn(minutes=2)
         await run.ledger.expire_leases(run.clock.now(), "run-2")
         [doubt] = await run.ledger.claim_doubts(claim_at(run))
@@ -428,7 +430,7 @@ async def test_a_late_answer_counts_more_than_a_ruling(new_world):
         await rule(run, NOT_BOUGHT)
         ref = buy(world, ONECLICK, told({"order_id": "WR-1", "key": placement.key}))
         late = Move(placement, Status.PLACING, Status.PLACED, run.clock.now(), run.id, due_at=now, receipt=Receipt(ref))
-        await run.ledger.turn_over([late], claim, 0)
+        await run.ledger.record_and_claim([late], claim, 0)
         await work(run, ONECLICK)
         assert ({"placed": 1}, 1) == (await statuses(run), len(world.purchases))
 

@@ -73,7 +73,7 @@ async def test_a_session_is_cancelled_once_nothing_of_it_stands(new_world, cance
             ask(world, IMPACTAPI, "PUT", f"/donation_intents/{intent.id}/cancel")
         await track(run, IMPACTAPI)
         assert {"placed" if ends == "cancelled" else ends: 1} == await statuses(run)
-        world.clock.turn(seconds=run.terms.settle_s)
+        world.clock.turn(seconds=run.config.settle_s)
         await track(run, IMPACTAPI, everything=True)
         assert {ends: 1} == await statuses(run)
 

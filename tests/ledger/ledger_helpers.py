@@ -102,14 +102,14 @@ async def claim(
     """Claim one placement."""
     until = at + timedelta(seconds=lease_s)
     wanted = Claim(provider, store, run_id, at, until, exclusive, fresh=fresh(at, policy))
-    claimed = await ledger.turn_over([], wanted, 1)
+    claimed = await ledger.record_and_claim([], wanted, 1)
     return claimed[0] if claimed else None
 
 
 async def record(ledger: Ledger, move: Move) -> None:
     """Record one answer."""
     nothing = Claim(move.placement.provider, move.placement.store, move.run_id, move.at, move.at, exclusive=False)
-    await ledger.turn_over([move], nothing, 0)
+    await ledger.record_and_claim([move], nothing, 0)
 
 
 async def claim_doubts(

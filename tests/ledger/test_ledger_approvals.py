@@ -344,6 +344,6 @@ async def test_many_that_nobody_approved_do_not_hide_what_may_be_sent(ledger):
     )
     edit(ledger, "UPDATE placements SET status = 'planned', due_at = planned_at")
     wanted = Claim(KEYED, "acme", "run-1", after(9), after(9) + timedelta(seconds=60), exclusive=False, fresh=fresh())
-    claimed = await ledger.turn_over([], wanted, 3)
+    claimed = await ledger.record_and_claim([], wanted, 3)
     assert [9, 9, 9] == [each.quantity for each in claimed]
     assert {"placing": 3, "awaiting_approval": 20} == await counted(ledger)

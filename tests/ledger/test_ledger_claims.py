@@ -227,10 +227,10 @@ def _place_all_twins(url, run_id):
     async def main():
         placed = []
         with Ledger.open(url) as ledger:
-            claimed = await ledger.turn_over([], wanted, 8)
+            claimed = await ledger.record_and_claim([], wanted, 8)
             while claimed:
                 placed += [placement.id for placement in claimed]
-                claimed = await ledger.turn_over([answer(placement) for placement in claimed], wanted, 8)
+                claimed = await ledger.record_and_claim([answer(placement) for placement in claimed], wanted, 8)
         return placed
 
     return asyncio.run(main())

@@ -176,7 +176,7 @@ async def test_answers_and_further_claims_share_a_commit(ledger):
         await plan_one(ledger, number, trees())
     first = await claim(ledger, provider=KEYLESS, exclusive=True)
     wanted = Claim(KEYLESS, "acme", "run-1", NOON, after(60), exclusive=True, fresh=fresh())
-    following = await ledger.turn_over([answer(first)], wanted, 5)
+    following = await ledger.record_and_claim([answer(first)], wanted, 5)
     assert ["WR-2"] == [each.order_id for each in following]
     assert {"placed": 1, "placing": 1, "planned": 1} == await counted(ledger)
 
@@ -196,7 +196,7 @@ async def test_two_runs_that_turn_over_at_once_do_not_harm_each_other(ledger, le
     await record(ledger, answer(mine, Status.PLANNED))
     with engine.begin() as connection:
         taken = moves.claim(connection, [wanted])
-        turning = asyncio.create_task(ledger.turn_over([answer(answered)], wanted, 3))
+        turning = asyncio.create_task(ledger.record_and_claim([answer(answered)], wanted, 3))
         await asyncio.sleep(0.3)
     engine.dispose()
     following = await turning

@@ -10,7 +10,7 @@ from virtual_time import in_virtual_time
 from world import GIVING, OFFSET, TREES, policy_of
 
 from benchmarks.storm.senders import SECRETS, Post
-from impactflow.intake.deliveries import take_up
+from impactflow.intake.deliveries import process
 from impactflow.webhooks.signing import Unsigned
 from impactflow.webhooks.sources import SCHEMES
 
@@ -72,7 +72,7 @@ async def test_a_whole_payload_is_understood(new_world, names, trees, cents, gra
             for number, name in enumerate(names):
                 answer = await send(client, post(name, number))
                 assert 202 == answer.status_code, answer.text
-        await take_up(run.ledger, POLICY, run.clock, run.id)
+        await process(run.ledger, POLICY, run.clock, run.id)
         world.works_under(run, POLICY)
         await world.place_all(run)
         assert [] == await run.ledger.broken()

@@ -147,7 +147,7 @@ def test_c18_a_mapping_is_tried_on_a_file(command, tmp_path):
 
 def test_c18_n16_what_could_not_be_read_is_dismissed_and_the_exit_status_is_0_again(command, tmp_path):
     """`status` and `show` say how; `show` says afterwards who did it and why."""
-    from impactflow.intake.deliveries import take_up
+    from impactflow.intake.deliveries import process
 
     policy = load_policy(ROOT / "policy.yaml")
     with Ledger.open(f"sqlite:///{tmp_path / 'impactflow.db'}") as ledger:
@@ -155,7 +155,7 @@ def test_c18_n16_what_could_not_be_read_is_dismissed_and_the_exit_status_is_0_ag
         delivery = Delivery(policy.store, "polar", "msg_1", "order.paid", clock.now(), content)
         asyncio.run(ledger.store_delivery(delivery))
     with Ledger.open(f"sqlite:///{tmp_path / 'impactflow.db'}") as ledger:
-        asyncio.run(take_up(ledger, policy, clock, "run", load_senders(DOCUMENTED)))
+        asyncio.run(process(ledger, policy, clock, "run", load_senders(DOCUMENTED)))
 
     listed = command.run("status", timeout_s=60)
     assert (1, True, True) == (listed.status, "polar:o1" in listed.out, "impactflow dismiss 'NAME'" in listed.out)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import Delivery, Handled
 from impactflow.settings import PrefectApi
-from impactflow.webhooks.trigger import Nudge, open_prefect_api
+from impactflow.webhooks.trigger import Trigger, open_prefect_api
 
 
 class Patient(httpx.AsyncHTTPTransport):
@@ -55,28 +55,28 @@ async def handle_all(ledger) -> None:
 
 async def test_a_burst_makes_one_run_while_nobody_works(prefect, ledger):
     """No worker takes it, so no more are made, however long that lasts and however many receivers there are."""
-    nudges = [Nudge(ledger, "acme", prefect) for _ in range(3)]
+    triggers = [Trigger(ledger, "acme", prefect) for _ in range(3)]
     now = datetime.now(UTC)
-    await nudges[0].look(now)
+    await triggers[0].look(now)
     assert await runs(prefect) == []
 
     for number in range(20):
         await deliver(ledger, f"d{number}")
-    await asyncio.gather(*(nudge.look(now) for nudge in nudges))
+    await asyncio.gather(*(trigger.look(now) for trigger in triggers))
     for later_s in (5, 10, 60, 400):
-        await nudges[0].look(now + timedelta(seconds=later_s))
+        await triggers[0].look(now + timedelta(seconds=later_s))
 
     assert len(await runs(prefect)) == 1
 
 
 async def test_what_comes_after_a_run_gets_another(prefect, ledger):
     """A run that works takes up what comes meanwhile; one that has ended does not."""
-    nudge, now = Nudge(ledger, "acme", prefect), datetime.now(UTC)
+    trigger, now = Trigger(ledger, "acme", prefect), datetime.now(UTC)
     counts = []
     for name, state in (("d1", "RUNNING"), ("d2", "COMPLETED"), ("d3", "COMPLETED")):
         await deliver(ledger, name)
         now += timedelta(seconds=5)
-        await nudge.look(now)
+        await trigger.look(now)
         counts.append(len(await runs(prefect)))
         await end(prefect, state)
         if state == "COMPLETED":
@@ -87,23 +87,23 @@ async def test_what_comes_after_a_run_gets_another(prefect, ledger):
 
 async def test_a_run_that_died_long_ago_holds_up_nothing(prefect, ledger):
     """Prefect may show it as Running for ever."""
-    nudge, now = Nudge(ledger, "acme", prefect), datetime.now(UTC)
+    trigger, now = Trigger(ledger, "acme", prefect), datetime.now(UTC)
     await deliver(ledger)
-    await nudge.look(now)
+    await trigger.look(now)
     await end(prefect, "RUNNING")
-    await nudge.look(now + timedelta(seconds=200))
+    await trigger.look(now + timedelta(seconds=200))
     soon = len(await runs(prefect))
-    await nudge.look(now + timedelta(seconds=400))
+    await trigger.look(now + timedelta(seconds=400))
 
     assert (soon, len(await runs(prefect))) == (1, 2)
 
 
 async def test_runs_that_handle_nothing_come_ever_more_rarely(prefect, ledger):
     """A flow that always fails is not run every five seconds all night."""
-    nudge, now = Nudge(ledger, "acme", prefect), datetime.now(UTC)
+    trigger, now = Trigger(ledger, "acme", prefect), datetime.now(UTC)
     await deliver(ledger)
     for look in range(8):
-        await nudge.look(now + timedelta(seconds=5 * look))
+        await trigger.look(now + timedelta(seconds=5 * look))
         await end(prefect, "FAILED")
 
     assert len(await runs(prefect)) == 4  # after 0, 5, 15 and 35 s
@@ -112,14 +112,14 @@ async def test_runs_that_handle_nothing_come_ever_more_rarely(prefect, ledger):
 async def test_f20_a_paused_deployment_gets_no_run_until_it_is_resumed(prefect, ledger, caplog):
     """Prefect itself would make one that it is asked for, though a person has paused the deployment to stop it."""
     caplog.set_level(logging.INFO, "impactflow")
-    nudge, now = Nudge(ledger, "acme", prefect), datetime.now(UTC)
+    trigger, now = Trigger(ledger, "acme", prefect), datetime.now(UTC)
     deployment = (await prefect.get("deployments/name/place_events/events")).json()["id"]
     await deliver(ledger)
     counts = []
     for paused in (True, False):
         await prefect.patch(f"deployments/{deployment}", json={"paused": paused})
         for later_s in (0, 5, 400):
-            await nudge.look(now + timedelta(seconds=later_s))
+            await trigger.look(now + timedelta(seconds=later_s))
         counts.append(len(await runs(prefect)))
 
     assert counts == [0, 1]
@@ -150,11 +150,11 @@ async def test_trouble_is_told_once_and_so_is_its_end(ledger, caplog, status, sa
     caplog.set_level(logging.INFO, "impactflow")
     await deliver(ledger)
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://prefect/api") as api:
-        nudge, now = Nudge(ledger, "acme", api), datetime.now(UTC)
+        trigger, now = Trigger(ledger, "acme", api), datetime.now(UTC)
         for look in range(3):
-            await nudge.look(now + timedelta(seconds=5 * look))
+            await trigger.look(now + timedelta(seconds=5 * look))
         down = False
-        await nudge.look(now + timedelta(seconds=15))
+        await trigger.look(now + timedelta(seconds=15))
 
     first, last = [record.getMessage() for record in caplog.records if record.name.startswith("impactflow")]
     assert said in first
@@ -168,7 +168,7 @@ async def test_an_answer_that_is_none_of_prefects_is_trouble_too(ledger, caplog,
     await deliver(ledger)
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
     async with httpx.AsyncClient(transport=transport, base_url="http://prefect/api") as api:
-        await Nudge(ledger, "acme", api).look(datetime.now(UTC))
+        await Trigger(ledger, "acme", api).look(datetime.now(UTC))
 
     assert "does not answer as it should" in caplog.text
 

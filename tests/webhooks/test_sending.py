@@ -17,7 +17,7 @@ from benchmarks.storm.senders import SECRETS, VARIABLES
 from impactflow.cli.sending import send_deliveries
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError, ImpactError
-from impactflow.intake.deliveries import take_up
+from impactflow.intake.deliveries import process
 from impactflow.intake.senders.events import read
 from impactflow.intake.senders.mapping import load_senders
 from impactflow.intake.senders.samples import TOPICS, Sale, sample
@@ -78,7 +78,7 @@ def sent(capsys, *arguments, url, file=None):
 
 async def taken_up(ledger):
     """How many placements are planned for what was stored, and what was handled."""
-    taken = await take_up(ledger, ANYTHING, SystemClock(), "run", load_senders(DOCS / "senders.yaml"))
+    taken = await process(ledger, ANYTHING, SystemClock(), "run", load_senders(DOCS / "senders.yaml"))
     return sum((await ledger.counts()).values()), taken
 
 

@@ -1,4 +1,4 @@
-"""A real receiver over real HTTP, nudging a real Prefect server, whose worker runs the real flows."""
+"""A real receiver over real HTTP, triggering a real Prefect server, whose worker runs the real flows."""
 
 from benchmarks.storm.storm import Storm, let_loose
 
