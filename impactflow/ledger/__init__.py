@@ -22,6 +22,7 @@ from impactflow.ledger import (
     facts,
     moves,
     planning,
+    previews,
     queries,
     reasons,
     refunds,
@@ -29,6 +30,8 @@ from impactflow.ledger import (
     surplus_purchases,
     transitions,
     unlisted,
+    unreadable,
+    watermarks,
 )
 from impactflow.ledger.activity import Effect, Group, Line
 from impactflow.ledger.adopting import Adopted, Bought, BoughtSlot, Vouched
@@ -40,7 +43,9 @@ from impactflow.ledger.facts import Kept, Told
 from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.moves import Claim, Look, Postponement
 from impactflow.ledger.pages import Page
-from impactflow.ledger.planning import Foreseen, Outlook, Planned, placement_key
+from impactflow.ledger.plan_rows import placement_key
+from impactflow.ledger.planning import Planned
+from impactflow.ledger.previews import Foreseen, Outlook
 from impactflow.ledger.queries import Total
 from impactflow.ledger.reasons import Need, Needs, Reason, Reasons
 from impactflow.ledger.refunds import Announcement
@@ -149,11 +154,11 @@ class Ledger:
 
     async def advance_watermark(self, store: str, source: str, read_to: date, *, today: date) -> None:
         """Every order of the source dated up to this day is planned; a day after today counts as today."""
-        await self._writer.submit(planning.advance, (store, source, read_to, today))
+        await self._writer.submit(watermarks.advance, (store, source, read_to, today))
 
     async def reach_back(self, store: str, source: str, from_: date, to: date) -> None:
         """All days of a source between these are planned, and so begins earlier what was read without a gap."""
-        await self._writer.submit(planning.reach_back, (store, source, from_, to))
+        await self._writer.submit(watermarks.reach_back, (store, source, from_, to))
 
     async def leave_unlisted(self, listing: Listing) -> int:
         """Have what waits await approval where a complete reading does not list its order; how many placements."""
@@ -165,7 +170,7 @@ class Ledger:
 
     async def mend_lines(self, store: str, file: str, began: datetime) -> None:
         """All of a file was read since then: what of its lines was found broken only before is mended, or gone."""
-        await self._writer.submit(planning.mend_lines, (store, file, began))
+        await self._writer.submit(unreadable.mend_lines, (store, file, began))
 
     async def foresee(self, page: Page, outlook: Outlook) -> Sequence[Foreseen]:
         """
@@ -175,11 +180,11 @@ class Ledger:
             page: What was read.
             outlook: What the pages before it would have left; this one is added.
         """
-        return await self._read(planning.foresee, page, outlook)
+        return await self._read(previews.foresee, page, outlook)
 
     async def to_send(self, store: str, fresh: Fresh) -> Sequence[Foreseen]:
         """What is planned of a store and would be sent now."""
-        return await self._read(planning.to_send, store, fresh)
+        return await self._read(previews.to_send, store, fresh)
 
     async def record_and_claim(self, answers: Sequence[Move], claim: Claim, count: int) -> list[Placement]:
         """
@@ -386,7 +391,7 @@ class Ledger:
 
     async def watermark(self, store: str, source: str) -> date | None:
         """How far a source has been read."""
-        return await self._read(queries.watermark, store, source)
+        return await self._read(watermarks.watermark, store, source)
 
     async def next_due(
         self,

@@ -23,7 +23,6 @@ from impactflow.ledger.tables import (
     placements,
     refunds,
     unearned,
-    watermarks,
 )
 from impactflow.models import Placement, ProviderName, Unexplained
 
@@ -42,11 +41,6 @@ class Total:
     #: None where the provider does not say prices.
     price_usd_cents: int | None
     completed: int
-
-
-def watermark(connection: Connection, store: str, source: str) -> date | None:
-    """How far a source has been read; None before the first time."""
-    return connection.execute(_WATERMARK, {"store": store, "source": source}).scalar()
 
 
 def next_due(
@@ -431,9 +425,6 @@ _ATTENTION = (
 )
 _NOT_BEING_BOUGHT = (Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED)
 # What every round of work asks is put together once.
-_WATERMARK = select(watermarks.c.read_to).where(
-    watermarks.c.store == bindparam("store"), watermarks.c.source == bindparam("source")
-)
 _STATUSES: BindParameter[Any] = bindparam("statuses", expanding=True)
 _NEXT_DUE = (
     select(func.min(placements.c.due_at).label("first"), func.max(placements.c.due_at).label("last"))

@@ -275,7 +275,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "the key is the order's, whatever the slot",
-        "impactflow.ledger.planning",
+        "impactflow.ledger.plan_rows",
         '    digest = hashlib.sha256(f"{store}\\n{order_id}\\n{slot}".encode()).hexdigest()',
         '    digest = hashlib.sha256(f"{store}\\n{order_id}".encode()).hexdigest()',
     ),
@@ -293,7 +293,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "what was rejected is asked about by the next reading",
-        "impactflow.ledger.planning",
+        "impactflow.ledger.revision",
         "    withdrawn = found.status == Status.CANCELLED and found.approved is not None",
         "    withdrawn = found.status == Status.CANCELLED",
     ),
@@ -327,7 +327,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "P3: what was tried before is never planned anew",
-        "impactflow.ledger.planning",
+        "impactflow.ledger.revision",
         "    return withdrawn or found.status in WAITING",
         "    return withdrawn or (found.status in WAITING and not found.attempts)",
         "corrected while unpaid",

@@ -1,0 +1,196 @@
+"""
+The rows of a plan: what a transaction is going to write of the impacts that orders have earned, and where each begins.
+
+What is beyond a day's ceiling of its slot waits for a person, however many orders share the day.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from impactflow.ledger.pages import (
+    Page,
+)
+from impactflow.ledger.rows import twin
+from impactflow.ledger.states import Status
+from impactflow.ledger.tables import (
+    planned_on,
+)
+from impactflow.models import UNIT_OF, Impact, Order, Unit
+from impactflow.units import in_words, shown
+
+#: Where nothing is to be bought for the time being; None is before the beginning.
+_IDLE = frozenset({None, Status.HELD.value, Status.AWAITING_APPROVAL.value, Status.CANCELLED.value})
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one transaction is going to write."""
+
+    page: Page
+    placements: list[dict[str, Any]] = field(default_factory=list)
+    #: How many placements are to be bought from now on that were not before.
+    begun: int = 0
+    unearned: list[dict[str, Any]] = field(default_factory=list)
+    #: The rows of orders, by id, that are planned now as they were said to be at a time.
+    heard: dict[int, datetime] = field(default_factory=dict)
+    #: Those that are held no longer.
+    released: set[int] = field(default_factory=set)
+    day: "Day" = field(default_factory=lambda: Day({}))
+
+
+@dataclass(slots=True)
+class Day:
+    """
+    What was planned on one UTC day, by slot, with what this transaction adds.
+
+    Args:
+        before: What the ledger says.
+    """
+
+    before: Mapping[str, int]
+    added: Counter[str] = field(default_factory=Counter)
+    beyond: int = 0
+
+    def ration(self, values: dict[str, Any], impact: Impact, planned: int = 0) -> dict[str, Any]:
+        """
+        A row about to be planned, or made to wait for a person where the day's ceiling leaves no room for it.
+
+        Args:
+            values: What is about to be written.
+            impact: What was earned.
+            planned: How much of it was planned, and counted, before.
+        """
+        if values["status"] != Status.PLANNED:
+            return values
+        more = max(0, values["quantity"] - planned)
+        today = self.before.get(impact.slot, 0) + self.added[impact.slot]
+        if more and impact.day_limit is not None and today + more > impact.day_limit:
+            self.beyond += 1
+            return values | _beyond(impact, values["quantity"], impact.day_limit)
+        self.added[impact.slot] += more
+        return values
+
+
+def _beyond(impact: Impact, quantity: int, limit: int) -> dict[str, Any]:
+    """It waits; and as with any other limit, it is not claimed unless just that was approved."""
+    most, unit = shown(limit, UNIT_OF[impact.kind])
+    reason = (
+        f"{in_words(impact.kind, quantity)}, beyond the day's ceiling of {most:f} {unit}: approve it, or raise the"
+        f" rule's approve_above_per_day{_in_cents(impact)}"
+    )
+    return {"status": Status.AWAITING_APPROVAL.value, "reason": reason, "due_at": None, "approval_limit": 0}
+
+
+def _in_cents(impact: Impact) -> str:
+    """What a person has to know who sets the limit of a donation, which is told here in USD."""
+    return " (in cents)" if UNIT_OF[impact.kind] is Unit.USD_CENT else ""
+
+
+def placement_key(store: str, order_id: str, slot: str) -> str:
+    """The idempotency key of the one purchase for an order and slot: 50 characters that tell nothing about either."""
+    digest = hashlib.sha256(f"{store}\n{order_id}\n{slot}".encode()).hexdigest()
+    return f"impactflow{digest[:40]}"
+
+
+def plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing: Plan) -> None:
+    """Add a row for each impact of an order to what is going to be written."""
+    page = writing.page
+    for impact in impacts:
+        writing.placements.append(
+            {
+                "order": row_id,
+                "slot": impact.slot,
+                "key": placement_key(page.store, order.id, impact.slot),
+                "attempts": 0,
+                "checks": 0,
+                "planned_at": page.at,
+            }
+            | writing.day.ration(impact_values(impact, order, page.at), impact)
+        )
+
+
+def impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
+    """What a placement's row says of an impact, before anything is sent."""
+    status, reason = _begin(impact)
+    values: dict[str, Any] = {
+        "provider": impact.provider.value,
+        "kind": impact.kind.value,
+        "quantity": impact.quantity,
+        "unit": UNIT_OF[impact.kind].value,
+        "options": json.dumps(dict(impact.options), sort_keys=True),
+        "on_behalf": impact.on_behalf_of_customer,
+        "approval_limit": impact.approval_limit,
+        "status": status.value,
+        "reason": reason,
+        "due_at": at if status is Status.PLANNED else None,
+    }
+    values["twin"] = twin(values, order.customer_email)
+    return values
+
+
+def _begin(impact: Impact) -> tuple[Status, str | None]:
+    """Where what was earned begins, and why it cannot be sent yet."""
+    if impact.held is not None:
+        return Status.HELD, impact.held
+    if impact.asks is not None:
+        return Status.AWAITING_APPROVAL, impact.asks
+    quantity, limit = impact.quantity, impact.approval_limit
+    if quantity is None or limit is None or not impact.needs_approval:
+        return Status.PLANNED, None
+    most, unit = shown(limit, UNIT_OF[impact.kind])
+    what = in_words(impact.kind, quantity)
+    if impact.is_default_limit:
+        raised = f"approve it, or set the rule's approve_above{_in_cents(impact)}"
+        return Status.AWAITING_APPROVAL, f"{what}, above the default ceiling of {most:f} {unit} for one order: {raised}"
+    return Status.AWAITING_APPROVAL, f"{what}, above the approval limit of {most:f} {unit}"
+
+
+def begins(from_: str | None, to: str) -> bool:
+    """Whether it is from here on that something is to be bought."""
+    return from_ in _IDLE and to not in _IDLE
+
+
+def planned_on_day(connection: Connection, page: Page) -> Mapping[str, int]:
+    """How much was planned in each slot on the page's day; no planner of this store comes in between."""
+    rows = connection.execute(_PLANNED_ON, {"of_store": page.store, "of_day": _day_of(page)})
+    return {row.slot: row.quantity for row in rows}
+
+
+def write_day(connection: Connection, writing: Plan) -> None:
+    """Keep how much the plan adds to its day, by slot."""
+    page, day = writing.page, writing.day
+    for slot, more in sorted((+day.added).items()):
+        quantity = day.before.get(slot, 0) + more
+        if slot in day.before:
+            known = {"of_store": page.store, "of_day": _day_of(page), "of_slot": slot}
+            connection.execute(_PLANNED_MORE, known | {"quantity": quantity})
+        else:
+            row = {"store": page.store, "slot": slot, "day": _day_of(page), "quantity": quantity}
+            connection.execute(_PLANNED_FIRST, row)
+
+
+def _day_of(page: Page) -> date:
+    return page.at.astimezone(UTC).date()
+
+
+_OF_DAY = (planned_on.c.store == bindparam("of_store"), planned_on.c.day == bindparam("of_day"))
+
+
+_PLANNED_ON = select(planned_on.c.slot, planned_on.c.quantity).where(*_OF_DAY)
+
+
+_PLANNED_FIRST = planned_on.insert()
+
+
+_PLANNED_MORE = (
+    planned_on.update()
+    .where(*_OF_DAY, planned_on.c.slot == bindparam("of_slot"))
+    .values(quantity=bindparam("quantity"))
+)

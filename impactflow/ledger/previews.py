@@ -1,0 +1,154 @@
+"""What planning would leave planned, held or waiting for a person; by the rules of planning, and nothing is written."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from impactflow.ledger.customers import Unwritten
+from impactflow.ledger.fresh import FIRST, IS_FRESH, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
+from impactflow.ledger.pages import (
+    Page,
+    Sale,
+    as_known,
+)
+from impactflow.ledger.plan_rows import Day, Plan, impact_values, planned_on_day
+from impactflow.ledger.revision import PLACEMENTS, may_change, precedence, revised
+from impactflow.ledger.states import WAITING, Status
+from impactflow.ledger.tables import (
+    placements,
+)
+from impactflow.models import Impact, Kind, ProviderName
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """
+    What planning an order would leave to be sent, or to wait for a person, in one slot.
+
+    Args:
+        order: The order's id.
+        slot: The policy's name for it.
+        provider: Who sells it.
+        kind: What it is.
+        quantity: How many of ``UNIT_OF[kind]``; None where it is held for want of it.
+        status: Where it would be: planned, held or awaiting approval.
+        reason: Why it would not be sent.
+        placement: The ledger's row; None where it is new.
+        ordered_at: When the order was sold.
+        was_listed: Whether the source listed it when it was read last; a webhook, or a person, may have told of it.
+    """
+
+    order: str
+    slot: str
+    provider: ProviderName
+    kind: Kind
+    quantity: int | None
+    status: Status
+    reason: str | None
+    placement: int | None
+    ordered_at: datetime
+    was_listed: bool = True
+
+
+@dataclass(slots=True)
+class Outlook:
+    """
+    What a preview has seen on the pages so far, since it writes nothing.
+
+    Args:
+        planned: How much of each slot they would have planned today.
+        unwritten: Their new sales.
+        seen: Their sales, by row and by a hash of each name: a sale may be listed on two pages.
+        unearned: How many of their sales earn nothing in a slot, by slot and reason.
+    """
+
+    planned: Counter[str] = field(default_factory=Counter)
+    unwritten: Unwritten = field(default_factory=Unwritten)
+    seen: set[int] = field(default_factory=set)
+    unearned: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+
+
+def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Foreseen]:
+    """
+    What planning a page would leave planned, held or awaiting approval; writes nothing.
+
+    Args:
+        connection: An open transaction.
+        page: What was read.
+        outlook: What the pages before it would have left; this one is added.
+    """
+    today = Counter(planned_on_day(connection, page)) + outlook.planned
+    writing, foreseen = Plan(page, day=Day(today)), list[Foreseen]()
+    sales, _ = as_known(connection, page, outlook.unwritten)
+    for sale in sales:
+        keys = {*sale.row_ids, *map(hash, sale.names)}
+        if not outlook.seen.isdisjoint(keys):
+            continue
+        outlook.seen |= keys
+        outlook.unearned.update((each.slot, each.reason) for each in sale.earnings.unearned)
+        existing: dict[str, Any] = {}
+        for row_id in sale.row_ids:
+            for found in sorted(connection.execute(PLACEMENTS, {"order": row_id}), key=precedence):
+                existing.setdefault(found.slot, found)
+        foreseen += [
+            _foreseen(sale, impact, values, found)
+            for impact in sale.earnings.impacts
+            for found in [existing.get(impact.slot)]
+            if found is None or may_change(found)
+            for values in [_values(found, impact, sale, writing)]
+            if values["status"] in WAITING
+        ]
+    outlook.planned.update(writing.day.added)
+    return foreseen
+
+
+def to_send(connection: Connection, store: str, fresh: Fresh) -> list[Foreseen]:
+    """What is planned of a store and would be sent now."""
+    return [
+        Foreseen(
+            row.order_id, row.slot, ProviderName(row.provider), Kind(row.kind), row.quantity, Status.PLANNED, None,
+            row.id, row.ordered_at, row.was_listed,
+        )
+        for row in connection.execute(_TO_SEND, {"store": store} | fresh.values)
+    ]  # fmt: skip
+
+
+def _foreseen(sale: Sale, impact: Impact, values: Mapping[str, Any], found: Any) -> Foreseen:
+    return Foreseen(
+        sale.order.id,
+        impact.slot,
+        impact.provider,
+        impact.kind,
+        values["quantity"],
+        Status(values["status"]),
+        values.get("reason"),
+        None if found is None else found.id,
+        sale.order.ordered_at,
+    )
+
+
+def _values(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, Any]:
+    if found is None:
+        return writing.day.ration(impact_values(impact, sale.order, writing.page.at), impact)
+    return revised(found, impact, sale, writing)
+
+
+_TO_SEND = (
+    select(
+        *(placements.c[name] for name in ("id", "slot", "provider", "kind", "quantity")),
+        FIRST.c.order_id,
+        FIRST.c.ordered_at,
+        (WAS_LISTED & (FIRST.c.digest != UNLISTED)).label("was_listed"),
+    )
+    .select_from(WITH_FIRST)
+    .where(
+        FIRST.c.store == bindparam("store"),
+        placements.c.status == Status.PLANNED.value,
+        IS_FRESH,
+    )
+    .order_by(placements.c.id)
+)

@@ -1,0 +1,135 @@
+"""
+A known placement, beside what its order has earned by now: it stays, changes, is withdrawn, or is taken up again.
+
+Only where nothing took effect and nothing is in doubt; what may have taken effect is never touched.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, or_, select
+
+from impactflow.ledger import transitions
+from impactflow.ledger.approvals import digest
+from impactflow.ledger.pages import (
+    Sale,
+)
+from impactflow.ledger.plan_rows import Plan, begins, impact_values
+from impactflow.ledger.rows import ever_bought, twin
+from impactflow.ledger.states import UNSURE, WAITING, Status
+from impactflow.ledger.tables import (
+    events,
+    orders,
+    placements,
+)
+from impactflow.models import Impact
+
+#: Statuses in which nothing was bought or is being bought.
+_NOTHING_SENT = WAITING | {Status.CANCELLED, Status.FAILED}
+
+
+def one_per_slot(connection: Connection, row_id: int, writing: Plan) -> dict[str, Any]:
+    """
+    The sale's placements by slot.
+
+    Two rows turn out to be one sale when a name joins them: then what one of them has bought, or is buying, stands, and
+    the other's plan for the same slot is withdrawn, also where the purchase was cancelled since. Where neither has,
+    what waits stands, rather than what is over.
+    """
+    existing: dict[str, Any] = {}
+    found_rows = connection.execute(PLACEMENTS, {"order": row_id}).all()
+    for found in sorted(found_rows, key=precedence):
+        if existing.setdefault(found.slot, found) is not found and found.status in WAITING:
+            _withdraw(connection, found, "the same sale is in the ledger by another name", writing)
+    return existing
+
+
+def precedence(found: Any) -> tuple[bool, bool, bool, bool, int]:
+    """Which of a sale's placements in one slot stands: the one with the least."""
+    # Of two that were withdrawn the one that was sent before: should its answer still come, it is not sent again.
+    is_untried = not (found.attempts and found.left == Status.PLANNED)
+    return not found.was_bought, found.status in _NOTHING_SENT, found.status not in WAITING, is_untried, found.id
+
+
+def _withdraw(connection: Connection, found: Any, reason: str, writing: Plan) -> None:
+    transitions.withdraw(connection, found, reason, writing.page.at, writing.page.run_id)
+
+
+def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale, writing: Plan) -> None:
+    """
+    Bring a placement for which nothing took effect in line with what the order has earned by now.
+
+    Also where it was tried: what is planned is known to have had no effect, so its request may change. What is in
+    doubt is not touched, for it may have to be sent again as it was.
+    """
+    if sale.asks_anew and found.status in UNSURE and found.decided is not None:
+        unanswered = {"status": found.status, "approved": None, "decided": None}
+        transitions.revise(connection, found, unanswered, None, writing.page.at, writing.page.run_id)
+    if not may_change(found) or (impact is None and found.status not in WAITING):
+        return
+    if impact is None:
+        reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
+        _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
+    else:
+        values = revised(found, impact, sale, writing)
+        is_other = (values["status"], values["quantity"]) != (found.status, found.quantity)
+        said = (values["reason"] or f"planned anew: {values['quantity']} {values['unit']}") if is_other else None
+        if transitions.revise(connection, found, values, said, writing.page.at, writing.page.run_id) and is_other:
+            writing.begun += begins(found.status, values["status"])
+            if found.status == Status.HELD:
+                writing.released.add(sale.row_ids[0])
+
+
+def may_change(found: Any) -> bool:
+    """Whether a placement waits to be sent, or was withdrawn while it did."""
+    unsent = found.attempts == 0 or found.left == Status.PLANNED
+    withdrawn = found.status == Status.CANCELLED and unsent and not found.was_bought
+    return withdrawn or found.status in WAITING
+
+
+def revised(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, Any]:
+    """A placement as what the order has earned by now would have it; a person's decision about just that stands."""
+    order, values = sale.order, impact_values(impact, sale.order, writing.page.at)
+    if found.status == values["status"] == Status.PLANNED:
+        values["due_at"] = max(found.due_at, writing.page.at)  # a provider may have asked to wait until then
+    withdrawn = found.status == Status.CANCELLED and found.approved is not None
+    is_unanswered = sale.asks_anew and found.status == Status.PLANNED
+    if found.decided != digest({**values, "key": found.key}) or withdrawn or is_unanswered:
+        planned = found.quantity if found.status == Status.PLANNED else 0
+        return writing.day.ration(values, impact, planned) | {"approved": None, "decided": None}
+    look = twin({**values, "quantity": found.quantity}, order.customer_email)  # the provider may be told somebody else
+    return {"status": found.status, "quantity": found.quantity, "twin": look}
+
+
+#: Where a placement was before its last event.
+_LEFT = (
+    select(events.c.from_status)
+    .where(events.c.placement == placements.c.id)
+    .order_by(events.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+
+
+PLACEMENTS = (
+    select(
+        *(
+            placements.c[name]
+            for name in (
+                "quantity",
+                "id",
+                "key",
+                "slot",
+                "status",
+                "attempts",
+                "due_at",
+                "approved",
+                "decided",
+                "on_behalf",
+            )
+        ),
+        _LEFT.label("left"),
+        ever_bought().label("was_bought"),
+    )
+    .join(orders, placements.c.order == orders.c.id)
+    .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))
+)

@@ -1,0 +1,43 @@
+"""Orders that could not be read: kept with what is wrong with them until they can be."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam
+
+from impactflow.ledger.pages import (
+    Page,
+)
+from impactflow.ledger.tables import (
+    broken_orders,
+)
+
+
+def mend_lines(connection: Connection, readings: Sequence[tuple[str, str, datetime]]) -> list[None]:
+    """Forget lines of a file that were broken before, and were not when all of it was read since a time."""
+    for store, file, began in readings:
+        is_line = broken_orders.c.name.startswith(f"{file} line ", autoescape=True)
+        is_old = (broken_orders.c.store == store) & (broken_orders.c.last_seen_at < began)
+        connection.execute(broken_orders.delete().where(is_old, is_line))
+    return [None] * len(readings)
+
+
+def write_broken(connection: Connection, page: Page) -> None:
+    """Keep a page's orders that could not be read, and forget those that can be by now."""
+    readable = {order.id for order, _ in page.earnings}
+    readable |= {name.removeprefix("src:") for order, _ in page.earnings for name in order.names}
+    if readable:
+        connection.execute(_MENDED, {"store": page.store, "names": sorted(readable)})
+    for broken in page.broken:
+        name = broken.id or "?" + hashlib.sha256(broken.problem.encode()).hexdigest()[:12]
+        seen = {"problem": broken.problem, "last_seen_at": page.at}
+        known = (broken_orders.c.store == page.store) & (broken_orders.c.name == name)
+        if not connection.execute(broken_orders.update().where(known).values(**seen)).rowcount:
+            row = {"store": page.store, "name": name, "first_seen_at": page.at} | seen
+            connection.execute(broken_orders.insert().values(**row))
+
+
+_MENDED = broken_orders.delete().where(
+    broken_orders.c.store == bindparam("store"), broken_orders.c.name.in_(bindparam("names", expanding=True))
+)

@@ -1,0 +1,61 @@
+"""How far each source of orders has been read."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from sqlalchemy import Connection, bindparam, select
+
+from impactflow.ledger.tables import (
+    watermarks,
+)
+
+
+def watermark(connection: Connection, store: str, source: str) -> date | None:
+    """How far a source has been read; None before the first time."""
+    return connection.execute(_WATERMARK, {"store": store, "source": source}).scalar()
+
+
+def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]) -> list[None]:
+    """
+    Every order of a source dated up to a day is planned, but nobody knows those of tomorrow: each with today's day.
+
+    Never moves back, unless from a day that has not come: it was written by a clock that was ahead.
+    """
+    for store, source, said, today in marks:
+        read_to, stands = min(said, today), watermark(connection, store, source)
+        if stands is None or stands < read_to or stands > today:
+            _mark(connection, store, source, read_to, stands)
+    return [None] * len(marks)
+
+
+def reach_back(connection: Connection, reaches: Sequence[tuple[str, str, date, date]]) -> list[None]:
+    """
+    All days of a source from the first to the last one were read: where what was read before begins, from now on.
+
+    Days that do not border on what was read before do not count: nobody has asked for those between.
+    """
+    for store, source, from_, to in reaches:
+        stands = watermark(connection, store, source)
+        if stands is None or from_ < stands <= to + timedelta(days=1):
+            _mark(connection, store, source, from_, stands)
+    return [None] * len(reaches)
+
+
+def _mark(connection: Connection, store: str, source: str, day: date, stands: date | None) -> None:
+    if stands is None:
+        connection.execute(_FIRST_MARK, {"store": store, "source": source, "read_to": day})
+    else:
+        connection.execute(_NEXT_MARK, {"of_store": store, "of_source": source, "read_to": day})
+
+
+# What every page asks and writes is put together once.
+_WATERMARK = select(watermarks.c.read_to).where(
+    watermarks.c.store == bindparam("store"), watermarks.c.source == bindparam("source")
+)
+_OF_SOURCE = (watermarks.c.store == bindparam("of_store"), watermarks.c.source == bindparam("of_source"))
+
+
+_FIRST_MARK = watermarks.insert()
+
+
+_NEXT_MARK = watermarks.update().where(*_OF_SOURCE).values(read_to=bindparam("read_to"))
