@@ -16,10 +16,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 
 from impactflow.ledger import customers, facts, refunds
-from impactflow.ledger.customers import Bought, Look, Twin, Unwritten
+from impactflow.ledger.customers import Look
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.names import Identity, are_of_two, identities
+from impactflow.ledger.sold import MOST_TWINS, Bought, Twin, Unwritten, tellers_from_text
 from impactflow.ledger.tables import order_names, orders
 from impactflow.ledger.unlisted import unlisted_reason
 from impactflow.models import BrokenOrder, Earnings, Order, Refund
@@ -272,7 +273,7 @@ def _earns(page: Page, sale: Sale, is_first: bool | None) -> bool:
 
 
 def _tellers(row: Any) -> frozenset[str]:
-    return customers.tellers_from_text(row.tellers)
+    return tellers_from_text(row.tellers)
 
 
 def _beside(page: Page, sale: Sale, look: Look) -> Sale:
@@ -291,7 +292,7 @@ def asks_if_twin(twins: Sequence[Twin]) -> str:
 
 
 def _one_of(twins: Sequence[Twin]) -> str:
-    more = ["another"] if len(twins) == customers.MOST_TWINS else []
+    more = ["another"] if len(twins) == MOST_TWINS else []
     return " or ".join([*(twin.order_id for twin in twins), *more])
 
 

@@ -18,7 +18,6 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
 from impactflow.ledger import facts, transitions, unlisted
-from impactflow.ledger.customers import Unwritten, tellers_as_text, tellers_from_text
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Told
 from impactflow.ledger.fresh import REREAD, UNLISTED
@@ -36,6 +35,7 @@ from impactflow.ledger.pages import (
 from impactflow.ledger.plan_rows import Day, Plan, begins, plan_impacts, planned_on_day, write_day
 from impactflow.ledger.revision import one_per_slot, revise
 from impactflow.ledger.rows import lock
+from impactflow.ledger.sold import Unwritten, tellers_as_text, tellers_from_text
 from impactflow.ledger.tables import (
     order_names,
     orders,

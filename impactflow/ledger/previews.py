@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from impactflow.ledger.customers import Unwritten
 from impactflow.ledger.fresh import FIRST, IS_FRESH, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.pages import (
     Page,
@@ -17,6 +16,7 @@ from impactflow.ledger.pages import (
 )
 from impactflow.ledger.plan_rows import Day, Plan, impact_values, planned_on_day
 from impactflow.ledger.revision import PLACEMENTS, may_change, precedence, revised
+from impactflow.ledger.sold import Unwritten
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import (
     placements,
