@@ -459,6 +459,26 @@ MUTATIONS: Sequence[Mutation] = (
         "empty ledger",
     ),
     Mutation(
+        "the loop checks the ledger at the first provider only",
+        "impactflow.buying.loop",
+        "        if provider not in run.checked and (silent",
+        "        if not run.checked and (silent",
+        "empty ledger",
+    ),
+    Mutation(
+        "the loop sends where the ledger could not be checked",
+        "impactflow.buying.loop",
+        "        return (await check_at(run, [provider], policy)).get(provider)",
+        "        await check_at(run, [provider], policy)\n        return None",
+        "empty ledger",
+    ),
+    Mutation(
+        "the loop sends, and never settles what is in doubt",
+        "impactflow.buying.loop",
+        "        settled = await steps.settle(provider)",
+        "        settled = await steps.place(provider)",
+    ),
+    Mutation(
         "P16: a refusal is believed unseen",
         "impactflow.buying.sweep",
         "self._doubted(placement, error, if_absent=Status.FAILED)",
