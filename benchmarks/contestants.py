@@ -1,5 +1,5 @@
 """
-Who is compared with the flow: each places so many orders, one request each, and says how long that took.
+The contestants compared with the flow: each places a number of orders, one request each, and reports the time.
 
 ``python -m benchmarks.contestants NAME URL ORDERS IN_FLIGHT`` prints the seconds from the first request to the last
 answer; importing and connecting to Prefect are left out of it.
@@ -20,7 +20,7 @@ _TIMEOUT_S = 60.0
 
 
 async def _all(orders: int, in_flight: int, place: Callable[[int], Awaitable[object]]) -> float:
-    """Place every order, so many at a time; the seconds it took."""
+    """Place every order, ``in_flight`` at a time; return the seconds it took."""
     numbers = iter(range(orders))
 
     async def work() -> None:
@@ -47,7 +47,7 @@ async def _bare(url: str, orders: int, in_flight: int, limits: httpx.Limits) -> 
 
 
 async def bare_default(url: str, orders: int, in_flight: int) -> float:
-    """One ``httpx.AsyncClient`` as it comes."""
+    """One ``httpx.AsyncClient`` with default settings."""
     return await _bare(url, orders, in_flight, httpx.Limits(max_connections=100, max_keepalive_connections=20))
 
 
@@ -69,7 +69,7 @@ async def client(url: str, orders: int, in_flight: int) -> float:
 
 async def tasks(url: str, orders: int, in_flight: int) -> float:
     """One Prefect task for each order, with retries, in a flow; awaited, which is much faster than submitted."""
-    from prefect import flow, task  # noqa: PLC0415 - it takes a second, and nobody else here needs it
+    from prefect import flow, task  # noqa: PLC0415 - it takes a second, and no other contestant needs it
     from prefect.cache_policies import NO_CACHE  # noqa: PLC0415
 
     transport = open_transport(in_flight)
@@ -90,8 +90,8 @@ async def tasks(url: str, orders: int, in_flight: int) -> float:
 
 
 async def sdk(url: str, orders: int, in_flight: int) -> float:
-    """The provider's official SDK in 32 threads; it knows two hosts by name, so the third is put in its place."""
-    from makeimpact import Environment, OneClickImpact  # noqa: PLC0415 - likewise
+    """The provider's official SDK in 32 threads; it knows two hosts by name, so ours takes the place of one."""
+    from makeimpact import Environment, OneClickImpact  # noqa: PLC0415 - only this contestant needs it
 
     theirs = OneClickImpact("key", Environment.SANDBOX)
     theirs.base_url = url
@@ -107,7 +107,7 @@ async def _plant(ours: OneClickImpactClient, number: int) -> None:
 
 
 def _key(number: int) -> str:
-    """As long as ours."""
+    """Return a key of the same length as ours."""
     return f"impactflow{number:040d}"
 
 

@@ -26,7 +26,7 @@ rules:
     quantity: {per_order: 1}
     approve_above_per_day: unlimited
 """
-#: No process takes longer than this, in seconds.
+#: The longest time that any process may take, in seconds.
 _LONGEST_S = 300.0
 
 
@@ -36,11 +36,11 @@ class FlowRun:
     One run of ``place_impacts`` on a fresh ledger.
 
     Args:
-        orders: How many it placed.
-        placing_s: From the first claim to the last answer.
-        flow_s: The whole flow: reading, planning, placing, reporting.
-        process_s: The whole process, from its start to its end.
-        peak_mb: The most memory that the process held, in megabytes.
+        orders: Number of orders placed.
+        placing_s: Seconds from the first claim to the last answer.
+        flow_s: Seconds of the whole flow: reading, planning, placing, reporting.
+        process_s: Seconds of the whole process, from its start to its end.
+        peak_mb: The most memory that the process used, in megabytes.
     """
 
     orders: int
@@ -52,7 +52,7 @@ class FlowRun:
 
 @contextmanager
 def provider(orders: int, latency_ms: float) -> Iterator[str]:
-    """A provider and shop while the context is open; its URL."""
+    """Run a provider and shop while the context is open; yield its URL."""
     command = [sys.executable, "-m", "benchmarks.provider", "--orders", str(orders), "--latency-ms", str(latency_ms)]
     with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -65,7 +65,7 @@ def provider(orders: int, latency_ms: float) -> Iterator[str]:
 
 @contextmanager
 def prefect_server() -> Iterator[tuple[dict[str, str], float]]:
-    """A Prefect server with a home of its own; the environment that points at it, and the seconds it took to start."""
+    """Run a Prefect server with a home of its own; yield the environment for it, and the seconds to start."""
     began = time.perf_counter()
     with programs.prefect_server() as server, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         variables = programs.base_environment(Path(home))
@@ -76,7 +76,7 @@ def prefect_server() -> Iterator[tuple[dict[str, str], float]]:
 
 
 def contestant(name: str, url: str, orders: int, in_flight: int, variables: dict[str, str]) -> float:
-    """Let one contestant place so many orders; its orders per second."""
+    """Let one contestant place its orders; return its orders per second."""
     command = [sys.executable, "-m", "benchmarks.contestants", name, url, str(orders), str(in_flight)]
     ended = subprocess.run(
         command, cwd=_ROOT, env=variables, capture_output=True, text=True, timeout=_LONGEST_S, check=False
@@ -112,7 +112,7 @@ def flow_run(url: str, orders: int, in_flight: int, variables: dict[str, str]) -
 
 
 def _measured(command: list[str], folder: str, variables: dict[str, str]) -> tuple[dict[str, float], float]:
-    """Run a command; the object that it printed, and the most memory that it held, in megabytes."""
+    """Run a command; return the object that it printed, and the most memory that it used, in megabytes."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out, stderr=err)
         _, status, used = os.wait4(process.pid, 0)
@@ -125,12 +125,12 @@ def _measured(command: list[str], folder: str, variables: dict[str, str]) -> tup
 
 
 def _megabytes(used: resource.struct_rusage) -> float:
-    """``ru_maxrss`` counts kilobytes, except on macOS, where it counts bytes."""
+    """Convert ``ru_maxrss``, which counts kilobytes, except on macOS, where it counts bytes."""
     return used.ru_maxrss / (1_000_000 if sys.platform == "darwin" else 1000)
 
 
 def _placing(ledger: Path) -> tuple[int, float]:
-    """How many placements took effect, and the seconds from the first claim to the last answer."""
+    """Return the number of placements that took effect, and the seconds from the first claim to the last answer."""
     connection = sqlite3.connect(ledger)
     try:
         placed, first, last = connection.execute(

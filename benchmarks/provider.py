@@ -1,9 +1,9 @@
 """
-A provider and a shop that cost next to nothing, so that whoever is measured against them is the limit.
+A provider and a shop that cost next to nothing, so that the program measured against them is the limit.
 
 ``python -m benchmarks.provider --orders N --latency-ms M`` prints its URL and serves until its standard input closes.
-It knows what one run of the flow asks for: 1ClickImpact's account, newest records and trees, and a shop's orders page
-by page. No request is checked: that is the sandbox's trade.
+The server knows the requests of one run of the flow: 1ClickImpact's account, newest records and trees, and a shop's
+orders page by page. It checks no request: checking is the sandbox's task.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _RECORDS = {
         }
     ]
 }
-#: What is answered whatever is asked.
+#: Fixed answers, independent of the request's content.
 _ALWAYS = {
     "/v1/whoami": b'{"user_id":"U1","email":"shop@example.com"}',
     "/v1/records": json.dumps(_RECORDS).encode(),
@@ -36,10 +36,10 @@ _ALWAYS = {
 
 class Answers:
     """
-    What is answered to whom.
+    The answers to requests.
 
     Args:
-        orders: How many orders the shop has, all of today.
+        orders: Number of orders in the shop, all of today.
     """
 
     def __init__(self, orders: int) -> None:
@@ -48,7 +48,7 @@ class Answers:
         self._bought, self._began = 0, datetime.now(UTC)
 
     def to(self, method: bytes, target: bytes) -> bytes:
-        """The whole answer to one request."""
+        """Return the whole answer to one request."""
         if method == b"POST":
             return _http(self._tree())
         url = urlsplit(target.decode())
@@ -92,7 +92,7 @@ class Answers:
 
 
 def _tracked(query: str) -> bytes:
-    """The impact of the user and time that are asked about, just begun."""
+    """The impact of the requested user and time, just begun."""
     user_id, time_utc = (parse_qs(query)[name][0] for name in ("user_id", "time_utc"))
     return json.dumps({"tracking_id": f"{user_id}-{time_utc}", "impact_initiated": time_utc}).encode()
 
@@ -103,11 +103,11 @@ def _http(body: bytes) -> bytes:
 
 class Line(asyncio.Protocol):
     """
-    One connection: as little of HTTP as the contestants speak.
+    One connection: only the part of HTTP that the contestants use.
 
     Args:
-        answers: What to answer.
-        latency_s: How long after a request, in seconds.
+        answers: The answers to give.
+        latency_s: Time from a request to its answer, in seconds.
     """
 
     def __init__(self, answers: Answers, latency_s: float) -> None:
@@ -117,7 +117,7 @@ class Line(asyncio.Protocol):
         self._write: Callable[[bytes], None] = lambda _: None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Someone has connected."""
+        """Keep the transport of a new connection."""
         assert isinstance(transport, asyncio.Transport)
         self._write = transport.write
 
@@ -132,7 +132,7 @@ class Line(asyncio.Protocol):
                 self._write(answer)
 
     def _next(self) -> tuple[bytes, bytes] | None:
-        """Method and target of the next request that is here as a whole."""
+        """Return the method and target of the next complete request."""
         end = self._read.find(_HEAD_END)
         if end < 0:
             return None

@@ -1,4 +1,4 @@
-"""The contestants take turns, so that whatever else the machine does meets all of them; medians are what counts."""
+"""Turns of the contestants, so that other load on the machine affects all of them; the medians count."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from benchmarks.processes import FlowRun, contestant, flow_run, prefect_server, 
 @dataclass(frozen=True)
 class Setting:
     """
-    Where a contest takes place.
+    The conditions of a contest.
 
     Args:
         latency_ms: How long the provider takes to answer, in milliseconds.
-        in_flight: Requests at once.
-        ours_to_client: The least share of our own client's rate that the flow is to reach.
-        orders: How many orders each contestant places in a round: enough for about three seconds.
+        in_flight: Number of requests at a time.
+        ours_to_client: The least share of our own client's rate that the flow must reach.
+        orders: Number of orders that each contestant places in a round: enough for about three seconds.
     """
 
     latency_ms: float
@@ -34,35 +34,35 @@ SETTINGS = (
 QUICK = Setting(
     0, 8, 0.85, {"ours": 200, "client": 200, "bare_default": 50, "bare_limited": 50, "tasks": 10, "sdk": 50}
 )
-#: The most memory that a run of ``MANY`` orders may hold, in megabytes.
+#: The most memory that a run of ``MANY`` orders may use, in megabytes.
 MOST_MB, MANY = 300.0, 100_000
 
 
 @dataclass
 class Contest:
-    """What the rounds in one setting came to: orders per second of each contestant, round by round."""
+    """The results of the rounds in one setting: orders per second of each contestant, round by round."""
 
     setting: Setting
     rates: dict[str, list[float]] = field(default_factory=dict)
     flows: list[FlowRun] = field(default_factory=list)
 
     def rate(self, name: str) -> float:
-        """The median; the bare loop's is that of its better half."""
+        """The median rate; for the bare loop, the median of its better half."""
         if name == "bare":
             return max(self.rate("bare_default"), self.rate("bare_limited"))
         return median(self.rates[name])
 
     def ratio(self, to: str) -> float:
-        """How many times as fast the flow is."""
+        """The flow's rate divided by another contestant's."""
         return self.rate("ours") / self.rate(to)
 
     @property
     def targets(self) -> Mapping[str, float]:
-        """By contestant, how many times as fast the flow is to be."""
+        """By contestant, the least ratio that the flow must reach."""
         return {"bare": 4.0, "client": self.setting.ours_to_client, "tasks": 10.0}
 
     def as_json(self) -> dict[str, Any]:
-        """Everything that was measured, and what is made of it."""
+        """All measurements and the figures made from them."""
         return {
             "latency_ms": self.setting.latency_ms,
             "in_flight": self.setting.in_flight,
@@ -84,7 +84,7 @@ class Contest:
 
     @property
     def apart_s(self) -> float:
-        """Seconds that the flow's process takes besides the flow: imports, and reporting to Prefect's server."""
+        """Seconds of the flow's process outside the flow: imports, and reporting to Prefect's server."""
         return median(run.process_s - run.flow_s for run in self.flows)
 
 
@@ -94,9 +94,9 @@ class Results:
     One run of the benchmark.
 
     Args:
-        server_start_s: How long Prefect's server took to start.
+        server_start_s: Time that Prefect's server took to start, in seconds.
         contests: One for each setting.
-        many: The run that shows what memory many orders take; None where it was left out.
+        many: The run that shows the memory for many orders; None where it was left out.
     """
 
     server_start_s: float
@@ -104,7 +104,7 @@ class Results:
     many: FlowRun | None
 
     def as_json(self) -> dict[str, Any]:
-        """As it is kept in ``results/``."""
+        """Return the object that is kept in ``results/``."""
         many = self.many
         return {
             "server_start_s": self.server_start_s,
@@ -115,13 +115,13 @@ class Results:
 
 def measure(settings: tuple[Setting, ...], rounds: int, many: int, tell: Callable[[str], None]) -> Results:
     """
-    Start what is needed, let everybody take turns, and stop it again.
+    Start what is needed, let every contestant take turns, and stop it again.
 
     Args:
-        settings: Where the contests take place.
-        rounds: How often each contestant has its turn in each.
-        many: How many orders the run for the memory places; 0 leaves it out.
-        tell: Called with what is being done.
+        settings: The conditions of the contests.
+        rounds: Number of turns of each contestant in each setting.
+        many: Number of orders in the run for the memory; 0 leaves it out.
+        tell: Called with the current step.
     """
     tell("starting a Prefect server")
     with prefect_server() as (variables, server_start_s):

@@ -1,4 +1,4 @@
-"""The one table that a benchmark ends in; for ``python -m benchmarks``."""
+"""The one table at the end of a benchmark; for ``python -m benchmarks``."""
 
 from rich.console import Console
 from rich.table import Table

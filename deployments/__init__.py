@@ -1,1 +1,1 @@
-"""What an operator installs on a Prefect server and on machines; the flows themselves know nothing of it."""
+"""The parts that an operator installs on a Prefect server and on machines; the flows do not depend on them."""

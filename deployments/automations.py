@@ -1,9 +1,9 @@
 """
-The automations that keep a server honest about runs, and that tell somebody.
+The automations that correct the states of runs on a server, and that notify a person.
 
-A run whose process and worker died together stays Running for ever, and one that was never started stays Pending; both
-would keep their deployment's place in the queue. They are marked Crashed and never started again: the next run of the
-same deployment is the recovery.
+A run whose process and worker died together stays Running for ever, and a run that was never started stays Pending.
+Both would keep their deployment's place in the queue. They are marked Crashed and never started again: the next run
+of the same deployment is the recovery.
 """
 
 import re
@@ -29,7 +29,7 @@ _OURS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.imp
 _ANY_RUN = {"prefect.resource.id": "prefect.flow-run.*"}
 _ANY_STORE = {"prefect.resource.id": "impactflow.store.*"}
 _HEARTBEAT, _PENDING = "prefect.flow-run.heartbeat", "prefect.flow-run.Pending"
-#: What a run may become that is not running; anything but these and the next heartbeat means that it has vanished.
+#: The states of a run that has stopped running; without one of these or a next heartbeat, the run has vanished.
 _LEFT_RUNNING = {
     f"prefect.flow-run.{state}"
     for state in (
@@ -37,18 +37,18 @@ _LEFT_RUNNING = {
         "Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Retrying", "Resuming",
     )
 }  # fmt: skip
-#: A run that a worker does not even try to start: its deployment's place is taken, or it was resumed and not taken.
-#: Prefect never calls either of them late.
+#: A run that no worker even tries to start: its deployment's place is taken, or no worker took it after it was resumed.
+#: Prefect never calls such a run late.
 _WAITING = {"prefect.flow-run.AwaitingConcurrencySlot", "prefect.flow-run.Resuming"}
 #: More than two of the schedules of prefect.yaml that queue for a place: the hourly ones, in seconds.
 WAITING_AFTER_S = 2 * 3600.0
-#: A person is told at most once in this time of each kind of trouble, in seconds. What waits for a person is announced
-#: by every run, so a message that was lost on its way is sent again after this time.
+#: The time in which a person is notified at most once of each kind of trouble, in seconds. Every run announces
+#: what waits for a person, so a message that was lost on its way is sent again after this time.
 AGAIN_AFTER_S = 3600.0
 _LEFT_WAITING = {_PENDING, "prefect.flow-run.Running"} | {
     f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Crashed", "Cancelling", "Cancelled", "TimedOut")
 }
-#: What waits for a person, as ``tasks`` announces it.
+#: The events about placements that wait for a person, as ``tasks`` announces them.
 _FOR_A_PERSON = {f"impactflow.placement.{what}" for what in ("failed", "parked", "awaiting_approval", "waiting")}
 
 
@@ -61,19 +61,19 @@ async def install(
     again_after_s: float = AGAIN_AFTER_S,
 ) -> list[str]:
     """
-    Make the automations, or renew them where they are, and return their names.
+    Make the automations, or renew existing ones, and return their names.
 
     Args:
-        notify: The notification block to tell people by, as TYPE/NAME such as ``slack-webhook/impactflow``; None for
-            those automations only that mark runs.
-        vanished_after_s: How long after its last heartbeat a run has vanished; they come every 30 s.
-        pending_after_s: How long a run may take to start.
-        waiting_after_s: How long a run may wait for its deployment's place, or to be taken once it was resumed.
-        again_after_s: How long nobody is told again of the same kind of trouble.
+        notify: The notification block for messages, as TYPE/NAME such as ``slack-webhook/impactflow``; None for only
+            those automations that mark runs.
+        vanished_after_s: The time after which a run without a heartbeat has vanished, in seconds; one comes every 30 s.
+        pending_after_s: The longest time for a run to start, in seconds.
+        waiting_after_s: The longest wait for a deployment's place, or for a worker after a resume, in seconds.
+        again_after_s: The time without a second message about the same kind of trouble, in seconds.
 
     Raises:
         ConfigurationError: There is no such block.
-        ImpactError: The server refused one; those before it are installed.
+        ImpactError: The server refused an automation; those before it are installed.
     """
     async with get_client() as client:
         wanted = _marking(vanished_after_s, pending_after_s)
@@ -88,7 +88,7 @@ async def install(
 
 
 async def _put(client: PrefectClient, automation: AutomationCore) -> None:
-    """Leave one alone that is as it should be: an update forgets which runs it was waiting to hear of."""
+    """Leave an up-to-date automation alone: an update forgets the runs whose events it was waiting for."""
     known = await client.read_automations_by_name(automation.name)
     if not known:
         await client.create_automation(automation)
@@ -167,7 +167,7 @@ def _telling(block: UUID, waiting_after_s: float, again_after_s: float) -> list[
 
 
 def _absence(after: set[str], expect: set[str], within_s: float) -> EventTrigger:
-    """Fires for a run of ours when, after one event, none of the expected ones comes in time."""
+    """Return a trigger that fires for a run of ours when, after one event, no expected event comes in time."""
     return EventTrigger(
         after=after,
         expect=expect,
@@ -182,14 +182,14 @@ def _absence(after: set[str], expect: set[str], within_s: float) -> EventTrigger
 
 async def send_test(notify: str) -> None:
     """
-    Send a message through a notification block, as the server does when an automation tells of something.
+    Send a message through a notification block, as the server does for an automation.
 
     Args:
         notify: As for ``install``.
 
     Raises:
         ConfigurationError: There is no such block.
-        ImpactError: The message did not arrive; with what came back.
+        ImpactError: The message did not arrive; the error has the answer.
     """
     async with get_client() as client:
         await _find_block(client, notify)

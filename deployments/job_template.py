@@ -1,5 +1,5 @@
 """
-Lay this project's choices over Prefect's job template for Kubernetes.
+Apply this project's choices to Prefect's job template for Kubernetes.
 
 Renews ``kubernetes/base-job-template.json`` after an update of Prefect; in an environment with ``prefect-kubernetes``::
 
@@ -24,7 +24,7 @@ _DEFAULTS = {
     "memory_request": "256Mi",
     "memory_limit": "512Mi",
 }
-#: What the container of a run has besides: the keys, the policy, and no more rights than it needs.
+#: The additions to the container of a run: the keys, the policy, and no more rights than it needs.
 _CONTAINER = {
     "envFrom": [{"secretRef": {"name": "impactflow"}}],
     "securityContext": {
@@ -40,7 +40,7 @@ _VOLUMES = [{"name": "policy", "configMap": {"name": "impactflow-policy"}}]
 
 
 def with_our_choices(template: Mapping[str, Any]) -> dict[str, Any]:
-    """Prefect's default template with this project's image, secret, policy and limits."""
+    """Return Prefect's default template with this project's image, secret, policy and limits."""
     ours: dict[str, Any] = deepcopy(dict(template))
     pod = ours["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
     pod["containers"][0] |= _CONTAINER

@@ -1,7 +1,7 @@
 """
-The pull step of ``prefect.yaml``: find the project where a run takes place.
+The pull step of ``prefect.yaml``: find the project on the machine of a run.
 
-Prefect's own step takes an unset variable for an empty text and completes; the run then crashes without naming it.
+Prefect's own step reads an unset variable as an empty text and completes; the run then crashes without naming it.
 """
 
 import os

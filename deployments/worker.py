@@ -1,8 +1,8 @@
 """
 A process worker that ends its runs instead of killing them: ``python -m deployments.worker POOL [LIMIT]``.
 
-Prefect's own worker kills the processes of its runs when it is stopped: what they were buying is in doubt, and the runs
-stay Running. This one takes no more runs, sends SIGTERM to those it has, waits until they have recorded what was in
+Prefect's own worker kills the processes of its runs when it is stopped: their purchases are in doubt, and the runs stay
+Running. This worker accepts no more runs, sends SIGTERM to those it has, waits until they have recorded the requests in
 flight, and reports those that could not report themselves.
 """
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
     from prefect.client.schemas.objects import FlowRun
 
-#: How long a run may take to end before it is killed, in seconds: more than ``stopping.FINISH_S`` and what it takes to
+#: The longest time for a run to end before it is killed, in seconds: more than ``stopping.FINISH_S`` and the time to
 #: report the run, less than the 30 s that compose gives a worker.
 _GRACE_S = 20.0
 
 
 class _Begun:
-    """What ``ProcessWorker.run`` tells once the process of a run has started."""
+    """Receives the signal of ``ProcessWorker.run`` that the process of a run has started."""
 
     def __init__(self) -> None:
         self.pid: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -51,7 +51,7 @@ class PatientWorker(ProcessWorker, ABC):  # ABC: Prefect does not register it in
     ) -> ProcessWorkerResult:
         """Run a flow run in a process; the worker's end is a SIGTERM to that process."""
         begun = _Begun()
-        status: Any = begun  # it has the one method that is called
+        status: Any = begun  # ``begun`` has the one method that is called
         running: asyncio.Future[Any] = asyncio.ensure_future(super().run(flow_run, configuration, status))
         try:
             await asyncio.wait((running, begun.pid), return_when=asyncio.FIRST_COMPLETED)
@@ -66,7 +66,7 @@ class PatientWorker(ProcessWorker, ABC):  # ABC: Prefect does not register it in
 
 
 async def _end(running: "asyncio.Future[Any]", pid: "asyncio.Future[Any]") -> None:
-    """Have a run's process end by itself; kill it where it does not."""
+    """Ask a run's process to end by itself; kill it where it does not."""
     await asyncio.wait({running, pid}, return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
         with suppress(ProcessLookupError):

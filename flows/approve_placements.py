@@ -1,9 +1,9 @@
 """
-Ask a person about what exceeds the approval limit, and do what they decide: the core is ``impactflow.buying.approval``.
+Ask a person about placements above the approval limit, and carry out the decision: ``impactflow.buying.approval``.
 
-The run is suspended while it waits and holds no process; when somebody has filled in its form it begins again at the
-top. So it asks by the digest of what is shown: an answer counts for exactly that question, and what has changed
-meanwhile is asked anew. Before anything is approved its order is read again. On a terminal: ``impactflow approve``.
+The run is suspended while it waits and holds no process. When a person has filled in its form, the run begins again at
+the top. So it asks by the digest of the shown placements: an answer counts for exactly that question, and changed
+placements are asked about anew. Each order is read again before an approval. On a terminal: ``impactflow approve``.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ from tasks.context import flow_context
 from tasks.naming import run_name
 from tasks.reporting import publish_summary
 
-#: A week. Prefect fails a run that is not resumed by then; whatever awaits approval goes on doing so, and can be asked
-#: about by another run at any time.
+#: A week. Prefect fails a run that is not resumed by then. The placements still await approval, and another run can ask
+#: about them at any time.
 _PATIENCE_S = 7 * 86_400
 
 
 class Form(RunInput):
-    """What a person fills in; whether it makes sense is decided by ``Answer.problem``, which can say why not."""
+    """The form for a person; ``Answer.problem`` decides whether the answers make sense, and gives the reason if not."""
 
     decision: Literal["approve", "trim", "reject"] = Field(
         description="approve: all of it is bought; trim: at most so much of each; reject: nothing is bought."
@@ -42,7 +42,7 @@ class Form(RunInput):
 
     @property
     def answer(self) -> Answer:
-        """The same in the core's words."""
+        """Return the same answer in the core's words."""
         at_most = Decimal(str(self.at_most)) if self.at_most else None
         return Answer(Decision(self.decision), self.by, self.why, at_most)
 
@@ -80,7 +80,7 @@ async def approve_placements(order: str = "", slot: str = "", store: str = "") -
 
 
 async def ask(asked: Sequence[Awaiting]) -> Answer:
-    """Suspend the run until somebody has answered; what cannot be done is asked again, with the reason."""
+    """Suspend the run until a person has answered; ask again, with the reason, if the answer cannot be carried out."""
     told = question(asked)
     for attempt in count(1):
         form = Form.with_initial_data(description=told)

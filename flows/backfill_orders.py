@@ -1,9 +1,9 @@
 """
-Buy what the orders of a past range have earned, window by window: the core is ``impactflow.buying.backfill``.
+Buy the impacts that orders of a past range have earned, window by window: the core is ``impactflow.buying.backfill``.
 
-Killed at any line, the next run goes on in the window it had come to. Two at once do no harm: the ledger plans each
-order once, lets one run claim each placement, and what is remembered of a range never goes back. So it may run beside
-``place`` too, whose watermark it leaves alone. On a terminal: ``impactflow backfill``.
+After a kill at any line, the next run continues in the window that was reached. Two runs at once do no harm: the ledger
+plans each order once, lets one run claim each placement, and the remembered progress of a range never goes back. So
+a backfill may run beside ``place``, whose watermark it leaves alone. On a terminal: ``impactflow backfill``.
 """
 
 import time
@@ -105,9 +105,9 @@ async def backfill_orders(
 async def backfill_all(
     run: Run, policy: Policy, days: Window, windows: Sequence[Window], at_most: int | None, patience_s: float
 ) -> tuple[list[PlannedWindow], dict[ProviderName, Round]]:
-    """Plan window after window and place what is due, until one cannot be finished or a provider is left alone."""
+    """Plan and place window after window, until a window cannot be finished or a provider is left alone."""
     done: list[PlannedWindow] = []
-    halted = {} if windows else await buy_all(policy, patience_s)  # what an earlier run has left
+    halted = {} if windows else await buy_all(policy, patience_s)  # placements that an earlier run has left
     async with progress("backfilling", "Windows planned and placed", len(windows)) as far:
         for window in windows:
             room = None if at_most is None else at_most - sum(each.planned.placements for each in done)
@@ -123,7 +123,7 @@ async def backfill_all(
 
 
 async def preview_all(policy: Policy, windows: Sequence[Window], at_most: int | None) -> dict[str, Any]:
-    """What each window would buy, up to the cap; nothing is written but what a person sees."""
+    """Preview the purchases of each window, up to the cap; write nothing but Prefect's pages."""
     told: list[dict[str, Any]] = []
     for window in windows:
         room = None if at_most is None else at_most - sum(each["new"] for each in told)

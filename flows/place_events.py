@@ -1,8 +1,8 @@
 """
-Buy what orders have earned that webhooks told of: the core is ``impactflow.intake.deliveries`` and ``buying``.
+Buy the impacts earned by orders that came by webhook: the core is ``impactflow.intake.deliveries`` and ``buying``.
 
-The receiver stores deliveries and starts a run; a run takes up whatever is stored until nothing is left, so one at a
-time is enough. ``place_impacts`` takes them up too.
+The receiver stores deliveries and starts a run. A run processes stored deliveries until none is left, so one run at a
+time is enough. ``place_impacts`` processes them, too.
 """
 
 import time

@@ -1,8 +1,8 @@
 """
-Buy what new orders have earned: the core is ``impactflow.intake.planning`` and ``buying``.
+Buy the impacts that new orders have earned: the core is ``impactflow.intake.planning`` and ``buying``.
 
-What webhooks have told is taken up first, so that a lost trigger of ``place_events`` costs a delay, not a purchase.
-Killed at any line, it is finished by the next run of it. On a terminal: ``impactflow place``.
+Webhook deliveries are processed first, so that a lost trigger of ``place_events`` costs a delay, not a purchase.
+After a kill at any line, the next run finishes the work. On a terminal: ``impactflow place``.
 """
 
 import time

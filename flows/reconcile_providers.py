@@ -1,8 +1,8 @@
 """
-Settle what is in doubt, and hold the ledger against the providers' records: ``buying.reconcile``, ``audit``.
+Resolve doubts, and compare the ledger with the providers' records: ``buying.reconcile``, ``audit``.
 
-``place_impacts`` settles too; this one reads no orders, so it may run often and buys only what repeats safely. On a
-terminal: ``impactflow reconcile``.
+``place_impacts`` resolves doubts, too. This flow reads no orders, so it may run often, and buys only what repeats
+safely. On a terminal: ``impactflow reconcile``.
 """
 
 import time
@@ -95,7 +95,7 @@ def _window(run: Run, from_day: date | None, to_day: date | None) -> Window:
 
 
 async def settle_all(run: Run, provider: ProviderName, store: str, patience_s: float) -> Round:
-    """Settle a store's doubts at one provider until nothing is due that is worth waiting for."""
+    """Resolve a store's doubts at one provider until none is due that is worth waiting for."""
 
     async def once() -> Round:
         return await settle_doubts(provider, store)

@@ -1,5 +1,5 @@
 """
-Settle what is parked or failed as a person has decided: the core is ``impactflow.buying.manual_resolution``.
+Resolve parked or failed placements by a person's decision: the core is ``impactflow.buying.manual_resolution``.
 
 The evidence is in the artifact ``needs-attention`` of every run. On a terminal: ``impactflow settle``.
 """

@@ -1,7 +1,7 @@
 """
-Ask where everything is that was bought: the core is ``impactflow.buying.tracking``.
+Ask for the progress of all purchases: the core is ``impactflow.buying.tracking``.
 
-A run is one pass over what is due and ends; the ledger says what is due next, for weeks. On a terminal:
+A run is one pass over the due purchases and ends. The ledger knows the next due ones, for weeks. On a terminal:
 ``impactflow track``.
 """
 
@@ -20,7 +20,7 @@ from tasks.naming import run_name
 from tasks.reporting import publish_report, publish_summary
 from tasks.tracking import track_batch
 
-#: Between two passes while somebody waits: at first, and at most, in seconds.
+#: The pause between two passes of a run that waits: at first, and at most, in seconds.
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 
 
@@ -54,12 +54,12 @@ async def track_placements(wait_s: float = 0.0) -> dict[str, Any]:
 
 
 async def track_all(run: Run, store: str, *, everything: bool) -> Tracked:
-    """One pass at every provider at which something of a store is open, side by side."""
+    """Make one pass at every provider where a store has open purchases, side by side."""
     concerned = sorted(await run.ledger.open_at(store))
     passes = await side_by_side(track_batch(provider, store, everything=everything) for provider in concerned)
     return sum(passes, Tracked())
 
 
 async def open_count(run: Run, store: str) -> int:
-    """How many placements of a store took effect and are not complete."""
+    """Return the number of a store's placements that took effect and are not complete."""
     return sum((await run.ledger.open_at(store)).values())

@@ -1,8 +1,8 @@
 """
-Events that automations react to: what a run has changed, and what waits for a person.
+Events that automations react to: a run's changes, and the placements that wait for a person.
 
-They are read from the ledger, not counted on the way, so they tell what is so. Each is one event for many placements,
-never one for each: Prefect's server loses events that come in floods. ``docs/events.md`` describes them.
+They are read from the ledger, not counted on the way, so they report the facts. Each is one event for many placements,
+never one per placement: Prefect's server loses events that come in floods. ``docs/events.md`` describes them.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from impactflow.escapes import without_addresses
 from impactflow.ledger import Group
 from tasks.context import current_run
 
-#: What a person is told where events do not arrive.
+#: The message for a person where events do not arrive.
 NO_EVENTS = (
     "Prefect's server takes no events from here: the proxy before it, or that of HTTP_PROXY or HTTPS_PROXY, must pass"
     " websockets. Until then its pages show no task runs, no form for approval comes by itself, and nobody is told of"
     " anything."
 )
-#: The longest that a connection for events may take, in seconds.
+#: The longest time for a connection for events, in seconds.
 _LONGEST_CONNECT_S = 30.0
 log = logging.getLogger(__name__)
 
-#: A doubt is settled by the run that follows its settling time; one that is in its second hour has seen two of them.
+#: The run after the settling time resolves a doubt; a doubt in its second hour has seen two such runs.
 _TOO_LONG = timedelta(hours=1)
-#: The most of a text that an event tells, in characters: Prefect refuses an event above 1.5 MB.
+#: The longest text in an event, in characters: Prefect refuses an event above 1.5 MB.
 _LONGEST = 200
 
 
 @task(name="announce", cache_policy=NO_CACHE, retries=0)
 async def announce() -> None:
     """
-    Tell where this run has left what it changed, and what waits for a person: an event per store, provider and status.
+    Announce this run's changes, and the placements that wait for a person: an event per store, provider and status.
 
-    What waits is announced by every run anew, because a notification may be lost on its way.
+    Every run announces the waiting placements anew, because a notification may be lost on its way.
     """
     run = current_run()
     for group in await run.ledger.changed(run.id, after=run.mark):
@@ -50,13 +50,13 @@ async def announce() -> None:
 
 
 async def waiting(run: Run) -> Sequence[Group]:
-    """What no run sees to by itself, or has tried to for too long."""
+    """Return the placements that no run resolves by itself, or that runs have tried for too long."""
     settled_by = timedelta(seconds=run.config.settle_s) + _TOO_LONG
     return await run.ledger.waiting(doubted_before=run.clock.now() - settled_by)
 
 
 async def events_arrive() -> bool:
-    """Whether Prefect's server takes events from here: they go over a websocket, which some proxies do not pass."""
+    """Whether Prefect's server accepts events from here: they go over a websocket, which some proxies do not pass."""
     try:
         async with asyncio.timeout(_LONGEST_CONNECT_S), get_events_client(reconnection_attempts=0):
             return True
@@ -65,7 +65,7 @@ async def events_arrive() -> bool:
 
 
 def _emit(what: str, group: Group) -> None:
-    """Emit one event; whatever is wrong with it, what the run has bought stands and is told by the summary."""
+    """Emit one event; if that fails, the run's purchases stay, and the summary reports them."""
     try:
         _tell(what, group)
     except Exception as error:  # noqa: BLE001 - Prefect does not say what it raises; the next run announces again

@@ -1,7 +1,7 @@
 """
-Tasks that ask a person about placements above the approval limit, and do what they decide.
+Tasks that ask a person about placements above the approval limit, and carry out the decision.
 
-What was decided is planned and bought by the next placing run: nothing here buys.
+The next placing run plans and buys the approved placements: nothing here buys.
 """
 
 import logging
@@ -30,7 +30,7 @@ from tasks.pages import show_rest
 
 
 def _as_it_is(record: logging.LogRecord) -> bool:
-    """Prefect calls whatever is no success an error; a run that waits for an answer is none."""
+    """Log a suspended run as information: Prefect calls every state other than success an error."""
     if record.getMessage().startswith("Finished in state Suspended("):
         record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
     return True
@@ -41,7 +41,7 @@ logging.getLogger("prefect.flow_runs").addFilter(_as_it_is)
 
 @task(name="publish_question", cache_policy=NO_CACHE, retries=1)
 async def publish_question(asked: Sequence[Awaiting]) -> None:
-    """Show what would be bought as a table; nothing, once all of it is answered."""
+    """Show the placements that would be bought as a table; show nothing once all of them are answered."""
     lines = [{name: for_page(str(value)) for name, value in row.items()} for row in as_rows(asked)]
     await show_rest(
         lines,
@@ -53,7 +53,7 @@ async def publish_question(asked: Sequence[Awaiting]) -> None:
 
 @task(name="end_other_questions", cache_policy=NO_CACHE, retries=1)
 async def end_other_questions(order: str, slot: str, store: str) -> None:
-    """End suspended runs that ask about the same: this one asks about all that they did, and one form is enough."""
+    """End suspended runs that ask about the same placements: this run asks about all, and one form is enough."""
     here = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment.get_id())]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])),
@@ -68,6 +68,6 @@ async def end_other_questions(order: str, slot: str, store: str) -> None:
 
 @task(name="record_answer", cache_policy=NO_CACHE, retries=0)
 async def record_answer(policy: Policy, asked: Sequence[Awaiting], answer: Answer) -> Answered:
-    """Read the orders again and do what a person has decided; see ``impactflow.buying.approval``."""
+    """Read the orders again and carry out a person's decision; see ``impactflow.buying.approval``."""
     run = current_run()
     return await approval.record_answer(run.ledger, run.order_source, policy, run.clock, run.id, asked, answer)

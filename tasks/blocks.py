@@ -1,4 +1,4 @@
-"""Read a block that Prefect's server keeps; what a block of accounts means is known to ``credentials``."""
+"""Read a block that Prefect's server keeps; ``credentials`` knows the meaning of an account's block."""
 
 import httpx
 from prefect.client.orchestration import PrefectClient

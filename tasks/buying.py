@@ -1,4 +1,4 @@
-"""The loop of ``impactflow.buying.loop`` with each of its steps as a task, so that Prefect's pages show it."""
+"""The loop of ``impactflow.buying.loop``, with each step as a task, so that Prefect's pages show the steps."""
 
 from impactflow.buying.loop import Steps, buy
 from impactflow.buying.rounds import Round
@@ -11,7 +11,7 @@ from tasks.reconciliation import settle_doubts
 
 
 async def buy_all(policy: Policy, patience_s: float) -> dict[ProviderName, Round]:
-    """Settle and place at every provider side by side; see ``impactflow.buying.loop``."""
+    """Resolve doubts and place at every provider side by side; see ``impactflow.buying.loop``."""
 
     async def check(provider: ProviderName) -> Round | None:
         return (await check_ledger([provider], policy)).get(provider)

@@ -1,7 +1,7 @@
 """
-The task that sees, before anything is sent, that the ledger is the one that has bought for this store.
+The task that checks, before anything is sent, that the ledger is the one that has bought for this store.
 
-It reads, and may record a purchase that was about to be made again: Prefect neither caches nor retries it.
+It reads, and may record a purchase that was about to be made again: Prefect neither caches nor retries the task.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from tasks.context import current_run
 @task(name="check_ledger", cache_policy=NO_CACHE, retries=0)
 async def check_ledger(providers: Sequence[ProviderName], policy: Policy | None) -> dict[ProviderName, Round]:
     """
-    Hold the ledger against the newest records of some providers; see ``impactflow.adoption``.
+    Compare the ledger with the newest records of some providers; see ``impactflow.adoption``.
 
     Returns:
-        Why nothing may be sent to those that did not tell.
+        The providers that did not answer, each with the reason why nothing may be sent to it.
 
     Raises:
-        ConfigurationError: The policy would buy what nobody meant; see ``impactflow.buying.slips``.
-        PurchasesUnknown: The store has bought what the ledger does not know: nothing may be sent at all.
+        ConfigurationError: The policy would buy something unintended; see ``impactflow.buying.slips``.
+        PurchasesUnknown: The store has purchases that the ledger does not know: nothing may be sent at all.
     """
     run = current_run()
     if policy is not None:

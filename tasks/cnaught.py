@@ -1,4 +1,4 @@
-"""CNaught's operations as tasks; each takes ``CNaughtCredentials`` first. What they do: see the client."""
+"""CNaught's operations as tasks; each takes ``CNaughtCredentials`` first. The client describes the operations."""
 
 from impactflow.clients import CNaughtClient
 from tasks.operations import task_for

@@ -1,4 +1,4 @@
-"""The run that tasks work in: opened by the flow, found by its tasks, never a parameter that Prefect looks into."""
+"""The run that tasks work in: opened by the flow, found by its tasks, never a parameter that Prefect inspects."""
 
 import gc
 import logging
@@ -20,13 +20,13 @@ _current: ContextVar[Run] = ContextVar("impactflow_run")
 @asynccontextmanager
 async def flow_context(*, reports: bool = True) -> AsyncIterator[Run]:
     """
-    Open what the flow's tasks work with, under the flow run's id, and close it.
+    Open the resources of the flow's tasks, under the flow run's id, and close them.
 
     Args:
-        reports: Whether the flow writes reports, so that their folder is looked at before anything is bought.
+        reports: Whether the flow writes reports; then their folder is checked before anything is bought.
 
-    Meanwhile a signal cancels the flow, where Prefect's own handler would raise in the midst of a commit. What is in
-    flight is recorded; then Prefect reports the run as crashed.
+    Meanwhile a signal cancels the flow, where Prefect's own handler would raise in the middle of a commit. Requests in
+    flight are recorded. Then Prefect reports the run as crashed.
 
     Raises:
         Stopped: A signal came.
@@ -47,7 +47,7 @@ async def flow_context(*, reports: bool = True) -> AsyncIterator[Run]:
 
 
 def _let_lines_through() -> None:
-    """Prefect's ``EXTRA_LOGGERS`` sets no level; without one, the root logger's holds back all but warnings."""
+    """Let log lines through: Prefect's ``EXTRA_LOGGERS`` sets no level, and the root logger's passes only warnings."""
     for name in ("impactflow", "tasks"):
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
@@ -56,11 +56,11 @@ def _let_lines_through() -> None:
 
 def _make_haste() -> None:
     """
-    Three settings of the interpreter that let requests and commits run side by side.
+    Change three settings of the interpreter, so that requests and commits run side by side.
 
-    The ledger's thread and the event loop take turns: by default the loop is asked to make way only every 5 ms, which
-    is as long as a commit. What is imported by now stays: the collector need not look through it ever again. And it
-    looks after every 20,000 new objects instead of 700, for a hundred requests in flight hold more than that.
+    The ledger's thread and the event loop take turns. By default the loop gives way only every 5 ms, which is as long
+    as a commit. Modules imported by now stay, so the garbage collector need not check them again. The collector runs
+    after every 20,000 new objects instead of 700, because a hundred requests in flight hold more than 700.
     """
     sys.setswitchinterval(0.0005)
     gc.set_threshold(20_000)
@@ -69,5 +69,5 @@ def _make_haste() -> None:
 
 
 def current_run() -> Run:
-    """The run that the calling task belongs to."""
+    """Return the run that the calling task belongs to."""
     return _current.get()

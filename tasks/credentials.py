@@ -1,5 +1,5 @@
 """
-The accounts as Prefect blocks: a key and where it may be sent, kept by Prefect or taken from the environment.
+The accounts as Prefect blocks: a key and its URL, kept by Prefect or taken from the environment.
 
 ``prefect block register -m tasks.credentials`` makes the four types known to a Prefect server. This project's own flows
 use the block named ``impactflow`` of each type where there is one, by way of ``context``; other flows may use any.
@@ -43,15 +43,15 @@ CONNECTIONS = 8
 
 class _Account(BaseModel):
     """
-    What the four blocks share; no block itself, or Prefect would register it as one.
+    The common part of the four blocks; not a block itself, or Prefect would register it as one.
 
     Raises:
-        ConfigurationError: There is a URL without a key, or a key neither here nor in the environment.
+        ConfigurationError: There is a URL without a key, or no key here or in the environment.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    #: What the names of its two settings begin with.
+    #: The beginning of the names of its two settings.
     _prefix: ClassVar[str]
 
     api_key: SecretStr = Field(default=SecretStr(""), description="By default, key and URL are the environment's.")
@@ -60,7 +60,7 @@ class _Account(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_one_place(cls, given: Any) -> Any:
-        """Take key and URL both from here or both from the environment: no key goes where it was not meant to go."""
+        """Take key and URL both from here or both from the environment: no key goes to a server not meant for it."""
         if isinstance(given, cls):
             return given
         if given.get("api_key") and (given.get("url") or cls.model_fields["url"].default):
@@ -72,11 +72,11 @@ class _Account(BaseModel):
         return {**given, **found, "url": require_url(getattr(settings, url), url.upper())}
 
     def over(self, settings: Settings) -> Settings:
-        """The settings, with this account in place of the environment's."""
+        """Return the settings, with this account in place of the environment's."""
         return settings.model_copy(update={f"{self._prefix}_api_key": self.api_key, f"{self._prefix}_url": self.url})
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled: what Prefect pickles, it may write to a disk."""
+        """Refuse to be pickled: Prefect may write pickled objects to a disk."""
         raise TypeError(f"{type(self).__name__} holds a key and cannot be pickled: load it where it is used")
 
 
@@ -96,10 +96,10 @@ class WickedReportsCredentials(Block, _Account):
 
     async def check(self) -> None:
         """
-        Read one of yesterday's orders, to see whether the key is right.
+        Read one of yesterday's orders, to check the key.
 
         Raises:
-            Unauthorized: It is not.
+            Unauthorized: The key is wrong.
             NotSent: Wicked Reports cannot be asked now.
         """
         today = SYSTEM_CLOCK.now().date()
@@ -123,10 +123,10 @@ class OneClickImpactCredentials(Block, _Account):
 
     async def check(self) -> None:
         """
-        Ask whose key this is, to see whether it is right.
+        Ask for the owner of the key, to check the key.
 
         Raises:
-            Unauthorized: It is not.
+            Unauthorized: The key is wrong.
             NotSent: 1ClickImpact cannot be asked now.
         """
         async with self.client() as client:
@@ -149,10 +149,10 @@ class CNaughtCredentials(Block, _Account):
 
     async def check(self) -> None:
         """
-        Read one order, to see whether the key is right.
+        Read one order, to check the key.
 
         Raises:
-            Unauthorized: It is not.
+            Unauthorized: The key is wrong.
             NotSent: CNaught cannot be asked now.
         """
         async with self.client() as client:
@@ -173,10 +173,10 @@ class ImpactAPICredentials(Block, _Account):
 
     async def check(self) -> None:
         """
-        List the campaigns, to see whether the key is right.
+        List the campaigns, to check the key.
 
         Raises:
-            Unauthorized: It is not.
+            Unauthorized: The key is wrong.
             NotSent: ImpactAPI cannot be asked now.
         """
         async with self.client() as client:
@@ -192,7 +192,7 @@ async def with_blocks(settings: Settings) -> Settings:
     Put the accounts that Prefect keeps for this project in place of the environment's.
 
     Raises:
-        ConfigurationError: What a block holds cannot be used, or the server cannot decrypt it.
+        ConfigurationError: The content of a block cannot be used, or the server cannot decrypt it.
     """
     async with get_client() as prefect:
         accounts = await asyncio.gather(*(_kept(kind, prefect) for kind in _KINDS))

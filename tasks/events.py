@@ -1,4 +1,4 @@
-"""The task that takes up what webhooks brought. It buys nothing and may be repeated: the ledger drops what it knows."""
+"""The task that processes webhook deliveries. It buys nothing and may be repeated: the ledger drops known ones."""
 
 import logging
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @task(name="process_deliveries", cache_policy=NO_CACHE, **READS)
 async def process_deliveries(policy: Policy) -> Processed:
-    """Plan, withdraw and hasten what stored deliveries tell of; see ``impactflow.intake.deliveries``."""
+    """Plan, withdraw and hasten placements by stored deliveries; see ``impactflow.intake.deliveries``."""
     run = current_run()
     senders = load_senders(run.settings.impactflow_senders)
     alone = not run.settings.wicked_reports_api_key

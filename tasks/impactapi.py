@@ -1,4 +1,4 @@
-"""ImpactAPI's operations as tasks; each takes ``ImpactAPICredentials`` first. What they do: see the client."""
+"""ImpactAPI's operations as tasks; each takes ``ImpactAPICredentials`` first. The client describes the operations."""
 
 from impactflow.clients import ImpactAPIClient
 from tasks.operations import task_for

@@ -1,4 +1,4 @@
-"""What flow runs are called in the UI's lists: what they do, for which store, for which days."""
+"""The names of flow runs in the UI's lists: action, store and days."""
 
 from pathlib import Path
 
@@ -11,17 +11,17 @@ from impactflow.settings import load_settings
 
 def run_name(does: str, when: str = "") -> str:
     """
-    The name of the run that is about to begin.
+    Return the name of the run that is about to begin.
 
     Args:
-        does: What it does.
-        when: For which days; by default those of its parameters.
+        does: The action of the run.
+        when: The days of the run; by default those of its parameters.
     """
     return " ".join(word for word in (does, _store(), _days() or when) if word)
 
 
 def _store() -> str:
-    """The store of the policy that the run is going to read, which takes some milliseconds."""
+    """Return the store of the policy that the run is going to read; that takes some milliseconds."""
     named = flow_run.get_parameters().get("policy_file")
     try:
         return load_policy(Path(named) if named else load_settings().impactflow_policy).store

@@ -1,4 +1,4 @@
-"""1ClickImpact's operations as tasks; each takes ``OneClickImpactCredentials`` first. What they do: see the client."""
+"""1ClickImpact's operations as tasks; each takes ``OneClickImpactCredentials`` first. The client describes them."""
 
 from impactflow.clients import OneClickImpactClient
 from tasks.operations import task_for

@@ -1,12 +1,13 @@
 """
 Make a Prefect task of any operation of a client: ``task_for``.
 
-Such a task takes the account's block first, then what the operation takes. Prefect may repeat one that only reads and
-never one that buys or changes something; it keeps neither arguments nor results, for keys and addresses are among them.
-A flow that is run again, by its own retries or by hand, would call all of its tasks again: one that buys or changes
-something refuses then, unless it takes an idempotency key. Prefect counts the runs of a flow anew where a flow that
-calls it is run again, so such a flow must have no retries either.
-Each call opens a client of its own: where there are many, ``credentials.client()`` opens one for all of them.
+Such a task takes the account's block first, then the operation's parameters. Prefect may repeat a task that only reads
+and never one that buys or changes something. Prefect keeps neither arguments nor results, because they include keys and
+addresses.
+A flow that is run again, by its own retries or by hand, would call all of its tasks again. A task that buys or changes
+something refuses then, unless it takes an idempotency key. Where a parent flow is run again, Prefect counts the runs of
+its subflows anew, so the parent flow must have no retries either.
+Each call opens its own client. For many calls, ``credentials.client()`` opens one client for all of them.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -34,7 +35,7 @@ Client_co = TypeVar("Client_co", covariant=True)
 
 
 class Credentials(Protocol[Client_co]):
-    """An account, as a task needs it; see ``credentials``."""
+    """An account, in the form that a task needs; see ``credentials``."""
 
     def client(self) -> AbstractAsyncContextManager[Client_co]:
         """Open the account's client, and close it."""
@@ -51,7 +52,7 @@ def task_for(
 ) -> Task[Concatenate[Credentials[Client], P], Coroutine[Any, Any, list[R]]]: ...
 def task_for(method: Callable[..., Any]) -> Task[..., Any]:
     """
-    Make a task of an operation; of a listing, one that returns the list of all that is on its pages.
+    Make a task of an operation; a listing becomes a task that returns the list of the items on all its pages.
 
     Args:
         method: The client's method, such as ``CNaughtClient.get_order``; the task has its docstring and parameters.
@@ -80,13 +81,13 @@ def task_for(method: Callable[..., Any]) -> Task[..., Any]:
 
 
 def _provider(method: Callable[..., Any]) -> str:
-    """Name whose operation it is, as errors do: each provider's client lies in a package of that name."""
+    """Return the provider's name, as errors do: each provider's client is in a package of that name."""
     _impactflow, _clients, provider, *_ = method.__module__.split(".")
     return provider
 
 
 def _is_run_again() -> bool:
-    """Whether the flow around this was started before, in this same run."""
+    """Whether the enclosing flow was started before, in this same run."""
     context = FlowRunContext.get()
     return context is not None and context.flow_run is not None and context.flow_run.run_count > 1
 
@@ -96,11 +97,11 @@ class OperationTask(Task[P, R]):
 
     def map(self, *args: Any, **kwargs: Any) -> Any:
         """
-        Call it for each of the values in a list; the account, a block, is the same for all of them.
+        Call the operation for each value in a list; the account, a block, is the same for all of them.
 
         Raises:
-            ConfigurationError: There is no list, or there are two of different lengths; none of it is repeated here,
-                as Prefect's own error would, for Prefect keeps it.
+            ConfigurationError: There is no list, or there are two of different lengths. The message repeats no values,
+                as Prefect's own error would, because Prefect keeps the message.
         """
         named = {name: _same_for_all(value) for name, value in kwargs.items()}
         try:
@@ -112,7 +113,7 @@ class OperationTask(Task[P, R]):
 
 
 def _same_for_all(value: Any) -> Any:
-    """A block can be iterated over, and would be taken for a list."""
+    """Mark a block as unmapped: a block can be iterated over, and would be treated as a list."""
     return unmapped(value) if isinstance(value, Block) else value
 
 
@@ -123,7 +124,7 @@ class _DiscreetSignature(Signature):
 
     @classmethod
     def of(cls, method: Callable[..., Any], task: str) -> "_DiscreetSignature":
-        """The method's parameters, with the account in place of the client."""
+        """Return the method's parameters, with the account in place of the client."""
         client, *parameters = signature(method).parameters.values()
         made = cls([client.replace(name="credentials", annotation=Credentials[Any]), *parameters])
         made._task = task

@@ -1,4 +1,4 @@
-"""Tasks that read orders. They buy nothing and the ledger drops what it knows, so Prefect may repeat them."""
+"""Tasks that read orders. They buy nothing and the ledger drops known orders, so Prefect may repeat them."""
 
 import logging
 from typing import Any
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @task(name="plan_orders", task_run_name="plan {window.from_}..{window.to}", cache_policy=NO_CACHE, **READS)
 async def plan_orders(policy: Policy, window: Window, *, moves_watermark: bool, orders_file: str = "") -> Planned:
-    """Read the window's orders and make durable what each has earned; see ``impactflow.intake.planning.plan``."""
+    """Read the window's orders and record the placements each has earned; see ``impactflow.intake.planning.plan``."""
     run = current_run()
     source = run.order_source(orders_file)
     planned = await plan(run.ledger, source, policy, window, run.clock, run.id, moves_watermark=moves_watermark)
@@ -41,7 +41,7 @@ async def plan_window(policy: Policy, window: Window, *, at_most: int | None) ->
     """
     Plan one window of a backfill; see ``impactflow.buying.backfill``.
 
-    Prefect does not repeat it: what was planned before it failed would not count towards ``at_most``.
+    Prefect does not repeat it: placements planned before a failure would not count towards ``at_most``.
     """
     run = current_run()
     done = await backfill.plan_window(
@@ -61,9 +61,9 @@ async def preview_orders(
     policy: Policy, window: Window, *, at_most: int | None = None, with_planned: bool = True, orders_file: str = ""
 ) -> dict[str, Any]:
     """
-    What a run would buy, with nothing written and nothing bought; see ``impactflow.intake.planning.preview``.
+    Preview a run, with nothing written and nothing bought; see ``impactflow.intake.planning.preview``.
 
-    ``with_planned``: what is planned already, and what stored webhook deliveries tell of, is part of it.
+    ``with_planned``: include placements that are planned already, and stored webhook deliveries.
     """
     run = current_run()
     source = run.order_source(orders_file)

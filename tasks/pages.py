@@ -1,8 +1,8 @@
 """
-Tables and texts for Prefect's pages. A run that has bought something never fails because they could not be written.
+Tables and texts for Prefect's pages. A run that has bought something never fails because of an unwritten page.
 
 The keys of artifacts never change, so that a person finds the history of each. Prefect's pages read a text in a cell of
-a table as Markdown: callers escape what others wrote.
+a table as Markdown: callers escape texts that others wrote.
 """
 
 import logging
@@ -18,7 +18,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 log = logging.getLogger(__name__)
 
-#: The largest whole number that a browser shows as it is.
+#: The largest whole number that a browser shows exactly.
 _LARGEST = 2**53
 
 
@@ -30,7 +30,7 @@ async def show_table(rows: Sequence[Mapping[str, Any]], *, key: str, description
 
 
 async def show_rest(rows: Sequence[Mapping[str, Any]], *, key: str, description: str, empty: str) -> None:
-    """Write a table of what is left to do; once nothing is left, say so in the place of the last table."""
+    """Write a table of the work left; once nothing is left, replace the last table with a text that says so."""
     if rows:
         await show_table(rows, key=key, description=description)
         return

@@ -1,7 +1,7 @@
 """
-The task that buys: one sweep over what is due at one provider.
+The task that buys: one sweep over the due placements at one provider.
 
-Never cached, never retried by Prefect. Killed at any line, it leaves to the ledger what it had claimed.
+Never cached, never retried by Prefect. Killed at any line, the task leaves its claimed placements to the ledger.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @task(name="place_batch", task_run_name="place at {provider}", cache_policy=NO_CACHE, retries=0)
 async def place_batch(provider: ProviderName, policy: Policy) -> Round:
-    """Place what is due at one provider under a policy; see ``impactflow.buying.sweep``."""
+    """Place the due placements at one provider under a policy; see ``impactflow.buying.sweep``."""
     run = current_run()
     counts = await run.ledger.counts()
     due = min(BATCH, counts.get((provider, Status.PLANNED), 0))
@@ -33,7 +33,7 @@ async def place_batch(provider: ProviderName, policy: Policy) -> Round:
             far.done = swept.sent
 
         swept = await sweep_at(run, provider, policy, report=report).run()
-        far.of = far.of if swept.halted else far.done  # whatever else was due another run has sent
+        far.of = far.of if swept.halted else far.done  # another run has sent the other due placements
     log.info(
         "%s: %d placed, %d failed, %d in doubt, %d to be tried again%s",
         provider, swept.placed, swept.failed, swept.in_doubt, swept.again,

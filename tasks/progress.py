@@ -1,4 +1,4 @@
-"""Progress artifacts: how far something is, refreshed every few seconds however fast it goes."""
+"""Progress artifacts: the progress of a job, refreshed every few seconds at any speed of the job."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,32 +10,32 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 
 from tasks.pages import harmless
 
-#: An update costs the server 10 ms.
+#: The time between two updates, in seconds; an update costs the server 10 ms.
 _EVERY_S = 2.0
 
 
 @dataclass(slots=True)
 class Progress:
-    """How much of something is done; whoever does it keeps this up to date."""
+    """The part of a job that is done; the job keeps the numbers up to date."""
 
     done: float
     of: float
 
     @property
     def percent(self) -> float:
-        """How far it is, 0 to 100; where there is nothing to do it is done."""
+        """Return the progress, 0 to 100; an empty job is done."""
         return 100.0 * min(1.0, self.done / self.of) if self.of else 100.0
 
 
 @asynccontextmanager
 async def progress(key: str, description: str, of: float) -> AsyncIterator[Progress]:
     """
-    Keep a progress artifact up to date while the context is open; it ends at what was done.
+    Keep a progress artifact up to date while the context is open; the last update shows what was done.
 
     Args:
         key: The artifact's key: lower case letters, digits and dashes.
-        description: What makes progress.
-        of: How much there is to do.
+        description: The name of the job.
+        of: The size of the whole job.
     """
     far = Progress(0.0, of)
     artifact_id: UUID | None = None

@@ -1,8 +1,8 @@
 """
-Tasks that hold the ledger against the providers' records: settle what is in doubt, audit, do what a person has ruled.
+Tasks that compare the ledger with the providers' records: resolve doubts, audit, carry out a person's ruling.
 
-Settling may complete a purchase, an audit may cancel one that was made twice, and a ruling may plan one again: Prefect
-neither caches nor retries them.
+Resolving a doubt may complete a purchase, an audit may cancel one that was made twice, and a ruling may plan one again:
+Prefect neither caches nor retries them.
 """
 
 import logging
@@ -27,13 +27,13 @@ from tasks.context import current_run
 
 log = logging.getLogger(__name__)
 
-#: The most findings that a person is shown; all of them are in the CSV file.
+#: The number of findings that a person sees; all of them are in the CSV file.
 _SHOWN = 100
 
 
 @task(name="settle_doubts", task_run_name="settle doubts at {provider}", cache_policy=NO_CACHE)
 async def settle_doubts(provider: ProviderName, store: str) -> Round:
-    """Settle a store's due doubts at one provider; see ``impactflow.buying.reconcile``."""
+    """Resolve a store's due doubts at one provider; see ``impactflow.buying.reconcile``."""
     run = current_run()
     settled = await settle_at(run, provider, store)
     log.info(
@@ -49,7 +49,7 @@ async def settle_doubts(provider: ProviderName, store: str) -> Round:
 async def audit_providers(
     window: Window, store: str, *, repair: bool, cancel_up_to: int = CANCELLED_UNASKED
 ) -> AuditOutcome:
-    """Hold a store's purchases against the records of each provider, side by side; see ``impactflow.audit``."""
+    """Compare a store's purchases with the records of each provider, side by side; see ``impactflow.audit``."""
     run = current_run()
     audits = [
         Audit(account, window, repair=repair, cancel_up_to=cancel_up_to) for account in await _accounts(run, store)
@@ -79,7 +79,7 @@ async def audit_providers(
 
 
 async def _accounts(run: Run, store: str) -> list[StoreAccount]:
-    """A store's accounts whose key is set; it must be where the store has placements."""
+    """Return a store's accounts that have a key; a key must be set where the store has placements."""
     used = await run.ledger.used(store)
     accounts = []
     for name in ProviderName:
@@ -93,6 +93,6 @@ async def _accounts(run: Run, store: str) -> list[StoreAccount]:
 
 @task(name="settle_by_ruling", task_run_name="settle {ruling.order} {ruling.slot}", cache_policy=NO_CACHE, retries=0)
 async def settle_by_ruling(ruling: Ruling) -> Ruled:
-    """Do what a person has decided about one placement; see ``impactflow.buying.manual_resolution``."""
+    """Carry out a person's decision about one placement; see ``impactflow.buying.manual_resolution``."""
     run = current_run()
     return await settle_ruled(run.ledger, run.account, run.clock, run.id, ruling)

@@ -1,7 +1,7 @@
 """
-What a person sees of a run: CSV files and artifacts in the Prefect UI. No personal data in either.
+A person's view of a run: CSV files and artifacts in the Prefect UI. No personal data in either.
 
-A link is written as Markdown writes it, and what others wrote is escaped; ``pages`` says why.
+A link is written as Markdown, and texts that others wrote are escaped; ``pages`` gives the reason.
 """
 
 import logging
@@ -25,19 +25,19 @@ from tasks.pages import show_rest, show_table, show_text
 
 log = logging.getLogger(__name__)
 
-#: The most lines of a table that a person is shown.
+#: The number of lines that a person sees of a table.
 _LINES = 100
-#: How many purchases are read from the ledger at once.
+#: The number of purchases that are read from the ledger at once.
 _PAGE = 1000
 
 
 @task(name="publish_report", cache_policy=NO_CACHE, retries=1)
 async def publish_report(name: str, days: tuple[date, date] | None = None) -> Reported:
     """
-    Write what was bought per day, slot and provider as CSV and a table artifact; say what this run bought.
+    Write the purchases per day, slot and provider as CSV and a table artifact; return this run's purchases, too.
 
-    Where the files lie is said too, or why not. Likewise each purchase that this run made, or saw completed, and what
-    needs attention, where there is any.
+    The result names the files, or the reason why there are none. The task also shows each purchase that this run made,
+    or saw completed, and the placements that need attention, where there are any.
     """
     run = current_run()
     purchases, made = await _publish_purchases(run, name)
@@ -58,7 +58,7 @@ async def publish_report(name: str, days: tuple[date, date] | None = None) -> Re
 
 
 async def _publish_purchases(run: Run, name: str) -> tuple[str | None, Bought]:
-    """Where the file lies of what the run bought or saw completed, if anything; and what it bought, added up."""
+    """Return the file of the run's purchases and completions, if there are any, and the sum of the purchases."""
     made = Bought()
     effects = await run.ledger.effects(run.id, after=run.mark, limit=_PAGE)
     if not effects:
@@ -82,7 +82,7 @@ async def _publish_purchases(run: Run, name: str) -> tuple[str | None, Bought]:
 
 
 def _link(text: str, url: str) -> str:
-    """A link in a table's cell; nothing where there is no address, and only a web address is one to click."""
+    """Return a link for a table's cell; an empty text for no address; only a web address can be clicked."""
     if not url.startswith(("https://", "http://")):
         return for_page(url)
     return f"[{text}]({quote(url, safe=':/?#@!$&*+,;=%~')})"
@@ -90,7 +90,7 @@ def _link(text: str, url: str) -> str:
 
 @task(name="publish_preview", cache_policy=NO_CACHE, retries=1)
 async def publish_preview(told: list[dict[str, Any]]) -> None:
-    """Show what a dry run would buy; ``told`` is from ``preview_orders``, for one window or several."""
+    """Show the purchases of a dry run; ``told`` is from ``preview_orders``, for one window or several."""
     rows = []
     for window in told:
         for total in window["totals"]:
@@ -104,7 +104,7 @@ async def publish_preview(told: list[dict[str, Any]]) -> None:
 
 @task(name="publish_windows", cache_policy=NO_CACHE, retries=1)
 async def publish_windows(backfilled: Backfilled) -> None:
-    """Show what each window of a backfill came to."""
+    """Show the result of each window of a backfill."""
     rows = [
         {
             "from": each.window.from_.isoformat(),
@@ -124,7 +124,7 @@ async def publish_windows(backfilled: Backfilled) -> None:
 
 @task(name="publish_audit", cache_policy=NO_CACHE, retries=1)
 async def publish_audit(audited: AuditOutcome) -> None:
-    """Show what an audit compared at each provider, and what disagrees."""
+    """Show the records that an audit compared at each provider, and the disagreements."""
     told = audited.as_json()
     lines = [
         {"provider": name, **tally, "halted": for_page(tally["halted"] or "")}
@@ -139,7 +139,7 @@ async def publish_audit(audited: AuditOutcome) -> None:
 
 @task(name="publish_summary", cache_policy=NO_CACHE, retries=1)
 async def publish_summary(key: str, text: str) -> None:
-    """Say in plain words what the run did, and what a person has to do next."""
+    """Report in plain words the run's actions, and the next steps for a person."""
     run = current_run()
     if not await events_arrive():
         text = f"{text}\n\n{for_page(NO_EVENTS)}"

@@ -1,4 +1,4 @@
-"""The one rule of what Prefect itself may try again: reads, and the ledger's database, never a purchase."""
+"""The one rule for retries by Prefect itself: reads, and the ledger's database, never a purchase."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from impactflow.errors import LedgerBusy, NotSent
 
 
 async def is_worth_repeating(_task: Task[..., Any], _run: object, state: State[Any]) -> bool:
-    """Whether a read failed for a reason that time may mend: the provider was down, the ledger was locked."""
+    """Whether a read failed for a temporary reason: the provider was down, the ledger was locked."""
     try:
         await state.aresult()
     except (NotSent, LedgerBusy):
         return True
-    except Exception:  # noqa: BLE001 - whatever else it was, repeating will not mend it
+    except Exception:  # noqa: BLE001 - repeating does not help with any other error
         return False
     return False
 

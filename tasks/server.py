@@ -1,10 +1,10 @@
 """
-The temporary Prefect server of a command that was given none: it lives no longer than the command.
+The temporary Prefect server of a command without a server: it lives no longer than the command.
 
 Prefect starts one by itself, but waits two minutes for one that Ctrl-C has ended, and leaves it behind when the command
-is killed. This one is in a session of its own, where Ctrl-C does not reach it, so that a run can still be reported; on
-Linux the kernel ends it with the command, however that ends. What it prints, tracebacks as it ends among it, goes to a
-file, which is named where the server fails and removed where it does not.
+is killed. This server has its own session, where Ctrl-C does not reach it, so that a run can still be reported. On
+Linux the kernel ends the server with the command, in every case. The server's output goes to a file, with the
+tracebacks of its end. The file is named where the server fails and removed where it does not.
 """
 
 import atexit
@@ -27,19 +27,19 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from impactflow.errors import ImpactError
 
-#: The longest that the server may take to start, with its migrations on a slow machine, in seconds.
+#: The longest time for the server to start, with its migrations on a slow machine, in seconds.
 _LONGEST_START_S = 120.0
-#: The longest that it may take to end before it is killed, in seconds: nobody will ask it anything any more.
+#: The longest time for the server to end before it is killed, in seconds: it gets no more requests.
 _LONGEST_END_S = 1.0
 _POLL_S = 0.1
-#: What Prefect sets for a temporary server of its own (``SubprocessASGIServer``).
+#: The settings that Prefect gives a temporary server of its own (``SubprocessASGIServer``).
 _EPHEMERAL = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 _PR_SET_PDEATHSIG = 1
 
 
 def server_settings() -> AbstractContextManager[Any]:
     """
-    Prefect's settings for a run: those of whoever runs it where they name a server, else a temporary server's.
+    Return Prefect's settings for a run: the caller's where they name a server, else a temporary server's.
 
     Raises:
         ImpactError: The temporary server did not start.
@@ -62,9 +62,9 @@ def _start() -> str:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread holds a lock that it needs
+            preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread holds a lock that the function needs
         )
-    # Before Prefect registers what still tells the server something at the end.
+    # Registered before Prefect registers its own exit functions, which still need the server.
     atexit.register(_end, process, Path(log.name))
     url = f"http://127.0.0.1:{port}/api"
     until = time.monotonic() + _LONGEST_START_S
@@ -86,7 +86,7 @@ def _answers(url: str) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes], log: Path) -> None:
-    if process.poll() is None:  # else it failed, and a person has to read why
+    if process.poll() is None:  # else the server failed, and a person has to read why
         log.unlink(missing_ok=True)
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
@@ -96,14 +96,14 @@ def _end(process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _end_with_parent() -> Callable[[], None] | None:
-    """Have the kernel end a child once this process is gone; None where it cannot."""
+    """Make the kernel end a child once this process is gone; None where the kernel cannot."""
     if not sys.platform.startswith("linux"):
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def set_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it is gone already
+        if os.getppid() != parent:  # the parent is gone already
             os._exit(1)
 
     return set_signal

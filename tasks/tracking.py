@@ -1,4 +1,4 @@
-"""The task that follows purchases. It changes nothing at the provider; the ledger says whom to ask after again."""
+"""The task that follows purchases. It changes nothing at the provider; the ledger lists the purchases to ask about."""
 
 import logging
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @task(name="track_batch", task_run_name="track at {provider}", cache_policy=NO_CACHE, retries=0)
 async def track_batch(provider: ProviderName, store: str, *, everything: bool) -> Tracked:
-    """One pass over what is due of a store's, or over everything that is open; see ``impactflow.buying.tracking``."""
+    """Make one pass over a store's due purchases, or over all open ones; see ``impactflow.buying.tracking``."""
     run = current_run()
     open_now = (await run.ledger.open_at(store)).get(provider, 0)
     async with progress(f"tracking-{provider}", f"Placements asked after at {provider}", open_now) as far:

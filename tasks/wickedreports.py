@@ -1,4 +1,4 @@
-"""Wicked Reports' operations as tasks; each takes ``WickedReportsCredentials`` first. What they do: see the client."""
+"""Wicked Reports' operations as tasks; each takes ``WickedReportsCredentials`` first. The client describes them."""
 
 from impactflow.clients import WickedReportsClient
 from tasks.operations import task_for

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.baselines``: let every contestant through the same trouble, and print what came of it."""
+"""``python -m benchmarks.baselines``: run every contestant under the same faults, and print the results."""
 
 import argparse
 import json
@@ -63,7 +63,7 @@ def show(rows: list[Row], console: Console) -> None:
 
 
 def _versions() -> dict[str, str]:
-    """Of the tools that the contestants stand on; those that are installed."""
+    """The versions of the contestants' tools that are installed."""
     versions = {}
     for name in ("prefect", "makeimpact", "dbos"):
         with suppress(PackageNotFoundError):

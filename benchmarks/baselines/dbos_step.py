@@ -1,13 +1,13 @@
 """
 A durable workflow of DBOS for each order, with the purchase as its one step; the order is the workflow's id.
 
-What a killed process has left, the next one resumes from the last completed step when it launches. Run by ``harness``,
+The next process resumes the work of a killed process from the last completed step when it launches. Run by ``harness``,
 where ``dbos`` is installed.
 
 Source: https://docs.dbos.dev/python/tutorials/step-tutorial and https://docs.dbos.dev/python/tutorials/queue-tutorial
 """
 
-# Nothing of this project depends on dbos, so it may not be there to be checked against.
+# This project does not depend on dbos, so dbos may not be there to be checked against.
 # mypy: disable-error-code="import-not-found,untyped-decorator,no-any-return"
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -25,7 +25,7 @@ def plant_tree(order_id: str) -> str:
 
 @DBOS.workflow()
 def place(order_id: str) -> str:
-    """Everything that is done for an order."""
+    """Do the whole work for one order."""
     return plant_tree(order_id)
 
 

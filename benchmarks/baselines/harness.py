@@ -1,7 +1,7 @@
 """
-Each contestant against a sandbox of its own, with faults on, killed again and again until it says that it is done.
+Each contestant against a sandbox of its own, with faults on, killed again and again until it reports that it is done.
 
-What was bought is what the books of the sandbox say in the end, never what a contestant says.
+The count of purchases is always what the sandbox's books say in the end, never what a contestant says.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from impactflow.sandbox import Faults, Options, Sandbox, environment
 from impactflow.sandbox.server import serve
 
 _ROOT = Path(__file__).parents[2]
-#: Where all purchases are made and everything goes wrong: a third of the purchases, a sixth of the reads.
+#: The provider of all purchases, and the shares of its faults: a third of the purchases, a sixth of the reads.
 _PROVIDER = "oneclickimpact"
 _SHARES = {
     "lost_answer": 0.07,
@@ -40,13 +40,13 @@ _SHARES = {
     "late_records": 0.05,
     "shifting_pages": 0.1,
 }
-#: Only who reads the provider's records can notice these: they are on for all, and counted for none.
+#: Faults noticed only by a program that reads the provider's records: on for all contestants, and counted for none.
 _IN_RECORDS = {"late_records", "shifting_pages"}
 _LATENCY_S = 0.3
-#: A contestant may take so long, in seconds, and so much longer for each order.
+#: The longest time for a contestant, in seconds, and the extra time for each order.
 _LONGEST_S, _LONGEST_PER_ORDER_S = 120.0, 2.0
 _SIDE_BY_SIDE = 3
-#: impactflow's times, in seconds: a request's timeout within the lease, the settling time beyond all that comes late.
+#: impactflow's times, in seconds: a request's timeout lies within the lease; the settling time exceeds every delay.
 _TIMES = {
     "IMPACTFLOW_LEASE_S": "3",
     "IMPACTFLOW_REQUEST_TIMEOUT_S": f"{TIMEOUT_S:g}",
@@ -67,13 +67,13 @@ rules:
 @dataclass(frozen=True)
 class Contestant:
     """
-    Who places the orders.
+    A program that places the orders.
 
     Args:
-        name: As it is shown.
-        command: What follows ``python -m``.
-        orders_per_kill: One kill for so many orders; fewer kills where a start takes long.
-        needs: What has to be installed for it.
+        name: The name shown.
+        command: The arguments after ``python -m``.
+        orders_per_kill: Number of orders for each kill; fewer kills where a start takes long.
+        needs: The module that has to be installed for it.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Contestant:
 
     @property
     def is_there(self) -> bool:
-        """Whether what it needs is installed."""
+        """Whether the needed module is installed."""
         return self.needs is None or importlib.util.find_spec(self.needs) is not None
 
 
@@ -106,15 +106,15 @@ CONTESTANTS = (
 @dataclass(frozen=True)
 class Row:
     """
-    What became of one contestant's orders.
+    The result of one contestant's orders.
 
     Args:
-        name: The contestant's.
-        orders: How many it was to place, one purchase each.
-        faults: How many of its requests were struck.
-        kills: How often its process was killed; a kill cuts off up to ``IN_FLIGHT`` purchases at once.
+        name: The contestant's name.
+        orders: Number of orders to place, one purchase each.
+        faults: Number of its requests struck by a fault.
+        kills: Number of times its process was killed; a kill cuts off up to ``IN_FLIGHT`` purchases at once.
         duplicates: Orders that were bought more than once.
-        losses: Orders that were never bought, although it said that it was done.
+        losses: Orders that were never bought, although the contestant reported that it was done.
     """
 
     name: str
@@ -125,12 +125,12 @@ class Row:
     losses: int
 
     def per_1000(self, count: int) -> float:
-        """So many for 1,000 faults and kills."""
+        """Return the rate of a count for 1,000 faults and kills."""
         return 1000 * count / max(1, self._trials)
 
     @property
     def bound_per_1000(self) -> float:
-        """Where none was seen: the rate for 1,000 faults and kills that this rules out with 95 % confidence."""
+        """The rate for 1,000 faults and kills that a count of 0 rules out with 95 % confidence."""
         return 1000 * (1 - 0.05 ** (1 / self._trials)) if self._trials else 1000.0
 
     @property
@@ -138,7 +138,7 @@ class Row:
         return self.faults + self.kills
 
     def as_json(self) -> dict[str, Any]:
-        """Counts and rates; where a count is 0, also what rate that rules out."""
+        """Counts and rates; where a count is 0, also the rate that this rules out."""
         rates: dict[str, float | None] = {}
         for name, count in (("duplicates", self.duplicates), ("losses", self.losses)):
             rates[f"{name}_per_1000"] = self.per_1000(count)
@@ -151,9 +151,9 @@ def run(orders: int, seed: int, tell: Callable[[str], None]) -> list[Row]:
     Let every contestant place its orders, a few side by side.
 
     Args:
-        orders: How many each of them places.
-        seed: What faults and the moments of kills follow from; what they hit depends on the machine too.
-        tell: Called with what is being done.
+        orders: Number of orders for each contestant.
+        seed: The source of faults and of the moments of kills; what they hit depends on the machine too.
+        tell: Called with the current step.
 
     Raises:
         RuntimeError: A contestant was not done in time, however often it was started; with the end of what it printed.
@@ -165,7 +165,7 @@ def run(orders: int, seed: int, tell: Callable[[str], None]) -> list[Row]:
 
 
 def left_out() -> list[str]:
-    """Who cannot take part here, and why."""
+    """List the contestants that cannot take part here, and the reasons."""
     absent = [contestant for contestant in CONTESTANTS if not contestant.is_there]
     return [f"{contestant.name}: {contestant.needs} is not installed" for contestant in absent]
 
@@ -189,16 +189,17 @@ async def _take_turns(
 
 async def measure(contestant: Contestant, orders: int, seed: int, variables: Mapping[str, str]) -> Row:
     """
-    Let one contestant place its orders, however often it is killed meanwhile.
+    Let one contestant place its orders, however often it is killed in the process.
 
     Args:
-        contestant: Who.
-        orders: How many.
-        seed: What faults and the moments of kills follow from.
+        contestant: The contestant.
+        orders: Number of orders.
+        seed: The source of faults and of the moments of kills.
         variables: The environment; with ``PREFECT_API_URL`` for those that need Prefect.
 
     Raises:
-        RuntimeError: It was not done in time, however often it was started; with the end of what it printed.
+        RuntimeError: The contestant was not done in time, however often it was started; with the end of what it
+            printed.
     """
     options = Options(
         seed=seed,
@@ -228,7 +229,7 @@ async def measure(contestant: Contestant, orders: int, seed: int, variables: Map
 
 
 def _sold(number: int) -> dict[str, Any]:
-    """An order as the shop lists it, for impactflow, which reads the shop; the others are told how many there are."""
+    """An order as the shop lists it, for impactflow, which reads the shop; the others get the number of orders."""
     return {
         "id": f"order-{number}",
         "sourceId": f"{number}",
@@ -238,7 +239,7 @@ def _sold(number: int) -> dict[str, Any]:
 
 
 def _own_variables(folder: Path, orders: int) -> dict[str, str]:
-    """The part of the environment that says what is to be done, and where its state is kept."""
+    """The variables that say what the contestant must do, and where it keeps its state."""
     policy = folder / "policy.yaml"
     policy.write_text(_POLICY)
     return {
@@ -252,7 +253,7 @@ def _own_variables(folder: Path, orders: int) -> dict[str, str]:
 
 
 def _moments(contestant: Contestant, orders: int, seed: int) -> list[float]:
-    """For each kill, how long after a run's first request it comes, in seconds; the last one finds work left to do."""
+    """For each kill, the seconds after a run's first request; the last kill finds work left to do."""
     kills = max(1, orders // contestant.orders_per_kill)
     work_s = 1.5 * orders * _LATENCY_S / IN_FLIGHT
     chance = Random(f"{seed} kills {contestant.name}")
@@ -262,7 +263,7 @@ def _moments(contestant: Contestant, orders: int, seed: int) -> list[float]:
 async def _place(
     contestant: Contestant, folder: Path, variables: Mapping[str, str], sandbox: Sandbox, moments: Iterable[float]
 ) -> int:
-    """Start a contestant until it says that it is done; how often it was killed."""
+    """Start a contestant until it reports that it is done; return the number of kills."""
     log = folder / "log"
 
     async def start() -> Process:
@@ -287,11 +288,11 @@ async def _run_until_done(
 
     Args:
         start: Starts it.
-        moments: How long after its first request a process is killed, in seconds; those after the last are not.
-        requests: How many requests the provider has seen.
+        moments: Seconds after its first request at which a process is killed; processes after the last moment are not.
+        requests: Returns the number of requests that the provider has seen.
 
     Returns:
-        How many were killed.
+        The number of processes killed.
     """
     left, kills = iter(moments), 0
     while True:
@@ -299,7 +300,7 @@ async def _run_until_done(
         process = await start()
         try:
             if moment_s is not None:
-                while process.returncode is None and requests() == before:  # noqa: ASYNC110 - it is another's count
+                while process.returncode is None and requests() == before:  # noqa: ASYNC110 - the provider counts
                     await asyncio.sleep(0.01)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), moment_s)
@@ -313,7 +314,7 @@ async def _run_until_done(
 
 
 async def _end(process: Process) -> None:
-    """Leave no process behind."""
+    """End the process, so that none is left behind."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             process.kill()

@@ -1,5 +1,5 @@
 """
-The common pattern: an order is ``pending``, ``done`` or ``failed``, and what is not done is tried by the next run.
+The common pattern: an order is ``pending``, ``done`` or ``failed``, and the next run tries each that is not ``done``.
 
 Run by ``harness``, again and again as a cron job would.
 """
@@ -14,7 +14,7 @@ from benchmarks.baselines.purchase import IN_FLIGHT, buy, orders
 
 
 def place(order_id: str) -> None:
-    """Buy, and mark what came of it."""
+    """Buy, and mark the result."""
     try:
         buy(order_id)
     except (httpx.HTTPError, ValueError):

@@ -1,5 +1,5 @@
 """
-At most once: an order is marked ``sent`` before the request goes out, and whatever comes of that, it is not repeated.
+At most once: an order is marked ``sent`` before the request goes out, and is never repeated, whatever the result.
 
 Run by ``harness``.
 """
@@ -14,7 +14,7 @@ from benchmarks.baselines.purchase import IN_FLIGHT, buy, orders
 
 
 def place(order_id: str) -> None:
-    """Mark, then buy; a failure is not followed up, as it may have been a success."""
+    """Mark, then buy; a failure is ignored, as it may have been a success."""
     mark(order_id, "sent")
     with suppress(httpx.HTTPError, ValueError):
         buy(order_id)

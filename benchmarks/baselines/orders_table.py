@@ -8,7 +8,7 @@ _FILE = "orders.db"
 
 
 def open_table(orders: Iterable[str]) -> None:
-    """Make the table if it is not there; every order that it does not know is ``pending``."""
+    """Make the table if it is missing; every order that the table does not know is ``pending``."""
     with closing(sqlite3.connect(_FILE)) as database, database:
         database.execute("CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, status TEXT NOT NULL)")
         database.executemany("INSERT OR IGNORE INTO orders VALUES (?, 'pending')", ((order,) for order in orders))

@@ -1,7 +1,7 @@
 """
 A Prefect transaction around each purchase: its key is the order, its isolation SERIALIZABLE with locks in files.
 
-The transaction's record says that an order is bought; a later run sees that it is committed and leaves it alone. Run by
+The transaction's record says that an order is bought; a later run finds it committed and skips the order. Run by
 ``harness``.
 
 Source: https://docs.prefect.io/v3/advanced/transactions, "Idempotency" and "Handling race conditions"
@@ -38,14 +38,14 @@ def place(order_id: str) -> None:
 
 @flow(task_runner=ThreadPoolTaskRunner(max_workers=IN_FLIGHT))  # type: ignore[arg-type] # Prefect's declaration
 def place_orders(order_ids: list[str]) -> None:
-    """Buy for every order; fails if one of them failed, when all have had their turn."""
+    """Buy for every order; fail if one of them failed, after all have been tried."""
     placed = place.map(order_ids)
     wait(placed)
     placed.result()
 
 
 if __name__ == "__main__":
-    # The lock of a killed run never expires, and who wants it waits for ever. Only one run is alive at a time here, so
-    # a lock that is left is stale: remove it, as a person would have to.
+    # The lock of a killed run never expires, and a run that wants it waits for ever. Only one run is alive at a time
+    # here, so a lock that is left is stale: remove it, as a person would have to.
     shutil.rmtree(_LOCKS, ignore_errors=True)
     place_orders(orders())

@@ -1,22 +1,22 @@
-"""What every baseline has to do, and how a careful program sends it."""
+"""The task of every baseline, and the request as a careful program sends it."""
 
 import os
 
 import httpx
 
-#: Purchases at once.
+#: Number of purchases at a time.
 IN_FLIGHT = 8
-#: How long a baseline waits for an answer, in seconds; the SDK, which sets no timeout, waits for ever.
+#: The time that a baseline waits for an answer, in seconds; the SDK, which sets no timeout, waits for ever.
 TIMEOUT_S = 1.0
 
 
 def orders() -> list[str]:
-    """The orders that are to be placed; the environment says how many."""
+    """The orders to place; the environment gives their number."""
     return [f"order-{number}" for number in range(int(os.environ["ORDERS"]))]
 
 
 def metadata(order_id: str) -> dict[str, str]:
-    """What tells the provider's records which order a purchase was for."""
+    """The metadata that shows in the provider's records which order a purchase was for."""
     return {"order_id": order_id, "impactflow_key": f"baseline-{order_id}"}
 
 
@@ -25,11 +25,11 @@ def buy(order_id: str) -> str:
     Buy one tree for an order.
 
     Returns:
-        When the provider says that it was bought: its name for the purchase.
+        The time of the purchase according to the provider: its name for the purchase.
 
     Raises:
-        httpx.HTTPError: No answer, or one that says no.
-        ValueError: An answer that is no JSON.
+        httpx.HTTPError: No answer, or a refusal.
+        ValueError: An answer that is not JSON.
     """
     answer = httpx.post(
         f"{os.environ['ONECLICKIMPACT_URL']}/v1/plant_tree",

@@ -22,7 +22,7 @@ sdk.base_url = os.environ["ONECLICKIMPACT_URL"]
 
 
 def by_order(_: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """The cache key of an order's purchase."""
+    """Return the cache key of an order's purchase."""
     return f"tree-{parameters['order_id']}"
 
 
@@ -35,7 +35,7 @@ def place(order_id: str) -> str:
 
 @flow(task_runner=ThreadPoolTaskRunner(max_workers=IN_FLIGHT))  # type: ignore[arg-type] # Prefect's declaration
 def place_orders(order_ids: list[str]) -> None:
-    """Buy for every order; fails if one of them failed, when all have had their turn."""
+    """Buy for every order; fail if one of them failed, after all have been tried."""
     placed = place.map(order_ids)
     wait(placed)
     placed.result()

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.storm``: let it loose, print what came of it; exit status 1 if anything was not right."""
+"""``python -m benchmarks.storm``: let a storm loose, print the results; exit status 1 if anything was not right."""
 
 import argparse
 import asyncio

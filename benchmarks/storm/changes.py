@@ -1,9 +1,9 @@
 """
 Sales that change: edited, cancelled, refunded in part or in full, by refunds that fail, in any order of arrival.
 
-What a sale earns is what it comes to in the end, as long as nothing was bought before its last change arrived: what was
-bought stays bought. So ``storm`` has all of this arrive before it starts the worker, and repeats some of it later, when
-it must change nothing.
+A sale earns by its final state, as long as nothing was bought before its last change arrived: purchases stay bought. So
+``storm`` has all of these arrive before it starts the worker, and repeats some of them later, when they must change
+nothing.
 """
 
 import json
@@ -18,15 +18,15 @@ from benchmarks.storm.plan import Shot
 from benchmarks.storm.senders import SYSTEMS, kept_as, signed
 from impactflow.intake.senders.samples import Content, Sale, sample
 
-#: A topic, and what is told of it.
+#: A topic, and the content.
 Told = tuple[str, Content]
-#: How long ago the sales were made: long enough for all that is said to have happened to them since.
+#: The age of the sales: long enough for everything that is reported to have happened to them since.
 _AGO = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class _Teller:
-    """Makes what a sender tells of one sale."""
+    """A maker of a sender's deliveries about one sale."""
 
     source: str
     sale: str
@@ -35,7 +35,7 @@ class _Teller:
     def __call__(
         self, topic: str, minute: int, amount: str = "80.00", items: int = 2, back: str | None = None, **fields: Any
     ) -> Told:
-        """How things are so many minutes after the sale; ``fields`` are told besides, or in place of the usual."""
+        """Return the state some minutes after the sale; ``fields`` extend or replace the usual content."""
         given_back = None if back is None else Decimal(back)
         at = self.sold_at + timedelta(minutes=minute)
         sale = Sale(self.sale, at, Decimal(amount), items=items, given_back=given_back)
@@ -49,13 +49,13 @@ class _Teller:
 @dataclass(frozen=True)
 class _Story:
     """
-    What happens to a sale.
+    The events of a sale.
 
     Args:
-        kind: In a few words.
-        source: Who tells of it.
-        told: What is told, in the order in which it happened, a minute apart.
-        left: What the sale comes to in the end, and of how many things; None where it comes to nothing.
+        kind: The story in a few words.
+        source: The source that reports the sale.
+        told: The reports, in the order of the events, a minute apart.
+        left: The final state of the sale, and its number of things; None where it comes to nothing.
     """
 
     kind: str
@@ -217,11 +217,11 @@ _STORIES = (
 
 def changed(rounds: int, random: Random) -> list[Shot]:
     """
-    Tell of sales that change, so many of each story, in any order of arrival.
+    Make deliveries about sales that change, an equal number of each story, in any order of arrival.
 
     Args:
-        rounds: How many of each.
-        random: What chance follows from.
+        rounds: Number of each story.
+        random: The source of chance.
     """
     sold_at = datetime.now(UTC) - _AGO
     shots = [
@@ -235,7 +235,7 @@ def changed(rounds: int, random: Random) -> list[Shot]:
 
 
 def repeated(shots: Sequence[Shot], random: Random) -> list[Shot]:
-    """Some of the same once more: all of it is known, or is no news where Shopify tells it under another id."""
+    """Send some of the same again: all of it is known, or is no news where Shopify sends it under another id."""
     return [_anew(shot) if random.random() < 0.5 else _again(shot) for shot in random.sample(shots, len(shots) // 3)]
 
 

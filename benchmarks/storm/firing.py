@@ -1,4 +1,4 @@
-"""Sends a storm and notes each answer. Raw sockets, because libraries send nothing that is wrong. For ``storm``."""
+"""Send a storm and note each answer. Raw sockets, because libraries send nothing that is wrong. For ``storm``."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.storm.plan import Manner, Shot
 
-#: The longest that anything waits for its answer, in seconds.
+#: The longest time to wait for an answer, in seconds.
 _LONGEST_S = 60.0
 _PIECE = 64 * 1024
 
@@ -17,12 +17,12 @@ _PIECE = 64 * 1024
 @dataclass
 class Answers:
     """
-    What came back.
+    The answers that came back.
 
     Args:
-        statuses: For each kind, how often each status came; 0 where none did.
-        wrong: Answers that were not right: kind and status.
-        seconds: How long each answer took from the last byte sent, of those that were not slow on purpose.
+        statuses: For each kind, the count of each status; 0 stands for no answer.
+        wrong: Wrong answers: kind and status.
+        seconds: Time from the last byte sent to each answer, of requests that were not slow on purpose.
     """
 
     statuses: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
@@ -30,7 +30,7 @@ class Answers:
     seconds: list[float] = field(default_factory=list)
 
     def quantile(self, part: float) -> float:
-        """How long the fastest part of the answers took at most."""
+        """Return the longest time among the fastest ``part`` of the answers."""
         return sorted(self.seconds)[min(len(self.seconds) - 1, int(part * len(self.seconds)))]
 
 
@@ -41,11 +41,11 @@ async def fire(
     Send everything, some of it twice.
 
     Args:
-        url: The receiver's.
-        shots: What is sent.
-        at_once: How many senders there are; those that are slow on purpose come on top.
-        on_answer: Is told after each answer how many there were.
-        answers: Where the answers are noted.
+        url: The receiver's URL.
+        shots: The requests to send.
+        at_once: Number of senders; those that are slow on purpose come on top.
+        on_answer: Called after each answer with the number of answers so far.
+        answers: The answers are noted here.
     """
     places = asyncio.Semaphore(at_once)
     count = 0
@@ -76,7 +76,7 @@ async def fire(
 
 
 async def send(url: str, shot: Shot) -> tuple[int, float]:
-    """The status, 0 where none came, and the seconds from the first byte to the answer."""
+    """Return the status, 0 where none came, and the seconds from the first byte to the answer."""
     parts = urlsplit(url)
     began = time.perf_counter()
     try:

@@ -1,4 +1,4 @@
-"""What is sent: so many deliveries, honest ones and all that can be wrong with others."""
+"""The deliveries of a storm: a number of honest ones, and others with all possible errors."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from impactflow.webhooks.bounds import Bounds
 _SIGNING = ("standard", "shopify", "woocommerce", "stripe")
 SOURCES = (*_SIGNING, "cnaught")
 _TIMED = ("standard", "stripe")
-#: More than the receiver takes.
+#: A size greater than the receiver accepts.
 _OVERSIZED = Bounds().max_bytes + 50_000
-#: How many of a thousand deliveries are of each kind; the others are honest.
+#: The number of deliveries of each kind in a thousand; the others are honest.
 _SHARES = {
     "told twice at once": 60,
     "told again later": 60,
@@ -35,7 +35,7 @@ _SHARES = {
 
 
 class Manner(Enum):
-    """How a body is sent."""
+    """A way to send a body."""
 
     WHOLE = "at once"
     CHUNKED = "in pieces, its length untold"
@@ -50,15 +50,16 @@ class Shot:
     One request of the storm.
 
     Args:
-        kind: What is right or wrong with it.
-        post: What is sent.
-        statuses: The answers that are right.
-        manner: How it is sent.
-        event: What must be in the ledger afterwards, source and name; None where nothing may.
-        sold: What must be bought for, as Wicked Reports would write it; None where nothing may, or it has it itself.
-        refund: Tells that it was paid back; sent, and answered, before everything else.
-        again: The same is sent once more when everything else was.
-        twice: The same is sent twice at once.
+        kind: The kind of the request, honest or with an error.
+        post: The request to send.
+        statuses: The right answers.
+        manner: The way to send it.
+        event: The event that must be in the ledger afterwards, source and name; None where no event may be.
+        sold: The sale to buy for, as Wicked Reports would write it; None where there must be none or Wicked Reports has
+            it.
+        refund: The refund of the sale; sent, and answered, before everything else.
+        again: Whether the same is sent once more after everything else.
+        twice: Whether the same is sent twice at once.
     """
 
     kind: str
@@ -77,10 +78,11 @@ def plan(count: int, slow: int, listed: Sequence[Mapping[str, Any]], random: Ran
     Mix a storm.
 
     Args:
-        count: How many deliveries.
-        slow: How many of them never end, each for as long as the receiver waits, and how many are merely slow.
-        listed: Orders of Wicked Reports; what the sources can tell of them, they do.
-        random: What chance follows from.
+        count: Number of deliveries.
+        slow: Number of deliveries that never end, each for as long as the receiver waits, and the same number again
+            that are only slow.
+        listed: Orders of Wicked Reports; the sources send what they can about them.
+        random: The source of chance.
     """
     kinds = [kind for kind, share in _SHARES.items() for _ in range(max(1, count * share // 1000))]
     kinds += ["slow", "too slow"] * slow
@@ -92,7 +94,7 @@ def plan(count: int, slow: int, listed: Sequence[Mapping[str, Any]], random: Ran
 
 
 def honest(source: str, name: str, kind: str = "honest") -> Shot:
-    """A delivery as it should be, of a sale that nobody else tells of; for CNaught, a callback."""
+    """A delivery without errors, of a sale that no other source reports; for CNaught, a callback."""
     if source == "cnaught":
         key = f"impactflow{hashlib.sha256(name.encode()).hexdigest()[:40]}"
         return Shot(kind, signed(source, key), frozenset({200}), event=(source, key))
@@ -108,7 +110,7 @@ def honest(source: str, name: str, kind: str = "honest") -> Shot:
 
 
 def _told_too(order: Mapping[str, Any]) -> Shot | None:
-    """The same sale as an order of Wicked Reports, unless that lacks a part or was paid back there."""
+    """A delivery of a sale in Wicked Reports, unless that order lacks a part or was paid back there."""
     source = {system: source for source, system in SYSTEMS.items()}.get(order["sourceSystem"])
     paid = {payment["status"] for payment in order.get("payments") or ()} == {"APPROVED"}
     if source is None or not paid or not {"amount", "currency", "products"} <= order.keys():
@@ -124,7 +126,7 @@ def _told_too(order: Mapping[str, Any]) -> Shot | None:
 
 
 def _told(kind: str, source: str, name: str, post: Post, sold: Mapping[str, Any] | None = None) -> Shot:
-    """What is stored once."""
+    """A shot that is stored once."""
     return Shot(kind, post, frozenset({202}), event=(source, kept_as(source, name, post)), sold=sold)
 
 
@@ -156,7 +158,7 @@ def _shot(kind: str, number: int, random: Random) -> Shot:
 
 
 def _wrong(kind: str, source: str, name: str, random: Random) -> tuple[Post, int]:
-    """What nobody may take for an event, and the answer to it."""
+    """A delivery that must not be taken for an event, and the answer to it."""
     signing = random.choice(_SIGNING)
     post = signed(signing, name)
     other = signed(source, name, secret="whsec_bm90IHRoZSByaWdodCBvbmUsIG5vIGluZGVlZA==")

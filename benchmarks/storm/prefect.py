@@ -16,7 +16,8 @@ from aiohttp import ClientSession, web
 from impactflow.proof.programs import base_environment, free_port
 
 _START_S = 120.0
-#: As deployments/README.md has it: in memory, what a run has taken would be taken for ever once the server is killed.
+#: The concurrency setting of deployments/README.md: in memory, a run's lease would stay taken for ever once the server
+#: is killed.
 _LEASES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 
 
@@ -25,7 +26,7 @@ class Server:
     A Prefect server that can be stopped and started again, on one port and one database.
 
     Args:
-        folder: Its home.
+        folder: The server's home.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +36,7 @@ class Server:
         self.api_url = f"http://127.0.0.1:{self._port}/api"
 
     async def start(self) -> None:
-        """Start it, and return once it answers."""
+        """Start the server, and return once it answers."""
         self._begin()
         until = time.monotonic() + _START_S
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -57,7 +58,7 @@ class Server:
             )
 
     def stop(self) -> None:
-        """Kill it and its children: the group that began with it."""
+        """Kill the server and its children, which form one process group."""
         if self._process:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -65,7 +66,7 @@ class Server:
 
 
 class Gate:
-    """Stands before a Prefect API and answers 503 while it is ``busy``."""
+    """A gate in front of a Prefect API that answers 503 while it is ``busy``."""
 
     def __init__(self, api_url: str) -> None:
         self._api_url = api_url
@@ -74,7 +75,7 @@ class Gate:
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
-        """Its own URL, in the API's place."""
+        """Serve on a URL of its own, in the API's place."""
         async with ClientSession() as session:
 
             async def answer(request: web.BaseRequest) -> web.StreamResponse:

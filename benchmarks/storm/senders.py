@@ -1,7 +1,7 @@
 """
-What senders send: deliveries of each source, signed as its documentation says, and what can be wrong with them.
+The senders' deliveries: those of each source, signed as its documentation says, and the possible errors in them.
 
-Bodies and signatures are those that ``impactflow webhooks send`` makes.
+Bodies and signatures are those of ``impactflow webhooks send``.
 """
 
 import base64
@@ -17,7 +17,7 @@ from impactflow.intake.senders.samples import Sale, sample
 from impactflow.webhooks.signing import Unsigned
 from impactflow.webhooks.sources import CNAUGHT, SCHEMES
 
-#: One secret for each source, and the variable that it goes into.
+#: One secret for each source, and the variable for the secret.
 SECRETS = {
     "standard": "whsec_" + base64.b64encode(b"the storm's secret for Standard").decode(),
     "shopify": "the-storms-secret-for-Shopify",
@@ -32,7 +32,7 @@ VARIABLES = {
     "stripe": "IMPACTFLOW_STRIPE_SECRETS",
     "cnaught": "IMPACTFLOW_CALLBACK_SECRET",
 }
-#: What each source tells of a paid order, and of a refund; WooCommerce, of an order that came to nothing.
+#: The topics of each source: a paid order, and a refund; for WooCommerce, an order that came to nothing.
 TOPICS = {
     "standard": "order.paid",
     "shopify": "orders/paid",
@@ -46,7 +46,7 @@ REFUNDS = {
     "woocommerce": "order.deleted",
     "stripe": "charge.refunded",
 }
-#: Which system sold what a source tells of, as Wicked Reports names it.
+#: The system that sold the order of each source, as Wicked Reports names it.
 SYSTEMS = {"standard": "magento", "shopify": "shopify", "woocommerce": "woocommerce", "stripe": "stripe"}
 _SIGN = {scheme.source: scheme.sign for scheme in SCHEMES}
 
@@ -57,9 +57,9 @@ class Post:
     One request.
 
     Args:
-        path: Below the receiver's URL.
-        headers: All but those of HTTP itself.
-        body: As it goes over the wire.
+        path: The path below the receiver's URL.
+        headers: All headers but those of HTTP itself.
+        body: The body as sent over the wire.
     """
 
     path: str
@@ -67,14 +67,14 @@ class Post:
     body: bytes
 
     def with_headers(self, **changes: str | None) -> "Post":
-        """The same with headers changed, or left out by None; underscores stand for dashes."""
+        """Return the request with headers changed, or left out by None; underscores stand for dashes."""
         named = {name.replace("_", "-"): value for name, value in changes.items()}
         kept = {name: value for name, value in self.headers.items() if name.lower() not in named}
         return replace(self, headers=kept | {name: value for name, value in named.items() if value is not None})
 
 
 def content_of(source: str, name: str, topic: str | None = None, sale: Sale | None = None) -> dict[str, Any]:
-    """What a delivery of this name tells of a sale; of a topic that nobody knows, the same as of the usual one."""
+    """Return a delivery's content about a sale; an unknown topic has the same content as the usual one."""
     topic, sale = topic or TOPICS[source], sale or sold(name)
     known = topic if topic in KNOWN[source] else TOPICS[source]
     content = sample(source, known, name, sale)
@@ -82,12 +82,12 @@ def content_of(source: str, name: str, topic: str | None = None, sale: Sale | No
 
 
 def sold(name: str, **fields: Any) -> Sale:
-    """A sale of now, whose id is its delivery's name."""
+    """A sale made now, whose id is its delivery's name."""
     return Sale(**({"id": name, "at": datetime.now(UTC)} | fields))
 
 
 def kept_as(source: str, name: str, post: Post) -> str:
-    """Under which id the receiver keeps a delivery: its sender's, but two of WooCommerce may share theirs."""
+    """The id under which the receiver keeps a delivery: the sender's, but two of WooCommerce may share theirs."""
     if source != "woocommerce":
         return name
     return hashlib.sha256(post.headers["x-wc-webhook-topic"].encode() + b"\n" + post.body).hexdigest()
@@ -104,16 +104,16 @@ def signed(
     body: bytes | None = None,
 ) -> Post:
     """
-    A delivery as its sender would send it.
+    Return a delivery as its sender would send it.
 
     Args:
-        source: Whose scheme.
+        source: The source whose signing scheme is used.
         name: The delivery's id; for a callback, the placement's key.
-        secret: What it is signed with; by default the right one.
-        age_s: How long ago it was signed.
-        topic: What it tells of; by default, of a paid order.
-        sale: Which order that is; by default, one of the delivery's name.
-        body: Other bytes than the usual ones.
+        secret: The secret that it is signed with; by default the right one.
+        age_s: The age of the signature, in seconds.
+        topic: The subject; by default, a paid order.
+        sale: The order; by default, one of the delivery's name.
+        body: The bytes to send in place of the usual ones.
     """
     secret = secret or SECRETS[source]
     body = json.dumps(content_of(source, name, topic, sale)).encode() if body is None else body

@@ -1,8 +1,8 @@
 """
-A real receiver in a storm, the flows that handle what it stored, and what they bought.
+A real receiver in a storm, the flows that handle the stored deliveries, and their purchases.
 
-Receiver, worker and the pretended providers are processes of their own, and nothing stands in for a flow. In the end
-the providers' books are held against what was sold.
+Receiver, worker and the pretend providers are processes of their own, and every flow is the real one. In the end the
+providers' books are compared with the sales.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ from impactflow.proof.programs import Impactflow, base_environment
 from impactflow.sandbox import generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 
-#: Of so many deliveries one is of a sale that Wicked Reports lists as well.
+#: Number of deliveries for each one about a sale that Wicked Reports lists as well.
 _LISTED = 20
-#: Of so many deliveries there is one of each sale that changes.
+#: Number of deliveries for each sale that changes, of every story.
 _CHANGED = 150
-#: What is left of an order after a refund earns, too.
+#: The rest of an order after a refund earns, too.
 _POLICY = POLICY.replace("rules:", "eligible_payments: [APPROVED, MANUAL, Partially Refunded]\nrules:", 1)
-#: How long what waits may take to be handled and bought, in seconds: that of two vanished runs.
+#: The longest time until waiting work is handled and bought, in seconds: the time of two vanished runs.
 _LONGEST_S = 600.0
 _BUSY = 503
 
@@ -46,13 +46,13 @@ _BUSY = 503
 @dataclass(frozen=True)
 class Storm:
     """
-    What is let loose.
+    The settings of a storm.
 
     Args:
-        deliveries: How many.
-        slow: How many of them never end, and how many more are merely slow.
-        at_once: How many senders there are.
-        seed: What chance follows from.
+        deliveries: Number of deliveries.
+        slow: Number of deliveries that never end, and the same number again that are only slow.
+        at_once: Number of senders.
+        seed: The source of chance.
     """
 
     deliveries: int
@@ -64,23 +64,24 @@ class Storm:
 @dataclass(frozen=True)
 class Aftermath:
     """
-    What came of it.
+    The results of a storm.
 
     Args:
-        answers: Of the receiver.
+        answers: Answers of the receiver.
         lost: Events that no run handled.
         unread: Events that a run could not read.
-        strange: Stored without being events.
-        earned: How many purchases the sales have earned, each order's in each slot.
-        wrong: Of the books: how many of them are ``lost`` or bought ``twice``, and others ``unasked`` or of a ``wrong``
-            amount; and purchases that the ledger does not know, or knows and the books do not: ``unrecorded``.
-        single_s: From the answer to a single delivery to its purchases in the books; before the storm and, where there
-            was trouble, after it.
-        took_s: The storm itself, and the trouble.
-        waited_s: How long after the storm everything was handled and bought.
-        runs: Of ``place_events``, how many ended how.
-        memory_mb: The receiver's, at the start, in the middle and at the end.
-        cpu_s: How long the receiver computed, its start included.
+        strange: Deliveries stored without being events.
+        earned: Number of purchases that the sales have earned, each order's in each slot.
+        wrong: Errors in the books: the number of purchases that are ``lost`` or bought ``twice``, and others
+            ``unasked`` or of a ``wrong`` amount; and ``unrecorded``: purchases that the ledger does not know, or that
+            the books do not know.
+        single_s: Seconds from the answer to a single delivery to its purchases in the books; before the storm and,
+            where there was trouble, after it.
+        took_s: Seconds of the storm itself, and of the trouble.
+        waited_s: Seconds from the end of the storm until everything was handled and bought.
+        runs: Number of runs of ``place_events``, by how they ended.
+        memory_mb: The receiver's memory, at the start, in the middle and at the end.
+        cpu_s: Seconds that the receiver computed, its start included.
     """
 
     answers: Answers
@@ -98,7 +99,7 @@ class Aftermath:
 
     @property
     def right(self) -> bool:
-        """Whether every answer was, every event was handled, and everything was bought once that had to be."""
+        """Whether every answer was right, every event was handled, and every due purchase was made once."""
         return not (self.answers.wrong or self.lost or self.unread or self.strange or any(self.wrong.values()))
 
 
@@ -112,10 +113,10 @@ async def let_loose(
     Send a storm to a receiver of its own.
 
     Args:
-        storm: What is sent.
-        api_url: Of the Prefect server that it triggers.
-        folder: For the ledger and the logs.
-        trouble: What befalls the server when the storm is at its height.
+        storm: The settings of the storm.
+        api_url: The API of the Prefect server that the receiver triggers.
+        folder: The folder for the ledger and the logs.
+        trouble: Does harm to the server at the height of the storm.
     """
     gate = Gate(api_url)
     with Parts(folder) as parts:
@@ -125,7 +126,7 @@ async def let_loose(
 
 
 class _Scene:
-    """The processes of a storm, and what happens between them."""
+    """The processes of a storm, and the events between them."""
 
     def __init__(self, parts: Parts, storm: Storm, api_url: str, gate_url: str, folder: Path) -> None:
         (folder / "policy.yaml").write_text(_POLICY)
@@ -150,9 +151,9 @@ class _Scene:
 
     async def play(self, trouble: Callable[[], Coroutine[Any, Any, None]] | None) -> Aftermath:
         """
-        Sales that change; a single delivery; then the storm, with the shop's own list read meanwhile; what is left.
+        Send changing sales; a single delivery; then the storm, while the shop's list is read; then finish what is left.
 
-        Until the first have all arrived there is no worker, so that what they come to in the end is what they earn.
+        No worker runs until the changing sales have all arrived, so their earnings follow from their final state.
         """
         storm, singles, random, answers = self._storm, [_FIRST], Random(self._storm.seed), Answers()
         listed = generate_orders(
@@ -193,7 +194,7 @@ class _Scene:
     async def _fire(
         self, shots: Sequence[Shot], trouble: Callable[[], Coroutine[Any, Any, None]] | None, answers: Answers
     ) -> list[float]:
-        """The storm itself, and trouble when a third of it is over; the receiver's memory at a tenth and a half."""
+        """Fire the storm, with trouble when a third of it is over; the receiver's memory at a tenth and a half."""
         memory_mb: list[float] = []
         async with asyncio.TaskGroup() as tasks:
 
@@ -215,7 +216,7 @@ class _Scene:
         return self._variables["IMPACTFLOW_LEDGER_URL"]
 
     async def _single(self, shot: Shot) -> float:
-        """Deliver one sale; the seconds from the answer to all that it has earned."""
+        """Deliver one sale; return the seconds from the answer to all its earned purchases."""
         status, _ = await send(self._url, shot)
         began = time.perf_counter()
         if status not in shot.statuses or not shot.sold:
@@ -252,7 +253,7 @@ class _Scene:
             connection.close()
 
     def _deliveries(self, shots: Sequence[Shot]) -> dict[str, int]:
-        """What became of them, by the ledger."""
+        """The state of the deliveries in the ledger."""
         sent = [*shots, *(shot.refund for shot in shots if shot.refund)]
         events = {shot.event for shot in sent if shot.event}
         # A callback's id has a digest behind the placement's key.
@@ -267,7 +268,7 @@ class _Scene:
     async def _compare(
         self, expected: Mapping[tuple[str, str], int], listed: Sequence[Mapping[str, Any]]
     ) -> dict[str, int]:
-        """The books with what was earned and with the ledger; a sale goes by the name that came first."""
+        """Compare the books with the earnings and with the ledger; a sale counts under the name that came first."""
         purchases = await self._books()
         names = {f"{order['sourceSystem']}:{order['sourceId']}": order["id"] for order in listed}
         renamed = [{**row, "order_id": names.get(row["order_id"], row["order_id"])} for row in purchases]
@@ -281,7 +282,7 @@ class _Scene:
         return purchases
 
     async def _runs(self) -> dict[str, int]:
-        """Runs of ``place_events`` by how they ended; those that are to come are left out."""
+        """Count runs of ``place_events`` by how they ended; runs that are still to come are left out."""
         asked = {
             "flows": {"name": {"any_": ["place_events"]}},
             "flow_runs": {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}},
@@ -289,7 +290,7 @@ class _Scene:
         return Counter(run["state"]["name"] for run in await self._ask("POST", "/flow_runs/filter", asked))
 
     async def _ask(self, method: str, path: str, content: Mapping[str, Any] | None = None) -> Any:
-        """Ask Prefect's API, again where it is busy, as one on SQLite now and then is."""
+        """Ask Prefect's API; ask again where it is busy, as an API on SQLite is now and then."""
         while True:
             answer = await self._api.request(method, path, json=content)
             if answer.status_code != _BUSY:
@@ -301,5 +302,5 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "impactflow", *arguments, "--json"]
 
 
-#: Come before and after the storm, by themselves.
+#: Kinds that come before and after the storm, on their own.
 _FIRST, _LAST = honest("shopify", "first"), honest("stripe", "last")

@@ -1,4 +1,4 @@
-"""Show what a ledger would take over from the providers' records, and do it on a yes."""
+"""Show the purchases that a ledger would take over from the providers' records, and take them over on a yes."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,7 @@ from impactflow.policy import Policy
 from impactflow.settings import Settings
 from impactflow.units import shown
 
-#: How many purchases are named.
+#: The number of purchases that are named.
 _NAMED = 20
 
 
@@ -33,11 +33,11 @@ def run_adoption(
     as_json: bool,
 ) -> int:
     """
-    Survey the accounts, tell, and write where that was said; 1 where something is left to be decided.
+    Survey the accounts, report, and write the purchases on a yes; return 1 where something is left to be decided.
 
     Raises:
-        ProviderError: An account cannot be read now; nothing was written.
-        LedgerError: The ledger failed; what was written before stands.
+        ProviderError: An account cannot be read now. Nothing was written.
+        LedgerError: The ledger failed. The entries written before stay.
     """
     where = describe(settings.impactflow_ledger_url)
     with nullcontext(settings) if yes else none_made(settings) as used:

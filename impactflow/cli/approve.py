@@ -1,4 +1,4 @@
-"""Approve, trim or reject what exceeds the policy's approval limit, or list what awaits that."""
+"""Approve, trim or reject placements above the policy's approval limit, or list those that await approval."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from impactflow.settings import load_settings
 
 
 def tell_awaiting(store: str | None, *, as_json: bool) -> int:
-    """List what awaits approval, of one store or of all; how many lines that were."""
+    """List the placements that await approval, of one store or of all; return the number of lines."""
     with open_existing(load_settings()) as ledger:
         rows: list[dict[str, Any]] = list(as_rows(stopping.run(ledger.awaiting(store=store, limit=MOST_ASKED))))
     if as_json:
@@ -30,10 +30,10 @@ def tell_awaiting(store: str | None, *, as_json: bool) -> int:
 
 def decide(order: str, slot: str, store: str | None, answer: Answer, *, as_json: bool) -> None:
     """
-    Record what a person has decided about one placement.
+    Record a person's decision about one placement.
 
     Raises:
-        ConfigurationError: It cannot be done; nothing was changed.
+        ConfigurationError: The decision cannot be carried out. Nothing was changed.
     """
     answered = stopping.run(_decide(order, slot, store, answer))
     if as_json:

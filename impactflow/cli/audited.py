@@ -1,4 +1,4 @@
-"""An audit as a person reads it."""
+"""The output of an audit for a person."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from impactflow.audit import Disagreement
 from impactflow.cli.console import out
 
-#: The findings that are told; the file holds all of them.
+#: The number of findings that are printed; the file holds all of them.
 _TOLD = 20
 
 
 def tell(audit: Mapping[str, Any]) -> None:
-    """Print what was compared at each provider, what disagrees, and what to do about it."""
+    """Print the records that were compared at each provider, the disagreements, and the steps to take."""
     out.print(f"Audit of the purchases from {audit['from']} to {audit['to']}:")
     for name, tally in audit["providers"].items():
         told = [

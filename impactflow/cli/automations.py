@@ -11,7 +11,7 @@ def install_automations(
     notify: str | None, vanished_after_s: float, pending_after_s: float, *, check: bool, as_json: bool
 ) -> int:
     """
-    Install them, again if need be, and say which; with ``check``, send a test message through the block.
+    Install or renew the automations, and print their names; with ``check``, send a test message through the block.
 
     Raises:
         ConfigurationError: No server answers at PREFECT_API_URL, or it has no such block.

@@ -1,4 +1,4 @@
-"""The commands that read orders, buy and follow what was bought: each runs the flow of its name."""
+"""The commands that read orders, buy and track purchases: each runs the flow of its name."""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -68,7 +68,7 @@ def place(
 
 
 def _end(result: dict[str, Any], settings: "Settings", *, as_json: bool) -> int:
-    """Print what a run came to, or would come to, and in which ledger that is."""
+    """Print the result of a run or of a dry run, and the ledger that it is in."""
     from impactflow.cli import placed
     from impactflow.ledger.location import describe
 
@@ -85,7 +85,7 @@ def _end(result: dict[str, Any], settings: "Settings", *, as_json: bool) -> int:
 
 
 def _is_incomplete(preview: dict[str, Any]) -> bool:
-    """Whether a dry run leaves out orders, or the run after it would be refused."""
+    """Whether a dry run leaves out orders, or the run after the dry run would be refused."""
     return bool(preview["may_be_missing"] or preview["orders"]["broken"] or preview["wrong_options"])
 
 
@@ -235,5 +235,5 @@ def _status_of(result: dict[str, Any]) -> int:
 
 
 def _fail_after_result(message: str) -> int:
-    """A provider did not accept its key. The result is printed already: with ``--json`` no second object follows it."""
+    """Report that a provider refused its key. The result is printed already: ``--json`` prints no second object."""
     return fail(message, MISUSED, as_json=False)

@@ -1,4 +1,4 @@
-"""What ImpactAPI's account may give to."""
+"""The campaigns that ImpactAPI's account may give to."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from impactflow.settings import Settings
 
 def tell_campaigns(settings: Settings, *, as_json: bool) -> None:
     """
-    Print the slugs, which are what a rule's ``campaign`` takes.
+    Print the slugs of the campaigns: the values for a rule's ``campaign``.
 
     Raises:
         ConfigurationError: The key or the URL is not set.
@@ -29,7 +29,7 @@ def tell_campaigns(settings: Settings, *, as_json: bool) -> None:
 
 async def list_campaigns(settings: Settings) -> Sequence[Campaign]:
     """
-    Ask ImpactAPI.
+    Ask ImpactAPI for its campaigns.
 
     Raises:
         ConfigurationError: The key or the URL is not set.

@@ -1,4 +1,4 @@
-"""Read the policy file and say what it means, without asking anybody."""
+"""Read the policy file and explain it, without a request to any account."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,15 +20,15 @@ from impactflow.units import WHOLE, shown
 
 def check_policy(file: Path, settings: Settings, *, as_json: bool) -> int:
     """
-    Print the rules, and what a run would refuse to buy by.
+    Print the rules, and the reasons why a run would refuse to buy.
 
     Args:
-        file: The policy's.
-        settings: Where the ledger is, which is looked at where there is one.
-        as_json: Whether a program reads it.
+        file: The policy's file.
+        settings: The settings that name the ledger; a ledger that exists is read, too.
+        as_json: Whether a program reads the output.
 
     Raises:
-        ConfigurationError: The file is no policy; the message says where and why.
+        ConfigurationError: The file is not a policy. The message says where and why.
     """
     policy, today = load_policy(file), datetime.now(UTC).date()
     slips, notes = policy.wrong_rates(today), []
@@ -52,7 +52,7 @@ def check_policy(file: Path, settings: Settings, *, as_json: bool) -> int:
 
 
 def _rule(rule: Any) -> dict[str, Any]:
-    """A rule as the file has it."""
+    """Return a rule as the file states it."""
     said = rule.model_dump(mode="json", exclude_defaults=True)
     options = {name: said[name] for name in rule.told if name in said}
     return {
@@ -66,7 +66,7 @@ def _rule(rule: Any) -> dict[str, Any]:
 
 
 def _limits(rule: Any) -> dict[str, Any]:
-    """What holds for a rule whether the file says it or not, in the ledger's unit; None: there is no limit."""
+    """Return the limits of a rule, stated in the file or not, in the ledger's unit; None: there is no limit."""
     return {
         "counts_in": rule.counts_in,
         "rounding": rule.rounding.value,
@@ -83,7 +83,7 @@ _ROUNDED = {"nearest": "rounded to the nearest, halves up", "up": "rounded up", 
 
 
 def _limits_in_words(rule: Any) -> str:
-    """The same in one sentence."""
+    """Return the same limits in one sentence."""
     whole = WHOLE[UNIT_OF[rule.impact]]
     bought = "bought whole" if whole == rule.counts_in else f"bought in whole {whole}"
     minimum = f"; nothing below {_amount(rule, rule.least)} is bought" if rule.least > 1 else ""
@@ -126,7 +126,7 @@ def _tell(file: Path, policy: Policy, rules: list[dict[str, Any]], slips: list[s
 
 
 def _in_words(value: object) -> str:
-    """A field as the file has it, a field of fields as ``name value``."""
+    """Return a field as the file states it; a field that has fields becomes ``name value``."""
     match value:
         case bool():
             return str(value).lower()

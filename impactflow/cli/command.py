@@ -1,4 +1,4 @@
-"""What the commands have in common: options that many take, exit statuses, and how a command ends with one."""
+"""The common parts of the commands: options that many share, exit statuses, and the way a command ends with one."""
 
 import functools
 import getpass
@@ -22,7 +22,7 @@ Patience = Annotated[
 By = Annotated[
     str, typer.Option(metavar="NAME", help="Name of the person who decides; by default the user who is logged in.")
 ]
-#: A list, so that a second one is noticed: click by itself goes by the last one in silence.
+#: A list, so that a second file is noticed: click by itself silently uses the last one.
 PolicyFile = Annotated[
     list[Path] | None, typer.Option("--policy", metavar="FILE", help="The policy file. Default: IMPACTFLOW_POLICY.")
 ]
@@ -32,7 +32,7 @@ DONE, UNDONE, MISUSED = 0, 1, 2
 
 
 def ending(command: Callable[P, int]) -> Callable[P, None]:
-    """A command that returns its exit status, as one that typer ends with it."""
+    """Wrap a command that returns its exit status, so that typer ends with that status."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -43,10 +43,10 @@ def ending(command: Callable[P, int]) -> Callable[P, None]:
 
 def only(option: str, given: list[Path] | None) -> Path | None:
     """
-    The file that an option names; None where it was not given.
+    Return the file that an option names; None where the option was not given.
 
     Raises:
-        typer.BadParameter: It was given more than once.
+        typer.BadParameter: The option was given more than once.
     """
     if given and len(given) > 1:
         raise typer.BadParameter(f"{option} is given {len(given)} times: give the one that you mean")
@@ -54,7 +54,7 @@ def only(option: str, given: list[Path] | None) -> Path | None:
 
 
 def whoever_types() -> str:
-    """Who is logged in."""
+    """Return the name of the user who is logged in."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # in a container without names
@@ -62,11 +62,11 @@ def whoever_types() -> str:
 
 
 def fail(message: str, status: int, *, as_json: bool, **more: Any) -> int:
-    """Say in one line what went wrong; to a program as one object, with what else it is told."""
+    """Report in one line what went wrong; to a program as one object, together with ``more``."""
     if as_json:
         try:
             console.print_json({"error": message, **more})
-        except OSError:  # nobody reads it any more, or the disk is full: it is said on standard error all the same
+        except OSError:  # the reader is gone, or the disk is full: standard error has the message all the same
             console.print_no_more()
     console.print_marked(console.err, "error:", "bold red", message)
     return status

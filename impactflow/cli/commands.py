@@ -1,4 +1,4 @@
-"""Which commands there are, and how each ends; they themselves are in ``*_commands``."""
+"""The list of commands, and the way each ends; the commands themselves are in ``*_commands``."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ from impactflow.cli.serving_commands import serving_app
 from impactflow.cli.webhook_commands import webhooks_app
 from impactflow.errors import MISUSES, ImpactError
 
-#: The parts of the commands' list in the help, in the order in which a new user needs them.
+#: The parts of the list of commands in the help, in the order in which a new user needs them.
 _PARTS = {
     "Set up": setup_app,
     "Buy and follow": buying_app,
@@ -48,7 +48,7 @@ app.add_typer(policy_app, name="policy", rich_help_panel="Set up")
 app.add_typer(webhooks_app, name="webhooks", rich_help_panel="Serve and try")
 
 _KEPT = "what was done is in the ledger: `impactflow status` says how things stand"
-#: What typer raises for arguments that make no sense; where it lies differs between typer's releases.
+#: The error that typer raises for wrong arguments; its module differs between typer's releases.
 _UsageError: Any = typer.BadParameter.__base__
 
 
@@ -92,7 +92,7 @@ def _spare_loopback() -> None:
 
 
 def run() -> NoReturn:
-    """Run the command that was typed; typed errors become one line and an exit status, never a traceback."""
+    """Run the command that was typed; each expected error becomes one line and an exit status, never a traceback."""
     as_json = "--json" in sys.argv[1:]
     _spare_loopback()
     try:
@@ -103,12 +103,12 @@ def run() -> NoReturn:
     except _UsageError as misuse:
         if as_json:
             sys.exit(fail(misuse.format_message(), MISUSED, as_json=True))
-        misuse.show()  # who mistypes is shown the usage; a program gets its one object
+        misuse.show()  # a person who mistypes sees the usage; a program gets its one object
         sys.exit(MISUSED)
     except ImpactError as error:
         misused = isinstance(error, MISUSES)
         sys.exit(fail(str(error), MISUSED if misused else UNDONE, as_json=as_json, **error.told))
-    except typer.Abort:  # Ctrl-D, or the end of what is read, where a question was asked
+    except typer.Abort:  # Ctrl-D, or the end of the input, at a question
         sys.exit(fail("stopped: there was no answer", UNDONE, as_json=as_json))
     except stopping.Stopped as signal:
         sys.exit(fail(stopped(), signal.exit_status, as_json=as_json))
@@ -121,7 +121,7 @@ def run() -> NoReturn:
 
 def _can_print() -> bool:
     try:
-        sys.stdout.write("\n")  # what failed is not always in the buffer still
+        sys.stdout.write("\n")  # the text that failed is not always still in the buffer
         sys.stdout.flush()
     except OSError:
         return False

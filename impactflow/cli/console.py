@@ -1,8 +1,8 @@
 """
-What a person sees on a terminal, and what a program reads with ``--json``.
+The output that a person sees on a terminal, and the output that a program reads with ``--json``.
 
-One JSON object goes to standard output and nothing else does; everything for people goes to standard output without
-``--json`` and to standard error with it.
+With ``--json``, standard output has one JSON object and nothing else, and the texts for people go to standard error.
+Without it, they go to standard output.
 """
 
 import json
@@ -23,39 +23,39 @@ from impactflow.escapes import for_terminal
 
 
 class _Console(Console):
-    """A console on which no text of a shop's or a provider's can move the cursor, or forge a line."""
+    """A console on which no text of a shop or of a provider can move the cursor, or forge a line."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Render what a terminal would obey as letters."""
+        """Render control characters, which a terminal would obey, as letters."""
         return super().render_str(for_terminal(text), **options)
 
 
 def _console(*, to_stderr: bool) -> _Console:
-    """A terminal has lines broken between words; what goes elsewhere keeps them whole, and its tables wide."""
+    """Make a console: a terminal breaks lines between words; other outputs keep lines whole, and tables wide."""
     console = _Console(stderr=to_stderr, highlight=False)
     if not console.is_terminal:
         console.soft_wrap, console.width = True, _WIDE
     return console
 
 
-#: How wide a table may become where nobody's window limits it.
+#: The greatest width of a table where no window limits it, in characters.
 _WIDE = 200
 out, err = _console(to_stderr=False), _console(to_stderr=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One object on one line."""
+    """Print one object on one line."""
     sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
 def print_no_more() -> None:
-    """Write standard output to nowhere: what is left in its buffer would be tried once more as the process ends."""
+    """Send standard output to nowhere: Python would try to write the rest of its buffer again as the process ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows of like keys as a table; an empty one is not printed."""
+    """Print rows with the same keys as a table; an empty table is not printed."""
     if not rows:
         return
     table = Table(title=title, title_justify="left", header_style="bold")
@@ -64,7 +64,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name.replace("_", " "), justify="right" if name in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    if _narrowest(table) > out.width:  # words would be broken to make it fit
+    if _narrowest(table) > out.width:  # words would be broken to make the table fit
         print_list(
             title, [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in _said(row)) for row in rows]
         )
@@ -73,7 +73,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _narrowest(table: Table) -> int:
-    """How wide a table is whose cells are broken between words only."""
+    """Return the width of a table whose cells are broken between words only."""
     return Measurement.get(out, out.options.update(width=10_000, markup=False), table).minimum
 
 
@@ -82,12 +82,12 @@ def _said(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def print_marked(console: Console, mark: str, style: str, said: str) -> None:
-    """A sentence behind a mark in colour, as one text, so that lines break where the window ends."""
+    """Print a sentence behind a coloured mark, as one text, so that lines break where the window ends."""
     console.print(Text.assemble((mark, style), " ", for_terminal(said)))
 
 
 def print_list(title: str, lines: Sequence[str]) -> None:
-    """Sentences under a title, each wrapped at words where a person reads along; an empty list is not printed."""
+    """Print sentences under a title, each wrapped at words on a terminal; an empty list is not printed."""
     if not lines:
         return
     out.print(title, style="italic", markup=False)

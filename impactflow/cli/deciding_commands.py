@@ -1,4 +1,4 @@
-"""The commands by which a person decides: what became of a purchase, what may be bought, what is ours."""
+"""The commands for a person's decisions: the result of a purchase, an approval, the purchases that are ours."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ from impactflow.cli.command import DONE, UNDONE, By, Json, PolicyFile, Store, en
 from impactflow.models import ProviderName
 
 deciding_app = typer.Typer()
-#: What a person may have found out.
+#: The results that a person may have found out.
 _DECISIONS = ("bought", "not-bought", "given-up")
 
 

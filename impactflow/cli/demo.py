@@ -1,8 +1,8 @@
 """
-The whole job, told as a story.
+The whole job, as a story.
 
-A sandbox runs as a process of its own, with faults; the flows place, track and place again; then the sandbox's books
-are held against the ledger. Nothing here is special: the same flows, the same HTTP, a ledger in the folder ``demo``.
+A sandbox runs as a process of its own, with faults. The flows place, track and place again run. Then the sandbox's
+books are compared with the ledger. Nothing is special: the same flows, the same HTTP, a ledger in the folder ``demo``.
 """
 
 import json
@@ -30,13 +30,13 @@ from impactflow.settings import load_settings
 
 R = TypeVar("R")
 
-#: Where the demo works; made anew each time.
+#: The folder where the demo works; made anew each time.
 FOLDER = Path("demo")
-#: Answers are lost before and after the purchase, records come late, pages shift; nothing waits longer than it must.
+#: Answers are lost before and after the purchase, records come late, pages shift; all waits are as short as possible.
 _FAULTS = "rough,hang=0.002,rate_limited=0.003"
-#: Seconds: as in real life, only shorter, so that what is in doubt settles while one watches.
+#: In seconds: as in real life, only shorter, so that doubts are resolved while a person watches.
 _TIMES = {"IMPACTFLOW_LEASE_S": "8", "IMPACTFLOW_REQUEST_TIMEOUT_S": "1", "IMPACTFLOW_SETTLE_S": "5"}
-#: Five weeks in about two seconds.
+#: Five weeks pass in about two seconds.
 _SPEED = 1_500_000
 
 _POLICY = """\
@@ -65,7 +65,7 @@ rules:
 
 
 def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
-    """Tell the story; return 0 when the books equal the ledger and nothing is left undone."""
+    """Print the story; return 0 when the books equal the ledger and nothing is left undone."""
     tell = _Teller(as_json=as_json)
     shutil.rmtree(FOLDER, ignore_errors=True)
     make_folder(FOLDER)
@@ -100,7 +100,7 @@ def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
 
 
 class _Teller:
-    """The story's words."""
+    """The texts of the story."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._console = err if as_json else out
@@ -162,7 +162,7 @@ class _Teller:
 
 @contextmanager
 def _sandbox(orders: int, seed: int) -> Iterator[dict[str, str]]:
-    """A sandbox in a process of its own; yields the environment that points at it."""
+    """Run a sandbox in a process of its own; yield the environment that points at it."""
     command = [
         sys.executable, "-m", "impactflow", "sandbox", "--json", f"--orders={orders}", f"--seed={seed}",
         f"--faults={_FAULTS}", f"--speed={_SPEED}", "--rate=100000", "--latency-ms=5",
@@ -192,7 +192,7 @@ def _get(url: str) -> Any:
 
 
 def _compare(purchases: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """The providers' books against the ledger, purchase by purchase, by the key that each was told."""
+    """Compare the providers' books with the ledger, purchase by purchase, by the key sent with each purchase."""
     bought: dict[str, list[int]] = {}
     for purchase in purchases:
         bought.setdefault(purchase["impactflow_key"], []).append(purchase["quantity"])

@@ -1,4 +1,4 @@
-"""Keep a person's word that nothing is to be done about what could not be read."""
+"""Record a person's word that a delivery or an order that could not be read needs no action."""
 
 from impactflow import stopping
 from impactflow.cli import console, ledgers
@@ -7,16 +7,16 @@ from impactflow.errors import ConfigurationError
 from impactflow.ledger import Dismissal
 from impactflow.settings import load_settings
 
-#: Shown wherever something is listed that could not be read.
+#: The hint shown wherever an order or a delivery is listed that could not be read.
 HOW = "`impactflow dismiss 'NAME' --why TEXT` takes one off this list; a good reading of the order does so by itself."
 
 
 def dismiss(name: str, why: str, by: str, store: str | None, clock: Clock, *, as_json: bool) -> None:
     """
-    Write the word into the ledger, and print what was dismissed.
+    Write the person's word into the ledger, and print the name that was dismissed.
 
     Raises:
-        ConfigurationError: No reason is given, there is no ledger, or nothing of that name could not be read.
+        ConfigurationError: No reason is given, there is no ledger, or the name is not one that could not be read.
     """
     if not why.strip():
         raise ConfigurationError("say why nothing is to be done about it: --why 'a test order'")

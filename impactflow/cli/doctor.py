@@ -1,4 +1,4 @@
-"""Is everything set up? Every check is harmless and changes nothing."""
+"""Check whether everything is set up. Every check is harmless and changes nothing."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, timedelta
@@ -29,13 +29,13 @@ _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 
 
 def tell_findings(findings: Sequence[Mapping[str, Any]]) -> None:
-    """Print each check and what it found."""
+    """Print each check and its result."""
     for finding in findings:
         print_marked(out, *_mark(finding), f"{finding['what']}: {finding['said']}")
 
 
 def _mark(finding: Mapping[str, Any]) -> tuple[str, str]:
-    """What stands before a finding, and its colour."""
+    """Return the mark that stands before a finding, and its colour."""
     if not finding["ok"]:
         return "wrong", "red"
     return ("note ", "yellow") if finding["note"] else ("ok   ", "green")
@@ -49,11 +49,11 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
         policy_file: The policy's path; by default IMPACTFLOW_POLICY.
 
     Returns:
-        For each check: ``what``, whether it is ``ok``, whether that is but a ``note`` on what a person may want to
-        change, what was ``said``, and the exit ``status`` that it asks for.
+        For each check: ``what``, whether it is ``ok``, whether it is only a ``note`` on something that a person may
+        want to change, the text ``said``, and the exit ``status`` that it asks for.
 
     Raises:
-        ConfigurationError: A setting is malformed: then nothing else can be said.
+        ConfigurationError: A setting is malformed, so that nothing else can be checked.
     """
     settings = load_settings()
     findings: list[dict[str, Any]] = []
@@ -94,7 +94,7 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
 async def _look_around(
     settings: Settings, policy: Policy | None, providers: Sequence[ProviderName], where: str, *, absent: bool
 ) -> list[dict[str, Any]]:
-    """The ledger, the accounts, and whether the one knows what was bought at the others; nothing is changed."""
+    """Check the ledger and the accounts, and whether the ledger knows the accounts' purchases; change nothing."""
     async with open_run(settings, "doctor") as run:
         findings = [await _finding("ledger", lambda: _check_ledger(run, where, absent=absent))]
         findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
@@ -111,7 +111,7 @@ async def _look_around(
 
 
 async def _compare(run: Run, policy: Policy | None, providers: Sequence[ProviderName], where: str) -> str:
-    """What a run would be refused for, without what it would record."""
+    """Check whether a run would be refused, and record nothing."""
     scope = Scope(run.ledger, policy)
     found = {name: some for name in providers if (some := await look(run.ledger, run.provider(name), scope))}
     if found:
@@ -120,7 +120,7 @@ async def _compare(run: Run, policy: Policy | None, providers: Sequence[Provider
 
 
 def _reports(settings: Settings) -> dict[str, Any]:
-    """Where reports are written."""
+    """Check the folder where reports are written."""
     try:
         require_folder(settings.impactflow_reports)
     except ConfigurationError as error:
@@ -129,21 +129,21 @@ def _reports(settings: Settings) -> dict[str, Any]:
 
 
 def _secrets(settings: Settings) -> Secrets:
-    """What deliveries are proven with, those of other senders included."""
+    """Return the secrets that prove deliveries, those of other senders included."""
     return Secrets.of(settings, load_senders(settings.impactflow_senders).schemes)
 
 
 def _told(secrets: Secrets) -> str:
-    """Which sources the receiver would serve; serving none is nothing wrong."""
+    """Name the sources that the receiver would serve; serving none is not an error."""
     missing = ", ".join(f"{source} ({variable} is not set)" for source, variable in secrets.not_served.items())
     return f"served: {', '.join(secrets.served) or 'none'}" + (f"; not served: {missing}" if missing else "")
 
 
 async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
-    """Of what no served sender has told so far: nothing wrong, but perhaps its webhook does not ask for it."""
+    """Name the topics that have not come from a served sender yet: no error, but the webhook may not ask for them."""
     try:
         secrets, told = _secrets(run.settings), await run.ledger.topics(policy.store)
-    except (ConfigurationError, LedgerError):  # said already, of the webhooks or of the ledger
+    except (ConfigurationError, LedgerError):  # the finding on webhooks or on the ledger says so already
         return []
     missing = {
         scheme.source: sorted(topic for topic in scheme.topics - scheme.optional if (scheme.source, topic) not in told)
@@ -161,33 +161,33 @@ async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
 
 
 async def _unheard(run: Run, policy: Policy) -> list[dict[str, Any]]:
-    """What was refused, and what some rules cannot earn: nothing wrong here, since anybody may cause the one."""
+    """Report refused deliveries, and rules that cannot earn: no errors, since anyone can cause a refusal."""
     try:
         served = Secrets.of(run.settings).served
         refused = await silence.refused(run.ledger, run.clock.now().date(), policy.store)
-    except (ConfigurationError, LedgerError):  # said already, of the webhooks or of the ledger
+    except (ConfigurationError, LedgerError):  # the finding on webhooks or on the ledger says so already
         return []
     findings = [_note("policy", said) for said in silence.without_products(policy, served)]
     return findings + [_note("webhooks", said) for said in silence.refusals_in_words(refused)]
 
 
 def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
-    """Exchange rates that are old: nothing wrong, but worth renewing."""
+    """Report exchange rates that are old: no error, but worth renewing."""
     remark = policy.remark_on_rates(today)
     return [] if remark is None or policy.wrong_rates(today) else [_note("policy", remark)]
 
 
 async def _slips(run: Run, policy: Policy) -> list[dict[str, Any]]:
-    """What nobody should let a run buy."""
+    """Report the policy's slips: purchases that no run should make."""
     try:
         slips = await find_slips(run.ledger, policy, run.clock.now().date())
-    except LedgerError:  # said already, of the ledger
+    except LedgerError:  # the finding on the ledger says so already
         return []
     return [_wrong("policy", ConfigurationError(slip)) for slip in slips]
 
 
 async def _check_ledger(run: Run, where: str, *, absent: bool) -> str:
-    if absent:  # what is open stands in for it, and says nothing about the file that a run will make
+    if absent:  # a temporary ledger is open, and says nothing about the file that a run will make
         return f"{where}: none yet, 0 purchases"
     await run.ledger.require_writes()
     if found := await run.ledger.shortcomings():
@@ -222,7 +222,7 @@ async def _finding(what: str, check: Callable[[], Awaitable[str]]) -> dict[str, 
 
 
 def _named(checked: Checked) -> dict[str, Any]:
-    """What a rule names: wrong, or nobody could say."""
+    """Report a name in a rule: it is wrong, or it could not be checked."""
     return _finding_of("policy", str(checked), status=2) if checked.wrong is not None else _note("policy", str(checked))
 
 
@@ -231,7 +231,7 @@ def _ok(what: str, said: str) -> dict[str, Any]:
 
 
 def _note(what: str, said: str) -> dict[str, Any]:
-    """Nothing is wrong, and a person may want to change something."""
+    """Report something that is not wrong, and that a person may want to change."""
     return _finding_of(what, said, note=True)
 
 

@@ -1,8 +1,8 @@
 """
-The first day: questions, a policy and an ``.env``, and a look whether both will do.
+The first day: questions, a policy and an ``.env``, and a check of both.
 
-An answer that makes no sense is asked for again. Keys are asked for without being shown, and written to a file that its
-owner alone can read; a key may be left for later. No file is overwritten.
+A wrong answer is asked for again. Keys are not shown while they are typed, and go to a file that its owner alone can
+read. A key may be left for later. No file is overwritten.
 """
 
 import json
@@ -25,7 +25,7 @@ from impactflow.policy import load_policy
 from impactflow.settings import load_settings
 
 POLICY, ENVIRONMENT = Path("policy.yaml"), Path(".env")
-#: Where orders come from, with the variable of the key that this needs.
+#: The sources of orders, each with the variable of the key that it needs.
 SOURCES: Mapping[str, str | None] = {"wickedreports": "WICKED_REPORTS_API_KEY", "file": None, "webhooks": None}
 _NEXT = {
     "wickedreports": "`impactflow place --dry-run` shows what the orders of the last week would earn",
@@ -35,7 +35,7 @@ _NEXT = {
     " `impactflow webhooks` and try it with `impactflow webhooks send SENDER`; `impactflow place --webhooks --dry-run`"
     " shows what the deliveries would earn",
 }
-#: How to go on without keys.
+#: The way to continue without keys.
 _SANDBOX = (
     "Until then pretend sellers let you try all of it: leave `impactflow sandbox | tee sandbox.env` running in this"
     " folder, and type `. ./sandbox.env` in a second terminal in this folder. Do only dry runs here meanwhile, since a"
@@ -46,15 +46,15 @@ _SANDBOX = (
 @dataclass(frozen=True)
 class _Good:
     """
-    Something that an order may earn.
+    A good that an order may earn.
 
     Args:
-        asks: How the quantity is asked for.
-        default: The quantity unless something else is said.
+        asks: The question for the quantity.
+        default: The quantity unless another one is given.
         key: The variable of its seller's key.
-        rule: The rule, with QUANTITY and CAMPAIGN in their places.
+        rule: The rule, with the placeholders QUANTITY and CAMPAIGN.
         most: The largest quantity.
-        is_whole: Whether the quantity has no fraction.
+        is_whole: Whether the quantity must be a whole number.
     """
 
     asks: str
@@ -65,7 +65,7 @@ class _Good:
     is_whole: bool = False
 
     def wrong(self, quantity: str) -> str | None:
-        """What is wrong with a quantity as it was typed."""
+        """Return the error in a quantity as it was typed; None where it is right."""
         form = "[0-9]+" if self.is_whole else r"[0-9]+(\.[0-9]+)?"
         if re.fullmatch(form, quantity, re.ASCII) and 0 < Decimal(quantity) <= self.most:
             return None
@@ -127,7 +127,7 @@ rules:
 @dataclass
 class Answers:
     """
-    What was said so far; what was not is asked for.
+    The answers so far; the missing ones are asked for.
 
     Args:
         store: The store's name.
@@ -143,14 +143,14 @@ class Answers:
 
 def set_up(answers: Answers, *, as_json: bool) -> int:
     """
-    Ask for what is not said, write both files, and check them as ``doctor`` does.
+    Ask for the missing answers, write both files, and check them as ``doctor`` does.
 
     Returns:
-        The exit status of the check; keys that were left for later are nothing wrong.
+        The exit status of the check; keys that were left for later are not an error.
 
     Raises:
-        ConfigurationError: A file is there already, or nobody can be asked.
-        typer.BadParameter: An option makes no sense.
+        ConfigurationError: A file exists already, or there is no terminal to ask on.
+        typer.BadParameter: An option is wrong.
     """
     for file in (POLICY, ENVIRONMENT):
         if file.exists():
@@ -171,11 +171,11 @@ def set_up(answers: Answers, *, as_json: bool) -> int:
     for variable in dict.fromkeys([SOURCES[answers.source], *(GOODS[good].key for good in answers.goods)]):
         if variable is not None:
             _ask_key(asker, variable, answers.variables)
-    _write(ENVIRONMENT, _environment(answers.variables), mode=0o600)  # an account is asked for its campaigns by it
+    _write(ENVIRONMENT, _environment(answers.variables), mode=0o600)  # the request for an account's campaigns reads it
     try:
         rules = [_rule(asker, good) for good in answers.goods]
         _write(POLICY, _POLICY.replace("STORE", _scalar(answers.store)) + "\n".join(rules), mode=0o644)
-    except BaseException:  # Ctrl-C, or a folder that takes no second file: the next try begins anew
+    except BaseException:  # Ctrl-C, or the second file cannot be written: the next try begins anew
         ENVIRONMENT.unlink()
         raise
     load_policy(POLICY)
@@ -184,7 +184,7 @@ def set_up(answers: Answers, *, as_json: bool) -> int:
 
 @dataclass(frozen=True)
 class _Asker:
-    """Asks on a terminal; elsewhere what is not said as an option is its default, or an error where there is none."""
+    """Asks on a terminal; elsewhere a missing option takes its default, or is an error where there is no default."""
 
     can_ask: bool
 
@@ -198,14 +198,14 @@ class _Asker:
         option: str | None = None,
     ) -> str:
         """
-        An answer that makes sense.
+        Return an answer that makes sense.
 
         Args:
-            question: What is asked.
-            default: The answer of who just presses Enter.
-            wrong: What is wrong with an answer; it is asked for again until nothing is.
-            choices: All answers, where there are only some.
-            option: What has to be said where nobody can be asked; by default the default will do.
+            question: The text of the question.
+            default: The answer when only Enter is pressed.
+            wrong: Returns the error in an answer; the question is repeated until there is none.
+            choices: All possible answers, where they are limited.
+            option: The option that is required without a terminal; None: ``default`` is used.
         """
         if not self.can_ask:
             if option:
@@ -218,7 +218,7 @@ class _Asker:
         return answer
 
     def ask_hidden(self, question: str) -> str:
-        """What is not shown while it is typed; empty where nobody can be asked."""
+        """Ask for a text that is not shown while it is typed; return an empty text without a terminal."""
         return self._typed(question, password=True, default="") if self.can_ask else ""
 
     def _typed(self, question: str, **how: Any) -> str:
@@ -233,7 +233,7 @@ def _default_store() -> str:
 
 
 def split(text: str) -> list[str]:
-    """Names apart by commas or spaces, each once."""
+    """Split names at commas or spaces; keep each name once."""
     return list(dict.fromkeys(each for each in re.split(r"[\s,]+", text) if each))
 
 
@@ -254,10 +254,10 @@ def _wrong_goods(text: str) -> str | None:
 
 def _refuse_odd(answers: Answers) -> None:
     """
-    See that what was said as options makes sense, before anything is asked.
+    Check the options before any question is asked.
 
     Raises:
-        typer.BadParameter: It does not.
+        typer.BadParameter: An option is wrong.
     """
     if answers.goods and (says := _wrong_goods(",".join(answers.goods))):
         raise typer.BadParameter(f"--earns: {says}")
@@ -268,7 +268,7 @@ def _refuse_odd(answers: Answers) -> None:
 
 
 def _ask_key(asker: _Asker, variable: str, variables: dict[str, str]) -> None:
-    """A key that the environment has already stays there; one that is not given now is left for later, empty."""
+    """Ask for a key that the environment lacks; one that is not given now is left for later, empty."""
     if not os.environ.get(variable):
         variables[variable] = asker.ask_hidden(f"{variable} (it is not shown; Enter leaves it for later)")
     if variable == "IMPACTAPI_API_KEY" and variable in variables and not os.environ.get("IMPACTAPI_URL"):
@@ -292,7 +292,7 @@ def _quoted(value: str) -> str:
 
 
 def _scalar(text: str) -> str:
-    """Text as it stands in YAML: in quotes unless it can be nothing else without."""
+    """Return a text as YAML: in quotes unless the bare text can mean nothing else."""
     return text if re.fullmatch("[a-z][a-z0-9_-]*", text) and text not in _YAML_WORDS else json.dumps(text)
 
 
@@ -306,8 +306,8 @@ def _rule(asker: _Asker, name: str) -> str:
 
 
 def _campaign(asker: _Asker) -> str:
-    """One of those that the account may give to, where it can be asked."""
-    from impactflow.cli.campaigns import list_campaigns  # noqa: PLC0415 - only who gives needs it
+    """Ask for a campaign; list those that the account may give to, where ImpactAPI answers."""
+    from impactflow.cli.campaigns import list_campaigns  # noqa: PLC0415 - needed only for gifts
 
     try:
         known = [each.slug for each in stopping.run(list_campaigns(load_settings()))]
@@ -328,11 +328,11 @@ def _write(file: Path, text: str, *, mode: int) -> None:
 
 
 def _look(answers: Answers, *, as_json: bool) -> int:
-    """Check as ``doctor`` does all but what was left for later, and say what comes next."""
-    from impactflow.cli.doctor import examine, tell_findings  # noqa: PLC0415 - it loads a lot, and people wait for it
+    """Run the checks of ``doctor``, except for keys left for later, and print the next step."""
+    from impactflow.cli.doctor import examine, tell_findings  # noqa: PLC0415 - it loads a lot, and a person waits
 
     left = [name for name, value in answers.variables.items() if not value]
-    # Whatever lacks a variable names it.
+    # Each finding about a missing variable names that variable.
     findings = [each for each in stopping.run(examine()) if not any(name in each["said"] for name in left)]
     status = max((finding["status"] for finding in findings), default=0)
     if as_json:

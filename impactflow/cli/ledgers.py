@@ -1,4 +1,4 @@
-"""Ledgers for commands that only read: what is not there is said, and never made."""
+"""Ledgers for commands that only read: a missing ledger is reported, and never made."""
 
 import os
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ _VARIABLE = "IMPACTFLOW_LEDGER_URL"
 
 
 def missing_file(settings: Settings) -> Path | None:
-    """The file of a SQLite ledger that is not there; None where it is, or where the ledger is on a server."""
+    """Return the missing file of a SQLite ledger; None where the file exists, or where the ledger is on a server."""
     file = sqlite_file(settings.impactflow_ledger_url)
     return file if file is not None and not file.exists() else None
 
 
 def require(settings: Settings) -> None:
     """
-    See that there is a ledger, before anything would make an empty one.
+    Check that there is a ledger, before anything would make an empty one.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: There is no ledger.
     """
     file = missing_file(settings)
     if file is not None:
@@ -34,10 +34,10 @@ def require(settings: Settings) -> None:
 
 def require_ledger_folder(settings: Settings) -> None:
     """
-    See that a ledger can be made where there is none.
+    Check that a ledger can be made where there is none.
 
     Raises:
-        ConfigurationError: Its folder is not there.
+        ConfigurationError: The ledger's folder does not exist.
     """
     file = missing_file(settings)
     if file is not None and not file.parent.is_dir():
@@ -46,10 +46,10 @@ def require_ledger_folder(settings: Settings) -> None:
 
 def require_writable(settings: Settings) -> None:
     """
-    See that a ledger can be written where there is none yet.
+    Check that a ledger can be written where there is none yet.
 
     Raises:
-        ConfigurationError: Nothing can be written into its folder.
+        ConfigurationError: Nothing can be written into the ledger's folder.
     """
     file = missing_file(settings)
     if file is not None and not os.access(file.parent, os.W_OK | os.X_OK):
@@ -64,8 +64,8 @@ def open_existing(settings: Settings) -> Ledger:
     Open the ledger.
 
     Raises:
-        ConfigurationError: There is none.
-        LedgerError: It cannot be opened.
+        ConfigurationError: There is no ledger.
+        LedgerError: The ledger cannot be opened.
     """
     require(settings)
     return Ledger.open(settings.impactflow_ledger_url)
@@ -73,7 +73,7 @@ def open_existing(settings: Settings) -> Ledger:
 
 @contextmanager
 def none_made(settings: Settings) -> Iterator[Settings]:
-    """The settings; where there is no ledger yet, with an empty one that is gone afterwards."""
+    """Yield the settings; where there is no ledger yet, with an empty one that is deleted afterwards."""
     if missing_file(settings) is None:
         yield settings
         return
@@ -86,7 +86,7 @@ def none_made(settings: Settings) -> Iterator[Settings]:
         except ConfigurationError as error:
             from impactflow.adoption import PurchasesUnknown  # noqa: PLC0415 - ``status`` needs no providers
 
-            if isinstance(error, PurchasesUnknown):  # it names the ledger that a run would make
+            if isinstance(error, PurchasesUnknown):  # the new error names the ledger that a run would make
                 raise PurchasesUnknown(describe(settings.impactflow_ledger_url), error.found) from None
             raise
         finally:

@@ -1,4 +1,4 @@
-"""The commands that show how things stand, and change nothing."""
+"""The commands that show the state of things, and change nothing."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Processes that live and die together."""
+"""Processes that start together and end together."""
 
 import json
 import os
@@ -17,9 +17,9 @@ from impactflow.stopping import raising
 
 #: The longest that a part may take to end before it is killed, in seconds.
 _LONGEST_END_S = 15.0
-#: How often to look whether one has ended, in seconds.
+#: The time between two checks whether a process has ended, in seconds.
 _POLL_S = 0.2
-#: How much of a part's log is told when it ended by itself, in lines.
+#: The length of the log's end that is reported when a part ended by itself, in lines.
 _TOLD = 15
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -30,10 +30,10 @@ class PartEnded(ImpactError):
 
 def make_folder(folder: Path) -> None:
     """
-    Make a folder to work in, unless it is there.
+    Make a folder to work in, unless it exists.
 
     Raises:
-        ConfigurationError: It cannot be made.
+        ConfigurationError: The folder cannot be made.
     """
     try:
         folder.mkdir(exist_ok=True)
@@ -54,10 +54,10 @@ class Parts:
     """
     Processes that are started one by one and all ended when the context is left, the last one first.
 
-    Each has a process group of its own, so that Ctrl-C reaches this process alone, and a log file.
+    Each process has its own process group, so that Ctrl-C reaches this process alone, and its own log file.
 
     Args:
-        folder: Where the logs lie.
+        folder: The folder of the logs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,32 +65,32 @@ class Parts:
         self._parts: list[_Part] = []
 
     def __enter__(self) -> Self:
-        """Nothing runs yet."""
+        """Return the parts; none runs yet."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End them all; whoever asks again meanwhile is not heard."""
+        """End all processes; further signals are ignored meanwhile."""
         with _handling(signal.SIG_IGN):
             for part in reversed(self._parts):
                 _end(part.process)
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process of each part, by its name."""
+        """The process id of each part, by the part's name."""
         return {part.name: part.process.pid for part in self._parts}
 
     def start(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> None:
-        """Start one; what it says goes to its log."""
+        """Start a process; its output goes to its log."""
         self._start(name, command, variables, tells=False)
 
     def start_telling(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
         """
-        Start one that says in one line of JSON where it is once it works, and then nothing more; return what it said.
+        Start a process that prints one line of JSON with its address once it works, then nothing; return the object.
 
         Raises:
-            PartEnded: It ended instead.
+            PartEnded: The process ended instead.
         """
         process = self._start(name, command, variables, tells=True)
         assert process.stdout is not None
@@ -103,10 +103,10 @@ class Parts:
 
     def check(self) -> None:
         """
-        See that all are alive.
+        Check that all processes are alive.
 
         Raises:
-            PartEnded: One is not; with the end of its log.
+            PartEnded: One process has ended; the message has the end of its log.
         """
         for part in self._parts:
             if part.process.poll() is not None:
@@ -134,10 +134,10 @@ class Parts:
 
     def watch(self) -> None:
         """
-        Wait for ever.
+        Wait until a process ends.
 
         Raises:
-            PartEnded: One has ended.
+            PartEnded: A process has ended.
         """
         while True:
             self.check()
@@ -162,7 +162,7 @@ def _handling(handler: Any) -> Iterator[None]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ask it to end, and kill what is left of its group: a worker ends its runs when it is asked."""
+    """Ask a process to end, and kill what is left of its group: a worker ends its runs when it is asked."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(_LONGEST_END_S)

@@ -1,4 +1,4 @@
-"""What a run that buys came to, as a person reads it."""
+"""The output of a run that buys, for a person."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,12 @@ from impactflow.reports.standing import NO_PRICE, in_standings
 from impactflow.texts import counted
 from impactflow.units import shown
 
-#: How many single orders are told; with ``--json`` there are more.
+#: The number of single orders that are printed; with ``--json`` there are more.
 _TOLD = 20
 
 
 def tell_preview(result: Mapping[str, Any]) -> None:
-    """Print what a run would buy, what would wait and why, and what would earn nothing."""
+    """Print the purchases that a run would make, those that would wait and why, and orders that would earn nothing."""
     orders = result["orders"]
     out.print(result["window"])
     out.print(
@@ -39,7 +39,7 @@ def tell_preview(result: Mapping[str, Any]) -> None:
 
 
 def _tell_incomplete(preview: Mapping[str, Any]) -> None:
-    """Which orders a preview leaves out, and why."""
+    """Print the orders that a preview leaves out, and why."""
     if preview["may_be_missing"]:
         out.print(f"No two readings of the orders agreed: {preview['may_be_missing']} or more may be missing.")
     if broken := preview["orders"]["broken"]:
@@ -49,7 +49,7 @@ def _tell_incomplete(preview: Mapping[str, Any]) -> None:
 
 
 def _held(lines: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Each reason once, with how often it stands and the first order."""
+    """Return each reason once, with its count and the first order."""
     counts: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], str] = {}
     for line in lines:
@@ -64,7 +64,7 @@ def _held(lines: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def tell_previews(result: Mapping[str, Any]) -> None:
-    """Print what each window of a backfill would buy, and all of them together."""
+    """Print the purchases that each window of a backfill would make, and the sum of all windows."""
     for window in result["windows"]:
         would, orders = window["would_place"], window["orders"]
         out.print(
@@ -84,7 +84,7 @@ def tell_previews(result: Mapping[str, Any]) -> None:
 
 
 def _sums(windows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The totals of all windows, by slot, provider and unit."""
+    """Return the totals of all windows, by slot, provider and unit."""
     sums: dict[tuple[str, str, str], list[int]] = {}
     for window in windows:
         for row in window["totals"]:
@@ -113,7 +113,7 @@ def _tell_totals(title: str, totals: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its quantity as a person reads it."""
+    """Return a row with its quantity in the form for a person."""
     if row["quantity"] is None:
         return dict(row)
     amount, unit = shown(row["quantity"], Unit(row["unit"]))
@@ -125,7 +125,7 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tell(result: Mapping[str, Any]) -> None:
-    """Print what a run did and bought, then what it read, then what is left to do and what comes next."""
+    """Print a run's actions and purchases, then the orders and deliveries read, then work left and the next step."""
     out.print(f"Placements that this run has changed: {in_standings(result['this_run'])}.")
     if "orders" in result:
         out.print(_read(result["orders"]))
@@ -151,11 +151,11 @@ def tell(result: Mapping[str, Any]) -> None:
 
 def tell_tracked(result: Mapping[str, Any], *, waited: bool) -> None:
     """
-    Print how far purchases are.
+    Print the progress of purchases.
 
     Args:
-        result: What the run came to.
-        waited: Whether somebody waits until all are complete.
+        result: The result of the run.
+        waited: Whether the command waits until all purchases are complete.
     """
     still = result["open"]
     looks = counted(result["checked"], "look")
@@ -178,7 +178,7 @@ def _read(orders: Mapping[str, Any]) -> str:
 
 
 def _heard(told: Mapping[str, Any]) -> str:
-    """How many deliveries were read, and of what; tests are named, for whoever sent some looks for them."""
+    """Count the deliveries that were read, by kind; tests are named, because their sender looks for them."""
     parts = {
         "of orders that were sold": told["sold"]["read"] - told["sold"]["broken"],
         "of refunds": told["refunds"],
@@ -192,7 +192,7 @@ def _heard(told: Mapping[str, Any]) -> str:
 
 
 def _tell_bought(bought: Sequence[Mapping[str, Any]], purchases: str | None) -> None:
-    """What this run bought, and what becomes of it."""
+    """Print the purchases of this run, and the steps that follow."""
     print_table("Bought by this run", bought)
     if any(row["price_usd"] is None for row in bought):
         out.print(NO_PRICE)
@@ -206,7 +206,7 @@ def _tell_bought(bought: Sequence[Mapping[str, Any]], purchases: str | None) -> 
 
 
 def _left(result: Mapping[str, Any]) -> dict[str, int]:
-    """What further runs or persons have to do; of what failed, only that of the days which the run read."""
+    """Count the work left for further runs or persons; failed placements count only for the days that the run read."""
     everything, of_days = result["all_placements"], result["placements"]
     waiting = {name: everything[name] for name in ("planned", "held", "awaiting_approval", "in_doubt", "parked")}
     return {name: count for name, count in {**waiting, "failed": of_days["failed"]}.items() if count}

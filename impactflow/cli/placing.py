@@ -1,4 +1,4 @@
-"""See that a run that buys can begin: whatever a person may have got wrong is told before a server is started."""
+"""Check that a run that buys can begin: a person's mistakes are reported before a server is started."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,18 +23,18 @@ def check(
     dry_run: bool = False,
 ) -> tuple[date | None, date | None]:
     """
-    The first and the last day that a person has asked for.
+    Return the first and the last day that a person has asked for.
 
     Args:
-        settings: What the environment says.
+        settings: The settings from the environment.
         policy: The policy's file.
-        from_: The first day as it was typed.
-        to: The last day as it was typed.
+        from_: The first day, as typed.
+        to: The last day, as typed.
         orders_file: The path of the file to read orders from; by default they are read from Wicked Reports.
-        dry_run: Whether nothing will be bought, so that slips in the policy are shown with what would be.
+        dry_run: Whether nothing will be bought; then slips in the policy are shown with the preview.
 
     Raises:
-        ConfigurationError: A file, a day or a key is wrong or missing, or the policy would buy what nobody meant.
+        ConfigurationError: A file, a day or a key is wrong or missing, or the policy would buy something unintended.
         LedgerError: The ledger cannot be opened.
     """
     chosen, today = load_policy(policy), datetime.now(UTC).date()
@@ -49,10 +49,10 @@ def check(
 
 def check_sellers(settings: Settings, policy: Path) -> None:
     """
-    See that a run that reads no orders can begin.
+    Check that a run that reads no orders can begin.
 
     Raises:
-        ConfigurationError: A file or a key is wrong or missing, or the policy would buy what nobody meant.
+        ConfigurationError: A file or a key is wrong or missing, or the policy would buy something unintended.
         LedgerError: The ledger cannot be opened.
     """
     chosen = load_policy(policy)
@@ -76,7 +76,7 @@ async def _open_for(settings: Settings, policy: Policy) -> None:
 
 def preview_deliveries(settings: Settings, policy: Path) -> dict[str, Any]:
     """
-    What a run would buy that reads no orders.
+    Return the purchases that a run without reading orders would make.
 
     Raises:
         ConfigurationError: A file or a key is wrong or missing.

@@ -1,7 +1,7 @@
 """
 Run a flow from the command line, against ``PREFECT_API_URL`` or a temporary server.
 
-The one place that reaches from here to ``flows``: by name, as Prefect itself does, and only when a command needs it.
+This is the only module here that reaches ``flows``: by name, as Prefect itself does, and only when a command needs it.
 """
 
 import importlib
@@ -29,17 +29,17 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
     Run a flow to its end and return its result.
 
     Args:
-        name: Of the flow and its file.
-        doing: What to tell a person meanwhile.
-        parameters: The flow's own.
+        name: The name of the flow and of its file.
+        doing: The text that a person sees meanwhile.
+        parameters: The flow's parameters.
 
     Raises:
-        ConfigurationError: What answers at PREFECT_API_URL is no Prefect server that takes us, or Prefect's home
+        ConfigurationError: No Prefect server that accepts us answers at PREFECT_API_URL, or Prefect's home
             cannot be written.
-        ImpactError: Whatever ended the flow.
-        Stopped: A signal came; what was in flight is recorded.
+        ImpactError: The flow ended with this error.
+        Stopped: A signal came. The requests in flight are recorded.
     """
-    # Prefect reads these when it is imported. A person's own settings win.
+    # Prefect reads these when it is imported. A person's own settings take precedence.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "impactflow,tasks")
@@ -65,7 +65,7 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         with server_settings():
             return run(work())
     except BaseException as ended:
-        # Prefect's word for a SIGTERM that came while Prefect itself was at work, before the flow or after it.
+        # Prefect's name for a SIGTERM that came while Prefect itself was at work, before or after the flow.
         if type(ended).__name__ == "TerminationSignal":
             raise Stopped(signal.SIGTERM) from None
         if isinstance(ended, httpx.HTTPError) or type(ended).__name__ == "PrefectHTTPStatusError":
@@ -79,10 +79,10 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
 
 def require_server() -> str:
     """
-    PREFECT_API_URL, at which a server answers.
+    Return PREFECT_API_URL, at which a server answers.
 
     Raises:
-        ConfigurationError: It is not set, or what answers there is no Prefect server that takes us.
+        ConfigurationError: The URL is not set, or no Prefect server that accepts us answers there.
     """
     with open_server() as server:
         return str(server.base_url).rstrip("/")
@@ -91,7 +91,7 @@ def require_server() -> str:
 @contextmanager
 def open_server() -> Iterator[httpx.Client]:
     """
-    A client of the Prefect server at PREFECT_API_URL, which answers.
+    Open a client of the Prefect server at PREFECT_API_URL, which answers.
 
     Raises:
         ConfigurationError: As for ``require_server``.
@@ -111,14 +111,14 @@ def ask(
     server: httpx.Client, method: str, path: str, content: Mapping[str, Any] | None = None, *, or_none: bool = False
 ) -> Any:
     """
-    What the server answers to a request; one that is busy, as Prefect's is on SQLite now and then, is asked again.
+    Return the server's answer to a request; a busy server, as Prefect's is on SQLite now and then, is asked again.
 
     Args:
         server: From ``open_server``.
         method: GET, POST, PATCH or DELETE.
-        path: Below the API's URL.
-        content: The request's JSON.
-        or_none: Return None where there is no such thing.
+        path: The path below the API's URL.
+        content: The JSON of the request.
+        or_none: Whether to return None where the server answers that there is no such object.
 
     Raises:
         ImpactError: The server did not answer as it should.
@@ -137,7 +137,7 @@ def ask(
 
 
 def shortcomings(server: httpx.Client) -> list[str]:
-    """What is set on the server that harms our runs or opens it to strangers, and what to set; one sentence each."""
+    """Return a sentence for each setting that harms our runs or opens the server to strangers, with the remedy."""
     settings = (ask(server, "GET", "admin/settings", or_none=True) or {}).get("server", {})
     told = []
     if settings.get("concurrency", {}).get("lease_storage", "").endswith(".memory"):
@@ -155,7 +155,7 @@ def shortcomings(server: httpx.Client) -> list[str]:
 
 
 def _check(server: httpx.Client) -> None:
-    """See that a Prefect server answers which takes us; its health alone would be told to anybody."""
+    """Check that a Prefect server that accepts us answers; its health check alone would answer anyone."""
     try:
         answer = server.post("deployments/count", json={})
     except httpx.HTTPError as error:
@@ -177,10 +177,10 @@ def _check(server: httpx.Client) -> None:
 
 def _check_home() -> None:
     """
-    See that a temporary server can keep its database where Prefect does.
+    Check that a temporary server can keep its database where Prefect keeps it.
 
     Raises:
-        ConfigurationError: It cannot.
+        ConfigurationError: The folder cannot be written.
     """
     home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
     try:
@@ -196,8 +196,8 @@ def _check_home() -> None:
 
 
 def _hush() -> None:
-    """Errors are told in one line by ``main``; Prefect's console lines would be tracebacks. Its UI has all of them."""
-    logging.raiseExceptions = False  # a line that the server does not take any more would be a traceback, too
+    """Silence Prefect's console lines, which would be tracebacks: ``main`` reports errors, and the UI has all lines."""
+    logging.raiseExceptions = False  # a line that the server does not accept any more would be a traceback, too
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):

@@ -1,4 +1,4 @@
-"""Findings of ``impactflow doctor`` about Prefect's server; asked over HTTP, since importing Prefect takes seconds."""
+"""Findings of ``impactflow doctor`` about Prefect's server; checked over HTTP: importing Prefect takes seconds."""
 
 import secrets
 from base64 import b64encode
@@ -19,11 +19,11 @@ _DAY_S = 86_400
 
 def remarks_on_prefect() -> Iterator[str]:
     """
-    Say what Prefect's server has of ours, and what is set there that harms our runs; one sentence each.
+    Report our parts on Prefect's server, and settings there that harm our runs; one sentence each.
 
     Raises:
-        ConfigurationError: What answers at PREFECT_API_URL is no Prefect server that takes us.
-        ImpactError: The server does not answer as it should, or takes no events.
+        ConfigurationError: No Prefect server that accepts us answers at PREFECT_API_URL.
+        ImpactError: The server does not answer as it should, or accepts no events.
     """
     if not load_prefect_api().prefect_api_url:
         yield "PREFECT_API_URL is not set: each command starts a temporary server"
@@ -47,10 +47,10 @@ def remarks_on_prefect() -> Iterator[str]:
 
 def remark_on_schedule(schedule: Mapping[str, Any]) -> str:
     """
-    Say what is odd about when Prefect starts the runs of a schedule; nothing where nothing is.
+    Return a sentence on what is odd about the times of a schedule; an empty text where nothing is odd.
 
     Args:
-        schedule: A schedule of Prefect's API.
+        schedule: A schedule from Prefect's API.
     """
     cron, interval, zone = (schedule.get(name) for name in ("cron", "interval", "timezone"))
     if cron and len(cron.split()) > _FIELDS_OF_CRON:
@@ -89,7 +89,7 @@ def _in_words(ours: list[Mapping[str, Any]]) -> str:
 
 
 def _takes_events(server: httpx.Client) -> bool:
-    """Whether a websocket is let through to where runs send their events."""
+    """Whether the server accepts a websocket at the address where runs send their events."""
     key = b64encode(secrets.token_bytes(16)).decode()
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
     try:

@@ -1,4 +1,4 @@
-"""Show the policy's exchange rates anew, from a file of the European Central Bank, or write them into the policy."""
+"""Print the policy's exchange rates, renewed from a file of the European Central Bank, or write them to the policy."""
 
 import shutil
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ def renew_rates(
     reference: Path, on: date | None, currencies: Sequence[str], policy_file: Path, *, write: bool, as_json: bool
 ) -> bool:
     """
-    Print the policy's ``fx`` with new rates, and say what a person has to look at.
+    Print the policy's ``fx`` with new rates, and the points that a person has to look at.
 
     Returns:
         Whether there is nothing to look at.
 
     Raises:
-        ConfigurationError: A file cannot be used; nothing was written.
+        ConfigurationError: A file cannot be used. Nothing was written.
     """
     policy = load_policy(policy_file)
     rates = read_reference_rates(reference, on)
@@ -48,8 +48,8 @@ def renew_rates(
 
 
 def _replace(file: Path, text: str) -> None:
-    """Give a file a new text at once: a run that reads it meanwhile finds the old one or the new one, whole."""
-    target = file.resolve()  # of a link, what it leads to
+    """Replace a file's text at once: a run that reads meanwhile finds the whole old text or the whole new one."""
+    target = file.resolve()  # for a link, the file that it leads to
     beside = target.with_name(f".{target.name}.new")
     try:
         beside.write_bytes(text.encode())

@@ -1,9 +1,9 @@
 """
-Register ``prefect.yaml`` at a Prefect server and keep what a person has changed there.
+Register ``prefect.yaml`` at a Prefect server and keep a person's changes there.
 
 ``prefect deploy --all`` alone resumes a deployment that a person paused, and drops the schedules that a person added.
-So Prefect reads a copy of the file in which each deployment and schedule is paused as it is on the server, and which
-lists the added schedules too. One request per deployment carries all of it: at no moment does a paused one run.
+So Prefect reads a copy of the file. In the copy, each deployment and schedule is paused as on the server, and the
+added schedules are listed, too. One request per deployment carries all of it: a paused deployment runs at no moment.
 """
 
 import socket
@@ -26,14 +26,14 @@ from impactflow.ledger.location import describe
 from impactflow.policy import load_policy
 from impactflow.settings import load_settings
 
-#: The variable on the server that says for which store and ledger it works.
+#: The variable on the server that names the store and the ledger that the server works for.
 _CLAIM = "impactflow_registered"
 _HERE = Path("prefect.yaml")
 _PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
 
 
 class NotRegistered(ImpactError):
-    """Prefect did not take the deployments."""
+    """Prefect did not accept the deployments."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Registered:
         api_url: The server's API.
         pool: The name of the work pool.
         names: The names of the deployments.
-        kept: What a person has changed on the server and what stays so, one sentence each.
-        changed: What the file changes on the server, one sentence each.
+        kept: A person's changes on the server that stay, one sentence each.
+        changed: The file's changes on the server, one sentence each.
     """
 
     api_url: str
@@ -56,7 +56,7 @@ class Registered:
     changed: Sequence[str]
 
     def as_json(self) -> dict[str, Any]:
-        """One object for a program."""
+        """Return one object for a program."""
         return {
             "deployments": list(self.names), "api_url": self.api_url, "kept": list(self.kept),
             "changed": list(self.changed),
@@ -66,7 +66,7 @@ class Registered:
 @dataclass(frozen=True)
 class _Merged:
     """
-    A part of the file, with what a person has changed on the server.
+    A part of the file, with a person's changes on the server.
 
     Args:
         content: The part.
@@ -80,7 +80,7 @@ class _Merged:
 
 
 def run_register(*, as_json: bool) -> int:
-    """Register, and say which deployments there are; ``register_project`` has said what it keeps and changes."""
+    """Register, and print the deployments; ``register_project`` has printed what it keeps and changes."""
     registered = register_project()
     if as_json:
         print_json(registered.as_json())
@@ -91,11 +91,11 @@ def run_register(*, as_json: bool) -> int:
 
 def register_project() -> Registered:
     """
-    Make the work pool where there is none, and register all deployments; say first what is kept and what changes.
+    Make the work pool where there is none, and register all deployments; first print what is kept and what changes.
 
     Raises:
-        ConfigurationError: There is no server of this store at PREFECT_API_URL, or the working directory will not do.
-        NotRegistered: The server refused the pool or a deployment; the message has Prefect's words.
+        ConfigurationError: There is no server of this store at PREFECT_API_URL, or the working directory is unsuitable.
+        NotRegistered: The server refused the pool or a deployment; the message has Prefect's text.
     """
     content = read_project()
     pool = content["definitions"]["work_pool"]["name"]
@@ -119,12 +119,12 @@ def register_project() -> Registered:
 
 def read_project() -> Mapping[str, Any]:
     """
-    Read ``prefect.yaml``: that of the working directory, such as a clone, or the one that is installed.
+    Read ``prefect.yaml``: the one in the working directory, such as a clone, or the installed one.
 
     The installed one names the installed flows; runs take place in the working directory.
 
     Raises:
-        ConfigurationError: Something in the working directory would be taken for our packages.
+        ConfigurationError: A file in the working directory would be imported in place of our packages.
     """
     if _HERE.exists():
         here: Mapping[str, Any] = YAML(typ="safe").load(_HERE)
@@ -149,10 +149,10 @@ def read_project() -> Mapping[str, Any]:
 
 def _see_whose_server_it_is(server: httpx.Client) -> None:
     """
-    Claim the server for this store and ledger: the deployments of another one would be taken over by the same names.
+    Claim the server for this store and ledger: another store's deployments have the same names and would be replaced.
 
     Raises:
-        ConfigurationError: The server works for another one.
+        ConfigurationError: The server works for another store or ledger.
     """
     settings = load_settings()
     ours = {
@@ -175,7 +175,7 @@ def _see_whose_server_it_is(server: httpx.Client) -> None:
 
 
 def _refuse_unknown_parameters(server: httpx.Client, deployment: Mapping[str, Any]) -> None:
-    """Have the server refuse a run with a parameter that the flow has not, by its name; the run itself would crash."""
+    """Make the server refuse a run with an unknown parameter, by the parameter's name; the run itself would crash."""
     known = _read(server, deployment)
     if known is not None:
         schema = {**known["parameter_openapi_schema"], "additionalProperties": False}
@@ -183,7 +183,7 @@ def _refuse_unknown_parameters(server: httpx.Client, deployment: Mapping[str, An
 
 
 def _merge(server: httpx.Client, deployment: Mapping[str, Any]) -> _Merged:
-    """Lay what a person has changed on the server over a deployment of the file."""
+    """Apply a person's changes on the server to a deployment of the file."""
     name, known = deployment["name"], _read(server, deployment)
     if known is None:
         return _Merged(deployment)
@@ -208,14 +208,14 @@ def _merge_all(parts: Sequence[_Merged]) -> _Merged:
 
 
 def _read(server: httpx.Client, deployment: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """A deployment as the server has it; None where it has none of that name."""
+    """Return a deployment as the server has it; None where the server has none of that name."""
     flow = deployment["entrypoint"].rpartition(":")[2]
     known: Mapping[str, Any] | None = ask(server, "GET", f"deployments/name/{flow}/{deployment['name']}", or_none=True)
     return known
 
 
 def _merge_schedule(name: str, schedule: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> _Merged:
-    """A schedule of the file, active or not as on the server, where it may still have the slug that it had before."""
+    """Return a schedule of the file, active or not as on the server, which may still know it by an earlier slug."""
     there = {each["slug"]: each for each in known if each["slug"]}
     slug = schedule["replaces"] if schedule.get("replaces") in there else schedule["slug"]
     content = {field: value for field, value in schedule.items() if field != "replaces" or value == slug}
@@ -230,7 +230,7 @@ def _merge_schedule(name: str, schedule: Mapping[str, Any], known: Sequence[Mapp
 
 
 def _added_by_hand(name: str, ours: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]) -> list[_Merged]:
-    """The server's schedules that are not of the file."""
+    """Return the server's schedules that are not in the file."""
     slugs = {slug for each in ours for slug in (each["slug"], each.get("replaces", each["slug"]))}
     return [
         _Merged(
@@ -243,7 +243,7 @@ def _added_by_hand(name: str, ours: Sequence[Mapping[str, Any]], known: Sequence
 
 
 def _in_the_files_words(known: Mapping[str, Any]) -> dict[str, Any]:
-    """A schedule of the server's in the words of ``prefect.yaml``."""
+    """Return one of the server's schedules in the words of ``prefect.yaml``."""
     told = {**known["schedule"], "active": known["active"], "parameters": known["parameters"], "slug": known["slug"]}
     return {name: value for name, value in told.items() if value is not None}
 
@@ -255,7 +255,7 @@ def _when(schedule: Mapping[str, Any]) -> str:
 
 
 def _merge_triggers(server: httpx.Client, name: str, ours: Sequence[Mapping[str, Any]], deployment: str) -> _Merged:
-    """The file's triggers; Prefect makes them anew each time, so a paused one is made paused."""
+    """Return the file's triggers; Prefect makes them anew each time, so a paused one is made paused."""
     there = ask(server, "GET", f"automations/related-to/prefect.deployment.{deployment}") if ours else []
     paused = {each["name"] for each in there if not each["enabled"]}
     named = [(trigger.get("name", f"{name}__automation_{number}"), trigger) for number, trigger in enumerate(ours, 1)]
@@ -266,7 +266,7 @@ def _merge_triggers(server: httpx.Client, name: str, ours: Sequence[Mapping[str,
 
 
 def _differences(name: str, deployment: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-    """Say what else is otherwise on the server than in the file; the values may hold keys, so only their names."""
+    """Name the other differences between the server and the file; only by name, because the values may hold keys."""
     limit = (known["global_concurrency_limit"] or {}).get("limit")
     values = {
         "entrypoint": (known["entrypoint"], deployment["entrypoint"]),

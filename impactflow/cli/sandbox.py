@@ -31,7 +31,7 @@ def serve_sandbox(
     Serve until a signal comes; the first line on standard output is the environment, printed once it listens.
 
     Raises:
-        typer.BadParameter: An argument makes no sense, or the port is taken.
+        typer.BadParameter: An argument is wrong, or the port is taken.
     """
     poorness = frozenset(filter(None, (name.strip() for name in poor.split(","))))
     if unknown := poorness - POOR.keys():

@@ -1,8 +1,8 @@
 """
 Send test deliveries to a receiver, as their sender would.
 
-A test delivery is signed with the secret that the receiver checks. Its id says that it is a test, so that nothing
-follows from it; besides, it carries its sender's own mark of a test, or tells of an order that nobody paid.
+A test delivery is signed with the secret that the receiver checks. Its id says that it is a test, so that it has no
+effect. It also carries its sender's own mark of a test, or reports an order that was never paid.
 """
 
 import hashlib
@@ -32,32 +32,32 @@ from impactflow.settings import load_settings
 from impactflow.webhooks.signing import Unsigned
 from impactflow.webhooks.sources import CALLBACK, CNAUGHT, Scheme, Secrets
 
-#: Where `impactflow webhooks` listens unless it is told otherwise.
+#: The address where `impactflow webhooks` listens by default.
 _DEFAULT_URL = "http://127.0.0.1:8080"
 _TIMEOUT_S = 30.0
-#: Sales that nobody made: Shopify's is the one of its own test notifications, no shop of WooCommerce counts that far.
+#: Sales that were never made: Shopify's is the one of its own test notifications; no WooCommerce shop counts that far.
 _SOLD: Mapping[str, int | str] = {
     "shopify": 820982911946154508,
     "woocommerce": 999_999_999_999,
     "stripe": "cs_test_impactflow",
 }
 _CUSTOMER = "impactflow-test@example.com"
-#: Of no placement.
+#: The key of no placement.
 _KEY = "impactflow" + "0" * 40
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
     """
-    One delivery.
+    The result of one delivery.
 
     Args:
-        kind: What it tells of.
+        kind: The topic of the delivery.
         status: The HTTP status of the answer.
-        result: What the receiver did with it, in its own word; None where it refused it.
-        said: The same in a sentence.
-        means: What a run will read in it; None for a test.
-        is_read: Whether a run can read it.
+        result: The receiver's word for what it did; None where it refused the delivery.
+        said: The result in a sentence.
+        means: The meaning for a run; None for a test.
+        is_read: Whether a run can read the delivery.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class _Sent:
 
     @property
     def accepted(self) -> bool:
-        """Whether the receiver keeps it, and a run can read it."""
+        """Whether the receiver keeps the delivery, and a run can read it."""
         return self.result in {"stored", "known"} and self.is_read
 
 
@@ -77,15 +77,15 @@ def send_deliveries(
     source: str, kind: str | None, url: str | None, file: Path | None, *, as_json: bool, clock: Clock | None = None
 ) -> int:
     """
-    Send one delivery, or one of each kind, and print what became of them; the exit status.
+    Send one delivery, or one of each kind, print the results, and return the exit status.
 
     Args:
         source: The sender.
-        kind: What is told of; None for everything that the receiver handles.
-        url: The receiver's; None for the one on this machine.
-        file: What is sent in place of a test.
-        as_json: Whether a program reads it.
-        clock: Tells the time.
+        kind: The topic to send; None for every topic that the receiver handles.
+        url: The receiver's URL; None for the receiver on this machine.
+        file: The file to send in place of a test.
+        as_json: Whether a program reads the output.
+        clock: Gives the time.
 
     Raises:
         ConfigurationError: The sender has no secret here, or the file cannot be read.
@@ -99,7 +99,7 @@ def send_deliveries(
         raise typer.BadParameter(f"--file needs the kind that the file tells of: {', '.join(sending.kinds)}")
     if kind is not None and kind not in sending.kinds:
         raise typer.BadParameter(f"{source} tells nothing of {kind!r} that is handled: {', '.join(sending.kinds)}")
-    # This variable allows plain http for this machine only; an https URL is the proxy's, which --url can name.
+    # This variable allows plain http for this machine only; its https URL is the proxy's, which --url can name.
     told = settings.impactflow_webhooks_url or ""
     base = (url or (told if told.startswith("http://") else _DEFAULT_URL)).rstrip("/")
     body = None if file is None else _content(file)
@@ -114,7 +114,7 @@ def send_deliveries(
 
 
 class _Sending:
-    """One sender's deliveries."""
+    """Deliveries of one sender."""
 
     def __init__(self, source: str, secrets: Secrets, senders: Senders, clock: Clock) -> None:
         schemes = {scheme.source: scheme for scheme in secrets.schemes}
@@ -134,7 +134,7 @@ class _Sending:
 
     @property
     def kinds(self) -> Sequence[str]:
-        """All that the receiver handles of it."""
+        """The sender's topics that the receiver handles."""
         return TOPICS[self._source] if self._sender is None else tuple(self._sender.topics)
 
     def send(self, client: httpx.Client, base: str, kind: str, body: bytes | None) -> _Sent:
@@ -149,7 +149,7 @@ class _Sending:
         )
 
     def _read(self, sent: _Sent, delivery: Delivery) -> _Sent:
-        """What a run will read in a file's delivery, so that nobody has to wait for the run to be told."""
+        """Read a file's delivery as a run will, so that a person sees its meaning before the run."""
         read = event_in_words(events.read(delivery, self._senders))
         return replace(sent, means=read.said, is_read=read.means != "broken")
 
@@ -162,7 +162,7 @@ class _Sending:
         return f"/webhooks/{self._source}", headers, body
 
     def _test(self, name: str, kind: str) -> bytes:
-        """A delivery of a sale that nobody made; of a sender's own fields only that by which it tells its kind."""
+        """Return a delivery of a sale that was never made; of a sender's own fields it has only the topic's."""
         if self._sender is not None:
             content = place(self._sender.topic, kind)
         else:

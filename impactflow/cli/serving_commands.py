@@ -1,4 +1,4 @@
-"""The commands that serve: pretend providers, deployments, all of it; and the demo, which needs no keys."""
+"""The commands that serve: pretend providers, deployments, everything together; and the demo, which needs no keys."""
 
 from typing import Annotated
 

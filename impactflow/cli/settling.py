@@ -1,4 +1,4 @@
-"""Settle by hand what is parked or failed, one placement or all of a kind."""
+"""Resolve by hand placements that are parked or failed, one or all of a kind."""
 
 import sys
 from collections import Counter
@@ -18,20 +18,20 @@ from impactflow.errors import ConfigurationError, ProviderError, Unauthorized
 from impactflow.ledger import Status
 from impactflow.settings import load_settings
 
-#: How many of many are listed.
+#: The number of placements that are listed.
 _LISTED = 20
 
 
 @dataclass(frozen=True)
 class Kind:
     """
-    Which placements are meant.
+    A choice of placements.
 
     Args:
         statuses: Parked, failed or both.
-        slot: Their slot; None for any.
-        reason: A text that their reasons hold, whichever letters are capitals; empty for any.
-        store: Whose orders; None for any.
+        slot: The slot of the placements; None for any.
+        reason: A text in the placements' reasons, upper or lower case; empty for any.
+        store: The store of the orders; None for any.
     """
 
     statuses: frozenset[Status]
@@ -42,11 +42,11 @@ class Kind:
 
 def settle_one(ruling: Ruling, *, as_json: bool) -> int:
     """
-    Record a person's word on one placement, after the provider's records were asked whether it can be so.
+    Record a person's word on one placement, after the provider's records show that it is possible.
 
     Raises:
-        ConfigurationError: It cannot be done; nothing was changed.
-        ProviderError: The provider's records cannot be read now; nothing was changed.
+        ConfigurationError: The word cannot be recorded. Nothing was changed.
+        ProviderError: The provider's records cannot be read now. Nothing was changed.
     """
     [settled] = stopping.run(_settle([ruling])).settled
     if as_json:
@@ -61,15 +61,15 @@ def settle_all(kind: Kind, decision: Decision, by: str, why: str, *, yes: bool, 
     List the placements of a kind, and on a yes record the same word on each.
 
     Args:
-        kind: Which.
-        decision: What became of each.
-        by: Who says so.
-        why: How they know.
-        yes: Whether the yes is given already; otherwise it is asked for on a terminal.
-        as_json: Whether a program reads it.
+        kind: The choice of placements.
+        decision: The result of each purchase.
+        by: The person who decides.
+        why: The person's reason.
+        yes: Whether the yes is given already; otherwise a question on a terminal asks for it.
+        as_json: Whether a program reads the output.
 
     Raises:
-        typer.BadParameter: They were bought: then each has a name of its own at the provider.
+        typer.BadParameter: The decision is "bought": each purchase has its own name at the provider.
     """
     if decision is Decision.BOUGHT:
         raise typer.BadParameter("--as bought needs the ref of each purchase: give ORDER and SLOT")
@@ -102,7 +102,7 @@ def settle_all(kind: Kind, decision: Decision, by: str, why: str, *, yes: bool, 
 
 
 def _list(found: Sequence[Mapping[str, Any]]) -> None:
-    """How many of each there are and why, then the first of them."""
+    """Print each reason with its count, then the first placements."""
     if not found:
         out.print("Nothing like that is parked or failed.")
         return
@@ -131,7 +131,7 @@ class _Done:
 
 
 async def _settle(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done:
-    """Settle one after the other; what cannot be is left, unless it is the only one."""
+    """Record the rulings one after the other; one that cannot be recorded is skipped, unless it is the only one."""
     done, settings = _Done(), load_settings()
     require(settings)
     async with open_run(settings, "settle") as run:
@@ -150,6 +150,6 @@ async def _settle(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done:
 
 
 def statuses(*, failed: bool, parked: bool) -> frozenset[Status]:
-    """Those that are asked for; both where none is."""
+    """Return the statuses that are asked for; both where none is."""
     asked = {Status.FAILED: failed, Status.PARKED: parked}
     return frozenset(status for status, is_asked in asked.items() if is_asked) or OPEN_TO_RULING

@@ -1,7 +1,7 @@
 """
-What nobody would hear of otherwise: why things are held, why orders did not earn, and what the receiver refused.
+Facts that otherwise go unnoticed: reasons for held placements, orders that did not earn, and refused deliveries.
 
-Nothing here is left undone by a run, so no exit status follows from it.
+None of them is work that a run left undone, so they do not change the exit status.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ from impactflow.ledger import Ledger, Reasons
 if TYPE_CHECKING:
     from impactflow.policy import Policy
 
-#: How far back orders are looked at that did not earn, in days.
+#: The period for orders that did not earn, in days.
 _UNEARNED_DAYS = 30
-#: How many days of refused deliveries are told, today among them.
+#: The number of days of refused deliveries that are reported, today included.
 _REFUSED_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
     """
-    What the ledger holds of it.
+    The ledger's facts that otherwise go unnoticed.
 
     Args:
-        since: The first moment of what was not earned.
-        held: Why placements are held.
-        unearned: Why orders did not earn.
-        refused: How many deliveries were refused lately, by source and status.
+        since: The start of the period for orders that did not earn.
+        held: The reasons why placements are held.
+        unearned: The reasons why orders did not earn.
+        refused: The number of deliveries refused lately, by source and status.
     """
 
     since: datetime
@@ -39,7 +39,7 @@ class Silence:
     refused: Mapping[str, Mapping[int, int]]
 
     def as_json(self) -> dict[str, Any]:
-        """As ``status --json`` prints it."""
+        """Return the object that ``status --json`` prints."""
         return {
             "held": {
                 "reasons": [{"reason": each.reason, "count": each.count} for each in self.held.first],
@@ -60,7 +60,7 @@ class Silence:
         }
 
     def tell(self) -> None:
-        """Print it."""
+        """Print the orders that did not earn and the refused deliveries."""
         title = f"Not earned, last {_UNEARNED_DAYS} days, by reason"
         print_table(title, _rows(self.unearned, "slot", "reason"))
         for sentence in refusals_in_words(self.refused):
@@ -68,18 +68,18 @@ class Silence:
 
 
 async def look(ledger: Ledger, now: datetime) -> Silence:
-    """What there is now."""
+    """Read the facts from the ledger."""
     since = now - timedelta(days=_UNEARNED_DAYS)
     return Silence(since, await ledger.why_held(), await ledger.why_unearned(since), await refused(ledger, now.date()))
 
 
 async def refused(ledger: Ledger, today: date, store: str | None = None) -> Mapping[str, Mapping[int, int]]:
-    """How many deliveries were refused lately, by source and status; of one store or of all."""
+    """Return the number of deliveries refused lately, by source and status; of one store or of all."""
     return await ledger.refused(today - timedelta(days=_REFUSED_DAYS - 1), store=store)
 
 
 def refusals_in_words(counts: Mapping[str, Mapping[int, int]]) -> list[str]:
-    """For each source how many deliveries were refused, and what to do."""
+    """Return one sentence per source: the number of refused deliveries, and the remedy."""
     if not counts:
         return []
     from impactflow.webhooks.refusals import in_words, what_to_do  # noqa: PLC0415 - the senders' libraries take time
@@ -91,7 +91,7 @@ def refusals_in_words(counts: Mapping[str, Mapping[int, int]]) -> list[str]:
 
 
 def without_products(policy: "Policy", served: Sequence[str]) -> list[str]:
-    """For each source that is served and tells of no products, the rules that count them: they earn nothing of it."""
+    """For each served source that reports no products, name the rules that count them: they earn nothing from it."""
     from impactflow.webhooks.sources import SCHEMES  # noqa: PLC0415 - likewise
 
     sentences = []

@@ -1,4 +1,4 @@
-"""How things stand."""
+"""The state of the store's placements, orders and deliveries."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -29,27 +29,27 @@ from impactflow.settings import Settings, load_settings
 from impactflow.texts import counted
 from impactflow.units import shown
 
-#: How many orders that could not be read are listed.
+#: The number of unreadable orders that are listed.
 _BROKEN = 100
-#: How many of those with the same problem are named.
+#: The number of orders with the same problem that are named.
 _NAMED = 5
 
 
 @dataclass(frozen=True)
 class _Now:
     """
-    What the ledger holds.
+    The state of the ledger.
 
     Args:
         counts: Placements by provider and status.
-        needs: What needs a person or a further run, by reason.
-        attention: The first of that, one by one.
+        needs: Placements that need a person or a further run, by reason.
+        attention: The first of these placements, one by one.
         broken: Orders that could not be read.
-        pending: Webhook deliveries that nobody has handled.
-        unread: How many planned placements wait until their orders are read again, and the command that does that.
-        places: The command that takes up deliveries and buys what is planned.
-        unheard: Why things are held, not earned or refused.
-        totals: What was bought, where that was asked for.
+        pending: Webhook deliveries that are not processed yet.
+        unread: The number of planned placements whose orders must be read again, and the command for it.
+        places: The command that processes deliveries and buys planned placements.
+        unheard: The reasons for held placements, for orders that did not earn, and for refusals.
+        totals: The purchases, where the caller asked for them.
     """
 
     counts: Counts
@@ -71,15 +71,15 @@ class _Now:
 
 def tell_status(*, totals: bool, as_json: bool) -> int:
     """
-    Print how things stand; 1 where something is left undone.
+    Print the state of things; return 1 where something is left undone.
 
     Args:
-        totals: Whether also what was bought in all.
-        as_json: Whether a program reads it.
+        totals: Whether to print the sums of all purchases, too.
+        as_json: Whether a program reads the output.
 
     Raises:
         ConfigurationError: There is no ledger.
-        LedgerError: It cannot be read.
+        LedgerError: The ledger cannot be read.
     """
     settings = load_settings()
     with ledgers.open_existing(settings) as ledger:
@@ -108,8 +108,8 @@ async def _look(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
 
 
 async def _unread(ledger: Ledger, settings: Settings) -> tuple[int, str]:
-    """What waits until its order is read again; nothing is said of that where there is no policy to go by."""
-    from impactflow.intake.planning import unread  # noqa: PLC0415 - it takes time to load, and seldom anything is planned
+    """Count the placements whose order must be read again, and name the command; nothing without a policy."""
+    from impactflow.intake.planning import unread  # noqa: PLC0415 - slow to load, and seldom anything is planned
     from impactflow.policy import load_policy  # noqa: PLC0415 - likewise
 
     try:
@@ -174,7 +174,7 @@ def _tell(now: _Now, where: str) -> None:
 
 
 def _broken(broken: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Each problem once, with the first names to show or dismiss."""
+    """Return each problem once, with the first names to show or dismiss."""
     return [
         f"{named([str(broken[index]['name']) for index in places], _NAMED)}: {problem}"
         for problem, places in grouped(str(each["problem"]) for each in broken)
@@ -196,7 +196,7 @@ def _tell_pending(pending: Sequence[Pending], places: str) -> None:
 
 
 def _tell_needs(needs: Needs) -> None:
-    """Each reason once, with how often it stands; then once for each status what to do."""
+    """Print each reason once, with its count; then the remedy, once for each status."""
     print_list("Needs attention", [_in_words(need) for need in needs.first])
     if needs.others:
         out.print(f"  and {needs.others} more for other reasons")
@@ -215,7 +215,7 @@ def _name(status: Status) -> str:
 
 
 def _added_up(totals: Sequence[Total]) -> list[dict[str, Any]]:
-    """What was bought in each slot at each provider, over all days; no price where a part of it is not known."""
+    """Sum the purchases by slot and provider, over all days; no price where a part of it is unknown."""
     groups: dict[tuple[str, str, str, str], list[Total]] = defaultdict(list)
     for total in totals:
         groups[total.slot, total.provider, total.kind, total.unit].append(total)

@@ -1,4 +1,4 @@
-"""One order's whole story, and what waits to be read of it."""
+"""The whole story of one order, and the deliveries about it that wait to be read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,22 +19,22 @@ from impactflow.settings import Settings, load_settings
 from impactflow.texts import counted
 from impactflow.units import said
 
-#: How many orders that could not be read are looked through for a name.
+#: The number of unreadable orders that are searched for a name.
 _LISTED = 100_000
 
 
 def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
     """
-    Print what is known of an order.
+    Print all that is known of an order.
 
     Args:
-        order: Any name it goes by.
-        store: Whose order; None where one store alone has an order of that name.
+        order: Any name of the order.
+        store: The store of the order; None where only one store has an order of that name.
         as_json: Whether a program reads it.
 
     Raises:
-        typer.BadParameter: Nothing is known by that name.
-        ConfigurationError: There is no ledger, or several orders go by the name.
+        typer.BadParameter: There is no order of that name.
+        ConfigurationError: There is no ledger, or several orders have the name.
     """
     settings = load_settings()
     with open_existing(settings) as ledger:
@@ -79,13 +79,13 @@ async def _look(
 
 
 async def _broken(ledger: Ledger, order: str, store: str | None) -> Mapping[str, Any] | None:
-    """The order that could not be read and is listed by this name and the prefix of its system, if it is one."""
+    """Return the unreadable order that is listed by this name after its system's prefix, if there is exactly one."""
     listed = [each["name"] for each in await ledger.broken(_LISTED) if each["name"].endswith(f":{order}")]
     return await ledger.story(listed[0], store=store) if len(set(listed)) == 1 else None
 
 
 async def _meant(ledger: Ledger, order: str, store: str | None) -> str | None:
-    """The name that was typed without its # or with one, where the ledger has an order of that name."""
+    """Return the typed name without its # or with one, where the ledger has an order of that name."""
     other = order.removeprefix("#") if order.startswith("#") else f"#{order}"
     return other if await ledger.story(other, store=store) else None
 
@@ -115,7 +115,7 @@ def _tell(story: Mapping[str, Any]) -> None:
 
 
 def _said(story: Mapping[str, Any]) -> str:
-    """What the order said when it was told last."""
+    """Return the amount, items and payments of the order's last reading."""
     amount = "no amount" if story["amount"] is None else f"{story['amount']} {story['currency'] or '(no currency)'}"
     items = "a number of items that is not told" if story["items"] is None else counted(Decimal(story["items"]), "item")
     payments = ", ".join(story["payments"] or ()) or "none"
@@ -123,7 +123,7 @@ def _said(story: Mapping[str, Any]) -> str:
 
 
 def _tell_unearned(entry: Mapping[str, Any], bought: set[str]) -> None:
-    """What was bought before stays, so its slot did earn something."""
+    """Print why nothing is earned; purchases made before stay, so their slot did earn something."""
     slot = f"slot {entry['slot']}" if entry["slot"] else "the order"
     if entry["slot"] in bought or (bought and not entry["slot"]):
         out.print(f"  {slot} earns nothing any more: {entry['reason']}; what was bought before stays", markup=False)
@@ -153,7 +153,7 @@ def _tell_refund(refund: Mapping[str, Any]) -> None:
 
 
 def _in_our_units(detail: str | None) -> str:
-    """What was planned is kept in the ledger's units; a person reads the same ones everywhere."""
+    """Replace the ledger's units in a plan: a person reads the same units everywhere."""
     number, _, unit = (detail or "").partition(" ")
     if not number.isdecimal() or unit not in set(Unit):
         return detail or ""

@@ -1,4 +1,4 @@
-"""Try a sender's mapping on a file. Nothing is written, and nobody is asked."""
+"""Try a sender's mapping on a file. Nothing is written, and no request is sent."""
 
 import json
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from impactflow.settings import load_settings
 @dataclass(frozen=True, slots=True)
 class Tried:
     """
-    What came of it.
+    The result of a try.
 
     Args:
-        means: One word for it.
-        said: It in a sentence.
-        told: Each field with what was read; e-mail addresses are not repeated.
+        means: One word for the meaning.
+        said: The meaning in a sentence.
+        told: Each field with the value that was read; e-mail addresses are not repeated.
     """
 
     means: str
@@ -34,10 +34,10 @@ class Tried:
 
 def try_mapping(file: Path, name: str, *, as_json: bool, clock: Clock | None = None) -> int:
     """
-    Print what a delivery would mean; the exit status.
+    Print the meaning of a delivery; return the exit status.
 
     Raises:
-        ConfigurationError: There is no such sender or file, or the mapping does not make sense.
+        ConfigurationError: There is no such sender or file, or the mapping is wrong.
     """
     senders = load_senders(load_settings().impactflow_senders)
     if name not in senders.senders:
@@ -80,7 +80,7 @@ def _try(body: bytes, name: str, senders: Senders, clock: Clock) -> Tried:
 
 
 def event_in_words(event: events.Event, topic: str = "") -> Tried:
-    """What a delivery means, for a person."""
+    """Return the meaning of a delivery, for a person."""
     match event:
         case Order():
             told = {

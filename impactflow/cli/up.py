@@ -2,8 +2,8 @@
 Everything at once, to look at.
 
 A Prefect server with its pages, the deployments, the receiver and the sandbox, each a process of its own on loopback.
-Nothing is special but the shop, which is pretended, and the times, which are short. The folder ``up`` keeps what
-Prefect has seen, the policy and the secrets; the sandbox begins anew each time, and so does the ledger.
+Nothing is special except for the shop, which is pretended, and the times, which are short. The folder ``up`` keeps
+Prefect's history, the policy and the secrets. The sandbox and the ledger begin anew each time.
 """
 
 import fcntl
@@ -28,9 +28,9 @@ from impactflow.cli.parts import Parts, interruptible, make_folder
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.stopping import Stopped
 
-#: Where it keeps what it writes, below the working directory.
+#: The folder for all files, below the working directory.
 FOLDER = Path("up")
-#: Where a free port is looked for first.
+#: The first ports to try in the search for free ones.
 _SERVER_PORT, _SANDBOX_PORT, _RECEIVER_PORT = 4200, 4300, 4400
 #: The longest that Prefect's server may take to start on a slow machine, in seconds.
 _LONGEST_START_S = 180.0
@@ -42,15 +42,15 @@ _SANDBOX = (
     "--latency-ms=20",
     "--faults=lost_answer=0.05,late_effect=0.02,oneclickimpact.wrong_amount=0.02",
 )
-#: Seconds: what is in doubt settles, and what was bought is looked at again, while one watches.
+#: In seconds: doubts are resolved, and purchases are tracked again, while a person watches.
 _TIMES = {
     "IMPACTFLOW_LEASE_S": "20",
     "IMPACTFLOW_REQUEST_TIMEOUT_S": "5",
     "IMPACTFLOW_SETTLE_S": "15",
     "IMPACTFLOW_TRACK_S": "30",
 }
-#: What a server of ours needs that Prefect's defaults lack. Leases in memory are lost with the server: a run under way
-#: is then killed when it renews its own, or its deployment's place stays taken for ever.
+#: Settings that our server needs and that Prefect's defaults lack. Leases in memory are lost with the server: a run
+#: under way is then killed when it renews its lease, or its deployment's place stays taken for ever.
 SERVER_SETTINGS = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 _POLICY = """\
 # The pretend shop's policy: try another one here; the next run goes by it.
@@ -86,7 +86,7 @@ _OURSELVES = (sys.executable, "-m", "impactflow")
 
 def run_up(*, as_json: bool) -> int:
     """
-    Start everything, print where it is, and wait for Ctrl-C, which ends all of it.
+    Start everything, print the addresses, and wait for Ctrl-C, which ends all of it.
 
     Raises:
         ConfigurationError: The folder ``up`` cannot be made, or another ``up`` runs in it.
@@ -105,7 +105,7 @@ def run_up(*, as_json: bool) -> int:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Hold the folder, whose ledger a second one would delete."""
+    """Lock the folder: a second ``up`` would delete its ledger."""
     with (FOLDER / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,7 +118,7 @@ def _alone() -> Iterator[None]:
 
 
 def _start(parts: Parts, *, as_json: bool) -> None:
-    """Start all parts, the server meanwhile, and say where they are."""
+    """Start all parts, the server at the same time, and print their addresses."""
     api_url = f"http://127.0.0.1:{_free_port(_SERVER_PORT)}/api"
     variables = _variables(api_url)
     err.print("starting Prefect's server, the deployments, the receiver and the sandbox: about half a minute")
@@ -162,7 +162,7 @@ def _start(parts: Parts, *, as_json: bool) -> None:
 
 
 def _variables(api_url: str) -> dict[str, str]:
-    """The environment of all parts; a person's own settings are left out, and these win over `.env`."""
+    """Return the environment of all parts; a person's own settings are left out, and these win over `.env`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "IMPACTFLOW_"))}
     return {
         **inherited,
@@ -173,7 +173,7 @@ def _variables(api_url: str) -> dict[str, str]:
         "IMPACTFLOW_REPORTS": str((FOLDER / "reports").resolve()),
         "PREFECT_API_URL": api_url,
         "PREFECT_HOME": str((FOLDER / "prefect").resolve()),
-        "PREFECT_UI_API_URL": api_url,  # without it, the pages of another port than 4200 stay empty
+        "PREFECT_UI_API_URL": api_url,  # without this, the pages on another port than 4200 stay empty
         "PREFECT_UI_URL": api_url.removesuffix("/api"),
         **SERVER_SETTINGS,
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": _origins(api_url),
@@ -183,13 +183,13 @@ def _variables(api_url: str) -> dict[str, str]:
 
 
 def _origins(api_url: str) -> str:
-    """The pages that may call the API: the server's own. By default any page that is open in a browser may."""
+    """Return the pages that may call the API: the server's own. By default any page open in a browser may."""
     pages = api_url.removesuffix("/api")
     return f"{pages},{pages.replace('127.0.0.1', 'localhost')}"
 
 
 def _secrets() -> dict[str, str]:
-    """The receiver's, made once for the folder."""
+    """Return the receiver's secrets, made once for the folder."""
     file = FOLDER / "secrets.json"
     if not file.exists():
         file.touch(mode=0o600)
@@ -203,7 +203,7 @@ def _secrets() -> dict[str, str]:
 
 
 def _begin_anew(variables: Mapping[str, str]) -> None:
-    """The sandbox knows nothing of what was bought before, so a ledger that does would find all of it missing."""
+    """Begin without the old ledger: the new sandbox has none of its purchases, so all of them would be missing."""
     for file in FOLDER.glob("impactflow.db*"):
         file.unlink()
     policy = FOLDER / "policy.yaml"
@@ -230,7 +230,7 @@ def _await_server(parts: Parts, api_url: str) -> None:
 
 
 def _mark_what_was_cut_off(api_url: str) -> None:
-    """Runs that were under way when it was ended last would stay so, and keep their deployments' places."""
+    """Mark runs that the last end cut off: they would stay Running, and keep their deployments' places."""
     under_way = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
     crashed = {"type": "CRASHED", "name": "Crashed", "message": "Cut off when `impactflow up` was ended."}
     with httpx.Client(base_url=api_url, timeout=30, trust_env=False) as api:
@@ -247,10 +247,10 @@ def _install_automations(variables: Mapping[str, str]) -> None:
 
 
 def _free_port(first: int) -> int:
-    """The first port on loopback from this one on that nobody listens on."""
+    """Return the first free port on loopback, from this one on."""
     for port in range(first, first + 100):
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was left a moment ago is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was left a moment ago is free
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:

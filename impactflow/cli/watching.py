@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: on a terminal a line that moves, elsewhere one for each change."""
+"""The progress that a person sees during a run: on a terminal a moving line, elsewhere one line per change."""
 
 import asyncio
 import time
@@ -11,9 +11,9 @@ from impactflow.errors import LedgerError
 from impactflow.ledger import Ledger, Status
 from impactflow.reports.standing import Counts, Standing
 
-#: How often to look, in seconds: where a line moves, and where each line stays.
+#: The time between two looks, in seconds: on a terminal, and elsewhere.
 _MOVING_S, _LINES_S = 0.5, 2.5
-#: The longest between two lines that say the same, in seconds.
+#: The longest time between two lines with the same text, in seconds.
 _LONGEST_S = 60.0
 
 
@@ -23,8 +23,8 @@ async def watching(ledger_url: str, doing: str) -> AsyncIterator[None]:
     Show how the ledger fills while something runs.
 
     Args:
-        ledger_url: The ledger to look into.
-        doing: What is running.
+        ledger_url: The ledger to read.
+        doing: The name of what is running.
     """
     moving = err.status(doing) if err.is_terminal else None
     pace = Pace()
@@ -44,14 +44,14 @@ async def watching(ledger_url: str, doing: str) -> AsyncIterator[None]:
 
 
 class Pace:
-    """Says when a line is due that stays: where something has changed, else ever more rarely."""
+    """Decides when the next lasting line is due: at each change, otherwise ever more rarely."""
 
     def __init__(self) -> None:
         self._told: Counts | None = None
         self._due_s, self._pause_s = 0.0, 2 * _LINES_S
 
     def is_due(self, counts: Counts, elapsed_s: float) -> bool:
-        """Whether how placements stand now is to be told, some seconds after the run began."""
+        """Whether the counts of placements are to be printed now, some seconds after the run began."""
         if counts != self._told:
             self._told, self._pause_s = counts, 2 * _LINES_S
         elif elapsed_s < self._due_s:
@@ -66,7 +66,7 @@ async def _watch(ledger: Ledger, doing: str, show: Callable[[str, Counts, float]
     before, began = Standing.of(await ledger.counts()), time.monotonic()
     while True:
         await asyncio.sleep(every_s)
-        with suppress(LedgerError):  # what the run meets, the run tells
+        with suppress(LedgerError):  # the run reports its own errors
             counts, elapsed_s = await ledger.counts(), time.monotonic() - began
             show(progress(doing, before, Standing.of(counts), elapsed_s, sending=_sending(counts)), counts, elapsed_s)
 
@@ -77,14 +77,14 @@ def _sending(counts: Counts) -> int:
 
 def progress(doing: str, before: Standing, now: Standing, elapsed_s: float, *, sending: int = 0) -> str:
     """
-    How far a run has come, in one line.
+    Return the progress of a run, in one line.
 
     Args:
-        doing: What it does.
-        before: How placements stood when it began.
-        now: How they stand.
-        elapsed_s: How long it has run, in seconds.
-        sending: How many of those that count as in doubt have a request under way: no doubt while a run goes on.
+        doing: The name of what the run does.
+        before: The counts of placements when the run began.
+        now: The counts of placements now.
+        elapsed_s: The time since the run began, in seconds.
+        sending: The number of placements in doubt with a request under way: no doubt during a run.
     """
     done = [
         f"{count} {name} ({count / elapsed_s:.1f} a second)"

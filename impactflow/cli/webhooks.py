@@ -27,13 +27,13 @@ from impactflow.webhooks.server import listen, serve
 from impactflow.webhooks.sources import CNAUGHT, Secrets
 from impactflow.webhooks.trigger import Trigger, open_prefect_api
 
-#: How long the last numbers of refused deliveries may take to be kept, in seconds.
+#: The longest time for writing the last counts of refused deliveries, in seconds.
 _LAST_S = 1.0
 
 
 def serve_webhooks(host: str, port: int, *, as_json: bool) -> int:
     """
-    Serve until a signal comes, and finish what is being stored; the addresses are printed once it listens.
+    Serve until a signal comes, and finish storing deliveries; the addresses are printed once the receiver listens.
 
     Raises:
         ConfigurationError: A setting or the policy is wrong, or no secret is set.
@@ -63,8 +63,8 @@ async def _serve(
 ) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("impactflow").setLevel(logging.INFO)
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # strangers' nonsense is answered, not logged
-    # The ledger's thread asks the loop to make way after each statement; every 5 ms, as by default, is a commit's time.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # malformed requests are answered, not logged
+    # The ledger's thread asks the loop to give way after each statement; the default of 5 ms is as long as a commit.
     sys.setswitchinterval(0.0005)
     clock = SystemClock()
     bounds, refusals = Bounds(max_bytes=settings.impactflow_webhooks_max_bytes), Refusals(ledger, store, clock)
@@ -89,7 +89,7 @@ async def _serve(
 
 
 async def _keep_last(refusals: Refusals) -> None:
-    """Keep what was refused since the last time, unless the ledger is slow: who ends the receiver waits no longer."""
+    """Write the refusals since the last write, unless the ledger is slow: the receiver's end waits no longer."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_LAST_S):
             await refusals.flush()

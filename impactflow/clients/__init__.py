@@ -2,7 +2,7 @@
 The four clients, and how to open them from the settings.
 
 A client builds requests and reads answers in the provider's words; ``providers`` and ``orders`` turn those into ours.
-Each needs a transport (``http.open_transport``), which its owner closes and which several clients may share.
+Each client needs a transport (``http.open_transport``). Its owner closes it; several clients may share one.
 """
 
 import httpx

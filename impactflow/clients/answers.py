@@ -1,7 +1,7 @@
 """
-What an answer means: which error it is, told in one line without a key, an e-mail address or an order's content.
+The meaning of an answer: the error, in one line without a key, an e-mail address or an order's content.
 
-Pure. Sending, waiting and trying again are left to ``http``, the only caller.
+Pure. ``http``, the only caller, sends, waits and tries again.
 """
 
 import json
@@ -33,9 +33,9 @@ from impactflow.texts import one_line
 LONGEST_QUOTE, MOST_FIELDS = 200, 5
 #: Only this much of an answer is searched for the provider's own text.
 LONGEST_ERROR_BODY = 65_536
-#: Where the statuses that redirect begin, and those that decline, and those that tell of a breakdown.
+#: The first status of redirects, of refusals, and of breakdowns.
 _REDIRECTS, _CLIENT_ERRORS, _SERVER_ERRORS = 300, 400, 500
-#: A word with an ``@``, also as a URL writes it; that it starts where a word does keeps the search quick.
+#: A word with an ``@``, also as a URL writes it; matching only from the start of a word keeps the search quick.
 _EMAIL = re.compile(r"(?<![^\s<>\"'(),;:])[^\s<>\"'(),;:]+?(?:@|%(?:25)*40)[^\s<>\"'(),;:]+")
 
 
@@ -46,16 +46,16 @@ class Misshapen(Unavailable):
 @dataclass(frozen=True, slots=True)
 class Account:
     """
-    Where a provider is, and what a person would change if that were wrong.
+    A provider's address and key, and the settings that a person would change if one were wrong.
 
     Args:
         provider: Its name, as in the policy.
-        base_url: What every path is put behind; it does not end in a slash.
+        base_url: The URL before every path; it does not end in a slash.
         key: The API key.
-        headers: What each request carries, the key among it.
+        headers: The headers of each request, including the key.
         key_variable: The environment variable of the key.
         url_variable: The environment variable of the URL.
-        or_else: What a person can do where the key is right and not accepted; empty where nothing is known.
+        or_else: Advice for a person where the key is right but not accepted; empty where there is none.
     """
 
     provider: str
@@ -70,15 +70,15 @@ class Account:
 @dataclass(frozen=True, slots=True)
 class Call:
     """
-    One request, as far as its errors need to know it.
+    One request, with the facts that its errors need.
 
     Args:
-        account: To whom.
+        account: The account that it goes to.
         operation: The provider's name of the operation.
         is_write: Whether it buys or changes something.
         has_key: Whether it carries an idempotency key.
-        always_there: Whether it asks for what every account has, so that a 404 tells of the URL.
-        secrets: What it carries that nobody may read, besides the account's key.
+        always_there: Whether it asks for a resource that every account has, so that a 404 means a wrong URL.
+        secrets: The secrets that it carries besides the account's key; no message may show them.
     """
 
     account: Account
@@ -89,7 +89,7 @@ class Call:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def unanswered(self, why: str) -> ProviderError:
-        """No whole answer came, though the request may have arrived."""
+        """Make the error for no whole answer, though the request may have arrived."""
         if self.is_write:
             return OutcomeUnknown(
                 f"{why}: it may have taken effect, and is looked for before it is sent again", **self._who()
@@ -97,28 +97,28 @@ class Call:
         return Unavailable(f"{why}: try again later", **self._who())
 
     def too_large(self, why: str) -> ProviderError:
-        """An answer came that is larger than any that is documented; it was not read to its end."""
+        """Make the error for an answer larger than any documented one; it was not read to its end."""
         text = f"the answer was not read, {why}: check {self.account.url_variable}, or ask the provider"
         if self.is_write:
             return OutcomeUnknown(f"{text}; it may have taken effect", **self._who())
         return Misshapen(text, **self._who())
 
     def unreachable(self, why: str, check: str = "the network") -> Unavailable:
-        """No connection was made, so nothing was sent."""
+        """Make the error for no connection; nothing was sent."""
         text = f"could not connect ({why}), nothing was sent: check {check} and {self.account.url_variable}"
         return Unavailable(text, **self._who())
 
     def held_back(self, wait_s: float) -> RateLimited:
-        """Our own limiter would not let it go in time, so nothing was sent."""
+        """Make the error for a request that our own limiter did not let go in time; nothing was sent."""
         text = f"the provider's rate limit is used up for {wait_s:.0f} s more; nothing was sent"
         return RateLimited(text, status=None, retry_after_s=wait_s, **self._who())
 
     def refused(self, why: str) -> Refused:
-        """It breaks a documented limit, so nothing was sent."""
+        """Make the error for a request that breaks a documented limit; nothing was sent."""
         return Refused(f"{why}; nothing was sent", **self._who())
 
     def failed(self, response: httpx.Response, now: datetime) -> ProviderError:
-        """Name the error that a status outside 2xx stands for."""
+        """Make the error for a status outside 2xx."""
         status, said = response.status_code, quote(response, self._masked)
         more = self._answered(response)
         if status == httpx.codes.TOO_MANY_REQUESTS:
@@ -138,7 +138,7 @@ class Call:
         return Unavailable(f"the provider is down: try again later{said}", **more)
 
     def _sent_elsewhere(self, more: dict[str, Any]) -> ProviderError:
-        """It is not followed, for the key would go along; and some servers redirect after they have done their work."""
+        """Make the error for a redirect: following it would pass on the key, and some servers act, then redirect."""
         why = f"answered with a redirect, which is not followed: check {self.account.url_variable}"
         if self.is_write:
             return OutcomeUnknown(f"{why}; it may have taken effect", **more)
@@ -167,7 +167,7 @@ class Call:
         return NotFound(f"the provider knows nothing by that name{said}", **more)
 
     def unreadable(self, response: httpx.Response, broken: ValidationError) -> ProviderError:
-        """The answer is a success that is not as documented."""
+        """Make the error for a successful answer that is not as documented."""
         why = f"the answer cannot be read: {broken_fields(broken)}"
         more = self._answered(response)
         if self.is_write:
@@ -175,7 +175,7 @@ class Call:
         return Unavailable(why, **more) if is_not_json(broken) else Misshapen(why, **more)
 
     def undecided(self, error: ProviderError) -> OutcomeUnknown:
-        """A write was declined, perhaps because it was done before, and ``error`` kept that from being looked up."""
+        """Make the error for a declined write that may have been done before, where ``error`` prevented the look-up."""
         text = f"declined, perhaps because it was done before, which could not be looked up: {error.message}"
         return OutcomeUnknown(text, status=error.status, request_id=error.request_id, **self._who())
 
@@ -188,14 +188,14 @@ class Call:
         return self._who() | {"status": response.status_code, "request_id": masked}
 
     def _masked(self, text: str) -> str:
-        """The text without the secrets that were sent and without e-mail addresses."""
+        """Return the text without the secrets that were sent and without e-mail addresses."""
         for secret in (*self.secrets, self.account.key):
             text = text.replace(secret, "***")
         return _EMAIL.sub("***", text)
 
 
 def broken_fields(broken: ValidationError) -> str:
-    """Say which fields are not as documented, and nothing of their content."""
+    """Say which fields are not as documented, without their content."""
     errors = broken.errors(include_input=False, include_url=False, include_context=False)
     if is_not_json(broken):
         return "it is not JSON"
@@ -203,9 +203,9 @@ def broken_fields(broken: ValidationError) -> str:
     return "; ".join(named) + ("; and more" if len(errors) > MOST_FIELDS else "")
 
 
-#: How pydantic's names of errors end where a value is of another kind, rather than out of bounds.
+#: The ends of pydantic's error names where a value is of another kind, rather than out of bounds.
 _OF_KIND = ("_type", "_parsing", "_unicode", "_from_float")
-#: What is wrong with a field, by how pydantic's names of errors begin.
+#: The words for an error in a field, by the start of pydantic's error name.
 _WRONG = {
     "missing": "it is missing",
     "string": "it is no text",
@@ -223,7 +223,7 @@ _WRONG = {
 
 
 def _in_words(kind: str, message: str) -> str:
-    """What is wrong, for somebody who knows the sender and not pydantic."""
+    """Say what is wrong, for a reader who knows the sender but not pydantic."""
     if kind in {"missing", "finite_number"} or kind.endswith(_OF_KIND):
         for name, words in _WRONG.items():
             if kind.startswith(name):
@@ -234,12 +234,12 @@ def _in_words(kind: str, message: str) -> str:
 
 
 def place(parts: tuple[int | str, ...]) -> str:
-    """Write where a field stands; a name in a mapping may be anything."""
+    """Write a field's place as text; a name in a mapping may hold any text."""
     return ".".join(_named(part) for part in parts) or "(all)"
 
 
 def _named(part: int | str) -> str:
-    """A name that a log and a database can keep, and that tells of nobody."""
+    """Write a name so that a log and a database can keep it, without e-mail addresses."""
     return _EMAIL.sub("***", one_line(str(part)))[:LONGEST_QUOTE]
 
 
@@ -249,7 +249,7 @@ def is_not_json(broken: ValidationError) -> bool:
 
 
 def quote(response: httpx.Response, mask: Callable[[str], str]) -> str:
-    """Repeat the provider's own words, one line, masked; empty where there are none."""
+    """Repeat the provider's own words in one line, masked; empty where there are none."""
     text = mask(one_line(" ".join(_words(response.content[:LONGEST_ERROR_BODY]))))
     return f" (they say: {text[:LONGEST_QUOTE]})" if text else ""
 

@@ -1,5 +1,5 @@
 """
-Why no connection was made, in words: what an error of aiohttp's comes from, and what a person would check.
+The reason why no connection was made, in words: the cause of an aiohttp error, and what a person should check.
 
 Pure. A cause names a host and a variable, never a key or a proxy's password.
 """
@@ -23,11 +23,11 @@ _OF_ANOTHER = {62, 64}
 
 class Cause(NamedTuple):
     """
-    Why no connection was made.
+    The reason why no connection was made.
 
     Args:
-        why: What happened.
-        check: What to check besides the provider's URL.
+        why: The reason, in words.
+        check: The thing to check besides the provider's URL.
     """
 
     why: str
@@ -39,8 +39,8 @@ def cause_of(error: Exception, through: Proxies | None) -> Cause:
     Say why no connection was made.
 
     Args:
-        error: What aiohttp raised.
-        through: What the environment says, if the connection was to go through a proxy.
+        error: The error that aiohttp raised.
+        through: The environment's proxies, if the connection was to go through one.
     """
     match error:
         case aiohttp.ClientConnectorCertificateError():
@@ -94,7 +94,7 @@ def _status(status: int) -> str:
 
 
 def _said(error: Exception) -> str:
-    """The system's own word for it, where there is one."""
+    """Return the system's own words for an error, where it has some."""
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number in errno.errorcode:
         return os.strerror(number).lower()

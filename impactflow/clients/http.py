@@ -1,9 +1,8 @@
 """
 Send a provider's requests and read its answers; ``HttpClient._exchange`` is the only line that touches the network.
 
-Reads are tried again here, writes never: what to do about a write is the ledger's business. What an answer means is in
-``answers``, holding requests back in ``limits``. The four clients are the only callers; whoever opens a transport
-closes it.
+Reads are tried again here, writes never: the ledger decides what to do about a write. ``answers`` says what an answer
+means, ``limits`` holds requests back. The four clients are the only callers; the code that opens a transport closes it.
 """
 
 import asyncio
@@ -31,18 +30,18 @@ Headers = Sequence[tuple[str, str]]
 
 #: The clock of a client that was given none.
 SYSTEM_CLOCK = SystemClock()
-#: How often a read is tried.
+#: The number of times that a read is tried.
 TRIES = 5
 #: The first wait of a read after a failure, in seconds; it doubles each time.
 BACKOFF_S = 0.5
-#: The longest that a read waits for its turn, in seconds; the next run may have more luck.
+#: The longest that a read waits for its turn, in seconds; the next run may succeed.
 READ_PATIENCE_S = 300.0
-#: These certainly happened before a byte was sent.
+#: Errors that certainly happened before a byte was sent.
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
-#: Key order is as given and nothing is padded: the same arguments make the same bytes, as idempotency keys ask.
+#: Keeps the order of keys and adds no spaces: the same arguments make the same bytes, as idempotency keys require.
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-#: Parsing a URL costs as much as everything else about a request; the paths that buy are few and come again.
+#: Cached, since parsing a URL costs as much as all else about a request; the paths that buy are few and recur.
 _parse_url = lru_cache(maxsize=64)(httpx.URL)
 
 
@@ -57,7 +56,7 @@ def open_transport(concurrency: int) -> httpx.AsyncBaseTransport:
 
 
 def quick_copy(original: T) -> T:
-    """Copy an object and nothing that it refers to, once for each purchase: ``copy.copy`` goes a longer way."""
+    """Copy an object but nothing that it refers to. Each purchase needs a copy, and ``copy.copy`` is slower."""
     twin: T = object.__new__(type(original))
     twin.__dict__.update(original.__dict__)
     return twin
@@ -68,11 +67,11 @@ class HttpClient:
     One account at one provider: its reads, its writes and its rate limit.
 
     Args:
-        account: Where, and with which key.
-        transport: What carries the requests.
-        timeout_s: The most seconds from asking for a write to its end, the wait for its turn included; and the most
+        account: The address and the key.
+        transport: The transport that carries the requests.
+        timeout_s: The most seconds for a write from the call to its end, including the wait for its turn; and the most
             seconds for each try of a read.
-        clock: Tells the time and waits.
+        clock: Gives the time and waits.
     """
 
     def __init__(
@@ -83,9 +82,9 @@ class HttpClient:
         self._timeout_s = timeout_s
         self._clock = clock
         self._limit = RateLimit(clock)
-        # What does not change is put together once: a purchase is mostly this client's own work.
+        # The fixed parts are put together once: most of a purchase's time is this client's own work.
         fixed = (("Host", httpx.URL(account.base_url).netloc.decode()), ("Accept", "application/json"))
-        encodings = (("Accept-Encoding", "gzip, deflate"),)  # what httpx can always decode
+        encodings = (("Accept-Encoding", "gzip, deflate"),)  # the encodings that httpx can always decode
         self._fixed, self._key = _raw((*fixed, *encodings)), _raw(account.headers)
         connect_s = timeout_s / 4
         timeouts = {"connect": connect_s, "pool": connect_s, "read": timeout_s, "write": timeout_s}
@@ -94,10 +93,10 @@ class HttpClient:
 
     def looking(self, last_look: Callable[[], None]) -> Self:
         """
-        The same account, with its rate limit, whose writes look once more in the very step that sends them.
+        Copy the client, with the same rate limit; the copy's writes call ``last_look`` in the step that sends them.
 
         Args:
-            last_look: Quick, and raises ``NotSent`` where the write may not be sent any more.
+            last_look: A quick check that raises ``NotSent`` where the write may not be sent any more.
         """
         looking = quick_copy(self)
         looking._write_extensions = {**self._extensions, "last_look": last_look}  # noqa: SLF001 - a copy of this one
@@ -120,19 +119,19 @@ class HttpClient:
 
         Args:
             operation: The provider's name of it.
-            path: What is put behind the base URL, its parts already quoted.
-            decode: Makes the answer's body a value, or raises ``ValidationError``.
+            path: The path behind the base URL, its parts already quoted.
+            decode: Turns the answer's body into a value, or raises ``ValidationError``.
             query: Names and values, not yet quoted; a list is written as its name with each of its values.
-            body: What is sent as JSON, with POST; None for no body, with GET.
-            headers: What goes along with the account's own headers.
-            instead_of_key: What shows who asks, where that is not the account's key.
-            always_there: Whether every account has it, such as a list's first page.
+            body: The value to send as JSON, with POST; None for no body, with GET.
+            headers: Headers besides the account's own.
+            instead_of_key: The headers that show who asks, where the account's key does not.
+            always_there: Whether every account has the resource, such as a list's first page.
 
         Raises:
-            WrongAddress: What is always there is not (404): the URL is wrong.
+            WrongAddress: A resource that is always there was not found (404): the URL is wrong.
             Refused: The provider declined (4xx).
             RateLimited: Too many requests, for longer than is worth waiting here.
-            Unavailable: No readable answer came, however often it was asked.
+            Unavailable: No readable answer came, in all tries.
         """
         secrets = _values(instead_of_key)
         call = Call(self.account, operation, is_write=False, always_there=always_there, secrets=secrets)
@@ -150,7 +149,7 @@ class HttpClient:
             except NotSent as error:
                 if tries == TRIES or not _worth_repeating(error):
                     raise
-                if not isinstance(error, RateLimited):  # then the limiter waits, before the next turn
+                if not isinstance(error, RateLimited):  # a rate limit: the limiter waits before the next turn
                     await self._clock.sleep(BACKOFF_S * 2 ** (tries - 1) * random.uniform(0.5, 1.0))
                 tries += 1
                 more = {"action": "read_repeated", "provider": error.provider, "operation": operation}
@@ -173,19 +172,19 @@ class HttpClient:
 
         Args:
             operation: The provider's name of it.
-            path: What is put behind the base URL, its parts already quoted.
-            decode: Makes the answer's body a value, or raises ``ValidationError``.
-            method: In capitals.
-            body: What is sent as JSON; None for no body.
-            headers: What goes along with the account's own headers.
-            instead_of_key: What shows who asks, where that is not the account's key.
-            idempotency_key: Goes into ``Idempotency-Key``, where the provider knows that.
+            path: The path behind the base URL, its parts already quoted.
+            decode: Turns the answer's body into a value, or raises ``ValidationError``.
+            method: The HTTP method, in capitals.
+            body: The value to send as JSON; None for no body.
+            headers: Headers besides the account's own.
+            instead_of_key: The headers that show who asks, where the account's key does not.
+            idempotency_key: The value of ``Idempotency-Key``, for a provider that knows this header.
 
         Raises:
             Refused: The provider declined (4xx); nothing happened.
-            NotSent: It was not sent, for one because the last look forbade it, or it was one too many; nothing
-                happened.
-            OutcomeUnknown: No readable answer came, or a redirect; it may have happened.
+            NotSent: The write was not sent, for example because the last look forbade it or a rate limit was reached;
+                nothing happened.
+            OutcomeUnknown: No readable answer came, or a redirect; the write may have happened.
         """
         has_key, secrets = idempotency_key is not None, _values(instead_of_key)
         call = Call(self.account, operation, is_write=True, has_key=has_key, secrets=secrets)
@@ -201,14 +200,14 @@ class HttpClient:
 
     async def look_back(self, operation: str, reading: Awaitable[T]) -> T:
         """
-        Read what tells whether a write that was declined had been done before.
+        Read whether a declined write had been done before.
 
         Args:
             operation: The provider's name of the write.
             reading: The read.
 
         Raises:
-            OutcomeUnknown: The read failed, so that may be or not.
+            OutcomeUnknown: The read failed, so the write may have been done or not.
         """
         try:
             return await reading
@@ -235,7 +234,7 @@ class HttpClient:
         instead_of_key: Headers | None,
         extensions: dict[str, Any],
     ) -> httpx.Request:
-        """Put a request together; the headers are given raw because merging them costs more than the sending."""
+        """Put a request together; its headers are raw, because merging headers costs more than sending."""
         headers, content = [*self._fixed], b""
         headers += self._key if instead_of_key is None else _raw(instead_of_key)
         if body is not None:
@@ -250,7 +249,7 @@ class HttpClient:
         return request
 
     async def _exchange(self, call: Call, request: httpx.Request, patience_s: float) -> httpx.Response:
-        """Wait for a turn, send, and return an answer of success; everything else is raised."""
+        """Wait for a turn, send, and return a successful answer; raise an error for any other outcome."""
         try:
             turn = await self._limit.take(patience_s)
         except HeldBackError as held:
@@ -278,7 +277,7 @@ class HttpClient:
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """Those of a query's or a body's fields that are not None, in this order."""
+    """Return the fields of a query or a body that are not None, in their order."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -291,6 +290,6 @@ def _values(headers: Headers | None) -> tuple[str, ...]:
 
 
 def _worth_repeating(error: NotSent) -> bool:
-    """Whether asking again may help: not where our own limiter said no, nor where the answer is whole but wrong."""
+    """Whether asking again may help: not after our own limiter refused, nor after a complete but wrong answer."""
     held_back = isinstance(error, RateLimited) and error.status is None
     return not held_back and not isinstance(error, Misshapen)

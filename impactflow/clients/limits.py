@@ -1,13 +1,12 @@
 """
-Hold requests back before a provider's limit is hit, by what its answers say.
+Hold requests back before a provider's limit is hit, as the provider's answers report it.
 
-A provider tells in ``x-ratelimit-limit``, ``-remaining`` and ``-reset`` how many requests it will still take and until
-when. What remains is counted down from one such answer as requests are sent, since later answers may overtake one
-another. When that time is surely over and nothing is in flight, one request goes ahead, and its answer tells the next
-count. A 429 pauses everything. A provider that says nothing is never waited for.
+A provider says in ``x-ratelimit-limit``, ``-remaining`` and ``-reset`` how many requests it will still take and until
+when. This module counts down from one such answer as requests are sent, since later answers may overtake one another.
+When that time is surely over and nothing is in flight, one request goes ahead, and its answer gives the next count. A
+429 pauses everything. Requests to a provider that reports no limit never wait.
 
-Where headers come from and what a 429 means for its caller is left to ``http``, which owns one ``RateLimit`` for each
-client.
+``http`` reads the headers and decides what a 429 means for its caller; it owns one ``RateLimit`` for each client.
 """
 
 import asyncio
@@ -22,13 +21,13 @@ from typing import NamedTuple
 
 from impactflow.clock import Clock
 
-#: How long a window is taken to last where its end is not told: the vendors count by the minute.
+#: The assumed length of a window, in seconds, where its end is not given: the vendors count by the minute.
 WINDOW_S = 60.0
 #: A longer wait than this is not believed, and ``WINDOW_S`` is waited instead.
 LONGEST_S = 86_400.0
 #: The first pause after a 429 that names no time; it doubles up to the second figure.
 PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-#: A whole number of seconds may have been rounded either way; a fraction is no more exact than a hair.
+#: The error of a time in seconds: a whole number may have been rounded either way, a fraction is nearly exact.
 ROUNDING_S, HAIR_S = 1.01, 0.01
 TOO_MANY_REQUESTS = 429
 #: Numbers from here on are seconds since 1970, and from the second one on milliseconds.
@@ -50,14 +49,14 @@ class HeldBackError(Exception):
 
 class Turn(NamedTuple):
     """
-    Leave to send one request.
+    Permission to send one request.
 
     Args:
-        waited_s: Seconds that it was held back.
-        taken_at: When it may go.
-        settled: How many requests had been settled by then.
-        pauses: How many pauses there had been by then.
-        ahead: Whether it goes ahead alone, to learn the new count.
+        waited_s: Seconds that the request was held back.
+        taken_at: The time at which it may go.
+        settled: The number of requests settled by then.
+        pauses: The number of pauses by then.
+        ahead: Whether the request goes ahead alone, to learn the new count.
     """
 
     waited_s: float
@@ -69,7 +68,7 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What one answer says: how many may still be sent, and between which two times that ends."""
+    """The limit as one answer reports it: how many requests may still be sent, and between which two times it ends."""
 
     limit: int
     remaining: int
@@ -79,7 +78,7 @@ class _Window:
 
 def moment(text: str, now: datetime) -> datetime | None:
     """
-    When a header says something ends.
+    Read the time that a header names.
 
     Args:
         text: Seconds from now, seconds or milliseconds since 1970, an ISO 8601 time or an HTTP date.
@@ -114,7 +113,7 @@ def _date(text: str) -> datetime | None:
 
 def seconds_until(text: str | None, now: datetime) -> float | None:
     """
-    Seconds that a ``Retry-After`` asks to wait, never below zero.
+    Return the seconds that a ``Retry-After`` asks to wait, never below zero.
 
     Args:
         text: The header's text, seconds or an HTTP date; None where the answer has none.
@@ -153,37 +152,37 @@ def _read_window(headers: Mapping[str, str], sent_at: datetime, now: datetime) -
 
 class RateLimit:
     """
-    The turns of one client's requests; take one, send, then settle it with what came back.
+    The turns of one client's requests: take a turn, send, then settle the turn with the answer.
 
     Args:
-        clock: Tells the time and waits.
+        clock: Gives the time and waits.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._limit: int | None = None  # how many a window takes; None while nothing was told
-        self._left = math.inf  # how many more may be sent
-        self._lapses_at: datetime | None = None  # until when `_left` holds
-        self._may_end_at: datetime | None = None  # from when on a request may count in the next window already
-        self._strays = 0  # settled after that
-        self._learning = False  # one goes ahead
-        self._ahead = False  # that one is on its way
+        self._limit: int | None = None  # requests per window; None while no answer has named it
+        self._left = math.inf  # requests that may still be sent
+        self._lapses_at: datetime | None = None  # the time until which `_left` holds
+        self._may_end_at: datetime | None = None  # from then on a request may count in the next window
+        self._strays = 0  # requests settled after that
+        self._learning = False  # one request is to go ahead
+        self._ahead = False  # that request is on its way
         self._in_flight = 0
         self._settled = 0
         self._paused_until: datetime | None = None
         self._pauses = 0
         self._refusals = 0  # 429s in a row
-        self._waiting: dict[asyncio.Future[None], None] = {}  # in the order that they asked
+        self._waiting: dict[asyncio.Future[None], None] = {}  # in the order in which they asked
 
     async def take(self, patience_s: float) -> Turn:
         """
-        Wait for leave to send one request. Each turn taken must be settled, whatever happens.
+        Wait for permission to send one request. Each turn taken must be settled, whatever happens.
 
         Args:
-            patience_s: The most seconds to be held back.
+            patience_s: The most seconds to wait.
 
         Raises:
-            HeldBackError: It would take, or took, longer than that.
+            HeldBackError: The wait would be, or was, longer than that.
         """
         asked_at = now = self._clock.now()
         while not self._may_go(now):
@@ -203,10 +202,10 @@ class RateLimit:
 
     def settle(self, turn: Turn, status: int | None, headers: Mapping[str, str]) -> None:
         """
-        Give a turn back, with what its answer said.
+        Give a turn back, with the status and headers of its answer.
 
         Args:
-            turn: From ``take``.
+            turn: The turn from ``take``.
             status: The answer's HTTP status; None where no answer came.
             headers: The answer's headers.
         """
@@ -225,7 +224,7 @@ class RateLimit:
             self._wake()
 
     def _may_go(self, now: datetime) -> bool:
-        """Whether one may be sent now; moves on to the next window where it is time for that."""
+        """Whether a request may be sent now; starts the next window when it is due."""
         if self._paused_until is not None:
             if now < self._paused_until:
                 return False
@@ -237,7 +236,7 @@ class RateLimit:
         return self._left >= 1 and not self._ahead
 
     def _wait_s(self, now: datetime) -> float:
-        """Seconds until one may be sent; 0 where that hangs on a request in flight."""
+        """Seconds until a request may be sent; 0 where that depends on a request in flight."""
         if self._paused_until is not None and now < self._paused_until:
             return (self._paused_until - now).total_seconds()
         if self._lapses_at is not None and self._left < 1:
@@ -249,7 +248,7 @@ class RateLimit:
         self._learning = True
         self._left = self._limit - self._strays
         self._strays = 0
-        self._lapses_at = now + timedelta(seconds=WINDOW_S)  # should no answer come
+        self._lapses_at = now + timedelta(seconds=WINDOW_S)  # in case no answer comes
 
     async def _next_settled(self) -> None:
         future = asyncio.get_running_loop().create_future()
@@ -266,26 +265,26 @@ class RateLimit:
                 future.set_result(None)
 
     def _learn(self, turn: Turn, status: int | None, headers: Mapping[str, str]) -> None:
-        """Take over what an answer says of its window."""
+        """Adopt the window that an answer reports."""
         now = self._clock.now()
         told = _read_window(headers, turn.taken_at, now)
         if told is not None and (turn.ahead or self._limit is None):
-            # Those in flight, and those settled since this one was sent, may count after it.
+            # Requests in flight, and requests settled since this one was sent, may count after it.
             overtook = self._settled - 1 - turn.settled
             self._left = told.remaining - self._in_flight - overtook
             self._strays = overtook if now >= told.ends_from else 0
             self._limit, self._may_end_at, self._lapses_at = told.limit, told.ends_from, told.ends_by
             self._learning = False
             return
-        if turn.ahead and status is not None and status < TOO_MANY_REQUESTS:  # it tells no more
+        if turn.ahead and status is not None and status < TOO_MANY_REQUESTS:  # the provider reports no limit any more
             self._limit, self._left, self._lapses_at, self._learning = None, math.inf, None, False
             return
         self._strays += not self._learning and self._may_end_at is not None and now >= self._may_end_at
         if told is not None and not self._learning:
-            self._left = min(self._left, told.remaining)  # others may use the same account
+            self._left = min(self._left, told.remaining)  # other programs may use the same account
 
     def _pause(self, turn: Turn, headers: Mapping[str, str]) -> None:
-        """Pause after a 429; those that were in flight together are one refusal, not many."""
+        """Pause after a 429; several 429s of requests in flight together count as one refusal."""
         now = self._clock.now()
         wait_s = seconds_until(headers.get("retry-after"), now)
         if turn.pauses == self._pauses:

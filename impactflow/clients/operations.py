@@ -1,9 +1,9 @@
 """
-What makes a client's method one of its provider's operations: a request line, and arguments checked before sending.
+Mark a client's method as an operation of its provider: a request line, and arguments checked before sending.
 
 A limit that the provider documents stands in the method's signature (``amount: Annotated[int, Field(ge=1)]``), where
-people, type checkers and ``tasks`` read it too. What depends on two arguments is checked in the method's body. Sending
-and reading are left to ``http``.
+people, type checkers and ``tasks`` read it too. The method's body checks limits that depend on two arguments. ``http``
+sends and reads.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ _STRICT = ConfigDict(
 
 
 class _Client(Protocol):
-    """What ``operation`` needs of a client."""
+    """The part of a client that ``operation`` needs."""
 
     _http: HttpClient
 
@@ -42,7 +42,7 @@ C = TypeVar("C", bound=_Client)
 
 def looking(client: C, last_look: Callable[[], None]) -> C:
     """
-    The same client, whose writes look once more in the very step that sends them.
+    Copy a client; the copy's writes call ``last_look`` in the same step that sends them.
 
     Args:
         client: Any of the four.
@@ -59,7 +59,7 @@ class Operation:
     One operation that a provider documents.
 
     Args:
-        name: The provider's own name of it, which the method bears too.
+        name: The provider's own name of it, and the method's name.
         request: Its method and path below the base URL, such as ``GET /orders/{id}``.
         writes: Whether it buys or changes something; if so, nothing repeats it by itself.
     """
@@ -78,7 +78,7 @@ def operation(request: str, *, writes: bool = False) -> Callable[[Callable[P, R]
         writes: As for ``Operation``.
 
     Raises:
-        Refused: From the method, when an argument is not as its type says; nothing was sent.
+        Refused: From the method, when an argument does not fit its type; nothing was sent.
     """
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
@@ -108,14 +108,14 @@ def operation(request: str, *, writes: bool = False) -> Callable[[Callable[P, R]
 
 
 def _named(error: ErrorDetails, names: Sequence[str]) -> str:
-    """Say what is wrong with an argument, by its name however it was given, and nothing of its content."""
+    """Say what is wrong with an argument, always by its name, and never with its content."""
     argument, *within = error["loc"]
     name = names[argument] if isinstance(argument, int) and argument < len(names) else argument
     return f"{place((name, *within))}: {error['msg']}"
 
 
 def operations(client: type) -> dict[str, Operation]:
-    """The operations of a client, by name: its own as it defines them, then those of each class that it is made of."""
+    """Return a client's operations by name: its own in the order of definition, then those of its base classes."""
     methods = chain.from_iterable(vars(part).items() for part in client.__mro__)
     found = ((name, getattr(method, "__operation__", None)) for name, method in methods)
     return {name: described for name, described in found if described is not None}

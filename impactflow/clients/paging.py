@@ -1,8 +1,8 @@
 """
-Follow a listing from page to page, and go on where an earlier reader stopped.
+Follow a listing from page to page, and continue where an earlier reader stopped.
 
-One page is held at a time. How a page is asked for and where its successor's name stands (a cursor, a hash, a number,
-the last id) is left to each client.
+One page is in memory at a time. Each client decides how to ask for a page and where the next page's name stands (a
+cursor, a hash, a number, the last id).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -20,9 +20,9 @@ class Page(Generic[T_co]):
     One page of a listing.
 
     Args:
-        items: What is listed on it, in the provider's order.
-        next: Given as ``cursor`` to the same method, goes on after this page, in another process too; None after the
-            last page.
+        items: The records on the page, in the provider's order.
+        next: The ``cursor`` with which the same method continues after this page, in another process too; None after
+            the last page.
     """
 
     items: Sequence[T_co]
@@ -41,16 +41,16 @@ async def follow(
     fetch: Callable[[str | None], Awaitable[AnyPage]], cursor: str | None = None, *, provider: str, operation: str
 ) -> AsyncIterator[AnyPage]:
     """
-    Yield every page of a listing, each fetched once the one before was used.
+    Yield every page of a listing; each is fetched after the page before it was used.
 
     Args:
-        fetch: Gets the page of that name; None is the first.
+        fetch: Gets the page of a name; None is the first page.
         cursor: The name of the page to begin with.
-        provider: Whose listing it is, for the error.
+        provider: The provider's name, for the error.
         operation: The provider's name of the listing, for the error.
 
     Raises:
-        Unavailable: A page names one that was already read, so the listing would never end.
+        Unavailable: A page leads back to a page that was already read, so the listing would never end.
     """
     read = {cursor}
     while True:
@@ -69,7 +69,7 @@ async def follow(
 
 
 async def items(pages: AsyncIterator[Page[T_co]]) -> AsyncIterator[T_co]:
-    """Yield what is listed on the pages, one by one."""
+    """Yield the records on the pages, one by one."""
     async for page in pages:
         for item in page.items:
             yield item

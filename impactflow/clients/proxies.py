@@ -1,8 +1,8 @@
 """
 The way out of this network: the proxy that HTTPS_PROXY or ALL_PROXY names, and the hosts that NO_PROXY spares.
 
-The variables mean what they mean to curl and Prefect; capitals do not matter. Loopback is never asked for through a
-proxy. Connecting is left to ``transport``.
+The variables mean what they mean to curl and Prefect; capitals do not matter. Requests to loopback never go through a
+proxy. ``transport`` makes the connections.
 """
 
 from collections.abc import MutableMapping
@@ -25,8 +25,8 @@ class Proxies:
 
     Args:
         variable: The variable that names it; empty where there is none.
-        url: Where it is, with user and password where it asks for them; empty where there is none.
-        spared: The hosts to connect to directly, apart by commas, as in NO_PROXY.
+        url: Its URL, with user and password where it asks for them; empty where there is none.
+        spared: The hosts to connect to directly, separated by commas, as in NO_PROXY.
     """
 
     variable: str = ""
@@ -34,11 +34,11 @@ class Proxies:
     spared: str = ""
 
     def url_for(self, host: str) -> str | None:
-        """The proxy's URL for a host; None where the host is connected to directly."""
+        """Return the proxy's URL for a host; None for a direct connection."""
         return None if not self.url or is_loopback(host) or self._spares(host.lower()) else self.url
 
     def _spares(self, host: str) -> bool:
-        """Whether NO_PROXY lists a host or a domain that it is in."""
+        """Whether NO_PROXY lists a host or a domain that contains it."""
         listed = (name.strip().lstrip(".").lower() for name in self.spared.split(","))
         return any(name and (name in {"*", host} or host.endswith(f".{name}")) for name in listed)
 
@@ -51,7 +51,7 @@ class Proxies:
 
 def read_proxies() -> Proxies:
     """
-    Read the environment.
+    Read the proxy from the environment.
 
     Raises:
         ConfigurationError: The variable names no HTTP proxy. The message names it and never repeats its value.
@@ -75,7 +75,7 @@ def read_proxies() -> Proxies:
 
 def spare_loopback(environment: MutableMapping[str, str]) -> None:
     """
-    Have NO_PROXY list this machine, for programs that obey HTTP_PROXY even there: a temporary Prefect server is here.
+    Add this machine to NO_PROXY, for programs that obey HTTP_PROXY even for it: a temporary Prefect server runs here.
 
     Args:
         environment: The variables of this process, and so of those that it starts.

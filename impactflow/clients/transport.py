@@ -1,16 +1,16 @@
 """
 The production transport: httpx requests sent by aiohttp.
 
-It exists for speed and for honesty. httpx's own pool collapses with many requests in flight, and the public adapter
+It exists for speed and for correct errors. httpx's own pool collapses with many requests in flight. The public adapter
 ``httpx-aiohttp`` reports a connection that breaks after the request was sent as ``httpx.ConnectTimeout``, which reads
 as "nothing was sent" and would buy twice. Here a connect error means that no byte of the request left.
 
-Each request is sent once: what aiohttp by itself would repeat, a GET, PUT or DELETE whose kept-alive connection is
-lost, the server may have acted on. A write may look once more whether it may still be sent, in the very step that
-writes it: before that step there is a wait for a turn, for a connection and for the loop, in any of which a machine may
-stand still for hours. What an answer means is left to ``http``, which alone uses this.
+Each request is sent once. aiohttp by itself would repeat a GET, PUT or DELETE whose kept-alive connection is lost, and
+the server may have acted on the first. A write may check once more, in the very step that writes it, whether it may
+still be sent: before that step it waits for a turn, for a connection and for the loop, and during each wait the machine
+may be suspended for hours. ``http``, the only user of this module, decides what an answer means.
 
-No answer takes more memory than a bound, neither as it comes nor unpacked: a few kilobytes can unpack to gigabytes.
+An answer's memory is bounded, both as it comes and unpacked: a few kilobytes can unpack to gigabytes.
 """
 
 import zlib
@@ -30,12 +30,12 @@ KEEP_ALIVE_S = 4.0
 #: The longest answer that is read, in bytes: a page of a thousand records with all the metadata that 1ClickImpact takes
 #: comes to 11 MB.
 MOST_READ = 16 * 2**20
-#: The most that it may be once it is unpacked, in bytes: JSON like that packs to a quarter or less.
+#: The most bytes of an answer once it is unpacked: such JSON packs to a quarter or less.
 MOST_UNPACKED = 4 * MOST_READ
-#: What a packed answer begins with is told by its header; ``deflate`` comes with zlib's own header or without.
+#: The formats of a packed answer, by its header; ``deflate`` comes with zlib's own header or without.
 _GZIP, _ZLIB, _BARE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _CODINGS = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _BARE)}
-#: What is told of a packed answer, and no longer holds for what it unpacked to.
+#: The headers that describe a packed answer and no longer hold once it is unpacked.
 _OF_THE_PACKED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 
@@ -48,7 +48,7 @@ class Unconnected(httpx.ConnectError):
     No connection could be made; nothing was sent.
 
     Args:
-        cause: Why.
+        cause: The reason.
     """
 
     def __init__(self, cause: Cause) -> None:
@@ -58,11 +58,11 @@ class Unconnected(httpx.ConnectError):
 
 class _Unpacker:
     """
-    Unpacks one coding piece by piece, never more than a bound.
+    Unpacks one coding piece by piece, up to a bound.
 
     Args:
-        formats: Which of zlib's it may be; the first that fits the first piece.
-        most: The most bytes that may come of it.
+        formats: The zlib formats to try; the first that fits the first piece is used.
+        most: The most bytes that may come out.
     """
 
     def __init__(self, formats: Sequence[int], most: int) -> None:
@@ -72,11 +72,11 @@ class _Unpacker:
 
     def unpack(self, piece: bytes) -> bytes:
         """
-        What a piece unpacks to.
+        Unpack one piece.
 
         Raises:
-            AnswerTooLarge: More than the bound came of all pieces.
-            httpx.DecodingError: It is not packed as its header says.
+            AnswerTooLarge: All pieces together unpack to more than the bound.
+            httpx.DecodingError: The piece is not packed as its header says.
         """
         try:
             unpacked = self._inflater.decompress(piece, self._left + 1)
@@ -94,15 +94,15 @@ class _Unpacker:
 
 async def _whole(pieces: AsyncIterator[bytes], codings: Sequence[str]) -> bytes:
     """
-    An answer's body, unpacked while it comes; nothing is read after it was found too large.
+    Read an answer's body and unpack it as it comes; stop once it is too large.
 
     Args:
-        pieces: As they come.
-        codings: How it was packed, the last first; what nobody asked for is left as it is.
+        pieces: The body's pieces as they come.
+        codings: The codings that packed the body, the last first; unknown codings stay as they are.
 
     Raises:
-        AnswerTooLarge: It is.
-        httpx.DecodingError: It is not packed as its header says.
+        AnswerTooLarge: The body is too large.
+        httpx.DecodingError: The body is not packed as its header says.
     """
     unpackers = [_Unpacker(_CODINGS[coding], MOST_UNPACKED) for coding in codings if coding in _CODINGS]
     read, body = 0, []
@@ -117,22 +117,22 @@ async def _whole(pieces: AsyncIterator[bytes], codings: Sequence[str]) -> bytes:
 
 
 def _codings(answer: aiohttp.ClientResponse) -> list[str]:
-    """How a body was packed, the last first; empty where it was not."""
+    """Return the codings that packed a body, the last first; empty where it is not packed."""
     told = ",".join(answer.headers.getall("Content-Encoding", ()))
     return [coding.strip().lower() for coding in reversed(told.split(","))] if told else []
 
 
 @lru_cache(maxsize=16)
 def _timeout(connect_s: float | None) -> aiohttp.ClientTimeout:
-    """Bound the connecting only; the caller's deadline bounds the whole."""
+    """Limit the time to connect only; the caller's deadline limits the whole request."""
     return aiohttp.ClientTimeout(total=None, connect=connect_s)
 
 
 class _Connector(aiohttp.TCPConnector):
     """
-    Connects, where the environment says so by way of a proxy.
+    Connects, through a proxy where the environment says so.
 
-    Whatever fails here, CONNECT and the TLS behind it included, no byte of the request was written.
+    A failure here, also of CONNECT and the TLS behind it, means that no byte of the request was written.
     """
 
     def __init__(self, proxies: Proxies, **options: Any) -> None:
@@ -146,10 +146,10 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - its parent's
     ) -> aiohttp.connector.Connection:
         """
-        A connection, kept from before or new.
+        Return a connection, kept from before or new.
 
         Raises:
-            Unconnected: There is none.
+            Unconnected: No connection could be made.
         """
         try:
             return await super().connect(req, traces, timeout)
@@ -158,7 +158,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that can look once more before it is written."""
+    """A request that can call ``last_look`` before it is written."""
 
     last_look: Callable[[], None] | None = None
 
@@ -166,10 +166,10 @@ class _Request(aiohttp.ClientRequest):
         self, writer: AbstractStreamWriter, conn: aiohttp.connector.Connection, content_length: int | None = None
     ) -> None:
         """
-        Look, then write head and body; nothing is awaited in between.
+        Call ``last_look``, then write head and body; nothing is awaited in between.
 
-        Up to here aiohttp has only put the head together, and with a small body both leave at once. What the look
-        raises is told where the answer is awaited, so that it reaches the caller as it is.
+        Up to here aiohttp has only put the head together, and with a small body both leave at once. An error of
+        ``last_look`` is raised where the answer is awaited, so that it reaches the caller unchanged.
         """
         if self.last_look is not None and conn.protocol is not None:
             try:
@@ -181,7 +181,7 @@ class _Request(aiohttp.ClientRequest):
 
 
 def _once(last_look: Callable[[], None] | None) -> aiohttp.ClientMiddlewareType:
-    """Report a lost connection as an error that is not aiohttp's own: only after those does it send again."""
+    """Report a lost connection as an error that is not aiohttp's own: aiohttp sends again after its own errors."""
 
     async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if isinstance(request, _Request):
@@ -214,15 +214,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """
         Send the request and read its answer.
 
-        Its extension ``last_look`` is called in the step that writes it, where it is not a GET; what that raises is
-        raised, and nothing was sent.
+        The extension ``last_look`` of a request that is not a GET is called in the step that writes the request. An
+        error of ``last_look`` is raised, and nothing was sent.
 
         Raises:
             Unconnected: No connection could be made, or not in time; nothing was sent.
             httpx.ReadError: The connection broke after that; the request may have arrived.
-            httpx.RemoteProtocolError: What came back is not HTTP; the request has arrived.
-            httpx.DecodingError: The answer is not packed as it says.
-            AnswerTooLarge: The answer is; the rest of it was not read.
+            httpx.RemoteProtocolError: The answer is not HTTP; the request has arrived.
+            httpx.DecodingError: The answer is not packed as its header says.
+            AnswerTooLarge: The answer is too large; the rest of it was not read.
         """
         session = self._session or self._open()
         timeouts = request.extensions.get("timeout", {})
@@ -252,12 +252,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=headers, content=body, request=request)
 
     def _open(self) -> aiohttp.ClientSession:
-        """Open the pool at the first request, when the loop that it belongs to runs."""
+        """Open the pool at the first request, when the pool's event loop runs."""
         self._session = aiohttp.ClientSession(
             connector=_Connector(self._proxies, limit=self._concurrency, keepalive_timeout=KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # there is a bound to it here
-            skip_auto_headers=("Content-Type",),  # what has no body has none
+            auto_decompress=False,  # unpacked here, within a bound
+            skip_auto_headers=("Content-Type",),  # a request without a body has none
             request_class=_Request,
         )
         return self._session

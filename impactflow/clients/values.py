@@ -1,4 +1,4 @@
-"""What the models and the parameters of the four clients share; no input is repeated in errors."""
+"""The types that the models and the parameters of the four clients share; no error repeats its input."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Answer(BaseModel):
-    """Something that a provider said; fields that are not known are left out."""
+    """A part of a provider's answer; unknown fields are dropped."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -30,10 +30,10 @@ class Answer(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Otherwise:
     """
-    Reads what is not as documented as something else.
+    Replaces a value that is not as documented.
 
     Args:
-        make: Makes that.
+        make: Makes the replacement.
     """
 
     make: Callable[[], Any]
@@ -54,17 +54,17 @@ def _as_utc(time: datetime) -> datetime:
 
 
 def _as_mapping(value: object) -> object:
-    """Some servers write an empty object as ``[]`` or ``null``."""
+    """Read ``[]`` and ``null`` as an empty object: some servers write one so."""
     return value or {}
 
 
 def shaped(pattern: str, told: LiteralString) -> AfterValidator:
     """
-    Make the check that a text has a shape, which tells it in words.
+    Make the check that a text has a certain form, with an error in words.
 
     Args:
-        pattern: What all of the text must match.
-        told: What the text should be.
+        pattern: The pattern that the whole text must match.
+        told: The end of the error's sentence "String should ...".
     """
     matches, should_be = re.compile(pattern).fullmatch, "String should " + told
 
@@ -77,21 +77,21 @@ def shaped(pattern: str, told: LiteralString) -> AfterValidator:
 
 
 def check_plain(text: str) -> str:
-    """The text, if a database and a terminal can take it."""
+    """Return the text, if a database and a terminal can take it."""
     if is_plain(text):
         return text
     raise PydanticCustomError("string_plain", "String should have no control characters")
 
 
-#: A text that can be sent: since there is a pattern at all, no half of a surrogate pair.
+#: A text that can be sent: having any pattern rules out half of a surrogate pair.
 Text = Annotated[str, Field(pattern="")]
-#: What identifies something at a provider: kept and shown as it is, so what cannot be makes the answer unreadable.
+#: A provider's id of something, kept and shown as it is; an id that cannot be kept makes the answer unreadable.
 Ref = Annotated[str, AfterValidator(check_plain)]
 #: A time, aware and UTC; the providers mean UTC where they name no zone.
 Time = Annotated[datetime, AfterValidator(_as_utc)]
-#: What we told the provider along with a request.
+#: The metadata that we sent the provider with a request.
 Metadata = Annotated[Mapping[str, Any], BeforeValidator(_as_mapping)]
-#: What nothing is decided by: it breaks no answer, and is None where it cannot be read.
+#: A field that decides nothing: it breaks no answer, and is None where it cannot be read.
 Aside = Annotated[T | None, Otherwise(_none)]
-#: Where something can be seen; None where that is no address that can be shown.
+#: The web address of a page about something; None where the text is no address that can be shown.
 Link = Aside[Annotated[str, shaped(r"https?://\S+", "be an address"), AfterValidator(check_plain)]]

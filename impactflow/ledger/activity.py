@@ -1,8 +1,8 @@
 """
-What a run has changed, and what waits for a person: reads for events and tables that a person sees.
+Reads for events and tables that a person sees: the changes of a run, and the placements that wait for a person.
 
-A run's changes are found behind a mark, the last event that there was before it began: looking through all events for
-one run would take longer with every year.
+A run's changes are found behind a mark, the last event before the run began: a search of all events for one run would
+take longer with every year.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from impactflow.ledger.states import STANDING, WAITS_FOR_A_PERSON, Status
 from impactflow.ledger.tables import events, orders, placements
 from impactflow.models import ProviderName
 
-#: How many placements of a group are told.
+#: The number of placements of a group that are listed.
 _FIRST = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One placement of a group: its order, its slot, why it is where it is, and since when."""
+    """One placement of a group: its order, its slot, the reason for its status, and the time since when it has it."""
 
     order: str
     slot: str
@@ -37,12 +37,12 @@ class Group:
     Placements of one store and provider in one status.
 
     Args:
-        store: Whose orders.
-        provider: Who sells.
-        status: Where they are, or where the run left them.
-        count: How many.
-        since: When the first of them came there.
-        first: The first of them.
+        store: The store of the orders.
+        provider: The seller.
+        status: The status that they have, or in which the run left them.
+        count: The number of placements.
+        since: The time when the first of them got this status.
+        first: The first placements of the group.
     """
 
     store: str
@@ -54,21 +54,21 @@ class Group:
 
 
 class Effect(NamedTuple):
-    """A purchase that a run has seen to take effect, or to be completed; a tuple, since there may be very many."""
+    """A purchase that a run saw take effect or be completed; a tuple, since there may be very many."""
 
     #: The ledger's event.
     event: int
-    #: What it became: placed or completed.
+    #: The new status: placed or completed.
     status: str
     order: str
     slot: str
     provider: str
-    #: How many of ``unit``.
+    #: The quantity, in ``unit``.
     quantity: int
     unit: str
-    #: What it cost, where the provider says.
+    #: The price, if the provider says it.
     price_usd_cents: int | None
-    #: Where anyone can see it, where the provider says.
+    #: The public address of the certificate, if the provider says it.
     certificate_url: str | None
 
 
@@ -78,17 +78,17 @@ def last_event(connection: Connection) -> int:
 
 
 def changed(connection: Connection, run_id: str, after: int) -> Sequence[Group]:
-    """Where a run left each placement that it changed."""
+    """The placements that a run changed, in the status where it left them."""
     return _grouped(connection, _CHANGED, {"run_id": run_id, "after": after})
 
 
 def waiting(connection: Connection, doubted_before: datetime) -> Sequence[Group]:
-    """What waits for a person; and what has been in doubt since before a time, which nothing seems to settle."""
+    """The placements that wait for a person, and those in doubt since before a time, which no run seems to resolve."""
     return _grouped(connection, _WAITING, {"doubted_before": doubted_before})
 
 
 def effects(connection: Connection, run_id: str, after: int, limit: int) -> Sequence[Effect]:
-    """What a run has seen to take effect or to be completed, by event after ``after``."""
+    """The purchases that a run saw take effect or be completed, by event after ``after``."""
     values = {"run_id": run_id, "after": after, "limit": limit}
     return [Effect._make(row) for row in connection.execute(_EFFECTS, values)]
 
@@ -135,7 +135,7 @@ def _first_of_each(source: Any, status: ColumnElement[str]) -> Select[Any]:
 
 
 _OF_RUN = (events.c.run_id == bindparam("run_id")) & (events.c.id > bindparam("after"))
-#: A run's last event of each placement. + 0: by the index on placements SQLite would walk through all events there are.
+#: A run's last event of each placement. + 0: with the index on placements SQLite would walk through all events.
 _LAST = select(func.max(events.c.id)).where(_OF_RUN).group_by(events.c.placement + 0)
 _LAST_CHANGE = select(events.c.placement, events.c.at, events.c.to_status).where(events.c.id.in_(_LAST)).subquery()
 _CHANGED = _first_of_each(_LAST_CHANGE, _LAST_CHANGE.c.to_status)
@@ -145,7 +145,7 @@ _CAME_AT = (
     .where(events.c.placement == placements.c.id, events.c.to_status == placements.c.status, _CAME)
     .scalar_subquery()
 )
-#: When each placement that waits came to be where it is; where somebody has moved it by hand, when it was planned.
+#: The time when each waiting placement got its status; if a person moved it by hand, the time when it was planned.
 _ARRIVAL = (
     select(placements.c.id.label("placement"), func.coalesce(_CAME_AT, placements.c.planned_at).label("at"))
     .where(

@@ -1,8 +1,8 @@
 """
-Purchases that this ledger did not make, or has forgotten, written into it from the providers' records.
+Adoption of purchases that this ledger did not make, or has lost, from the providers' records.
 
-Handlers for the ``Writer`` and reads. A purchase becomes the placement of its key, or what that placement has bought; a
-second one under a key is kept beside the first. Done again, nothing changes. What is ours ``adoption`` decides.
+Handlers for the ``Writer`` and reads. A purchase becomes the placement of its key, or is recorded at that placement; a
+second purchase under a key is kept beside the first. A second call changes nothing. ``adoption`` decides what is ours.
 """
 
 import json
@@ -35,24 +35,24 @@ class BoughtSlot(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Bought:
     """
-    A purchase of ours, as a provider's record tells it.
+    A purchase of ours, as a provider's record describes it.
 
     Args:
-        store: Whose order it was made for.
-        order_id: The order's id, as the provider was told.
-        slot: The slot whose key it carries.
-        key: That key.
-        provider: Who sold it.
-        kind: What it is.
-        quantity: How many of ``UNIT_OF[kind]``; None where the provider does not say.
-        customer_email: Whom it was bought on behalf of; None for the merchant.
-        ref: What the provider calls it.
-        parts: What the provider calls what it consists of, where it says.
-        price_usd_cents: What it cost, where the provider says.
-        bought_at: When it took effect.
-        cancelled: Whether it was undone since.
-        at: When it is adopted.
-        run_id: Which run does it.
+        store: The store whose order it was made for.
+        order_id: The order's id, as the provider has it.
+        slot: The slot of its key.
+        key: The idempotency key that it carries.
+        provider: The seller.
+        kind: The kind of impact.
+        quantity: The quantity in ``UNIT_OF[kind]``; None if the provider does not say it.
+        customer_email: The customer on whose behalf it was bought; None for the merchant.
+        ref: The provider's name for it.
+        parts: The provider's names for its parts, if it says them.
+        price_usd_cents: The price, if the provider says it.
+        bought_at: The time when it took effect.
+        cancelled: Whether it was undone afterwards.
+        at: The time of adoption.
+        run_id: The run that adopts it.
     """
 
     store: str
@@ -73,7 +73,7 @@ class Bought:
 
 
 class Adopted(StrEnum):
-    """What became of a purchase that was to be adopted."""
+    """The result of adopting a purchase."""
 
     #: The ledger knew nothing of its key.
     NEW = "new"
@@ -83,13 +83,13 @@ class Adopted(StrEnum):
     FURTHER = "further"
     #: The ledger holds it already, or there is nothing to keep.
     KNOWN = "known"
-    #: Its placement is being sent or in doubt: settling finds it.
+    #: Its placement is being sent or in doubt: the resolution of the doubt will find it.
     UNSETTLED = "unsettled"
 
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
-    """A person's word that of what is at an account without a key nothing was bought for this ledger's stores."""
+    """A person's word that no purchase without a key at an account was made for this ledger's stores."""
 
     provider: ProviderName
     by: str
@@ -98,7 +98,7 @@ class Vouched:
 
 def adopt(connection: Connection, purchases: Sequence[Bought]) -> list[Adopted]:
     """
-    Write purchases, each in whatever way its placement needs.
+    Write purchases, each in the way that its placement needs.
 
     Raises:
         AlreadyRecorded: Another placement holds one of them.
@@ -107,7 +107,7 @@ def adopt(connection: Connection, purchases: Sequence[Bought]) -> list[Adopted]:
 
 
 def vouch(connection: Connection, words: Sequence[Vouched]) -> list[None]:
-    """Keep a person's word; the last one counts."""
+    """Keep a person's word; the last word counts."""
     for word in words:
         one_at_a_time(connection, f"account {word.provider}")
         values = {"vouched_at": word.at, "by": word.by}
@@ -118,7 +118,7 @@ def vouch(connection: Connection, words: Sequence[Vouched]) -> list[None]:
 
 
 def account(connection: Connection, provider: ProviderName, store: str) -> tuple[bool, datetime | None]:
-    """Whether anything was ever sent to a provider for a store, and when somebody has vouched for the account."""
+    """Whether anything was ever sent to a provider for a store, and when a person vouched for the account."""
     sent = connection.execute(
         select(placements.c.id)
         .join(orders, placements.c.order == orders.c.id)
@@ -148,21 +148,21 @@ def bought_slots(connection: Connection) -> Sequence[BoughtSlot]:
 
 
 def unused_slots(connection: Connection, store: str, names: Iterable[str]) -> frozenset[str]:
-    """Which of these slots of a store have no placement at all."""
+    """The slots of a store, among these, that have no placement at all."""
     return frozenset(
         name for name in names if connection.execute(_IS_USED, {"store": store, "slot": name}).first() is None
     )
 
 
 def parts(connection: Connection, provider: ProviderName, names: Iterable[str]) -> frozenset[str]:
-    """Which of these names are of the one thing that some purchase of the ledger's consists of."""
+    """The names, among these, that are the one part of some purchase in the ledger."""
     whole = {json.dumps([name]): name for name in names}
     query = select(placements.c.parts).where(placements.c.provider == provider, placements.c.parts.in_(whole))
     return frozenset(whole[text] for text in connection.execute(query).scalars())
 
 
 def _adopt(connection: Connection, each: Bought) -> Adopted:
-    one_at_a_time(connection, each.store)  # as planners do, who may meet the same order in this moment
+    one_at_a_time(connection, each.store)  # like planners, which may meet the same order now
     row = connection.execute(_BY_KEY, {"key": each.key}).one_or_none()
     if row is None:
         _insert(connection, each)
@@ -186,7 +186,7 @@ def _adopt(connection: Connection, each: Bought) -> Adopted:
 
 
 def _insert(connection: Connection, each: Bought) -> None:
-    """A placement for what was bought, of an order that may be new too."""
+    """Insert a placement for a purchase, and its order if that is new too."""
     status = Status.CANCELLED if each.cancelled else Status.PLACED
     values = {
         "order": _order_for(connection, each),
@@ -200,17 +200,17 @@ def _insert(connection: Connection, each: Bought) -> None:
         "ref": _name_for(connection, each),
         "price_usd_cents": each.price_usd_cents,
         "parts": json.dumps(each.parts) if each.parts else None,
-        **_as_bought(each, each.quantity or 0),  # untold is 0: what must not be forgotten is that it was bought
+        **_as_bought(each, each.quantity or 0),  # unknown is 0: the purchase itself must not be lost
     }
     transitions.start(connection, [values], [_said(each)], each.at, each.run_id)
 
 
 def _order_for(connection: Connection, each: Bought) -> int:
     """
-    The row of the order; made where there is none.
+    The row of the order; it is made if there is none.
 
-    Where the same sale has a placement in that slot under another key, the purchase gets a row of its own, joined to
-    the sale as planning joins rows that turn out to be one; what waited there is withdrawn.
+    If the same sale has a placement in that slot under another key, the purchase gets its own row, joined to the sale
+    as planning joins rows of one sale; the placement that waited there is withdrawn.
     """
     names = _names(each.order_id)
     known = order_names.c.store == each.store, order_names.c.name.in_(names)
@@ -257,13 +257,13 @@ def _new_order(connection: Connection, each: Bought, same_as: int | None) -> int
 
 
 def _names(order_id: str) -> Sequence[str]:
-    """The names of an order, as far as its id tells: a webhook's has the form ``SYSTEM:ID``."""
+    """The names of an order that follow from its id: a webhook's id has the form ``SYSTEM:ID``."""
     system, _, number = order_id.partition(":")
     return [f"wr:{order_id}", f"src:{order_id}"] if system and number else [f"wr:{order_id}"]
 
 
 def _record(connection: Connection, each: Bought, row: Any) -> None:
-    """What a placement without a purchase has bought; one that was never sent becomes just that."""
+    """Record the purchase of a placement that had none; a placement that was never sent gets its values."""
     chosen = placements.c.id == row.id
     if not row.attempts:
         quantity = row.quantity if each.quantity is None else each.quantity
@@ -285,7 +285,7 @@ def _record(connection: Connection, each: Bought, row: Any) -> None:
 
 
 def _as_bought(each: Bought, quantity: int) -> dict[str, Any]:
-    """The columns that say what was bought, and when; one attempt was made, by whoever bought it."""
+    """The columns that say what was bought, and when; the purchase counts as one attempt."""
     values: dict[str, Any] = {
         "provider": each.provider.value,
         "kind": each.kind.value,
@@ -303,7 +303,7 @@ def _as_bought(each: Bought, quantity: int) -> dict[str, Any]:
 
 
 def _name_for(connection: Connection, each: Bought) -> str:
-    """The provider's name for it, with a number where another purchase shares that name."""
+    """The provider's name for the purchase, with a number if another purchase shares that name."""
     shared = placements.c.provider == each.provider, placements.c.ref.in_(names_for(each.ref))
     taken = connection.execute(select(func.count()).select_from(placements).where(*shared)).scalar_one()
     return f"{each.ref}#{taken + 1}" if taken else each.ref

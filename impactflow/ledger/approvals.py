@@ -1,8 +1,8 @@
 """
-What is bought only once a person has approved it: what awaits that, what was decided, and whether it still holds.
+Purchases that need a person's approval: the waiting ones, the decisions, and whether a decision still holds.
 
-Handlers for the ``Writer`` and reads. A decision is about exactly what was shown: a digest says what that was, and
-neither a decision about something else nor a purchase of something else gets past it.
+Handlers for the ``Writer`` and reads. A decision covers exactly what the person was shown. A digest identifies this,
+and stops both a decision about something else and a purchase of something else.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from impactflow.ledger.transitions import Seen
 from impactflow.models import Kind, ProviderName
 from impactflow.units import in_words
 
-#: What a purchase is, as far as a person approves of it. Whose e-mail address it is made under is not part of it.
+#: The columns that a person approves. The e-mail address under which the purchase is made is not one of them.
 _COVERED = ("key", "provider", "kind", "quantity", "unit", "options", "on_behalf")
 
 
@@ -37,19 +37,19 @@ class Awaiting:
 
     Args:
         id: The ledger's row.
-        store: Whose order it is.
+        store: The store of the order.
         order: The order's id.
         slot: The policy's name for the impact.
-        provider: Who sells it.
-        kind: What it is.
-        quantity: How many of ``UNIT_OF[kind]`` it has earned.
-        reason: Why they are asked.
-        since: Since when it waits.
-        was_tried: Whether it was sent before: then the provider may know its key, and its quantity is fixed.
-        digest: Says all that would be bought.
-        ordered_at: When the order was sold.
-        read_at: When the order was read last; None where that was before anybody kept it.
-        policy: Digest of the policy that it was planned under then.
+        provider: The seller.
+        kind: The kind of impact.
+        quantity: The quantity that was earned, in ``UNIT_OF[kind]``.
+        reason: The reason for the question.
+        since: The time since when it waits.
+        was_tried: Whether it was sent before: if so, the provider may know its key, and its quantity is fixed.
+        digest: The digest of everything that would be bought.
+        ordered_at: The time when the order was sold.
+        read_at: The time when the order was last read; None if the ledger did not keep this time yet.
+        policy: The digest of the policy under which it was planned then.
         was_listed: Whether a source that can be read again has listed the order.
     """
 
@@ -73,17 +73,17 @@ class Awaiting:
 @dataclass(frozen=True, slots=True)
 class Approval:
     """
-    What a person has decided about one placement.
+    A person's decision about one placement.
 
     Args:
-        asked: What they were shown.
-        quantity: How much is to be bought, at most what was earned; None for nothing, where it is rejected.
-        by: Who decided.
-        why: For what reason.
-        at: When.
-        run_id: Which run tells.
-        policy: Digest of the policy that whoever asked worked with: the approval counts as a reading of the order under
-            it; None where it does not.
+        asked: The placement as the person was shown it.
+        quantity: The quantity to buy, at most what was earned; None for a rejection.
+        by: The person who decided.
+        why: The person's reason.
+        at: The time of the decision.
+        run_id: The run that records it.
+        policy: The digest of the policy that the asking program used: the approval counts as a reading of the order
+            under this policy; None if it does not.
     """
 
     asked: Awaiting
@@ -96,7 +96,7 @@ class Approval:
 
 
 def digest(row: Any) -> str:
-    """All that would be bought for a row of ``placements``, in one word."""
+    """Return the digest of everything that would be bought for a row of ``placements``."""
     return hashlib.sha256(json.dumps([row[name] for name in _COVERED]).encode()).hexdigest()
 
 
@@ -109,12 +109,12 @@ def awaiting(
     limit: int,
 ) -> Sequence[Awaiting]:
     """
-    What waits for a person's approval, the oldest first.
+    The placements that await a person's approval, the oldest first.
 
-    Of one order by any of its names, of one slot, of one store, or one placement by its row.
+    They can be limited to one order by any of its names, one slot, one store, or one placement by its row.
 
     Raises:
-        ConfigurationError: Several orders go by the name.
+        ConfigurationError: Several orders have this name.
     """
     query = _AWAITING.limit(limit)
     if store is not None:
@@ -133,10 +133,10 @@ def awaiting(
 
 def decide(connection: Connection, decisions: Sequence[Approval]) -> list[None]:
     """
-    Do what persons have decided, and remember who did.
+    Apply the decisions of persons, and remember who made them.
 
     Raises:
-        TransitionRefused: A placement does not wait any more, or for something else than was shown.
+        TransitionRefused: A placement does not wait any more, or waits for something else than was shown.
     """
     for each in decisions:
         _decide(connection, each)
@@ -144,7 +144,7 @@ def decide(connection: Connection, decisions: Sequence[Approval]) -> list[None]:
 
 
 def set_back(connection: Connection, ids: Sequence[int], at: datetime, run_id: str) -> int:
-    """Of placements above their limit, let those wait for a person that nobody has approved so; how many they are."""
+    """Let placements above their limit wait for a person if no one approved exactly them; return how many."""
     rows = connection.execute(_ROWS, {"ids": as_list([row_id] for row_id in ids)}).mappings()
     unapproved = [row for row in rows if row["approved"] != digest(row)]
     for row in unapproved:
@@ -157,7 +157,7 @@ def set_back(connection: Connection, ids: Sequence[int], at: datetime, run_id: s
 def _decide(connection: Connection, each: Approval) -> None:
     asked = each.asked
     store = connection.execute(_STORE, {"id": asked.id}).scalar_one()
-    one_at_a_time(connection, store)  # whoever plans the order anew comes before this or after it, never between
+    one_at_a_time(connection, store)  # a new plan of the order comes before or after this
     row = connection.execute(_ROWS, {"ids": as_list([[asked.id]])}).mappings().one()
     is_as_shown = digest(row) == asked.digest and row["reason"] == asked.reason
     if row["status"] != Status.AWAITING_APPROVAL or not is_as_shown:
@@ -194,7 +194,7 @@ def _decide(connection: Connection, each: Approval) -> None:
 
 
 def _first_of(placement: int) -> Any:
-    """The row of its sale that was here first."""
+    """The first row of its sale."""
     row = select(func.coalesce(orders.c.same_as, orders.c.id)).select_from(_JOINED)
     return row.where(placements.c.id == placement).scalar_subquery()
 
@@ -203,10 +203,10 @@ def _move(
     connection: Connection, row: Any, to: Status, said: str, at: datetime, run_id: str, values: Mapping[str, Any]
 ) -> None:
     """
-    Change the status of a row that this transaction has locked, and say so in its story.
+    Change the status of a row that this transaction has locked, and write an event about it.
 
     Raises:
-        TransitionRefused: It is not as it was read.
+        TransitionRefused: The row is not as it was read.
     """
     seen = Seen(row["id"], row["status"], row["attempts"])
     if not transitions.revise(connection, seen, {"status": to.value, **values}, said, at, run_id):
@@ -248,7 +248,7 @@ _ROWS = (
     .with_for_update(of=placements)
 )
 _STORE = select(orders.c.store).select_from(_JOINED).where(placements.c.id == bindparam("id"))
-#: Whether what came since makes another thing of it, which nobody has judged yet.
+#: Whether the order has changed since it was planned, and is not judged again yet.
 _IS_OUTDATED = select(FIRST.c.digest == "").select_from(WITH_FIRST).where(placements.c.id == bindparam("id"))
 _SINCE = select(func.max(events.c.at)).where(events.c.placement == placements.c.id).scalar_subquery()
 _AWAITING = (

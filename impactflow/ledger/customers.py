@@ -1,15 +1,15 @@
 """
-What else a customer bought: whether a sale is their first, and whether it may be one that was told twice.
+A customer's other sales: whether a sale is their first, and whether a sale may have been reported twice.
 
-Shop, payment provider and Wicked Reports may each tell of one sale by names that nothing joins. Two sales of one
-customer for one amount within a day that no one teller told of both are suspected to be one: a person is asked about
-the one for which nothing was bought. The suspicion stands, whatever becomes of either, until a person has answered, a
-name has joined the two, or the policy says that they are distinct, or wants nothing of what the other's system sells. A
-customer is known by a digest of store and e-mail address.
+Shop, payment provider and Wicked Reports may each report one sale under names that nothing joins. Two sales are
+suspected to be one if they have one customer and one amount, lie within a day, and no single source reported both. A
+person is then asked about the sale for which nothing was bought. The suspicion stands, whatever happens to either sale,
+until a person has answered, a name has joined the two, or the policy says that they are distinct, or wants nothing that
+the other's system sells. A customer is known by a digest of store and e-mail address.
 
-A page's sales are looked at one after the other, each beside the ledger and the ones before it as they will be. So of
-one sale that is told by many names one telling is bought for without a question, on whatever pages they come; how many
-are of several sales that are alike may depend on the pages. An answer is about the sales that were named, and no other.
+A page's sales are examined one after the other, each beside the ledger and the earlier sales as they will be. So if one
+sale is reported under many names, one report leads to a purchase without a question, on any pages. If several sales are
+alike, the number of purchases may depend on the pages. An answer covers the sales that were named, and no other.
 Reads only.
 """
 
@@ -45,12 +45,12 @@ from impactflow.ledger.sold_before import earliest_turns, likeness_as_kept, sold
 @dataclass(frozen=True, slots=True)
 class Look:
     """
-    What was found of one sale.
+    The findings about one sale.
 
     Args:
-        is_first: Whether no earlier sale of its customer that counts is known; None where it is not known whose it is.
-        twins: The sales that it may be.
-        is_new: Whether one of them is none that it was suspected to be before: what was said of those is no answer.
+        is_first: Whether no earlier sale of its customer that counts is known; None if its customer is not known.
+        twins: The sales that it may be the same as.
+        is_new: Whether one of them is a new suspicion: an answer about the earlier ones does not cover it.
     """
 
     is_first: bool | None
@@ -59,7 +59,7 @@ class Look:
 
 
 def customer(store: str, email: str | None) -> str | None:
-    """A digest by which one customer's orders are found; None where it is not told whose they are."""
+    """A digest that identifies one customer's orders; None if the customer is not known."""
     told = (email or "").strip().casefold()
     return hashlib.sha256(f"{store}\n{told}".encode()).hexdigest()[:24] if told else None
 
@@ -75,15 +75,15 @@ def look(
     at_first: bool,
 ) -> Sequence[Look]:
     """
-    Look at each of a page's sales, the earliest first.
+    Examine each of a page's sales, the earliest first.
 
     Args:
         connection: In a transaction.
-        store: Whose sales.
+        store: The store of the sales.
         page: The page's sales.
-        distinct: Systems of which no two orders are one sale.
-        wants: Whether the policy wants anything of what these systems sell.
-        unwritten: Sales as the ledger does not have them yet; those of the page are added.
+        distinct: The systems of which no two orders are one sale.
+        wants: Whether the policy wants anything that these systems sell.
+        unwritten: The sales in a state that the ledger does not have yet; the sales of the page are added.
         at_first: Whether it matters which sale is a customer's first.
     """
     beside = _Beside(connection, store, page, distinct, wants, unwritten, at_first=at_first)
@@ -93,7 +93,7 @@ def look(
 
 
 class _Beside:
-    """What the ledger, and the pages before, have beside a page's sales."""
+    """The sales of the ledger, and of the pages before, that a page's sales are compared with."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class _Beside:
         for each in page:
             if each.rows:
                 unwritten.put(each, self._as_known(each))
-        #: By customer, those that are not on the page and may be one of its sales.
+        #: By customer: sales that are not on the page and may be one of the page's sales.
         self._others: dict[str | None, list[Sold]] = defaultdict(list)
         self._index = Index()
         for other in self._read_others():
@@ -127,7 +127,7 @@ class _Beside:
         self._earliest = self._read_earliest() if at_first else {}
 
     def look(self, each: Bought) -> Look:
-        """What is found of a sale; whichever is looked at later is compared with it as it will be."""
+        """Examine a sale; sales that are examined later are compared with its new state."""
         own = self._unwritten.known[each.rows[0]] if each.rows else self._as_new(each)
         if not each.is_judged:
             return Look(is_first=None, twins=(), is_new=False)
@@ -154,11 +154,11 @@ class _Beside:
 
     def _may_be(self, each: Bought, own: Sold) -> Sequence[Sold]:
         """
-        All sales that this one may be: those that are like it, and those that it was suspected to be before.
+        All sales that this one may be: the sales that are like it, and its earlier suspects.
 
-        Of the first, those for which something was sent, and, unless something was for this one, those for which it
-        will be. Where a person is asked anyhow, those too about which they are asked likewise. ``MOST_TWINS`` of them
-        at most.
+        A sale that is like it counts if something was sent for it, or, unless something was sent for this one, if
+        something will be. If a person is asked anyhow, sales about which the person is asked likewise count too. There
+        are ``MOST_TWINS`` at most.
         """
         like_it = self._like(each, own, Part.BOUGHT)
         bought = (other for other in like_it if other.was_sent or not own.was_sent)
@@ -167,7 +167,7 @@ class _Beside:
         if suspected and not own.was_sent:
             suspected += islice(self._like(each, own, Part.ASKED, Part.FULL), MOST_TWINS)
         found = list({other.key: other for other in suspected}.values())
-        if len(found) > MOST_TWINS:  # an answer is about those that were named before
+        if len(found) > MOST_TWINS:  # an answer covers the sales that were named before
             found = sorted(found, key=lambda other: other.row not in each.twins)[:MOST_TWINS]
         return sorted(found, key=lambda other: (other.at, other.order_id))
 
@@ -176,7 +176,7 @@ class _Beside:
             return
         for index in (self._index, self._unwritten.index):
             for other in index.near(own, self._distinct, *parts):
-                # Whether the two are one is asked of the other one perhaps: one answer is enough.
+                # The person may be asked this at the other sale: one answer is enough.
                 can_be_asked = other.stands.is_answered or not other.was_sent
                 is_asked_there = can_be_asked and not other.twins.isdisjoint(each.rows)
                 is_another = other.row is None or other.row not in each.rows
@@ -192,7 +192,7 @@ class _Beside:
                 yield other
 
     def _is_first(self, each: Bought, own: Sold) -> bool | None:
-        """Whether a customer bought nothing before; what may be the same sale is not before."""
+        """Whether a customer bought nothing before; a sale that may be the same one is not before."""
         if each.customer is None or not self._at_first:
             return None
         if self._earliest.get(own.customer, own.turn) < own.turn:
@@ -207,7 +207,7 @@ class _Beside:
         return are_alike and abs(own.at - other.at) <= APART
 
     def _leave_outdated(self, each: Bought, sold: Sold) -> None:
-        """What was planned, or is asked, of other sales without knowing of this one, or of what it has become."""
+        """Mark other sales as outdated that were planned, or asked about, without this sale or its new state."""
         if (sold.was_sent or sold.is_due) and each.customer is not None and each.order.amount:
             parts = Part.BOUGHT, Part.ASKED
             indexes = self._index, self._unwritten.index
@@ -231,7 +231,7 @@ class _Beside:
         return self._as_told(each, Stands(*map(any, zip(*stands, strict=True))), each.rows[0])
 
     def _as_told(self, each: Bought, stands: Stands, number: int) -> Sold:
-        """A sale of the page that has not been looked at."""
+        """A sale of the page that was not examined yet."""
         is_free = stands.is_free(each.twins)
         waits = (stands.is_planned or stands.waits) and (each.earns(True) or each.earns(False))
         return Sold(
@@ -268,11 +268,11 @@ class _Beside:
         yield from sold_between(self._connection, self._store, _customers(self._page), span, is_wanted)
 
     def _read_suspected(self) -> Mapping[int, Sold]:
-        """The sales that sales of the page were suspected to be, by the row by which they were."""
+        """The sales that the page's sales were suspected to be, by their row in the suspicion."""
         return sold_in(self._connection, {row for each in self._page for row in each.twins})
 
     def _read_earliest(self) -> Mapping[str | None, tuple[datetime, bool, int]]:
-        """The turn of each customer's earliest sale that counts, but for those that are compared one by one."""
+        """The turn of each customer's earliest sale that counts, except sales that are compared one by one."""
         customers = _customers(self._page)
         apart = {row for each in self._page for row in each.rows} | {
             other.number for others in self._others.values() for other in others
@@ -286,6 +286,6 @@ def _customers(page: Iterable[Bought]) -> list[str]:
 
 
 def _know_of_each_other(other: Sold, sold: Sold) -> bool:
-    """Whether a person who is asked about either is told of the other one, or was; a question names only so many."""
+    """Whether a question about either sale names the other, or did; a question names a limited number of sales."""
     is_named = not other.twins.isdisjoint(sold.rows) or len(other.twins) >= MOST_TWINS
     return is_named or (sold.stands.is_answered and other.row in sold.twins)

@@ -1,7 +1,7 @@
 """
 Webhook deliveries: stored once, handled once, remembered for good.
 
-Handlers for the ``Writer`` and reads. What a delivery means is left to ``webhooks.events``.
+Handlers for the ``Writer`` and reads. ``webhooks.events`` interprets the deliveries.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from impactflow.ledger.dismissals import is_dismissed_delivery
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.tables import Utc, broken_orders, deliveries
 
-#: How the ids of deliveries begin that `impactflow webhooks send` makes up.
+#: The prefix of the ids of deliveries that `impactflow webhooks send` makes up.
 TEST_NAME = "impactflow-test-"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """
-    What a webhook brought, verified.
+    A verified webhook delivery.
 
     Args:
-        store: Whose it is.
-        source: Whose scheme it came by.
-        webhook_id: The sender's id of it: one that was stored before is the same delivery.
-        topic: What it tells of, in the sender's words.
-        received_at: When it came first.
-        body: As it was sent. Never logged.
+        store: The store that it belongs to.
+        source: The source whose scheme it came by.
+        webhook_id: The sender's id for it: a delivery with an id that was stored before is the same delivery.
+        topic: Its subject, in the sender's words.
+        received_at: The time when it first came.
+        body: The body as it was sent. It is never logged.
         id: The ledger's row; 0 before it is stored.
     """
 
@@ -44,22 +44,22 @@ class Delivery:
 
     @property
     def is_test(self) -> bool:
-        """Whether `impactflow webhooks send` made it up: nothing that it tells of was sold."""
+        """Whether `impactflow webhooks send` made it up: it describes no real sale."""
         return self.webhook_id.startswith(TEST_NAME)
 
 
 @dataclass(frozen=True, slots=True)
 class Handled:
     """
-    What became of a delivery.
+    The result of a delivery.
 
     Args:
         id: The ledger's row.
-        at: When.
-        problem: Why it could not be read; its body is kept then.
-        listed_as: What it is listed as among the orders that could not be read; None where it is not.
-        mapping: The digest of the mapping by which it could not be read, so that another one is tried; None where its
-            sender needs none.
+        at: The time of the result.
+        problem: The reason why it could not be read; in that case its body is kept.
+        listed_as: Its name in the list of orders that could not be read; None if it is not listed.
+        mapping: The digest of the mapping by which it could not be read, so that another mapping is tried; None if its
+            sender needs no mapping.
     """
 
     id: int
@@ -72,12 +72,12 @@ class Handled:
 @dataclass(frozen=True, slots=True)
 class Mended:
     """
-    A sender's mapping as it is now.
+    The present mapping of a sender.
 
     Args:
-        store: Whose deliveries are read by it.
+        store: The store whose deliveries are read by it.
         source: The sender.
-        mapping: Its digest.
+        mapping: The mapping's digest.
     """
 
     store: str
@@ -88,13 +88,13 @@ class Mended:
 @dataclass(frozen=True, slots=True)
 class Pending:
     """
-    Deliveries of one source that nobody has handled.
+    Deliveries of one source that are not handled.
 
     Args:
-        store: Whose.
-        source: By whose scheme they came.
-        count: How many.
-        since: When the first of them came.
+        store: The store that they belong to.
+        source: The source whose scheme they came by.
+        count: The number of deliveries.
+        since: The time when the first of them came.
     """
 
     store: str
@@ -104,9 +104,9 @@ class Pending:
 
 
 def store(connection: Connection, brought: Sequence[Delivery]) -> list[bool]:
-    """Keep deliveries; for each, whether it is new."""
+    """Keep deliveries; return for each whether it is new."""
     for name in sorted({each.store for each in brought}):
-        one_at_a_time(connection, f"deliveries of {name}")  # two receivers that are told the same would both fail
+        one_at_a_time(connection, f"deliveries of {name}")  # two receivers of the same delivery would both fail
     return [_store(connection, each) for each in brought]
 
 
@@ -119,7 +119,7 @@ def _store(connection: Connection, each: Delivery) -> bool:
 
 
 def finish(connection: Connection, handled: Sequence[Handled]) -> list[None]:
-    """Say what became of deliveries; one that was handled meanwhile stays as it is."""
+    """Record the results of deliveries; a delivery that was handled meanwhile stays as it is."""
     rows = [
         {
             "b_id": each.id,
@@ -136,10 +136,10 @@ def finish(connection: Connection, handled: Sequence[Handled]) -> list[None]:
 
 def reopen(connection: Connection, mended: Sequence[Mended]) -> list[int]:
     """
-    Let deliveries be handled again that could not be read by another mapping; for each sender, how many.
+    Reopen deliveries that could not be read by another mapping; return how many for each sender.
 
-    What they were listed as is listed no more: reading them again says anew what is wrong. What a person has dismissed
-    stays as it is.
+    Their entries in the list of broken orders are removed: a new reading records what is wrong. An entry that a person
+    has dismissed stays as it is.
     """
     for name in sorted({each.store for each in mended}):
         one_at_a_time(connection, f"deliveries of {name}")  # another run may list them again meanwhile
@@ -156,7 +156,7 @@ def _reopen(connection: Connection, each: Mended) -> int:
 
 
 def pending(connection: Connection, store_name: str, after: int, limit: int) -> Sequence[Delivery]:
-    """The store's deliveries that nobody has handled, in the order in which they came."""
+    """The store's deliveries that are not handled, in the order in which they came."""
     rows = connection.execute(_PENDING, {"store": store_name, "after": after, "limit": limit})
     return [
         Delivery(row.store, row.source, row.webhook_id, row.topic, row.received_at, bytes(row.body), row.id)
@@ -165,12 +165,12 @@ def pending(connection: Connection, store_name: str, after: int, limit: int) -> 
 
 
 def pending_since(connection: Connection, store_name: str) -> datetime | None:
-    """When the first of the store's deliveries came that nobody has handled; None where all are."""
+    """The time when the first of the store's deliveries came that is not handled; None if all are handled."""
     return connection.execute(_PENDING_SINCE, {"store": store_name}).scalar()
 
 
 def pending_by_source(connection: Connection) -> Sequence[Pending]:
-    """The deliveries that nobody has handled, counted by store and source."""
+    """The deliveries that are not handled, counted by store and source."""
     found: list[Pending] = []
     after = ""
     while (store_name := connection.execute(_NEXT_STORE, {"after": after}).scalar()) is not None:
@@ -181,7 +181,7 @@ def pending_by_source(connection: Connection) -> Sequence[Pending]:
 
 
 def topics(connection: Connection, store_name: str) -> frozenset[tuple[str, str]]:
-    """By whom the store was ever told of what: source and topic. A test shows nothing of what a sender sends."""
+    """The sources and topics of all the store's deliveries, without tests: they do not show what a sender sends."""
     return frozenset((row.source, row.topic) for row in connection.execute(_TOPICS, {"store": store_name}))
 
 

@@ -1,8 +1,8 @@
 """
-What could not be read and a person has dismissed: it asks for nobody any more, and who said so is kept for good.
+Unreadable orders that a person has dismissed: they need no one any more, and the person's name is kept for good.
 
-A handler for the ``Writer``, and what the reads of broken orders leave out. A dismissal is about one problem of one
-order since it was first seen: another problem is shown again, and a good reading mends the order as ever.
+A handler for the ``Writer``, and the filters for reads of broken orders. A dismissal covers one problem of one order
+since it was first seen: another problem is shown again, and a good reading mends the order as always.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,14 +20,14 @@ from impactflow.ledger.tables import broken_orders, deliveries, dismissals
 @dataclass(frozen=True, slots=True)
 class Dismissal:
     """
-    What a person says of an order that could not be read.
+    A person's word about an order that could not be read.
 
     Args:
-        name: As it is listed.
-        by: Who says so.
-        why: For what reason nothing is to be done.
-        at: When.
-        store: Whose order it is; None where one store alone has one of that name.
+        name: The name under which it is listed.
+        by: The person.
+        why: The reason why no action is needed.
+        at: The time of the dismissal.
+        store: The store of the order; None if only one store has an order of that name.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Dismissal:
 
 def dismiss(connection: Connection, given: Sequence[Dismissal]) -> list[str]:
     """
-    Keep what persons say; for each, the problem that is dismissed.
+    Keep the dismissals; return for each the problem that is dismissed.
 
     Raises:
-        ConfigurationError: Nothing of that name asks for a person.
+        ConfigurationError: Nothing with that name needs a person.
     """
     return [_dismiss(connection, each) for each in given]
 
@@ -82,7 +82,7 @@ def is_dismissed_delivery() -> ColumnElement[bool]:
 
 
 def of(connection: Connection, store: str, names: Iterable[str]) -> Sequence[Mapping[str, Any]]:
-    """What persons have said of the orders that are listed by these names: when, who, why and of which problem."""
+    """The dismissals of the orders listed under these names: time, person, reason and problem."""
     query = select(dismissals.c.name, dismissals.c.problem, dismissals.c.at, dismissals.c.by, dismissals.c.why)
     mine = query.where(dismissals.c.store == store, dismissals.c.name.in_(sorted(names))).order_by(dismissals.c.id)
     return [dict(row) for row in connection.execute(mine).mappings()]

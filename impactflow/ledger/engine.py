@@ -1,8 +1,8 @@
 """
-Opening the database: connections, durability, migrations, and its errors in our words.
+Opening the database: connections, durability, migrations, and the database's errors in our words.
 
 SQLite runs in WAL mode with full synchronous commits, and every writing transaction takes its lock at the start;
-Postgres is spoken through psycopg.
+Postgres is accessed through psycopg.
 """
 
 import functools
@@ -34,16 +34,16 @@ from impactflow.texts import one_line
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
 HEAD = "0008"
-#: How long to wait for another program's lock, in seconds.
+#: The longest wait for another program's lock, in seconds.
 BUSY_S = 30.0
-#: How old a connection to Postgres may become, in seconds: a name may have come to mean another server.
+#: The greatest age of a connection to Postgres, in seconds: a name may have come to mean another server.
 RECYCLED_S = 300.0
 #: The pause before a new file's mode is tried again while another program changes it, in seconds.
 _MODE_PAUSE_S = 0.02
-#: Any number, so long as nothing else in the same Postgres uses it for its own advisory locks.
+#: The number of our advisory lock; nothing else in the same Postgres may use it.
 _MIGRATION_LOCK = 7_431_912_605
 
-#: Postgres's code for a write that a standby, or a setting, does not take.
+#: Postgres's code for a write that a standby, or a setting, refuses.
 _READ_ONLY = "25006"
 
 P = ParamSpec("P")
@@ -58,10 +58,10 @@ def open_engine(url: str) -> Engine:
         url: An SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql://...``.
 
     Raises:
-        ConfigurationError: The URL is not one that the ledger can use, or the database keeps no letters.
-        LedgerTooNew: A newer impactflow wrote it.
-        LedgerRefused: The database does not take who the URL says.
-        LedgerError: It cannot be opened or written.
+        ConfigurationError: The ledger cannot use the URL, or the database keeps no letters.
+        LedgerTooNew: A newer impactflow wrote the ledger.
+        LedgerRefused: The database refuses the user in the URL.
+        LedgerError: The ledger cannot be opened or written.
     """
     engine = _create(parse_url(url))
     with translated():
@@ -89,7 +89,7 @@ def reading(engine: Engine) -> Engine:
 
 
 def one_at_a_time(connection: Connection, what: str) -> None:
-    """Let the transactions of all programs that do this pass one after the other; SQLite has one writer anyway."""
+    """Let the transactions of all programs that call this pass one after the other; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         number = int.from_bytes(hashlib.sha256(what.encode()).digest()[:7])
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
@@ -100,7 +100,7 @@ def parse_url(url: str) -> URL:
     The URL of a ledger, in parts.
 
     Raises:
-        ConfigurationError: It is not one that the ledger can use.
+        ConfigurationError: The ledger cannot use it.
     """
     try:
         parsed = make_url(url)
@@ -116,7 +116,7 @@ def parse_url(url: str) -> URL:
 
 
 def _lasts(url: URL) -> bool:
-    """Whether SQLite keeps this in a file: what was bought must not be forgotten with the process."""
+    """Whether SQLite keeps the ledger in a file: purchases must not be forgotten when the process ends."""
     return ":memory:" not in (url.database or ":memory:") and url.query.get("mode") != "memory"
 
 
@@ -133,7 +133,7 @@ def _create(url: URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        event.listen(engine, "connect", _check_encoding, insert=True)  # before SQLAlchemy asks anything
+        event.listen(engine, "connect", _check_encoding, insert=True)  # before SQLAlchemy sends any query
         event.listen(engine, "handle_error", _give_up_standby)
         event.listen(engine, "begin", _begin_postgres)
     return engine
@@ -147,14 +147,14 @@ def _postgres_options() -> dict[str, Any]:
     return {
         "pool_pre_ping": True,
         "pool_recycle": RECYCLED_S,
-        "isolation_level": "READ COMMITTED",  # whatever the database's default is: rows are locked, see rows.lock
+        "isolation_level": "READ COMMITTED",  # for any default of the database: rows are locked, see rows.lock
         "connect_args": {"prepare_threshold": None},  # behind a pooler the next transaction may have another session
     }
 
 
 def _make_private(file: str) -> None:
-    """Let only its owner read a new ledger, since it holds e-mail addresses; SQLite's other files get the same mode."""
-    with suppress(OSError):  # it is there already, or SQLite says better than this what is wrong
+    """Let only the owner read a new ledger, since it holds e-mail addresses; SQLite's other files get the same mode."""
+    with suppress(OSError):  # the file exists already, or SQLite has a better message
         Path(file).touch(mode=0o600, exist_ok=False)
 
 
@@ -166,7 +166,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Where several open a new file at once one of them changes its mode, and SQLite does not let the others wait."""
+    """Set WAL mode. If several programs open a new file at once, one sets the mode, and SQLite lets no other wait."""
     until = time.monotonic() + BUSY_S
     while True:
         try:
@@ -187,10 +187,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _begin_postgres(connection: Connection) -> None:
     """
-    Set what holds for one transaction: UTC, how long to wait for a lock, and that a commit waits for the disk.
+    Set the options of one transaction: UTC, how long to wait for a lock, and that a commit waits for the disk.
 
-    Not when a connection is made: behind a pooler the next transaction may have another session, and a pooler takes no
-    options at the start.
+    They are not set when a connection is made: behind a pooler the next transaction may have another session, and a
+    pooler takes no options at the start.
     """
     connection.exec_driver_sql(
         f"SELECT set_config('timezone', 'utc', true), set_config('lock_timeout', '{BUSY_S * 1000:.0f}ms', true),"
@@ -201,10 +201,10 @@ def _begin_postgres(connection: Connection) -> None:
 
 def _check_encoding(connection: Any, _: object) -> None:
     """
-    See that the database knows what a letter is.
+    Check that the database knows what a letter is.
 
     Raises:
-        ConfigurationError: It keeps texts as bytes.
+        ConfigurationError: The database keeps texts as bytes.
     """
     if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
         msg = (
@@ -215,19 +215,19 @@ def _check_encoding(connection: Any, _: object) -> None:
 
 
 def _give_up_standby(context: ExceptionContext) -> None:
-    """Drop all connections once one takes no writes: its server was the primary, and another one is by now."""
+    """Drop all connections once one refuses writes: its server was the primary, and by now another server is."""
     if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
         context.is_disconnect = True
 
 
 def require_writes(connection: Connection, askers: Sequence[None]) -> Sequence[None]:
-    """See that this transaction may write, without writing anything; the database's error where it may not."""
+    """Check that this transaction may write, without writing anything; if not, raise the database's error."""
     connection.execute(text("UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"))
     return askers
 
 
 def shortcomings(connection: Connection) -> list[str]:
-    """What keeps a commit from surviving the loss of power, and what to do about each; of a writing transaction."""
+    """The reasons why a commit may not survive a loss of power, and what to do about each; in a writing transaction."""
     if connection.dialect.name == "postgresql":
         wanted = {"synchronous_commit": ("on", "remote_apply"), "fsync": ("on",), "full_page_writes": ("on",)}
         said = {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in wanted}
@@ -252,10 +252,10 @@ def _version(engine: Engine) -> str | None:
 
 def _check_columns(engine: Engine) -> None:
     """
-    See that the database has every column that the code needs, whatever its version says.
+    Check that the database has every column that the code needs, for any version that it states.
 
     Raises:
-        LedgerError: It lacks some.
+        LedgerError: The database lacks some columns.
     """
     with reading(engine).begin() as connection:
         query = text(_COLUMNS[engine.dialect.name])
@@ -298,12 +298,12 @@ def _migrate(engine: Engine) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """What a database said first; details, in the lines after it, may be of an order."""
+    """Return the first line of a database's error; the lines after it may contain details of an order."""
     said = str(error).strip().removeprefix("connection failed: ")
     return one_line(said.splitlines()[0]) if said else type(error).__name__
 
 
-#: What the databases say, what we say; ``{said}`` is their first line.
+#: The databases' messages, our errors and our messages; ``{said}`` is the first line of the database's message.
 _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
     (
         re.compile(r"deadlock detected|could not serialize access", re.IGNORECASE),
@@ -364,7 +364,7 @@ _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """The database's errors as ``LedgerError``; unique violations pass, because each caller knows what they mean."""
+    """Raise the database's errors as ``LedgerError``; unique violations pass, because each caller interprets them."""
     try:
         yield
     except IntegrityError:

@@ -1,8 +1,8 @@
 """
-What an order said when it was told last, kept so that it can be judged again where nobody tells of it any more.
+The last report of an order, kept so that the order can be judged again when no source reports it any more.
 
-All that a policy can ask of it, and its names; the e-mail address is kept apart, and only where a provider is told.
-What is told may be old by then: whether it is news is decided here, whatever follows from it in ``planning``.
+It has everything that a policy can ask, and the order's names; the e-mail address is kept apart, and only if a provider
+gets it. A report may be old when it comes: this module decides whether it is news, ``planning`` decides what follows.
 """
 
 import hashlib
@@ -21,34 +21,34 @@ from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Click, Order, Payment, Product, ProviderName
 
-#: How long after a change of an order its source may still list it as it was.
+#: The time after a change of an order during which its source may still list the order unchanged.
 _LAG = timedelta(days=1)
-#: How old what a webhook told may be when an order that was held for the policy's sake is bought after all.
+#: The greatest age of a webhook's report when an order that was held because of the policy is bought after all.
 RELEASED = timedelta(days=60)
 
 
 class Told(StrEnum):
-    """How a page's orders came."""
+    """The way in which a page's orders came."""
 
-    #: Read from their source, as it shows them at that moment.
+    #: Read from their source, as the source shows them at that moment.
     READ = "read"
     #: Announced by their senders, one by one and in any order.
     ANNOUNCED = "announced"
-    #: Not told again: taken from what is kept.
+    #: Not reported again: taken from the ledger.
     KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """
-    An order as it is kept.
+    An order as the ledger keeps it.
 
     Args:
         row: The ledger's first row of the sale.
-        order: What it said.
-        read_at: When it was read or announced last.
+        order: The order's content.
+        read_at: The time when it was last read or announced.
         was_listed: Whether its source has listed it.
-        was_held: Whether something of it was held.
+        was_held: Whether one of its placements was held.
     """
 
     row: int
@@ -58,21 +58,21 @@ class Kept:
     was_held: bool
 
     def is_sent(self, now: datetime) -> bool:
-        """Whether what it has earned is sent without its being read once more."""
+        """Whether its placements are sent without another reading of the order."""
         released = self.was_held and not self.was_listed and now - self.read_at < RELEASED
         return released or now - self.read_at <= FRESH
 
 
 def to_judge_again(connection: Connection, store: str, policy: str, after: int, limit: int) -> Sequence[Kept]:
     """
-    Orders of which something waits that was planned under another policy, or of which something was announced.
+    The orders with a waiting placement that was planned under another policy, and those with an announcement.
 
     Args:
         connection: In a transaction.
-        store: Whose orders.
+        store: The store of the orders.
         policy: The digest of the policy to judge by.
-        after: Orders of rows after this.
-        limit: How many at most.
+        after: Only orders with rows after this one.
+        limit: The most orders to return.
     """
     values = {"store": store, "policy": policy, "after": after, "limit": limit}
     return [
@@ -82,12 +82,12 @@ def to_judge_again(connection: Connection, store: str, policy: str, after: int, 
 
 
 def said(order: Order) -> str:
-    """A digest of all that an order says."""
+    """A digest of an order's whole content."""
     return _digest(_plain(order), order.ordered_at.isoformat(), order.customer_email, order.is_first)
 
 
 def values_of(told: Told, order: Order) -> dict[str, Any]:
-    """What the ledger keeps of an order that is news; nothing of one that only says by what names it goes."""
+    """The values that the ledger keeps of an order that is news; none for an order that only reports its names."""
     if order.only_names:
         return {"facts": None, "facts_at": None}
     if told is Told.READ:
@@ -96,27 +96,27 @@ def values_of(told: Told, order: Order) -> dict[str, Any]:
 
 
 def as_text(order: Order) -> str:
-    """What an order says, as the ledger keeps it."""
+    """An order's content, as the ledger keeps it."""
     told_at = None if order.told_at is None else order.told_at.isoformat()
     return json.dumps(_plain(order) | {"told_at": told_at})
 
 
 def listing(order: Order) -> str:
-    """A digest of what a source lists of an order: what changes when it is edited, paid or refunded."""
+    """A digest of the values that a source lists for an order: it changes if the order is edited, paid or refunded."""
     return _digest(_plain_core(order), order.ordered_at.isoformat(), None)
 
 
 def is_news(told: Told, order: Order, row: Any) -> bool:
     """
-    Whether what is told of a known order holds, rather than what is kept of it.
+    Whether the new report of a known order holds, rather than the kept one.
 
-    Of two words the later one holds. A source that says what it said before may not have heard yet what a webhook has
-    announced since. Where nobody knows which of two is later, the one that earns less holds; only an announcement that
-    does not say as of when it is true may be of any time before.
+    The later of two reports holds. A source that repeats its earlier report may not know yet what a webhook has
+    announced since. If no one knows which of two reports is later, the one that earns less holds; except that an
+    announcement that does not say its time may be from any time before.
 
     Args:
-        told: How it was told.
-        order: What was told.
+        told: The way in which it came.
+        order: The new report.
         row: The order's row: eligible, refunded, read_at, facts, facts_at, listed, and what ``order_from_row`` needs.
     """
     if told is Told.KEPT or order.only_names:
@@ -148,7 +148,7 @@ def _is_announced_anew(order: Order, row: Any) -> bool:
 
 
 def completed(kept: Order, listed: Order) -> Order:
-    """An order as a webhook told it, with what only its source tells; that it is listed makes it one that was read."""
+    """A webhook's order, with the values that only its source has; since it is listed, it counts as read."""
     has_amount = kept.amount is not None
     return replace(
         kept,
@@ -164,7 +164,7 @@ def completed(kept: Order, listed: Order) -> Order:
 
 
 def overrides(order: Order, earlier: Order, *, counts: bool) -> bool:
-    """Whether what was announced of a sale holds, rather than what was announced just before; that may count or not."""
+    """Whether an announcement of a sale overrides the one just before, which may count or not."""
     if order.only_names or earlier.only_names:
         return earlier.only_names
     settled = counts or earlier.is_refunded or earlier.is_refunded_in_part
@@ -172,7 +172,7 @@ def overrides(order: Order, earlier: Order, *, counts: bool) -> bool:
 
 
 def _holds(order: Order, known: Order, known_at: datetime, *, counts: bool) -> bool:
-    """Of two announcements of one second the one holds by which there is less; of one without a time, no other one."""
+    """Whether an announcement holds: a later one; of the same second, the lesser; without a time, if nothing counts."""
     if order.as_of is None:
         return not counts
     if order.as_of == known_at:
@@ -192,7 +192,7 @@ def _gives_back_more(order: Order, known: Order) -> bool:
 
 
 def _is_less(order: Order, known: Order) -> bool:
-    """Whether it costs less, or holds fewer things; of what is not told nothing follows."""
+    """Whether the order costs less, or holds fewer things; an unknown value decides nothing."""
     amount, before = order.amount, known.amount
     if amount is not None and before is not None and order.currency == known.currency and amount != before:
         return amount < before
@@ -210,11 +210,11 @@ def _digest(*told: Any) -> str:
 
 def with_what_stays(told: Told, order: Order, row: Any) -> Order:
     """
-    An order that is news, with what was told of it before and it does not say.
+    An order that is news, with earlier values that it does not say.
 
-    That is what not every teller knows and never changes: by what click it came, how it was paid, whether it is of a
-    subscription, what is a gift card. And since when a webhook has told of it: how long after it one did so once more
-    says nothing about its age, nor where it was read besides.
+    These are the values that some sources do not know and that never change: the click, the payment method, whether the
+    order is of a subscription, and the gift cards. The time of the first webhook report stays too: later repetitions
+    say nothing about the order's age, nor does another reading of it.
     """
     if not row.facts:
         return order
@@ -230,7 +230,7 @@ def with_what_stays(told: Told, order: Order, row: Any) -> Order:
 
 
 def _with_gift_cards(products: tuple[Product, ...], known: tuple[Product, ...]) -> tuple[Product, ...]:
-    """Products as they are told, with what is known to be a gift card; as they were known where none is told."""
+    """The reported products, with the known gift cards marked; the known products if none are reported."""
     gift_cards = [each for each in known if each.is_gift_card]
     if not products or not gift_cards:
         return products or known
@@ -241,22 +241,22 @@ def _with_gift_cards(products: tuple[Product, ...], known: tuple[Product, ...]) 
 
 
 def _is_same(product: Product, other: Product) -> bool:
-    """Whether two tellers mean one thing: not each knows it by all of its ids."""
+    """Whether two sources mean one product: not every source knows all of its ids."""
     return not set(product.ids).isdisjoint(other.ids) or (product.name is not None and product.name == other.name)
 
 
 def _is_subscription(known: bool | None, told: bool | None) -> bool | None:
-    """What is of a subscription for one teller is; a teller that does not say changes nothing."""
+    """Return true if one source says that the order is of a subscription; a source that says nothing has no effect."""
     return True if known is True else known if told is None else told
 
 
 def order_from_row(row: Any, email: str | None = None) -> Order:
     """
-    The order as it is kept.
+    The order as the ledger keeps it.
 
     Args:
         row: The order's row: order_id, ordered_at, customer_email, facts, facts_at.
-        email: The customer's e-mail address, where it has been told meanwhile.
+        email: The customer's e-mail address, if it became known meanwhile.
     """
     kept = json.loads(row.facts)
     return Order(
@@ -279,7 +279,7 @@ def order_from_row(row: Any, email: str | None = None) -> Order:
 
 
 def _plain(order: Order) -> dict[str, Any]:
-    """Of what few orders say, only what this one does."""
+    """The order's values as JSON can hold them; a rare value only if this order has it."""
     more = {
         "products": [
             [list(each.ids), each.name, str(each.quantity), _text(each.amount), each.is_gift_card]
@@ -332,13 +332,13 @@ def _time(text: str | None) -> datetime | None:
 
 
 _SALE = func.coalesce(orders.c.same_as, orders.c.id)
-#: Of which something waits that may be changed. The providers are named, so that the index on them is used.
+#: Orders with a waiting placement that may be changed. The providers are named, so that the index on them is used.
 _WAITS = (
     select(_SALE.label("id"))
     .join(placements, placements.c.order == orders.c.id)
     .where(placements.c.provider.in_(list(ProviderName)), placements.c.status.in_(WAITING))
 )
-#: Of which something was announced; written out, as an index of only these rows needs it.
+#: Orders with an announcement; written out, as an index of only these rows needs it.
 _ANNOUNCED = select(orders.c.id).where(
     orders.c.store == bindparam("store"), literal_column("digest") == literal_column("''")
 )

@@ -1,8 +1,9 @@
 """
-Freshness: an order is bought for only if it was read lately, and planned under the policy that the run works with.
+Freshness: an order is bought for only if it was read lately, and planned under the policy of the run.
 
 Weeks may lie between plan and purchase: a refused bill, an edited policy, a refund outside the days that are read.
-``planning`` keeps when each order was read and under which policy; ``moves`` claims, and ``queries`` counts, by that.
+``planning`` keeps when each order was read and under which policy; ``moves`` claims, and ``queries`` counts, by these
+values.
 """
 
 from dataclasses import dataclass
@@ -13,25 +14,25 @@ from sqlalchemy import ColumnElement, Text, bindparam, func, or_, select
 
 from impactflow.ledger.tables import Utc, order_names, orders, placements
 
-#: How long what an order said counts: longer than a run that buys for a hundred thousand orders takes, shorter than the
-#: night after which somebody looks whether yesterday's failure is mended.
+#: The time for which a reading of an order counts: longer than a run that buys for a hundred thousand orders takes,
+#: shorter than the night after which a person checks whether yesterday's failure is mended.
 FRESH = timedelta(hours=6)
-#: How old a reading is at least before a further one is written down, so that unchanged orders stay nearly free; an
-#: order that a complete reading does not list was last read longer ago than this.
+#: The least age of a reading before a further one is written down, so that unchanged orders stay nearly free; an order
+#: that a complete reading does not list was last read longer ago than this.
 REREAD = timedelta(minutes=5)
 
-#: The digest of an order that is not listed: none that is read has the like, so it is planned anew if it is.
+#: The digest of an order that is not listed: no order that is read has this digest, so a reading plans it anew.
 UNLISTED = "not listed"
 
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
     """
-    What may be sent.
+    The conditions for sending.
 
     Args:
-        policy: Digest of the policy that orders must have been planned under.
-        since: Since when they must have been read.
+        policy: The digest of the policy that orders must have been planned under.
+        since: The time since when they must have been read.
     """
 
     policy: str
@@ -39,7 +40,7 @@ class Fresh:
 
     @classmethod
     def at(cls, policy: str, now: datetime) -> Self:
-        """What may be sent at this time."""
+        """Return the conditions at this time."""
         return cls(policy, now - FRESH)
 
     @property
@@ -48,7 +49,7 @@ class Fresh:
         return {"policy": self.policy, "fresh_since": self.since}
 
 
-#: The row of a sale that was here first, which alone keeps when the sale was read.
+#: The first row of a sale; only this row keeps the time when the sale was read.
 FIRST = orders.alias("first")
 #: Placements, each with its order and with the first row of its sale.
 WITH_FIRST: Any = placements.join(orders, placements.c.order == orders.c.id).join(

@@ -1,8 +1,8 @@
 """
-Placements of one sale and slot that were begun before a name told that they are one: one purchase is enough.
+Placements of one sale and slot that began before a name joined them as one sale: one purchase is enough.
 
-What waits of them is withdrawn when they are joined (``planning``). What had been sent by then is looked at here before
-it would be sent again.
+The waiting ones are withdrawn when they are joined (``planning``). This module checks those that had been sent by then,
+before they would be sent again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from impactflow.ledger.rows import ever_bought
 from impactflow.ledger.states import UNRESOLVED, Status
 from impactflow.ledger.tables import orders, placements
 
-#: Bought, or perhaps so for a person to find out; besides what was bought and is cancelled since.
+#: Bought, or perhaps bought and left to a person; a purchase that was cancelled since is handled apart.
 _BOUGHT = (Status.PLACED, Status.COMPLETED, Status.CANCELLING, Status.PARKED)
 
 
 def stronger(connection: Connection, ids: Sequence[int]) -> Mapping[int, str]:
-    """Of these placements those with another of their sale and slot that comes first, and the id of its order."""
+    """The placements, among these, that another one of their sale and slot precedes, with that one's order id."""
     return {row.id: row.order_id for row in connection.execute(_STRONGER, {"ids": as_list([each] for each in ids)})}
 
 

@@ -1,7 +1,7 @@
 """
 A whole list of rows as one parameter of one statement, in SQLite and in Postgres.
 
-A statement for each row costs more in the driver than in the database, and holds up the requests that wait for the
+A statement for each row costs more in the driver than in the database, and delays the requests that wait for the
 interpreter meanwhile; one statement over a list runs beside them. The list travels as JSON.
 """
 
@@ -23,7 +23,7 @@ def listed(name: str, columns: Mapping[str, TypeEngine[Any]]) -> Subquery:
     Rows from a parameter, to be selected from or updated from like a table.
 
     Args:
-        name: The parameter's name, and what the rows are called in the statement; the value is from ``as_list``.
+        name: The parameter's name, and the name of the rows in the statement; the value is from ``as_list``.
         columns: Names and types of the fields, in the order in which each row has them.
     """
     rows = _Elements(bindparam(name, type_=Text())).table_valued("value", name=f"{name}_list")
@@ -37,7 +37,7 @@ def as_list(rows: Iterable[Sequence[object]]) -> str:
     """
     Rows as the value of such a parameter.
 
-    What no database keeps in a text, NUL and halves of characters, becomes U+FFFD: SQLite would end the text there, or
+    NUL and halves of characters, which no database keeps in a text, become U+FFFD: SQLite would end the text there, or
     fail when it is read, and Postgres would refuse all rows of the statement.
     """
     encoded = _encode(list(rows))
@@ -54,7 +54,7 @@ def _kept(text: str) -> str:
 
 
 def _plain(value: object) -> str:
-    """Times and days as ``tables`` keeps them."""
+    """Convert times and days to the form that ``tables`` keeps."""
     match value:
         case datetime():
             return value.astimezone(UTC).isoformat(timespec="microseconds")
@@ -64,7 +64,7 @@ def _plain(value: object) -> str:
     raise TypeError(msg)
 
 
-#: NUL or half a character as JSON writes it, perhaps; whole characters that JSON writes as two halves among them.
+#: A possible NUL or half a character in JSON; whole characters that JSON writes as two halves match too.
 _UNKEPT = re.compile(r"\\u(0000|d[89a-f])")
 _encode = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 

@@ -1,4 +1,4 @@
-"""Where a ledger lies, as a person finds it again, and a copy of one that lies in a file."""
+"""The place of a ledger, in words for a person, and a copy of a ledger that is a file."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from impactflow.ledger.engine import parse_url
 
 def describe(url: str) -> str:
     """
-    A file's absolute path; a server's host and database, without user and password.
+    Return a file's absolute path, or a server's host and database, without user and password.
 
     Raises:
-        ConfigurationError: The URL is not one that the ledger can use.
+        ConfigurationError: The ledger cannot use the URL.
     """
     file = sqlite_file(url)
     if file is not None:
@@ -29,7 +29,7 @@ def describe(url: str) -> str:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite ledger, whether it is there or not; None for a database on a server."""
+    """The file of a SQLite ledger, even if it does not exist; None for a database on a server."""
     parsed = parse_url(url)
     if parsed.get_backend_name() != "sqlite":
         return None
@@ -38,15 +38,15 @@ def sqlite_file(url: str) -> Path | None:
 
 def back_up(url: str, target: Path) -> None:
     """
-    Copy a ledger as it stands at one moment, also while runs write to it; only the owner may read the copy.
+    Copy a ledger in its state at one moment, also while runs write to it; only the owner may read the copy.
 
     Args:
         url: The ledger, in a SQLite file.
-        target: The copy, which must not be there yet.
+        target: The copy, which must not exist yet.
 
     Raises:
-        ConfigurationError: There is no such ledger, or something lies at the target already.
-        LedgerError: It could not be read or written; nothing is left at the target.
+        ConfigurationError: There is no such ledger, or the target exists already.
+        LedgerError: The ledger or the copy could not be read or written; nothing is left at the target.
     """
     file = require_file(url)
     try:
@@ -67,10 +67,10 @@ def back_up(url: str, target: Path) -> None:
 
 def require_file(url: str) -> Path:
     """
-    The file of a SQLite ledger, which is there.
+    The file of a SQLite ledger, which must exist.
 
     Raises:
-        ConfigurationError: It is not, or the ledger is a database on a server.
+        ConfigurationError: The file does not exist, or the ledger is a database on a server.
     """
     file = sqlite_file(url)
     if file is None:
@@ -82,7 +82,7 @@ def require_file(url: str) -> Path:
 
 
 def missing(file: Path) -> str:
-    """What to tell a person where a ledger's file is not there."""
+    """The message for a ledger whose file does not exist."""
     return (
         f"there is no ledger at {file}: the first `impactflow place` (`--orders FILE`, `--webhooks`) makes one; if"
         " there was one, set IMPACTFLOW_LEDGER_URL to it, or restore a backup"
@@ -90,7 +90,7 @@ def missing(file: Path) -> str:
 
 
 def dump_command(url: str) -> str:
-    """How to copy a Postgres ledger; the password is asked for, or read from PGPASSWORD or ~/.pgpass."""
+    """The command that copies a Postgres ledger; it asks for the password, or reads PGPASSWORD or ~/.pgpass."""
     told = _connection(url)
     options = {"--host": "host", "--port": "port", "--username": "user", "--dbname": "dbname"}
     return " ".join(
@@ -99,7 +99,7 @@ def dump_command(url: str) -> str:
 
 
 def _connection(url: str) -> Mapping[str, Any]:
-    """Where a Postgres URL leads, in libpq's words: several hosts, and their ports, are apart by commas."""
+    """The target of a Postgres URL, in libpq's words: commas separate several hosts, and their ports."""
     parsed = parse_url(url)
     told: Mapping[str, Any] = parsed.get_dialect()().create_connect_args(parsed)[1]
     return told

@@ -1,8 +1,8 @@
 """
-What becomes of a placement after it was planned: claims, outcomes of requests, leases that ran out, later checks.
+The changes of a placement after its planning: claims, outcomes of requests, ended leases, later checks.
 
-Handlers for the ``Writer``: each takes an open transaction and a group of like changes. They decide which placements
-change; ``transitions`` changes their statuses.
+Handlers for the ``Writer``: each takes an open transaction and a group of changes of one kind. They decide which
+placements change; ``transitions`` changes their statuses.
 """
 
 import json
@@ -29,24 +29,24 @@ from impactflow.models import Placement, ProviderName
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ask for one placement of a store at a provider, to hold until ``lease_until``."""
+    """A request for one placement of a store at a provider, reserved until ``lease_until``."""
 
     provider: ProviderName
     store: str
     run_id: str
     now: datetime
     lease_until: datetime
-    #: Whether twins must be sent one after the other.
+    #: Whether look-alikes must be sent one after the other.
     exclusive: bool
-    #: Whether what is in doubt is sent again to settle that.
+    #: Whether a placement in doubt is sent again to resolve the doubt.
     repeats: bool = False
-    #: What may be sent; None where nothing new may be, as in a run that knows no policy.
+    #: The conditions for sending; None if nothing new may be sent, as in a run that knows no policy.
     fresh: Fresh | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Postponement:
-    """A placed placement was tracked and is not complete: look again at ``due_at``."""
+    """A placed placement that was tracked and is not complete: it is tracked again at ``due_at``."""
 
     placement: Placement
     due_at: datetime
@@ -56,21 +56,21 @@ class Postponement:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Somebody has hinted that placements of these keys have got further."""
+    """A hint that placements with these keys have progressed."""
 
     keys: Sequence[str]
     now: datetime
 
 
 def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | None]:
-    """Take due placements, oldest first: their intent is durable when this commits. None where nothing may be sent."""
+    """Claim due placements, oldest first: their intent is durable when this commits. None if nothing may be sent."""
     by_account: dict[tuple[ProviderName, str], list[int]] = {}
     for index, request in enumerate(wanted):
         by_account.setdefault((request.provider, request.store), []).append(index)
     claimed: list[Placement | None] = [None] * len(wanted)
     for indexes in by_account.values():
         request = wanted[indexes[0]]
-        if request.exclusive:  # two runs that claim twins in the same moment would run into the index, or a deadlock
+        if request.exclusive:  # two runs that claim look-alikes at once would hit the index, or a deadlock
             one_at_a_time(connection, f"claim at {request.provider}")
         rows = _without_look_alikes(_due(connection, request, len(indexes)))
         if not rows:
@@ -84,9 +84,9 @@ def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | N
 
 def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[Placement]]:
     """
-    Take all due placements in doubt of each store and provider, so that no two runs settle the same one at once.
+    Claim all due placements in doubt of each store and provider, so that no two runs resolve the same one at once.
 
-    What would be sent again to settle it, though its sale is bought for by another name, is for a person.
+    A placement that would be sent again, though its sale is bought for by another name, is left to a person.
     """
     taken = []
     for request in wanted:
@@ -111,10 +111,10 @@ def record_found(connection: Connection, moves: Sequence[Move]) -> list[None]:
     Record purchases that were found in a provider's records.
 
     Raises:
-        AlreadyRecorded: Another placement holds this purchase: the record is not this one's.
+        AlreadyRecorded: Another placement holds this purchase: the record belongs to that placement.
     """
     if len(moves) > 1:
-        return transitions.move(connection, moves)  # where one of many fails the Writer comes back with each alone
+        return transitions.move(connection, moves)  # if one of many fails, the Writer calls again with each alone
     each = moves[0]
     if _is_held(connection, each, _HELD_BY_KEYED if each.by_key else _HELD):
         msg = "another placement already holds this purchase"
@@ -125,15 +125,15 @@ def record_found(connection: Connection, moves: Sequence[Move]) -> list[None]:
 
 def record_answer(connection: Connection, moves: Sequence[Move]) -> list[None]:
     """
-    Record the outcomes of requests that this run has sent itself, however late they come.
+    Record the outcomes of requests that this run has sent itself, at any time.
 
-    An answer is proof. Where the lease ran out meanwhile the placement is in doubt, or was already judged; the answer
-    still counts. Where a purchase shares its name with another of a different look (the providers' clocks have a
-    millisecond's resolution), both stand; the name of a purchase that a placement of the same look holds, or any where
-    names are unique, came with an answer to somebody else.
+    An answer is proof. If the lease ran out meanwhile, the placement is in doubt, or was already judged; the answer
+    still counts. If a purchase shares its name with another purchase of a different look (the providers' clocks have a
+    millisecond's resolution), both stand. If a placement of the same look holds the purchase of that name, or any
+    placement holds it where names are unique, the answer belonged to another request.
     """
     if len(moves) != 1:
-        # Where one of many fails, the Writer comes back with each alone.
+        # If one of many fails, the Writer calls again with each alone.
         return transitions.move(connection, moves) if moves else []
     each = moves[0]
     if _is_held(connection, each, _HELD_BY_TWIN):
@@ -146,7 +146,7 @@ def record_answer(connection: Connection, moves: Sequence[Move]) -> list[None]:
 
 
 def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]]) -> list[int]:
-    """What was being sent when its lease ran out was cut off somewhere: it is in doubt, from now on."""
+    """Put placements in doubt whose lease ran out while they were being sent: their run was cut off."""
     counts = []
     for now, run_id in moments:
         rows = connection.execute(_EXPIRED, {"now": now, "never": now + LONGEST_DELAY}).all()
@@ -171,7 +171,7 @@ def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]
 
 
 def postpone(connection: Connection, postponements: Sequence[Postponement]) -> list[None]:
-    """Look at placed placements again later."""
+    """Track placed placements again later."""
     values = [
         {
             "b_id": each.placement.id,
@@ -186,7 +186,7 @@ def postpone(connection: Connection, postponements: Sequence[Postponement]) -> l
 
 
 def look_now(connection: Connection, looks: Sequence[Look]) -> list[frozenset[ProviderName]]:
-    """Make placed placements due; at which providers there were any that were not."""
+    """Make placed placements due; return the providers of those that were not due."""
     found = []
     for look in looks:
         values = {"now": look.now, "keys": as_list([key] for key in look.keys)}
@@ -195,7 +195,7 @@ def look_now(connection: Connection, looks: Sequence[Look]) -> list[frozenset[Pr
 
 
 def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, str | None]]) -> list[None]:
-    """Keep what the provider calls a purchase that has not taken effect yet, before anything makes it do so."""
+    """Keep the provider's name for a purchase that has not taken effect yet, before any step makes it take effect."""
     values = [
         {"b_id": placement.id, "b_attempt": placement.attempt, "b_handle": handle} for placement, handle in handles
     ]
@@ -204,17 +204,18 @@ def remember_handles(connection: Connection, handles: Sequence[tuple[Placement, 
 
 
 def _bring_forward(connection: Connection, request: Claim, status: Status) -> bool:
-    """What is due later than anything can be was written by a clock that was ahead: it is due now; was there any?"""
+    """Make placements due now that are due impossibly late, since a clock was ahead; return whether there were any."""
     values = {"b_provider": request.provider, "b_status": status, "now": request.now}
     return connection.execute(_BRING_FORWARD, values | {"never": request.now + LONGEST_DELAY}).rowcount > 0
 
 
 def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
     """
-    What may be sent, the oldest first.
+    The rows that may be sent, the oldest first.
 
-    What a person should have approved, and has not, does not remain planned; nor what is no longer to be bought. What
-    was not read lately, or was planned under another policy, remains planned until its order is read again.
+    A placement that needs an approval and has none does not stay planned; nor does one that is not to be bought any
+    more. A placement that was not read lately, or was planned under another policy, stays planned until its order is
+    read again.
     """
     if request.fresh is None:
         return []
@@ -239,7 +240,7 @@ def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
 def _end_rivals(
     connection: Connection, rows: Sequence[Any], from_: Status, to: Status, request: Claim
 ) -> Mapping[int, str]:
-    """Move those that are not sent again because of another of their sale and slot; which, and that one's order."""
+    """Move rows that another placement of their sale and slot keeps from being sent; return them with its order."""
     stronger = joined_sales.stronger(connection, [row.id for row in rows]) if rows else {}
     ended = [
         Move(
@@ -277,14 +278,14 @@ def _is_held(connection: Connection, each: Move, held: sa.Select[Any]) -> bool:
 
 
 def _misdelivered(each: Move) -> Move:
-    """The outcome of a request whose answer tells of a purchase that is another placement's: unknown."""
+    """The outcome of a request whose answer describes another placement's purchase: unknown."""
     ref = each.receipt.ref if each.receipt else ""
     why = f"the answer tells of {ref}, which another placement holds: it was not meant for this one"
     return replace(each, to=Status.IN_DOUBT, receipt=None, detail=why, due_at=each.at)
 
 
 def _move_sharing(connection: Connection, each: Move) -> None:
-    """Move, under another name where the purchase shares its own with another placement's."""
+    """Move; if the purchase shares its name with another placement's purchase, under another name."""
     try:
         with connection.begin_nested():
             transitions.move(connection, [each])
@@ -308,11 +309,11 @@ def _record_shared_ref(connection: Connection, each: Move) -> None:
 
 def _record_late(connection: Connection, each: Move) -> None:
     """
-    An answer came after its lease had run out: by now the placement is in doubt, judged, or sent again.
+    Record an answer after its lease ran out: by now the placement is in doubt, judged, or sent again.
 
-    A receipt says what was bought: a placement that waits to be sent again must not be; one that was sent again is kept
-    as it is, with the evidence of a second purchase beside it. An answer that was lost says until when the request was
-    being sent (``_doubt_late``). A refusal says nothing that settling does not find out.
+    A receipt says what was bought. A placement that waits to be sent again must not be sent; a placement that was sent
+    again stays as it is, with the evidence of a second purchase beside it. A lost answer says until when the request
+    was being sent (``_doubt_late``). A refusal says nothing that the provider's records do not show.
     """
     row = connection.execute(_ROW, {"id": each.placement.id}).one()
     status = Status(row.status)
@@ -335,16 +336,16 @@ def _record_late(connection: Connection, each: Move) -> None:
     }
     connection.execute(events.insert(), evidence)
     surplus_purchases.note(connection, each.placement, each.receipt.ref, each.at)
-    if status is Status.PLACING:  # if that attempt turns out not to have been sent, it is not sent once more
+    if status is Status.PLACING:  # if that attempt was not sent after all, it is not sent once more
         connection.execute(_SENT_UNTIL, {"b_id": row.id, "now": each.at, "in_doubt": False})
 
 
 def _doubt_late(connection: Connection, each: Move, row: Any) -> None:
     """
-    A request was perhaps still being sent when its answer was lost: "not in the records" counts from then.
+    Count "not in the records" from the moment when an answer was lost: the request was perhaps still being sent.
 
-    What was judged not to have been bought is in doubt again. Whoever judges what is in doubt in this moment has read
-    the records too early: that verdict is refused, because a further attempt is counted.
+    A placement that was judged as not bought is in doubt again. A run that judges the doubt at this moment has read the
+    records too early: its verdict is refused, because a further attempt is counted.
     """
     status = Status(row.status)
     said = f"attempt {each.placement.attempt} may have been sent until then: {each.detail or 'its answer was lost'}"
@@ -359,7 +360,7 @@ def _doubt_late(connection: Connection, each: Move, row: Any) -> None:
 
 
 def _new(column: str) -> sa.BindParameter[Any]:
-    """A value for a column of ``placements``, with the column's type, named apart from the column."""
+    """A value for a column of ``placements``, with the column's type and a name of its own."""
     return bindparam(f"b_{column}", type_=placements.c[column].type)
 
 
@@ -395,7 +396,7 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
         .with_for_update(of=placements, skip_locked=True)
     )
     if exclusive:
-        # Whatever is unresolved blocks its twins, also what was sent while the account still returned metadata.
+        # Every unresolved placement blocks its look-alikes, also one sent while the account still returned metadata.
         unresolved = (_BLOCKER.c.status == Status.PLACING.value) | (_BLOCKER.c.status == Status.IN_DOUBT.value)
         blocked = select(_BLOCKER.c.id).where(_BLOCKER.c.twin == placements.c.twin, unresolved).exists()
         chosen = chosen.where(sa.or_(placements.c.twin.is_(None), ~blocked))
@@ -404,7 +405,7 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
 
 _CLAIMABLE = {exclusive: _claimable(exclusive=exclusive) for exclusive in (False, True)}
 _IDS = select(listed("ids", {"id": placements.c.id.type}).c.id)
-# A purchase that looks like a parked one may be the parked one's.
+# A purchase that looks like a parked one may be the parked placement's.
 _PARKED_TWIN = (
     select(_BLOCKER.c.id).where(_BLOCKER.c.twin == placements.c.twin, _BLOCKER.c.status == Status.PARKED.value).exists()
 )
@@ -428,7 +429,7 @@ _CLAIM_DOUBTS = (
     .values(
         due_at=_UNTIL,
         attempts=placements.c.attempts + 1,
-        # Whoever dies with this claim may have sent it up to the lease's end, whatever was denied before.
+        # A run that dies with this claim may have sent the request up to the lease's end, after any earlier denial.
         sent_until=case((_REPEATS, _UNTIL), else_=placements.c.sent_until),
         if_absent=case(
             (_REPEATS & (placements.c.if_absent != Status.PARKED.value), None), else_=placements.c.if_absent
@@ -442,7 +443,7 @@ _EXPIRED = (
     .order_by(placements.c.id)
     .with_for_update(of=placements, skip_locked=True)
 )
-#: Where a placement is judged not to have been bought, or was withdrawn after that.
+#: The statuses of a placement that was judged as not bought, or was withdrawn after that.
 _JUDGED = frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.FAILED, Status.CANCELLED})
 _ROW = (
     select(*placement_columns(), ever_bought().label("was_bought"))
@@ -460,9 +461,9 @@ _HELD = select(_HOLDER.c.id).where(
 )
 #: The same where names are unique, and the provider remembers a key for each purchase.
 _HELD_BY_KEYED = _HELD.where(placements.c.twin.is_(None))
-#: The same, or one that the provider's records could not tell from ours.
+#: The same, or a placement that the provider's records could not tell from ours.
 _HELD_BY_TWIN = _HELD.where(sa.or_(placements.c.twin.is_(None), _HOLDER.c.twin == placements.c.twin))
-#: A request was being sent until now; what is in doubt is looked at anew.
+#: A request was being sent until now; a placement in doubt is checked anew.
 _SENT_UNTIL = (
     placements.update()
     .where(placements.c.id == bindparam("b_id"))
@@ -470,11 +471,11 @@ _SENT_UNTIL = (
         sent_until=case((placements.c.sent_until > _NOW, placements.c.sent_until), else_=_NOW),
         attempts=placements.c.attempts + case((bindparam("in_doubt", type_=sa.Boolean()), 1), else_=0),
         due_at=case((bindparam("in_doubt", type_=sa.Boolean()), _NOW), else_=placements.c.due_at),
-        # What a no to another attempt would make of it says nothing about this one.
+        # The result of a refusal of another attempt says nothing about this one.
         if_absent=None,
     )
 )
-#: Those that another run has locked it sees to itself.
+#: Rows that another run has locked are left to that run.
 _BRING_FORWARD = (
     placements.update()
     .where(

@@ -1,8 +1,7 @@
 """
-Which names cannot be of one sale: shops number orders, and a number may come twice or be another order's id.
+Names that cannot belong to one sale: shops number orders, and a number may come twice or be another order's id.
 
-``id:SYSTEM:ID`` is the id by which a shop itself knows an order. Two that differ are two sales, whatever number they
-share.
+``id:SYSTEM:ID`` is the shop's own id for an order. Two different ids mean two sales, even if they share a number.
 """
 
 from collections import defaultdict
@@ -15,13 +14,13 @@ from impactflow.ledger.tables import order_names, orders
 
 
 def are_of_two(names: Iterable[str], others: Iterable[str]) -> bool:
-    """Whether a shop knows what goes by these names and what goes by the others by two different ids."""
+    """Whether a shop has two different ids for the order with these names and the order with the other names."""
     ids, other_ids = _ids(names), _ids(others)
     return any(ids[system].isdisjoint(other_ids[system]) for system in ids.keys() & other_ids.keys())
 
 
 class Identity(NamedTuple):
-    """By which ids shops know a sale, and under which id the ledger has it."""
+    """The shops' ids for a sale, and its id in the ledger."""
 
     names: frozenset[str]
     order_id: str

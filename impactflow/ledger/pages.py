@@ -1,8 +1,8 @@
 """
-Which sales a page of orders tells of, each as it is by all that is known of it.
+The sales on a page of orders, each with everything that is known about it.
 
-Orders that share a name are one sale, here and in the ledger. Of what is told and what is kept of a sale the later word
-holds, as ``facts`` says, and refunds that were announced are taken off. Reads only.
+Orders that share a name are one sale, here and in the ledger. Of the new and the kept report of a sale the later one
+holds, as ``facts`` says, and announced refunds are taken off. Reads only.
 """
 
 import json
@@ -25,7 +25,7 @@ from impactflow.ledger.tables import order_names, orders
 from impactflow.ledger.unlisted import unlisted_reason
 from impactflow.models import BrokenOrder, Earnings, Order, Refund
 
-#: What the first row of a sale alone keeps.
+#: The columns that only the first row of a sale keeps.
 KEPT_AT_FIRST = ("facts", "facts_at", "listed", "read_at", "policy")
 
 
@@ -36,18 +36,18 @@ class Page:
 
     Args:
         store: The policy's store.
-        earnings: Each order with its earnings.
-        broken: Orders that could not be read.
-        judge: What an order has earned, for those of which the ledger knows more than the orders tell.
-        policy_digest: Changes whenever the policy means something else.
-        run_id: Which run read them.
-        at: When.
-        told: How the orders came; what is no news of them changes nothing but their names.
-        heard_at: When each of the orders was announced, where they were; all were read at ``at`` where it is empty.
-        new_from: Orders that were sold before this and that the ledger does not know are left alone; None for none.
-        wants: Whether anything is wanted of what these systems sell.
+        earnings: The orders, each with its earnings.
+        broken: The orders that could not be read.
+        judge: Returns what an order has earned, for orders of which the ledger knows more than the page says.
+        policy_digest: A digest that changes when the meaning of the policy changes.
+        run_id: The run that read them.
+        at: The time of the reading.
+        told: The way in which the orders came; a report that is no news changes only their names.
+        heard_at: The time when each order was announced; if empty, all orders were read at ``at``.
+        new_from: New orders that were sold before this time are ignored; None for no limit.
+        wants: Whether the policy wants anything that these systems sell.
         asks_for_first: Whether it matters to ``judge`` if an order is its customer's first.
-        distinct_sources: Systems of which no two orders are one sale told twice.
+        distinct_sources: The systems of which no two orders are one sale reported twice.
     """
 
     store: str
@@ -71,20 +71,20 @@ class Sale:
     One sale of a page.
 
     Args:
-        order: The order as it is by all that is known, refunds included.
-        earnings: What it has earned as that.
-        told: The order as it was told last.
-        read: The order as this page has it.
-        is_news: Whether that is news, so that it is kept.
-        names: All its names.
-        row_ids: The ledger's rows, if it has any.
-        brings_name: Whether the ledger does not know one of them.
-        claimants: Rows of other sales that go by its shop's id for it.
-        heard_at: When it was told.
-        tellers: Who has told of it.
-        customer: A digest that stands for whose it is; None where that was never told.
-        twins: The sales that it may be, told twice.
-        asks_anew: Whether one of them is none that a person was asked about.
+        order: The order with everything that is known, refunds included.
+        earnings: The earnings of that order.
+        told: The order as it was last reported.
+        read: The order as it is on this page.
+        is_news: Whether the report is news, so that it is kept.
+        names: All names of the sale.
+        row_ids: The sale's rows in the ledger, if it has any.
+        brings_name: Whether one of the names is new to the ledger.
+        claimants: The rows of other sales that have the shop's id for this sale as a name.
+        heard_at: The time when it was reported.
+        tellers: The sources that have reported it.
+        customer: A digest that stands for the customer; None if no source reported the customer.
+        twins: The sales that may be the same sale, reported twice.
+        asks_anew: Whether no person was asked about one of them yet.
     """
 
     order: Order
@@ -105,13 +105,13 @@ class Sale:
 
 def as_known(connection: Connection, page: Page, unwritten: Unwritten) -> tuple[Sequence[Sale], Mapping[int, Any]]:
     """
-    The page's sales as they are by all that is known of them, and the rows that the ledger has of them.
+    The page's sales with everything that is known about them, and their rows in the ledger.
 
     Args:
         connection: In a transaction.
-        page: What was told.
-        unwritten: Sales as the ledger does not have them yet, those of the pages before in a preview; this page's are
-            added.
+        page: The page of orders.
+        unwritten: The sales in a state that the ledger does not have yet: in a preview, those of the pages before; this
+            page's sales are added.
     """
     sales = _taken(page, _sales(connection, page))
     ids = sorted({row_id for sale in sales for row_id in (*sale.row_ids, *sale.claimants)})
@@ -125,14 +125,14 @@ def as_known(connection: Connection, page: Page, unwritten: Unwritten) -> tuple[
 
 
 def rows_named(connection: Connection, store: str, names: Iterable[str]) -> Mapping[str, int]:
-    """The first row of each sale that goes by one of these names, by the name."""
+    """The first row of each sale that has one of these names, by the name."""
     wanted = sorted(set(names))
     rows = connection.execute(_NAMES, {"store": store, "names": wanted}) if wanted else ()
     return {row.name: row.order for row in rows}
 
 
 def _sales(connection: Connection, page: Page) -> list[Sale]:
-    """The page's orders as sales: those that share a name, here or in the ledger, are one, as it was read last."""
+    """The page's orders as sales: orders that share a name, here or in the ledger, are one sale, as last read."""
     known = rows_named(connection, page.store, (name for order, _ in page.earnings for name in order.names))
     is_told = any(name.startswith("id:") for order, _ in page.earnings for name in order.names)
     shops_ids = identities(connection, set(known.values())) if known and is_told else {}
@@ -169,9 +169,9 @@ def _own(
     order: Order, known: Mapping[str, int], shops_ids: Mapping[int, Identity]
 ) -> tuple[frozenset[str], set[int], frozenset[int]]:
     """
-    An order's names and the rows that go by them, without those of another order of the same number.
+    An order's names and the rows that have them, without the rows of another order with the same number.
 
-    And those of them that go by this order's own id, for which the number was taken perhaps.
+    Also those rows that have this order's own id, for which the number may have been taken.
     """
     row_ids = {known[name] for name in order.names if name in known}
     anothers = {row_id for row_id in row_ids & shops_ids.keys() if _is_anothers(order, shops_ids[row_id])}
@@ -182,7 +182,7 @@ def _own(
 
 
 def _is_anothers(order: Order, identity: Identity) -> bool:
-    """Whether a row is of another order; what the ledger has under this order's id is this order's, come what may."""
+    """Whether a row is of another order; a row that the ledger has under this order's id is always this order's."""
     return identity.order_id != order.id and are_of_two(order.names, identity.names)
 
 
@@ -194,7 +194,7 @@ def _taken(page: Page, sales: Sequence[Sale]) -> Sequence[Sale]:
 
 
 def _joined(rows: Sequence[Any]) -> Any:
-    """The first row of a sale, with what is kept at another one of it where nothing is kept at the first."""
+    """The first row of a sale; if it keeps nothing, with the values kept at another row of the sale."""
     first, *others = rows
     kept = next((row for row in others if row.facts is not None), None)
     if first.facts is not None or kept is None:
@@ -203,16 +203,16 @@ def _joined(rows: Sequence[Any]) -> Any:
 
 
 def is_unlisted_still(page: Page, row: Any) -> bool:
-    """Whether nobody lists a sale any more that is judged from what is kept."""
+    """Whether no source lists a sale any more that is judged from the kept values."""
     return page.told is Told.KEPT and bool(row.digest == UNLISTED)
 
 
 def _asked_about(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
     """
-    A sale about which a person is asked, as its shop's id for it was told of what may be another order.
+    A sale about which a person is asked, because its shop id was reported for what may be another order.
 
-    Wicked Reports, or a file, may have meant this order by it, or the one that has it for its number. Likewise one that
-    nobody lists any more.
+    Wicked Reports, or a file, may have meant this order by the id, or the order that has it as its number. A person is
+    also asked about a sale that no source lists any more.
     """
     if sale.row_ids and is_unlisted_still(page, row := rows[sale.row_ids[0]]):
         sale = _asking(sale, unlisted_reason(row.read_at))
@@ -235,7 +235,7 @@ def _asking(sale: Sale, asks: str) -> Sale:
 def _beside_others(
     connection: Connection, page: Page, sales: Sequence[Sale], rows: Mapping[int, Any], unwritten: Unwritten
 ) -> Sequence[Sale]:
-    """The sales beside what else their customers bought: first ones, and ones that may have been told twice."""
+    """The sales compared with their customers' other sales: marked as first ones, or as perhaps reported twice."""
     bought = [_bought(page, sale, rows) for sale in sales]
     looks = customers.look(
         connection, page.store, bought, page.distinct_sources, page.wants, unwritten, at_first=page.asks_for_first
@@ -260,7 +260,7 @@ def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
 
 
 def is_judged(page: Page, sale: Sale, row: Any) -> bool:
-    """Whether a known sale is planned anew if it has changed; what nobody lists any more is not by a repetition."""
+    """Whether a known sale is planned anew if it has changed; for an unlisted sale, a repetition does not count."""
     is_kept = row.facts is not None and (row.digest != UNLISTED or page.told is not Told.ANNOUNCED)
     return sale.is_news or is_kept or sale.order.is_refunded
 
@@ -286,7 +286,7 @@ def _beside(page: Page, sale: Sale, look: Look) -> Sale:
 
 
 def asks_if_twin(twins: Sequence[Twin]) -> str:
-    """What a person is asked about a sale that may be one of these."""
+    """The question to a person about a sale that may be one of these."""
     other = f"order {_one_of(twins)}, told twice (same customer, amount and day)"
     return f"it may be {other}: approve it if it is another sale; not_sources or distinct_sources say it for all"
 
@@ -297,7 +297,7 @@ def _one_of(twins: Sequence[Twin]) -> str:
 
 
 def _as_told(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
-    """A known sale as what was said of it last has it."""
+    """A known sale with the report that holds."""
     row, order = rows[sale.row_ids[0]], sale.order
     tellers = sale.tellers.union(*(_tellers(rows[row_id]) for row_id in sale.row_ids))
     if tellers != sale.tellers or sale.customer is None:
@@ -315,7 +315,7 @@ def _as_told(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
 
 
 def _after_refunds(connection: Connection, page: Page, sales: Sequence[Sale]) -> Sequence[Sale]:
-    """The sales with the refunds that were announced for them, by whichever of their names and before or after them."""
+    """The sales with their announced refunds, under any of their names, before or after the sale was reported."""
     announced = refunds.known(connection, page.store, sorted({name for sale in sales for name in sale.names}))
     return [_after(page, sale, announced) for sale in sales] if announced else sales
 

@@ -1,7 +1,7 @@
 """
-The rows of a plan: what a transaction is going to write of the impacts that orders have earned, and where each begins.
+The rows of a plan: the values that a transaction will write for earned impacts, and their first statuses.
 
-What is beyond a day's ceiling of its slot waits for a person, however many orders share the day.
+Impacts beyond the day's ceiling of their slot wait for a person, for any number of orders.
 """
 
 import hashlib
@@ -25,22 +25,22 @@ from impactflow.ledger.tables import (
 from impactflow.models import UNIT_OF, Impact, Order, Unit
 from impactflow.units import in_words, shown
 
-#: Where nothing is to be bought for the time being; None is before the beginning.
+#: The statuses in which nothing is to be bought for now; None is before the first status.
 _IDLE = frozenset({None, Status.HELD.value, Status.AWAITING_APPROVAL.value, Status.CANCELLED.value})
 
 
 @dataclass(slots=True)
 class Plan:
-    """What one transaction is going to write."""
+    """The values that one transaction will write."""
 
     page: Page
     placements: list[dict[str, Any]] = field(default_factory=list)
-    #: How many placements are to be bought from now on that were not before.
+    #: The number of placements that are to be bought from now on and were not before.
     begun: int = 0
     unearned: list[dict[str, Any]] = field(default_factory=list)
-    #: The rows of orders, by id, that are planned now as they were said to be at a time.
+    #: The row ids of the orders that are planned now, with the time of the report that is used.
     heard: dict[int, datetime] = field(default_factory=dict)
-    #: Those that are held no longer.
+    #: The rows of orders that are not held any more.
     released: set[int] = field(default_factory=set)
     day: "Day" = field(default_factory=lambda: Day({}))
 
@@ -48,10 +48,10 @@ class Plan:
 @dataclass(slots=True)
 class Day:
     """
-    What was planned on one UTC day, by slot, with what this transaction adds.
+    The quantities that were planned on one UTC day, by slot, with those that this transaction adds.
 
     Args:
-        before: What the ledger says.
+        before: The quantities in the ledger.
     """
 
     before: Mapping[str, int]
@@ -60,12 +60,12 @@ class Day:
 
     def ration(self, values: dict[str, Any], impact: Impact, planned: int = 0) -> dict[str, Any]:
         """
-        A row about to be planned, or made to wait for a person where the day's ceiling leaves no room for it.
+        Return a row to be planned, or one that waits for a person if the day's ceiling leaves no room for it.
 
         Args:
-            values: What is about to be written.
-            impact: What was earned.
-            planned: How much of it was planned, and counted, before.
+            values: The values to be written.
+            impact: The impact that was earned.
+            planned: The part of it that was planned, and counted, before.
         """
         if values["status"] != Status.PLANNED:
             return values
@@ -79,7 +79,7 @@ class Day:
 
 
 def _beyond(impact: Impact, quantity: int, limit: int) -> dict[str, Any]:
-    """It waits; and as with any other limit, it is not claimed unless just that was approved."""
+    """The values of a row that waits; as with any other limit, only an approval of exactly this lets it be claimed."""
     most, unit = shown(limit, UNIT_OF[impact.kind])
     reason = (
         f"{in_words(impact.kind, quantity)}, beyond the day's ceiling of {most:f} {unit}: approve it, or raise the"
@@ -89,18 +89,18 @@ def _beyond(impact: Impact, quantity: int, limit: int) -> dict[str, Any]:
 
 
 def _in_cents(impact: Impact) -> str:
-    """What a person has to know who sets the limit of a donation, which is told here in USD."""
+    """A note for the person who sets the limit of a donation, which is shown here in USD."""
     return " (in cents)" if UNIT_OF[impact.kind] is Unit.USD_CENT else ""
 
 
 def placement_key(store: str, order_id: str, slot: str) -> str:
-    """The idempotency key of the one purchase for an order and slot: 50 characters that tell nothing about either."""
+    """The idempotency key of the one purchase for an order and slot: 50 characters that reveal nothing about either."""
     digest = hashlib.sha256(f"{store}\n{order_id}\n{slot}".encode()).hexdigest()
     return f"impactflow{digest[:40]}"
 
 
 def plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing: Plan) -> None:
-    """Add a row for each impact of an order to what is going to be written."""
+    """Add a row to the plan for each impact of an order."""
     page = writing.page
     for impact in impacts:
         writing.placements.append(
@@ -117,7 +117,7 @@ def plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing: 
 
 
 def impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
-    """What a placement's row says of an impact, before anything is sent."""
+    """The values of a placement's row for an impact, before anything is sent."""
     status, reason = _begin(impact)
     values: dict[str, Any] = {
         "provider": impact.provider.value,
@@ -136,7 +136,7 @@ def impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
 
 
 def _begin(impact: Impact) -> tuple[Status, str | None]:
-    """Where what was earned begins, and why it cannot be sent yet."""
+    """The first status of an earned impact, and the reason why it cannot be sent yet."""
     if impact.held is not None:
         return Status.HELD, impact.held
     if impact.asks is not None:
@@ -153,18 +153,18 @@ def _begin(impact: Impact) -> tuple[Status, str | None]:
 
 
 def begins(from_: str | None, to: str) -> bool:
-    """Whether it is from here on that something is to be bought."""
+    """Whether a change of status is the one from which something is to be bought."""
     return from_ in _IDLE and to not in _IDLE
 
 
 def planned_on_day(connection: Connection, page: Page) -> Mapping[str, int]:
-    """How much was planned in each slot on the page's day; no planner of this store comes in between."""
+    """The quantity planned in each slot on the page's day; no other planner of this store can come in between."""
     rows = connection.execute(_PLANNED_ON, {"of_store": page.store, "of_day": _day_of(page)})
     return {row.slot: row.quantity for row in rows}
 
 
 def write_day(connection: Connection, writing: Plan) -> None:
-    """Keep how much the plan adds to its day, by slot."""
+    """Write the quantities that the plan adds to its day, by slot."""
     page, day = writing.page, writing.day
     for slot, more in sorted((+day.added).items()):
         quantity = day.before.get(slot, 0) + more

@@ -1,10 +1,10 @@
 """
-What orders have earned, made durable: one transaction for a page of orders.
+Planning: what orders have earned is made durable, in one transaction for a page of orders.
 
 A handler for the ``Writer``. Orders that the ledger knows, with nothing changed, cost one look-up. An order that
-changed is planned anew wherever nothing took effect and nothing is in doubt; what may have taken effect is never
-touched. What a page's orders are by all that is known of them ``pages`` says. When each order was read, and under which
-policy it is planned, is kept: ``fresh`` says what follows from it.
+changed is planned anew wherever nothing took effect and nothing is in doubt; a placement that may have taken effect is
+never touched. ``pages`` combines a page's orders with everything that is known about them. Each order's reading time
+and policy are kept: ``fresh`` uses them.
 """
 
 import hashlib
@@ -48,16 +48,16 @@ from impactflow.ledger.unreadable import write_broken
 @dataclass(frozen=True, slots=True)
 class Planned:
     """
-    How many orders a page held, and what came of them.
+    The number of orders on a page, and the results of planning them.
 
     Args:
-        read: Orders in it.
-        new: Of those, not in the ledger before.
-        eligible: Of those read, the ones that count.
-        broken: Of those read, the ones that could not be understood.
-        placements: Placements that are to be bought now and were not: new, held, or withdrawn before.
-        beyond_day: Placements that wait for a person because the day's ceiling of their slot was reached.
-        missing: How many orders may be missing, because no two readings of their days agreed.
+        read: The orders on the page.
+        new: The orders, among these, that were not in the ledger before.
+        eligible: The orders that count, among those read.
+        broken: The orders that could not be understood, among those read.
+        placements: The placements that are to be bought now and were not before: new, held, or withdrawn.
+        beyond_day: The placements that wait for a person because the day's ceiling of their slot was reached.
+        missing: The number of orders that may be missing, because no two readings of their days agreed.
     """
 
     read: int = 0
@@ -69,7 +69,7 @@ class Planned:
     missing: int = 0
 
     def __add__(self, other: "Planned") -> "Planned":
-        """Two pages as one."""
+        """Return the counts of two pages as one."""
         return Planned(
             self.read + other.read,
             self.new + other.new,
@@ -110,13 +110,13 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
 
 
 def _digest(page: Page, sale: Sale) -> str:
-    """Changes whenever the order or the policy says something else, or a person is asked something else about it."""
+    """A digest that changes when the content of the order or the policy, or a person's question about it, changes."""
     asks = next((f" {impact.asks}" for impact in sale.earnings.impacts if impact.asks), "")
     return hashlib.sha256(f"{page.policy_digest} {facts.said(sale.order)}{asks}".encode()).hexdigest()[:24]
 
 
 def _with_rows_of_twins(sale: Sale, made: Mapping[str, int]) -> Sale:
-    """A sale that may be one of the same page, which has its row only now."""
+    """A sale with its look-alikes of the same page, which have their rows only now."""
     if all(twin.row is not None for twin in sale.twins):
         return sale
     twins = (twin if twin.row is not None else replace(twin, row=made[twin.order_id]) for twin in sale.twins)
@@ -125,9 +125,9 @@ def _with_rows_of_twins(sale: Sale, made: Mapping[str, int]) -> Sale:
 
 def _set_aside(connection: Connection, unwritten: Unwritten, made: Mapping[str, int], page: Page) -> None:
     """
-    Let nothing be sent or approved for orders before they are judged again: what came makes another thing of them.
+    Let nothing be sent or approved for orders before they are judged again: new reports have changed them.
 
-    Of those that are not listed any more, whose digest says just that, a person is asked at once.
+    For orders that are not listed any more, as their digest says, a person is asked at once.
     """
     outdated = {made[key] if isinstance(key, str) else key: twins for key, twins in unwritten.outdated.items()}
     are_outdated = orders.c.id.in_(sorted(outdated))
@@ -147,7 +147,7 @@ def _set_aside(connection: Connection, unwritten: Unwritten, made: Mapping[str, 
 
 
 def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> Mapping[str, int]:
-    """Write new sales; the row of each, by its order's id."""
+    """Write new sales; return the row of each, by its order's id."""
     if not sales:
         return {}
     store = writing.page.store
@@ -176,17 +176,17 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> M
 
 def _plan_known(connection: Connection, sales: Sequence[Sale], rows: Mapping[int, Any], writing: Plan) -> None:
     page = writing.page
-    # What is no news may still bring a name, or tell who else told of it.
+    # A report that is no news may still bring a name or another source.
     touched = [sale for sale in sales if _touches(sale, rows[sale.row_ids[0]], page)]
     for sale in touched:
         _adopt(connection, sale, rows[sale.row_ids[0]], page.store)
-    if touched:  # from here on nobody claims, answers or settles what is decided on below
+    if touched:  # from here on no other transaction changes what is decided below
         lock(connection, connection.execute(_IDS, {"orders": [sale.row_ids[0] for sale in touched]}).scalars())
     for sale in touched:
         _plan_again(connection, sale, rows[sale.row_ids[0]], writing)
     for sale in sales:
         if not sale.is_news and page.told is Told.ANNOUNCED:
-            continue  # it says nothing about what is now
+            continue  # it says nothing about the present
         row = rows[sale.row_ids[0]]
         if row.facts is not None:
             _keep_what_was_told(connection, sale, row, page)
@@ -197,13 +197,13 @@ def _plan_known(connection: Connection, sales: Sequence[Sale], rows: Mapping[int
 
 
 def _keep_what_was_told(connection: Connection, sale: Sale, row: Any, page: Page) -> None:
-    """An order that says the same as before says so as of later; one that is listed first is listed from now on."""
+    """Keep the later time of an order that says the same as before; an order listed first now becomes listed."""
     if page.told is Told.READ and not sale.is_news:
         kept = {"facts": facts.as_text(sale.told), "facts_at": row.facts_at, "listed": facts.listing(sale.read)}
     elif sale.is_news and (page.told is not Told.READ or row.facts_at is not None):
         kept = facts.values_of(page.told, sale.told)
     else:
-        return  # what is read again and says something else is planned anew, and kept by that
+        return  # a reading with new content is planned anew, which keeps it
     if any(value != getattr(row, name) for name, value in kept.items()):
         connection.execute(orders.update().where(orders.c.id == row.id).values(kept))
 
@@ -222,10 +222,10 @@ def _has_changed(sale: Sale, row: Any, page: Page) -> bool:
 
 def _heard_at(sale: Sale, row: Any, writing: Plan) -> datetime:
     """
-    When the order was told.
+    The time when the order was reported.
 
-    Nobody has told it where it is judged again from what is kept. But an order that the source has never listed will
-    not be read; whoever mended the policy for which it was held says by that what was told lately is still to count.
+    An order that is judged again from the kept values has no new report. But an order that the source has never listed
+    will not be read; when someone mends the policy for which it was held, a recent report still counts.
     """
     if writing.page.told is not Told.KEPT:
         return sale.heard_at
@@ -234,7 +234,7 @@ def _heard_at(sale: Sale, row: Any, writing: Plan) -> datetime:
 
 
 def _adopt(connection: Connection, sale: Sale, row: Any, store: str) -> None:
-    """What was told goes by all its names; rows that a name has joined are one sale for good."""
+    """Give the sale all its names; rows that a name has joined are one sale for good."""
     first, *others = sale.row_ids
     if _brings_teller(sale, row):
         told = {"tellers": tellers_as_text(sale.tellers)}
@@ -252,7 +252,7 @@ def _adopt(connection: Connection, sale: Sale, row: Any, store: str) -> None:
 
 
 def _plan_again(connection: Connection, sale: Sale, row: Any, writing: Plan) -> None:
-    """Where the order, or the policy, says something else than when it was last planned."""
+    """Plan an order again, if the order or the policy says something else than when it was last planned."""
     existing = one_per_slot(connection, row.id, writing)
     if not _has_changed(sale, row, writing.page) or not is_judged(writing.page, sale, row):
         return
@@ -262,7 +262,7 @@ def _plan_again(connection: Connection, sale: Sale, row: Any, writing: Plan) -> 
     if any(found.on_behalf for found in existing.values()):
         values["customer_email"] = values["customer_email"] or row.customer_email  # a refund may be taken back
     if any(found.attempts for found in existing.values()):
-        # Whoever a provider was told is whom its records are searched for.
+        # The provider's records are searched for the customer that the provider was given.
         values["customer_email"] = row.customer_email or values["customer_email"]
         sale = replace(sale, order=replace(sale.order, customer_email=values["customer_email"]))
     earned = {impact.slot: impact for impact in sale.earnings.impacts}

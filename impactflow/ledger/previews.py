@@ -1,4 +1,4 @@
-"""What planning would leave planned, held or waiting for a person; by the rules of planning, and nothing is written."""
+"""Previews of planning: the placements that would be planned, held or waiting for a person; nothing is written."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -27,19 +27,19 @@ from impactflow.models import Impact, Kind, ProviderName
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """
-    What planning an order would leave to be sent, or to wait for a person, in one slot.
+    A placement that planning an order would leave to be sent, or to wait for a person, in one slot.
 
     Args:
         order: The order's id.
-        slot: The policy's name for it.
-        provider: Who sells it.
-        kind: What it is.
-        quantity: How many of ``UNIT_OF[kind]``; None where it is held for want of it.
-        status: Where it would be: planned, held or awaiting approval.
-        reason: Why it would not be sent.
+        slot: The policy's name for the impact.
+        provider: The seller.
+        kind: The kind of impact.
+        quantity: The quantity in ``UNIT_OF[kind]``; None if it is held because the quantity is unknown.
+        status: Its status: planned, held or awaiting approval.
+        reason: The reason why it would not be sent.
         placement: The ledger's row; None where it is new.
-        ordered_at: When the order was sold.
-        was_listed: Whether the source listed it when it was read last; a webhook, or a person, may have told of it.
+        ordered_at: The time when the order was sold.
+        was_listed: Whether the source listed it in the last reading; a webhook, or a person, may have reported it.
     """
 
     order: str
@@ -57,13 +57,13 @@ class Foreseen:
 @dataclass(slots=True)
 class Outlook:
     """
-    What a preview has seen on the pages so far, since it writes nothing.
+    The results of a preview's pages so far, since a preview writes nothing.
 
     Args:
-        planned: How much of each slot they would have planned today.
-        unwritten: Their new sales.
-        seen: Their sales, by row and by a hash of each name: a sale may be listed on two pages.
-        unearned: How many of their sales earn nothing in a slot, by slot and reason.
+        planned: The quantity of each slot that the pages would have planned today.
+        unwritten: The new sales of the pages.
+        seen: The pages' sales, by row and by a hash of each name: a sale may be listed on two pages.
+        unearned: The number of the pages' sales that earn nothing in a slot, by slot and reason.
     """
 
     planned: Counter[str] = field(default_factory=Counter)
@@ -74,12 +74,12 @@ class Outlook:
 
 def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Foreseen]:
     """
-    What planning a page would leave planned, held or awaiting approval; writes nothing.
+    The placements that planning a page would leave planned, held or awaiting approval; writes nothing.
 
     Args:
         connection: An open transaction.
-        page: What was read.
-        outlook: What the pages before it would have left; this one is added.
+        page: The orders that were read.
+        outlook: The results of the pages before this one; this page is added.
     """
     today = Counter(planned_on_day(connection, page)) + outlook.planned
     writing, foreseen = Plan(page, day=Day(today)), list[Foreseen]()
@@ -107,7 +107,7 @@ def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Forese
 
 
 def to_send(connection: Connection, store: str, fresh: Fresh) -> list[Foreseen]:
-    """What is planned of a store and would be sent now."""
+    """The planned placements of a store that would be sent now."""
     return [
         Foreseen(
             row.order_id, row.slot, ProviderName(row.provider), Kind(row.kind), row.quantity, Status.PLANNED, None,

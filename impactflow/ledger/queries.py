@@ -1,4 +1,4 @@
-"""What the ledger can be asked: reads only, each in one transaction of its own."""
+"""Questions to the ledger: reads only, each in one transaction of its own."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ from impactflow.models import Placement, ProviderName, Unexplained
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What was bought in one slot from one provider on one UTC day, in whole numbers of ``unit``."""
+    """The purchases in one slot from one provider on one UTC day, in whole numbers of ``unit``."""
 
     day: date
     slot: str
@@ -38,7 +38,7 @@ class Total:
     unit: str
     placements: int
     quantity: int
-    #: None where the provider does not say prices.
+    #: None if the provider does not say prices.
     price_usd_cents: int | None
     completed: int
 
@@ -51,7 +51,7 @@ def next_due(
     fresh: Fresh | None,
     now: datetime,
 ) -> datetime | None:
-    """When a store's first placement at a provider in these statuses, or one that may be sent, wants attention."""
+    """The time when a store's first placement at a provider in these statuses, or one that may be sent, is due."""
     whose = {"provider": provider, "store": store}
     spans = [connection.execute(_NEXT_DUE, whose | {"statuses": statuses}).one()]
     if fresh is not None:
@@ -62,20 +62,20 @@ def next_due(
 
 
 def unread(connection: Connection, store: str, fresh: Fresh) -> tuple[int, datetime | None]:
-    """How many planned placements are not sent before their orders are read again, and when the first was sold."""
+    """The number of planned placements that wait for a new reading of their orders, and the first sale time."""
     count, ordered_at = connection.execute(_UNREAD, {"store": store} | fresh.values).one()
     return count, ordered_at
 
 
 def oldest_waiting(connection: Connection, store: str) -> datetime | None:
-    """When the first order was sold for which something is still to be sent, or waits for a person before that."""
+    """The sale time of the first order with something still to be sent, or that waits for a person before that."""
     return connection.execute(_OLDEST_WAITING, {"store": store}).scalar()
 
 
 def counts(
     connection: Connection, ordered: tuple[datetime, datetime] | None = None
 ) -> Mapping[tuple[ProviderName, Status], int]:
-    """How many placements there are by provider and status, of orders sold in a half-open span of time or of all."""
+    """The number of placements by provider and status, of orders sold in a half-open span of time or of all."""
     query = select(placements.c.provider, placements.c.status, func.count()).group_by(
         placements.c.provider, placements.c.status
     )
@@ -98,9 +98,9 @@ def changes(connection: Connection) -> Mapping[tuple[Status | None, Status], int
 
 def known_slots(connection: Connection, store: str, names: Sequence[str]) -> Mapping[tuple[str, str], bool]:
     """
-    Which (name of an order, slot) pairs have a placement already, whatever became of it.
+    The (name of an order, slot) pairs that have a placement already, in any status.
 
-    The value says whether nothing is being bought there, nor was: it waits for a person, or was withdrawn unsent.
+    The value says whether nothing is or was bought there: the placement waits for a person, or was withdrawn unsent.
     """
     named = orders.alias("named")
     query = (
@@ -121,27 +121,27 @@ def known_slots(connection: Connection, store: str, names: Sequence[str]) -> Map
 
 
 def broken_count(connection: Connection) -> int:
-    """How many orders could not be read, still cannot, and were not dismissed."""
+    """The number of orders that could not be read, still cannot, and were not dismissed."""
     query = select(func.count()).select_from(broken_orders).where(~dismissals.is_dismissed())
     return connection.execute(query).scalar_one()
 
 
 def broken(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
-    """Orders that could not be read, still cannot and were not dismissed, with what is wrong with them."""
+    """The orders that could not be read, still cannot and were not dismissed, with their problems."""
     query = select(broken_orders.c.name, broken_orders.c.problem, broken_orders.c.last_seen_at)
     shown = query.where(~dismissals.is_dismissed()).order_by(broken_orders.c.name).limit(limit)
     return [dict(row) for row in connection.execute(shown).mappings()]
 
 
 def attention(connection: Connection, limit: int) -> Sequence[Mapping[str, Any]]:
-    """Placements that need a person, or that an earlier run left undecided, with the reason: no personal data."""
+    """The placements that need a person, or that an earlier run left undecided, with the reason: no personal data."""
     return [dict(row) for row in connection.execute(_ATTENTION, {"limit": limit}).mappings()]
 
 
 def like_these(
     connection: Connection, statuses: Sequence[Status], slot: str | None, reason: str, store: str | None
 ) -> Sequence[Mapping[str, Any]]:
-    """Placements in one of these statuses, of one slot and store or of all, whose reason holds a text."""
+    """The placements in one of these statuses, of one slot and store or of all, whose reason contains a text."""
     name = select(func.min(order_names.c.name)).where(order_names.c.order == orders.c.id).scalar_subquery()
     query = (
         select(
@@ -169,7 +169,7 @@ def like_these(
 def placed(
     connection: Connection, provider: ProviderName, store: str, due_by: datetime | None, after: int, limit: int
 ) -> Sequence[tuple[Placement, int]]:
-    """A store's placements to track by ``due_by``, or ever, by id after ``after``; each with how often it was."""
+    """A store's placements to track by ``due_by``, or ever, by id after ``after``; each with its number of checks."""
     values: dict[str, Any] = {"provider": provider, "store": store, "after": after, "limit": limit}
     if due_by is not None:
         values |= {"due_by": due_by, "too_late": due_by + LONGEST_DELAY}
@@ -186,7 +186,7 @@ def latest(connection: Connection, provider: ProviderName, store: str, limit: in
 
 
 def open_at(connection: Connection, store: str) -> Mapping[ProviderName, int]:
-    """How many placements of a store took effect and are not complete, at each provider that has any."""
+    """The number of a store's placements that took effect and are not complete, at each provider that has any."""
     rows = connection.execute(_OPEN_AT, {"store": store})
     return {ProviderName(provider): count for provider, count in rows}
 
@@ -200,7 +200,7 @@ def stores(connection: Connection) -> Sequence[str]:
 
 
 def used(connection: Connection, store: str) -> frozenset[ProviderName]:
-    """The providers at which a store has placements, whatever became of them."""
+    """The providers at which a store has placements, in any status."""
     return frozenset(
         name
         for name in ProviderName
@@ -209,7 +209,7 @@ def used(connection: Connection, store: str) -> frozenset[ProviderName]:
 
 
 def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -> Sequence[Placement]:
-    """The placements that hold these purchases of a provider's: what they hold is nobody else's."""
+    """The placements that hold these purchases of a provider's: no other placement can hold them."""
     names = select(listed("names", {"ref": placements.c.ref.type}).c.ref)
     query = (
         select(*placement_columns())
@@ -224,7 +224,7 @@ def taken(connection: Connection, provider: ProviderName, refs: Sequence[str]) -
 
 
 def unexplained(connection: Connection, placement: Placement, refs: Sequence[str]) -> Unexplained:
-    """Which of these purchases no other placement explains, and how many may have bought them besides this one."""
+    """The purchases, among these, that no other placement explains, and how many others may have bought them."""
     explained = {holder.provider_ref for holder in taken(connection, placement.provider, refs)}
     others_further = surplus_purchases.known(connection, placement.provider, refs)
     explained |= {ref for ref, entry in others_further if entry.placement.id != placement.id}
@@ -235,7 +235,7 @@ def unexplained(connection: Connection, placement: Placement, refs: Sequence[str
 def holders(
     connection: Connection, provider: ProviderName, refs: Sequence[str], keys: Sequence[str]
 ) -> Sequence[Entry]:
-    """The placements that hold these purchases of a provider's, and those of these keys, whatever became of them."""
+    """The placements that hold these purchases of a provider's, and the placements with these keys, in any status."""
     names = {"texts": as_list([name] for ref in refs for name in names_for(ref))}
     found = [*connection.execute(_BY_REF, names | {"provider": provider})]
     found += connection.execute(_BY_KEY, {"texts": as_list([key] for key in keys)})
@@ -260,7 +260,7 @@ def uncertain(connection: Connection, provider: ProviderName, store: str, since:
 def bought_before(
     connection: Connection, provider: ProviderName, store: str, span: tuple[datetime, datetime]
 ) -> Sequence[Entry]:
-    """A store's placements that took effect in a span of time, and so did another of the same sale and slot."""
+    """A store's placements that took effect in a span of time, if another one of the same sale and slot did too."""
     began, ended = span
     values = {"provider": provider, "store": store, "began": began, "ended": ended}
     return [entry_from_row(row) for row in connection.execute(_BOUGHT_BEFORE, values)]
@@ -270,10 +270,10 @@ def slot(connection: Connection, name: str, slot: str, store: str | None) -> Seq
     """
     An order's placements in one slot, by any of its names; ``store`` where several stores have an order of that name.
 
-    There is one, or none; more only where a name has joined two orders that were read apart.
+    There is one, or none; there are more only if a name has joined two orders that were read apart.
 
     Raises:
-        ConfigurationError: Several orders go by the name.
+        ConfigurationError: Several orders have this name.
     """
     found = sales.find(connection, name, store)
     if found is None:
@@ -288,7 +288,7 @@ def slot(connection: Connection, name: str, slot: str, store: str | None) -> Seq
 
 
 def totals(connection: Connection, days: tuple[date, date] | None = None) -> Sequence[Total]:
-    """What took effect, per day, slot and provider; between two days, both included, or ever."""
+    """The purchases that took effect, per day, slot and provider; between two days, both included, or ever."""
     query = (
         select(
             placements.c.placed_on,
@@ -316,7 +316,7 @@ def totals(connection: Connection, days: tuple[date, date] | None = None) -> Seq
 
 
 def _not_read(connection: Connection, store: str, names: Iterable[str]) -> Mapping[str, Any]:
-    """What was told of an order that was read before and could not be read, and what persons have said of that."""
+    """The report of an order that was read before and later could not be read, and its dismissals."""
     query = select(broken_orders).where(broken_orders.c.store == store, broken_orders.c.name.in_(sorted(names)))
     return {
         "not_read": [dict(row) for row in connection.execute(query.where(~dismissals.is_dismissed())).mappings()],
@@ -325,7 +325,7 @@ def _not_read(connection: Connection, store: str, names: Iterable[str]) -> Mappi
 
 
 def purchases(connection: Connection) -> Sequence[Mapping[str, Any]]:
-    """Every purchase that took effect, to be held against a provider's books: no personal data."""
+    """Every purchase that took effect, to be compared with a provider's books: no personal data."""
     rows = connection.execute(
         select(
             orders.c.order_id,
@@ -347,10 +347,10 @@ def purchases(connection: Connection) -> Sequence[Mapping[str, Any]]:
 
 def story(connection: Connection, name: str, store: str | None) -> Mapping[str, Any] | None:
     """
-    One order's whole life, by any of its names with or without the prefix; None where no order goes by it.
+    One order's whole life, by any of its names with or without the prefix; None if no order has the name.
 
     Raises:
-        ConfigurationError: Several orders go by the name.
+        ConfigurationError: Several orders have this name.
     """
     found = sales.find(connection, name, store)
     if found is None:
@@ -382,13 +382,13 @@ def story(connection: Connection, name: str, store: str | None) -> Mapping[str, 
 
 
 def _said_by(facts: str | None) -> Mapping[str, Any]:
-    """What an order said when it was told last; None each where that was before anybody kept it."""
+    """The values of an order's last report; each is None if the ledger did not keep it yet."""
     kept = json.loads(facts) if facts is not None else {}
     return {name: kept.get(name) for name in ("amount", "currency", "items", "payments")}
 
 
 def _given_back(connection: Connection, store: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
-    """What was announced of a sale, each refund once, by whichever of its names."""
+    """The announced refunds of a sale, each refund once, under any of its names."""
     told = (refunds.c.ref, refunds.c.amount, refunds.c.currency, refunds.c.is_full)
     first = func.min(refunds.c.seen_at).label("seen_at")
     query = select(*told, first).where(refunds.c.store == store, refunds.c.name.in_(names)).group_by(*told)
@@ -424,7 +424,7 @@ _ATTENTION = (
     .limit(bindparam("limit"))
 )
 _NOT_BEING_BOUGHT = (Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED)
-# What every round of work asks is put together once.
+# The queries of every round of work are built once.
 _STATUSES: BindParameter[Any] = bindparam("statuses", expanding=True)
 _NEXT_DUE = (
     select(func.min(placements.c.due_at).label("first"), func.max(placements.c.due_at).label("last"))
@@ -475,7 +475,7 @@ _PLACED_DUE = _PLACED.where(
     (placements.c.due_at <= bindparam("due_by")) | (placements.c.due_at > bindparam("too_late"))
 )
 _LIKE = placements.alias("like")
-#: Other placements of a placement's kind and quantity of which nobody knows whether they bought.
+#: Other placements of the same kind and quantity that may have bought.
 _UNKNOWN_LIKE = (
     select(func.count())
     .select_from(placements)

@@ -1,8 +1,8 @@
 """
-What needs attention, why things are held, and why orders did not earn: each reason with how often it stands.
+Reasons why placements need attention or are held, and why orders did not earn, each with its count.
 
-What is held is found by the index of what is due. Orders are taken by when they were sold, which an index finds too; an
-old one of which only a webhook has told lately is found among the last that came.
+Held placements are found by the index of due times. Orders are selected by their sale time, which has an index too; an
+old order that only a webhook has reported lately is found among the last that came.
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from impactflow.ledger.states import NEEDS_ATTENTION, Status
 from impactflow.ledger.tables import orders, placements, unearned
 from impactflow.models import ProviderName
 
-#: How many reasons are told.
+#: The number of reasons that are listed.
 _FIRST = 10
-#: Among how many of the orders that came last older ones are looked for.
+#: The number of the newest orders among which older sales are looked for.
 _LAST_ORDERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """
-    A reason, and how often it stands.
+    A reason, and its count.
 
     Args:
-        reason: As ``show`` tells it of one order.
-        slot: Which slot did not earn; None for the whole order, and for what is held.
-        count: How often.
+        reason: The reason, as ``show`` prints it for one order.
+        slot: The slot that did not earn; None for the whole order, and for held placements.
+        count: How often the reason occurs.
     """
 
     reason: str
@@ -44,8 +44,8 @@ class Reasons:
     Reasons.
 
     Args:
-        first: The most frequent ones.
-        others: How often all others stand, together.
+        first: The most frequent reasons.
+        others: The count of all other reasons together.
     """
 
     first: Sequence[Reason]
@@ -58,11 +58,11 @@ class Need:
     Placements that need a person or a further run, for one reason.
 
     Args:
-        status: Where they are.
-        provider: Who sells.
-        slot: In which slot.
-        reason: Why, as the first of them has it; empty where nothing is said.
-        count: How many.
+        status: The status that they have.
+        provider: The seller.
+        slot: The slot of the placements.
+        reason: The reason, as the first of them has it; empty if none is recorded.
+        count: The number of placements.
         order: The order of the first of them.
     """
 
@@ -77,11 +77,11 @@ class Need:
 @dataclass(frozen=True, slots=True)
 class Needs:
     """
-    What needs a person or a further run.
+    The placements that need a person or a further run, by reason.
 
     Args:
-        first: By reason, what awaits approval last, else the most frequent ones first.
-        others: How many placements more.
+        first: The needs by reason: those that await approval last, the others by frequency, highest first.
+        others: The number of further placements.
     """
 
     first: Sequence[Need]
@@ -89,7 +89,7 @@ class Needs:
 
 
 def of_attention(connection: Connection) -> Needs:
-    """What needs a person or a further run, by reason."""
+    """The placements that need a person or a further run, by reason."""
     rows = connection.execute(_ATTENTION).all()
     first = [
         Need(Status(row.status), ProviderName(row.provider), row.slot, row.reason or "", row.number, row.order_id)
@@ -99,12 +99,12 @@ def of_attention(connection: Connection) -> Needs:
 
 
 def of_held(connection: Connection) -> Reasons:
-    """Why placements are held."""
+    """The reasons why placements are held."""
     return _reasons(connection, _HELD, {})
 
 
 def of_unearned(connection: Connection, since: datetime) -> Reasons:
-    """Why orders that were sold since then, or sold before and told of since then, earned nothing, or not all."""
+    """The reasons why orders earned nothing, or only a part, if they were sold or reported since then."""
     stores = _stores(connection)
     return _reasons(connection, _UNEARNED, {"stores": stores, "since": since, "last": _LAST_ORDERS})
 
@@ -142,7 +142,7 @@ _OF_ORDERS = select(unearned.c.slot, unearned.c.reason).join(orders, unearned.c.
 _SOLD_SINCE = _OF_ORDERS.where(
     orders.c.store.in_(bindparam("stores", expanding=True)), orders.c.ordered_at >= bindparam("since")
 )
-#: A source lists the same old orders again and again; what no source lists, a webhook has told of.
+#: A source lists the same old orders again and again; orders that no source lists were reported by a webhook.
 _TOLD_SINCE = _OF_ORDERS.where(
     orders.c.id > select(func.max(orders.c.id)).scalar_subquery() - bindparam("last"),
     orders.c.ordered_at < bindparam("since"),

@@ -1,9 +1,10 @@
 """
 Announced refunds: remembered under every name of their order, whether it is known yet or not.
 
-A handler for the ``Writer`` and a read. What waits of a refunded order is withdrawn in the transaction that remembers
-the refund; what was being sent then, and was not bought after all, before it would be sent again (``moves``). What is
-planned afterwards is planned with it (``planning``). What took effect is left alone.
+A handler for the ``Writer`` and a read. The waiting placements of a refunded order are withdrawn in the transaction
+that remembers the refund. A placement that was being sent then, and was not bought after all, is withdrawn before it
+would be sent again (``moves``). Later plans include the refund (``planning``). A purchase that took effect is left
+alone.
 """
 
 from collections import defaultdict
@@ -30,7 +31,7 @@ _NOT_AGAIN = "the order was refunded, or does not count any more, or it was give
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A refund of one of a store's orders, told to a run."""
+    """A refund of one of a store's orders, reported to a run."""
 
     store: str
     refund: Refund
@@ -39,7 +40,7 @@ class Announcement:
 
 
 def record(connection: Connection, announced: Sequence[Announcement]) -> list[int]:
-    """Remember refunds, and withdraw what waits of their orders; for each, how many placements that were."""
+    """Remember refunds, and withdraw the waiting placements of their orders; return how many for each refund."""
     for store in sorted({each.store for each in announced}):
         one_at_a_time(connection, store)  # an order that is being planned without the refund would not be seen here
     return [_withdraw(connection, each) if _is_news(connection, each) else 0 for each in announced]
@@ -47,7 +48,7 @@ def record(connection: Connection, announced: Sequence[Announcement]) -> list[in
 
 def withdraw_tried(connection: Connection, ids: Sequence[int], at: datetime, run_id: str) -> int:
     """
-    Withdraw planned placements that were tried before and whose order does not count, or were given up; how many.
+    Withdraw planned placements that were tried before, if their order does not count or they were given up; count them.
 
     While they were being sent, or in doubt, neither a refund nor another reading of the order could withdraw them.
     """
@@ -56,7 +57,7 @@ def withdraw_tried(connection: Connection, ids: Sequence[int], at: datetime, run
 
 
 def known(connection: Connection, store: str, names: Sequence[str]) -> Mapping[str, Sequence[Refund]]:
-    """The refunds of orders that go by these names, by the name asked for, whichever of the names they came under."""
+    """The refunds of orders that have these names, by the name in the request, under any of the orders' names."""
     found: dict[str, dict[str, Refund]] = defaultdict(dict)
     values = {"store": store, "names": list(names)}
     if names and connection.execute(_ANY, {"store": store}).first():
@@ -77,7 +78,7 @@ def _is_of(refund: Refund, identity: Identity | None) -> bool:
 
 
 def _of_whom(connection: Connection, store: str, refs: Collection[str]) -> Mapping[str, Sequence[str]]:
-    """By which ids the shop knows the orders of some refunds."""
+    """The shop's ids for the orders of some refunds."""
     found: dict[str, list[str]] = defaultdict(list)
     for row in connection.execute(_IDENTITIES, {"store": store, "refs": sorted(refs)}) if refs else ():
         found[row.ref].append(row.name)
@@ -85,7 +86,7 @@ def _of_whom(connection: Connection, store: str, refs: Collection[str]) -> Mappi
 
 
 def _is_news(connection: Connection, each: Announcement) -> bool:
-    """Remember a refund; whether that changed anything."""
+    """Remember a refund; return whether that changed anything."""
     told = {"store": each.store, "ref": each.refund.ref}
     before = {row.name: _from_row(row) for row in connection.execute(_BY_REF, told)}
     merged = _merged(each.refund, before.values())
@@ -104,9 +105,9 @@ def _is_news(connection: Connection, each: Announcement) -> bool:
 
 def _merged(refund: Refund, before: Iterable[Refund]) -> Refund:
     """
-    Senders that tell how much was given back so far may tell it in any order.
+    Merge a refund with earlier reports, because senders of running totals may send them in any order.
 
-    What they say as of later holds; where they do not say as of when, the larger amount does.
+    The report with the later time holds; if reports have no time, the larger amount holds.
     """
     told = refund
     for each in before:
@@ -124,12 +125,12 @@ def _as_of(refund: Refund) -> datetime:
 
 
 def _withdraw(connection: Connection, each: Announcement) -> int:
-    """Withdraw what waits of a refunded order; the next time that it is read it is looked at anew, refund included."""
+    """Withdraw the waiting placements of a refunded order; the next reading judges it anew, refund included."""
     named = connection.execute(_ROWS, {"store": each.store, "names": list(each.refund.names)}).all()
     shops_ids = identities(connection, {row.sale for row in named}) if named else {}
     ours = [row for row in named if _is_of(each.refund, shops_ids.get(row.sale))]
     rows = [row.id for row in ours]
-    first = orders.c.id.in_({row.sale for row in ours}) & (orders.c.digest != UNLISTED)  # of those a person is asked
+    first = orders.c.id.in_({row.sale for row in ours}) & (orders.c.digest != UNLISTED)  # unlisted: a person is asked
     connection.execute(orders.update().where(first).values(digest=""))
     if each.refund.is_undone:
         return 0
@@ -167,7 +168,7 @@ _SALES = (
 _IDENTITIES = select(refunds.c.ref, refunds.c.name).where(
     _MINE, refunds.c.ref.in_(bindparam("refs", expanding=True)), refunds.c.name.like("id:%")
 )
-#: The rows of the sales that go by some names.
+#: The rows of the sales that have some names.
 _ROWS = (
     select(orders.c.id, func.coalesce(orders.c.same_as, orders.c.id).label("sale"))
     .join(_NAMED, or_(orders.c.id == _FIRST, orders.c.same_as == _FIRST))
@@ -182,12 +183,12 @@ _WAITING = (
     .with_for_update()
 )
 _OVER_AT = select(func.max(events.c.id)).where(events.c.placement == placements.c.id)
-#: Whether it was cancelled until a lost answer that came late put it in doubt once more.
+#: Whether it was cancelled until a late report of a lost answer put it in doubt once more.
 _WAS_OVER = (
     _OVER_AT.where(events.c.from_status == Status.CANCELLED, events.c.to_status == Status.IN_DOUBT).scalar_subquery()
     > _OVER_AT.where(events.c.to_status == Status.CANCELLED).scalar_subquery()
 )
-#: Placements of sales that do not count as they were read last, or have been refunded since; or given up.
+#: Placements of sales that do not count in their last reading, or were refunded since; or given up.
 _TRIED = (
     select(placements.c.id, placements.c.status, placements.c.attempts)
     .join(_NAMED, placements.c.order == _NAMED.c.id)

@@ -1,8 +1,8 @@
 """
-Deliveries that the receiver refused: how many, by source, status and UTC day; of the deliveries themselves nothing.
+Deliveries that the receiver refused: their number by source, status and UTC day; nothing of the deliveries is kept.
 
-Whoever knows the receiver's address can have it refuse something, so the table has one row for each store, source,
-status and day, however many they were. A handler for the ``Writer`` and a read.
+Anyone who knows the receiver's address can make it refuse something, so the table has one row for each store, source,
+status and day, for any number of refusals. A handler for the ``Writer`` and a read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ from impactflow.ledger.tables import refused_deliveries
 @dataclass(frozen=True, slots=True)
 class Refused:
     """
-    How many more deliveries were refused.
+    A number of further refused deliveries.
 
     Args:
-        store: Whose receiver refused them.
-        source: Whose they were, by their path.
-        day: When, UTC.
-        status: What they were answered.
-        count: How many.
+        store: The store whose receiver refused them.
+        source: The source, by their path.
+        day: The UTC day.
+        status: The HTTP status of the answer.
+        count: The number of deliveries.
     """
 
     store: str
@@ -36,7 +36,7 @@ class Refused:
 
 
 def count(connection: Connection, refused: Sequence[Refused]) -> list[None]:
-    """Add to what was counted before."""
+    """Add to the earlier counts."""
     for store in sorted({each.store for each in refused}):
         one_at_a_time(connection, f"deliveries of {store}")  # the same as for storing them: two locks could cross
     for each in refused:
@@ -48,7 +48,7 @@ def count(connection: Connection, refused: Sequence[Refused]) -> list[None]:
 
 
 def counted(connection: Connection, since: date, store: str | None) -> Mapping[str, Mapping[int, int]]:
-    """How many were refused on that day and later, by source and status; of one store or of all."""
+    """The number of refusals on that day and later, by source and status; of one store or of all."""
     table = refused_deliveries.c
     query = (
         select(table.source, table.status, func.sum(table.count))

@@ -1,7 +1,7 @@
 """
-A known placement, beside what its order has earned by now: it stays, changes, is withdrawn, or is taken up again.
+A known placement, compared with what its order has earned by now: it stays, changes, is withdrawn, or is resumed.
 
-Only where nothing took effect and nothing is in doubt; what may have taken effect is never touched.
+Only if nothing took effect and nothing is in doubt; a placement that may have taken effect is never touched.
 """
 
 from typing import Any
@@ -31,9 +31,9 @@ def one_per_slot(connection: Connection, row_id: int, writing: Plan) -> dict[str
     """
     The sale's placements by slot.
 
-    Two rows turn out to be one sale when a name joins them: then what one of them has bought, or is buying, stands, and
-    the other's plan for the same slot is withdrawn, also where the purchase was cancelled since. Where neither has,
-    what waits stands, rather than what is over.
+    Two rows turn out to be one sale when a name joins them. A purchase that one of them has made, or is making, stands,
+    and the other's plan for the same slot is withdrawn, also if the purchase was cancelled since. If neither has a
+    purchase, a waiting placement stands, rather than one that is over.
     """
     existing: dict[str, Any] = {}
     found_rows = connection.execute(PLACEMENTS, {"order": row_id}).all()
@@ -44,8 +44,8 @@ def one_per_slot(connection: Connection, row_id: int, writing: Plan) -> dict[str
 
 
 def precedence(found: Any) -> tuple[bool, bool, bool, bool, int]:
-    """Which of a sale's placements in one slot stands: the one with the least."""
-    # Of two that were withdrawn the one that was sent before: should its answer still come, it is not sent again.
+    """The sort key of a sale's placements in one slot: the placement with the least key stands."""
+    # Of two withdrawn ones, the one that was sent before stands: if its answer still comes, it is not sent again.
     is_untried = not (found.attempts and found.left == Status.PLANNED)
     return not found.was_bought, found.status in _NOTHING_SENT, found.status not in WAITING, is_untried, found.id
 
@@ -58,7 +58,7 @@ def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale
     """
     Bring a placement for which nothing took effect in line with what the order has earned by now.
 
-    Also where it was tried: what is planned is known to have had no effect, so its request may change. What is in
+    Also if it was tried: a planned placement is known to have had no effect, so its request may change. A placement in
     doubt is not touched, for it may have to be sent again as it was.
     """
     if sale.asks_anew and found.status in UNSURE and found.decided is not None:
@@ -80,14 +80,14 @@ def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale
 
 
 def may_change(found: Any) -> bool:
-    """Whether a placement waits to be sent, or was withdrawn while it did."""
+    """Whether a placement waits to be sent, or was withdrawn while it waited."""
     unsent = found.attempts == 0 or found.left == Status.PLANNED
     withdrawn = found.status == Status.CANCELLED and unsent and not found.was_bought
     return withdrawn or found.status in WAITING
 
 
 def revised(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, Any]:
-    """A placement as what the order has earned by now would have it; a person's decision about just that stands."""
+    """The values of a placement for what the order has earned by now; a person's decision about exactly this stands."""
     order, values = sale.order, impact_values(impact, sale.order, writing.page.at)
     if found.status == values["status"] == Status.PLANNED:
         values["due_at"] = max(found.due_at, writing.page.at)  # a provider may have asked to wait until then
@@ -96,11 +96,11 @@ def revised(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, 
     if found.decided != digest({**values, "key": found.key}) or withdrawn or is_unanswered:
         planned = found.quantity if found.status == Status.PLANNED else 0
         return writing.day.ration(values, impact, planned) | {"approved": None, "decided": None}
-    look = twin({**values, "quantity": found.quantity}, order.customer_email)  # the provider may be told somebody else
+    look = twin({**values, "quantity": found.quantity}, order.customer_email)  # the provider may get another customer
     return {"status": found.status, "quantity": found.quantity, "twin": look}
 
 
-#: Where a placement was before its last event.
+#: The status of a placement before its last event.
 _LEFT = (
     select(events.c.from_status)
     .where(events.c.placement == placements.c.id)

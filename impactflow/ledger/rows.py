@@ -1,4 +1,4 @@
-"""Rows of the ledger to values and back: the one place that knows how a placement lies in its row."""
+"""Conversion of the ledger's rows to values and back: only this module knows the layout of a placement's row."""
 
 import hashlib
 import json
@@ -14,15 +14,15 @@ from impactflow.ledger.states import Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Kind, Placement, ProviderName
 
-#: How many purchases of one provider may share an identity; it has a millisecond's resolution at 1ClickImpact.
+#: The most purchases of one provider that may share an identity; it has a millisecond's resolution at 1ClickImpact.
 _MOST_SHARING = 20
-#: Providers that take no idempotency key: their records tell purchases apart only by what they are.
+#: Providers that accept no idempotency key: their records tell purchases apart only by their content.
 _KEYLESS = frozenset({ProviderName.ONECLICKIMPACT})
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A placement, and where it is."""
+    """A placement, and its status."""
 
     placement: Placement
     status: Status
@@ -32,8 +32,8 @@ def lock(connection: Connection, ids: Iterable[int]) -> None:
     """
     Let no other transaction change these placements before this one ends; a later statement reads them as they are.
 
-    In the order of their ids, so that two transactions that lock the same ones never wait for each other. SQLite has
-    one writer at a time, so there nothing is left to lock.
+    The rows are locked in the order of their ids, so that two transactions that lock the same ones never wait for each
+    other. SQLite has one writer at a time, so it needs no locks.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK, {"ids": as_list([each] for each in ids)})
@@ -46,12 +46,12 @@ def ever_bought(table: Any = placements) -> ColumnElement[bool]:
 
 
 def names_for(ref: str) -> Sequence[str]:
-    """A provider's name for a purchase, and what the ledger calls further purchases of that same name."""
+    """A provider's name for a purchase, and the ledger's names for further purchases with the same name."""
     return [ref, *(f"{ref}#{number}" for number in range(2, _MOST_SHARING))]
 
 
 def twin(row: Mapping[str, Any], customer_email: str | None) -> str | None:
-    """The same for all placements that the provider's records could not tell apart; None where keys tell them apart."""
+    """The same text for all placements that the provider's records could not tell apart; None if keys do."""
     if row["provider"] not in _KEYLESS:
         return None
     customer = (customer_email or "").casefold() if row["on_behalf"] else ""
@@ -60,7 +60,7 @@ def twin(row: Mapping[str, Any], customer_email: str | None) -> str | None:
 
 
 def placement_columns() -> Sequence[ColumnElement[Any]]:
-    """What ``placement_from_row`` needs, from ``placements`` joined with ``orders``."""
+    """The columns that ``placement_from_row`` needs, from ``placements`` joined with ``orders``."""
     return (
         *(
             placements.c[name]
@@ -96,13 +96,13 @@ def placement_columns() -> Sequence[ColumnElement[Any]]:
 
 def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, again: bool = True) -> Placement:
     """
-    A row as the value that providers work with.
+    Convert a row to the value that providers work with.
 
     Args:
         row: With ``placement_columns``.
-        attempted_at: When the attempt that buys began.
-        alone: Whether its twin is reserved for it.
-        again: Whether this is the beginning of a further attempt; the row still counts the ones before.
+        attempted_at: The time when the attempt that buys began.
+        alone: Whether its look-alikes are blocked for it.
+        again: Whether this is the beginning of a further attempt; the row still counts only the earlier attempts.
     """
     began = attempted_at or row.planned_at
     return Placement(
@@ -119,7 +119,7 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
         attempt=row.attempts + again,
         attempted_at=began,
         first_attempted_at=row.first_attempted_at or began,
-        sent_until=max(row.sent_until or row.doubted_at or began, began),  # what is kept may be of an earlier attempt
+        sent_until=max(row.sent_until or row.doubted_at or began, began),  # the kept time may be of an earlier attempt
         handle=row.handle,
         ref=row.ref,
         alone=alone,
@@ -130,7 +130,7 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
 
 
 def entry_from_row(row: Any) -> Entry:
-    """A row, as it was last attempted, with its status."""
+    """Convert a row, as it was last attempted, with its status."""
     return Entry(placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False), Status(row.status))
 
 

@@ -1,4 +1,4 @@
-"""Which sale goes by a name: refused where several do, since whoever acts on an order must not act on another one."""
+"""Sales by their names: an ambiguous name is refused, because an action must not change another order."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,21 +11,21 @@ from impactflow.ledger.tables import order_names, orders
 
 def find(connection: Connection, name: str, store: str | None) -> Any:
     """
-    The first row of the sale that goes by a name, with or without the name's prefix; None where no sale does.
+    The first row of the sale that has a name, with or without the name's prefix; None if no sale has it.
 
-    Without its prefix also means without its system's: A-1001 is ``src:file:A-1001`` where nothing else goes by it.
+    The system's prefix may be left out too: A-1001 is ``src:file:A-1001`` if nothing else has that name.
 
     Args:
         connection: In a transaction.
         name: Any name of the order.
-        store: Whose order; None where one store alone has an order of that name.
+        store: The store of the order; None if only one store has an order of that name.
 
     Raises:
-        ConfigurationError: Orders of several stores go by the name, or several of one store.
+        ConfigurationError: Orders of several stores have the name, or several of one store.
     """
     plain = or_(order_names.c.name.in_([name, f"wr:{name}", f"src:{name}"]), _NAMED.c.order_id == name)
     found = _find(connection, name, plain, store)
-    if not found:  # every name is looked at: only where there is nothing else to say
+    if not found:  # this looks at every name: only as the last resort
         found = _find(connection, name, order_names.c.name.endswith(f":{name}", autoescape=True), store)
     check_one_store(name, sorted({row.store for row in found}))
     exact = [row for row in found if row.distance == found[0].distance]
@@ -62,10 +62,10 @@ def _find(connection: Connection, name: str, is_meant: ColumnElement[bool], stor
 
 def check_one_store(name: str, stores: Sequence[str]) -> None:
     """
-    See that one store alone has an order of a name.
+    Check that only one store has an order of a name.
 
     Raises:
-        ConfigurationError: Several have.
+        ConfigurationError: Several stores have one.
     """
     if len(stores) > 1:
         raise ConfigurationError(f"the stores {', '.join(stores)} each have an order {name!r}: say which with --store")

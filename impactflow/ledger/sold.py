@@ -1,7 +1,7 @@
 """
-Sales as they are compared with one another: who bought what, who told of it, and how it stands.
+Sales as they are compared with one another: their customers, their sources, and their status.
 
-Two sales of one customer for one amount within a day that no one teller told of both may be one sale.
+Two sales of one customer for one amount within a day may be one sale, unless one source reported both.
 """
 
 import json
@@ -16,15 +16,15 @@ from operator import attrgetter
 
 from impactflow.models import Order
 
-#: How far apart two tellers may date one sale: they round, and count days in different zones.
+#: The greatest distance between two sources' dates of one sale: they round, and count days in different zones.
 APART = timedelta(days=1)
 
 
-#: So many of the sales that one may be are kept: a till's customer has thousands of them.
+#: The most possible matches that are kept for a sale: a till's customer has thousands of sales.
 MOST_TWINS = 20
 
 
-#: Times that have a day before them and one after them; an order may be dated as it likes.
+#: The range of times that have a day before them and one after them; an order may have any date.
 BEGIN, END = datetime.min.replace(tzinfo=UTC) + APART, datetime.max.replace(tzinfo=UTC) - APART
 
 
@@ -34,16 +34,16 @@ class Bought:
     A sale of a page, as it is compared with others.
 
     Args:
-        customer: Who bought it; None where that was never told.
-        order: As it was told last.
-        order_id: Its order's id in the ledger, or where it is new.
-        tellers: Who told of it, one after the other.
-        rows: The ledger's rows of it, the first one first; empty where it is new.
+        customer: The customer; None if no source reported it.
+        order: The order as it was last reported.
+        order_id: The order's id in the ledger, or the new order's id.
+        tellers: The sources that reported it, in order.
+        rows: Its rows in the ledger, the first one first; empty for a new sale.
         counts: Whether it counts, or did before its money was given back.
-        counted: Whether the ledger has it so already.
+        counted: Whether it counts in the ledger already.
         earns: Whether it earns anything, given whether it is its customer's first one.
         twins: The rows of the sales that it was suspected to be before.
-        is_judged: Whether what is found of it is written; what nobody lists any more is left as it is.
+        is_judged: Whether the findings about it are written; a sale that no source lists any more is left as it is.
     """
 
     customer: str | None
@@ -72,13 +72,13 @@ class Stands:
     How a sale's placements stand in the ledger.
 
     Args:
-        was_sent: Whether something was sent for it, be it in vain.
+        was_sent: Whether something was sent for it, even without effect.
         is_planned: Whether something is about to be sent.
         waits: Whether something waits for a person, or was rejected by one.
-        is_answered: Whether a person has decided about any of it.
-        is_approved: Whether they have approved of any of it that is not bought yet.
-        may_return: Whether what was sent for it may turn out not to have been bought, and be planned again.
-        is_open: Whether a person is asked about any of it.
+        is_answered: Whether a person has decided about any of its placements.
+        is_approved: Whether a person has approved any of its placements that is not bought yet.
+        may_return: Whether a placement that was sent may turn out not to have been bought, and be planned again.
+        is_open: Whether a person is asked about any of its placements.
     """
 
     was_sent: bool = False
@@ -90,18 +90,18 @@ class Stands:
     is_open: bool = False
 
     def is_free(self, twins: frozenset[int]) -> bool:
-        """Whether nobody is to be asked if the sale is one of these; who approved of it has answered."""
+        """Whether no question is needed if the sale is one of these; a person who approved it has answered."""
         return not twins or (self.is_planned and self.is_approved)
 
 
 class Part(Enum):
-    """How a sale stands, as far as others are compared with it."""
+    """The status of a sale, as far as other sales are compared with it."""
 
     #: Something was sent for it, or is due.
     BOUGHT = auto()
     #: A person is asked about it.
     ASKED = auto()
-    #: The same, and as many sales are named to them as there may be.
+    #: The same, and the question names the most sales that it may.
     FULL = auto()
 
 
@@ -111,19 +111,19 @@ class Sold:
     A sale that others are compared with.
 
     Args:
-        customer: Who bought it.
-        order_id: Its order's id.
-        rows: The ledger's rows; empty where it is new.
-        number: The row, or which of the new sales it is.
-        at: When it was sold.
-        alike: The same for all sales of one customer and amount.
-        tellers: Who told of it.
-        sources: Which systems sold it.
+        customer: The customer.
+        order_id: The order's id.
+        rows: Its rows in the ledger; empty for a new sale.
+        number: The row, or the number of the new sale.
+        at: The time when it was sold.
+        alike: A value that is the same for all sales of one customer and amount.
+        tellers: The sources that reported it.
+        sources: The systems that sold it.
         twins: The rows of the sales that it may be.
         stands: How its placements stand in the ledger.
-        is_due: Whether something is to be bought for it, and nobody is asked if it is another sale.
-        is_asked: Whether something would be, and a person is asked that, or has said no.
-        counts: Whether it is an order of its customer, and nobody is asked if it is one.
+        is_due: Whether something is to be bought for it, and no one is asked whether it is another sale.
+        is_asked: Whether something would be bought, and a person is asked this question, or has said no.
+        counts: Whether it is an order of its customer, and no one is asked whether it is one.
     """
 
     customer: str | None
@@ -142,37 +142,37 @@ class Sold:
 
     @property
     def row(self) -> int | None:
-        """The ledger's first row; None where it is new."""
+        """The ledger's first row; None for a new sale."""
         return next(iter(self.rows), None)
 
     @property
     def key(self) -> int | str:
-        """Its row, or its order's id where it has none yet."""
+        """The sale's row, or its order's id if it has no row yet."""
         return self.order_id if self.row is None else self.row
 
     @property
     def as_twin(self) -> Twin:
-        """As the one that another sale may be."""
+        """The sale as the possible match of another sale."""
         return Twin(self.order_id, self.row)
 
     @property
     def turn(self) -> tuple[datetime, bool, int]:
-        """Which of two was sold earlier; of one instant, those that the ledger knows come before new ones."""
+        """The sort key by sale time; at one instant, sales that the ledger knows come before new ones."""
         return self.at, self.row is None, self.number
 
     @property
     def was_sent(self) -> bool:
-        """Whether something was sent for it, be it in vain."""
+        """Whether something was sent for it, even without effect."""
         return self.stands.was_sent
 
     @property
     def is_unasked(self) -> bool:
-        """Whether something is planned and nobody was asked: it was being sent when it was found what it may be."""
+        """Whether something is planned and no one was asked: it was being sent when the suspicion was found."""
         return self.stands.is_planned and not self.stands.is_free(self.twins)
 
     @property
     def part(self) -> Part:
-        """As what it is compared."""
+        """The part that it plays in comparisons."""
         if self.was_sent or self.is_due:
             return Part.BOUGHT
         return Part.ASKED if len(self.twins) < MOST_TWINS else Part.FULL
@@ -184,7 +184,7 @@ class Sold:
 
 
 class Index:
-    """Sales that earn something, by how they stand and all that two need to have in common but the time."""
+    """Sales that earn something, by their status and by everything that two matching sales share, except the time."""
 
     def __init__(self) -> None:
         self._groups: dict[int, dict[tuple[Part, frozenset[str], frozenset[str]], list[Sold]]] = defaultdict(dict)
@@ -196,12 +196,12 @@ class Index:
             insort(group, sold, key=_when)
 
     def remove(self, sold: Sold) -> None:
-        """Take it out again."""
+        """Remove a sale."""
         if sold.earns:
             self._groups[sold.alike][sold.part, sold.tellers, sold.sources].remove(sold)
 
     def near(self, one: Sold, distinct: frozenset[str], *parts: Part) -> Iterator[Sold]:
-        """Sales that may be this one, told by somebody else."""
+        """The sales that may be this one, reported by another source."""
         at = min(max(one.at, BEGIN), END)
         for (part, tellers, sources), group in self._groups.get(one.alike, {}).items():
             is_anothers = part in parts and tellers.isdisjoint(one.tellers)
@@ -215,16 +215,17 @@ class Index:
 @dataclass(slots=True)
 class Unwritten:
     """
-    Sales as the ledger does not have them yet: those of one page, or of all pages of a preview.
+    Sales in a state that the ledger does not have yet: those of one page, or of all pages of a preview.
 
     Args:
-        known: Those of which the ledger has an older state, by each of their rows.
-        of: All of them, by customer.
-        index: Those that earn something.
-        new: How many of them are new.
-        outdated: Sales that were planned, or asked about, as what they are no longer beside these, by their row, or by
-            their order's id where they have none yet; each with the sales that it may be, where that is why.
-        unasked: Rows of sales that may be others and of which something may be sent again, before anybody was asked.
+        known: The sales of which the ledger has an older state, by each of their rows.
+        of: All the sales, by customer.
+        index: The sales that earn something.
+        new: The number of new sales.
+        outdated: The sales whose plan, or question, is outdated by these sales, by their row, or by their order's id if
+            they have no row yet; each with the sales that it may be, if they are the cause.
+        unasked: The rows of sales that may be others and of which something may be sent again, before a person was
+            asked.
     """
 
     known: dict[int, Sold] = field(default_factory=dict)
@@ -235,7 +236,7 @@ class Unwritten:
     unasked: set[int] = field(default_factory=set)
 
     def put(self, each: Bought, sold: Sold) -> None:
-        """From now on a sale of the page is so."""
+        """Set the new state of a sale of the page."""
         for before in {self.known[row].number: self.known[row] for row in each.rows if row in self.known}.values():
             self.index.remove(before)
             self.of[before.customer].remove(before)
@@ -247,17 +248,17 @@ class Unwritten:
 
 
 def tellers_from_text(text: str | None) -> frozenset[str]:
-    """Who told of a sale, as the ledger keeps it."""
+    """Read the sources of a sale from the ledger's text."""
     return frozenset(json.loads(text)) if text else frozenset()
 
 
 def tellers_as_text(tellers: Iterable[str]) -> str:
-    """The same for the ledger to keep."""
+    """Return the sources of a sale as text for the ledger."""
     return json.dumps(sorted(tellers))
 
 
 def likeness(who: str | None, amount: Decimal | None, currency: str | None) -> int:
-    """The same for all sales of one customer and amount."""
+    """Return a value that is the same for all sales of one customer and amount."""
     return hash((who, amount, currency))
 
 

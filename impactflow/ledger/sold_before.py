@@ -1,4 +1,4 @@
-"""What the ledger has of the sales that a page's sales are compared with: reads only."""
+"""The ledger's sales that a page's sales are compared with: reads only."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ from impactflow.ledger.tables import orders, placements
 
 
 def stands_of(connection: Connection, rows: Collection[int]) -> Mapping[int, Stands]:
-    """How the placements of sales stand, by the first row of each that has any."""
+    """The status of the placements of sales, by the first row of each sale that has any."""
     found = connection.execute(_STANDS, {"ids": as_list([row] for row in sorted(rows))}) if rows else ()
     return {first: Stands(*map(bool, stands)) for first, *stands in found}
 
@@ -28,14 +28,14 @@ def sold_between(
     span: tuple[datetime, datetime],
     is_wanted: Callable[[Any], bool],
 ) -> Sequence[Sold]:
-    """What customers of a store bought from one time to another, both included, of the rows that are wanted."""
+    """The sales to customers of a store from one time to another, both included, of the wanted rows."""
     began, ended = span
     values = {"store": store, "customers": customers, "began": began, "ended": ended}
     return _as_kept_all(connection, [row for row in connection.execute(_SOLD, values) if is_wanted(row)])
 
 
 def sold_in(connection: Connection, rows: Collection[int]) -> Mapping[int, Sold]:
-    """The sales of some rows, by the row: each as its first row has it."""
+    """The sales of some rows, by the row: each with the values of its first row."""
     if not rows:
         return {}
     first = {row.id: row.first for row in connection.execute(_FIRST, {"ids": as_list([row] for row in rows)})}
@@ -47,7 +47,7 @@ def sold_in(connection: Connection, rows: Collection[int]) -> Mapping[int, Sold]
 def earliest_turns(
     connection: Connection, store: str, customers: Sequence[str], apart: Collection[int]
 ) -> Mapping[str | None, tuple[datetime, bool, int]]:
-    """The turn of each customer's earliest sale that counts, but for those of some rows."""
+    """The turn of each customer's earliest sale that counts, except the sales of some rows."""
     values = {"store": store, "customers": customers, "apart": as_list([row] for row in apart)}
     return {row.customer: (row.at, False, row.id) for row in connection.execute(_EARLIEST, values)}
 
@@ -58,7 +58,7 @@ def _as_kept_all(connection: Connection, rows: Sequence[Any]) -> Sequence[Sold]:
 
 
 def _as_kept(row: Any, stands: Stands) -> Sold:
-    """A sale by its first row."""
+    """Return a sale from its first row."""
     names = json.loads(row.facts)["names"] if row.facts else ()
     twins = frozenset[int](json.loads(row.twins or "[]"))
     is_free, waits = stands.is_free(twins), stands.is_planned or stands.waits
@@ -85,7 +85,7 @@ def likeness_as_kept(row: Any) -> int:
     return likeness(row.customer, kept["amount"] and Decimal(kept["amount"]), kept["currency"])
 
 
-# Not by the index on stores, by which SQLite would walk through all their orders of these days.
+# Not by the index on stores: with it SQLite would walk through all their orders of these days.
 _WHOSE = (
     orders.c.store.concat("") == bindparam("store"),
     orders.c.customer.in_(bindparam("customers", expanding=True)),
@@ -178,7 +178,7 @@ _COUNTED = select(orders.c.customer, orders.c.ordered_at, orders.c.id).where(
 )
 
 
-#: Each customer's earliest sale that counts, but for those that are set apart; of one instant, the first row's.
+#: Each customer's earliest sale that counts, except sales that are set apart; of one instant, the first row's.
 _RANKED = _COUNTED.add_columns(
     func.row_number().over(partition_by=orders.c.customer, order_by=(orders.c.ordered_at, orders.c.id)).label("rank")
 ).subquery("ranked")

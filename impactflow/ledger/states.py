@@ -19,11 +19,11 @@ from types import MappingProxyType
 
 
 class Status(StrEnum):
-    """Where a placement is. ``due_at`` says when each of the open ones next wants attention."""
+    """The status of a placement. ``due_at`` says when each of the open ones is due next."""
 
-    #: Money rules say wait, or a person must mend something first; nothing was sent.
+    #: Money rules say wait, or a person must correct something first; nothing was sent.
     HELD = "held"
-    #: More than is bought without a person's approval; nothing was sent.
+    #: The quantity needs a person's approval; nothing was sent.
     AWAITING_APPROVAL = "awaiting_approval"
     #: Earned; to be sent from ``due_at`` on. Every earlier attempt is known to have had no effect.
     PLANNED = "planned"
@@ -45,23 +45,23 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-#: Nothing is ever put off for longer: leases and settling times are a day at most (``settings``), tracking looks once a
-#: day, a seller's Retry-After of more is not waited for. What is due later than that was written by a clock ahead.
+#: The longest delay: leases and settling times are a day at most (``settings``), tracking looks once a day, a seller's
+#: longer Retry-After is not waited for. A later due time was written by a clock that was ahead.
 LONGEST_DELAY = timedelta(days=1)
 
-#: Where nothing is bought or being bought, and a plan may still change.
+#: The statuses in which nothing is bought or being bought, and a plan may still change.
 WAITING = frozenset({Status.HELD, Status.AWAITING_APPROVAL, Status.PLANNED})
 
-#: Where a person or a further run has something to do, before or instead of a purchase.
+#: The statuses in which a person or a further run has something to do, before or instead of a purchase.
 NEEDS_ATTENTION = (Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, Status.AWAITING_APPROVAL)
 
-#: Where it may be taking effect.
+#: The statuses in which a purchase may be taking effect.
 UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
 
-#: Where a purchase stands: it took effect, and nothing undoes it.
+#: The statuses of a purchase that stands: it took effect, and nothing undoes it.
 STANDING = (Status.PLACED, Status.COMPLETED)
 
-#: What was sent, and may yet turn out not to have been bought, and be planned again.
+#: The statuses of a placement that was sent, and may yet turn out not to have been bought, and be planned again.
 UNSURE = (*UNRESOLVED, Status.PARKED, Status.FAILED)
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
@@ -96,9 +96,9 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     }
 )
 
-#: What runs see to by themselves.
+#: The statuses that runs process by themselves.
 _MOVING = frozenset({Status.PLANNED, Status.PLACING, Status.IN_DOUBT, Status.PLACED, Status.CANCELLING})
-#: Where nothing is left to do.
+#: The statuses in which nothing is left to do.
 _OVER = frozenset({Status.COMPLETED, Status.CANCELLED})
-#: All the others: nothing happens until a person does something.
+#: All other statuses: nothing happens until a person does something.
 WAITS_FOR_A_PERSON = frozenset(Status) - _MOVING - _OVER

@@ -1,5 +1,5 @@
 """
-Purchases that took effect beside the one that a placement holds: kept as evidence, and what is done about them.
+Purchases that took effect beside the one that a placement holds: they are kept as evidence and may be cancelled.
 
 Handlers for the ``Writer`` and reads. A placement stays what it is: each step here is an event that changes no status.
 """
@@ -24,14 +24,14 @@ from impactflow.models import Placement, ProviderName
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    Something that a run is about to do, or has done, about a further purchase.
+    An action on a further purchase that a run is about to do, or has done.
 
     Args:
-        placement: Under whose key it was made.
-        ref: What the provider calls it.
-        at: When.
-        run_id: Which run does it.
-        detail: What it does, for a person.
+        placement: The placement whose key it was made under.
+        ref: The provider's name for it.
+        at: The time of the action.
+        run_id: The run.
+        detail: The action, in words for a person.
     """
 
     placement: Placement
@@ -42,7 +42,7 @@ class Step:
 
 
 def note(connection: Connection, placement: Placement, ref: str, at: datetime) -> None:
-    """Remember a purchase of a placement's; one that is known stays as it is."""
+    """Remember a purchase of a placement's; a known purchase stays as it is."""
     one_at_a_time(connection, f"further {placement.provider} {ref}")
     this = (further_purchases.c.provider == placement.provider) & (further_purchases.c.ref == ref)
     if not connection.execute(select(further_purchases.c.ref).where(this)).first():
@@ -51,7 +51,7 @@ def note(connection: Connection, placement: Placement, ref: str, at: datetime) -
 
 
 def intend_to_cancel(connection: Connection, steps: Sequence[Step]) -> list[None]:
-    """Make durable that further purchases are about to be cancelled."""
+    """Record durably that further purchases are about to be cancelled."""
     for step in steps:
         note(connection, step.placement, step.ref, step.at)
         _take(connection, step, "cancelling_at")
@@ -59,7 +59,7 @@ def intend_to_cancel(connection: Connection, steps: Sequence[Step]) -> list[None
 
 
 def record_cancelled(connection: Connection, steps: Sequence[Step]) -> list[None]:
-    """Further purchases are cancelled at the provider."""
+    """Record that further purchases are cancelled at the provider."""
     for step in steps:
         _take(connection, step, "cancelled_at")
     return [None] * len(steps)
@@ -67,10 +67,10 @@ def record_cancelled(connection: Connection, steps: Sequence[Step]) -> list[None
 
 def hold_the_earlier(connection: Connection, steps: Sequence[Step]) -> list[None]:
     """
-    Let placements hold an earlier purchase under their key; what they held is further, and about to be cancelled.
+    Let placements hold an earlier purchase under their key; the old one is further, and about to be cancelled.
 
     Raises:
-        TransitionRefused: A placement holds another one by now, or is complete.
+        TransitionRefused: A placement holds another purchase by now, or is complete.
     """
     for step in steps:
         this = (further_purchases.c.provider == step.placement.provider) & (further_purchases.c.ref == step.ref)
@@ -86,7 +86,7 @@ def hold_the_earlier(connection: Connection, steps: Sequence[Step]) -> list[None
 
 
 def known(connection: Connection, provider: ProviderName, refs: Sequence[str]) -> Sequence[tuple[str, Entry]]:
-    """Which of these purchases of a provider's are further ones, each with the placement under whose key it was."""
+    """The further purchases, among these of a provider's, each with the placement under whose key it was."""
     wanted = select(listed("refs", {"ref": further_purchases.c.ref.type}).c.ref)
     rows = connection.execute(
         _FURTHER.where(further_purchases.c.provider == provider, further_purchases.c.ref.in_(wanted)),
@@ -96,7 +96,7 @@ def known(connection: Connection, provider: ProviderName, refs: Sequence[str]) -
 
 
 def being_cancelled(connection: Connection, provider: ProviderName, store: str) -> Sequence[tuple[str, Entry]]:
-    """A store's further purchases that some run was about to cancel, and nobody knows whether it has."""
+    """A store's further purchases that a run was about to cancel, with an unknown result."""
     begun = further_purchases.c.cancelling_at.is_not(None) & further_purchases.c.cancelled_at.is_(None)
     of_store = further_purchases.c.provider == provider, orders.c.store == store
     rows = connection.execute(_FURTHER.where(*of_store, begun))
@@ -108,7 +108,7 @@ def _with_refs(rows: Any) -> Sequence[tuple[str, Entry]]:
 
 
 def _take(connection: Connection, step: Step, column: str) -> None:
-    """Take a step that nobody has taken yet, and say so in the placement's story."""
+    """Take a step that was not taken yet, and write an event for the placement."""
     values = {"b_provider": step.placement.provider.value, "b_ref": step.ref, "b_at": step.at}
     if connection.execute(_STEPS[column], values).rowcount:
         event = {"b_id": step.placement.id, "b_at": step.at, "b_run_id": step.run_id, "b_detail": step.detail}

@@ -39,13 +39,13 @@ class Utc(TypeDecorator[datetime]):
         return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Ours to the database's."""
+        """Convert our value to the database's."""
         if value is None or dialect.name != "sqlite":
             return value
         return value.astimezone(UTC).isoformat(timespec="microseconds")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """The database's to ours."""
+        """Convert the database's value to ours."""
         if value is None:
             return None
         return datetime.fromisoformat(value) if dialect.name == "sqlite" else value.astimezone(UTC)
@@ -54,7 +54,7 @@ class Utc(TypeDecorator[datetime]):
 # SQLite numbers rows by itself only where the column is its own INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
-#: Which rows an index is of, where not of all; by SQLAlchemy's own options every command would load both dialects.
+#: The rows of a partial index; by SQLAlchemy's own options every command would load both dialects.
 WHERE = "where"
 
 metadata = MetaData(
@@ -66,45 +66,45 @@ metadata = MetaData(
     }
 )
 
-#: A row for each order that was read, whether it earned anything or not.
+#: A row for each order that was read, with or without earnings.
 orders = Table(
     "orders",
     metadata,
     Column("id", Id, primary_key=True),
     Column("store", Text, nullable=False),
-    # The Wicked Reports id, or the source's where it came by webhook first: what keys derive from, so it never changes.
+    # The Wicked Reports id, or the source's if it came by webhook first: keys derive from it, so it never changes.
     Column("order_id", Text, nullable=False),
     Column("ordered_at", Utc, nullable=False),
-    # The one personal datum kept: whom a provider is told the impact is for. NULL where nobody is told.
+    # The only personal datum: the customer that a provider gets for the impact. NULL if providers get none.
     Column("customer_email", Text),
-    # A digest of store and e-mail address: what else the same customer bought. NULL where the address was not told.
+    # A digest of store and e-mail address: it finds the customer's other orders. NULL if the address is not known.
     Column("customer", Text),
-    # Who has told of it, as a JSON list: two sales of which one teller told are two.
+    # The sources that have reported it, as a JSON list: two sales that one source reported are two.
     Column("tellers", Text),
-    # The rows of the sales that it may be, told twice, as a JSON list: a person is asked about all of them, or has
+    # The rows of the sales that it may be, reported twice, as a JSON list: a person is asked about all of them, or has
     # answered. NULL for none.
     Column("twins", Text),
     Column("eligible", Boolean, nullable=False),
-    # Whether a payment was REFUNDED when it was planned last; NULL where that was before anybody kept it.
+    # Whether a payment was REFUNDED when it was planned last; NULL if the ledger did not keep this yet.
     Column("refunded", Boolean),
-    # What the order and the policy said when it was last planned: an unchanged pair needs no second look.
+    # The digest of order and policy when it was last planned: an unchanged pair is not judged again.
     Column("digest", Text, nullable=False),
-    # When the order was last read or announced, and the digest of the policy it was planned under then: what is sent
-    # must have been read lately, under the present policy. NULL where that was before anybody kept it.
+    # The time of the last reading or announcement, and the digest of the policy it was planned under then: an order
+    # that is sent must have been read lately, under the present policy. NULL if the ledger did not keep this yet.
     Column("read_at", Utc),
     Column("policy", Text),
-    # The row of the same sale that was first here, where a name has joined two that were read apart. Never a chain.
+    # The first row of the same sale, if a name has joined two that were read apart. Never a chain.
     Column("same_as", Id, ForeignKey("orders.id"), index=True),
-    # What it said when it was told last, as JSON, without e-mail address: facts.py says how. NULL where that was before
-    # anybody kept it.
+    # The order's last report, as JSON, without e-mail address: facts.py defines it. NULL if the ledger did not keep it
+    # yet.
     Column("facts", Text),
-    # As of when a webhook told that; NULL where it was read.
+    # The time of a webhook's report; NULL if the order was read.
     Column("facts_at", Utc),
-    # A digest of what the source said when it listed the order last; NULL where it has not.
+    # A digest of the source's last listing of the order; NULL if it was never listed.
     Column("listed", Text),
     Index(None, "store", "ordered_at"),
     Index(None, "customer", "ordered_at"),
-    # Few at any time: an announcement has them judged again.
+    # Few at any time: an announcement makes them be judged again.
     Index("ix_orders_to_judge", "store", info={WHERE: "digest = ''"}),
 )
 
@@ -117,7 +117,7 @@ order_names = Table(
     Column("order", Id, ForeignKey("orders.id"), nullable=False, index=True),
 )
 
-#: What an order did not earn, and why; slot is '' where the whole order does not count.
+#: The slots that an order did not earn, with the reason; slot is '' if the whole order does not count.
 unearned = Table(
     "unearned",
     metadata,
@@ -138,8 +138,8 @@ broken_orders = Table(
     Column("last_seen_at", Utc, nullable=False),
 )
 
-#: What persons have said of orders that could not be read: that nothing is to be done about the problem. It holds while
-#: the order has that problem, and is kept for good.
+#: Dismissals of orders that could not be read: a person's word that the problem needs no action. It holds while the
+#: order has that problem, and is kept for good.
 dismissals = Table(
     "dismissals",
     metadata,
@@ -165,39 +165,39 @@ placements = Table(
     Column("key", Text, nullable=False),
     Column("provider", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    # NULL only while held for want of it.
+    # NULL only while held because the quantity is unknown.
     Column("quantity", BigInteger),
     Column("unit", Text, nullable=False),
-    # What the provider is told besides, as JSON; fixed while in doubt, so that a repeat has the same body.
+    # Further values for the provider, as JSON; fixed while in doubt, so that a repeat has the same body.
     Column("options", Text, nullable=False),
     Column("on_behalf", Boolean, nullable=False),
     Column("status", Text, nullable=False),
-    # Why it is held, failed, parked, in doubt or waiting.
+    # The reason why it is held, failed, parked, in doubt or waiting.
     Column("reason", Text),
-    # When it next wants attention (states.py says which); NULL when it is at an end or waits for a person.
+    # The next time when it is due (see states.py); NULL when it is at an end or waits for a person.
     Column("due_at", Utc),
     Column("attempts", Integer, nullable=False),
     Column("planned_at", Utc, nullable=False),
     Column("first_attempted_at", Utc),
     # The last time a request that buys was about to be sent.
     Column("attempted_at", Utc),
-    # When the last attempt came to be in doubt.
+    # The time when the last attempt came to be in doubt.
     Column("doubted_at", Utc),
-    # No request for it was sent after that, also none that was to settle the doubt; the settling time counts from here.
+    # No request for it was sent after this time, not even to resolve the doubt; the settling time counts from here.
     Column("sent_until", Utc),
-    # The same for all placements that the provider's records could not tell apart. NULL where keys tell them apart.
+    # The same text for all placements that the provider's records could not tell apart. NULL if keys tell them apart.
     Column("twin", Text),
-    # The twin, from the intent until the outcome is known: so only one of them can be unknown at a time.
+    # The twin, from the intent until the outcome is known: only one look-alike can be unknown at a time.
     Column("unresolved_twin", Text),
-    # What the provider calls it before it takes effect; a purchase in two steps leaves it NULL until the first.
+    # The provider's name before it takes effect; a purchase in two steps leaves it NULL until the first.
     Column("handle", Text),
-    # What the provider calls it once it took effect.
+    # The provider's name once it took effect.
     Column("ref", Text),
-    # The provider's names for what the purchase consists of, as a JSON list (ImpactAPI's donation intents); NULL where
-    # it does not say.
+    # The provider's names for the purchase's parts, as a JSON list (ImpactAPI's donation intents); NULL if it does not
+    # say them.
     Column("parts", Text),
-    # While in doubt: the status to take where the provider's records do not show the purchase, since an answer said no
-    # to a request without a key (planned, failed), or told of another purchase (parked). NULL where no answer came.
+    # While in doubt: the status to take if the provider's records do not show the purchase, since an answer refused a
+    # request without a key (planned, failed), or named another purchase (parked). NULL if no answer came.
     Column("if_absent", Text),
     Column("price_usd_cents", BigInteger),
     Column("certificate_url", Text),
@@ -205,11 +205,11 @@ placements = Table(
     # The UTC day of placed_at, so that reports group by it in any database.
     Column("placed_on", Date),
     Column("completed_at", Utc),
-    # How often it was tracked.
+    # The number of times it was tracked.
     Column("checks", Integer, nullable=False),
     # The largest quantity that is bought without a person's approval; NULL where the policy sets no limit.
     Column("approval_limit", BigInteger),
-    # The digest of what a person has approved; what is sent must still be that.
+    # The digest of what a person has approved; a purchase that is sent must still match it.
     Column("approved", Text),
     # The digest of what was earned when a person decided about it; while that is earned, the decision stands.
     Column("decided", Text),
@@ -233,40 +233,40 @@ events = Table(
     # NULL at the beginning.
     Column("from_status", Text),
     Column("to_status", Text, nullable=False),
-    # Which attempt it belongs to; 0 before the first.
+    # The attempt that it belongs to; 0 before the first.
     Column("attempt", Integer, nullable=False),
     # The run that made the change, and so sent the attempt.
     Column("run_id", Text, nullable=False),
     Column("detail", Text),
 )
 
-#: Purchases that took effect beside the one that a placement holds: a late answer told of one, or an audit cancels it.
+#: Purchases beside the one that a placement holds: a late answer reported one, or an audit cancels it.
 further_purchases = Table(
     "further_purchases",
     metadata,
     Column("provider", Text, primary_key=True),
-    # What the provider calls it.
+    # The provider's name for it.
     Column("ref", Text, primary_key=True),
-    # Under whose key it was made.
+    # The placement whose key it was made under.
     Column("placement", Id, ForeignKey("placements.id"), nullable=False, index=True),
     Column("found_at", Utc, nullable=False),
-    # When the intent to cancel it was made durable; NULL while nobody has asked for that.
+    # The time when the intent to cancel it was made durable; NULL without such an intent.
     Column("cancelling_at", Utc),
     Column("cancelled_at", Utc),
 )
 
-#: What persons have decided about placements above the approval limit.
+#: The decisions of persons about placements above the approval limit.
 approvals = Table(
     "approvals",
     metadata,
     Column("id", Id, primary_key=True),
     Column("placement", Id, ForeignKey("placements.id"), nullable=False, index=True),
     Column("at", Utc, nullable=False),
-    # Who decided.
+    # The person who decided.
     Column("by", Text, nullable=False),
     # approved or rejected.
     Column("decision", Text, nullable=False),
-    # What was approved, and the digest of all of it; NULL where it was rejected.
+    # The approved quantity, and the digest of everything approved; NULL if it was rejected.
     Column("quantity", BigInteger),
     Column("digest", Text),
     Column("why", Text),
@@ -279,21 +279,21 @@ deliveries = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("store", Text, nullable=False),
-    # Whose scheme it came by: sources.py of the webhooks lists them.
+    # The source whose scheme it came by: sources.py of the webhooks lists them.
     Column("source", Text, nullable=False),
-    # The sender's id of it, or what tells it apart where the sender gives none.
+    # The sender's id for it, or another value that identifies it if the sender gives none.
     Column("webhook_id", Text, nullable=False),
     Column("topic", Text, nullable=False),
     Column("received_at", Utc, nullable=False),
-    # As it was sent; NULL once it is handled, since it tells of a person. Kept where it could not be read.
+    # As it was sent; NULL once it is handled, since it describes a person. Kept if it could not be read.
     Column("body", LargeBinary),
     Column("handled_at", Utc),
-    # Why it could not be read.
+    # The reason why it could not be read.
     Column("problem", Text),
-    # What it is listed as in broken_orders then.
+    # Its name in broken_orders in that case.
     Column("listed_as", Text),
-    # The digest of the sender's mapping by which it could not be read, '' where there was none: another one is tried.
-    # NULL where it was read, or where its sender needs no mapping.
+    # The digest of the sender's mapping by which it could not be read, '' if there was none: another mapping is tried.
+    # NULL if it was read, or if its sender needs no mapping.
     Column("mapping", Text),
     UniqueConstraint("store", "source", "webhook_id"),
     Index(None, "store", "handled_at", "id"),
@@ -301,21 +301,21 @@ deliveries = Table(
     Index("ix_deliveries_unread", "store", "source", info={WHERE: "mapping IS NOT NULL"}),
 )
 
-#: How many deliveries the receiver refused; of a delivery itself nothing is kept, since anybody may send one.
+#: The number of deliveries that the receiver refused; nothing else is kept, since anyone may send one.
 refused_deliveries = Table(
     "refused_deliveries",
     metadata,
     Column("store", Text, primary_key=True),
-    # Whose they were, by their path.
+    # The source, by their path.
     Column("source", Text, primary_key=True),
-    # When, UTC.
+    # The UTC day.
     Column("day", Date, primary_key=True),
-    # What they were answered, as HTTP has it.
+    # The HTTP status of the answer.
     Column("status", Integer, primary_key=True),
     Column("count", BigInteger, nullable=False),
 )
 
-#: Refunds that were announced, under each name of their order: what is refunded is not bought for.
+#: Announced refunds, under each name of their order: nothing is bought for a refunded order.
 refunds = Table(
     "refunds",
     metadata,
@@ -324,32 +324,32 @@ refunds = Table(
     Column("name", Text, primary_key=True),
     # The sender's name for the refund.
     Column("ref", Text, primary_key=True),
-    # What was given back, as decimal text; NULL where that was not told.
+    # The amount that was given back, as decimal text; NULL if it is not known.
     Column("amount", Text),
     Column("currency", Text),
     # Whether the sender says that everything was given back.
     Column("is_full", Boolean, nullable=False),
-    # When the sender says that it was so; NULL where it did not say.
+    # The time of the refund according to the sender; NULL if it did not say.
     Column("as_of", Utc),
-    # Whether it says that so much was not given back after all; NULL, like false, where nobody kept that yet.
+    # Whether it says that this amount was not given back after all; NULL, like false, if not kept yet.
     Column("is_undone", Boolean),
-    # How much of the amount the merchant never took, as decimal text; NULL for nothing.
+    # The part of the amount that the merchant never took, as decimal text; NULL for nothing.
     Column("uncaptured", Text),
     Column("seen_at", Utc, nullable=False),
 )
 
-#: Accounts of which a person has vouched that this ledger made no purchase there that it does not know.
+#: Accounts for which a person has vouched: this ledger made no purchase there that it does not know.
 accounts = Table(
     "accounts",
     metadata,
     Column("provider", Text, primary_key=True),
-    # Purchases from before this time that carry none of our keys are somebody else's.
+    # Purchases from before this time that carry none of our keys are not ours.
     Column("vouched_at", Utc, nullable=False),
     # Who says so.
     Column("by", Text, nullable=False),
 )
 
-#: How much was planned in each slot on each UTC day: more than the policy's ceiling waits for a person.
+#: The quantity planned in each slot on each UTC day: more than the policy's ceiling waits for a person.
 planned_on = Table(
     "planned_on",
     metadata,
@@ -359,7 +359,7 @@ planned_on = Table(
     Column("quantity", BigInteger, nullable=False),
 )
 
-#: How far each source has been read: every order dated up to this day is planned.
+#: The progress of each source: every order dated up to this day is planned.
 watermarks = Table(
     "watermarks",
     metadata,

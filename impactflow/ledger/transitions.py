@@ -1,9 +1,9 @@
 """
-The only code that writes a placement's status, and with it the event that tells of it.
+The only code that writes a placement's status, and with it the event that records the change.
 
-``start`` writes new placements, ``revise`` changes one for which nothing is being sent, ``claim`` hands planned ones to
-a run, ``move`` records what became of an attempt. Each names the status it starts from, so that a change that comes too
-late changes nothing, and each keeps to ``TRANSITIONS``. They run in the caller's transaction.
+``start`` writes new placements, ``revise`` changes one for which nothing is being sent, ``claim`` passes planned ones
+on to a run, ``move`` records the outcome of an attempt. Each names the status it starts from, so that a late change
+changes nothing, and each keeps to ``TRANSITIONS``. They run in the caller's transaction.
 """
 
 import json
@@ -29,17 +29,17 @@ class Move:
     One change of status.
 
     Args:
-        placement: Whose; its attempt must still be the latest one, or the move is refused.
+        placement: The placement; its attempt must still be the latest one, or the move is refused.
         from_: The status it starts from.
         to: The status it ends in.
         at: When.
-        run_id: Which run makes it.
-        detail: Why, for a person; kept as the placement's reason.
-        due_at: When it next wants attention.
-        receipt: The provider's word, where the purchase took effect.
-        sent_until: No request for it was sent after that, where this is known better than the claim could.
-        if_absent: Where it comes to be in doubt, or stays there, as in ``Placement``.
-        by_key: Whether the purchase says the placement's key, so that it may share the provider's name with another.
+        run_id: The run that makes it.
+        detail: The reason, in words for a person; kept as the placement's reason.
+        due_at: The time when it is due next.
+        receipt: The provider's receipt, if the purchase took effect.
+        sent_until: No request for it was sent after this time, if it is known better than at the claim.
+        if_absent: As in ``Placement``, if it comes to be in doubt, or stays there.
+        by_key: Whether the purchase carries the placement's key, so that it may share the provider's name with another.
     """
 
     placement: Placement
@@ -56,7 +56,7 @@ class Move:
 
 
 class Seen(NamedTuple):
-    """A placement as it was read: what ``revise`` asks of a row."""
+    """A placement as it was read: the columns that ``revise`` needs."""
 
     id: int
     status: str
@@ -67,14 +67,14 @@ def start(
     connection: Connection, rows: Sequence[Mapping[str, Any]], said: Sequence[str], at: datetime, run_id: str
 ) -> None:
     """
-    Write new placements, wherever they begin.
+    Write new placements, with any first status.
 
     Args:
         connection: An open transaction.
         rows: Their columns.
-        said: For each, what the event tells.
+        said: The text of each placement's event.
         at: When.
-        run_id: Which run writes them.
+        run_id: The run that writes them.
     """
     connection.execute(_NEW, rows)
     keys = {"keys": as_list([row["key"]] for row in rows)}
@@ -93,18 +93,18 @@ def revise(
     connection: Connection, found: Any, values: Mapping[str, Any], said: str | None, at: datetime, run_id: str
 ) -> bool:
     """
-    Change a placement for which nothing is being sent, if it still is as it was found; whether it was.
+    Change a placement for which nothing is being sent, if it is unchanged since it was read; return whether it was.
 
     Args:
         connection: An open transaction.
-        found: It as it was read: ``Seen``, or a row that has those columns.
+        found: The placement as it was read: ``Seen``, or a row that has those columns.
         values: The columns that change, ``status`` among them.
-        said: What the event tells; None for no event, where what is bought stays as it was.
+        said: The event's text; None for no event, if the purchase stays as it was.
         at: When.
-        run_id: Which run changes it.
+        run_id: The run that changes it.
 
     Raises:
-        TransitionRefused: A placement never goes from the one status to the other.
+        TransitionRefused: The table does not allow this change of status.
     """
     from_, to = Status(found.status), Status(values["status"])
     _check(from_, to, may_stay=said is None or from_ in WAITING)
@@ -119,7 +119,7 @@ def revise(
 
 
 def withdraw(connection: Connection, found: Any, reason: str, at: datetime, run_id: str) -> bool:
-    """Withdraw a placement that waits, if it still is as it was found; whether it was. See ``revise``."""
+    """Withdraw a waiting placement, if it is unchanged since it was read; return whether it was. See ``revise``."""
     gone = {"status": Status.CANCELLED.value, "due_at": None, "reason": reason}
     return revise(connection, found, gone, reason, at, run_id)
 
@@ -128,18 +128,18 @@ def claim(
     connection: Connection, ids: Sequence[int], now: datetime, until: datetime, run_id: str, *, alone: bool
 ) -> None:
     """
-    Hand planned placements to a run, which sends them: their intent is durable when this commits.
+    Pass planned placements on to a run, which sends them: their intent is durable when this commits.
 
     Args:
         connection: An open transaction, which has locked them.
-        ids: Which.
-        now: When.
-        until: When the lease ends.
+        ids: The placements' ids.
+        now: The present time.
+        until: The time when the lease ends.
         run_id: The run.
         alone: Whether each is the only one unresolved of those that the provider's records cannot tell apart.
 
     Raises:
-        TransitionRefused: One of them is not planned any more.
+        TransitionRefused: One of the placements is not planned any more.
     """
     chosen = as_list([each] for each in ids)
     values = {"ids": chosen, "now": now, "until": until, "alone": alone}
@@ -148,7 +148,7 @@ def claim(
 
 
 def tell_attempts(connection: Connection, ids: str, from_: Status, to: Status, now: datetime, run_id: str) -> None:
-    """Write that a further attempt at some placements (``as_list``) has begun; after what counts it."""
+    """Write events for the beginning of a further attempt at some placements (``as_list``), after it was counted."""
     values = {"ids": ids, "now": now, "from": from_, "to": to, "run_id": run_id}
     connection.execute(_ATTEMPTS, values)
 
@@ -158,7 +158,7 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
     Change statuses and write the events.
 
     Raises:
-        TransitionRefused: A placement is no longer where its move starts.
+        TransitionRefused: A placement does not have its move's first status any more.
         AlreadyRecorded: Another placement holds the same purchase.
     """
     for each in moves:
@@ -185,14 +185,14 @@ def event_values(each: Move) -> dict[str, object]:
 
 
 def expect(expected: int, changed: int) -> None:
-    """Raise ``TransitionRefused`` where fewer placements changed than were to."""
+    """Raise ``TransitionRefused`` if fewer placements changed than expected."""
     if changed != expected:
         msg = f"{expected - changed} of {expected} placements had moved on: another run has seen to them"
         raise TransitionRefused(msg)
 
 
 def _check(from_: Status, to: Status, *, may_stay: bool) -> None:
-    """Raise ``TransitionRefused`` where ``TRANSITIONS`` does not list a change."""
+    """Raise ``TransitionRefused`` if ``TRANSITIONS`` does not list a change."""
     if to not in TRANSITIONS[from_] and not (may_stay and from_ is to):
         msg = f"a placement never goes from {from_} to {to}"
         raise TransitionRefused(msg)
@@ -223,7 +223,7 @@ def _change(each: Move) -> tuple[object, ...]:
     )
 
 
-# Nothing is returned: SQLite would take each row by itself then.
+# Nothing is returned: otherwise SQLite would insert each row by itself.
 _NEW = placements.insert()
 _KEYS = listed("keys", {"key": placements.c.key.type}).c
 _BY_KEY = select(placements.c.id, placements.c.key).where(placements.c.key == _KEYS.key)
@@ -285,7 +285,7 @@ _MOVE = (
         placements.c.id == _CHANGES.id,
         placements.c.status == _CHANGES["from"],
         placements.c.attempts == _CHANGES.attempts,
-        # Whatever became of this attempt: an earlier one was sent later than was thought (_doubt_late).
+        # For any result of this attempt: an earlier one was sent later than was thought (_doubt_late).
         ~(
             (_CHANGES["from"] == Status.PLACING.value)
             & ((_CHANGES.to == Status.PLANNED.value) | (_CHANGES.to == Status.FAILED.value))

@@ -1,10 +1,11 @@
 """
-Orders that nobody lists, or not any more: nothing is bought for them unless a person says so.
+Orders that no source lists, or not any more: nothing is bought for them unless a person says so.
 
-A complete reading of some days does not list what was deleted at the shop, nor what only a webhook has told of. The
-first is known at once; the second may still come to be listed, and waits until what the webhook told is old. Both then
-await approval, which counts as a reading, and so does the second where nobody reads orders at all. Once listed, or told
-of again, they are planned anew. A handler for the ``Writer``.
+A complete reading of some days does not list orders that were deleted at the shop, nor orders that only a webhook has
+reported. A deleted order is known at once. An order from a webhook may still come to be listed, and waits until the
+webhook's report is old. Both then await approval, which counts as a reading. An order from a webhook also awaits
+approval if no run reads orders at all. Once listed, or reported again, they are planned anew. A handler for the
+``Writer``.
 """
 
 from collections.abc import Sequence
@@ -23,13 +24,13 @@ from impactflow.ledger.tables import Utc, events, orders, placements
 @dataclass(frozen=True, slots=True)
 class Listing:
     """
-    A complete reading of some days; or of none, where webhooks alone tell of orders.
+    A complete reading of some days; or of none, if only webhooks report orders.
 
     Args:
-        store: Whose orders.
-        span: The days, as a half-open span of time; None where nothing was read.
-        at: When it began.
-        run_id: Which run did it.
+        store: The store of the orders.
+        span: The days, as a half-open span of time; None if nothing was read.
+        at: The time when it began.
+        run_id: The run that did it.
     """
 
     store: str
@@ -39,7 +40,7 @@ class Listing:
 
 
 def leave_to_person(connection: Connection, listings: Sequence[Listing]) -> list[int]:
-    """Have what waits await approval where a reading did not list its order; how many placements that is."""
+    """Let waiting placements await approval if a reading did not list their order; return how many placements."""
     return [_leave(connection, each) for each in listings]
 
 
@@ -59,13 +60,13 @@ def _leave(connection: Connection, listing: Listing) -> int:
 
 
 def unlisted_reason(read_at: datetime | None) -> str:
-    """Why a person is asked about what nobody lists."""
+    """The reason for the question about an order that no source lists."""
     told = f"last told {read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if read_at else "not told since"
     return f"its order is not listed (any more), {told}"
 
 
 def ask_about(connection: Connection, sale: int, said: str, at: datetime, run_id: str) -> None:
-    """Have whatever waits of a sale, by its first row, await approval for this reason, too."""
+    """Let every waiting placement of a sale, by its first row, await approval for this reason, too."""
     for row in connection.execute(_OF_SALE, {"sale": sale}).all():
         _ask(connection, row, said, at, run_id)
 
@@ -105,10 +106,10 @@ _OLD = (
     .where(
         FIRST.c.store == bindparam("store"),
         _WAITS,
-        FIRST.c.digest != "",  # what came makes another thing of it: it is judged first
+        FIRST.c.digest != "",  # a new report changed it: it is judged first
         or_(
             FIRST.c.read_at.is_(None),
-            # A person's approval of what is not listed counts for as long as any reading.
+            # A person's approval of an order that is not listed counts as long as any reading.
             FIRST.c.read_at
             < case(
                 (WAS_LISTED & (FIRST.c.digest != UNLISTED), bindparam("reread", type_=Utc())),
@@ -122,5 +123,5 @@ _OLD = (
 _ROWS = _OLD.where(
     FIRST.c.ordered_at >= bindparam("began", type_=Utc()), FIRST.c.ordered_at < bindparam("ended", type_=Utc())
 )
-#: What would be sent, of orders that no source has ever listed.
+#: Placements that would be sent, of orders that no source has ever listed.
 _UNTOLD = _OLD.where(placements.c.status == Status.PLANNED, FIRST.c.listed.is_(None), ~WAS_LISTED)

@@ -1,4 +1,4 @@
-"""Orders that could not be read: kept with what is wrong with them until they can be."""
+"""Orders that could not be read: they are kept with their problems until they can be read."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from impactflow.ledger.tables import (
 
 
 def mend_lines(connection: Connection, readings: Sequence[tuple[str, str, datetime]]) -> list[None]:
-    """Forget lines of a file that were broken before, and were not when all of it was read since a time."""
+    """Forget lines of a file that were broken before a time and not since, when all of the file was read."""
     for store, file, began in readings:
         is_line = broken_orders.c.name.startswith(f"{file} line ", autoescape=True)
         is_old = (broken_orders.c.store == store) & (broken_orders.c.last_seen_at < began)
@@ -24,7 +24,7 @@ def mend_lines(connection: Connection, readings: Sequence[tuple[str, str, dateti
 
 
 def write_broken(connection: Connection, page: Page) -> None:
-    """Keep a page's orders that could not be read, and forget those that can be by now."""
+    """Keep a page's orders that could not be read, and forget those that can be read by now."""
     readable = {order.id for order, _ in page.earnings}
     readable |= {name.removeprefix("src:") for order, _ in page.earnings for name in order.names}
     if readable:

@@ -1,4 +1,4 @@
-"""How far each source of orders has been read."""
+"""Watermarks: the day up to which each source of orders has been read."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -11,15 +11,15 @@ from impactflow.ledger.tables import (
 
 
 def watermark(connection: Connection, store: str, source: str) -> date | None:
-    """How far a source has been read; None before the first time."""
+    """The day up to which a source has been read; None before the first time."""
     return connection.execute(_WATERMARK, {"store": store, "source": source}).scalar()
 
 
 def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]) -> list[None]:
     """
-    Every order of a source dated up to a day is planned, but nobody knows those of tomorrow: each with today's day.
+    Record that every order of a source dated up to a day is planned; each mark has today's day, which limits it.
 
-    Never moves back, unless from a day that has not come: it was written by a clock that was ahead.
+    A mark never moves back, except from a future day: such a day was written by a clock that was ahead.
     """
     for store, source, said, today in marks:
         read_to, stands = min(said, today), watermark(connection, store, source)
@@ -30,9 +30,9 @@ def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]
 
 def reach_back(connection: Connection, reaches: Sequence[tuple[str, str, date, date]]) -> list[None]:
     """
-    All days of a source from the first to the last one were read: where what was read before begins, from now on.
+    Record that all days of a source from the first to the last one were read: its read days begin earlier now.
 
-    Days that do not border on what was read before do not count: nobody has asked for those between.
+    Days that do not border on the read days do not count: the days between were not read.
     """
     for store, source, from_, to in reaches:
         stands = watermark(connection, store, source)
@@ -48,7 +48,7 @@ def _mark(connection: Connection, store: str, source: str, day: date, stands: da
         connection.execute(_NEXT_MARK, {"of_store": store, "of_source": source, "read_to": day})
 
 
-# What every page asks and writes is put together once.
+# The queries and writes of every page are built once.
 _WATERMARK = select(watermarks.c.read_to).where(
     watermarks.c.store == bindparam("store"), watermarks.c.source == bindparam("source")
 )

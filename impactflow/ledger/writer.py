@@ -1,5 +1,5 @@
 """
-Group commit: one thread writes, and whatever is pending when it comes round shares one transaction.
+Group commit: one thread writes, and all changes that are pending when it is free share one transaction.
 
 A caller awaits ``submit`` and returns when its change is on disk. While one group is being committed the next gathers,
 so a slow disk makes larger groups, not slower callers.
@@ -21,17 +21,17 @@ from impactflow.ledger.engine import translated
 
 T = TypeVar("T")
 R = TypeVar("R")
-#: Writes a group of like changes within an open transaction and answers for each, in order.
+#: Writes a group of changes of one kind within an open transaction and answers for each, in order.
 Handler = Callable[[Connection, Sequence[T]], Sequence[R]]
-#: How often a group is tried that the database gives up for the sake of another transaction.
+#: The number of times a group is tried if the database gives it up for another transaction.
 _TRIES = 5
-#: Like changes, and what writes them.
+#: Changes of one kind, and their handler.
 Changes = tuple[Handler[Any, Any], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """Like changes and unlike ones that one caller waits for together."""
+    """Changes of one or more kinds that one caller waits for together."""
 
     changes: Sequence[Changes]
     done: asyncio.Future[list[Sequence[Any]]]
@@ -48,10 +48,10 @@ class Writer:
 
     async def submit(self, handler: Handler[T, R], item: T) -> R:
         """
-        Write one change together with whatever else is pending; return the handler's answer once it is committed.
+        Write one change together with all other pending changes; return the handler's answer once it is committed.
 
         Raises:
-            TransitionRefused: The placement had moved on; the others of the group are not touched by that.
+            TransitionRefused: The placement had changed meanwhile; the other changes of the group are not affected.
             LedgerError: The database failed; nothing of the group was written.
         """
         answers: list[Sequence[R]] = await self.submit_all([(handler, [item])])
@@ -59,7 +59,7 @@ class Writer:
 
     def submit_all(self, changes: Sequence[Changes]) -> asyncio.Future[list[Sequence[Any]]]:
         """
-        Write several changes in one commit, in this order; the handlers' answers, item by item.
+        Write several changes in one commit, in this order; return the handlers' answers, item by item.
 
         Raises:
             TransitionRefused: As for ``submit``, if any of the changes was refused.
@@ -77,12 +77,12 @@ class Writer:
 
     async def _write_while_pending(self) -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(0)  # what this tick of the loop still has to say belongs to the same group
+        await asyncio.sleep(0)  # changes from this tick of the loop belong to the same group
         while self._pending:
             group, self._pending = self._pending, []
             try:
                 answers = await loop.run_in_executor(self._thread, self._write, group)
-            except BaseException as ended:  # a signal, raised wherever the loop happens to be: nobody may wait for ever
+            except BaseException as ended:  # a signal, raised anywhere in the loop: no caller may wait for ever
                 for request in (*group, *self._pending):
                     request.done.cancel(f"the ledger's writer was ended by {type(ended).__name__}")
                 self._pending = []
@@ -96,7 +96,7 @@ class Writer:
                     request.done.set_result(answer)
 
     def _write(self, group: Sequence[_Request]) -> Sequence[list[Sequence[Any]] | BaseException]:
-        """Commit a group as one; if that fails, each change alone, so that only the guilty one fails."""
+        """Commit a group as one; if that fails, commit each change alone, so that only the faulty change fails."""
         try:
             return self._commit([request.changes for request in group])
         except BaseException as error:  # noqa: BLE001 - it must reach the callers that wait, whatever it is
@@ -105,7 +105,7 @@ class Writer:
             return [self._write_alone(request.changes) for request in group]
 
     def _write_alone(self, changes: Sequence[Changes]) -> list[Sequence[Any]] | BaseException:
-        """Commit each change of a request by itself; the first error, once all were tried."""
+        """Commit each change of a request by itself; return the first error, once all were tried."""
         failure: BaseException | None = None
         answers: list[Sequence[Any]] = []
         for handler, items in changes:
@@ -119,7 +119,7 @@ class Writer:
         return failure or answers
 
     def _commit(self, group: Sequence[Sequence[Changes]]) -> list[list[Sequence[Any]]]:
-        """Commit changes as one; again where the database asks for that, since others wait for each other with them."""
+        """Commit changes as one; try again if the database asks for it, because of a deadlock with others."""
         for _ in range(_TRIES - 1):
             with suppress(LedgerContended):
                 return self._try_to_commit(group)
@@ -136,7 +136,7 @@ class Writer:
 
 
 def _is_of_one_change(error: BaseException) -> bool:
-    """Whether an error is one change's, such as a text that the database cannot keep, and not the database's."""
+    """Whether an error is of one change, such as a text that the database cannot keep, and not of the database."""
     match error:
         case TransitionRefused() | AlreadyRecorded():
             return True
@@ -146,7 +146,7 @@ def _is_of_one_change(error: BaseException) -> bool:
 
 
 def _as_told(error: BaseException) -> BaseException:
-    """An error as a future takes it: a StopIteration it refuses, and its caller would wait for ever."""
+    """An error that a future accepts: it refuses a StopIteration, and the caller would wait for ever."""
     if not isinstance(error, StopIteration):
         return error
     told = RuntimeError("a change raised StopIteration")

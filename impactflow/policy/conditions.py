@@ -1,8 +1,8 @@
 """
-Which orders a rule counts, and which of their products.
+The conditions of a rule: the orders that it counts, and the products of these orders.
 
-All conditions that are set must hold. Where an order does not say enough to tell, it earns nothing under the rule, and
-the reason says what is missing.
+All conditions that are set must hold. Where an order does not say enough to decide, it earns nothing under the rule,
+and the reason says what is missing.
 """
 
 import re
@@ -20,7 +20,7 @@ from impactflow.policy.sale import NotEarned, Sale
 
 
 def _small(text: str) -> str:
-    """Text as it is compared: nobody agrees on capitals."""
+    """Return text as it is compared: without regard to capitals."""
     return text.strip().casefold()
 
 
@@ -40,7 +40,7 @@ class _Some(Strict):
 
 
 def _some_of(*names: str) -> ConfigDict:
-    """The same rule for programs."""
+    """Return the rule of ``_Some`` as JSON Schema."""
     one: list[Any] = [{"required": [name], "properties": {name: {"not": {"const": None}}}} for name in names]
     return ConfigDict(json_schema_extra={"anyOf": one})
 
@@ -59,7 +59,7 @@ class Products(_Some):
     """Gift cards, where the shop says that a product is one, as Shopify does."""
 
     def mean(self, product: Product) -> bool:
-        """Whether a product is meant."""
+        """Whether a product matches."""
         if self.gift_cards and product.is_gift_card:
             return True
         name = _small(product.name or "")
@@ -93,7 +93,7 @@ class LastClick(_Some):
     """The word that was searched for."""
 
     def is_like(self, click: Click) -> bool:
-        """Whether a click is meant."""
+        """Whether a click matches."""
         return all(_small(getattr(click, name) or "") == wanted for name, wanted in self._wanted.items())
 
     @cached_property
@@ -158,22 +158,22 @@ class When(Strict):
         return self
 
     def may_hold_for(self, sources: frozenset[str]) -> bool:
-        """Whether an order that these systems sold can meet what is said of sources."""
+        """Whether an order that these systems sold can meet the conditions on sources."""
         is_wanted = self.sources is None or not sources.isdisjoint(map(_small, self.sources))
         return is_wanted and sources.isdisjoint(map(_small, self.not_sources or ()))
 
     @property
     def needs_lines(self) -> str | None:
-        """Which condition looks at an order's products; None where none does."""
+        """The name of a condition that looks at an order's products; None where none does."""
         looks = {name: getattr(self, name) is not None for name in ("products", "not_products", "min_items")}
         return next((name for name, is_set in looks.items() if is_set), None)
 
     def counted(self, sale: Sale) -> Sale:
         """
-        The sale with the products that count alone.
+        Return the sale with only the products that count.
 
         Raises:
-            NotEarned: None counts, or the order does not tell its products.
+            NotEarned: No product counts, or the order does not list its products.
         """
         if self.products is None and self.not_products is None:
             return sale
@@ -199,10 +199,10 @@ class When(Strict):
 
     def check(self, sale: Sale) -> None:
         """
-        Look at what needs no rate first, so that an order is not held for the want of one it could do without.
+        Check all conditions; those that need no rate come first, so that an order is not held for an unneeded rate.
 
         Raises:
-            NotEarned: A condition does not hold, or the order does not say enough to tell.
+            NotEarned: A condition does not hold, or the order does not say enough to decide.
             NeedsAttention: The order's currency has no rate.
         """
         self._check_source(sale)
@@ -249,7 +249,7 @@ class When(Strict):
             raise NotEarned(f"the order is worth more than {self.max_amount_usd:f} USD")
 
 
-#: What is said of an order that is not as a rule wants it.
+#: The reasons for an order that is not as a rule wants it.
 _SUBSCRIPTION = {
     True: "it is a payment of a subscription",
     False: "it is no payment of a subscription",

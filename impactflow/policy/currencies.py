@@ -1,8 +1,8 @@
 """
 The codes of all currencies, so that a misspelt one is noticed.
 
-Source: ISO 4217, the active codes as of 2026 without funds, metals and test codes; and those that left it since 2022,
-in which orders of earlier days are.
+Source: ISO 4217, the active codes as of 2026 without funds, metals and test codes; and the codes that left it since
+2022, because earlier orders use them.
 """
 
 _ACTIVE = """

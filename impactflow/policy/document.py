@@ -1,4 +1,4 @@
-"""The whole policy: which orders count, what currencies are worth, and the rules; and what one order earns under it."""
+"""The whole policy: which orders count, exchange rates, and the rules; and what one order earns under it."""
 
 import re
 from collections.abc import Mapping
@@ -28,11 +28,11 @@ from impactflow.policy.quantities import PerAmount
 from impactflow.policy.rules import AnyRule
 from impactflow.policy.sale import Sale
 
-#: Exchange rates that are older are worth renewing.
+#: The age in days beyond which exchange rates are worth renewing.
 RENEW_AFTER_DAYS = 30
-#: No currency is worth more USD; a rate that says so is most likely of the other direction.
+#: The most USD that one unit of a currency is worth; a higher rate is most likely of the other direction.
 _DEAREST_USD = 5
-#: A payment's status is repeated in a reason where it is a word or a few, since it may hold anything.
+#: The form of a payment's status that a reason repeats: a few words at most, since a status may hold any text.
 _WORDS = re.compile(r"[A-Z][A-Z _-]{0,39}")
 
 
@@ -43,7 +43,7 @@ def _dollar_is_one(rates: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _slots_once(rules: tuple[AnyRule, ...]) -> tuple[AnyRule, ...]:
-    """One slot buys once per order, so a second rule by that name would never buy anything."""
+    """Check that no two rules share a slot: one slot buys once per order, so a second rule would never buy."""
     for index, rule in enumerate(rules):
         if rule.slot in {earlier.slot for earlier in rules[:index]}:
             raise wrong_at((index, "slot"), f"{rule.slot} is taken: each rule needs a slot of its own", rule.slot)
@@ -68,7 +68,7 @@ class Fx(Strict):
     """Currencies of which one unit is really worth more than 5 USD; in others such a rate is taken for its inverse."""
 
     def wrong(self, today: date) -> list[str]:
-        """Sentences for a person, where nothing should be bought by these rates."""
+        """Return sentences for a person about rates by which nothing should be bought."""
         ahead = [remark] if self.is_ahead(today) and (remark := self.remark(today)) else []
         return ahead + [
             f"fx.usd_per.{currency} says that one {currency} is worth {rate} USD, which looks like its inverse: write"
@@ -82,7 +82,7 @@ class Fx(Strict):
         return (self.as_of - today).days > 1
 
     def remark(self, today: date) -> str | None:
-        """A sentence for a person where ``as_of`` is old or still to come; None where all is well."""
+        """Return a sentence for a person where ``as_of`` is old or still to come; None where all is well."""
         if self.is_ahead(today):
             return f"fx.as_of is {self.as_of}, which is still to come: write the day on which the rates were looked up"
         days = (today - self.as_of).days
@@ -124,9 +124,9 @@ class Policy(Strict):
 
     def earnings(self, order: Order) -> Earnings:
         """
-        What an order has earned, what it has not and why; the same order always earns the same.
+        Return the impacts that an order has earned and those that it has not, with reasons.
 
-        Never raises: what a person must mend comes back as a held impact.
+        The same order always earns the same. Never raises: a fault that a person must mend returns as a held impact.
         """
         if reason := self._why_not_counted(order):
             return Earnings(eligible=False, impacts=(), unearned=(Unearned(None, reason),))
@@ -140,7 +140,7 @@ class Policy(Strict):
 
     @cached_property
     def usd_per(self) -> Mapping[str, Fraction]:
-        """USD for one unit of each currency that has a rate, USD included; exact."""
+        """The USD for one unit of each currency that has a rate, USD included; exact."""
         rates = self.fx.usd_per if self.fx else {}
         return {"USD": Fraction(1)} | {currency: Fraction(rate) for currency, rate in rates.items()}
 
@@ -166,7 +166,7 @@ class Policy(Strict):
 
     @cached_property
     def slots_for_first(self) -> frozenset[str]:
-        """The slots of the rules that do."""
+        """The slots of the rules that ask if an order is its customer's first."""
         return frozenset(rule.slot for rule in self.rules if rule.when.first_order is not None)
 
     @cached_property
@@ -175,11 +175,11 @@ class Policy(Strict):
         return frozenset(rule.slot for rule in self.rules)
 
     def wrong_rates(self, today: date) -> list[str]:
-        """Sentences for a person, where nothing should be bought by the exchange rates."""
+        """Return sentences for a person about exchange rates by which nothing should be bought."""
         return self.fx.wrong(today) if self.fx else []
 
     def remark_on_rates(self, today: date) -> str | None:
-        """A sentence for a person where the exchange rates are old; None where they are not, or there are none."""
+        """Return a sentence for a person where the exchange rates are old; None where they are not, or are missing."""
         return self.fx.remark(today) if self.fx else None
 
     def _why_not_counted(self, order: Order) -> str | None:
@@ -211,9 +211,9 @@ class Policy(Strict):
 
 def policy_schema() -> dict[str, Any]:
     """
-    The JSON Schema of the policy file, for editors and for ``impactflow policy schema``.
+    Return the JSON Schema of the policy file, for editors and for ``impactflow policy schema``.
 
-    It accepts exactly what loads, but for two rules that JSON Schema has no words for: slots differ, and no most amount
-    is below the least.
+    The schema accepts exactly the files that load, except for two rules that JSON Schema cannot express: slots differ,
+    and no largest amount is below the smallest.
     """
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}

@@ -14,8 +14,8 @@ daily CSV) or ``N/A`` (history): RUB since 2022-03-02, ISK from the end of 2008 
 has replaced.
 
 Source: https://www.ecb.europa.eu/stats/policy_and_exchange_rates/euro_reference_exchange_rates/html/index.en.html for
-what is published and when; read 2026-11-28 as stored on 2020-12-28. The page describes no grammar of the files: the
-shapes above are those of copies of the files from 2019 to 2026-09-23.
+the published rates and their times; read 2026-11-28 as stored on 2020-12-28. The page does not describe the format of
+the files: the forms above are those of copies of the files from 2019 to 2026-09-23.
 """
 
 import re
@@ -33,15 +33,15 @@ from xml.parsers import expat
 
 from impactflow.errors import ConfigurationError
 
-#: Of the USD for one unit of a currency; the bank's own rates have five to seven.
+#: The digits of the USD for one unit of a currency; the bank's own rates have five to seven.
 SIGNIFICANT_DIGITS = 6
 _ROUNDED = Context(prec=SIGNIFICANT_DIGITS, rounding=ROUND_HALF_EVEN)
-#: From Thursday to the Tuesday after Easter, before that day's rates are published.
+#: The longest time without new rates: from Thursday to the Tuesday after Easter, before that day's rates come out.
 _LONGEST_GAP = timedelta(days=5)
-#: The whole history in XML, the largest file, has about 8 MB.
+#: The most bytes of a file; the largest one, the whole history in XML, has about 8 MB.
 _MOST_BYTES = 32 * 1024 * 1024
 _CUBE = "http://www.ecb.int/vocabulary/2002-08-01/eurofxref Cube"
-#: In whatever language the machine speaks.
+#: English names, since those of the machine may be in another language.
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -51,7 +51,7 @@ _Days = dict[date, dict[str, Decimal]]
 
 
 class _Unreadable(Exception):
-    """The file is not what the bank publishes; the text says where, as the end of "FILE ..."."""
+    """The file is not as the bank publishes it; the text says why, as the end of "FILE ..."."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class ReferenceRates:
     last_days: Mapping[str, date]
 
     def usd_per(self, currency: str) -> Decimal | None:
-        """USD for one unit of a currency, rounded once, half to even; None where the day has no rate for it."""
+        """Return the USD for one unit of a currency, rounded once, half to even; None where the day has no rate."""
         rate = self.per_euro.get(currency)
         return None if rate is None else _plain(_ROUNDED.divide(self.per_euro["USD"], rate))
 
@@ -84,7 +84,7 @@ def read_reference_rates(file: Path, on: date | None = None) -> ReferenceRates:
         on: The day; where it has no rates, the last business day before it counts. By default the newest in the file.
 
     Raises:
-        ConfigurationError: The file cannot be read, is something else, or has no rates for that day.
+        ConfigurationError: The file cannot be read, is not one of the bank's files, or has no rates for that day.
     """
     try:
         content = _unzipped(_content(file)).removeprefix(BOM_UTF8)
@@ -126,7 +126,7 @@ def _bounded(content: bytes) -> bytes:
 
 
 def _unzipped(content: bytes) -> bytes:
-    """What a zip with one file holds; anything else as it is."""
+    """Return the content of a zip with one file; return any other content unchanged."""
     if not content.startswith(b"PK"):
         return content
     try:
@@ -142,7 +142,7 @@ def _unzipped(content: bytes) -> bytes:
 
 def _from_xml(content: bytes) -> _Days:
     """
-    The rates of each day.
+    Read the rates of each day.
 
     A DOCTYPE is refused, and with it every entity: the bank's files have none, and entities could grow without bound.
     """
@@ -174,7 +174,7 @@ def _from_xml(content: bytes) -> _Days:
 
 
 def _from_csv(content: bytes) -> _Days:
-    """The rates of each day. A line with fewer or more values than the first is torn, or another program changed it."""
+    """Read the rates of each day. A line with fewer or more values than the first is torn or was changed."""
     lines = _lines(content)
     _, head = next(lines, (0, []))
     if head[:1] != ["Date"] or len(head) == 1:
@@ -210,7 +210,7 @@ def _once(days: _Days, day: date, rates: dict[str, Decimal]) -> dict[str, Decima
 
 
 def _add(rates: dict[str, Decimal], currency: str, value: str) -> None:
-    """Take up one rate; ``N/A`` is none."""
+    """Add one rate; ``N/A`` adds none."""
     if not re.fullmatch("[A-Z]{3}", currency):
         raise _Unreadable(f"names {currency[:20]!r} where a currency should stand")
     if currency in rates:
@@ -223,7 +223,7 @@ def _add(rates: dict[str, Decimal], currency: str, value: str) -> None:
 
 
 def _day(text: str) -> date:
-    """A day such as 2026-09-23, or 23 September 2026."""
+    """Read a day such as 2026-09-23, or 23 September 2026."""
     try:
         if words := re.fullmatch(r"([0-9]{1,2}) ([A-Z][a-z]+) ([0-9]{4})", text):
             day, month, year = words.groups()
@@ -236,6 +236,6 @@ def _day(text: str) -> date:
 
 
 def _plain(number: Decimal) -> Decimal:
-    """The number without zeros at its end and without an exponent."""
+    """Return the number without zeros at its end and without an exponent."""
     text = f"{number:f}"
     return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)

@@ -1,5 +1,5 @@
 """
-The kinds of value that a policy is written in, and how it says that one of them is wrong.
+The types of value in a policy, and the words for a wrong value.
 
 A type here checks, explains itself in a person's words and describes itself in JSON Schema; it knows nothing of files
 or orders.
@@ -34,17 +34,17 @@ from pydantic_core.core_schema import (
 )
 
 SMALLEST_NUMBER = Decimal("0.000000001")
-#: No provider sells more of anything at once, and no currency is worth more.
+#: The largest number: no provider sells more of anything at once, and no currency is worth more.
 LARGEST_NUMBER = Decimal(1_000_000_000)
 
 
 def wrong(says: str) -> PydanticCustomError:
-    """A problem in words that ``reading`` shows as they are."""
+    """Make a problem in words that ``reading`` shows unchanged."""
     return PydanticCustomError("policy", "{says}", {"says": says})
 
 
 def wrong_at(where: tuple[str | int, ...], says: str, value: object) -> ValidationError:
-    """A problem with something further inside the value that is being checked."""
+    """Make a problem with a part inside the value that is being checked."""
     return ValidationError.from_exception_data("policy", [InitErrorDetails(type=wrong(says), loc=where, input=value)])
 
 
@@ -53,7 +53,7 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
-    #: How the mapping may be written, for who wrote something else.
+    #: An example of the mapping, for a person who wrote something else.
     written: ClassVar[str | None] = None
 
     @model_validator(mode="wrap")
@@ -68,7 +68,7 @@ class Strict(BaseModel):
             meant = {cls._nearest(error) for error in errors if error["type"] == "extra_forbidden"}
             problems = [
                 cls._suggested(error) for error in errors if error["type"] != "missing" or error["loc"][-1] not in meant
-            ]  # a field that is misspelt is not missing besides
+            ]  # a misspelt field is not also reported as missing
             raise ValidationError.from_exception_data(cls.__name__, problems) from None
 
     @classmethod
@@ -85,7 +85,7 @@ class Strict(BaseModel):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like another one; None where none is."""
+    """Return the known name that is most like another one; None where none is."""
     return next(iter(get_close_matches(name, list(known), n=1)), None)
 
 
@@ -107,7 +107,7 @@ _SAYS = {
 
 
 def explained(error: ErrorDetails) -> str:
-    """What is wrong, in the words of someone who writes a policy."""
+    """Say what is wrong, in the words of a person who writes a policy."""
     match error:
         case {"type": "literal_error" | "enum", "ctx": {"expected": expected}}:
             return f"must be {expected}{_not(error['input'])}"
@@ -119,14 +119,14 @@ def explained(error: ErrorDetails) -> str:
 
 
 def _not(value: object) -> str:
-    """What stands there instead, where it is short enough to show."""
+    """Quote the wrong value, where it is short enough to show."""
     shown = "null" if value is None else str(value)
     return f", not '{shown}'" if isinstance(value, str | int | Decimal | date | None) and len(shown) <= 60 else ""  # noqa: PLR2004 - half a line
 
 
 @dataclass(frozen=True)
 class Written:
-    """A mapping that is shown how it is written where something else stands in its place."""
+    """A check that a value is a mapping; the error shows an example of it."""
 
     example: str
 
@@ -135,25 +135,25 @@ class Written:
         return no_info_before_validator_function(self.check, handler(source))
 
     def check(self, value: object) -> object:
-        """The mapping as it is."""
+        """Return the mapping unchanged."""
         if isinstance(value, dict | Strict):
             return value
         raise wrong(f"must be written like {self.example}{_not(value)}")
 
 
 class Checked(ABC):
-    """What stands in ``Annotated``: it checks a value all by itself, and says in JSON Schema what it lets through."""
+    """A check in ``Annotated``: it does all checks of a value, and describes the accepted values in JSON Schema."""
 
     @abstractmethod
     def check(self, value: object) -> object:
-        """The value as the policy keeps it; raises ``wrong``."""
+        """Return the value as the policy keeps it; raise ``wrong``."""
 
     @abstractmethod
     def schema(self) -> JsonSchemaValue:
-        """The same rule for programs."""
+        """Return the check as JSON Schema."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Called by pydantic: nothing of ``source``'s own, laxer check remains."""
+        """Called by pydantic: this check replaces ``source``'s own, laxer check."""
         return no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -163,31 +163,31 @@ class Checked(ABC):
 
 @dataclass(frozen=True)
 class Form(Checked):
-    """Text of one form: ``pattern`` says it to programs, ``says`` to people."""
+    """Text of one form: ``pattern`` describes the form to programs, ``says`` to people."""
 
     pattern: str
     says: str
 
     def check(self, value: object) -> str:
-        """The text, if it has the form."""
+        """Return the text, if it has the form."""
         if isinstance(value, str) and re.fullmatch(self.pattern, value, re.ASCII):
             return value
         raise wrong(f"must be {self.says}{_not(value)}")
 
     def schema(self) -> JsonSchemaValue:
-        """A pattern."""
+        """Return a pattern."""
         return {"type": "string", "pattern": f"^{self.pattern}$"}
 
 
 @dataclass(frozen=True)
 class Between(Checked):
-    """An exact number, ``least`` to ``most``; a float is refused, because the text it stood for is lost."""
+    """An exact number, ``least`` to ``most``; a float is refused, because its original text is lost."""
 
     least: Decimal = SMALLEST_NUMBER
     most: Decimal = LARGEST_NUMBER
 
     def check(self, value: object) -> Decimal:
-        """The number, if it makes sense."""
+        """Return the number, if it is in range."""
         number = Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
         if number is not None and number.is_finite() and self.least <= number <= self.most:
             return number
@@ -195,11 +195,11 @@ class Between(Checked):
         raise wrong(f"must be a number {above}from {self.least:f} to {self.most}{_not(value)}")
 
     def schema(self) -> JsonSchemaValue:
-        """A range."""
+        """Return a range."""
         return {"type": "number", "minimum": float(self.least), "maximum": int(self.most)}
 
 
-#: What a ceiling says where there is to be none.
+#: The word for no ceiling.
 UNLIMITED = "unlimited"
 
 
@@ -210,7 +210,7 @@ class Ceiling(Checked):
     number = Between(least=Decimal(0))
 
     def check(self, value: object) -> Decimal | str:
-        """The number or the word."""
+        """Return the number or the word."""
         if value == UNLIMITED:
             return UNLIMITED
         try:
@@ -219,15 +219,15 @@ class Ceiling(Checked):
             raise wrong(f"{error.message().replace('must be', f'must be {UNLIMITED}, or', 1)}") from None
 
     def schema(self) -> JsonSchemaValue:
-        """Either."""
+        """Return a choice of the two."""
         return {"anyOf": [self.number.schema(), {"const": UNLIMITED}]}
 
 
 class WholeDay(Checked):
-    """A YAML day, or the same in quotes; a time of day would mean that something else was meant."""
+    """A YAML day, or the same in quotes; a time of day is refused as a mistake."""
 
     def check(self, value: object) -> date:
-        """The day, if it is one."""
+        """Return the day, if the value is one."""
         if isinstance(value, date) and not isinstance(value, datetime):
             return value
         try:
@@ -239,15 +239,15 @@ class WholeDay(Checked):
         return day
 
     def schema(self) -> JsonSchemaValue:
-        """A day in ISO 8601."""
+        """Return a day in ISO 8601."""
         return {"type": "string", "format": "date"}
 
 
 class NotEmpty:
     """
-    A list or a mapping of at least one.
+    A list or a mapping with at least one item.
 
-    Pydantic's own ``min_length`` counts the items that are right, so one that is wrong would be called missing too.
+    Pydantic's own ``min_length`` counts only correct items, so a wrong item would also be reported as missing.
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -261,7 +261,7 @@ class NotEmpty:
 
     @staticmethod
     def check(value: Collection[object]) -> Collection[object]:
-        """The list, if anything is in it."""
+        """Return the list, if it is not empty."""
         if not value:
             raise wrong("must list at least one")
         return value

@@ -1,5 +1,5 @@
 """
-The four ways in which a rule says how much, and the one rounding.
+The four ways in which a rule states a quantity, and the one rounding.
 
 Each way turns a sale into an exact fraction, in the rule's unit; nothing here knows providers or their limits. Called
 by ``rules``.
@@ -25,7 +25,7 @@ class Rounding(StrEnum):
 
 
 def rounded(exact: Fraction, rounding: Rounding) -> int:
-    """The whole number; halves go up."""
+    """Round to a whole number; with ``NEAREST``, halves go up."""
     over, under = exact.as_integer_ratio()
     match rounding:
         case Rounding.NEAREST:
@@ -44,8 +44,8 @@ class PerOrder(Strict):
     per_order: Number
     """The quantity for each order: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
 
-    def of(self, sale: Sale) -> Fraction:  # noqa: ARG002 - all four ways are asked alike
-        """How much the sale earns."""
+    def of(self, sale: Sale) -> Fraction:  # noqa: ARG002 - all four ways have one signature
+        """Return the quantity that the sale earns."""
         return Fraction(self.per_order)
 
 
@@ -59,7 +59,7 @@ class PerItem(Strict):
     """
 
     def of(self, sale: Sale) -> Fraction:
-        """How much the sale earns."""
+        """Return the quantity that the sale earns."""
         if sale.items <= 0:
             raise NotEarned("the order has no items")
         return Fraction(self.per_item) * sale.items
@@ -85,7 +85,7 @@ class PerAmount(Strict):
     """A quantity for each stretch of the order's amount, such as one tree for each 20 USD."""
 
     def of(self, sale: Sale) -> Fraction:
-        """How much the sale earns."""
+        """Return the quantity that the sale earns."""
         share = self.per_amount
         return sale.positive_amount_in(share.currency) * Fraction(share.quantity) / Fraction(share.per)
 
@@ -97,18 +97,18 @@ class PercentOfOrder(Strict):
     """The percentage of the order's amount in USD; given in whole cents."""
 
     def of(self, sale: Sale) -> Fraction:
-        """How much the sale earns, in cents: a percent of a dollar is a cent."""
+        """Return the quantity that the sale earns, in cents: a percent of a dollar is a cent."""
         return sale.positive_amount_in("USD") * Fraction(self.percent_of_order)
 
 
 @dataclass(frozen=True)
 class _Way(Written):
-    """One of the ways: a misspelt one is shown the nearest, and a bare number how it is written."""
+    """A check that a quantity is one of the ways; the error shows the nearest name, or an example for a bare number."""
 
     example: str = "{per_order: 1}"
 
     def check(self, value: object) -> object:
-        """The way as it is."""
+        """Return the quantity unchanged."""
         mapping = super().check(value)
         names = list(mapping) if isinstance(mapping, dict) else []
         if len(names) == 1 and names[0] not in _WAYS and (near := nearest(names[0], _WAYS)):
@@ -120,7 +120,7 @@ _WAYS = ("per_order", "per_item", "per_amount", "percent_of_order")
 
 
 def _ways(value: Any) -> str:
-    """The names that stand in a ``quantity``: exactly one of those known to the rule is right."""
+    """Return the names in a ``quantity``: exactly one name that the rule knows is right."""
     names = type(value).model_fields if isinstance(value, Strict) else value
     return " and ".join(names) if isinstance(names, dict) else str(value)
 

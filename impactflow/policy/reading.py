@@ -1,8 +1,8 @@
 """
-A YAML file's text, with the line of each value, so that every problem can be pointed at.
+Read a YAML file, with the line of each value, so that every problem names its line.
 
-YAML in, a ``Policy`` or another strict model or one ``ConfigurationError`` out; what the values may be is the models'
-business. Numbers keep the digits that were typed: 1.08 is never a float.
+YAML goes in; a ``Policy``, another strict model or one ``ConfigurationError`` comes out. The models decide which values
+are right. Numbers keep the digits that were typed: 1.08 is never a float.
 """
 
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ def load_policy(path: Path) -> Policy:
 
 def parse_policy(text: str, path: Path) -> Policy:
     """
-    Read a policy's text; ``path`` is what its problems are reported with.
+    Read a policy's text; its problems are reported with ``path``.
 
     Raises:
         ConfigurationError: As ``load_policy``.
@@ -59,10 +59,10 @@ def load_file(path: Path, model: type[Model], what: str, hint: str) -> Model:
     Read a YAML file of any kind.
 
     Args:
-        path: Where it is.
-        model: What is made of it.
-        what: What it is, for a person.
-        hint: What to do where it cannot be read.
+        path: The file's path.
+        model: The model to make of it.
+        what: The kind of file, in a person's words.
+        hint: The advice where it cannot be read.
 
     Raises:
         ConfigurationError: As ``load_policy``.
@@ -111,10 +111,10 @@ def _yaml_problem(broken: YAMLError | RecursionError, text: str, what: str) -> _
 
 
 class _ExactConstructor(SafeConstructor):
-    """Makes decimals of what YAML would make floats."""
+    """Makes decimals where YAML would make floats."""
 
     def construct_decimal(self, node: ScalarNode) -> Decimal | str:
-        """The number as typed; ``.inf`` and ``.nan`` stay text, which no field for a number accepts."""
+        """Return the number as typed; ``.inf`` and ``.nan`` stay text, which no field for a number accepts."""
         try:
             return Decimal(node.value)
         except InvalidOperation:
@@ -131,7 +131,7 @@ class _Document:
 
     Args:
         values: Mappings, lists and scalars.
-        repeated: Fields that stand twice in one mapping, which YAML forbids and most readers let the last one win.
+        repeated: Fields that stand twice in one mapping; YAML forbids that, and most readers take the last one.
     """
 
     values: Any
@@ -147,7 +147,7 @@ class _Document:
         self.values = self._value(root, ()) if root is not None else {}
 
     def problem(self, loc: _Place, says: str) -> _Problem:
-        """What is wrong with the field that pydantic calls ``loc``, with its line, or that of where it is missing."""
+        """Make the problem of the field at pydantic's ``loc``, with its line or that of the mapping that lacks it."""
         place = _without_tags(loc)
         known = next(place[:length] for length in range(len(place), -1, -1) if place[:length] in self._lines)
         return _Problem(self._lines[known], f"{_shown(place)}: {says}" if place else says)
@@ -184,12 +184,12 @@ class _Document:
         try:
             return self._constructor.construct_object(node)
         except (ValueError, LookupError, AttributeError):
-            # What looks like a day or a number but is none (2025-02-30) stays text; its field says what it wants.
+            # A text that looks like a day or a number but is none (2025-02-30) stays text; its field reports that.
             return node.value
 
 
 def _without_tags(loc: _Place) -> _Place:
-    """Pydantic's place without its own words: ``[key]``, and a model's tag (holds a blank, or its only field)."""
+    """Remove pydantic's own words from a place: ``[key]``, and a model's tag (holds a blank, or its only field)."""
     loc = loc[:-1] if loc[-1:] == ("[key]",) else loc
     middle = [part for part, then in pairwise(loc) if " " not in str(part) and part != then]
     return (*middle, *loc[-1:])

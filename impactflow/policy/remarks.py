@@ -1,5 +1,5 @@
 """
-What a person should look at in a policy that loads: nothing here is an error, and none of it stops a run.
+Remarks for a person on a policy that loads: no remark is an error, and none stops a run.
 
     quantities that are rounded      0.5 trees for each order is 1, since trees are bought whole
     currencies without a rate        their orders are held where a rule needs the order's worth in another currency
@@ -20,7 +20,7 @@ from impactflow.units import WHOLE
 
 
 def remarks(policy: Policy) -> list[str]:
-    """Sentences for a person, one for each thing to look at."""
+    """Return sentences for a person, one for each thing to check."""
     return [
         *_unknown_currencies(policy),
         *(f"slot {rule.slot}: {says}" for rule in policy.rules for says in (*_rounding(rule), *_rates(policy, rule))),
@@ -35,7 +35,7 @@ def _unknown_currencies(policy: Policy) -> Iterator[str]:
 
 
 def _named(policy: Policy) -> Iterator[tuple[str, Collection[str]]]:
-    """Each place of the policy that names currencies, with these."""
+    """Yield each place of the policy that names currencies, with these currencies."""
     if policy.fx:
         yield "fx.usd_per", policy.fx.usd_per
     for rule in policy.rules:
@@ -48,7 +48,7 @@ def _named(policy: Policy) -> Iterator[tuple[str, Collection[str]]]:
 
 
 def _rounding(rule: Rule) -> Iterator[str]:
-    """Where one order, or one item, earns a fraction of the smallest thing that can be bought."""
+    """Yield a remark where one order, or one item, earns a fraction of the smallest thing that can be bought."""
     match rule.quantity:
         case PerOrder(per_order=each):
             name = "per_order"
@@ -69,7 +69,7 @@ def _rounding(rule: Rule) -> Iterator[str]:
 
 
 def _rates(policy: Policy, rule: Rule) -> Iterator[str]:
-    """Which orders are held for want of a rate."""
+    """Yield a remark on the orders that are held because a rate is missing."""
     only = _converted_to(rule)
     if only is None:
         return
@@ -86,7 +86,7 @@ _UNTIL = "until fx.usd_per has their rates (`impactflow rates --help`)"
 
 
 def _converted_to(rule: Rule) -> str | None:
-    """The currency in which the rule needs an order's worth; None where it needs none."""
+    """Return the currency in which the rule needs an order's worth; None where it needs none."""
     in_usd = rule.when.min_amount_usd is not None or rule.when.max_amount_usd is not None
     match rule.quantity:
         case PercentOfOrder():
@@ -98,7 +98,7 @@ def _converted_to(rule: Rule) -> str | None:
 
 
 def _allowed(rule: Rule) -> set[str] | None:
-    """The currencies of orders that can earn under the rule; None where all can."""
+    """Return the currencies of orders that can earn under the rule; None where all can."""
     named = [
         set(each) for each in (rule.when.currencies, rule.when.min_amount, rule.when.max_amount) if each is not None
     ]

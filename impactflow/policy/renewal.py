@@ -1,7 +1,7 @@
 """
-Renew the policy's exchange rates: what ``fx`` becomes, what a person has to look at, and the file's text with it.
+Renew the policy's exchange rates: the new ``fx``, remarks for a person, and the new text of the file.
 
-Pure: the file is read and written by the command, the reference rates are read by ``ecb``.
+Pure: the command reads and writes the file, ``ecb`` reads the reference rates.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -21,19 +21,19 @@ from impactflow.policy.reading import parse_policy
 
 #: A rate that differs by more than this factor is a slip, not the market.
 _FAR = 2
-#: How near a rate is to another one that it is taken for.
+#: The relative distance within which two rates count as the same.
 _NEAR = Fraction(1, 10)
 
 
 @dataclass(frozen=True)
 class Renewal:
     """
-    The policy's exchange rates as they should be.
+    The policy's exchange rates after the renewal.
 
     Args:
         fx: The new rates, in the order of the old ones.
-        kept: Currencies of ``fx`` for which there is no new rate, so that the old one stands.
-        remarks: What a person has to look at, a sentence each.
+        kept: The currencies of ``fx`` that have no new rate, so that the old one stands.
+        remarks: Sentences for a person, one for each thing to check.
     """
 
     fx: Fx
@@ -42,7 +42,7 @@ class Renewal:
 
 
 def fx_block(fx: Fx, kept: Collection[str] = ()) -> str:
-    """The rates as they stand in a policy file; those that were kept say so."""
+    """Write the rates as they stand in a policy file; a rate that was kept says so."""
     lines = [
         f"    {currency}: {rate:f}" + ("  # kept: it has no reference rate" if currency in kept else "")
         for currency, rate in fx.usd_per.items()
@@ -54,7 +54,7 @@ def renew(policy: Policy, rates: ReferenceRates, asked: Collection[str] = ()) ->
     """
     Renew the rate of each currency that the policy names or that is asked for.
 
-    Where the bank has no rate, an old one is kept, since without it each order in that currency would be held.
+    Where the bank has no rate, an old rate is kept, since without it each order in that currency would be held.
 
     Raises:
         ConfigurationError: There is no currency to renew.
@@ -89,7 +89,7 @@ def _why_none(currency: str, rates: ReferenceRates) -> str:
 
 
 def _slip(currency: str, old: Decimal | None, new: Decimal) -> str | None:
-    """What is odd about the policy's present rate; None where nothing is, or where there is none."""
+    """Say what is odd about the policy's present rate; None where nothing is odd, or where there is no rate."""
     if old is None:
         return None
     ratio = Fraction(old) / Fraction(new)
@@ -107,12 +107,12 @@ def renewed_text(text: str, path: Path, policy: Policy, fx: Fx) -> str:
 
     Args:
         text: The policy file's text.
-        path: Where it stands.
-        policy: What the text means.
+        path: The file's path.
+        policy: The policy that the text holds.
         fx: The new rates; none of the old currencies is missing.
 
     Raises:
-        ConfigurationError: The text is written in a way in which that cannot be done safely.
+        ConfigurationError: The text is written in a way that cannot be edited safely.
     """
     try:
         for begins, ends, new in sorted(_edits(text, fx), reverse=True):
@@ -126,7 +126,7 @@ def renewed_text(text: str, path: Path, policy: Policy, fx: Fx) -> str:
 
 
 def _edits(text: str, fx: Fx) -> Iterator[tuple[int, int, str]]:
-    """Stretches of the text, from and to, and what each is to become."""
+    """Yield the edits: the start and end of a stretch of the text, and its new text."""
     line_end = "\r\n" if "\r\n" in text else "\n"
     root = _fields(YAML(typ="safe", pure=True).compose(text))
     if "fx" not in root:

@@ -1,8 +1,8 @@
 """
-What a rule of the policy may say, one model for each thing that can be bought, and what one order earns under it.
+The rules of a policy, one model for each kind of impact from each seller, and what one order earns under a rule.
 
-The models are the specification: what they accept loads, and ``policy schema`` prints them. Limits are those of the
-providers' references (read 2026-11-21), checked before anything is bought.
+The models are the specification: a file that they accept loads, and ``policy schema`` prints them. Limits are those of
+the providers' references (read 2026-11-21), checked before anything is bought.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ _GRAMS: Mapping[str, Fraction] = MappingProxyType(
     {"g": Fraction(1), "kg": Fraction(1000), "lb": Fraction("453.59237")}  # the international pound, exact since 1959
 )
 
-#: The most for one order that is bought without a person's approval where the rule says nothing, in ``UNIT_OF``: what a
-#: shop's largest orders earn under common rules, and no more than some hundred USD, so that a slip costs little.
+#: The most for one order that is bought without a person's approval where the rule says nothing, in ``UNIT_OF``: the
+#: impact of a shop's largest orders under common rules, and at most some hundred USD, so that a slip costs little.
 DEFAULT_LIMIT: Mapping[Kind, int] = MappingProxyType(
     {
         Kind.PLANT_TREES: 500,
@@ -38,7 +38,7 @@ DEFAULT_LIMIT: Mapping[Kind, int] = MappingProxyType(
         Kind.OFFSET: 5_000_000,  # 5 t
     }
 )
-#: How many such orders a day in one slot.
+#: The default limit of a slot for one day, as a multiple of the limit for one order.
 A_DAY = 100
 
 
@@ -47,7 +47,7 @@ class Rule(Strict):
 
     #: The most that the provider sells at once, in ``UNIT_OF`` the impact.
     most: ClassVar[int] = 10_000_000
-    #: The fields that the provider is told, where they are set.
+    #: The fields that are sent to the provider, where they are set.
     told: ClassVar[tuple[str, ...]] = ()
 
     slot: Slot
@@ -81,7 +81,7 @@ class Rule(Strict):
     """Conditions on the order; without any, every order earns the impact."""
 
     def earn(self, sale: Sale) -> Impact | Unearned:
-        """What the order has earned under this rule, or why not, or why that waits for a person."""
+        """Return the impact that the order earns by this rule, or why it earns none, or why it waits for a person."""
         try:
             counted = self.when.counted(sale)
             self.when.check(counted)
@@ -92,7 +92,7 @@ class Rule(Strict):
             return self._impact(sale, quantity=None, held=str(needs))
 
     def counts_items_of(self, source: str) -> str | None:
-        """What in the rule looks at the items of an order that this system sold, such as per_item; None: nothing."""
+        """Name the part of the rule, such as per_item, that looks at items of this system's orders; None for none."""
         if not self.when.may_hold_for(frozenset({source})):
             return None
         if isinstance(self.quantity, PerItem):
@@ -100,11 +100,11 @@ class Rule(Strict):
         return self.when.needs_lines
 
     def _bought(self, sale: Sale) -> int:
-        """How many of ``UNIT_OF`` the impact; rounded once, here."""
+        """Return the quantity in ``UNIT_OF`` the impact; rounded once, here."""
         unit = UNIT_OF[self.impact]
         quantity = rounded(self.quantity.of(sale) * self.scale, self.rounding)
         if quantity < self.least:
-            # Without the quantity, so that all orders for which this is so are told as one number.
+            # Without the quantity, so that all such orders are reported as one number.
             raise NotEarned(f"it comes to less than the minimum of {self.least} {unit}")
         if quantity > self.most:
             raise NeedsAttention(
@@ -133,12 +133,12 @@ class Rule(Strict):
 
     @cached_property
     def approval_limit(self) -> int | None:
-        """The most that is bought without a person's approval, in ``UNIT_OF`` the impact; None where all is."""
+        """The most that is bought without a person's approval, in ``UNIT_OF`` the impact; None for no limit."""
         return self._limit(self.approve_above, DEFAULT_LIMIT[self.impact])
 
     @cached_property
     def day_limit(self) -> int | None:
-        """The most that is planned on one UTC day without a person's approval, likewise."""
+        """The most that is planned on one UTC day without a person's approval, in the same unit; None for no limit."""
         return self._limit(self.approve_above_per_day, A_DAY * DEFAULT_LIMIT[self.impact])
 
     def _limit(self, told: Decimal | str | None, default: int) -> int | None:
@@ -148,7 +148,7 @@ class Rule(Strict):
 
     @cached_property
     def scale(self) -> Fraction:
-        """How many of ``UNIT_OF`` the impact one of the rule's unit is."""
+        """The number of ``UNIT_OF`` the impact in one of the rule's unit."""
         return Fraction(1)
 
     @property
@@ -169,7 +169,7 @@ class _Weighed(Rule):
 
     @cached_property
     def scale(self) -> Fraction:
-        """How many of ``UNIT_OF`` the impact one of the rule's unit is."""
+        """The number of ``UNIT_OF`` the impact in one of the rule's unit."""
         return _GRAMS[self.unit] / _GRAMS[UNIT_OF[self.impact]]
 
     @property
@@ -307,7 +307,7 @@ class ImpactAPIDonation(Rule):
 
 
 def _sold(rule: Any) -> str:
-    """Which of the models below a rule is for."""
+    """Return the tag of the model that fits a rule, from its provider and impact."""
     if isinstance(rule, Rule):
         return f"{rule.provider} {rule.impact}"
     if isinstance(rule, dict):

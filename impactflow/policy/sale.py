@@ -1,7 +1,7 @@
 """
-One order as the rules ask about it: its amount in any currency, its items, and what to say when one of them is missing.
+One order as the rules see it: its amount in any currency, its items, and the reason when one of them is missing.
 
-Numbers come in as decimals and go on as exact fractions, since a third of a tree has no decimal; nothing is rounded
+Numbers come in as decimals and leave as exact fractions, since a third of a tree has no decimal; nothing is rounded
 here.
 """
 
@@ -14,7 +14,7 @@ from re import fullmatch
 
 from impactflow.models import Order
 
-#: Past these a number is a mistake at its source, and its exact arithmetic would be slow as well.
+#: The most digits of a number; a longer one is a mistake at its source, and its exact arithmetic would be slow.
 _MOST_DIGITS_BEFORE_POINT = 15
 _MOST_DIGITS_AFTER_POINT = 400
 
@@ -24,18 +24,18 @@ class NotEarned(Exception):
 
 
 class NeedsAttention(Exception):
-    """Whether or how much it earns waits for a person; the text says what to mend."""
+    """A person must decide before the order earns an impact; the text says what to mend."""
 
 
 @dataclass(frozen=True)
 class Sale:
     """
-    An order and what its currencies are worth.
+    An order, with exchange rates.
 
     Args:
-        order: What was sold.
+        order: The order.
         usd_per: USD for one unit of each currency that has a rate, USD itself included.
-        left_out: What those of its products came to that do not count; None where the order does not say.
+        left_out: The price of the order's products that do not count; None where the order does not say it.
     """
 
     order: Order
@@ -44,14 +44,14 @@ class Sale:
 
     @cached_property
     def items(self) -> Fraction:
-        """How many things were sold."""
+        """The number of things sold."""
         if self.order.item_count is None:
             raise NotEarned("the order lists no products")
         return _exact(self.order.item_count, "the order's number of items")
 
     @cached_property
     def currency(self) -> str:
-        """The ISO code of what was paid in."""
+        """The ISO code of the currency that was paid."""
         if self.order.currency is None:
             raise NotEarned("the order has no currency")
         if not fullmatch("[A-Z]{3}", self.order.currency):
@@ -60,7 +60,7 @@ class Sale:
 
     @cached_property
     def amount(self) -> Fraction:
-        """What was paid for what counts, in the order's currency."""
+        """The amount paid for the products that count, in the order's currency."""
         if self.order.amount is None:
             raise NotEarned("the order has no amount")
         if self.left_out is None:
@@ -72,11 +72,11 @@ class Sale:
 
     @cached_property
     def amount_usd(self) -> Fraction:
-        """What was paid, in USD; nothing is nothing in every currency, so it needs no rate."""
+        """The amount paid, in USD; an amount of zero needs no rate."""
         return self.amount * self._usd_per(self.currency) if self.amount else self.amount
 
     def positive_amount_in(self, currency: str) -> Fraction:
-        """What was paid, in this currency, to earn a share of; a refund's negative amount earns none."""
+        """Return the amount paid, in this currency; raise where it is not above zero, such as a refund's."""
         if self.amount <= 0:
             raise NotEarned("the order's amount is not above zero")
         if currency == self.currency:
@@ -91,7 +91,7 @@ class Sale:
 
 
 def _exact(number: Decimal, what: str) -> Fraction:
-    """The number itself; it is looked at first, because 1E+999999 is a number too."""
+    """Return the number as a fraction; check its size first, because 1E+999999 is a number too."""
     exponent = number.as_tuple().exponent
     if (
         not isinstance(exponent, int)

@@ -1,8 +1,8 @@
 """
-Those who are asked about what exceeds the policy's limit, and somebody who writes into the ledger's database.
+The persons who approve what exceeds the policy's limit, and an intruder who writes into the ledger's database.
 
-A person looks, thinks for a while and decides about what they saw; meanwhile orders change, and another decides too.
-What they have approved they remember by themselves, for the comparison in the end.
+A person looks, thinks for a while and decides about what they saw. Meanwhile orders change, and another person decides
+too. The persons remember their approvals themselves, for the comparison in the end.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,15 +24,15 @@ _LOOKS = 6
 
 class Approvers:
     """
-    Those of one scenario.
+    The persons of one scenario.
 
     Args:
-        scenario: Who they are, and what they are asked about.
+        scenario: Who the persons are, and what they are asked about.
         engine: The ledger's database.
-        clock: Tells them the time.
+        clock: Gives the persons the time.
 
     Attributes:
-        decisions: What was decided about each placement, in turn: a quantity, or None where it was rejected.
+        decisions: The decisions about each placement, in turn: a quantity, or None where it was rejected.
     """
 
     def __init__(self, scenario: Scenario, engine: Engine, clock: Clock) -> None:
@@ -42,7 +42,7 @@ class Approvers:
         self.decisions: dict[Place, list[int | None]] = {}
 
     async def decide(self, name: str) -> None:
-        """Look now and then, and decide about some of what awaits approval."""
+        """Look now and then, and decide about some of the placements that await approval."""
         enter(Process())
         chance, ledger = Random(name), Ledger(self._engine)
         await self._clock.sleep(self._scenario.decide_after_s)
@@ -55,7 +55,7 @@ class Approvers:
                     await self._decide(ledger, each, chance, name)
 
     async def vandalize(self) -> None:
-        """Write ten times as much into what may be sent next and a person is asked about."""
+        """Write ten times the quantity into placements that may be sent next and that a person is asked about."""
         if self._scenario.vandal_after_s is None:
             return
         await self._clock.sleep(self._scenario.vandal_after_s)
@@ -68,20 +68,20 @@ class Approvers:
             )
 
     def expected(self) -> Mapping[Place, int]:
-        """What must be bought because it was approved, of the sales that are certain; the last word counts."""
+        """The purchases that must exist because they were approved, of certain sales; the last decision counts."""
         return {where: words[-1] for where, words in self._certain().items() if words[-1] is not None}
 
     def rejected(self) -> frozenset[Place]:
-        """What need not be bought because the last word about it was no."""
+        """The places that need no purchase because the last decision about them was no."""
         return frozenset(where for where, words in self.decisions.items() if words[-1] is None)
 
     def findings(self, bought: Iterable[tuple[Place, int]], awaiting: Iterable[Awaiting]) -> list[str]:
         """
-        What is wrong, one line each.
+        Report each error in one line.
 
         Args:
             bought: Order, slot and quantity of every purchase.
-            awaiting: What awaits approval in the end.
+            awaiting: The placements that await approval in the end.
         """
         asked_again = [where for where, words in self._certain().items() if len(words) > 1]
         asked_again += [where for each in awaiting if (where := place(each.order, each.slot)) in self._certain()]
@@ -100,7 +100,7 @@ class Approvers:
         ]
 
     def _certain(self) -> Mapping[Place, list[int | None]]:
-        """What was decided about sales that nobody changes afterwards."""
+        """The decisions about sales that nothing changes afterwards."""
         if self._scenario.vandal_after_s is not None:
             return {}
         certain = {f"WR-{sale.number}" for sale in self._scenario.sales if sale.certain}

@@ -1,7 +1,7 @@
 """
-What a shop's orders earn under ``POLICY``, worked out anew and on its own, and how that, books and ledger differ.
+The purchases that a shop's orders earn under ``POLICY``, worked out independently, and the comparison with both books.
 
-It shares no line with ``impactflow.policy``: it reads the orders as Wicked Reports writes them.
+This module shares no line with ``impactflow.policy``: it reads the orders as Wicked Reports writes them.
 """
 
 import asyncio
@@ -41,14 +41,15 @@ _USD_PER = {"USD": "1", "EUR": "1.08", "GBP": "1.27", "CAD": "0.70", "AUD": "0.6
 
 #: An order's id and a provider; each provider sells for one slot.
 What = tuple[str, str]
-#: How much of what, in the ledger's units.
+#: The quantity to buy for each order and provider, in the ledger's units.
 Quantities = Mapping[What, int]
-#: What two sets of books have in common about a purchase: its key, provider, quantity and the provider's name for it.
+#: The fields of a purchase that the providers' books and the ledger share: key, provider, quantity, provider's name for
+#: it.
 Line = tuple[str, str, int, str]
 
 
 def earned(orders: Iterable[Mapping[str, Any]]) -> dict[What, int]:
-    """What is to be bought for these orders, in the ledger's units."""
+    """Return the quantities to buy for these orders, in the ledger's units."""
     quantities: dict[What, int] = {}
     for order in orders:
         if not _counts(order):
@@ -74,7 +75,7 @@ def _percent_in_cents(order: Mapping[str, Any]) -> int:
 
 
 def differences(expected: Quantities, purchases: Iterable[Mapping[str, Any]]) -> dict[str, list[What]]:
-    """Where the books differ from what was earned; all lists are empty when nothing does."""
+    """The differences between the books and what was earned; all lists are empty when there is none."""
     bought: dict[What, list[int]] = defaultdict(list)
     for purchase in purchases:
         bought[purchase["order_id"], purchase["provider"]].append(purchase["quantity"])
@@ -86,17 +87,17 @@ def differences(expected: Quantities, purchases: Iterable[Mapping[str, Any]]) ->
     }
 
 
-#: What ``differences`` says when there are none.
+#: The result of ``differences`` when there are none.
 NONE: Mapping[str, list[What]] = {"twice": [], "lost": [], "unasked": [], "wrong": []}
 
 
 def in_books(purchases: Iterable[Mapping[str, Any]]) -> set[Line]:
-    """The books' purchases, as comparable with ``in_ledger``."""
+    """The books' purchases, comparable with ``in_ledger``."""
     return {(row["impactflow_key"], row["provider"], row["quantity"], row["ref"]) for row in purchases}
 
 
 def in_ledger(url: str) -> set[Line]:
-    """The purchases that a ledger has recorded; where two share a provider's name, ours has a number behind it."""
+    """The purchases recorded in a ledger; where two share a provider's name, our name has a number behind it."""
 
     async def read() -> set[Line]:
         with Ledger.open(url) as ledger:
@@ -109,7 +110,7 @@ def in_ledger(url: str) -> set[Line]:
 
 
 def undone_in_ledger(url: str) -> int:
-    """How many placements of a ledger wait for a further run or a person, or failed."""
+    """The number of placements in a ledger that wait for another run or a person, or failed."""
 
     async def read() -> int:
         with Ledger.open(url) as ledger:

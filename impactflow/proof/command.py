@@ -1,7 +1,7 @@
 """
 The command ``impactflow prove``.
 
-The program adds it to the others where it starts: the proof runs those, so it lies above them.
+The program adds this command to the others at its start: the proof runs the others, so this module lies above them.
 """
 
 from typing import Annotated

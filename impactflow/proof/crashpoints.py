@@ -1,9 +1,9 @@
 """
-A crash at every boundary: not sampled, but counted, one after the other.
+A crash at every boundary: boundaries are not sampled, but counted, one after the other.
 
-A boundary is a moment that the ledger or a provider can tell from the one before (``process.Boundary``). One sale of
-one slot is placed, for each kind of action, each metadata mode of 1ClickImpact, and each way for a first attempt to
-have gone. The process is killed at its n-th boundary, or loses its database there, and whoever comes next must finish
+A boundary is a moment that the ledger or a provider can tell from the one before (``process.Boundary``). The proof
+places one sale of one slot, for each kind of action, each metadata mode of 1ClickImpact, and each possible outcome of a
+first attempt. The process is killed at its n-th boundary, or loses its database there, and the next process must finish
 the work.
 """
 
@@ -15,7 +15,7 @@ from impactflow.proof.scenario import LATE_S, RULES, Sale, Scenario, Worker
 from impactflow.proof.simulation import Result, Simulator
 from impactflow.sandbox import Faults, Options
 
-#: How the first attempt went: not made yet; or its request or its answer was lost.
+#: Outcomes of the first attempt: not made yet; or its request or its answer was lost.
 FIRST_ATTEMPTS = ("", "lost_request=1", "lost_answer=1")
 _ENDLESS_S = 100_000.0
 
@@ -23,12 +23,12 @@ _ENDLESS_S = 100_000.0
 @dataclass(frozen=True)
 class Setting:
     """
-    What is placed when the crash comes.
+    The placement that is under way when the crash comes.
 
     Args:
-        slot: Which kind of action, by its name in ``scenario.RULES``.
+        slot: The kind of action, by its name in ``scenario.RULES``.
         metadata: Whether 1ClickImpact returns metadata, ``echo`` or ``ignored``.
-        first_attempt: What struck the attempt before; empty where there was none.
+        first_attempt: The fault that struck the attempt before; empty where there was none.
     """
 
     slot: str
@@ -37,7 +37,7 @@ class Setting:
 
     @property
     def scenario(self) -> Scenario:
-        """One sale, one worker, nothing left to chance."""
+        """Build a scenario of one sale and one worker, with nothing left to chance."""
         provider = RULES[self.slot][0]["provider"]
         faults = Faults.parse(f"{provider}.{self.first_attempt}" if self.first_attempt else "")
         options = Options(faults=faults, latency_s=0.1, metadata=self.metadata, late_s=LATE_S)  # type: ignore[arg-type]
@@ -57,14 +57,14 @@ class Setting:
 @dataclass(frozen=True)
 class Crash:
     """
-    One crash and what came of it.
+    One crash and its result.
 
     Args:
-        setting: What was placed.
-        boundary: Where it struck.
-        number: Which boundary of the process that was, from 0.
-        act: What struck.
-        result: What the simulation came to.
+        setting: The placement that was under way.
+        boundary: The boundary of the crash.
+        number: The number of that boundary in the process, from 0.
+        act: What the crash did.
+        result: The result of the simulation.
     """
 
     setting: Setting
@@ -97,12 +97,12 @@ _DATABASE = frozenset({Boundary.COMMIT, Boundary.COMMITTED})
 
 
 def _fates(setting: Setting, fate: Fate) -> Callable[[Worker, int], Fate]:
-    """The process that makes the first attempt is left alone where the crash is to meet the second."""
+    """Leave the process of the first attempt alone where the crash must hit the second attempt."""
     return lambda _, life: unharmed if setting.first_attempt and life == 0 else fate
 
 
 class _Recording:
-    """Goes on, and remembers every boundary."""
+    """A fate that lets the process go on and records every boundary."""
 
     def __init__(self, passed: list[Boundary]) -> None:
         self._passed = passed
@@ -113,7 +113,7 @@ class _Recording:
 
 
 class _Striking:
-    """Strikes once, at the n-th boundary."""
+    """A fate that strikes once, at the n-th boundary."""
 
     def __init__(self, number: int, act: Act) -> None:
         self._left = number

@@ -1,8 +1,8 @@
 """
-One experiment: workers, each a real ``impactflow place``, share a ledger and are killed again and again as they send.
+One experiment: workers, each a real ``impactflow place``, share a ledger and are killed again and again while sending.
 
-Answers get lost besides, and orders come in all the while. In the end the providers' books are held against what the
-orders have earned and against the ledger.
+Answers are lost as well, and new orders keep coming in. In the end the providers' books are compared with what the
+orders have earned and with the ledger.
 """
 
 import asyncio
@@ -36,25 +36,26 @@ from impactflow.taskgroup import together
 
 Metadata = Literal["echo", "ignored"]
 
-#: Seconds. Short, and in order: a request's timeout within the lease, the settling time beyond all that comes late.
+#: Short times in seconds. A request's timeout lies within the lease; the settling time exceeds every delay.
 TIMES = {
     "IMPACTFLOW_LEASE_S": "3",
     "IMPACTFLOW_REQUEST_TIMEOUT_S": "1",
     "IMPACTFLOW_SETTLE_S": "4.5",
     "IMPACTFLOW_CONCURRENCY": "8",
 }
-#: They strike a quarter of all purchases; few are of the kind that makes everybody wait.
+#: Faults that strike a quarter of all purchases; few of them are of the kind that makes every worker wait.
 FAULTS = "rough,hang=0.002,rate_limited=0.002"
-#: How long a provider takes to answer, in seconds: longer than impactflow takes for its own part.
+#: Time a provider takes to answer, in seconds: longer than impactflow takes for its own part.
 _LATENCY_S = 0.3
-#: The longest that a worker lives on after it was seen to send, and how long it may send to others than the provider
-#: aimed at, in seconds.
+#: The longest time that a worker lives on after it was seen sending, and the time that it may send to providers other
+#: than the one aimed at, in seconds.
 _KILLED_WITHIN_S, _AIMED_S = 0.8, 3.0
-#: How many of the workers that were seen to send stand still first, and how long: longer than lease and settling time.
+#: The share of the workers seen sending that stand still first, and for how many seconds: longer than lease and
+#: settling time.
 _STOPPED_SHARE, _STILL_S = 0.3, 8.0
-#: So many purchases keep all workers busy for some seconds, and so many orders are sold at a time.
+#: The number of purchases that keeps all workers busy for some seconds, and the number of orders sold at a time.
 _BACKLOG, _BATCH = 300, 50
-#: How long runs may end with something left undone after the last kill, in seconds.
+#: Time for which runs may end with work left undone after the last kill, in seconds.
 _AFTERWARDS_S = 180.0
 #: How often to look whether something has happened, in seconds.
 _POLL_S = 0.01
@@ -63,27 +64,27 @@ _POLL_S = 0.01
 @dataclass(frozen=True, slots=True)
 class Counts:
     """
-    What was done to the workers of one ledger, and what came of it.
+    The harm done to the workers of one ledger, and the result.
 
     Args:
-        orders: How many the shop sold.
-        earned: How many purchases they have earned.
-        purchases: How many the providers' books hold.
-        afterwards: How many of them took effect only when nobody was killed and nothing else went wrong any more.
-        requests: How many the providers have served.
-        faults: How many of all requests, those included that read orders, were struck by a fault.
-        kills: How many workers were killed.
-        stops: How many workers stood still for longer than lease and settling time, and went on.
-        kills_in_flight: How many of them had sent something that buys, and no answer had come yet.
-        cut_off: How many such requests there were.
-        duplicates: Bought more than once.
-        losses: Earned and not bought.
-        wrong_amounts: Bought, but not as much as was earned.
-        unasked: Bought and not earned.
-        unrecorded: In the books and not in the ledger.
-        unfounded: In the ledger and not in the books.
+        orders: Orders that the shop sold.
+        earned: Purchases that the orders have earned.
+        purchases: Purchases in the providers' books.
+        afterwards: Purchases that took effect only when no worker was killed and nothing else went wrong any more.
+        requests: Requests that the providers have served.
+        faults: Requests struck by a fault, among all requests, including those that read orders.
+        kills: Workers that were killed.
+        stops: Workers that stood still for longer than lease and settling time, and went on.
+        kills_in_flight: Killed workers that had sent a purchase and had no answer yet.
+        cut_off: Requests of that kind.
+        duplicates: Purchases bought more than once.
+        losses: Purchases earned and not bought.
+        wrong_amounts: Purchases bought, but with an amount other than earned.
+        unasked: Purchases bought and not earned.
+        unrecorded: Purchases in the books and not in the ledger.
+        unfounded: Purchases in the ledger and not in the books.
         undone: Placements that the last run left planned, held, in doubt, parked or failed.
-        tracebacks: Workers that ended by themselves and showed Python's insides.
+        tracebacks: Workers that ended by themselves and printed a Python traceback.
     """
 
     orders: int = 0
@@ -106,17 +107,17 @@ class Counts:
     tracebacks: int = 0
 
     def __add__(self, other: Self) -> Self:
-        """Two ledgers taken together."""
+        """Add the counts of two ledgers."""
         return type(self)(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     @property
     def endangered(self) -> int:
-        """How many purchases something could have happened to."""
+        """The number of purchases that could have gone wrong."""
         return self.purchases - self.afterwards
 
     @property
     def violations(self) -> int:
-        """How often the promise was broken."""
+        """The number of times the promise was broken."""
         bought = self.duplicates + self.losses + self.wrong_amounts + self.unasked
         return bought + self.unrecorded + self.unfounded
 
@@ -130,19 +131,19 @@ def command_line(folder: Path, variables: Mapping[str, str]) -> Impactflow:
 
 class Experiment:
     """
-    A shop that goes on selling, its pretend providers, one ledger, and the workers that share it; all of it once.
+    A shop that goes on selling, its pretend providers, one ledger, and the workers that share the ledger; run once.
 
     Args:
-        folder: Where the workers work; made if need be.
-        metadata: Whether 1ClickImpact returns it or drops it: that decides how a doubt is settled.
+        folder: Where the workers work; created if missing.
+        metadata: Whether 1ClickImpact returns metadata or drops it: this decides how a doubt is resolved.
         ledger_url: The ledger.
         starter: Starts the workers.
-        seed: What orders, faults and kills follow from; what they hit depends on the machine, too.
+        seed: The source of orders, faults and kills; what they hit depends on the machine, too.
 
     Attributes:
-        metadata: As above.
-        kills: How many workers were killed so far.
-        kills_in_flight: How many of them had sent something that buys, and no answer had come yet.
+        metadata: See Args.
+        kills: Workers killed so far.
+        kills_in_flight: Killed workers that had sent a purchase and had no answer yet.
     """
 
     def __init__(self, folder: Path, metadata: Metadata, ledger_url: str, starter: ForkServer, seed: str) -> None:
@@ -171,11 +172,11 @@ class Experiment:
 
     async def conduct(self, begins_s: Sequence[float], enough: Callable[[], bool]) -> None:
         """
-        Let workers place and be killed; then, with nothing going wrong any more, let one do what is left.
+        Let workers place and be killed; then stop all harm and let one worker do what is left.
 
         Args:
-            begins_s: When each worker first begins, in seconds from now.
-            enough: Whether nobody is to be killed any more.
+            begins_s: The first start of each worker, in seconds from now.
+            enough: Whether no more workers must be killed.
 
         Raises:
             TimeoutError: One of the last runs did not end within minutes.
@@ -186,7 +187,7 @@ class Experiment:
                     group.create_task(self._keep_killing(number, url, after_s, enough))
             self._before_calm = len(self._sandbox.books.purchases)
             self._sandbox.calm()
-            last = self._worker("last", url).but(IMPACTFLOW_CONCURRENCY="64")  # nobody aims any more
+            last = self._worker("last", url).but(IMPACTFLOW_CONCURRENCY="64")  # no kill is aimed any more
             done_by = time.monotonic() + _AFTERWARDS_S
             while (
                 await asyncio.to_thread(last.run, "place", "--json", timeout_s=_AFTERWARDS_S)
@@ -194,11 +195,11 @@ class Experiment:
                 pass
 
     def is_sending(self) -> bool:
-        """Whether something that buys is in flight."""
+        """Whether a purchase is in flight."""
         return self._sandbox.in_flight.total() > 0
 
     def counts(self) -> Counts:
-        """What came of it."""
+        """Count the results."""
         self._sandbox.settle()
         purchases = self._sandbox.books.as_json()["purchases"]
         differs = {name: len(found) for name, found in differences(self._expected, purchases).items()}
@@ -226,7 +227,7 @@ class Experiment:
         )
 
     async def _keep_killing(self, number: int, url: str, after_s: float, enough: Callable[[], bool]) -> None:
-        """Keep one worker at work, and kill it a moment after it was seen to send to one provider, then to the next."""
+        """Keep one worker running; kill it a moment after it was seen sending to one provider, then to the next."""
         await asyncio.sleep(after_s)
         for life, aim in enumerate(islice(cycle(ProviderName), number, None)):
             if enough():
@@ -241,7 +242,7 @@ class Experiment:
                 self._end(process, name)
 
     async def _live(self, process: Forked, name: str, aim: ProviderName, enough: Callable[[], bool]) -> None:
-        """Return when a worker has lived long enough, or has ended by itself; it stands still once at most."""
+        """Return when a worker has lived long enough, or has ended by itself; the worker stands still at most once."""
         began_s, may_stand_still = None, self._chance.random() < _STOPPED_SHARE
         while process.is_alive() and not enough():
             await asyncio.sleep(_POLL_S)
@@ -258,7 +259,7 @@ class Experiment:
             await self._stand_still(process)
 
     async def _stand_still(self, process: Forked) -> None:
-        """Stop a worker until others have taken over what it was doing, and let it go on with that for a moment."""
+        """Stop a worker until others have taken over its work, and let it go on with that work for a moment."""
         process.stop()
         try:
             await asyncio.sleep(_STILL_S)
@@ -282,7 +283,7 @@ class Experiment:
         return self._command.but(**environment(f"{url}/{name}"))
 
     def _sell(self) -> None:
-        """Sell as much as keeps the workers busy."""
+        """Sell enough orders to keep the workers busy."""
         orders = self._sandbox.shop.orders
         while len(self._expected) < len(self._sandbox.books.purchases) + _BACKLOG:
             sold = generate_orders(
@@ -296,10 +297,10 @@ class Experiment:
 
 class _Watched(Sandbox):
     """
-    A sandbox that knows who has sent something that buys: the first part of each path names the worker.
+    A sandbox that knows which worker has sent a purchase: the first part of each path names the worker.
 
     Attributes:
-        in_flight: How many such requests are being answered now, by worker and provider.
+        in_flight: Number of purchases that are being answered now, by worker and provider.
     """
 
     def __init__(self, options: Options) -> None:
@@ -308,7 +309,7 @@ class _Watched(Sandbox):
 
     @contextmanager
     def exchange(self, request: Request) -> Iterator[Reply]:
-        """As ``Sandbox.exchange``, once the worker's name is taken off."""
+        """Answer as ``Sandbox.exchange`` does, after taking the worker's name off the path."""
         _, worker, path = request.path.split("/", 2)
         provider = path.partition("/")[0]
         buys = request.method == "POST"

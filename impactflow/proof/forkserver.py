@@ -1,7 +1,7 @@
 """
-Commands that start at once: forked from a process that has imported what they need, which is most of a start.
+Commands that start at once: each is forked from a process that has imported what it needs, which is most of a start.
 
-From there on each is what ``impactflow`` is when started by hand: a process of its own, with its own environment,
+After the fork each command is like ``impactflow`` started by hand: a process of its own, with its own environment,
 folder, connections and death.
 """
 
@@ -19,9 +19,9 @@ from typing import Any, Self
 
 from impactflow.proof.programs import Impactflow, base_environment
 
-#: What ``impactflow place`` imports, the last only once a flow begins.
+#: Modules that ``impactflow place`` imports, the last only once a flow begins.
 _IMPORTS = ("impactflow.cli.commands", "flows.place_impacts", "fastapi")
-#: As ``cli.prefect`` sets it: Prefect reads it while it is imported.
+#: Set as ``cli.prefect`` sets it: Prefect reads it while it is imported.
 _LOGGERS = {"PREFECT_LOGGING_EXTRA_LOGGERS": "impactflow,tasks"}
 
 
@@ -31,15 +31,15 @@ class Forked:
     A command that was started.
 
     Args:
-        pid: Its process.
-        output: The file with all that it prints.
+        pid: The id of the command's process.
+        output: The file with everything the command prints.
     """
 
     pid: int
     output: Path
 
     def is_alive(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the command is still running."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
@@ -47,15 +47,15 @@ class Forked:
         return True
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End the command with SIGKILL."""
         self._send(signal.SIGKILL)
 
     def stop(self) -> None:
-        """Have it stand still, wherever it is."""
+        """Stop the command, wherever it is."""
         self._send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Have it go on."""
+        """Let the command go on."""
         self._send(signal.SIGCONT)
 
     def _send(self, number: signal.Signals) -> None:
@@ -68,14 +68,14 @@ class ForkServer:
     The process that others are forked from, while the context is open.
 
     Args:
-        home: Its home, which they share as far as Prefect is concerned.
-        prefect_api_url: The Prefect server that they all use.
+        home: The process's home, which the commands share as far as Prefect is concerned.
+        prefect_api_url: The Prefect server that all commands use.
 
     Attributes:
-        prefect_api_url: As above.
+        prefect_api_url: See Args.
 
     Raises:
-        RuntimeError: It has ended, and has said on standard error why.
+        RuntimeError: The process has ended; it wrote the reason on standard error.
     """
 
     def __init__(self, home: Path, prefect_api_url: str) -> None:
@@ -87,16 +87,16 @@ class ForkServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # an interrupt is for whoever started all this, who then ends the others
+            start_new_session=True,  # an interrupt is for the parent, which then ends the others
         )
         self._read()
 
     def __enter__(self) -> Self:
-        """As a context that ends it."""
+        """Open the context, which ends the process when left."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it; what it has started lives on."""
+        """End the process; the commands it has started live on."""
         self._process.kill()
         self._process.communicate()
 
@@ -105,7 +105,7 @@ class ForkServer:
         Begin a command; the caller ends it.
 
         Raises:
-            RuntimeError: As above.
+            RuntimeError: The process that others are forked from has ended.
         """
         assert self._process.stdin is not None
         order = _Order(arguments, str(command.folder), command.variables, str(output))
@@ -123,7 +123,7 @@ class ForkServer:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What is to be started; goes to the server as one line of JSON."""
+    """A command to start; sent to the server as one line of JSON."""
 
     arguments: tuple[str, ...]
     folder: str
@@ -131,7 +131,7 @@ class _Order:
     output: str
 
     def become(self) -> None:
-        """Run it in this process, as its only purpose."""
+        """Turn this process into the command."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.environ.clear()
         os.environ.update(self.variables)
@@ -147,7 +147,7 @@ class _Order:
 def _serve() -> None:
     for name in _IMPORTS:
         importlib.import_module(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: the dead are to vanish
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no process waits for the commands: dead ones must vanish
     _say("ready")
     for line in sys.stdin:
         order: dict[str, Any] = json.loads(line)

@@ -1,8 +1,9 @@
 """
 Many simulations and crash points, on several cores.
 
-What fails is told with what it found: ``python -m impactflow.proof.many SEED`` runs a seed again, ``... healthy SEED``
-one where nothing goes wrong, ``... SLOT METADATA [FIRST_ATTEMPT]`` crashes again at every boundary of one setting.
+A failure is reported with its findings. ``python -m impactflow.proof.many SEED`` runs a seed again, ``... healthy
+SEED`` runs one where nothing goes wrong, ``... SLOT METADATA [FIRST_ATTEMPT]`` crashes again at every boundary of one
+setting.
 """
 
 import logging
@@ -21,23 +22,23 @@ from impactflow.proof.simulation import Result, Simulator
 
 T = TypeVar("T")
 R = TypeVar("R")
-#: So many seeds are handed to a process at once: enough to be worth the way, few enough for a smooth bar.
+#: Seeds handed to a process at a time: enough to be worth the transfer, few enough for a smooth progress bar.
 _BATCH = 20
 
 
 @dataclass
 class Simulated:
     """
-    What many seeds came to.
+    The results of many seeds.
 
     Attributes:
-        runs: How many seeds.
-        purchases: How many purchases took effect in them.
-        deaths: How many processes were killed in them.
-        doubts: By provider and what is poor about it, attempts of which nobody knew whether they had their effect.
-        parked: By the same, placements left to a person.
-        twists: How many seeds had each twist.
-        failures: Each seed that found something, with what.
+        runs: Number of seeds.
+        purchases: Number of purchases that took effect.
+        deaths: Number of processes that were killed.
+        doubts: Attempts with an unknown effect, by provider and its weakness.
+        parked: Placements left to a person, by provider and its weakness.
+        twists: Number of seeds with each twist.
+        failures: Each seed with findings, and the findings.
     """
 
     runs: int = 0
@@ -49,7 +50,7 @@ class Simulated:
     failures: dict[int, Sequence[str]] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
-        """Count one more."""
+        """Count one more result."""
         self.runs += 1
         self.purchases += result.purchases
         self.deaths += result.deaths
@@ -64,12 +65,12 @@ class Simulated:
 @dataclass
 class Crashed:
     """
-    What all crash points came to.
+    The results of all crash points.
 
     Attributes:
-        settings: How many settings were crashed in.
-        points: How often there was a crash, by what it was and where.
-        failures: What was found, and at which crash.
+        settings: Number of settings that were crashed in.
+        points: Number of crashes, by act and boundary.
+        failures: Each crash with findings, and the findings.
     """
 
     settings: int = 0
@@ -84,10 +85,10 @@ def simulate(
     Run seeds.
 
     Args:
-        seeds: Which.
-        cores: How many processes to run them in.
-        tell: Called with how many are done.
-        healthy: Whether nothing goes wrong in them.
+        seeds: The seeds to run.
+        cores: Number of processes to run them in.
+        tell: Called with the number of seeds done.
+        healthy: Whether nothing goes wrong in the seeds.
     """
     found = Simulated()
     batches = [seeds[start : start + _BATCH] for start in range(0, len(seeds), _BATCH)]
@@ -105,9 +106,9 @@ def crash_everywhere(
     Crash at every boundary.
 
     Args:
-        where: In which settings; by default in all.
-        cores: How many processes to do it in.
-        tell: Called with how many settings are done.
+        where: The settings to crash in; by default all.
+        cores: Number of processes to run them in.
+        tell: Called with the number of settings done.
     """
     found = Crashed()
     for points, failures in _spread(_crash_in, list(settings() if where is None else where), cores):
@@ -119,7 +120,7 @@ def crash_everywhere(
 
 
 def _spread(work: Callable[[T], R], items: Sequence[T], cores: int) -> Iterator[R]:
-    """What the work comes to for each item, as it comes in."""
+    """Yield the results of the work on the items, as they come in."""
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as processes:
         futures = [processes.submit(work, item) for item in items]
         try:
@@ -131,7 +132,7 @@ def _spread(work: Callable[[T], R], items: Sequence[T], cores: int) -> Iterator[
 
 @cache
 def _simulator() -> Simulator:
-    """One for each process: the statements are compiled once. What went wrong is in the results, not in a log."""
+    """One simulator for each process: it compiles the statements once. Errors are in the results, not in a log."""
     logging.getLogger("impactflow").setLevel(logging.ERROR)
     return Simulator()
 
@@ -158,7 +159,7 @@ def _crash_in(setting: Setting) -> tuple[Counter[str], list[str]]:
 
 
 def _run_again(which: Sequence[str]) -> Sequence[str]:
-    """What is wrong in a seed, or in a setting that is crashed in."""
+    """Report the errors of one seed, or of one setting that is crashed in."""
     if len(which) == 1:
         return _simulator().run(twists.scenario(int(which[0]))).findings
     if which[0] == "healthy":

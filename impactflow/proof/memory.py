@@ -1,7 +1,7 @@
 """
-The ledger's database of a simulation: SQLite in memory, brought back to an empty ledger in a moment.
+The ledger's database of a simulation: SQLite in memory, reset to an empty ledger in a moment.
 
-The tables, indexes and statements are those of every ledger.
+The tables, indexes and statements are the same as in every ledger.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ class Memory:
     One database, used again and again.
 
     Attributes:
-        engine: What ledgers are opened on.
+        engine: The engine that ledgers are opened on.
     """
 
     def __init__(self) -> None:
@@ -28,12 +28,12 @@ class Memory:
         self.engine = engine_over(self._open)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Remove all data."""
         self.engine.dispose()
 
     @contextmanager
     def another(self, original: Engine | None) -> Iterator[Engine]:
-        """Another database while the context is open: a copy of one as it is now, or an empty ledger."""
+        """Open another database while the context is open: a copy of the given one as it is now, or an empty ledger."""
         content = self._empty if original is None else _copy(original)
         engine = engine_over(lambda: _opened(content))
         try:
@@ -59,7 +59,7 @@ def _copy(engine: Engine) -> bytes:
 
 
 def _empty_ledger() -> bytes:
-    """A ledger just made, as the bytes of its file."""
+    """A new empty ledger, as the bytes of its file."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.db"
         open_engine(f"sqlite:///{path}").dispose()

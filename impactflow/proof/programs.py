@@ -1,8 +1,8 @@
 """
 Programs as processes of their own: the command line, and one Prefect server for all of them.
 
-Nothing is shared with the environment of whoever starts them: each process gets the variables that it is told. Called
-by ``processes`` and by the tests.
+The processes inherit nothing from the environment of their parent: each gets only the variables given to it. Called by
+``processes`` and by the tests.
 """
 
 import os
@@ -21,22 +21,22 @@ from typing import Any, Self
 
 import httpx
 
-#: What is inherited; above all no key, no URL and no setting of Prefect's.
+#: Inherited variables; no key, no URL and no Prefect setting is among them.
 _INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "NO_COLOR": "1", "COLUMNS": "160"}
-#: The longest that a Prefect server may take to start on a slow machine, in seconds.
+#: The longest time that a Prefect server may take to start on a slow machine, in seconds.
 _LONGEST_START_S = 120.0
 
 
 def base_environment(home: Path) -> dict[str, str]:
-    """What every process gets: no settings but those that keep it quiet, and a home of its own."""
+    """The variables of every process: only settings that keep it quiet, and a home of its own."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {**inherited, **_QUIET, "HOME": str(home), "PREFECT_HOME": str(home / "prefect")}
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it printed."""
+    """The exit status of a command, and its output."""
 
     status: int
     out: str
@@ -51,7 +51,7 @@ class Ended:
 
     @property
     def says_traceback(self) -> bool:
-        """Whether a person is shown Python's insides."""
+        """Whether the output shows a Python traceback."""
         return "Traceback" in self.out + self.err
 
 
@@ -69,13 +69,13 @@ class Impactflow:
         self.variables = dict(variables)
 
     def but(self, **changes: str | None) -> Self:
-        """The same with some variables changed, or taken away by None."""
+        """Return the same command line with some variables changed, or removed by None."""
         merged = {**self.variables, **changes}
         return type(self)(self.folder, {name: value for name, value in merged.items() if value is not None})
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Begin a command; the caller ends it. Its output goes to pipes."""
-        return subprocess.Popen(  # noqa: S603 - ourselves
+        return subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "impactflow", *arguments],
             cwd=self.folder,
             env=self.variables,
@@ -86,7 +86,7 @@ class Impactflow:
 
     def run(self, *arguments: str, timeout_s: float = 120) -> Ended:
         """
-        A command from beginning to end.
+        Run a command from beginning to end.
 
         Raises:
             TimeoutError: As for ``finish``.
@@ -95,7 +95,7 @@ class Impactflow:
 
     @property
     def ledger_url(self) -> str:
-        """Where this command line keeps its ledger."""
+        """The URL of this command line's ledger."""
         return self.variables["IMPACTFLOW_LEDGER_URL"]
 
 
@@ -104,7 +104,7 @@ def finish(process: subprocess.Popen[str], timeout_s: float = 120) -> Ended:
     Wait for a process to end by itself.
 
     Raises:
-        TimeoutError: It did not, and was killed; with all that it printed.
+        TimeoutError: The process did not end, and was killed; with all that it printed.
     """
     try:
         out, err = process.communicate(timeout=timeout_s)
@@ -117,7 +117,7 @@ def finish(process: subprocess.Popen[str], timeout_s: float = 120) -> Ended:
 
 @dataclass(frozen=True)
 class PrefectServer:
-    """A Prefect server: its API's URL, the file of its database if that is SQLite, and the file with all it printed."""
+    """A Prefect server: its API's URL, the file of its database if that is SQLite, and the file with its output."""
 
     api_url: str
     database: Path
@@ -129,15 +129,15 @@ def prefect_server(
     database_url: str | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[PrefectServer]:
     """
-    A Prefect server while the context is open; it takes 10 to 20 s to start, which every process is then spared.
+    Run a Prefect server while the context is open; the start takes 10 to 20 s, which every process is then spared.
 
     Args:
         database_url: An empty Postgres database, ``postgresql://...``; SQLite by default. On SQLite it may stand still
             for a minute when one of its clients is killed in the midst of a request (Prefect 3.8.8).
-        settings: Prefect's own, as environment variables.
+        settings: Prefect's own settings, as environment variables.
 
     Raises:
-        RuntimeError: It did not start; with what it printed.
+        RuntimeError: The server did not start; with what it printed.
     """
     with TemporaryDirectory(prefix="impactflow-prefect-", ignore_cleanup_errors=True) as folder:
         home, port = Path(folder), free_port()
@@ -156,13 +156,13 @@ def prefect_server(
             _await(server, process)
             yield server
         finally:
-            with suppress(ProcessLookupError):  # it has ended already, and what it printed is told
-                os.killpg(process.pid, signal.SIGKILL)  # and its children: the group that began with it
+            with suppress(ProcessLookupError):  # it has ended already, and its output is reported
+                os.killpg(process.pid, signal.SIGKILL)  # the server and its children are one group
             process.wait()
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on."""
+    """Return a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

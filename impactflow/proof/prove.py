@@ -1,7 +1,7 @@
 """
-The whole proof at a chosen size: what is tried, how often, and what was found wrong.
+The whole proof at a chosen size: the parts, their numbers of trials, and the errors found.
 
-Each part is a module of its own beside this one; here they are run one after the other and their figures collected.
+Each part is a module of its own beside this one; this module runs them one after the other and collects their figures.
 """
 
 import json
@@ -22,25 +22,25 @@ from impactflow.proof.many import crash_everywhere, simulate
 from impactflow.proof.mutations import MOST_SEEDS, MUTATIONS, catch_all
 from impactflow.proof.statistics import upper_bound
 
-#: Where the baselines lie in a checkout; an installed package has none, nor the tools that they stand on.
+#: Folder of the baselines in a checkout; an installed package has none, nor the tools that they need.
 _CHECKOUT = Path(__file__).parents[2]
-#: What they call impactflow itself, which is tried beside them.
+#: The baselines' name for impactflow itself, which runs beside them.
 _OURS = "impactflow"
 
 
 @dataclass(frozen=True)
 class Size:
     """
-    How much is tried.
+    The size of the proof.
 
     Args:
-        first_seed: Where the seeds begin.
-        seeds: How many are simulated.
-        healthy_seeds: How many of the same shops are simulated where nothing goes wrong; 0 leaves them out.
+        first_seed: The first seed.
+        seeds: Number of seeds to simulate.
+        healthy_seeds: Number of the same shops to simulate where nothing goes wrong; 0 leaves them out.
         processes_s: How long real processes are killed, in seconds; 0 leaves that out.
-        baseline_orders: How many orders each of the usual alternatives places; 0 leaves them out.
+        baseline_orders: Number of orders that each of the usual alternatives places; 0 leaves them out.
         planted_bugs: Whether bugs are planted.
-        cores: How many processes simulate side by side.
+        cores: Number of processes that simulate side by side.
     """
 
     first_seed: int = 0
@@ -55,15 +55,15 @@ class Size:
 @dataclass(frozen=True)
 class Row:
     """
-    What one part came to.
+    The result of one part.
 
     Args:
-        part: What was done.
-        trials: How often.
-        wrong: How often something was wrong afterwards.
-        of: What was done in words, with its other figures.
-        duration_s: How long it took.
-        sampled: Whether these are some of many such trials; otherwise they are all that there are.
+        part: The name of the part.
+        trials: Number of trials.
+        wrong: Number of trials with an error afterwards.
+        of: What a trial was, in words, with the part's other figures.
+        duration_s: How long the part took, in seconds.
+        sampled: Whether these are some of many possible trials; otherwise they are all possible trials.
     """
 
     part: str
@@ -78,7 +78,7 @@ class Row:
         """
         The largest share of such trials that could go wrong and still not show here, 0 to 1; 95 % confidence.
 
-        None where all were made: then there are no others for a share to be of.
+        None where all trials were made: then no others exist.
         """
         return upper_bound(self.wrong, self.trials) if self.sampled else None
 
@@ -89,13 +89,13 @@ class Proof:
     All figures.
 
     Attributes:
-        rows: Of the parts that try to break the promise.
-        planted: For each planted bug, how many seeds it took to notice; None where none did.
-        parked: By provider and what is poor about it, attempts that ended in doubt and how many of them a person has to
-            decide.
-        baselines: What became of the usual alternatives; empty where they were left out.
+        rows: The parts that try to break the promise.
+        planted: For each planted bug, the number of seeds until it was noticed; None where no seed noticed it.
+        parked: By provider and its weakness, the number of attempts that ended in doubt, and of those that a person has
+            to decide.
+        baselines: The results of the usual alternatives; empty where they were left out.
         left_out: What was not tried, and why.
-        failures: What was found wrong, with how to see it again.
+        failures: The errors found, with how to reproduce them.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -107,11 +107,11 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was found wrong, and every planted bug was."""
+        """Whether no error was found, and every planted bug was noticed."""
         return not self.failures and None not in self.planted.values()
 
     def as_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """The object that ``--json`` prints."""
         return {
             "holds": self.holds,
             "parts": [{**vars(row), "at_most": row.bound} for row in self.rows],
@@ -123,7 +123,7 @@ class Proof:
         }
 
 
-#: Told what is being done, how far it is, and of how much; 0 of 0 where that cannot be said.
+#: Called with the current step, the progress, and the total; 0 of 0 where the total is unknown.
 Tell = Callable[[str, int, int], None]
 
 
@@ -245,7 +245,7 @@ def _compare(size: Size, proof: Proof, tell: Tell) -> None:
 
 @contextmanager
 def _timed() -> Iterator[Callable[[], float]]:
-    """How long the context was open, in seconds; to be asked once it is closed."""
+    """Measure how long the context was open, in seconds; ask once it is closed."""
     began = time.monotonic()
     ended = began
     try:

@@ -1,5 +1,5 @@
 """
-What the commands of impactflow do, in the calls that its flows make; the flows themselves need Prefect.
+The work of impactflow's commands, in the calls that its flows make; the flows themselves need Prefect.
 
 When a flow changes, its function here changes with it.
 """
@@ -23,7 +23,7 @@ async def place(run: Run, policy: Policy, patience_s: float) -> None:
     Buy what is new, as ``flows/place_impacts.py`` does.
 
     Raises:
-        ImpactError: It failed; the next run takes up what it leaves.
+        ImpactError: The run failed; the next run continues the work left over.
     """
     await run.check_ledger(providers_of(policy), policy)
     window = await planning.choose_window(run.ledger, policy, None, None, run.clock)
@@ -33,13 +33,13 @@ async def place(run: Run, policy: Policy, patience_s: float) -> None:
 
 
 async def preview(run: Run, policy: Policy) -> Preview:
-    """What ``place`` would buy, as its dry run shows it."""
+    """Return what ``place`` would buy, as its dry run shows it."""
     window = await planning.choose_window(run.ledger, policy, None, None, run.clock)
     return await planning.preview(run.ledger, run.order_source(), policy, window, run.clock)
 
 
 async def track(run: Run, *, everything: bool) -> None:
-    """Ask where purchases are, as ``flows/track_placements.py`` does."""
+    """Ask for the progress of purchases, as ``flows/track_placements.py`` does."""
     store = await run.store()
     for name in sorted(await run.ledger.open_at(store)):
         await Tracking(run.account(name, store), everything=everything).run()
@@ -47,7 +47,7 @@ async def track(run: Run, *, everything: bool) -> None:
 
 async def reconcile(run: Run, providers: Iterable[ProviderName], *, repair: bool) -> list[Finding]:
     """
-    Hold the ledger against the providers' records, as ``flows/reconcile_providers.py`` does when it audits.
+    Compare the ledger with the providers' records, as ``flows/reconcile_providers.py`` does when it audits.
 
     Raises:
         PurchasesUnknown: Repairs were asked for, with a ledger that is not the one that has bought.
@@ -63,5 +63,5 @@ async def reconcile(run: Run, providers: Iterable[ProviderName], *, repair: bool
 
 
 def providers_of(policy: Policy) -> list[ProviderName]:
-    """Those that a policy buys from."""
+    """The providers that a policy buys from."""
     return sorted({rule.provider for rule in policy.rules})

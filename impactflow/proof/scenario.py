@@ -1,8 +1,8 @@
 """
-What one seed stands for: a shop, a policy, providers with their faults, and the processes that work on it.
+The world of one seed: a shop, a policy, providers with their faults, and the processes that work on it.
 
-Everything follows from the seed, so a seed that fails is a regression test. Quantities are such that what each sale has
-earned can be told here in one line, without asking the policy. What makes a seed special is left to ``twists``.
+Everything follows from the seed, so a seed that fails is a regression test. The quantities are chosen so that one line
+here says what each sale has earned, without asking the policy. ``twists`` adds what makes a seed special.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,40 +23,41 @@ from impactflow.sandbox.faults import FAULTS
 
 #: Times of the simulated runs, in seconds: a fraction of the real ones, in the same proportions.
 LEASE_S, TIMEOUT_S, SETTLE_S = 60.0, 10.0, 120.0
-#: The longest that anything may come late and still be within what is assumed: a request that its sender gave up, a
-#: record that is not listed yet.
+#: The longest delay that is still within the assumptions: of a request that its sender gave up, or of a record that is
+#: not listed yet.
 LATE_S = SETTLE_S / 3
-#: The longest that a process stands still, wherever that is.
+#: The longest time that a process stands still, at any boundary.
 STILL_S = 10 * LATE_S
 #: The most that two machines' clocks may differ.
 SKEW_S = 10.0
-#: How long before a lost answer nobody else may have bought the like where an account has not been seen to return
-#: metadata, in seconds, as ``docs/promise.md`` says: nothing could tell the two apart.
+#: Time before a lost answer in which no other buyer may have bought a look-alike where an account has not been seen to
+#: return metadata, in seconds, as ``docs/promise.md`` says: nothing could tell the two apart.
 ALIKE_S = 120.0
-#: Before this nobody works, so that what strangers bought is older than that: even if it took effect late and the clock
-#: of who works is behind.
+#: Before this time no process works, so that the strangers' purchases are older: even if they took effect late and the
+#: clock of the process is behind.
 BEGIN_S = ALIKE_S + LATE_S + SKEW_S
-#: How long a CNaught key is taken to be remembered, and how long the pretend CNaught remembers it, in seconds.
+#: The time for which a CNaught key is assumed to be remembered, and for which the pretend CNaught remembers it, in
+#: seconds.
 KEY_AGE_S, KEY_LIFETIME_S = 3_600.0, 7_200.0
 
 DAY_S = 86_400.0
-#: How long ago shop and policy may have said what is bought now, in seconds.
+#: The greatest age of the state of shop and policy that decides a purchase made now, in seconds.
 LATEST_READING_S = 12 * 3_600.0
-#: What a policy with a slip of the pen asks for, in place of one.
+#: The quantity that a mistyped policy asks for, in place of one.
 TYPO = 100
 
-#: What Shopify tells of.
+#: Topics of Shopify's webhooks.
 PAID, REFUND = "orders/paid", "refunds/create"
-#: What a sale's id ends in where it is told a second time under another one.
+#: The end of a sale's id where the sale is listed a second time under another id.
 AGAIN = "-again"
 
-#: What strikes in any scenario: all that goes wrong on the way. What misleads is a twist, and a provider that sells
-#: another amount needs a person each time.
+#: Faults of any scenario: everything that goes wrong on the way. Misleading faults are twists, and a provider that
+#: sells another amount needs a person each time.
 _MISLEADING = {"passing_404", "short_listing", "foreign_answer", "refused_after", "limited_after", "wrong_amount"}
 _FAULTS = [name for name in FAULTS if name not in _MISLEADING]
 #: The largest share of a provider's requests that is struck by a fault.
 _MOST_STRUCK = 0.8
-#: The same where nearly nothing gets through.
+#: The same share where nearly nothing gets through.
 _NEARLY_ALL_STRUCK = 0.95
 #: Faults that do more harm together than each does alone.
 _TOGETHER = (("lost_request", "late_effect", "refused"), ("late_records", "shifting_pages"))
@@ -81,13 +82,13 @@ RULES: Mapping[str, tuple[Mapping[str, Any], int]] = {
 @dataclass(frozen=True)
 class Webhook:
     """
-    What Shopify tells of its own accord.
+    A webhook that Shopify sends.
 
     Args:
-        after_s: When it comes.
-        id: Its id: the same again is the same delivery.
-        topic: What it tells of.
-        body: What it tells.
+        after_s: When the webhook comes.
+        id: The id of the delivery: the same id is the same delivery.
+        topic: The subject of the webhook.
+        body: The content of the webhook.
     """
 
     after_s: float
@@ -102,18 +103,18 @@ class Sale:
     Something that the shop sold.
 
     Args:
-        number: Which.
-        items: How many things.
-        email: Whose; None where the customer is not known.
-        refunded_after_s: When it is refunded; None where it never is.
-        edited_after_s: When it turns out to be of one more item; None where it does not.
+        number: The number of the sale.
+        items: Number of items.
+        email: The customer's address; None where the customer is not known.
+        refunded_after_s: When the sale is refunded; None where it never is.
+        edited_after_s: When the sale gains one more item; None where it does not.
         twin_after_s: When the same sale comes again under another Wicked Reports id; None where it does not.
-        webhooks: What Shopify tells of it, besides Wicked Reports.
-        sold_s: When it was sold.
-        listed_after_s: When Wicked Reports begins to list it.
-        paid_after_s: When its payment is approved.
-        joined_after_s: When Wicked Reports begins to say by which name Shopify knows it; None for from the beginning.
-        rows_each: How many times it is listed.
+        webhooks: Shopify's webhooks about the sale, besides Wicked Reports.
+        sold_s: When the sale was made.
+        listed_after_s: When Wicked Reports begins to list the sale.
+        paid_after_s: When the sale's payment is approved.
+        joined_after_s: When Wicked Reports begins to give Shopify's name for the sale; None for from the beginning.
+        rows_each: Number of times the sale is listed.
     """
 
     number: int
@@ -130,7 +131,7 @@ class Sale:
     rows_each: int = 1
 
     def rows(self, now_s: float) -> list[dict[str, Any]]:
-        """As Wicked Reports tells it at a time of the simulation, in seconds."""
+        """Return the sale as Wicked Reports lists it at a time of the simulation, in seconds."""
         if now_s < self.listed_after_s:
             return []
         edited = self.edited_after_s is not None and now_s >= self.edited_after_s
@@ -154,7 +155,7 @@ class Sale:
         return [row, row | {"id": f"WR-{self.number}{AGAIN}"}] if again else [row] * self.rows_each
 
     def items_at(self, now_s: float) -> int:
-        """How many things count at a time of the simulation."""
+        """The number of items that count at a time of the simulation."""
         if now_s < max(self.listed_after_s, self.paid_after_s):
             return 0
         if self.refunded_after_s is not None and now_s >= self.refunded_after_s:
@@ -163,18 +164,18 @@ class Sale:
 
     @property
     def changes_s(self) -> Sequence[float]:
-        """When what it has earned changes."""
+        """The times at which the sale's earnings change."""
         changes = (self.listed_after_s, self.paid_after_s, self.refunded_after_s, self.edited_after_s)
         return [change for change in changes if change is not None]
 
     @property
     def certain(self) -> bool:
-        """Whether what it has earned does not depend on when it is read."""
+        """Whether the sale's earnings do not depend on when the sale is read."""
         return self.refunded_after_s is None and self.edited_after_s is None
 
     @property
     def is_refunded_at_once(self) -> bool:
-        """Whether everybody who works knows from the beginning that nothing of it must be bought."""
+        """Whether every process knows from the beginning that nothing of the sale must be bought."""
         return any(told.topic == REFUND and told.after_s < BEGIN_S for told in self.webhooks)
 
 
@@ -184,13 +185,13 @@ class Worker:
     A machine that starts ``place`` again and again.
 
     Args:
-        seed: What becomes of its processes.
+        seed: The source of the fate of its processes.
         ahead_s: How far its clock is ahead, in seconds.
-        first_after_s: When it first starts one.
-        pause_s: How long its processes stand still where they do.
-        harm: How likely each act is at each boundary.
-        pauses_at: At which of a process's requests, from 0, it stands still in any case; None for none.
-        steps: When its clock is set anew, and how far it is ahead from then on; all in seconds.
+        first_after_s: When it starts its first process.
+        pause_s: How long a paused process stands still, in seconds.
+        harm: The probability of each act at each boundary.
+        pauses_at: The number of the request, from 0, at which a process stands still in any case; None for none.
+        steps: When its clock is set anew, and how far the clock is ahead from then on; all in seconds.
     """
 
     seed: str
@@ -202,7 +203,7 @@ class Worker:
     pauses_at: int | None = None
 
     def fate(self, life: int) -> Fate:
-        """What happens to its n-th process."""
+        """Return the fate of its n-th process."""
         chance, sent = Random(f"{self.seed} {life}"), count()
 
         def decide(boundary: Boundary) -> Act:
@@ -224,40 +225,42 @@ _OF_THE_DATABASE = frozenset({Boundary.COMMIT, Boundary.COMMITTED})
 @dataclass(frozen=True)
 class Scenario:
     """
-    Everything that a simulation needs to know.
+    The complete input of a simulation.
 
     Args:
-        seed: Which it is.
-        sales: What is sold.
-        slots: What each sale earns, by the names in ``RULES``.
-        on_behalf_of: For whom, at 1ClickImpact.
-        options: How the providers behave.
-        workers: Who works on it, side by side.
-        patience_s: For each process that each of them starts before the last, which nothing happens to: how far off
-            what is due may lie for it to wait for it, in seconds.
-        idle_s: How long it waits between two of them, in seconds, at most.
-        calm_after: After how many processes nothing goes wrong any more at the providers; None for after all.
-        strangers: How many purchases of the same kinds somebody else has made at the same accounts.
+        seed: The seed of the scenario.
+        sales: The sales of the shop.
+        slots: The slots that each sale earns, by the names in ``RULES``.
+        on_behalf_of: The customers named at 1ClickImpact.
+        options: The behaviour of the providers.
+        workers: The machines that work side by side.
+        patience_s: One number for each process that each worker starts before the last process, which nothing happens
+            to: how far off due work may lie for the process to wait for it, in seconds.
+        idle_s: The longest time that a worker waits between two processes, in seconds.
+        calm_after: The number of processes after which nothing goes wrong any more at the providers; None for after
+            all.
+        strangers: Number of purchases of the same kinds that another buyer has made at the same accounts.
         look_alikes: Whether a stranger's purchase may be of the same amount as one of ours.
-        asks_above: For how many items of a sale is bought without a person's approval, by slot; else for all.
-        persons: Who decides about the others; what each does follows from the text.
-        vandal_after_s: When somebody writes other quantities into the ledger's database; None where nobody does.
-        busy: Whether strangers go on buying the same amounts all the while, at a 1ClickImpact account that is known to
-            return metadata: then what looks alike may have to be left to a person, and must never be taken for ours.
-        later_s: How much later than ``START`` it is everywhere when it begins, in seconds.
-        twists: What makes it special, by the names in ``twists``.
+        asks_above: The number of items of a sale that is bought without a person's approval, by slot; else all are.
+        persons: The persons who decide about the others; what each does follows from the text.
+        vandal_after_s: When an intruder writes other quantities into the ledger's database; None for never.
+        busy: Whether strangers go on buying the same amounts all the time, at a 1ClickImpact account that is known to
+            return metadata: then look-alikes may have to be left to a person, and must never be taken for ours.
+        later_s: How much later than ``START`` every clock is at the beginning, in seconds.
+        twists: The twists of the scenario, by the names in ``twists``.
         is_healthy: Whether nothing goes wrong at all: then no audit finds anything.
-        repairs: Whether an audit that repairs comes in the end.
-        previews: Whether the last run is previewed: nothing else may be bought then, and all of that is.
-        starts_s: When each process begins, in place of pauses between them; after each of them all is tracked.
+        repairs: Whether the run ends with an audit that repairs.
+        previews: Whether the last run is previewed: then it may buy nothing but the preview's purchases, and all of
+            those.
+        starts_s: When each process begins, in place of pauses between them; after each of them everything is tracked.
         decide_after_s: When persons begin to look.
-        typo_until_s: Until when the policy asks for ``TYPO`` times as much; None where it never does.
+        typo_until_s: The end of the time in which the policy asks for ``TYPO`` times as much; None where it never does.
         chaff: Orders that earn nothing and stand before the others; one is deleted whenever a further page is read.
-        strangers_tell_key: Whether busy strangers tell a key with their first purchase; else all their metadata is
+        strangers_tell_key: Whether busy strangers send a key with their first purchase; else all their metadata is
             their own.
-        cancelled_after_s: When somebody cancels at the providers what we have bought; None where nobody does.
-        stray: With what another ledger a process works: ``empty`` or ``older``; nothing where none does.
-        stray_after_s: When it does so.
+        cancelled_after_s: When a person cancels our purchases at the providers; None for never.
+        stray: The other ledger that a process works with: ``empty`` or ``older``; an empty text where none does.
+        stray_after_s: When the process works with the other ledger.
     """
 
     seed: int
@@ -290,7 +293,7 @@ class Scenario:
     stray_after_s: float = 0.0
 
     def policy(self, now_s: float = 0.0) -> Policy:
-        """What each sale earns at a time of the simulation, in seconds."""
+        """Return the policy at a time of the simulation, in seconds."""
         rules = [{"slot": slot, **RULES[slot][0]} for slot in self.slots]
         for rule in rules:
             if rule["provider"] == ProviderName.ONECLICKIMPACT:
@@ -307,12 +310,12 @@ class Scenario:
         return TYPO if self.typo_until_s is not None and now_s < self.typo_until_s else 1
 
     def orders(self, now_s: float, chaff: int = 0) -> list[dict[str, Any]]:
-        """What Wicked Reports tells at a time of the simulation, in seconds, behind so much chaff."""
+        """Return Wicked Reports' list at a time of the simulation, in seconds, behind ``chaff`` other orders."""
         unpaid = [replace(self.sales[0], number=900 + number, paid_after_s=inf) for number in range(chaff)]
         return [row for sale in (*unpaid, *self.sales) for row in sale.rows(now_s)]
 
     def earned(self) -> Mapping[tuple[str, str], int]:
-        """What must be bought, by order and slot, of the sales that are certain and that nobody is asked about."""
+        """The purchases that must be made, by order and slot, of sales that are certain and need no approval."""
         return {
             (f"WR-{sale.number}", slot): RULES[slot][1] * sale.items
             for sale in self.sales
@@ -323,9 +326,10 @@ class Scenario:
 
     def possible(self, order_id: str, slot: str, at_s: float) -> frozenset[int]:
         """
-        How much of a slot shop and policy let an order earn at a time of the simulation, or shortly before.
+        Return the quantities of a slot that an order may earn at a time of the simulation, or shortly before.
 
-        A webhook that names no time holds beside a listing that says otherwise, where less is bought by it.
+        A webhook that names no time holds beside a listing that says otherwise, where the webhook makes the purchase
+        smaller.
         """
         (sale,) = (sale for sale in self.sales if order_id == f"WR-{sale.number}")
         since_s = at_s - LATEST_READING_S
@@ -338,14 +342,14 @@ class Scenario:
         return frozenset(earned | {less for less in told if earned and less < min(earned)})
 
     def undone(self) -> frozenset[tuple[str, str]]:
-        """What must not be bought, by order and slot."""
+        """The purchases that must not be made, by order and slot."""
         return frozenset(
             (f"WR-{sale.number}", slot) for sale in self.sales if sale.is_refunded_at_once for slot in self.slots
         )
 
 
 def plain_scenario(seed: int) -> Scenario:
-    """What a seed stands for before anything makes it special."""
+    """Build the scenario of a seed before any twist."""
     chance, webhooks = Random(seed), Random(f"{seed} webhooks")
     return Scenario(
         seed=seed,
@@ -366,18 +370,18 @@ def plain_scenario(seed: int) -> Scenario:
 
 
 def _slots(chance: Random) -> list[str]:
-    """One slot or two; five are of one provider, so the others' come up twice as often."""
+    """One slot or two; five slots are of one provider, so the slots of the others come up twice as often."""
     often = [slot for slot, (rule, _) in RULES.items() if rule["provider"] != ProviderName.ONECLICKIMPACT]
     return list(dict.fromkeys(chance.sample([*RULES, *often], chance.choice([1, 1, 2]))))
 
 
 def _later_s(chance: Random) -> float:
-    """Every other scenario begins shortly before midnight."""
+    """A start shortly before midnight in every other scenario."""
     return chance.choice([0.0, _MIDNIGHT_S - BEGIN_S - chance.uniform(0, 300)])
 
 
 def _approval(chance: Random) -> dict[str, Any]:
-    """In one of three scenarios persons are asked about some sales or all."""
+    """Approval by persons in one of three scenarios, for some sales or all."""
     if chance.randrange(3):
         return {}
     return {
@@ -401,7 +405,7 @@ def _sale(chance: Random, number: int) -> Sale:
 
 
 def _with_webhooks(chance: Random, sale: Sale) -> Sale:
-    """Every other sale is told of by webhooks, before or after Wicked Reports does so; once or more; some know less."""
+    """Every other sale has webhooks, before or after Wicked Reports lists it; once or more; some webhooks know less."""
     if chance.choice([True, False]):
         return sale
     order_id, total = 1000 + sale.number, f"{40 * sale.items}.00"
@@ -442,7 +446,7 @@ def _options(chance: Random, seed: int) -> Options:
 
 
 def _same_again(chance: Random) -> Mapping[tuple[str, str], float]:
-    """In one of three scenarios the same two or three things go wrong at the providers again and again."""
+    """In one of three scenarios the same two or three faults strike again and again at the providers."""
     if chance.randrange(3):
         return {}
     often = chance.choice([*_TOGETHER, chance.sample(sorted(_FAULTS), 2)])
@@ -454,7 +458,7 @@ def _same_again(chance: Random) -> Mapping[tuple[str, str], float]:
 
 
 def _work(chance: Random, seed: int) -> dict[str, Any]:
-    """Who works, and when; in one of four scenarios somebody stands still again and again while another goes on."""
+    """The workers and their times; in one of four scenarios one stands still again and again while another goes on."""
     work = {
         "workers": [_worker(chance, f"{seed} {number}") for number in range(chance.choice([1, 1, 2]))],
         "patience_s": [chance.choice([1.0, 30.0, 300.0]) for _ in range(chance.choice([1, 1, 2]))],
@@ -491,7 +495,7 @@ def _worker(chance: Random, seed: str) -> Worker:
 
 
 def _steps(chance: Random) -> Sequence[tuple[float, float]]:
-    """Every other worker's clock is set anew, within what clocks may differ."""
+    """Set the clock of every other worker anew, within the allowed difference."""
     return [
         (BEGIN_S + chance.uniform(0, 400), chance.uniform(-SKEW_S / 2, SKEW_S / 2))
         for _ in range(chance.choice([0, 0, 1, 2]))

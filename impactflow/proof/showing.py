@@ -11,15 +11,15 @@ from impactflow.cli.parts import interruptible
 from impactflow.proof.prove import Proof, Size, prove
 from impactflow.proof.statistics import upper_bound
 
-#: How often a line says how far it is, in seconds.
+#: Time between two progress lines, in seconds.
 _EVERY_S = 5.0
 
 
 def run_proof(size: Size, *, as_json: bool) -> int:
     """
-    Prove at this size; the exit status is 0 if nothing was found wrong and every planted bug was.
+    Prove at this size; the exit status is 0 if no error was found and every planted bug was noticed.
 
-    However it is interrupted, the servers that it has started are ended.
+    However the proof is interrupted, the servers that it has started are ended.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with interruptible(), Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
@@ -39,7 +39,7 @@ def run_proof(size: Size, *, as_json: bool) -> int:
 
 
 class _Lines:
-    """How far it is, in a line every few seconds, where nothing can move."""
+    """Progress as a line every few seconds, where the output is no terminal."""
 
     def __init__(self) -> None:
         self._told_at = -_EVERY_S

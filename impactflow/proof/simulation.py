@@ -1,10 +1,10 @@
 """
-One seed, simulated from the first order to the last audit, and what was found wrong.
+One seed, simulated from the first order to the last audit, and the errors found.
 
-The core is the real one: policy, ledger, placement, reconcile, tracking, clients. Simulated are time, the ledger's
-disk, the processes' deaths, the shop and the providers. In the end the providers' books, the ledger and what the sales
-have earned must tell one story; a dry run must have foretold the run after it, and an audit that repairs must do no
-harm, and nothing at all where nothing went wrong.
+The core is the real one: policy, ledger, placement, reconcile, tracking, clients. Time, the ledger's disk, the
+processes' deaths, the shop and the providers are simulated. In the end the providers' books, the ledger and the sales'
+earnings must agree. A dry run must have predicted the run after it. An audit that repairs must do no harm, and must
+change nothing where nothing went wrong.
 """
 
 import asyncio
@@ -52,28 +52,28 @@ from impactflow.sandbox.options import POOR
 from impactflow.sandbox.transport import SandboxTransport
 from impactflow.settings import Settings
 
-#: What an account at 1ClickImpact may be like, as far as settling a doubt is concerned.
+#: The states of an account at 1ClickImpact that matter for resolving a doubt.
 ECHO, IGNORED = "returns metadata", "drops metadata"
 BUSY = "returns metadata; others buy the like there meanwhile"
-#: Longer than any placement waits for anything; the last process works until nothing is due.
+#: A time longer than any placement waits for anything; the last process works until nothing is due.
 _ENDLESS_S = 100_000.0
-#: After this, what took effect is complete at every provider.
+#: The time after which every effect is complete at every provider.
 _WEEKS = timedelta(weeks=7)
 
 
 @dataclass(frozen=True)
 class Result:
     """
-    What a simulation came to.
+    The result of a simulation.
 
     Args:
-        seed: Of which scenario.
-        findings: What is wrong, one line each; empty where all is well.
-        purchases: How many of ours took effect.
-        deaths: How many processes were killed.
-        unknown: By each provider and what is poor about it, how many attempts ended with nobody knowing whether they
-            had their effect, and how many placements were left to a person.
-        twists: What made the scenario special.
+        seed: The seed of the scenario.
+        findings: The errors, one line each; empty where there are none.
+        purchases: Number of our purchases that took effect.
+        deaths: Number of processes that were killed.
+        unknown: By each provider and its weakness, the number of attempts that ended with an unknown effect, and the
+            number of placements left to a person.
+        twists: The twists of the scenario.
     """
 
     seed: int
@@ -92,11 +92,11 @@ class Simulator:
 
     def run(self, scenario: Scenario, fates: Callable[[Worker, int], Fate] | None = None) -> Result:
         """
-        Simulate a scenario; what breaks the program is a finding, so that its seed is told like any other.
+        Simulate a scenario; an error in the program is a finding, so that its seed is reported like any other.
 
         Args:
-            scenario: Which.
-            fates: What happens to each worker's n-th process; by default what the scenario says.
+            scenario: The scenario to simulate.
+            fates: The fate of each worker's n-th process; by default the scenario decides.
         """
         self._memory.reset()
         random.seed(scenario.seed)  # the clients' jitter
@@ -104,7 +104,7 @@ class Simulator:
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
                 found = runner.run(simulation.run())
-        except Exception as error:  # noqa: BLE001 - whatever it is
+        except Exception as error:  # noqa: BLE001 - any error is a finding
             found = (" ".join(f"{type(error).__name__}: {error}".split()),)
         return simulation.result(found)
 
@@ -128,7 +128,7 @@ class _Simulation:
         self._runs = self._deaths = self._purchases = 0
 
     async def run(self) -> tuple[str, ...]:
-        """Everything; what is wrong afterwards."""
+        """Run everything; return the errors found afterwards."""
         self._strangers.came_before()
         await self._vouch()
         strangers = asyncio.create_task(self._strangers.keep_buying())
@@ -147,7 +147,7 @@ class _Simulation:
         return await self._last()
 
     def result(self, found: tuple[str, ...]) -> Result:
-        """What it came to, and what was found."""
+        """The result of the simulation, with these findings."""
         return Result(
             self._scenario.seed,
             found,
@@ -158,7 +158,7 @@ class _Simulation:
         )
 
     async def _work(self, worker: Worker) -> None:
-        """Start one process after the other, whatever becomes of each."""
+        """Start one process after the other, regardless of how each ends."""
         chance = Random(f"{worker.seed} idle")
         clock = SimulatedClock(timedelta(seconds=self._scenario.later_s + worker.ahead_s))
         for after_s, ahead_s in worker.steps:
@@ -178,7 +178,7 @@ class _Simulation:
                 await clock.sleep(chance.uniform(0, self._scenario.idle_s))
 
     async def _tell(self, webhook: Webhook) -> None:
-        """Store a delivery, as the receiver does; nothing happens to that."""
+        """Store a delivery, as the receiver does; the receiver never fails here."""
         enter(Process())
         await self._clock.sleep(webhook.after_s)
         body = json.dumps(webhook.body).encode()
@@ -186,14 +186,14 @@ class _Simulation:
         await Ledger(self._engine).store_delivery(delivery)
 
     async def _vouch(self) -> None:
-        """What strangers buy at an account that names no keys somebody says is not ours, once for all of it."""
+        """A person declares once that the strangers' purchases, at an account that names no keys, are not ours."""
         enter(Process())
         for provider in self._providers:
             word = Vouched(provider, "a person", self._clock.now() + _WEEKS)
             await Ledger(self._engine).vouch(word)
 
     async def _cancel(self) -> None:
-        """Somebody cancels at the providers what was bought by then."""
+        """Cancel at the providers all purchases made by then, as a person would."""
         if self._scenario.cancelled_after_s is None:
             return
         await self._clock.sleep(self._scenario.cancelled_after_s)
@@ -203,7 +203,7 @@ class _Simulation:
                     pass
 
     async def _stray(self) -> None:
-        """A process works once with another ledger; one that knows less than the providers list must not buy."""
+        """Run one process with another ledger; it must not buy if that ledger knows less than the providers list."""
         scenario = self._scenario
         if not scenario.stray:
             return
@@ -227,7 +227,7 @@ class _Simulation:
         *,
         engine: Engine | None = None,
     ) -> None:
-        """One process, to its end or death; with another ledger's database where one is given."""
+        """Run one process to its end or death; with another ledger's database where one is given."""
         process = Process(fate, pause_s)
         self._runs += 1
         job = asyncio.create_task(self._place(process, f"run-{self._runs}", clock, patience_s, engine or self._engine))
@@ -243,14 +243,14 @@ class _Simulation:
     async def _place(
         self, process: Process, run_id: str, clock: SimulatedClock, patience_s: float, engine: Engine
     ) -> None:
-        """What ``impactflow place`` does."""
+        """Place as ``impactflow place`` does."""
         enter(process)
         self._sandbox.open_shop()
         run = self._open(process, run_id, clock, engine)
         try:
             await runs.place(run, self._policy_now, patience_s)
         except ImpactError:
-            return  # this run has failed; the next one takes up what it leaves
+            return  # this run has failed; the next one continues its work
 
     @property
     def _policy_now(self) -> Policy:
@@ -272,7 +272,7 @@ class _Simulation:
         await runs.track(self._open_unharmed("track"), everything=everything)
 
     async def _last(self) -> tuple[str, ...]:
-        """Once whatever is late has come, let a run to which nothing happens finish the work, and compare."""
+        """Let all late effects come, let a run to which nothing happens finish the work, and compare."""
         await self._clock.sleep(LEASE_S + SETTLE_S)
         await self._foreseen()
         await self._rule()
@@ -285,10 +285,10 @@ class _Simulation:
         return await self._compare(Ledger(self._engine))
 
     async def _foreseen(self) -> None:
-        """A run that finishes the work; where that can be said beforehand, it buys what its dry run shows."""
+        """Finish the work in a run; where it can be said beforehand, the run must buy what its dry run shows."""
         counts = await Ledger(self._engine).counts()
         in_doubt = sum(count for (_, status), count in counts.items() if status in UNRESOLVED)
-        if in_doubt or not self._scenario.previews:  # what becomes of a doubt no dry run can know
+        if in_doubt or not self._scenario.previews:  # no dry run can know how a doubt ends
             await self._start(unharmed, self._clock, _ENDLESS_S)
             return
         self._sandbox.open_shop()
@@ -302,7 +302,7 @@ class _Simulation:
         self._found += [f"in the dry run, not bought by the run after it: {each}" for each in shown - did]
 
     def _bought(self) -> Sequence[Mapping[str, Any]]:
-        """What we have bought, as the books have it; not what strangers have."""
+        """Our purchases in the books, without the strangers' purchases."""
         return [
             purchase
             for purchase in self._sandbox.books.as_json()["purchases"]
@@ -310,7 +310,7 @@ class _Simulation:
         ]
 
     async def _repair(self) -> None:
-        """Audit and repair; in a healthy world there is nothing to find."""
+        """Audit and repair; in a healthy world there must be nothing to find."""
         run = self._open_unharmed("audit")
         before = await run.ledger.purchases(), self._bought()
         found = await runs.reconcile(run, self._providers, repair=True)
@@ -323,9 +323,9 @@ class _Simulation:
 
     async def _rule(self) -> None:
         """
-        A person has what was refused sent again or gives it up, the latter always where the sale has another name.
+        A person has refused placements sent again or gives them up; always gives up where the sale has another name.
 
-        Where a provider refuses nobody they look away: nothing may have failed there.
+        Where a provider refuses nothing, the person does not look: nothing may have failed there.
         """
         gives_up = Random(f"{self._scenario.seed} ruling").choice([True, False])
         refuses = {
@@ -350,7 +350,7 @@ class _Simulation:
                 await settle_by_ruling(run.ledger, run.account, run.clock, run.id, given_up)
 
     async def _compare(self, ledger: Ledger) -> tuple[str, ...]:
-        """What is wrong between the books, the ledger and what was earned."""
+        """The differences between the books, the ledger and what was earned."""
         counts = await ledger.counts()
         by_status = Counter[Status]()
         for (_, status), count in counts.items():
@@ -389,18 +389,18 @@ class _Simulation:
         return tuple(found)
 
     def _unearned(self, purchase: Mapping[str, Any]) -> str | None:
-        """What is wrong with a purchase that shop and policy did not let its order earn when it was made."""
+        """The error in a purchase that shop and policy did not let its order earn when it was made."""
         (order_id, slot), quantity = sold(purchase), purchase["quantity"]
         at = datetime.fromisoformat(purchase["at"]) - START - timedelta(seconds=self._scenario.later_s)
         possible = self._scenario.possible(order_id, slot, at.total_seconds())
         if slot in self._scenario.asks_above and possible:
             return None  # a person decided how much
         if quantity in possible or quantity in self._persons.decisions.get((order_id, slot), ()):
-            return None  # as earned, or as a person trimmed what may be told twice
+            return None  # as earned, or as a person reduced a sale that may be listed twice
         return f"not earned when it was bought: {order_id}, {slot}: {quantity} instead of {sorted(possible)}"
 
     def _would_tell(self, provider: ProviderName, *, was_bought: bool) -> bool:
-        """Whether a provider's answers decide what became of a placement, whoever else buys there."""
+        """Whether a provider's answers decide what happened to a placement, whoever else buys there."""
         match provider:
             case ProviderName.ONECLICKIMPACT:
                 return not self._strangers.are_busy or was_bought
@@ -410,7 +410,7 @@ class _Simulation:
                 return True
 
     def _mode(self, provider: ProviderName) -> str:
-        """A provider, and what may make it harder to find out what became of a purchase there."""
+        """A provider, and the weaknesses that make it harder to find out what happened to a purchase there."""
         modes = sorted(name for name in self._scenario.options.poor if POOR[name][0] == provider)
         if provider is ProviderName.ONECLICKIMPACT:
             account = ECHO if self._scenario.options.metadata == "echo" else IGNORED
@@ -418,7 +418,7 @@ class _Simulation:
         return ", ".join([f"{provider}", *modes])
 
     def _count_doubts(self) -> Counter[ProviderName]:
-        """How many attempts ended with nobody knowing whether they had their effect."""
+        """The number of attempts that ended with an unknown effect."""
         query = (
             select(placements.c.provider, func.count())
             .select_from(events.join(placements))
@@ -434,8 +434,8 @@ class _World(Sandbox):
     The providers, and a shop whose orders change while they are read.
 
     Args:
-        scenario: What is sold.
-        clock: Tells the time.
+        scenario: The sales.
+        clock: Gives the time.
     """
 
     def __init__(self, scenario: Scenario, clock: SimulatedClock) -> None:
@@ -444,12 +444,12 @@ class _World(Sandbox):
         self._chaff = scenario.chaff
 
     def open_shop(self) -> None:
-        """A listing of its own for a run: what was missing once from another may be missing from this."""
+        """Open a new listing for a run: an item missing once from another listing may be missing from this one."""
         self.shop.orders = self._orders()
 
     @contextmanager
     def exchange(self, request: Request) -> Iterator[Reply]:
-        """As ``Sandbox.exchange``, with the orders as they stand; one that earns nothing goes between two pages."""
+        """Answer as ``Sandbox.exchange`` does, with the current orders; one without earnings goes between pages."""
         if request.path.startswith("/wickedreports/"):
             if "next=" in request.query and self._chaff:
                 self._chaff -= 1
@@ -462,7 +462,7 @@ class _World(Sandbox):
 
 
 def _cancelling(purchase: Purchase) -> list[Request]:
-    """What a person's click at a provider sends."""
+    """The requests that a person's click at a provider sends."""
     match purchase.provider:
         case ProviderName.ONECLICKIMPACT:
             user_id, time_utc = purchase.ref.split("|")
@@ -485,7 +485,7 @@ def _new_loop() -> SimulatedLoop:
     return loop
 
 
-#: What a simulation may leave placements in.
+#: The statuses that a simulation may leave placements in.
 _ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED, Status.AWAITING_APPROVAL})
 
 

@@ -1,8 +1,8 @@
-"""What a number of trials supports: how likely a fault may be at most that was seen so often in so many."""
+"""The conclusion from a number of trials: the greatest probability of a fault that was seen this often."""
 
 from math import exp, lgamma, log, log1p
 
-#: With this confidence the true share lies below the bound.
+#: The confidence with which the true share lies below the bound.
 CONFIDENCE = 0.95
 
 
@@ -15,7 +15,7 @@ def upper_bound(events: int, trials: int) -> float:
     if events >= trials:
         return 1.0
     low, high = events / trials, 1.0
-    while high - low > 1e-12:  # noqa: PLR2004 - far below what anybody reads
+    while high - low > 1e-12:  # noqa: PLR2004 - far below any printed digit
         middle = (low + high) / 2
         if _at_most(events, trials, middle) > 1 - CONFIDENCE:
             low = middle
@@ -25,7 +25,7 @@ def upper_bound(events: int, trials: int) -> float:
 
 
 def _at_most(events: int, trials: int, share: float) -> float:
-    """How likely so few events are where each trial has one with this chance."""
+    """The probability of at most this number of events where each trial has one with this probability."""
     return sum(
         exp(
             lgamma(trials + 1)

@@ -1,8 +1,8 @@
 """
-What makes some seeds special: each twist is one thing that the references, the shop or the machines may do.
+The twists that make some seeds special: each twist is one thing that the references, the shop or the machines may do.
 
-A seed gets none, one or two of them, at most one that takes weeks. Each brings along what it needs to bite: a slot at
-the provider concerned, answers that get lost, a pause between two runs.
+A seed gets none, one or two twists, at most one of them that takes weeks. Each twist brings along what it needs to have
+an effect: a slot at the provider concerned, answers that get lost, a pause between two runs.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,14 +31,15 @@ from impactflow.sandbox.options import POOR
 
 Twist = Callable[[Random, Scenario], Scenario]
 
-#: All of a provider's requests, at most so many of which are struck.
+#: The largest share of all of a provider's requests that is struck.
 _MOST_STRUCK = 0.95
-#: When the shop or the policy changes for orders that by then lie before the days that a run reads; and the runs.
+#: Times at which the shop or the policy changes for orders that by then are older than the days a run reads; and the
+#: runs.
 _CHANGES_S, _RUNS_S = (8.6 * DAY_S, 9.9 * DAY_S), (BEGIN_S, 4 * DAY_S, 8.5 * DAY_S, 10 * DAY_S, 11.5 * DAY_S)
 
 
 def scenario(seed: int) -> Scenario:
-    """What a seed stands for."""
+    """Build the scenario of a seed."""
     chance, chosen = Random(f"{seed} twists"), []
     if not chance.randrange(5):
         chosen.append(chance.choice([*WEEKS]))
@@ -55,21 +56,21 @@ def healthy(seed: int) -> Scenario:
 
 
 def twist(plain: Scenario, names: Iterable[str]) -> Scenario:
-    """A scenario with some twists."""
+    """Add some twists to a scenario."""
     for name in names:
         plain = TWISTS[name](Random(f"{plain.seed} {name}"), replace(plain, twists=(*plain.twists, name)))
     return plain
 
 
 def _calm(plain: Scenario) -> Scenario:
-    """One worker whom nothing befalls, and nothing goes wrong on the way."""
+    """One worker to whom nothing happens, and nothing goes wrong on the way."""
     options = replace(plain.options, faults=Faults())
     workers = [replace(plain.workers[0], harm={})]
     return replace(plain, options=options, workers=workers, busy=False, vandal_after_s=None)
 
 
 def _weeks(plain: Scenario, *starts_s: float) -> Scenario:
-    """Some runs, days apart, in which nothing else goes wrong; nobody is asked, and no sale changes."""
+    """Some runs, days apart, in which nothing else goes wrong; no person is asked, and no sale changes."""
     sales = [Sale(sale.number, sale.items, sale.email) for sale in plain.sales]
     calm = replace(_calm(plain), sales=sales, asks_above={}, persons=(), strangers=0, previews=True)
     return replace(calm, starts_s=starts_s, patience_s=[300.0] * len(starts_s), calm_after=None)
@@ -80,7 +81,7 @@ def _each_sale(plain: Scenario, **changes: Any) -> Scenario:
 
 
 def _unpaid(plain: Scenario) -> Scenario:
-    """The account cannot pay until after the changes."""
+    """An account that cannot pay until after the changes."""
     options = replace(plain.options, unpaid_s=9.95 * DAY_S)
     return _weeks(replace(plain, options=options), *_RUNS_S)
 
@@ -113,7 +114,7 @@ def _listed_twice(_: Random, plain: Scenario) -> Scenario:
 
 
 def _moved_between_pages(chance: Random, plain: Scenario) -> Scenario:
-    """An order before the others is deleted while they are read, by a run that comes long after the one before."""
+    """Delete an order before the others while they are read, by a run that comes long after the one before."""
     weeks = _weeks(plain, BEGIN_S, 12 * DAY_S, 13 * DAY_S)
     options = replace(weeks.options, page_items=1)
     sold_s = chance.uniform(2, 4) * DAY_S
@@ -121,7 +122,7 @@ def _moved_between_pages(chance: Random, plain: Scenario) -> Scenario:
 
 
 def _cancelled_and_joined(chance: Random, plain: Scenario) -> Scenario:
-    """What was bought is cancelled at the seller; then a webhook tells of the sale by a name that joins it later."""
+    """A purchase is cancelled at the seller; then a webhook reports the sale by a name that is joined to it later."""
     slots = [slot for slot in RULES if RULES[slot][0]["provider"] != ProviderName.IMPACTAPI]
     weeks = replace(_weeks(plain, BEGIN_S, 2 * DAY_S, 3.5 * DAY_S, 5 * DAY_S), slots=[chance.choice(slots)])
     sales = [replace(sale, joined_after_s=3 * DAY_S, webhooks=[_paid(sale, 3 * DAY_S)]) for sale in weeks.sales]
@@ -141,7 +142,7 @@ def _at(provider: ProviderName, chance: Random, plain: Scenario) -> Scenario:
 
 
 def _struck(plain: Scenario, providers: Iterable[str], **shares: float) -> Scenario:
-    """Strike with these besides what strikes already."""
+    """Strike with these faults besides those of the scenario."""
     rates = dict(plain.options.faults.rates)
     for provider in providers:
         others = [key for key in rates if key[0] == provider and key[1] not in shares]
@@ -153,7 +154,7 @@ def _struck(plain: Scenario, providers: Iterable[str], **shares: float) -> Scena
 
 
 def _poor(name: str, chance: Random, plain: Scenario) -> Scenario:
-    """Answers are poor in this, and some get lost: then the poor ones are all that there is to go by."""
+    """Answers have this weakness, and some get lost: then only the weak answers are left to decide by."""
     provider = ProviderName(POOR[name][0])
     lost = {chance.choice(["lost_answer", "lost_request"]): chance.choice([0.1, 0.3])}
     there = _struck(_at(provider, chance, plain), [provider], **lost)
@@ -161,7 +162,7 @@ def _poor(name: str, chance: Random, plain: Scenario) -> Scenario:
 
 
 def _poor_metadata(name: str, chance: Random, plain: Scenario) -> Scenario:
-    """Likewise, and the next run comes when CNaught has forgotten the keys."""
+    """The same weakness, and the next run comes when CNaught has forgotten the keys."""
     poor = _struck(_poor(name, chance, plain), [ProviderName.CNAUGHT], lost_answer=chance.choice([0.3, 0.6]))
     options = replace(poor.options, key_lifetime_s=KEY_LIFETIME_S)
     starts_s = [BEGIN_S + number * 1.1 * KEY_LIFETIME_S for number in range(3)]
@@ -171,7 +172,7 @@ def _poor_metadata(name: str, chance: Random, plain: Scenario) -> Scenario:
 
 
 def _records_with_customers(chance: Random, plain: Scenario) -> Scenario:
-    """One sale names its customer and one does not; no record tells which is whose."""
+    """One sale names its customer and one does not; no record says whose it is."""
     poor = _poor("records_with_customers", chance, plain)
     mixed = [Sale(1, 1, "ana@example.com"), Sale(2, 1, None)]
     options = replace(poor.options, metadata="ignored")
@@ -195,14 +196,14 @@ def _short_listings(_: Random, plain: Scenario) -> Scenario:
 
 
 def _readings_break_off(chance: Random, plain: Scenario) -> Scenario:
-    """1ClickImpact's records come one by one, and the reading often ends before the last."""
+    """1ClickImpact's records are read one by one, and the reading often ends before the last."""
     there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
     options = replace(there.options, page_items=1)
     return _struck(replace(there, options=options), [ProviderName.ONECLICKIMPACT], lost_answer=0.2, error_before=0.6)
 
 
 def _effects_come_late(chance: Random, plain: Scenario) -> Scenario:
-    """What was sent often takes effect after its answer; at 1ClickImpact others buy the like meanwhile."""
+    """Requests often take effect after their answers; at 1ClickImpact others buy look-alikes meanwhile."""
     provider = chance.choice([*ProviderName])
     there = _struck(_at(provider, chance, plain), [provider], late_effect=0.4)
     options = replace(there.options, metadata="echo")
@@ -210,7 +211,7 @@ def _effects_come_late(chance: Random, plain: Scenario) -> Scenario:
 
 
 def _stands_still(chance: Random, plain: Scenario) -> Scenario:
-    """Somebody stands still for longer than lease and settling, wherever that is, while another goes on."""
+    """A process stands still for longer than lease and settling time, at any boundary, while another goes on."""
     there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
     slow, lively = there.workers[0], there.workers[-1]
     pause_s = (LEASE_S + SETTLE_S) * chance.uniform(1, 3)
@@ -220,7 +221,7 @@ def _stands_still(chance: Random, plain: Scenario) -> Scenario:
 
 
 def _telling_strangers(chance: Random, plain: Scenario) -> Scenario:
-    """Others tell 1ClickImpact something of their own with what they buy, and never a key."""
+    """Other buyers send 1ClickImpact metadata of their own with their purchases, and never a key."""
     there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
     there = _struck(there, [ProviderName.ONECLICKIMPACT], lost_request=chance.choice([0.3, 0.6]))
     options = replace(there.options, metadata="echo")
@@ -229,18 +230,18 @@ def _telling_strangers(chance: Random, plain: Scenario) -> Scenario:
 
 
 def _stray_ledger(what: str, chance: Random, plain: Scenario) -> Scenario:
-    """A process works with another ledger than the others: an empty one, or a copy of some time ago."""
-    # That a copy is old can be told only where records name our keys, see docs/promise.md.
+    """A process works with a ledger of its own: an empty one, or a copy of some time ago."""
+    # The age of a copy shows only where records name our keys, see docs/promise.md.
     metadata = "echo" if what == "older" else plain.options.metadata
     options = replace(plain.options, metadata=metadata)
     stray = replace(plain, options=options, stray=what, stray_after_s=BEGIN_S + chance.uniform(60, 600))
     if what == "older" or chance.randrange(2):
         return stray
-    # Others buy there, too, so that ours are not on the first of the pages.
+    # Other buyers buy there, too, so that our purchases are not on the first of the pages.
     return replace(stray, options=replace(options, metadata="echo", page_items=1), busy=True)
 
 
-#: What takes weeks in which little else happens.
+#: Twists that take weeks in which little else happens.
 WEEKS: Mapping[str, Twist] = MappingProxyType(
     {
         "refunded while unpaid": _refunded_while_unpaid,
@@ -253,7 +254,7 @@ WEEKS: Mapping[str, Twist] = MappingProxyType(
         "cancelled and joined": _cancelled_and_joined,
     }
 )
-#: What the providers, other buyers and machines may have for habits.
+#: Habits of the providers, other buyers and machines.
 HABITS: Mapping[str, Twist] = MappingProxyType(
     {name: partial(_poor, name) for name in POOR}
     | {name: partial(_poor_metadata, name) for name in ("metadata_reformatted", "metadata_dropped")}
@@ -274,6 +275,6 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
         "older ledger": partial(_stray_ledger, "older"),
     }
 )
-#: Those of them that are about minutes.
+#: The habits that are about minutes.
 HASTY = frozenset({"stands still", "telling strangers", "effects come late"})
 TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})

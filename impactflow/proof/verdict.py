@@ -1,7 +1,7 @@
 """
-Do the providers' books, the ledger and what was earned tell one story? Pure comparison.
+A pure comparison: do the providers' books, the ledger and what was earned agree?
 
-A sale that is told a second time under another id is one sale all the same.
+A sale that is listed a second time under another id is still one sale.
 """
 
 from collections import Counter
@@ -24,13 +24,13 @@ def findings(
     earned: Mapping[Place, int], books: Iterable[Row], recorded: Sequence[Row], parked: Container[Place]
 ) -> list[str]:
     """
-    Say what is wrong, one line each; nothing where all is well.
+    Report errors, one line each; nothing where there are none.
 
     Args:
-        earned: How much must be bought, in the ledger's units.
-        books: Our purchases as the providers' books have them.
-        recorded: Purchases as the ledger has them.
-        parked: What is left to a person; it may or may not have been bought.
+        earned: The quantities that must be bought, in the ledger's units.
+        books: Our purchases in the providers' books.
+        recorded: Purchases in the ledger.
+        parked: Placements left to a person, which may or may not have been bought.
     """
     bought: dict[str, list[Row]] = {}
     for purchase in books:
@@ -72,11 +72,11 @@ def findings(
 
 def harm(before: tuple[Sequence[Row], Sequence[Row]], after: tuple[Sequence[Row], Sequence[Row]]) -> list[str]:
     """
-    Say what a repair has made worse, one line each.
+    Report what a repair has made worse, one line each.
 
     Args:
         before: The purchases as the ledger had them, and as the books had them.
-        after: The same afterwards.
+        after: The purchases afterwards, in the same form.
     """
     (was_recorded, was_bought), (recorded, bought) = before, after
     standing = {sold(purchase) for purchase in was_bought if not purchase["cancelled"]}
@@ -97,7 +97,7 @@ def place(order_id: str, slot: str) -> Place:
 
 
 def slot_of(purchase: Row) -> str:
-    """For which slot it was bought."""
+    """The slot that a purchase was made for."""
     return _SLOT_OF[purchase["provider"], purchase["kind"]]
 
 
@@ -106,7 +106,7 @@ def _place(row: Row) -> Place:
 
 
 def sold(purchase: Row) -> Place:
-    """For which order and slot it was bought."""
+    """The order and slot that a purchase was made for."""
     return place(purchase["order_id"], slot_of(purchase))
 
 

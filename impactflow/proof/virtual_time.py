@@ -1,8 +1,8 @@
 """
 Simulated time: it passes only while everything waits, so that weeks take milliseconds, in the right order.
 
-The loop has no threads. What it is asked to run in one (the ledger's reads and writes) goes to ``disk``, which decides
-how long that takes and whether it happens.
+The loop has no threads. Work for a thread (the ledger's reads and writes) goes to ``disk``, which decides how long the
+work takes and whether it happens.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-#: When every simulation begins.
+#: The time at which every simulation begins.
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 #: Runs what was meant for a thread.
@@ -21,11 +21,11 @@ Disk = Callable[[Callable[[], Any]], Coroutine[Any, Any, Any]]
 
 
 class StuckError(AssertionError):
-    """Everything waits for something that never comes."""
+    """Everything waits for an event that never comes."""
 
 
 class _Skipping(selectors.SelectSelector):
-    """Waits for nothing: the time that would pass is added to the loop's own."""
+    """A selector that waits for nothing: it adds the time that would pass to the loop's own."""
 
     skipped_s = 0.0
 
@@ -41,7 +41,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     A loop whose time passes only while everything waits.
 
     Attributes:
-        disk: Stands in for every thread; set before anything is run in one.
+        disk: Stands in for every thread; set before anything is run in a thread.
     """
 
     disk: Disk
@@ -57,7 +57,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        """Hand it to ``disk``, whichever executor was meant."""
+        """Hand the work to ``disk``, whichever executor was meant."""
         del executor
         return self.create_task(self.disk(partial(func, *args)))
 
@@ -82,5 +82,5 @@ class SimulatedClock:
         await asyncio.sleep(max(0.0, seconds))
 
     def put(self, ahead: timedelta) -> None:
-        """Set it anew, so that it steps forwards or backwards."""
+        """Set the clock anew, so that it steps forwards or backwards."""
         self._ahead = ahead

@@ -1,8 +1,8 @@
 """
-What every provider can do, in our words; the modules beside this one translate.
+The operations of every provider, in our words; the modules beside this one translate.
 
-A provider belongs to one of two regimes, told apart by what it offers when an answer was lost: ``RepeatsSafely`` can be
-asked again without buying again, ``KeepsRecords`` can only be looked through.
+A provider belongs to one of two regimes. They differ in what is possible after an answer was lost: ``RepeatsSafely``
+can be asked again without buying again; of ``KeepsRecords``, only the records can be searched.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Unexplained
 
-#: How far a provider's clock may be from ours: a purchase this much older than an attempt may still be its effect.
+#: The most that a provider's clock may differ from ours: a purchase this much older than an attempt may be its effect.
 CLOCK_SKEW = timedelta(minutes=2)
 
 
@@ -22,7 +22,9 @@ class Lease(Protocol):
 
     def check(self) -> None:
         """
-        To be called in the very step that sends each request that may buy (``clients.operations.looking``).
+        Check that there is time left; called in the step that sends each request that may buy.
+
+        ``clients.operations.looking`` arranges that call.
 
         Raises:
             NotSent: The lease has too little time left for a request; nothing may be sent any more.
@@ -30,11 +32,11 @@ class Lease(Protocol):
         ...
 
     async def remember(self, handle: str | None) -> None:
-        """Make durable what the provider calls the purchase before it takes effect."""
+        """Store durably the provider's name of the purchase, before the purchase takes effect."""
         ...
 
     async def unexplained(self, refs: Sequence[str]) -> Unexplained:
-        """Which of these purchases, none of which says whose it is, the ledger cannot explain without the placement."""
+        """Return those of these purchases, which carry no key, that the ledger cannot explain without the placement."""
         ...
 
 
@@ -45,8 +47,8 @@ class Found:
 
     Args:
         receipt: Its receipt.
-        by_key: Whether it says the placement's key, rather than being the only one that fits.
-        so_far: As for ``Absent``: the provider may still show another that fits as well.
+        by_key: Whether the purchase carries the placement's key; if not, it is the only purchase that fits.
+        so_far: As for ``Absent``: the provider may still show another purchase that fits as well.
     """
 
     receipt: Receipt
@@ -60,7 +62,7 @@ class Absent:
     The purchase had no effect.
 
     Args:
-        so_far: Whether a request that was sent before may still arrive, or may not be listed yet.
+        so_far: Whether an earlier request may still arrive, or its purchase may not be listed yet.
     """
 
     so_far: bool = False
@@ -69,11 +71,11 @@ class Absent:
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
     """
-    The evidence fits more than one story: it is for a person to read.
+    The evidence fits more than one explanation: a person must read it.
 
     Args:
-        evidence: What it is.
-        so_far: As for ``Absent``: asked again, the provider may tell another story.
+        evidence: The evidence, in words.
+        so_far: As for ``Absent``: asked again, the provider may answer differently.
     """
 
     evidence: str
@@ -86,21 +88,22 @@ Verdict = Found | Absent | Ambiguous
 @dataclass(frozen=True, slots=True)
 class Record:
     """
-    One purchase as a provider's records tell it.
+    One purchase as a provider's records show it.
 
     Args:
-        ref: What the provider calls it.
-        kind: What it is; None where the record does not say.
-        quantity: How many of ``UNIT_OF[kind]``; a fraction only where somebody bought one; None where the record does
-            not say.
-        customer_email: Whom it was bought on behalf of; None for the merchant, or where the record does not say.
-        at: When it took effect.
+        ref: The provider's name of the purchase.
+        kind: The kind of impact; None where the record does not say.
+        quantity: The quantity in ``UNIT_OF[kind]``; a fraction only where a fraction was bought; None where the record
+            does not say.
+        customer_email: The customer on whose behalf it was bought; None for the merchant, or where the record does not
+            say.
+        at: The time at which it took effect.
         key: Our key, where the account returns metadata; None where it does not, or the purchase is not ours.
-        order_id: The order that it was told to be for, likewise.
+        order_id: The order that the purchase's metadata names; None as for ``key``.
         cancelled: Whether it was undone since.
-        price_usd_cents: What it cost, where the provider says.
-        is_somebodys: Whether it carries metadata without any key of ours: it is somebody else's.
-        parts: What the provider calls what it consists of, where it says.
+        price_usd_cents: Its price, where the provider says.
+        is_somebodys: Whether it carries metadata without any key of ours: it belongs to another buyer.
+        parts: The provider's names of the purchase's parts, where the provider says.
     """
 
     ref: str
@@ -116,26 +119,26 @@ class Record:
     parts: tuple[str, ...] = ()
 
     def shows(self, placement: Placement) -> bool:
-        """Whether it says that it is of a placement's kind and quantity."""
+        """Whether the record shows a placement's kind and quantity."""
         return (self.kind, self.quantity) == (placement.kind, placement.quantity)
 
     def differs(self, placement: Placement) -> bool:
-        """Whether it says that it is of another kind or quantity than a placement."""
+        """Whether the record shows another kind or quantity than a placement's."""
         return self.quantity is not None and not self.shows(placement)
 
     def is_anothers(self, placement: Placement) -> bool:
-        """Whether it says that it was bought for something else than a placement."""
+        """Whether the record shows that the purchase is not the one of a placement."""
         return self.is_somebodys or self.key not in {None, placement.key}
 
 
 class Provider(Protocol):
-    """Somebody who sells impacts."""
+    """A seller of impacts."""
 
     name: ProviderName
 
     async def prepare(self) -> None:
         """
-        Learn about the account what placing needs to know, before a sweep.
+        Read from the account what placing needs to know, before a sweep.
 
         Raises:
             Unauthorized: The key is not accepted.
@@ -144,24 +147,24 @@ class Provider(Protocol):
 
     @property
     def serialize_look_alikes(self) -> bool:
-        """Whether of placements that the records could not tell apart only one may be unresolved at a time."""
+        """Whether only one of several look-alike placements may be unresolved at a time."""
         ...
 
     async def place(self, placement: Placement, lease: Lease) -> Receipt:
         """
-        Buy it.
+        Buy what the placement asks for.
 
         Raises:
-            Refused: It was declined for good.
-            NotSent: It certainly did not happen.
-            OutcomeUnknown: It may have happened; also where the answer tells of another purchase, which it may be for.
+            Refused: The purchase was declined for good.
+            NotSent: The purchase certainly did not happen.
+            OutcomeUnknown: The purchase may have happened; also where the answer may be for another purchase.
             Contradiction: Something else seems to have happened.
         """
         ...
 
     async def track(self, placement: Placement) -> Progress:
         """
-        Where a purchase that took effect stands.
+        Return how far a purchase that took effect has come.
 
         Raises:
             ProviderError: The provider did not say.
@@ -169,12 +172,12 @@ class Provider(Protocol):
         ...
 
     async def check(self) -> str:
-        """A harmless call that needs the key; returns what to tell a person."""
+        """Make a harmless call that needs the key; return a sentence for a person."""
         ...
 
     async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:
         """
-        What the account does not know of the options that a rule passes on; None where it knows all that can be asked.
+        Return which of a rule's options the account does not know; None where it knows all that can be asked about.
 
         Raises:
             ProviderError: The account did not say.
@@ -183,14 +186,15 @@ class Provider(Protocol):
 
     @property
     def keys_by_look_up(self) -> bool:
-        """Whether a purchase says our key only when it is looked up, and not in the statement."""
+        """Whether a purchase shows our key only when it is looked up, and not in the statement."""
         ...
 
     def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
         """
-        Everything that the account bought between two UTC days, both included, ours or not, page by page.
+        Yield everything that the account bought between two UTC days, both included, ours or not, page by page.
 
-        Pages may shift while they are read, and a purchase may be listed late: what is not here is looked up.
+        Pages may shift while they are read, and a purchase may be listed late: a purchase that is missing here is
+        looked up.
 
         Raises:
             ProviderError: A page could not be read; the ones before it are good.
@@ -199,12 +203,12 @@ class Provider(Protocol):
 
     def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
         """
-        Everything that the account bought, ours or not, the newest first; one listing each where it keeps several.
+        Return everything that the account bought, ours or not, the newest first; one iterator for each of its lists.
 
-        What is bought meanwhile makes pages overlap.
+        Purchases made meanwhile make pages overlap.
 
         Args:
-            size: How many records a page may lease, 1 to 100.
+            size: The most records on a page, 1 to 100.
 
         Raises:
             ProviderError: A page could not be read; the ones before it are good.
@@ -213,11 +217,11 @@ class Provider(Protocol):
 
     async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
         """
-        One purchase by the provider's name for it; None where the provider knows none by that name.
+        Return one purchase by the provider's name for it; None where the provider knows none by that name.
 
         Args:
             ref: The name.
-            parts: What it is known to consist of, for a provider that may not say it again.
+            parts: The purchase's known parts, for a provider that may not name them again.
 
         Raises:
             ProviderError: The provider did not say.
@@ -226,12 +230,12 @@ class Provider(Protocol):
 
     async def cancel(self, ref: str) -> None:
         """
-        Undo a purchase that took effect; done again, it changes nothing.
+        Undo a purchase that took effect; a repeat changes nothing.
 
         Raises:
-            Refused: It stands, and will.
-            NotSent: It stands; it may be cancelled later.
-            OutcomeUnknown: It may be cancelled.
+            Refused: The purchase stands, for good.
+            NotSent: The purchase stands; it may be cancelled later.
+            OutcomeUnknown: The purchase may be cancelled.
         """
         ...
 
@@ -242,29 +246,29 @@ class RepeatsSafely(Provider, Protocol):
 
     async def settle(self, doubt: Placement, lease: Lease) -> Verdict:
         """
-        Find out what became of a purchase, completing it where that is safe.
+        Find out what happened to a purchase, and complete it where that is safe.
 
         Raises:
-            ProviderError: Still unknown.
+            ProviderError: The outcome is still unknown.
         """
         ...
 
 
 @runtime_checkable
 class KeepsRecords(Provider, Protocol):
-    """A provider whose records must be looked through, because a second request would be a second purchase."""
+    """A provider whose records must be searched, because a second request would be a second purchase."""
 
     def records(
         self, kinds: Sequence[Kind], from_: date, to: date, *, customers: bool, newest_first: bool
     ) -> AsyncIterator[Sequence[Record]]:
         """
-        Every purchase of some kinds between two days, both included, page by page.
+        Yield every purchase of some kinds between two days, both included, page by page.
 
         Args:
-            kinds: What to look for; everything where it is empty.
+            kinds: The kinds to look for; all kinds where it is empty.
             from_: The first UTC day.
             to: The last UTC day.
-            customers: Look through what was bought on behalf of customers, or else for the merchant.
-            newest_first: In which order; pages may shift while they are read, and differently in each order.
+            customers: Whether to search the purchases on behalf of customers, or else those for the merchant.
+            newest_first: Whether the newest come first. Pages may shift while they are read, differently in each order.
         """
         ...

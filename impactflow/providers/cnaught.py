@@ -1,8 +1,8 @@
 """
-Our words to CNaught's: carbon offset orders, with an idempotency key.
+Translate our words into CNaught's: carbon offset orders, with an idempotency key.
 
-Its regime is ``RepeatsSafely``: the same key and body again is the same order. Keys may be forgotten, so once one is
-older than its safe age the order is looked for by its metadata first.
+Its regime is ``RepeatsSafely``: the same key and body again is the same order. CNaught may forget keys, so once a key
+is older than its safe age, the order is first looked for by its metadata.
 """
 
 import json
@@ -29,7 +29,7 @@ from impactflow.providers import CLOCK_SKEW, Absent, Ambiguous, Found, Lease, Re
 from impactflow.texts import one_line, plain
 
 _GRAMS_PER_KG = 1000
-#: How far back before the first attempt an order may be dated, for clocks that differ.
+#: The most that an order's date may lie before the first attempt, for clocks that differ.
 _MARGIN = timedelta(days=1)
 
 
@@ -37,7 +37,7 @@ class CNaught:
     """The account at CNaught."""
 
     name = ProviderName.CNAUGHT
-    #: Keys tell placements apart.
+    #: Keys distinguish placements.
     serialize_look_alikes = False
     keys_by_look_up = False
 
@@ -48,10 +48,11 @@ class CNaught:
         Open the account.
 
         Args:
-            client: Speaks to it.
-            clock: Tells the time.
-            key_age_s: How old a key may be before it counts as forgotten.
-            callback_url: Where changes of the order for a placement's key are told to us; None for nowhere.
+            client: The client for the account.
+            clock: Gives the time.
+            key_age_s: The age in seconds beyond which a key counts as forgotten.
+            callback_url: Makes the URL to which CNaught reports changes of the order for a placement's key; None for
+                no reports.
         """
         self._client = client
         self._clock = clock
@@ -80,20 +81,20 @@ class CNaught:
         )
 
     async def settle(self, doubt: Placement, lease: Lease) -> Verdict:
-        """Send it again under its key, or find it by its metadata where the key may be forgotten."""
+        """Send the order again under its key, or find it by its metadata where CNaught may have forgotten the key."""
         if self._clock.now() - doubt.first_attempted_at > self._key_age:
             found = await self._by_metadata(doubt, lease)
             if not isinstance(found, Absent):
                 return found
         try:
             order = await self._submit(doubt, lease)
-        except IdempotencyConflict as conflict:  # such as ours, with the callback URL of other settings
+        except IdempotencyConflict as conflict:  # such as our own order, with the callback URL of other settings
             found = await self._by_metadata(doubt, lease)
             used = Ambiguous(f"its key was used for another order: {conflict.message}", so_far=True)
             return used if found == Absent() else found
         except (Unauthorized, RateLimited):
             raise
-        except Refused:  # a repeat may be refused before anyone looks whether the first was accepted
+        except Refused:  # a repeat may be refused before CNaught checks whether the first was accepted
             found = await self._by_metadata(doubt, lease)
             return Absent(so_far=True) if isinstance(found, Absent) else found
         if why := _is_another(doubt, order):
@@ -102,7 +103,7 @@ class CNaught:
         return Found(_receipt(order), by_key=True)
 
     async def track(self, placement: Placement) -> Progress:
-        """Where it stands; complete once the order is fulfilled."""
+        """Return how far the order has come; complete once it is fulfilled."""
         order = await self._get(placement.ref or "")
         stage = {"fulfilled": Stage.COMPLETED, "cancelled": Stage.CANCELLED}.get(order.state or "", Stage.OPEN)
         return Progress(stage, one_line(order.state or "unknown"), order.certificate_public_url)
@@ -114,7 +115,7 @@ class CNaught:
         return "no orders yet"
 
     async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:
-        """A portfolio that no quote is given for; the account's portfolios are listed nowhere."""
+        """Name a portfolio for which CNaught gives no quote; the account's portfolios are listed nowhere."""
         portfolio = options.get("portfolio_id")
         if portfolio is None:
             return None
@@ -127,7 +128,7 @@ class CNaught:
         return None
 
     async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
-        """Every order of some days, the newest first; see ``Provider.statement``."""
+        """Yield every order of some days, the newest first; see ``Provider.statement``."""
         async for order in items(self._client.list_orders()):
             record = self._record(order)
             if record.at.date() < from_:
@@ -136,7 +137,7 @@ class CNaught:
                 yield record
 
     def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
-        """Every order, the newest first; see ``Provider.newest``."""
+        """Return every order, the newest first; see ``Provider.newest``."""
         return [self._newest(size)]
 
     async def _newest(self, size: int) -> AsyncIterator[Sequence[Record]]:
@@ -144,7 +145,7 @@ class CNaught:
             yield [self._record(order) for order in page.items]
 
     async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it says all of it
-        """The order of this id; see ``Provider.look_up``."""
+        """Return the order of this id; see ``Provider.look_up``."""
         try:
             return self._record(await self._get(ref))
         except NotFound:
@@ -156,7 +157,7 @@ class CNaught:
 
     async def _get(self, id_: str) -> Order:
         """
-        The order of this id.
+        Return the order of this id.
 
         Raises:
             Unavailable: The answer is of another order, and says nothing about this one.
@@ -184,9 +185,9 @@ class CNaught:
 
     async def _by_metadata(self, doubt: Placement, lease: Lease) -> Verdict:
         """
-        The order by its metadata; not there means not there twice, because pages shift while they are read.
+        Find the order by its metadata, in two readings of the list, because pages shift while they are read.
 
-        An order that came back without its metadata may be any of its amount that no placement holds.
+        An order that came back without metadata may be the placement's, if the amount fits and no placement has it.
         """
         unnamed: dict[str, Order] = {}
         names_return = False
@@ -202,14 +203,14 @@ class CNaught:
         left = await lease.unexplained(sorted(unnamed))
         if not left.refs:
             return Absent()
-        # Where the account returns metadata, whoever's, ours would have come with its own.
+        # Where the account returns metadata on any order, our order would carry its own.
         if len(left.refs) == 1 and not left.others and not names_return:
             (ref,) = left.refs
             return Found(_receipt(unnamed[ref]), so_far=True)
         return Ambiguous("it may be any of " + ", ".join(sorted(left.refs)), so_far=True)
 
     async def _since(self, doubt: Placement) -> AsyncIterator[Order]:
-        """The orders since the day before the first attempt."""
+        """Yield the orders since the day before the first attempt."""
         async for order in items(self._client.list_orders()):
             if order.created_on is not None and order.created_on < doubt.first_attempted_at - _MARGIN:
                 break
@@ -223,14 +224,14 @@ def _found(doubt: Placement, order: Order) -> Verdict:
 
 
 def _may_be(doubt: Placement, order: Order) -> bool:
-    """Whether an order could be the doubt's, for all that it says: it names nobody."""
+    """Whether an order could be the doubt's: it carries no metadata, and its amount and date fit."""
     if order.metadata or order.amount_kg * _GRAMS_PER_KG != doubt.quantity:
         return False
     return order.created_on is None or order.created_on >= doubt.first_attempted_at - CLOCK_SKEW
 
 
 def _is_another(placement: Placement, order: Order) -> str | None:
-    """What in an answer says that it is of another order than a placement's; None where nothing does."""
+    """Say why an answer is of another order than a placement's; None where nothing shows that."""
     if order.metadata and _told(order.metadata).get("impactflow_key") != placement.key:
         return f"the answer is of order {order.id}, which does not carry the purchase's key"
     asked_kg = Decimal(placement.quantity) / _GRAMS_PER_KG
@@ -244,7 +245,7 @@ def _metadata(placement: Placement) -> str:
 
 
 def _told(metadata: str | None) -> dict[str, str]:
-    """What the metadata of an order says, if it is like ours."""
+    """Read the metadata of an order; empty where it is not in our form."""
     try:
         told = json.loads(metadata or "null")
     except (ValueError, RecursionError):

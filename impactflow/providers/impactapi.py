@@ -1,11 +1,12 @@
 """
-Our words to ImpactAPI's: a donation session, then its confirmation.
+Translate our words into ImpactAPI's: a donation session, then its confirmation.
 
 Its regime is ``RepeatsSafely``: a session buys nothing until it is confirmed, its id is made durable before that, and
 confirming twice is confirming once. A session whose id was lost is never confirmed; it expires and costs nothing.
 
-The reference promises hardly any field of an answer. What a session gave may not be told, or be told late: then it is
-unknown, not nothing; a donation counts as cancelled only where its own address and the list of donations agree.
+The reference promises hardly any field of an answer. A session may not list the donations that it gave, or list them
+late: then they are unknown, not none. A donation counts as cancelled only where its own address and the list of
+donations agree.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -33,13 +34,13 @@ from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, 
 from impactflow.providers import Absent, Ambiguous, Found, Lease, Record, Verdict
 from impactflow.texts import one_line, plain
 
-#: For which nobody is asked anything: the campaign and the amount are given with the session.
+#: The type that asks the customer nothing: the campaign and the amount are given with the session.
 _SESSION_TYPE: Final = "portion_of_sales"
-#: How many sessions one attempt opens at most, where their ids get lost.
+#: The most sessions that one attempt opens, where their ids get lost.
 _SESSIONS = 3
-#: How far apart the times of a session and of its donations may be.
+#: The most that the times of a session and of its donations may differ.
 _MARGIN = timedelta(days=1)
-#: What a session says that gave, or that does not say where it stands.
+#: The status of a session that gave, or that does not say its status.
 _PERHAPS_CONFIRMED = frozenset({None, "confirmed"})
 
 
@@ -47,7 +48,7 @@ class ImpactAPI:
     """The account at ImpactAPI."""
 
     name = ProviderName.IMPACTAPI
-    #: The session's id tells placements apart.
+    #: The session's id distinguishes placements.
     serialize_look_alikes = False
     #: A donation names its session, and only the session names us.
     keys_by_look_up = True
@@ -105,11 +106,11 @@ class ImpactAPI:
         return Progress(Stage.COMPLETED, "confirmed", parts=parts)
 
     async def check(self) -> str:
-        """How many campaigns the account may give to."""
+        """Return the number of campaigns that the account may give to."""
         return f"{len(await self._client.list_campaigns())} campaigns"
 
     async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:
-        """A campaign that the account may not give to, with those of a like name."""
+        """Name a campaign that the account may not give to, and the campaigns with the nearest names."""
         campaign = str(options.get("campaign"))
         campaigns = await self._client.list_campaigns()
         known = [each.slug for each in campaigns]
@@ -119,7 +120,7 @@ class ImpactAPI:
         return f"campaign {campaign!r} is none that this account may give to; the nearest: {', '.join(nearest)}"
 
     async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
-        """Every donation of some days that says its session, the newest first; see ``Provider.statement``."""
+        """Yield every donation of some days that names its session, the newest first; see ``Provider.statement``."""
         async for intent in items(self._client.list_donation_intents()):
             at = intent.created_at or self._clock.now()
             if at.date() < from_:
@@ -128,7 +129,7 @@ class ImpactAPI:
                 yield Record(intent.session_id, Kind.DONATE, intent.amount, customer_email=None, at=at, key=None)
 
     def newest(self, size: int) -> Sequence[AsyncIterator[Sequence[Record]]]:
-        """Every donation, the newest first, by its session where that is told; see ``Provider.newest``."""
+        """Return every donation, the newest first, by its session where it names one; see ``Provider.newest``."""
         return [self._newest(size)]
 
     async def _newest(self, size: int) -> AsyncIterator[Sequence[Record]]:
@@ -140,7 +141,7 @@ class ImpactAPI:
         return Record(intent.session_id or intent.id, Kind.DONATE, intent.amount, customer_email=None, at=at, key=None)
 
     async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
-        """What the session of this id gave, and what of it stands; see ``Provider.look_up``."""
+        """Return the donations of the session of this id, and those that still stand; see ``Provider.look_up``."""
         try:
             session = await self._session(ref)
         except NotFound:
@@ -175,14 +176,14 @@ class ImpactAPI:
         for part in parts:
             try:
                 await self._client.cancel_donation_intent(part)
-            except NotFound:  # somebody else has cancelled it in this moment, or it is not found for a moment
+            except NotFound:  # another caller has just cancelled it, or it is not found for a moment
                 not_found.append(part)
         if not_found and await self._standing(not_found, session):
             msg = f"donations of session {ref} were not found to be cancelled, and stand: try again later"
             raise NotSent(msg, provider=self.name, operation="cancel_donation_intent")
 
     async def _standing(self, parts: Iterable[str], session: Session) -> list[DonationIntent]:
-        """Those of a session's donations that were not cancelled, which deletes them."""
+        """Return those of a session's donations that were not cancelled; cancelling deletes a donation."""
         found, missing = [], set()
         for part in parts:
             try:
@@ -195,7 +196,7 @@ class ImpactAPI:
         return found + (await self._listed(missing, session) if missing else [])
 
     async def _listed(self, parts: set[str], session: Session) -> list[DonationIntent]:
-        """Those of a session's donations that the list shows, though each by itself is not found."""
+        """Return those of a session's donations that the list shows, though a look-up by id does not find them."""
         found: list[DonationIntent] = []
         given_at = session.created_at or session.confirmed_at
         async for intent in items(self._client.list_donation_intents()):
@@ -212,10 +213,10 @@ class ImpactAPI:
 
     def _check_id(self, asked: str, answered: str, operation: str) -> None:
         """
-        See that an answer is about what was asked for.
+        Check that an answer is about the record that was asked for.
 
         Raises:
-            Unavailable: It is somebody else's, and says nothing.
+            Unavailable: The answer is about another record, and says nothing.
         """
         if answered != asked:
             msg = f"asked for {asked}, the answer is of {answered}: try again later"
@@ -223,7 +224,7 @@ class ImpactAPI:
 
     async def _confirmed(self, placement: Placement, session: Session, lease: Lease) -> Session:
         """
-        Confirm a session, unless that has happened and it tells what it gave.
+        Confirm a session, unless it is confirmed and lists the donations that it gave.
 
         Raises:
             OutcomeUnknown: The answer does not say that the session is confirmed.
@@ -231,7 +232,7 @@ class ImpactAPI:
         if session.status != "confirmed":
             return await self._confirm(placement, session, lease)
         if not session.donation_intents:
-            with suppress(ProviderError):  # a repeat may tell more; that it is confirmed is known
+            with suppress(ProviderError):  # a repeat may say more; the session is known to be confirmed
                 return await self._confirm(placement, session, lease)
         return session
 
@@ -252,7 +253,7 @@ class ImpactAPI:
         return OutcomeUnknown(why, provider=self.name, operation="confirm_session")
 
     async def _open(self, placement: Placement, lease: Lease) -> Session:
-        """Open a session and remember it; one whose id was lost on the way costs nothing, so another is opened."""
+        """Open a session and remember its id. A session whose id got lost costs nothing, so another is opened."""
         tries = 0
         while True:
             try:
@@ -279,12 +280,12 @@ class ImpactAPI:
         return session
 
     async def _bring_up_to_date(self, placement: Placement) -> Session | None:
-        """The session of an earlier attempt, with what is to be given now: it may have been planned anew since."""
+        """Return the session of an earlier attempt, with the present allocations: a new plan may have changed them."""
         session = await self._reopen(placement)
         return session if session is None or session.status == "confirmed" else await self._allocate(placement, session)
 
     async def _allocate(self, placement: Placement, session: Session) -> Session:
-        """Have a session that is not confirmed give what is to be given; that costs nothing, however often."""
+        """Set the allocations of a session that is not confirmed; this costs nothing, however often it is done."""
         given = [(each.campaign_identifier, each.amount) for each in session.allocations]
         wanted = _allocations(placement)
         if given == [(each["campaign_identifier"], each["amount"]) for each in wanted]:
@@ -293,7 +294,7 @@ class ImpactAPI:
             told = await self._client.set_allocations(session.id, wanted)
         except Unauthorized:
             raise
-        except Refused:  # for one because an earlier request to confirm it has arrived by now
+        except Refused:  # for example because an earlier request to confirm it has arrived by now
             now = await self._session(session.id)
             if now.status == "confirmed" or (now.status is None and not now.allocations):
                 return now
@@ -309,10 +310,10 @@ class ImpactAPI:
 
     async def _reopen(self, placement: Placement) -> Session | None:
         """
-        The session that an earlier attempt opened, unless it can buy nothing any more.
+        Return the session that an earlier attempt opened, unless it can buy nothing any more.
 
         Raises:
-            NotFound: The provider does not show it, which says nothing about what it may give.
+            NotFound: The provider does not show the session; it may give money all the same.
         """
         if placement.handle is None:
             return None
@@ -321,7 +322,7 @@ class ImpactAPI:
 
 
 def _is_of_another(placement: Placement, session_id: str | None, told: Session) -> str | None:
-    """What in an answer says that it is of another session than a placement's; None where nothing does."""
+    """Say why an answer is of another session than a placement's; None where nothing shows that."""
     if told.id != session_id:
         return f"the answer is of session {told.id}, not of {session_id}"
     if _text(told.metadata.get("impactflow_key")) not in {None, placement.key}:
@@ -332,7 +333,7 @@ def _is_of_another(placement: Placement, session_id: str | None, told: Session) 
 
 
 def _wrong_amount(placement: Placement, session: Session) -> str | None:
-    """How much else was given than was asked for; None where it was that, or is not told."""
+    """Say that another amount was given than was asked for; None where it is the same, or not known."""
     given = _sum(session.donation_intents) if session.donation_intents else None
     if given in {None, placement.quantity}:
         return None
@@ -340,13 +341,13 @@ def _wrong_amount(placement: Placement, session: Session) -> str | None:
 
 
 def _sum(intents: Iterable[DonationIntent]) -> int | None:
-    """Cents that were given; None where a donation does not say its amount."""
+    """The cents that were given; None where a donation does not say its amount."""
     amounts = [intent.amount for intent in intents]
     return None if None in amounts else sum(amount or 0 for amount in amounts)
 
 
 def _parts(session: Session, known: Iterable[str] = ()) -> tuple[str, ...]:
-    """The ids of the donations that a session tells of, and of those that are known from before."""
+    """The ids of the donations that a session lists, and of those that are known from before."""
     return tuple(dict.fromkeys([*(intent.id for intent in session.donation_intents), *known]))
 
 

@@ -1,8 +1,8 @@
 """
-Our words to 1ClickImpact's: trees, ocean, carbon, coral and donations, none of them with an idempotency key.
+Translate our words into 1ClickImpact's: trees, ocean, carbon, coral and donations, all without an idempotency key.
 
-Its regime is ``KeepsRecords``: after a lost answer the account's records are the only witness. They name our key where
-the account returns metadata; until that has been seen, purchases that look alike are sent one after the other.
+Its regime is ``KeepsRecords``: after a lost answer, the account's records are the only evidence. They name our key
+where the account returns metadata; until a record has shown that, look-alikes are sent one after the other.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, 
 from impactflow.providers import CLOCK_SKEW, Lease, Record
 from impactflow.texts import plain
 
-#: The field that carries the amount in answers and records; also what records are filtered by.
+#: The field that carries the amount in answers and records; also the filter for records.
 FIELD_OF: Mapping[Kind, ImpactType] = MappingProxyType(
     {
         Kind.PLANT_TREES: "tree_planted",
@@ -39,14 +39,14 @@ FIELD_OF: Mapping[Kind, ImpactType] = MappingProxyType(
         Kind.DONATE: "money_donated",
     }
 )
-#: After how many purchases of its own a run looks again whether the account returns metadata.
+#: The numbers of a run's own purchases after which it checks again whether the account returns metadata.
 _LOOK_AGAIN_AFTER = frozenset({1, 10, 100, 1000})
-#: By what no account need be able to filter its records.
+#: The kinds by which an account may be unable to filter its records.
 _UNFILTERED = frozenset({Kind.RESTORE_CORAL})
-#: What the provider itself writes into metadata.
+#: The keys that the provider itself writes into metadata.
 _RESERVED = frozenset({"gift", "widgetID"})
 _DAY = timedelta(days=1)
-#: How many of the newest records tell whether the account returns metadata.
+#: The number of newest records that are searched for metadata.
 _LATEST = 50
 
 
@@ -54,22 +54,22 @@ class OneClickImpact:
     """The account at 1ClickImpact."""
 
     name = ProviderName.ONECLICKIMPACT
-    #: Both say it, or neither.
+    #: The look-up and the statement both show our key, or neither does.
     keys_by_look_up = False
 
     def __init__(self, client: OneClickImpactClient) -> None:
         self._client = client
         self._returns_metadata = False
         self._bought = 0
-        self._listed: set[str] = set()  # of the newest purchases, before any of ours was sent
+        self._listed: set[str] = set()  # refs of the newest purchases, before any of ours was sent
 
     @property
     def serialize_look_alikes(self) -> bool:
-        """Until the account has been seen to return our metadata."""
+        """True until a record has shown that the account returns metadata."""
         return not self._returns_metadata
 
     async def prepare(self) -> None:
-        """Check the key, and see whether the newest records carry our metadata."""
+        """Check the key, and whether the newest records carry metadata."""
         await self._client.whoami()
         self._listed |= await self._look_for_metadata()
 
@@ -84,12 +84,12 @@ class OneClickImpact:
             raise Contradiction(msg, provider=self.name, operation=placement.kind)
         self._bought += 1
         if self.serialize_look_alikes and self._bought in _LOOK_AGAIN_AFTER:
-            with suppress(ProviderError):  # whatever comes of looking, the purchase above took effect
+            with suppress(ProviderError):  # even if this look fails, the purchase above took effect
                 await self._look_for_metadata()
         return Receipt(_ref(made))
 
     async def track(self, placement: Placement) -> Progress:
-        """Where it stands; complete once the provider names the time of completion."""
+        """Return how far the purchase has come; complete once the provider names the time of completion."""
         track = await self._track(*_identity(placement.ref or ""))
         if track.cancelled_on:
             return Progress(Stage.CANCELLED, "cancelled at the provider", track.certificate)
@@ -102,13 +102,13 @@ class OneClickImpact:
         )
 
     async def check(self) -> str:
-        """Whose key it is."""
+        """Return the account that the key belongs to."""
         return f"account {(await self._client.whoami()).user_id}"
 
     async def records(
         self, kinds: Sequence[Kind], from_: date, to: date, *, customers: bool, newest_first: bool
     ) -> AsyncIterator[Sequence[Record]]:
-        """Every purchase of some kinds; see ``KeepsRecords.records``."""
+        """Yield every purchase of some kinds; see ``KeepsRecords.records``."""
         listing = self._client.customer_records if customers else self._client.records
         filters = [] if _UNFILTERED.intersection(kinds) else [FIELD_OF[kind] for kind in kinds]
         found = listing(
@@ -121,11 +121,11 @@ class OneClickImpact:
             yield [ours for record in page.items for ours in _records(record)]
 
     async def wrong_option(self, options: Mapping[str, str | bool]) -> str | None:  # noqa: ARG002 - the others ask
-        """Nothing that it takes can be asked about beforehand."""
+        """Return None: none of its options can be asked about beforehand."""
         return None
 
     async def statement(self, from_: date, to: date) -> AsyncIterator[Record]:
-        """Every purchase of some days, the merchant's own and then the customers'; see ``Provider.statement``."""
+        """Yield every purchase of some days, first the merchant's, then the customers'; see ``Provider.statement``."""
         # Whether the last day is included is not documented, so one more is asked for on both sides.
         asked = from_ - _DAY, to + _DAY
         for customers in (False, True):
@@ -144,7 +144,7 @@ class OneClickImpact:
             yield [ours for record in page.items for ours in _records(record)]
 
     async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it has none
-        """The purchase of this user and time; see ``Provider.look_up``."""
+        """Return the purchase of this user and time; see ``Provider.look_up``."""
         user_id, time_utc = _identity(ref)
         try:
             track = await self._track(user_id, time_utc)
@@ -172,7 +172,7 @@ class OneClickImpact:
 
     async def _track(self, user_id: str, time_utc: str) -> Track:
         """
-        How far the impact of this user and time has come.
+        Return how far the impact of this user and time has come.
 
         Raises:
             Unavailable: The answer is of another impact, and says nothing about this one.
@@ -209,7 +209,7 @@ class OneClickImpact:
                 raise AssertionError(msg)
 
     def _is_of_another(self, placement: Placement, made: ImpactMade) -> str | None:
-        """What in an answer says that it is of another purchase than a placement's; None where nothing does."""
+        """Say why an answer is of another purchase than a placement's; None where nothing shows that."""
         key = _key(made)
         if key == placement.key:
             return None
@@ -226,7 +226,7 @@ class OneClickImpact:
         return None
 
     async def _look_for_metadata(self) -> set[str]:
-        """See whether the newest records carry any; the purchases that were read for that."""
+        """Check whether the newest records carry metadata; return the refs of the purchases that were read."""
         read: set[str] = set()
         for listing in (self._client.records, self._client.customer_records):
             newest = await anext(listing(limit=_LATEST, sort_order="desc"))
@@ -243,7 +243,7 @@ class _Listing(Protocol):
     def __call__(
         self, *, limit: int, sort_order: Literal["asc", "desc"]
     ) -> AsyncIterator[Page[ClientRecord]] | AsyncIterator[Page[CustomerRecord]]:
-        """Its pages."""
+        """Return the list's pages."""
         ...
 
 
@@ -252,13 +252,13 @@ def _ref(made: ImpactMade | ClientRecord) -> str:
 
 
 def _identity(ref: str) -> tuple[str, str]:
-    """The provider's two halves; a number behind # is ours, where two purchases share them."""
+    """Split a ref into user and time; a number behind # is ours, where two purchases share both."""
     user_id, _, time_utc = provider_ref(ref).rpartition("|")
     return user_id, time_utc
 
 
 def _is_somebodys(record: ImpactMade | ClientRecord | Track) -> bool:
-    """Whether it carries metadata, ours not; what the provider itself writes there says nothing either way."""
+    """Whether a record carries metadata without our key; keys that the provider itself writes do not count."""
     return _key(record) is None and bool((record.metadata or {}).keys() - _RESERVED)
 
 
@@ -276,7 +276,7 @@ def _told(record: ImpactMade | ClientRecord | Track, name: str) -> str | None:
 
 
 def _amounts(record: ClientRecord | Track) -> Iterator[tuple[Kind, int]]:
-    """What was bought: one kind, unless two purchases share a name; 0 of a kind is none of it."""
+    """Yield each kind and its amount: one kind, unless two purchases share a name. An amount of 0 is left out."""
     for kind, field in FIELD_OF.items():
         if amount := getattr(record, field):
             yield kind, amount
@@ -285,7 +285,7 @@ def _amounts(record: ClientRecord | Track) -> Iterator[tuple[Kind, int]]:
 def _records(record: ClientRecord) -> list[Record]:
     email = record.customer.customer_email if isinstance(record, CustomerRecord) else None
     at, key, order_id, cancelled = _time(record.time_utc), _key(record), _order_id(record), bool(record.cancelled_on)
-    # A record of ours that says no amount is evidence all the same: that something was bought.
+    # A record of ours without an amount is still evidence that something was bought.
     told: list[tuple[Kind | None, int | None]] = [*_amounts(record)] or ([(None, None)] if key is not None else [])
     return [
         Record(_ref(record), kind, amount, email, at, key, order_id, cancelled, is_somebodys=_is_somebodys(record))
@@ -295,10 +295,10 @@ def _records(record: ClientRecord) -> list[Record]:
 
 def _time(text: str) -> datetime:
     """
-    A record's time.
+    Read a record's time.
 
     Raises:
-        Unavailable: It is none.
+        Unavailable: The text is no time.
     """
     if (time := _instant(text)) is None:
         msg = "a record's time_utc is no time: its records cannot be searched"
@@ -307,7 +307,7 @@ def _time(text: str) -> datetime:
 
 
 def _instant(text: str) -> datetime | None:
-    """A time as they write it; without a zone it is UTC, as its name says. None where it is none."""
+    """Read a time as 1ClickImpact writes it; without a zone it is UTC, as its name says. None if it is no time."""
     try:
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)

@@ -32,14 +32,14 @@ class Sandbox:
     The four pretend providers and their books.
 
     Args:
-        options: How it behaves.
-        clock: What tells the time; nothing else does.
-        orders: What the shop has sold, as Wicked Reports writes orders.
+        options: The sandbox's behaviour.
+        clock: The only source of time.
+        orders: The shop's orders, as Wicked Reports writes them.
 
     Attributes:
         shop: Its ``orders`` may be changed at any time.
         books: Every purchase that took effect.
-        callbacks: What the providers have to tell; only ``server.py`` carries it.
+        callbacks: The providers' callbacks; only ``server.py`` sends them.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class Sandbox:
     @contextmanager
     def exchange(self, request: Request) -> Iterator[Reply]:
         """
-        The reply to a request, which counts as running until the context is left.
+        Return the reply to a request, which counts as running until the context is left.
 
-        Whoever carries the reply waits its ``delay_s`` inside the context, and leaves early when the client gives up.
+        The caller waits the reply's ``delay_s`` inside the context, and leaves early when the client gives up.
         """
         prefix, _, rest = request.path.lstrip("/").partition("/")
         line = self._lines.get(prefix)
@@ -74,7 +74,7 @@ class Sandbox:
             yield reply
 
     async def handle(self, request: Request) -> Reply:
-        """The reply to a request, after its delay."""
+        """Return the reply to a request, after its delay."""
         with self.exchange(request) as reply:
             if reply.delay_s:
                 await self.clock.sleep(reply.delay_s)
@@ -86,17 +86,17 @@ class Sandbox:
         return [f"{route.method} /{name}{route.path}" for name, line in lines for route in line.api.routes()]
 
     def settle(self) -> None:
-        """Let late requests take effect whose time has come; every request and every look at the books does so too."""
+        """Let late requests whose time has come take effect; every request and every look at the books does so too."""
         for line in self._lines.values():
             line.settle(self.clock.now())
 
     def calm(self) -> None:
-        """From now on nothing goes wrong any more; what is late already still comes."""
+        """Stop all faults from now on; requests that are already late still take effect."""
         for line in self._lines.values():
             line.calm()
 
     def status(self) -> dict[str, Any]:
-        """By provider: requests served, in flight now and still to take effect, and how often each fault struck."""
+        """Count by provider: requests served, in flight, and still to take effect; and how often each fault struck."""
         return {name: line.status() for name, line in self._lines.items()}
 
     def _control(self, request: Request) -> Reply:
@@ -114,10 +114,10 @@ class Sandbox:
 
 def environment(base_url: str) -> dict[str, str]:
     """
-    The environment variables that point impactflow at a sandbox.
+    Return the environment variables that point impactflow at a sandbox.
 
     Args:
-        base_url: Where the sandbox listens, such as ``http://127.0.0.1:8080``.
+        base_url: The URL where the sandbox listens, such as ``http://127.0.0.1:8080``.
     """
     base = base_url.rstrip("/")
     return {

@@ -1,8 +1,8 @@
 """
-What the four pretend providers share: routes, the parts of a call, refusals, pages.
+The common part of the four pretend providers: routes, the parts of a call, refusals, pages.
 
-An ``Api`` is one provider's rules and state. It always tells the truth and answers at once; the bad line in front of it
-is ``line.py``. To add an operation, write a handler and a line in the provider's ``routes``.
+An ``Api`` is one provider's rules and state. It always tells the truth and answers at once; the faulty network in front
+of it is ``faulty_network.py``. To add an operation, write a handler and a line in the provider's ``routes``.
 """
 
 import json
@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 class Declined(Exception):
     """
-    The provider refuses; each provider writes that in its own words.
+    A refusal by the provider; each provider writes it in its own words.
 
     Args:
         status: The HTTP status.
-        message: What is wrong, for a person.
-        field: Which field or parameter is wrong, where one is.
+        message: The error, for a person.
+        field: The wrong field or parameter, where there is one.
         code: The provider's code for it, where it has codes.
     """
 
@@ -41,22 +41,22 @@ class Declined(Exception):
 
 
 class Nature(Enum):
-    """What a request does, so far as faults care."""
+    """The kind of a request, as far as faults depend on it."""
 
-    #: It looks at something.
+    #: The request reads something.
     READ = auto()
-    #: It looks at one thing by its name.
+    #: The request reads one thing by its name.
     LOOK_UP = auto()
-    #: It looks at a page of a listing.
+    #: The request reads a page of a listing.
     LISTING = auto()
-    #: It changes something.
+    #: The request changes something.
     WRITE = auto()
-    #: It buys something that a listing shows afterwards.
+    #: The request buys something that a listing shows afterwards.
     LISTED_WRITE = auto()
 
     @property
     def writes(self) -> bool:
-        """Whether it changes something."""
+        """Whether the request changes something."""
         return self in {Nature.WRITE, Nature.LISTED_WRITE}
 
 
@@ -68,8 +68,8 @@ class Route:
     Args:
         method: In capitals.
         path: Below the provider's own prefix, with ``*`` for a variable part.
-        handler: What answers it.
-        nature: What it does.
+        handler: Answers the operation.
+        nature: The kind of the operation.
     """
 
     method: str
@@ -84,13 +84,13 @@ class Call:
     One request, taken apart for the handler of its route.
 
     Args:
-        request: What arrived.
+        request: The request that arrived.
         route: The operation that it asks for.
-        names: What stood in the variable parts of its path, decoded.
+        names: The variable parts of its path, decoded.
         now: When it takes effect.
-        listed_at: From when on a listing shows what this call buys.
+        listed_at: The time from which a listing shows the purchase of this call.
         shift: -1 where a page repeats the item before it, 1 where it misses its first item, else 0.
-        times: How many times what is asked for is bought.
+        times: Number of times that the requested purchase is made.
         ends: Whether a listing ends with this page, whatever comes after it.
     """
 
@@ -137,12 +137,12 @@ def _everything(_: object) -> bool:
 
 
 class Api(ABC):
-    """One pretend provider: its routes, its key, its way to say no, and what it remembers."""
+    """One pretend provider: its routes, its key, its refusals, and its memory."""
 
     name: str
 
     def __init__(self) -> None:
-        #: How many pages were really shifted, and how many listings cut short.
+        #: The numbers of pages really shifted, and of listings cut short.
         self.pages_shifted = self.listings_cut = 0
         self._left_out: set[tuple[int, int]] = set()
         self._unknown = Route("", "", self._not_found)
@@ -161,21 +161,21 @@ class Api(ABC):
         Check the key.
 
         Raises:
-            Declined: It is missing or wrong.
+            Declined: The key is missing or wrong.
         """
 
     @abstractmethod
     def decline(self, declined: Declined) -> Reply:
-        """A refusal in this provider's own form."""
+        """Write a refusal in this provider's own form."""
 
-    def hold(self, request: Request) -> None:  # noqa: B027 - only a provider with idempotency keys must know
-        """A request has arrived, and runs until it is released."""
+    def hold(self, request: Request) -> None:  # noqa: B027 - only a provider with idempotency keys needs it
+        """Note that a request has arrived, and runs until it is released."""
 
     def release(self, request: Request) -> None:  # noqa: B027 - likewise
-        """A request has been answered, or nobody waits for its answer any more."""
+        """Note that a request has been answered, or that no client waits for its answer any more."""
 
     def call(self, request: Request, path: str, now: datetime) -> Call:
-        """What a request asks for; ``path`` is what follows the provider's own prefix."""
+        """Return the call of a request; ``path`` is the part after the provider's own prefix."""
         parts = path.split("/")
         for template, route in self._routes.get((request.method, len(parts)), ()):
             names = _names(template, parts)
@@ -188,7 +188,7 @@ class Api(ABC):
         return other.body != right.body
 
     def answer(self, call: Call) -> Reply:
-        """What this provider answers, effects included."""
+        """Return this provider's answer, after any effect."""
         try:
             self.authorise(call.request)
             return call.route.handler(call)
@@ -210,11 +210,11 @@ class Api(ABC):
 
         Args:
             items: The whole listing, which only grows at its end.
-            positions: Which items are still to be read, in order.
+            positions: The positions still to be read, in order.
             call: Says whether this page shifts.
             limit: How many items fit.
-            before: Which items were read already, nearest first; none on a first page, which never shifts.
-            wanted: Which items belong to the answer.
+            before: The positions already read, nearest first; none on a first page, which never shifts.
+            wanted: Selects the items that belong to the answer.
 
         Returns:
             The items, and the position of the first one after them, None where nothing is left.
@@ -228,7 +228,7 @@ class Api(ABC):
         return taken, following
 
     def _leave_out(self, items: Sequence[T], positions: Sequence[int]) -> bool:
-        """End a listing before these; not where one of them was missing from it before."""
+        """End a listing before these items; not where one of them was missing from it before."""
         left_out = {(id(items), position) for position in positions}
         if not left_out or left_out & self._left_out:
             return False
@@ -265,7 +265,7 @@ def whole_number(params: Mapping[str, list[str]], name: str, *, least: int, most
     A whole number from the query.
 
     Raises:
-        Declined: It is no number, or out of range.
+        Declined: The value is not a whole number, or out of range.
     """
     text = params.get(name, [str(default)])[-1]
     if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):  # noqa: PLR2004
@@ -278,7 +278,7 @@ def day(params: Mapping[str, list[str]], name: str) -> date | None:
     A day from the query, None where it is not given.
 
     Raises:
-        Declined: It is not of the form YYYY-MM-DD.
+        Declined: The value is not of the form YYYY-MM-DD.
     """
     text = params.get(name, [None])[-1]
     if text is None:
@@ -293,12 +293,12 @@ def day(params: Mapping[str, list[str]], name: str) -> date | None:
 
 
 def is_whole(value: object, least: int, most: int) -> bool:
-    """Whether this is a JSON integer within a range."""
+    """Whether the value is a JSON integer within a range."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def is_text(value: object, most: int) -> bool:
-    """Whether this is null or a text of at most so many characters."""
+    """Whether the value is null or a text of at most ``most`` characters."""
     return value is None or (isinstance(value, str) and len(value) <= most)
 
 

@@ -1,8 +1,8 @@
 """
-The truth: every purchase that took effect at a pretend provider, whatever its answers said.
+The truth: every purchase that took effect at a pretend provider, regardless of its answers.
 
-Written by the provider modules, read by tests, demos and ``GET /_sandbox/books``. Lean, for hundreds of thousands of
-rows: the metadata is kept as it was sent and read apart only when somebody looks.
+Written by the provider modules, read by tests, demos and ``GET /_sandbox/books``. Rows are small, for hundreds of
+thousands of them: the metadata is kept as sent and parsed only when it is read.
 """
 
 import json
@@ -22,14 +22,14 @@ class Purchase:
     One purchase that took effect.
 
     Args:
-        provider: Who sold it.
-        kind: What it is, in our words.
-        quantity: How many of ``unit``; a fraction only where somebody bought a fraction of a gram.
-        ref: What the provider calls it.
+        provider: The provider that sold it.
+        kind: The kind of impact, in our words.
+        quantity: The number of ``unit``; a fraction only where a buyer bought a fraction of a gram.
+        ref: The provider's name for it.
         at: When it took effect.
         metadata: The metadata as sent, as JSON text; None where none was sent. Kept even where the provider drops it.
-        customer_email: On whose behalf.
-        listed_at: From when on the provider's own listing shows it.
+        customer_email: The customer on whose behalf it was bought.
+        listed_at: The time from which the provider's own listing shows it.
         intents: The ids of an ImpactAPI session's donation intents.
         cancelled: Whether it was undone later.
     """
@@ -47,7 +47,7 @@ class Purchase:
 
     @property
     def unit(self) -> Unit:
-        """What ``quantity`` counts."""
+        """The unit of ``quantity``."""
         return UNIT_OF[self.kind]
 
     @property
@@ -96,14 +96,14 @@ class Books:
         self.purchases.append(purchase)
 
     def as_json(self) -> dict[str, Any]:
-        """Every purchase, and what they come to."""
+        """Every purchase, and the totals."""
         rows = [purchase.as_json() for purchase in self.purchases]
         return {"purchases": rows, "summary": _summary(rows)}
 
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """
-    Sums of what stands (is not cancelled).
+    Sums of the purchases that stand (are not cancelled).
 
     ``bought_twice`` counts the impactflow keys with more than one purchase that stands.
     """

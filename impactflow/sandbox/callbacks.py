@@ -1,8 +1,8 @@
 """
-What the pretend providers tell others of their own accord: callbacks, when each is due, and how it was answered.
+The pretend providers' callbacks: when each is due, and how it was answered.
 
-Pure: whoever carries them (``server.py``) asks which are due, posts them, and says what came back. One that leaves this
-machine is written down like the others and is never due. Filled by the provider modules.
+The module is pure: its caller (``server.py``) asks which callbacks are due, posts them, and reports what came back. A
+callback that leaves this machine is written down like the others and is never due. Filled by the provider modules.
 """
 
 import re
@@ -17,7 +17,7 @@ from impactflow.sandbox.messages import iso_millis
 
 #: The only answer that ends the repeating.
 _TAKEN = 200
-#: It is repeated for a day; that each wait is twice as long as the one before is made up here.
+#: A callback is repeated for a day; that each wait is twice as long as the one before is made up here.
 _FIRST_WAIT, _PATIENCE = timedelta(minutes=1), timedelta(hours=24)
 _LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?([/?][!-~]*)?")
 
@@ -25,13 +25,13 @@ _LOOPBACK = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?
 @dataclass(slots=True, eq=False)
 class Callback:
     """
-    One thing to be told to one URL.
+    One callback to one URL.
 
     Args:
-        url: Where to.
-        content: What is told, as JSON.
-        happened_at: Since when it is so.
-        due_at: When it is to be sent next; None while it is under way, and when it is done with.
+        url: The URL to post to.
+        content: The content, as JSON.
+        happened_at: The time of the event.
+        due_at: The time of the next sending; None while the callback is under way, and when it is finished.
         answers: The status of each answer so far; None where none came.
     """
 
@@ -53,10 +53,10 @@ class Callback:
 
 class Callbacks:
     """
-    All callbacks, those to come included.
+    All callbacks, including those still to come.
 
     Args:
-        speed: How many times faster than life they are repeated.
+        speed: The speed of the repeats, as a multiple of real time.
     """
 
     def __init__(self, speed: float) -> None:
@@ -66,7 +66,7 @@ class Callbacks:
         self._turns = count()
 
     def tell(self, url: str, content: Any, at: datetime) -> Callback:
-        """Tell this from ``at`` on, until it is taken."""
+        """Send this content from ``at`` on, until it is accepted."""
         callback = Callback(url, content, at)
         self._all[callback] = None
         if _LOOPBACK.fullmatch(url):
@@ -74,22 +74,22 @@ class Callbacks:
         return callback
 
     def withdraw(self, callback: Callback) -> None:
-        """Never tell this: it will not happen."""
+        """Drop this callback: its event will not happen."""
         callback.due_at = None
         del self._all[callback]
 
     def happened(self, now: datetime) -> Iterable[Callback]:
-        """What there was to tell until now."""
+        """The callbacks whose event has happened until now."""
         return (callback for callback in self._all if callback.happened_at <= now)
 
     def next_at(self) -> datetime | None:
-        """When the next one is due; None while there is none."""
+        """The time of the next due callback; None while there is none."""
         while self._queue and self._queue[0][0] != self._queue[0][2].due_at:  # withdrawn
             heappop(self._queue)
         return self._queue[0][0] if self._queue else None
 
     def take_due(self, now: datetime) -> list[Callback]:
-        """Those to be sent now, in the order in which they fell due; each is to be reported to ``answered``."""
+        """Take the callbacks to send now, in the order of their due times; report each to ``answered``."""
         due = []
         while (at := self.next_at()) is not None and at <= now:
             callback = heappop(self._queue)[-1]
@@ -98,7 +98,7 @@ class Callbacks:
         return due
 
     def answered(self, callback: Callback, status: int | None, now: datetime) -> None:
-        """A callback was answered with this status, or not at all; it is repeated unless it was taken or is too old."""
+        """Note an answer with this status, or none; the callback is repeated unless it was accepted or is too old."""
         callback.answers.append(status)
         again_at = now + self._first_wait * 2 ** (len(callback.answers) - 1)
         if status != _TAKEN and again_at <= callback.happened_at + self._patience:

@@ -1,11 +1,11 @@
 """
 CNaught, pretended: offset orders fulfilled after about two days, quotes, subaccounts, and the impact of it all.
 
-What its references leave open is made up here: a kilogram costs 2.35 US cents whatever it is met from, the ride of a
+Details that the references leave open are made up here: a kilogram costs 2.35 US cents from any source, the ride of a
 vehicle makes 0.2 kg per kilometre, and the portfolio named ``unavailable`` is the one that this account may not use;
-every other name is taken. Without a subaccount in its header a request speaks for the account with all its subaccounts;
-with one that there is not, an order is not found, and everything else is refused with 400, which is made up too. Called
-through ``line.py``.
+every other name is accepted. Without a subaccount in its header a request speaks for the account with all its
+subaccounts. With a subaccount that does not exist, an order is not found, and everything else is refused with 400,
+which is made up too. Called through ``faulty_network.py``.
 
 Source: the vendor's API reference and its official Node SDK 2.8.0, read 2026-11-21.
 """
@@ -32,21 +32,21 @@ API_KEY = "sandbox-cnaught-key"
 UNAVAILABLE_PORTFOLIO = "unavailable"
 
 _CENTS_PER_KG, _KG_PER_KM = Decimal("2.35"), Decimal("0.2")
-#: Beyond this a JSON number is no longer exact.
+#: The limit beyond which a JSON number is no longer exact.
 _MOST = 10**15
 _MOST_TEXT = 512
 _FULFILLED = timedelta(days=2)
 _URL = re.compile(r"https?://[!-~]+")
 _SUBACCOUNT = "x-subaccount-id"
 _PAGES = "https://cnaught.example.com"
-#: Kilograms of CO₂ in one of each.
+#: Kilograms of CO₂ in one of each unit.
 _EQUIVALENTS = {
     "cars_off_the_road": Decimal(4600),
     "trees_planted": Decimal(60),
     "homes_annual_energy_usage": Decimal(7900),
     "flights_lax_to_nyc": Decimal(910),
 }
-#: What each status is called, and what the problem is called unless the refusal has a code.
+#: The name of each status, and the problem's name where the refusal has no code.
 _TITLES = {
     400: ("Bad Request", "invalid-parameters"),
     401: ("Unauthorized", "unauthorized"),
@@ -95,7 +95,7 @@ class Order:
     fulfilment: Callback | None = None
 
     def as_json(self, state: str) -> dict[str, Any]:
-        """An order in this state as CNaught writes it."""
+        """Return the order in this state as CNaught writes it."""
         purchase = self.purchase
         page = f"{_PAGES}/certificates/{purchase.ref}" if state == "fulfilled" else None
         ride = {} if self.distance_km is None else {"distance_km": _number(self.distance_km)}
@@ -143,7 +143,7 @@ class CNaught(Api):
         super().__init__()
 
     def routes(self) -> Iterable[Route]:
-        """Orders, quotes, impact, subaccounts."""
+        """Routes for orders, quotes, impact and subaccounts."""
         yield Route("GET", "/v1/orders", self._list_orders, Nature.LISTING)
         yield Route("POST", "/v1/orders", self._once(201, self._submit_generic), Nature.LISTED_WRITE)
         yield Route("POST", "/v1/orders/ride", self._once(201, self._submit_ride), Nature.LISTED_WRITE)
@@ -158,12 +158,12 @@ class CNaught(Api):
         yield Route("GET", "/v1/subaccounts/*", self._get_subaccount, Nature.LOOK_UP)
 
     def authorise(self, request: Request) -> None:
-        """The bearer must be the sandbox's key."""
+        """Check that the bearer is the sandbox's key."""
         if request.headers.get("authorization") != f"Bearer {API_KEY}":
             raise Declined(401, "The API key is missing or not valid.")
 
     def decline(self, declined: Declined) -> Reply:
-        """A problem as RFC 9457 writes it, with ``errors`` by field."""
+        """Refuse with a problem as RFC 9457 writes it, with ``errors`` by field."""
         title, name = _TITLES.get(declined.status, ("Server Error", "server-error"))
         problem: dict[str, Any] = {
             "type": f"https://api.cnaught.com/v1/errors/{declined.code or name}",
@@ -176,15 +176,15 @@ class CNaught(Api):
         return json_reply(declined.status, problem, media_type="application/problem+json")
 
     def hold(self, request: Request) -> None:
-        """Its idempotency key is in use."""
+        """Mark the request's idempotency key as in use."""
         self._keys.hold(request)
 
     def release(self, request: Request) -> None:
-        """Its idempotency key is free again."""
+        """Free the request's idempotency key."""
         self._keys.release(request)
 
     def _once(self, status: int, effect: Callable[[Call], Told]) -> Callable[[Call], Reply]:
-        """A handler that has its effect once per idempotency key, and answers a repeat as it answered the first."""
+        """Return a handler that has its effect once per idempotency key, and gives a repeat the first answer."""
 
         def handler(call: Call) -> Reply:
             told, replayed = self._keys.once(call, effect)
@@ -282,7 +282,7 @@ class CNaught(Api):
         return json_reply(200, {"data": [self._show(order, self._state(order, call.now)) for order in page]})
 
     def _show(self, order: Order, state: str, *, answers_order: bool = False) -> dict[str, Any]:
-        """An order as this account tells it."""
+        """An order as this account shows it."""
         shown = order.as_json(state)
         if "metadata_dropped" in self._poor:
             shown["metadata"] = None
@@ -383,13 +383,13 @@ class CNaught(Api):
         unread = range((end if after is None else after) - 1, -1, -1)
         read = () if after is None else range(after, end)
         page, _ = self.page(rows, unread, replace(call, ends=False), limit=limit, wanted=wanted, before=read)
-        # Only an empty page ends this listing; a first one that is empty would be no listing at all.
+        # Only an empty page ends this listing; if its first page were empty, it would be no listing at all.
         left = [position for position in unread if wanted(rows[position])]
         return [] if call.ends and after is not None and self._leave_out(rows, left) else page
 
 
 def _reformatted(metadata: str | None) -> str | None:
-    """The same JSON, written by another hand; what is no JSON object stays as it is."""
+    """Return the same JSON in another format; a text that is no JSON object stays unchanged."""
     try:
         content = json.loads(metadata or "null")
     except ValueError:
@@ -398,7 +398,7 @@ def _reformatted(metadata: str | None) -> str | None:
 
 
 def _belongs(order: Order, subaccount: Subaccount | None) -> bool:
-    """Whether an order is this subaccount's; every order is the account's."""
+    """Whether an order belongs to this subaccount; every order belongs to the account."""
     return subaccount is None or order.subaccount is subaccount
 
 
@@ -466,7 +466,7 @@ def _portfolio(fields: Mapping[str, Any], name: str, status: int) -> str | None:
 
 
 def _callback_url(config: object) -> str | None:
-    """Where the order's changes are to be told."""
+    """The URL for the order's changes."""
     if config is None:
         return None
     url = config.get("url") if isinstance(config, dict) else None

@@ -1,8 +1,8 @@
 """
-Who bought and how they came to the shop: contacts and clicks as Wicked Reports writes them, worked out from its orders.
+The buyers and their ways to the shop: contacts and clicks as Wicked Reports writes them, worked out from its orders.
 
-An order's buyer is a contact, and the clicks that the order is attributed to are that contact's clicks. So they agree
-with the orders, whatever a test makes of these; what is not as documented adds nothing.
+An order's buyer is a contact, and the clicks that the order is attributed to are that contact's clicks. So contacts and
+clicks agree with the orders, even if a test changes these; an order that is not as documented adds nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,17 +14,17 @@ from urllib.parse import urlencode
 
 from impactflow.sandbox.messages import iso_millis
 
-#: A contact may be asked for by each of these.
+#: The names by which a contact may be asked for.
 NAMES = ("id", "sourceId", "email")
 _UTMS = ("source", "medium", "campaign", "content", "term")
-#: What an order may be attributed to, and how the click tells of it.
+#: The fields that an order may be attributed by, and how the click reports each of them.
 _FLAGS: Mapping[str, str] = MappingProxyType(
     {"firstClick": "isFirstClick", "firstOptin": "isFirstOptin", "reOptin": "isReOptin", "lastClick": "isLastClick"}
 )
 
 
 def buyer(order: Any) -> dict[str, str] | None:
-    """The contact that an order names, whatever it leaves out filled in; None where it names none."""
+    """The contact that an order names, with missing fields filled in; None where the order names none."""
     told = order.get("contact") if isinstance(order, dict) else None
     pairs = told.items() if isinstance(told, dict) else ()
     texts = {name: text for name, text in pairs if isinstance(text, str) and text}
@@ -33,7 +33,7 @@ def buyer(order: Any) -> dict[str, str] | None:
 
 
 def contacts_of(orders: Iterable[Any]) -> list[dict[str, Any]]:
-    """The buyers, in the order of their first orders, with what all of these come to."""
+    """The buyers, in the order of their first orders, with the totals of their orders."""
     contacts: dict[str, dict[str, Any]] = {}
     for named, order in _bought(orders):
         if named["id"] not in contacts:
@@ -53,7 +53,7 @@ def clicks_of(orders: Iterable[Any], until: datetime) -> list[dict[str, Any]]:
 
     Args:
         orders: The shop's orders.
-        until: When the last of them was made, aware.
+        until: The time of the last order, aware.
     """
     clicks: dict[tuple[str, datetime], dict[str, Any]] = {}
     for named, order in _bought(orders):
@@ -92,7 +92,7 @@ def _contact(named: Mapping[str, str], order: Mapping[str, Any]) -> dict[str, An
 def _click(
     named: Mapping[str, str], order: Mapping[str, Any], clicked_at: datetime, click: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A click that is nothing in particular yet."""
+    """A click without any particular role yet."""
     utms = _utms(click)
     tags = urlencode({f"utm_{name}": text for name, text in utms.items()})
     return {
@@ -111,7 +111,7 @@ def _click(
 
 
 def _touches(order: Mapping[str, Any]) -> Iterator[tuple[str, datetime, Mapping[str, Any]]]:
-    """What an order is attributed to: as what, when, and the click itself."""
+    """The clicks that an order is attributed to: the role, the time, and the click itself."""
     told = order.get("attributions")
     attributions = told if isinstance(told, dict) else {}
     for touch in _FLAGS:

@@ -1,7 +1,7 @@
 """
-What can go wrong between a client and a provider: by name, as often as asked, drawn from a seed.
+The faults between a client and a provider: by name, as often as asked, drawn from a seed.
 
-What each fault does to the effect and to the answer:
+The effect and the answer under each fault:
 
     fault            strikes           effect           answer
     lost_answer      writes            yes              the connection is reset
@@ -25,15 +25,15 @@ What each fault does to the effect and to the answer:
     limited_after    writes            yes              429
     wrong_amount     listed purchases  twice as much    the right status, and what was really bought
 
-A write that the provider refuses has no effect to hide: where a fault would have come after the effect, the refusal is
-told. ``shifting_pages`` strikes pages after a listing's first: half of the struck pages repeat the item before them,
-the others miss their first item, as if it had moved to the page that was read before. ``short_listing`` ends a listing
-after a page as if nothing came after it. An item is missed once at most, by either of them, so that a listing read
-again is complete. A ``foreign_answer`` is one that was delivered to another request. ``wrong_amount`` is the one fault
-of a provider itself, which is why neither ``rough`` nor the proof has it: what it sells is wrong whoever asks, and a
-person has to put it right.
+A write that the provider refuses has no effect to hide: where a fault would have come after the effect, the client gets
+the refusal. ``shifting_pages`` strikes pages after a listing's first: half of the struck pages repeat the item before
+them, the others miss their first item, as if it had moved to the page that was read before. ``short_listing`` ends a
+listing after a page as if nothing came after it. An item is missed once at most, by either of these two, so that a
+listing read again is complete. A ``foreign_answer`` is one that was delivered to another request. ``wrong_amount`` is
+the one fault of a provider itself, so neither ``rough`` nor the proof has it: every buyer gets the wrong amount, and a
+person has to correct it.
 
-``line.py`` carries the faults out; this module says which, and when.
+``faulty_network.py`` carries the faults out; this module decides the fault and its time.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ PROVIDERS = ("wickedreports", "oneclickimpact", "cnaught", "impactapi")
 
 
 class Effect(Enum):
-    """What a fault does to the effect of the request that it strikes."""
+    """The effect of the request that a fault strikes."""
 
     NO = auto()
     YES = auto()
@@ -59,7 +59,7 @@ class Effect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that can go wrong: which requests it strikes, and what becomes of their effect."""
+    """One fault: the requests that it strikes, and their effect."""
 
     name: str
     strikes: frozenset[Nature]
@@ -109,7 +109,7 @@ PRESETS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Mishap:
-    """A fault that strikes one request, and the chance (0 to 1) that decides its particulars."""
+    """A fault that strikes one request, and the chance (0 to 1) that decides its details."""
 
     fault: Fault
     chance: float
@@ -126,7 +126,7 @@ class Mishap:
 
     @property
     def second_chance(self) -> float:
-        """A chance (0 to 1) that knows nothing of the coin."""
+        """A chance (0 to 1) that is independent of the coin."""
         return self.chance * 2 % 1
 
 
@@ -151,7 +151,7 @@ class Faults:
                 front limits a fault to that provider, and what comes later replaces what came before.
 
         Raises:
-            ValueError: Naming the unknown fault, preset or provider, or the share that is none.
+            ValueError: Naming the unknown fault, preset or provider, or the share that is not valid.
         """
         rates: dict[tuple[str, str], float] = {}
         for item in filter(None, (item.strip() for item in text.split(","))):
@@ -162,16 +162,16 @@ class Faults:
         return cls(MappingProxyType(rates))
 
     def share(self, provider: str, name: str) -> float:
-        """How often this fault strikes this provider, 0 to 1."""
+        """Return how often this fault strikes this provider, 0 to 1."""
         return self.rates.get((provider, name), 0.0)
 
 
 class Draws:
     """
-    Which mishap comes next at one provider.
+    The sequence of mishaps at one provider.
 
-    Two numbers are drawn for each request whatever it is, so that the faults of later requests do not depend on what
-    the earlier ones were.
+    Two numbers are drawn for each request of any kind, so that the faults of later requests do not depend on the kinds
+    of the earlier ones.
     """
 
     def __init__(self, faults: Faults, provider: str, seed: int) -> None:
@@ -179,7 +179,7 @@ class Draws:
         self._ladders = {nature: _ladder(faults, provider, nature) for nature in Nature}
 
     def draw(self, nature: Nature) -> Mishap | None:
-        """The mishap that strikes the next request, most often none."""
+        """Draw the mishap that strikes the next request, most often none."""
         height, chance = self._random.random(), self._random.random()
         for top, fault in self._ladders[nature]:
             if height < top:
@@ -200,7 +200,7 @@ def _ladder(faults: Faults, provider: str, nature: Nature) -> list[tuple[float, 
 
 
 def _entries(item: str) -> list[tuple[str, str, float]]:
-    """What one item between commas says, for each provider that it speaks of."""
+    """The entries of one item between commas, one for each provider that the item names."""
     left, equals, share = item.partition("=")
     if not equals:
         if item not in PRESETS:

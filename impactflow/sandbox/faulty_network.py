@@ -1,5 +1,5 @@
 """
-The bad line in front of one pretend provider: it counts requests, draws mishaps and carries them out.
+The faulty network in front of one pretend provider: it counts requests, draws mishaps and carries them out.
 
 The provider behind it (``api.py``) knows nothing of faults.
 """
@@ -23,12 +23,12 @@ _HTML = b"<!DOCTYPE html>\n<html><head><title>Something went wrong</title></head
 _RESET = Reply(0, reset=True)
 _OF_PAGES = frozenset({"shifting_pages", "short_listing"})
 _NOT_FOUND = Declined(404, "There is nothing by this name.")
-#: How many answers of an operation are remembered, for requests that get another's.
+#: The number of answers of an operation that are remembered, for requests that get another's answer.
 _REMEMBERED = 3
 
 
 class Line:
-    """One provider, and how requests fare on their way to it."""
+    """One provider, and the faulty line that leads to it."""
 
     def __init__(self, api: Api, options: Options) -> None:
         self.api = api
@@ -63,21 +63,21 @@ class Line:
                 self.api.release(request)
 
     def settle(self, now: datetime) -> None:
-        """Let every late request take effect whose time has come."""
+        """Let every late request whose time has come take effect."""
         while self._late and self._late[0][0] <= now:
             due, _, call = heappop(self._late)
-            self.api.hold(call.request)  # again: whatever kept its key from it may be gone by now
+            self.api.hold(call.request)  # again: another request that held its key may be done by now
             self.api.answer(replace(call, now=due, listed_at=due))
             self.api.release(call.request)
 
     def calm(self) -> None:
-        """From now on nothing goes wrong any more."""
+        """Stop all faults from now on."""
         self._draws = Draws(Faults(), self.api.name, self._options.seed)
         self._unpaid, self._paid_from = timedelta(), None
         self._hidden_until.clear()
 
     def status(self) -> dict[str, Any]:
-        """How many requests came, are in flight now and are still to take effect, and how often each fault struck."""
+        """Count the requests: served, in flight now, still to take effect; and how often each fault struck."""
         faults = {name: struck for name, struck in sorted(self._fired.items()) if struck}
         if self.api.pages_shifted:
             faults["shifting_pages"] = self.api.pages_shifted
@@ -86,7 +86,7 @@ class Line:
         return {"requests": self._served, "in_flight": self._in_flight, "late": len(self._late), "faults": faults}
 
     def _fare(self, call: Call, mishap: Mishap | None) -> Reply:
-        """The reply after whatever went wrong."""
+        """The reply after all faults."""
         if (declined := self._declined(call)) is not None:
             return self.api.decline(declined)
         if mishap is None or (mishap.fault.name == "passing_404" and _named(call) in self._hidden_until):
@@ -108,25 +108,25 @@ class Line:
         return self._broken(call, mishap) if honest is None else self._spoilt(call, honest, mishap)
 
     def _declined(self, call: Call) -> Declined | None:
-        """What is not to be had for a time, whatever befalls the request: purchases, or a name that was not found."""
+        """A temporary refusal, independent of faults: of purchases, or of a name that was not found."""
         if call.route.nature.writes and self._paid_from is not None and call.now < self._paid_from:
             return Declined(402, "The account cannot pay for this.")
         hidden = call.now < self._hidden_until.get(_named(call), call.now)
         return _NOT_FOUND if hidden and call.route.nature is Nature.LOOK_UP else None
 
     def _remember(self, call: Call, reply: Reply) -> Reply:
-        """Keep a reply that is delivered as it is: another request of the operation may get it too."""
+        """Keep a reply that is delivered unchanged: another request of the operation may get it too."""
         if reply.status < 400:  # noqa: PLR2004
             self._answers[call.route.method, call.route.path].append(reply)
         return reply
 
     def _foreign(self, call: Call, honest: Reply) -> list[Reply]:
-        """What other requests of the operation were answered, the last one first."""
+        """The answers to other requests of the operation, the last one first."""
         answers = self._answers[call.route.method, call.route.path]
         return [reply for reply in reversed(answers) if self.api.tells_apart(reply, honest)]
 
     def _spoilt(self, call: Call, honest: Reply, mishap: Mishap) -> Reply:
-        """What the client sees of a reply to what took effect."""
+        """The client's view of a reply to a request that took effect."""
         match mishap.fault.name:
             case "late_records" | "wrong_amount":
                 return self._remember(call, honest)
@@ -142,7 +142,7 @@ class Line:
         return self._unreadable(mishap)
 
     def _broken(self, call: Call, mishap: Mishap) -> Reply:
-        """What the client sees where the request has had no effect, or none yet."""
+        """The client's view of a request that has had no effect, or none yet."""
         if mishap.fault.effect is Effect.LATER:
             heappush(self._late, (call.now + self._lateness(mishap), next(self._turns), call))
         if mishap.fault.name == "refused":
@@ -153,16 +153,16 @@ class Line:
         return self._limited(mishap) if mishap.fault.name == "rate_limited" else self._unreadable(mishap)
 
     def _limited(self, mishap: Mishap) -> Reply:
-        """Half of them say when to come again."""
+        """Refuse with 429; half of these replies say when to come again."""
         reply = self.api.decline(Declined(429, "Too many requests."))
         return replace(reply, headers={**reply.headers, "retry-after": "1"}) if mishap.heads else reply
 
     def _unreadable(self, mishap: Mishap) -> Reply:
-        """What says nothing about the effect."""
+        """A reply that says nothing about the effect."""
         match mishap.fault.name:
             case "html":
                 return _page(200 if mishap.second_chance < 0.5 else 502)  # noqa: PLR2004
-            case "late_effect":  # what stands between says so, or breaks off; the provider goes on
+            case "late_effect":  # a proxy says so, or breaks off; the provider goes on
                 gave_up = self.api.decline(Declined(504, "It takes too long."))
                 return (_RESET, gave_up, _page(200))[int(mishap.second_chance * 3)]
             case "hang":
@@ -172,15 +172,15 @@ class Line:
         return _RESET
 
     def _lateness(self, mishap: Mishap) -> timedelta:
-        """From a tenth of the longest up to the longest."""
+        """A delay from a tenth of the longest up to the longest."""
         return timedelta(seconds=self._options.late_s * (0.1 + 0.9 * mishap.chance))
 
 
 def _page(status: int) -> Reply:
-    """What is meant for a browser."""
+    """A page for a browser."""
     return Reply(status, {"content-type": "text/html"}, _HTML)
 
 
 def _named(call: Call) -> tuple[str, str]:
-    """What a look-up asks for."""
+    """The name that a look-up asks for."""
     return call.request.path, call.request.query

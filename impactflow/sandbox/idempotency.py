@@ -14,7 +14,7 @@ from typing import Any
 from impactflow.sandbox.api import Call, Declined
 from impactflow.sandbox.messages import Request
 
-#: What makes an answer's content; the same content each time.
+#: A function that makes an answer's content; it makes the same content each time.
 Told = Callable[[], dict[str, Any]]
 
 _MOST = 512
@@ -30,7 +30,7 @@ class _Remembered:
 
 class IdempotencyKeys:
     """
-    What one account's keys stand for.
+    The meanings of one account's keys.
 
     Args:
         lifetime_s: How long a key is remembered, in seconds; None for ever.
@@ -42,25 +42,25 @@ class IdempotencyKeys:
         self._running: dict[str, Request] = {}
 
     def hold(self, request: Request) -> None:
-        """The first request to arrive with a key owns it while it runs."""
+        """Let the first request to arrive with a key own it while it runs."""
         if key := _key(request):
             self._running.setdefault(key, request)
 
     def release(self, request: Request) -> None:
-        """The key no longer runs, if this request owned it."""
+        """Free the key, if this request owned it."""
         key = _key(request)
         if key is not None and self._running.get(key) is request:
             del self._running[key]
 
     def once(self, call: Call, effect: Callable[[Call], Told]) -> tuple[Told, bool]:
         """
-        Have this effect, unless the key stands for it already.
+        Have this effect, unless the key already stands for it.
 
         Returns:
-            What to answer, and whether that was answered before.
+            The answer, and whether it was given before.
 
         Raises:
-            Declined: The key is no key (400), is in use (409) or stands for another request (422).
+            Declined: The key is not valid (400), is in use (409) or stands for another request (422).
         """
         key = _key(call.request)
         if key is None:
@@ -95,6 +95,6 @@ def _check(key: str) -> None:
 
 
 def _fingerprint(request: Request) -> bytes:
-    """Tell requests apart by all that bears on their effect."""
+    """Return a digest of everything in a request that bears on its effect."""
     line = f"{request.method} {request.path} {request.headers.get('x-subaccount-id')}\n"
     return blake2b(line.encode() + request.body, digest_size=16).digest()

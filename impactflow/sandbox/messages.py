@@ -1,7 +1,8 @@
 """
-What goes in and what comes out of the sandbox, free of any HTTP library.
+The requests and replies of the sandbox, free of any HTTP library.
 
-``transport.py`` and ``server.py`` translate these to httpx and aiohttp; everything else in the sandbox knows only them.
+``transport.py`` and ``server.py`` translate these to httpx and aiohttp; everything else in the sandbox knows only
+these.
 """
 
 import json
@@ -36,11 +37,11 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """
-    What the sandbox answers.
+    A reply of the sandbox.
 
     Args:
         status: The HTTP status; meaningless where ``reset``.
-        headers: To be sent besides the content's length.
+        headers: Headers to send besides the content's length.
         body: The whole body.
         delay_s: How long the provider takes before it answers, or before it drops the connection; seconds.
         reset: Whether the connection breaks instead of an answer. A hang is a reset after a long delay.
@@ -66,10 +67,10 @@ def to_json(content: Any) -> str:
 
 
 def iso_millis(moment: datetime) -> str:
-    """As in ``2026-11-21T09:30:00.000Z``."""
+    """Format a moment as in ``2026-11-21T09:30:00.000Z``."""
     return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def iso_micros(moment: datetime) -> str:
-    """As in ``2026-11-21T09:30:00.000000Z``."""
+    """Format a moment as in ``2026-11-21T09:30:00.000000Z``."""
     return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

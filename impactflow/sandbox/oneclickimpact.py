@@ -2,8 +2,8 @@
 1ClickImpact, pretended: actions without any idempotency, records in two listings, totals, tracking over weeks.
 
 The identity of a purchase is (``user_id``, ``time_utc``), so the times of one account are unique: two purchases within
-one millisecond are one apart. What the reference does not know (coral, cancelling, projects, the cause of a donation)
-is there only with ``extras``. Called through ``line.py``.
+one millisecond get times one millisecond apart. Features missing from the reference (coral, cancelling, projects, the
+cause of a donation) exist only with ``extras``. Called through ``faulty_network.py``.
 
 Source: the vendor's API reference, its records page and its official Python SDK ``makeimpact`` 2.0.0, read 2026-11-22.
 """
@@ -47,7 +47,7 @@ _PATH = {
     Kind.DONATE: "/v1/donate_money",
     Kind.RESTORE_CORAL: "/v1/restore_coral",
 }
-#: Trees that bear food, and the cause of a donation.
+#: Kinds with a category: trees that bear food, and the cause of a donation.
 _CATEGORISED = frozenset({Kind.PLANT_TREES, Kind.DONATE})
 _MOST = 10_000_000
 _MOST_CENTS = 1_000_000_000
@@ -67,13 +67,13 @@ class Impact:
 
     @property
     def amount(self) -> dict[str, Any]:
-        """What was bought, as answers, records and tracking show it."""
+        """The purchased amount, as answers, records and tracking show it."""
         category = {} if self.category is None else {"category": self.category}
         return {_FIELD[self.purchase.kind]: self.purchase.quantity, **category}
 
     @property
     def cancellation(self) -> dict[str, str]:
-        """What records and tracking show of its end; nothing while it stands."""
+        """The cancellation, as records and tracking show it; empty while the impact stands."""
         if self.cancelled_at is None:
             return {}
         reason = {} if self.reason is None else {"cancellation_reason": self.reason}
@@ -82,7 +82,7 @@ class Impact:
 
 @dataclass(slots=True, eq=False)
 class Customer:
-    """Somebody on whose behalf something was bought, onboarded by the first purchase."""
+    """A person on whose behalf something was bought, created by the first purchase."""
 
     customer_id: str
     customer_email: str
@@ -91,7 +91,7 @@ class Customer:
     impacts: list[Impact] = field(default_factory=list)
 
     def as_json(self) -> dict[str, str]:
-        """As the records show it."""
+        """The customer as the records show it."""
         name = {} if self.customer_name is None else {"customer_name": self.customer_name}
         return {"customer_id": self.customer_id, "customer_email": self.customer_email, **name}
 
@@ -114,7 +114,7 @@ class OneClickImpact(Api):
         super().__init__()
 
     def routes(self) -> Iterable[Route]:
-        """Account, actions, totals, listings and tracking; what the reference does not know only with ``extras``."""
+        """Account, actions, totals, listings and tracking; routes missing from the reference only with ``extras``."""
         yield Route("GET", "/v1/whoami", self._whoami)
         for kind in map(_KIND.__getitem__, self._fields):
             yield Route("POST", _PATH[kind], partial(self._act, kind), Nature.LISTED_WRITE)
@@ -130,17 +130,17 @@ class OneClickImpact(Api):
             yield Route("GET", "/v1/projects/*", self._project, Nature.LOOK_UP)
 
     def authorise(self, request: Request) -> None:
-        """``x-api-key`` must be the sandbox's."""
+        """Check that ``x-api-key`` is the sandbox's."""
         if request.headers.get("x-api-key") != API_KEY:
             raise Declined(401, "The API key is missing or not valid.", code="key_error")
 
     def decline(self, declined: Declined) -> Reply:
-        """``{"type", "message"}``."""
+        """Refuse with ``{"type", "message"}``."""
         kind = declined.code or ("invalid_request_error" if declined.status < 500 else "api_error")  # noqa: PLR2004
         return json_reply(declined.status, {"type": kind, "message": declined.message})
 
     def tells_apart(self, other: Reply, right: Reply) -> bool:
-        """By kind, amount or customer; the time of a purchase says nothing to whoever has asked for it."""
+        """Compare by kind, amount or customer; the time of a purchase says nothing to the client that asked for it."""
         told, asked = json.loads(other.body), json.loads(right.body)
         return any(value != asked.get(name) for name, value in told.items() if name != "time_utc")
 
@@ -182,12 +182,12 @@ class OneClickImpact(Api):
         return impact
 
     def _unique_time(self, now: datetime) -> str:
-        """The time in milliseconds, later than every time before."""
+        """Return the time in milliseconds, later than every time before."""
         self._last_ms = max(round(now.timestamp() * 1000), self._last_ms + 1)
         return iso_millis(datetime.fromtimestamp(self._last_ms / 1000, UTC))
 
     def _meet(self, email: str, name: str | None, time_utc: str) -> Customer:
-        """The customer of this address, a new one where there is none yet."""
+        """Return the customer of this address, a new one where there is none yet."""
         customer = self._by_email.get(email)
         if customer is None:
             customer = self._by_email[email] = Customer(f"U{len(self._customers) + 1001}", email, name, time_utc)
@@ -197,13 +197,13 @@ class OneClickImpact(Api):
         return customer
 
     def _impact(self, _: Call) -> Reply:
-        """What stands: cancelling an impact reverses it in the totals too, as the SDK says."""
+        """Return the totals of impacts that stand: cancelling reverses an impact in them too, as the SDK says."""
         own, theirs = self._totals(self._own), self._totals(self._for_customers)
         both = {name: own[name] + theirs[name] for name in self._fields}
         return json_reply(200, {"user_id": USER_ID, **both, "user_impact": own, "customer_impact": theirs})
 
     def _daily_impact(self, call: Call) -> Reply:
-        """The days on which something was bought that stands; cancelling takes it from the day of its purchase."""
+        """Return the days with impacts that stand; cancelling takes an impact from the day of its purchase."""
         query = call.query()
         chosen = ([impacts[at] for at in _between(query, impacts)] for impacts in (self._own, self._for_customers))
         standing = (impact for impact in merge(*chosen, key=_time_utc) if not impact.purchase.cancelled)
@@ -274,7 +274,7 @@ class OneClickImpact(Api):
         return json_reply(200, answer)
 
     def _kinds(self, query: dict[str, list[str]]) -> set[Kind]:
-        """What a listing is filtered by."""
+        """The kinds that a listing is filtered by."""
         names = query.get("filter_by", self._fields)
         if not set(names) <= set(self._fields):
             raise Declined(400, f"filter_by must be one of {', '.join(self._fields)}.")
@@ -294,7 +294,7 @@ class OneClickImpact(Api):
         return {"metadata": json.loads(metadata)} if metadata and self._options.metadata == "echo" else {}
 
     def _cancel(self, call: Call) -> Reply:
-        """Reverse an impact; again, nothing changes any more."""
+        """Reverse an impact; a repeat changes nothing."""
         fields = call.fields()
         reason = fields.get("reason")
         if not is_text(reason, 200):
@@ -316,10 +316,10 @@ class OneClickImpact(Api):
 
     def _named(self, user_id: object, time_utc: object) -> Impact:
         """
-        The impact of this name.
+        Return the impact of this name.
 
         Raises:
-            Declined: It is no name, or there is no such impact.
+            Declined: The name is not valid, or there is no such impact.
         """
         if not (user_id and isinstance(user_id, str) and time_utc and isinstance(time_utc, str)):
             raise Declined(400, "user_id and time_utc are both needed.")
@@ -330,7 +330,7 @@ class OneClickImpact(Api):
         raise Declined(400, "There is no such impact.")
 
     def _progress(self, impact: Impact, now: datetime) -> dict[str, Any]:
-        """What tracking shows: what has happened by now, each step as soon as it has; after a cancellation, none."""
+        """Show the tracking: every step that has happened by now; after a cancellation, none."""
         purchase, tracking_id = impact.purchase, f"{USER_ID}-{impact.time_utc}"
         progress = {
             "tracking_id": tracking_id,
@@ -357,7 +357,7 @@ class OneClickImpact(Api):
         return progress
 
     def _assigned_project(self, kind: Kind) -> dict[str, str]:
-        """Where an impact is made, if this account knows projects and there is one for it."""
+        """The project that an impact is made in, if this account knows projects and there is one for it."""
         if not self._options.extras:
             return {}
         found = [project.id for project in PROJECTS if project.available and project.type == TYPE_OF.get(kind)]
@@ -443,7 +443,7 @@ def _between(query: dict[str, list[str]], impacts: Sequence[Impact]) -> range:
 
 
 def _positions(query: dict[str, list[str]], span: range) -> tuple[range, range]:
-    """Which positions are still to be read, in order, and which were read before, nearest first."""
+    """The positions still to be read, in order, and those already read, nearest first."""
     at = _cursor(query)
     match query.get("sort_order", ["asc"])[-1]:
         case "asc":

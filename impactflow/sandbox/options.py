@@ -1,4 +1,4 @@
-"""How a sandbox behaves: everything that can be chosen about it, in one frozen value."""
+"""The behaviour of a sandbox: everything that can be chosen about it, in one frozen value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 
 from impactflow.sandbox.faults import Faults
 
-#: What the references leave open, by the name in ``Options.poor``: whose answers are poorer, and in what.
+#: Weaknesses that the references leave open, by the name in ``Options.poor``: whose answers are poorer, and in what.
 POOR: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "records_with_customers": ("oneclickimpact", "the records list the purchases for customers too, unnamed"),
@@ -28,26 +28,27 @@ POOR: Mapping[str, tuple[str, str]] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class Options:
     """
-    How a sandbox behaves.
+    The behaviour of a sandbox.
 
     Args:
-        seed: What all chance follows from: the same seed and the same requests in the same order, the same answers.
-        faults: What goes wrong, and how often.
+        seed: The source of all chance: the same seed and the same requests in the same order get the same answers.
+        faults: The faults, and how often each strikes.
         latency_s: How long each provider takes to answer, in seconds.
-        speed: How many times faster than life purchases progress; weeks of tracking are seconds at 1,000,000.
+        speed: The speed of purchases' progress, as a multiple of real time; at 1,000,000, weeks of tracking
+            are seconds.
         metadata: Whether 1ClickImpact returns the metadata it was sent (``echo``) or drops it (``ignored``).
         extras: Whether 1ClickImpact has what its references leave out (coral, cancelling, projects, the category of a
             donation); otherwise 404, or 400 for the category. Whether CNaught sells by price; otherwise 400.
         key_lifetime_s: How long CNaught remembers an idempotency key, in seconds; None for ever.
         already_confirmed_error: Whether ImpactAPI answers a repeated confirm with an error instead of the session.
-        wicked_reports_per_minute: How many requests a minute Wicked Reports takes.
+        wicked_reports_per_minute: The number of requests a minute that Wicked Reports accepts.
         late_clicks_s: How long after a click Wicked Reports lists it, in seconds; up to a day is documented.
         hang_s: How long a request hangs before its connection breaks, in seconds.
         late_s: The longest that something late takes to appear, in seconds.
-        page_items: How many items a page holds at most at 1ClickImpact, CNaught and Wicked Reports, whatever is asked
-            for; None for as many as are asked for.
-        poor: What is poor about the answers, by the names in ``POOR``.
-        unpaid_s: For how long after its first request each provider refuses to sell (402), in seconds.
+        page_items: The most items on a page at 1ClickImpact, CNaught and Wicked Reports, whatever is asked for; None
+            for as many as are asked for.
+        poor: The weaknesses of the answers, by the names in ``POOR``.
+        unpaid_s: The time after its first request for which each provider refuses to sell (402), in seconds.
     """
 
     seed: int = 0

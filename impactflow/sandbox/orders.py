@@ -1,8 +1,8 @@
 """
 Made-up orders that look like a real shop's, as Wicked Reports writes them.
 
-Several currencies, repeat customers, refunds, failed and manual payments, and now and then a field that is missing.
-The parts that orders have in common are shared objects, so that a hundred thousand orders fit into memory.
+The orders have several currencies, repeat customers, refunds, failed and manual payments, and now and then a missing
+field. Parts that orders have in common are shared objects, so that a hundred thousand orders fit into memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 
 from impactflow.sandbox.messages import iso_millis
 
-#: Every currency with its weight and what one US dollar is worth in it.
+#: Every currency with its weight and the value of one US dollar in it.
 _CURRENCIES: Mapping[str, tuple[int, float]] = {
     "USD": (55, 1.0),
     "EUR": (20, 0.93),
@@ -23,7 +23,7 @@ _CURRENCIES: Mapping[str, tuple[int, float]] = {
     "SEK": (1, 10.5),
 }
 CURRENCIES = tuple(_CURRENCIES)
-#: Those that the example policy can convert.
+#: The currencies that the example policy can convert.
 CONVERTIBLE_CURRENCIES = ("USD", "EUR", "GBP", "CAD", "AUD")
 
 _CATALOGUE = (
@@ -62,7 +62,7 @@ _CLICKS = (
     {"source": "google", "medium": "cpc", "campaign": "brand", "content": "headline-2", "term": "linen apron"},
     {"source": "newsletter", "medium": "email", "campaign": "Frühjahr", "content": None, "term": None},
 )
-#: How an order was paid, with its weight.
+#: The payment statuses of an order, with their weight.
 _PAYMENTS: Mapping[tuple[str, ...], int] = {
     ("APPROVED",): 860,
     ("MANUAL",): 40,
@@ -81,14 +81,14 @@ def generate_orders(
     count: int, seed: int, until: datetime, days: int = 7, currencies: Sequence[str] = CURRENCIES
 ) -> list[dict[str, Any]]:
     """
-    Orders of the days up to a moment, oldest first; the same arguments, the same orders.
+    Return orders of the days up to a moment, oldest first; the same arguments give the same orders.
 
     Args:
-        count: How many.
-        seed: What all chance follows from.
+        count: Number of orders.
+        seed: The source of all chance.
         until: The latest time of an order, aware.
-        days: How many days they are spread over.
-        currencies: Which currencies occur.
+        days: Number of days that the orders are spread over.
+        currencies: The currencies that occur.
 
     Raises:
         ValueError: A currency is not among ``CURRENCIES``.
@@ -102,7 +102,7 @@ def generate_orders(
 
 
 class _Till:
-    """Rings up one order after the other."""
+    """A till that rings up one order after the other."""
 
     def __init__(self, chance: Random, count: int, currencies: Sequence[str]) -> None:
         self.chance = chance
@@ -141,7 +141,7 @@ class _Till:
         return order
 
     def _system(self, contact_id: str) -> str:
-        """A customer buys at one shop."""
+        """The shop where a customer always buys."""
         return self._systems.setdefault(contact_id, self.chance.choice(_SYSTEMS))
 
     def _product(self, currency: str) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class _Till:
         ]
 
     def _attributions(self, contact_id: str, sold_at: datetime) -> dict[str, Any]:
-        """The click that led to the order, and the contact's first, which is that of their first order."""
+        """The click that led to the order, and the contact's first click, which is that of their first order."""
         clicked = iso_millis(sold_at - timedelta(hours=4)).partition(".")[0]
         click = {"date": clicked, **self.chance.choice(_CLICKS)}
         first = self._first_clicks.setdefault(contact_id, click)

@@ -1,4 +1,4 @@
-"""The projects that the pretend 1ClickImpact has: made up, in the five languages that it speaks."""
+"""The projects of the pretend 1ClickImpact: made up, in the five languages that it speaks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from impactflow.models import Kind
 
 LOCALES = ("en", "de", "es", "fr", "nl")
-#: What sort of project makes which impact; donations go to trees where no cause is set.
+#: The sort of project that makes each impact; donations go to trees where no cause is set.
 TYPE_OF = {
     Kind.PLANT_TREES: "trees",
     Kind.DONATE: "trees",
@@ -22,15 +22,15 @@ class Project:
     One project.
 
     Args:
-        id: What 1ClickImpact calls it.
+        id: 1ClickImpact's name for it.
         type: One of ``TYPES``.
         country: Its ISO 3166 code.
         place: Where it is, for a person.
         latitude: In degrees.
         longitude: In degrees.
         goals: The numbers of the United Nations' goals that it serves.
-        names: What it is called, in the order of ``LOCALES``.
-        summaries: What it does, likewise.
+        names: The project's name, in the order of ``LOCALES``.
+        summaries: The project's work, in the same order.
         available: Whether impacts are made there now.
     """
 
@@ -46,7 +46,7 @@ class Project:
     available: bool = True
 
     def as_json(self, locale: str) -> dict[str, Any]:
-        """As 1ClickImpact shows it in a language."""
+        """Return the project as 1ClickImpact shows it in a language."""
         language = LOCALES.index(locale)
         return {
             "project_id": self.id,

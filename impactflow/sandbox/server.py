@@ -1,8 +1,8 @@
 """
 The sandbox over real HTTP, on loopback only.
 
-One handler takes every request to ``Sandbox.exchange``, one task posts the callbacks that fall due; routes, faults,
-books and what there is to tell are not this module's business.
+One handler passes every request to ``Sandbox.exchange``, one task posts the callbacks that fall due. This module does
+not deal with routes, faults, books or the content of callbacks.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from impactflow.sandbox.messages import Reply, Request, to_json
 
 _HOST = "127.0.0.1"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-#: How long somebody may take to answer a callback.
+#: The time that a receiver may take to answer a callback.
 _CALLBACK_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=10.0)
 
 
@@ -30,8 +30,8 @@ async def serve(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
     Serve a sandbox until the context is left, which does not wait for hanging requests or callbacks.
 
     Args:
-        sandbox: What answers.
-        port: Where to listen on 127.0.0.1; 0 for any free port.
+        sandbox: The sandbox that answers.
+        port: The port to listen on at 127.0.0.1; 0 for any free port.
 
     Yields:
         The base URL, such as ``http://127.0.0.1:41231``.
@@ -82,12 +82,12 @@ async def _tell(sandbox: Sandbox, bell: asyncio.Event) -> None:
 
 
 async def _post(session: aiohttp.ClientSession, callback: Callback) -> int | None:
-    """The status of the answer, None where none came."""
+    """Post a callback; return the status of the answer, None where none came."""
     body, headers = to_json(callback.content), {"content-type": "application/json"}
     try:
         async with session.post(callback.url, data=body, headers=headers, allow_redirects=False) as answer:
             return answer.status
-    except (aiohttp.ClientError, OSError, ValueError):  # the last where the URL is none after all
+    except (aiohttp.ClientError, OSError, ValueError):  # the last where the URL is not valid
         return None
 
 

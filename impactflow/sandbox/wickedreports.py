@@ -1,9 +1,9 @@
 """
-Wicked Reports' outbound API, pretended: contacts, clicks and orders by day, in pages, so many requests a minute.
+Wicked Reports' outbound API, pretended: contacts, clicks and orders by day, in pages, with a limit per minute.
 
 Orders are listed as they stand in ``Shop.orders``, in that order, whatever JSON they are; contacts and clicks follow
-from them. Both days of a window are included. A record whose date cannot be read is in every window, so that broken
-orders reach the client. Called through ``line.py``.
+from the orders. Both days of a window are included. A record whose date cannot be read is in every window, so that
+broken orders reach the client. Called through ``faulty_network.py``.
 
 Source: the vendor's Outbound API reference, read 2026-11-22.
 """
@@ -26,17 +26,17 @@ API_KEY = "sandbox-wickedreports-key"
 
 _MINUTE = timedelta(minutes=1)
 _WRITTEN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-#: The most that the two days of a listing of clicks may differ: of everybody's, and of one contact's.
+#: The greatest difference between the two days of a listing of clicks: of all contacts, and of one contact.
 _LONGEST, _LONGEST_OF_CONTACT = timedelta(days=30), timedelta(days=180)
-#: How many clicks of one contact are listed where no days are given.
+#: The number of clicks of one contact that are listed where no days are given.
 _MOST_CLICKS = 10_000
 
 
 class Shop:
     """
-    What the merchant has sold: raw JSON values as Wicked Reports returns them.
+    The merchant's orders: raw JSON values as Wicked Reports returns them.
 
-    ``orders`` may be added to and its items replaced at any time, between two pages too.
+    ``orders`` may be added to and its items replaced at any time, even between two pages.
     """
 
     def __init__(self, orders: Iterable[Any] = ()) -> None:
@@ -44,7 +44,7 @@ class Shop:
 
 
 class Throttle:
-    """So many requests in each minute, counted from the first one."""
+    """A limit of requests in each minute, counted from the first request."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
@@ -59,7 +59,7 @@ class Throttle:
         return self._used <= self._per_minute
 
     def headers(self) -> dict[str, str]:
-        """What every answer says about the limit; the reset is in seconds since 1970, rounded up."""
+        """The headers about the limit, in every answer; the reset is in seconds since 1970, rounded up."""
         resets_at = 0 if self._resets_at is None else -int(-self._resets_at.timestamp() // 1)
         return {
             "x-ratelimit-limit": str(self._per_minute),
@@ -76,7 +76,7 @@ class Days:
     last: str
 
     def __contains__(self, date: object) -> bool:
-        """Whether a record of this date is listed, as one is whose date cannot be read."""
+        """Whether a record of this date is listed; a record whose date cannot be read always is."""
         if not isinstance(date, str) or not _WRITTEN_DAY.match(date):
             return True
         return self.first <= date[:10] <= self.last
@@ -92,14 +92,14 @@ class WickedReports(Api):
         self._throttle = Throttle(options.wicked_reports_per_minute)
         self._page_items = options.page_items
         self._click_takes = timedelta(seconds=options.late_clicks_s)
-        # Lists of their own, renewed in place: what shifts a page tells listings apart by their identity.
+        # Lists of their own, renewed in place: a page shift tells listings apart by their identity.
         self._contacts: list[Any] = []
         self._clicks: list[Any] = []
         self._reading: tuple[object, list[int]] = (None, [])
         super().__init__()
 
     def routes(self) -> Iterable[Route]:
-        """Contacts, clicks and orders: all, and one contact's."""
+        """Routes for contacts, clicks and orders: all, and one contact's."""
         yield Route("GET", "/contacts", self._list_contacts, Nature.LISTING)
         yield Route("GET", "/contacts/*", self._get_contact, Nature.LOOK_UP)
         yield Route("GET", "/clicks", self._list_clicks, Nature.LISTING)
@@ -108,12 +108,12 @@ class WickedReports(Api):
         yield Route("GET", "/contacts/*/orders", self._list_contact_orders, Nature.LISTING)
 
     def authorise(self, request: Request) -> None:
-        """``apikey`` must be the sandbox's."""
+        """Check that ``apikey`` is the sandbox's."""
         if request.headers.get("apikey") != API_KEY:
             raise Declined(401, "Outbound API not enabled for client.")
 
     def decline(self, declined: Declined) -> Reply:
-        """``{"status": "error", "message"}``."""
+        """Refuse with ``{"status": "error", "message"}``."""
         content = {"status": "error", "message": declined.message}
         return json_reply(declined.status, content, self._throttle.headers())
 
@@ -186,12 +186,12 @@ class WickedReports(Api):
         One page.
 
         Args:
-            call: Says which.
+            call: The request for the page.
             items: The whole listing, whatever its days.
-            wanted: Which items belong to it.
-            derive: What makes the items from the shop's orders; None where they are these.
-            show: How an item is told.
-            most: How many items it has at most; None for no such limit.
+            wanted: Selects the items that belong to the listing.
+            derive: Makes the items from the shop's orders; None where the items are the orders.
+            show: Writes an item.
+            most: The most items that the listing has; None for no such limit.
         """
         query = call.query()
         asked = whole_number(query, "limit", least=1, most=1000, default=100)
@@ -222,7 +222,7 @@ class WickedReports(Api):
         return json_reply(200, answer)
 
 
-#: The days of a listing that is asked for without any.
+#: The days of a listing that is asked for without any days.
 _ALWAYS = Days("", "9999-12-31")
 
 
@@ -231,7 +231,7 @@ def _days(call: Call, *, longest: timedelta | None = None, required: bool = True
     The days that a listing is asked for.
 
     Raises:
-        Declined: They are missing, no days, in the wrong order or too far apart.
+        Declined: The days are missing, not valid, in the wrong order or too far apart.
     """
     query = call.query()
     first, last = day(query, "from"), day(query, "to")
@@ -263,7 +263,7 @@ def _seal(place: str, window: object) -> str:
 
 
 def _next(start: int, window: object) -> str:
-    """Where the next page starts, as 32 hexadecimal digits that fit this window only."""
+    """The token of the next page, as 32 hexadecimal digits that fit this window only."""
     place = f"{start:08x}"
     return place + _seal(place, window)
 

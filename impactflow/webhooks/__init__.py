@@ -1,8 +1,8 @@
 """
-The receiver: what other systems tell us of their own accord, verified and stored once.
+The receiver: deliveries that other systems send of their own accord, verified and stored once.
 
-``sources`` lists who may tell what, ``signatures`` proves that it was them, ``bounds`` limits what a sender may cost,
-``app`` joins these to the ledger and answers, ``trigger`` has Prefect handle what was stored, ``server`` listens. What
-a stored delivery means is the business of ``intake.senders``. The receiver buys nothing and decides nothing: where it
-is down or slow, senders repeat and the schedule drains.
+``sources`` lists the senders and their topics. ``signatures`` proves the sender. ``bounds`` limits the cost of a
+sender. ``app`` joins these to the ledger and answers. ``trigger`` makes Prefect process the stored deliveries.
+``server`` listens. ``intake.senders`` reads the meaning of a stored delivery. The receiver buys nothing and decides
+nothing: where it is down or slow, senders repeat and the scheduled run processes what is stored.
 """

@@ -1,8 +1,8 @@
 """
-The receiver's HTTP side: verify, store the delivery once, answer; what is refused and stored is counted.
+The receiver's HTTP side: verify, store the delivery once, answer; refused and stored deliveries are counted.
 
-A delivery is acknowledged (2xx) only when it is on disk or nothing is to be done about it. Where the ledger does not
-take it the answer is 503, and the sender repeats. Neither body nor header is ever logged, but for topics that we
+A delivery is acknowledged (2xx) only when it is on disk or needs no action. Where the ledger does not accept the
+delivery, the answer is 503, and the sender repeats. Neither body nor header is ever logged, except for topics that we
 handle.
 """
 
@@ -33,24 +33,24 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _LONGEST_NAME = 255
 _LEDGER_RETRY_AFTER_S = 10
-#: After these the rest of the body is not read, so the connection cannot be used again.
+#: After these answers the rest of the body is not read, so the connection cannot be used again.
 _CLOSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class Taken(BaseModel):
-    """What became of a delivery: new and stored, known from before, or a ping or of a topic that is not handled."""
+    """The result of a delivery: new and stored, known from before, or a ping or of a topic that is not handled."""
 
     result: Literal["stored", "known", "ignored"]
 
 
 class Problem(BaseModel):
-    """Why a delivery was not taken."""
+    """The reason why a delivery was not accepted."""
 
     error: str
 
 
 class Health(BaseModel):
-    """Whether deliveries can be stored."""
+    """The receiver's health: whether deliveries can be stored."""
 
     ledger: Literal["takes deliveries", "takes no deliveries"]
 
@@ -68,13 +68,13 @@ def make_app(
     Make the receiver of one store.
 
     Args:
-        ledger: Where deliveries are kept.
-        store: Whose they are.
-        secrets: What they are proven with; a source without any is not served.
-        clock: Tells when they came.
-        bounds: What each source may cost.
-        refusals: Where what is refused is counted; its owner has it go on.
-        arrivals: Where what is stored is counted; likewise.
+        ledger: The ledger that keeps the deliveries.
+        store: The store that the deliveries belong to.
+        secrets: The secrets that prove deliveries; a source without a secret is not served.
+        clock: Gives the time of arrival.
+        bounds: The limits for each source.
+        refusals: The counter of refused deliveries; the caller runs its ``go_on``.
+        arrivals: The counter of stored deliveries; likewise.
     """
     app = FastAPI(
         title="impactflow webhooks",
@@ -95,7 +95,7 @@ def make_app(
 
 
 class _Resolver:
-    """Takes deliveries in."""
+    """Stores deliveries."""
 
     def __init__(self, ledger: Ledger, store: str, clock: Clock, bounds: Bounds, arrivals: Arrivals) -> None:
         self._ledger = ledger
@@ -107,10 +107,10 @@ class _Resolver:
 
     async def keep(self, source: str, name: str, topic: str, body: bytes) -> bool:
         """
-        Store a delivery; whether it is new.
+        Store a delivery; return whether it is new.
 
         Raises:
-            WebhookRejected: The ledger did not take it in time. If it does so later, a repeated one is known.
+            WebhookRejected: The ledger did not store the delivery in time. If it does later, a repeat is recognized.
         """
         delivery = Delivery(self._store, source, name, topic, self._clock.now(), body)
         is_new = await self._in_time(self._ledger.store_delivery(delivery))
@@ -120,10 +120,10 @@ class _Resolver:
 
     async def check(self) -> None:
         """
-        See that the ledger takes deliveries.
+        Check that the ledger accepts deliveries.
 
         Raises:
-            WebhookRejected: It does not.
+            WebhookRejected: The ledger does not accept deliveries.
         """
         await self._in_time(self._ledger.require_writes())
 
@@ -132,7 +132,7 @@ class _Resolver:
             async with asyncio.timeout(self.bounds.ledger_s):
                 taken = await answer
         except (LedgerError, TimeoutError) as error:
-            if not self._is_failing:  # what is refused meanwhile is counted and said by ``refusals``
+            if not self._is_failing:  # ``refusals`` counts and logs the refusals meanwhile
                 log.warning("deliveries cannot be stored: %s", error or "the ledger does not answer in time")
             self._is_failing = True
             said = "it cannot be stored now; repeat it later"
@@ -187,9 +187,9 @@ def _serve_callbacks(app: FastAPI, resolver: _Resolver, secret: str) -> None:
             raise WebhookRejected("nothing is called back here", HTTPStatus.NOT_FOUND)
         async with intake.body(request) as body:
             _object(body)
-            name = f"{key}.{hashlib.sha256(body).hexdigest()}"  # callbacks have no id: the same again is the same one
+            name = f"{key}.{hashlib.sha256(body).hexdigest()}"  # callbacks have no id: the same body is the same one
             new = await resolver.keep(CNAUGHT, name, CALLBACK, body)
-        # CNaught repeats for a day what is answered with anything but 200, be it 202.
+        # For a day, CNaught repeats each callback that is answered with anything but 200, even with 202.
         return _answer(HTTPStatus.OK, Taken(result="stored" if new else "known"))
 
     said = {"key": "The placement's key.", "token": "What proves that we gave out this path."}
@@ -226,7 +226,7 @@ def _serve_health(app: FastAPI, resolver: _Resolver) -> None:
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
-    """The body as JSON; numbers of any length, because only texts are looked at here."""
+    """Return the body as JSON; numbers of any length pass, because only texts are read here."""
     try:
         content = json.loads(body, parse_int=float)
     except (ValueError, RecursionError):
@@ -237,7 +237,7 @@ def _object(body: bytes) -> Mapping[str, Any]:
 
 
 def _text(told: object, what: str) -> str:
-    """What the sender calls something, if a database can keep it."""
+    """Return a name from the sender, if a database can keep it."""
     if isinstance(told, str) and 0 < len(told) <= _LONGEST_NAME and told.isascii() and told.isprintable():
         return told
     raise WebhookRejected(f"the delivery's {what} is missing or malformed", HTTPStatus.BAD_REQUEST)
@@ -259,7 +259,7 @@ async def _say_why(refusals: Refusals, request: Request, rejected: Exception) ->
 
 
 def _source(request: Request) -> str:
-    """Whose path it is, by its pattern: a callback's own path is its proof, and stays out of the log."""
+    """Return the source by the pattern of the path: a callback's own path is its proof, and stays out of the log."""
     pattern: str = request.scope["route"].path
     return pattern.removeprefix("/webhooks/").partition("/")[0]
 

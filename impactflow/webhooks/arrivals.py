@@ -1,7 +1,7 @@
 """
-What the receiver stored, said in the log: how many deliveries of whom and of what, and nothing of what they say.
+The log of stored deliveries: the count by source and topic, and nothing of the content.
 
-The first is said at once, the others together every few seconds.
+The first delivery is logged at once, the others together every few seconds.
 """
 
 import logging
@@ -13,18 +13,18 @@ from impactflow.texts import counted
 
 log = logging.getLogger(__name__)
 
-#: How often it is looked whether something is to be said, in seconds.
+#: The time between two checks for something to log, in seconds.
 _LOOK_S = 2.0
-#: How long a source has one line in the log for.
+#: The time in which a source gets at most one line in the log.
 _LINE = timedelta(seconds=10)
 
 
 class Arrivals:
     """
-    Counts what a receiver stores.
+    Counts the deliveries that a receiver stores.
 
     Args:
-        clock: Tells the time.
+        clock: Gives the time.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -33,19 +33,19 @@ class Arrivals:
         self._said_at: dict[str, datetime] = {}
 
     def note(self, source: str, topic: str) -> None:
-        """Count one that is new."""
+        """Count one new delivery."""
         self._unsaid[source][topic] += 1
         self._say(source)
 
     async def go_on(self) -> None:
-        """Say what was not said, until cancelled."""
+        """Log the arrivals that are not logged yet, until cancelled."""
         while True:
             await self._clock.sleep(_LOOK_S)
             for source in list(self._unsaid):
                 self._say(source)
 
     def _say(self, source: str) -> None:
-        """Say what came since the last line, unless that was a moment ago; a clock may have been set back."""
+        """Log the arrivals since the last line, unless that was a moment ago; a clock may have been set back."""
         now, said_at = self._clock.now(), self._said_at.get(source)
         topics = self._unsaid[source]
         if not topics or (said_at is not None and timedelta() <= now - said_at < _LINE):

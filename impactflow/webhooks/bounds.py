@@ -1,8 +1,8 @@
 """
-What a sender may cost: how large a delivery may be, how slowly it may come, and how much of it all may be under way.
+The limits for a sender: the size of a delivery, the time it may take, and the total size of deliveries under way.
 
-Nobody is proven before the whole body was read, so these bounds hold for all. They protect the receiver's memory. The
-ledger needs no protection, since whatever comes at once is written with one commit.
+No sender is proven before the whole body was read, so these limits hold for all. They protect the receiver's memory.
+The ledger needs no protection, since deliveries that come together are written with one commit.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from impactflow.errors import WebhookRejected
 
 _CUT_SHORT, _TOO_SLOW, _TOO_LARGE, _TOO_MANY = 400, 408, 413, 429
-#: What a delivery under way holds besides its body, about.
+#: The approximate memory of a delivery under way besides its body, in bytes.
 _OVERHEAD = 8 * 1024
 _RETRY_AFTER_S = 5
 
@@ -23,13 +23,13 @@ _RETRY_AFTER_S = 5
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """
-    What one source may cost.
+    The limits for one source.
 
     Args:
-        max_bytes: The largest body.
-        body_s: How long a body may take to come, in seconds.
-        under_way_bytes: What all its deliveries under way may hold: thousands of ordinary ones, dozens of the largest.
-        ledger_s: How long the ledger may take before the sender is told to repeat, in seconds; Shopify waits for 5.
+        max_bytes: The size of the largest body, in bytes.
+        body_s: The longest time for a body to arrive, in seconds.
+        under_way_bytes: The most memory of all deliveries under way: thousands of ordinary ones, dozens of the largest.
+        ledger_s: The time after which a slow ledger makes the sender repeat, in seconds; Shopify waits for 5.
     """
 
     max_bytes: int = 2 * 1024 * 1024
@@ -39,7 +39,7 @@ class Bounds:
 
 
 class Intake:
-    """Where the bodies of one source come in."""
+    """Receives the bodies of one source."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -48,10 +48,10 @@ class Intake:
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """
-        A delivery's body; what it holds counts until the context is left.
+        Yield a delivery's body; its memory counts until the context is left.
 
         Raises:
-            WebhookRejected: It is too large, too slow or cut short, or too many are under way.
+            WebhookRejected: The body is too large, too slow or cut short, or too many are under way.
         """
         held = self._take(_OVERHEAD)
         body = bytearray()
@@ -66,7 +66,7 @@ class Intake:
             self._free += held
 
     async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        """The body as it comes, unless it comes too slowly or says itself that it is too large."""
+        """Yield the body as it arrives, unless it is too slow or its announced size is too large."""
         if announced(request) > self._bounds.max_bytes:
             raise self._too_large()
         try:
@@ -89,7 +89,7 @@ class Intake:
 
 
 def announced(request: Request) -> int:
-    """How large the body says it is; 0 where it does not say. The server holds it to that."""
+    """Return the announced size of the body, in bytes; 0 where none is announced. The server enforces this size."""
     try:
         return int(request.headers.get("content-length", "0"))
     except ValueError:

@@ -1,8 +1,8 @@
 """
-What the receiver refused: counted in the ledger, said in the log, and put into words.
+The refused deliveries: counted in the ledger, logged, and put into words.
 
-Anybody who knows the address can have something refused. So a refusal costs a number in memory; the numbers go to the
-ledger together every few seconds, and each source has at most one line a minute in the log.
+Anyone who knows the address can cause a refusal. So a refusal costs only a number in memory. The numbers go to the
+ledger together every few seconds, and each source gets at most one line a minute in the log.
 """
 
 import logging
@@ -18,9 +18,9 @@ from impactflow.webhooks.sources import CNAUGHT, CNAUGHT_VARIABLE, SCHEMES
 
 log = logging.getLogger(__name__)
 
-#: How often numbers go to the ledger, in seconds.
+#: The time between two writes of the numbers to the ledger, in seconds.
 FLUSH_S = 5.0
-#: How long a source has one line in the log for.
+#: The time in which a source gets at most one line in the log.
 _LINE = timedelta(minutes=1)
 _VARIABLES = {scheme.source: scheme.variable for scheme in SCHEMES} | {CNAUGHT: CNAUGHT_VARIABLE}
 _WORDS: Mapping[int, str] = {
@@ -46,7 +46,7 @@ _WHAT_TO_DO: Mapping[int, str] = {
 
 @dataclass(slots=True)
 class _Unsaid:
-    """What the log has not said of a source, and when it said something last."""
+    """The refusals of a source that are not logged yet, and the time of its last line in the log."""
 
     counts: Counter[int] = field(default_factory=Counter)
     last: str = ""
@@ -55,12 +55,12 @@ class _Unsaid:
 
 class Refusals:
     """
-    Counts what one store's receiver refuses.
+    Counts the deliveries that one store's receiver refuses.
 
     Args:
-        ledger: Where the numbers are kept.
-        store: Whose receiver it is.
-        clock: Tells the day.
+        ledger: The ledger that keeps the numbers.
+        store: The store of the receiver.
+        clock: Gives the day.
     """
 
     def __init__(self, ledger: Ledger, store: str, clock: Clock) -> None:
@@ -72,12 +72,12 @@ class Refusals:
 
     def note(self, source: str, status: int, why: str) -> None:
         """
-        Count one.
+        Count one refusal.
 
         Args:
-            source: Whose it was, by its path.
-            status: What it is answered.
-            why: What is logged of it: neither its body, nor a header's text, nor the path.
+            source: The source, by the path of the request.
+            status: The HTTP status of the answer.
+            why: The reason to log: neither the body, nor a header's text, nor the path.
         """
         now = self._clock.now()
         self._counts[source, now.astimezone(UTC).date(), status] += 1
@@ -87,7 +87,7 @@ class Refusals:
         self._say(source, unsaid, now)
 
     async def go_on(self) -> None:
-        """Keep what was counted, and say what was not said, until cancelled."""
+        """Write the counts to the ledger and log the refusals, until cancelled."""
         while True:
             await self._clock.sleep(FLUSH_S)
             for source, unsaid in self._unsaid.items():
@@ -95,17 +95,17 @@ class Refusals:
             await self.flush()
 
     async def flush(self) -> None:
-        """Keep what was counted; where the ledger does not take it now, it is kept later."""
+        """Write the counts to the ledger; where the ledger does not accept them now, write them later."""
         counts, self._counts = self._counts, Counter()
         if not counts:
             return
         try:
             await self._ledger.count_refused([Refused(self._store, *of, count) for of, count in sorted(counts.items())])
-        except LedgerError:  # the deliveries that come meanwhile say so
+        except LedgerError:  # the deliveries that come meanwhile report it
             self._counts.update(counts)
 
     def _say(self, source: str, unsaid: _Unsaid, now: datetime) -> None:
-        """Say what was refused since the last line, unless that was a moment ago; a clock may have been set back."""
+        """Log the refusals since the last line, unless that was a moment ago; a clock may have been set back."""
         is_early = unsaid.said_at is not None and timedelta() <= now - unsaid.said_at < _LINE
         if is_early or not unsaid.counts:
             return
@@ -115,7 +115,7 @@ class Refusals:
 
 
 def in_words(source: str, counts: Mapping[int, int], when: str = "") -> str:
-    """How many deliveries of a source were refused: "12 deliveries of shopify were refused: 12 too large (413)"."""
+    """Return the refusals of a source as text: "12 deliveries of shopify were refused: 12 too large (413)"."""
     total = sum(counts.values())
     were = "delivery of {} was" if total == 1 else "deliveries of {} were"
     each = ", ".join(f"{count} {_WORDS.get(status, 'refused')} ({status})" for status, count in _largest_first(counts))
@@ -123,7 +123,7 @@ def in_words(source: str, counts: Mapping[int, int], when: str = "") -> str:
 
 
 def what_to_do(source: str, counts: Mapping[int, int]) -> str:
-    """What a person does about it, most of it first."""
+    """Return the remedies for a person, the most frequent reason first."""
     said = dict.fromkeys(_WHAT_TO_DO[status] for status, _ in _largest_first(counts) if status in _WHAT_TO_DO)
     return "; ".join(said).format(source=source, variable=_VARIABLES.get(source, "the source's variable"))
 

@@ -1,7 +1,7 @@
 """
-The receiver over real HTTP: uvicorn, with a bound on how long the head of a request may take.
+The receiver over real HTTP: uvicorn, with a limit on the time for the head of a request.
 
-TLS, and how many connections there may be, are the business of the proxy in front.
+The proxy in front is responsible for TLS, and for the number of connections.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from impactflow.stopping import calling
 
-#: How long the head of a request may take to come, in seconds; of a new connection, from its beginning.
+#: The longest time for the head of a request, in seconds; on a new connection, from the connection's beginning.
 _HEAD_S = 10.0
-#: How long deliveries under way may take when the server is ended, in seconds; ``docker stop`` kills after 10. A sender
-#: that is cut off sends again.
+#: The longest time for deliveries under way when the server is ended, in seconds; ``docker stop`` kills after 10. A
+#: sender that is cut off sends again.
 _GRACE_S = 8
 
 
@@ -34,7 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
         port: 0 for any free one.
 
     Raises:
-        OSError: It is taken, or the address is not this machine's.
+        OSError: The port is taken, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     taken = socket.socket(family)
@@ -74,13 +74,13 @@ class _Server(uvicorn.Server):
         self._on_listening = on_listening
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say so once it listens."""
+        """Call ``on_listening`` once the server listens."""
         await super().startup(sockets)
         self._on_listening()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Finish what is under way at the first signal, as ours do, instead of dying of it afterwards."""
+        """Finish requests under way at the first signal, as our commands do, instead of dying of the signal after."""
         with calling(partial(self.handle_exit, signal.SIGTERM, None)):
             yield
 

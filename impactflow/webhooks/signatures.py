@@ -1,7 +1,7 @@
 """
-Whether a delivery comes from who it says: one function for each scheme, which returns nothing or raises.
+The proof of a delivery's sender: one function for each scheme, which returns nothing or raises.
 
-Signatures are checked by the senders' own libraries where there are any; how old a delivery may be is checked here, the
+The senders' own libraries check the signatures where such libraries exist. The age of a delivery is checked here, the
 same for all schemes that sign a time.
 """
 
@@ -17,22 +17,22 @@ from stripe import SignatureVerificationError, WebhookSignature
 
 from impactflow.errors import WebhookRejected
 
-#: How far the signed time may lie from ours.
+#: The greatest difference between the signed time and ours, in seconds.
 TOLERANCE_S = 300
 _MALFORMED, _NOT_PROVEN = 400, 401
-#: A secret of fewer letters was cut short, or is no secret.
+#: The shortest secret, in characters: a shorter one was cut off, or is not a secret.
 _SHORTEST_SECRET = 16
 _STRIPE_TIME = re.compile(r"(?:^|,)t=([0-9]{1,12})(?:,|$)")
 
 
 def check_standard_secret(secret: str) -> None:
     """
-    See that a sender's signatures can fit a secret of Standard Webhooks.
+    Check that a sender's signatures can fit a secret of Standard Webhooks.
 
-    The library drops letters that are not of plain base64, so that a URL-safe secret would become another key.
+    The library drops characters that are not plain base64, so that a URL-safe secret would become another key.
 
     Raises:
-        ValueError: None can; the message says what the secret must be.
+        ValueError: No signature can fit; the message describes the right secret.
     """
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
@@ -46,10 +46,10 @@ def check_standard_secret(secret: str) -> None:
 
 def check_shopify_secret(secret: str) -> None:
     """
-    See that Shopify's signatures can fit a secret.
+    Check that Shopify's signatures can fit a secret.
 
     Raises:
-        ValueError: They cannot; the message says which secret it must be.
+        ValueError: No signature can fit; the message names the right secret.
     """
     if secret.startswith(("shpat_", "shpca_", "shppa_", "shpua_", "whsec_", "http")) or len(secret) < _SHORTEST_SECRET:
         raise ValueError(
@@ -59,12 +59,12 @@ def check_shopify_secret(secret: str) -> None:
 
 def check_woocommerce_secret(secret: str) -> None:
     """
-    See that WooCommerce's signatures can fit a secret.
+    Check that WooCommerce's signatures can fit a secret.
 
-    A secret that WooCommerce makes up has spaces and commas in it, which set secrets apart here: it comes in pieces.
+    A secret that WooCommerce makes up has spaces and commas, which separate secrets here: it arrives in pieces.
 
     Raises:
-        ValueError: They cannot; the message says which secret it must be.
+        ValueError: No signature can fit; the message names the right secret.
     """
     if secret.startswith(("ck_", "cs_", "whsec_", "http")) or len(secret) < _SHORTEST_SECRET:
         raise ValueError(
@@ -75,10 +75,10 @@ def check_woocommerce_secret(secret: str) -> None:
 
 def check_stripe_secret(secret: str) -> None:
     """
-    See that Stripe's signatures can fit a secret.
+    Check that Stripe's signatures can fit a secret.
 
     Raises:
-        ValueError: They cannot; the message says which secret it must be.
+        ValueError: No signature can fit; the message names the right secret.
     """
     if not secret.startswith("whsec_") or len(secret) < len("whsec_") + _SHORTEST_SECRET:
         raise ValueError("must be the endpoint's signing secret, which begins with whsec_; no API key")
@@ -86,7 +86,7 @@ def check_stripe_secret(secret: str) -> None:
 
 def verify_standard(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
     """
-    Standard Webhooks, symmetric. Svix, which sends for many, may call the headers ``svix-`` instead of ``webhook-``.
+    Verify Standard Webhooks, symmetric. Svix, which sends for many, may name the headers ``svix-``, not ``webhook-``.
 
     Raises:
         WebhookRejected: A header is missing or malformed, the time is not near ours, or no secret fits.
@@ -99,7 +99,7 @@ def verify_standard(secrets: Sequence[str], headers: Mapping[str, str], body: by
     for secret in secrets:
         try:
             Webhook(secret).verify(body, told, json_parse=False)
-        except (WebhookVerificationError, ValueError):  # the latter for signatures that are no base64
+        except (WebhookVerificationError, ValueError):  # ValueError for signatures that are not base64
             continue
         return
     raise _no_secret_fits("webhook-signature")
@@ -107,7 +107,7 @@ def verify_standard(secrets: Sequence[str], headers: Mapping[str, str], body: by
 
 def verify_shopify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
     """
-    Shopify: an HMAC of the body alone, so that neither its age nor its other headers are proven.
+    Verify Shopify: an HMAC of the body alone, so that neither its age nor its other headers are proven.
 
     Raises:
         WebhookRejected: The signature is missing, or no secret fits.
@@ -119,7 +119,7 @@ def verify_shopify(secrets: Sequence[str], headers: Mapping[str, str], body: byt
 
 def verify_woocommerce(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
     """
-    WooCommerce: an HMAC of the body alone, as with Shopify.
+    Verify WooCommerce: an HMAC of the body alone, as with Shopify.
 
     Raises:
         WebhookRejected: The signature is missing, or no secret fits.
@@ -131,7 +131,7 @@ def verify_woocommerce(secrets: Sequence[str], headers: Mapping[str, str], body:
 
 def verify_stripe(secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
     """
-    Stripe: a time and an HMAC of it with the body.
+    Verify Stripe: a time and an HMAC of the time with the body.
 
     Raises:
         WebhookRejected: The signature is missing or malformed, no secret fits, or the time is not near ours.
@@ -152,20 +152,20 @@ def verify_stripe(secrets: Sequence[str], headers: Mapping[str, str], body: byte
 
 def standard_header(headers: Mapping[str, str], name: str) -> str:
     """
-    A header of Standard Webhooks: ``id``, ``timestamp`` or ``signature``.
+    Return a header of Standard Webhooks: ``id``, ``timestamp`` or ``signature``.
 
     Raises:
-        WebhookRejected: It is missing, or is not plain text.
+        WebhookRejected: The header is missing, or is not plain text.
     """
     return required(headers, f"svix-{name}" if f"svix-{name}" in headers else f"webhook-{name}")
 
 
 def required(headers: Mapping[str, str], name: str) -> str:
     """
-    A header's value.
+    Return a header's value.
 
     Raises:
-        WebhookRejected: It is missing, or is not plain text.
+        WebhookRejected: The header is missing, or is not plain text.
     """
     value = headers.get(name, "")
     if not value:
@@ -176,7 +176,7 @@ def required(headers: Mapping[str, str], name: str) -> str:
 
 
 def _verify_digest(header: str, secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
-    """A header with the base64 of the HMAC-SHA256 of the body."""
+    """Verify a header that has the base64 of the HMAC-SHA256 of the body."""
     told = required(headers, header).encode()
     for secret in secrets:
         expected = base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256))

@@ -1,7 +1,7 @@
 """
-How each scheme signs a delivery: the counterpart of ``signatures``, for deliveries that are made up to try a receiver.
+The signatures of each scheme: the counterpart of ``signatures``, for deliveries that are made up to try a receiver.
 
-Signatures are made by the senders' own libraries where there are any, so that nothing here repeats what the receiver
+The senders' own libraries make the signatures where such libraries exist, so that nothing here repeats the receiver's
 checks. Called through ``sources``.
 """
 
@@ -22,10 +22,10 @@ class Unsigned:
     A delivery before it is signed.
 
     Args:
-        name: Its id.
-        topic: What it tells of.
-        body: As it goes over the wire.
-        at: When it is signed; ignored by schemes that sign no time.
+        name: The id of the delivery.
+        topic: The topic of the delivery.
+        body: The bytes that are sent.
+        at: The time of signing; ignored by schemes that sign no time.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Unsigned:
 
     @property
     def text(self) -> str:
-        """The body, for schemes that sign a text."""
+        """Return the body as text, for schemes that sign a text."""
         return self.body.decode(errors="surrogateescape")
 
 
@@ -44,7 +44,7 @@ Sign = Callable[[str, Unsigned], Mapping[str, str]]
 
 
 def sign_standard(secret: str, told: Unsigned) -> Mapping[str, str]:
-    """Standard Webhooks."""
+    """Sign by Standard Webhooks."""
     return {
         "webhook-id": told.name,
         "webhook-timestamp": str(int(told.at.timestamp())),
@@ -53,7 +53,7 @@ def sign_standard(secret: str, told: Unsigned) -> Mapping[str, str]:
 
 
 def sign_shopify(secret: str, told: Unsigned) -> Mapping[str, str]:
-    """Shopify."""
+    """Sign as Shopify."""
     return {
         "x-shopify-hmac-sha256": _digest(secret, told.body),
         "x-shopify-topic": told.topic,
@@ -63,7 +63,7 @@ def sign_shopify(secret: str, told: Unsigned) -> Mapping[str, str]:
 
 
 def sign_woocommerce(secret: str, told: Unsigned) -> Mapping[str, str]:
-    """WooCommerce."""
+    """Sign as WooCommerce."""
     return {
         "x-wc-webhook-signature": _digest(secret, told.body),
         "x-wc-webhook-topic": told.topic,
@@ -74,7 +74,7 @@ def sign_woocommerce(secret: str, told: Unsigned) -> Mapping[str, str]:
 
 
 def sign_stripe(secret: str, told: Unsigned) -> Mapping[str, str]:
-    """Stripe: id and topic are in the body."""
+    """Sign as Stripe: id and topic are in the body."""
     signature = WebhookSignature.generate_signature_header(told.text, secret, int(told.at.timestamp()))
     return {"stripe-signature": signature}
 

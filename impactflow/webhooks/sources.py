@@ -1,5 +1,5 @@
 """
-Who may tell us something, by which scheme, and what of it we handle.
+The senders of deliveries, with the scheme of each and the topics that we handle.
 
 Only a source whose secret is set is served.
 """
@@ -29,7 +29,7 @@ from impactflow.webhooks.signatures import (
 )
 from impactflow.webhooks.signing import Sign, sign_shopify, sign_standard, sign_stripe, sign_woocommerce
 
-#: CNaught's callbacks carry no signature; their path proves them, see ``impactflow.callbacks``.
+#: CNaught's callbacks carry no signature. Their path proves them, see ``impactflow.callbacks``.
 CNAUGHT = "cnaught"
 CNAUGHT_VARIABLE = "IMPACTFLOW_CALLBACK_SECRET"
 #: The one topic of a callback.
@@ -39,22 +39,22 @@ CALLBACK = "callback"
 @dataclass(frozen=True, slots=True)
 class Scheme:
     """
-    How a sender signs, names and sorts its deliveries.
+    A sender's way to sign, name and sort its deliveries.
 
     Args:
-        source: Its name, in the path and in the ledger.
-        variable: Which variable has its secrets.
-        headers: What it sends beside the body, each with its meaning.
-        topics: What we handle; anything else is acknowledged and not kept.
+        source: The name of the sender, in the path and in the ledger.
+        variable: The variable with the sender's secrets.
+        headers: The headers that it sends, each with its meaning.
+        topics: The topics that we handle; other topics are acknowledged and not kept.
         check: Returns nothing, or raises ``ValueError`` for a secret that no delivery can be signed with.
         verify: Returns nothing, or raises ``WebhookRejected``.
-        sign: The headers with which ``verify`` lets a body pass.
-        name: What the delivery is kept as, of its headers, content and body: a repeated one is kept as the same.
-        topic: What it tells of.
+        sign: Returns the headers with which ``verify`` accepts a body.
+        name: Returns the delivery's name, from headers, content and body; a repetition has the same name.
+        topic: Returns the topic of the delivery.
         body: The JSON Schema of the part of the body that the receiver reads.
-        tells_products: Whether it says how many things were sold, where it tells of an order.
-        ping: What a body is that only asks whether somebody answers, signed or not; None where there is no such thing.
-        optional: Of the topics, those that docs/webhooks.md has only some shops ask for.
+        tells_products: Whether its deliveries about an order state the number of things sold.
+        ping: The pattern of a body that only tests the address, signed or not; None where there is no ping.
+        optional: The topics that, by docs/webhooks.md, only some shops ask for.
     """
 
     source: str
@@ -72,7 +72,7 @@ class Scheme:
     optional: frozenset[str] = frozenset()
 
     def is_ping(self, body: bytes) -> bool:
-        """Whether a body only asks whether somebody answers."""
+        """Whether a body only tests the address."""
         return self.ping is not None and self.ping.fullmatch(body) is not None
 
 
@@ -106,8 +106,8 @@ STANDARD = Scheme(
         },
     },
 )
-#: ``X-Shopify-Webhook-Id`` names the delivery and is repeated with it; ``X-Shopify-Event-Id`` names what the merchant
-#: did, and deliveries of several topics may share it.
+#: ``X-Shopify-Webhook-Id`` names the delivery and is repeated with it. ``X-Shopify-Event-Id`` names the merchant's
+#: action, and deliveries of several topics may share it.
 #: Source: https://shopify.dev/docs/apps/build/webhooks/verify-deliveries, read 2026-11-22.
 SHOPIFY = Scheme(
     source="shopify",
@@ -125,8 +125,8 @@ SHOPIFY = Scheme(
     topic=lambda headers, _: required(headers, "x-shopify-topic"),
     body={"type": "object"},
 )
-#: ``X-WC-Webhook-Delivery-ID`` is made of webhook and second: deliveries of one second share it, so each is kept as its
-#: topic and body. A webhook that is activated for the first time pings, without a signature, and wants 200.
+#: ``X-WC-Webhook-Delivery-ID`` is made of webhook and second: deliveries of one second share it, so topic and body name
+#: each delivery. A webhook that is activated for the first time pings, without a signature, and expects 200.
 #: Source: ``WC_Webhook``, ``get_new_delivery_id``, ``deliver_ping`` and ``log_delivery``, read 2026-11-28.
 WOOCOMMERCE = Scheme(
     source="woocommerce",
@@ -173,7 +173,7 @@ STRIPE = Scheme(
             "type": {"type": "string", "examples": ["checkout.session.completed", "charge.refunded"]},
         },
     },
-    tells_products=False,  # an event's session has no line items; they have to be asked for
+    tells_products=False,  # an event's session has no line items; they need a request
     optional=frozenset({"invoice_payment.paid", "charge.captured", "charge.refund.updated"}),
 )
 SCHEMES = (STANDARD, SHOPIFY, WOOCOMMERCE, STRIPE)
@@ -182,12 +182,12 @@ SCHEMES = (STANDARD, SHOPIFY, WOOCOMMERCE, STRIPE)
 @dataclass(frozen=True, slots=True)
 class Secrets:
     """
-    What deliveries are proven with.
+    The secrets that prove deliveries.
 
     Args:
-        signing: For each source that signs and is served, its secrets.
-        callback: What CNaught's paths are made of; None where they are not served.
-        schemes: Who may be served.
+        signing: The secrets of each source that signs and is served.
+        callback: The secret in CNaught's paths; None where they are not served.
+        schemes: The schemes of all senders that may be served.
     """
 
     signing: Mapping[str, Sequence[str]]
@@ -197,14 +197,14 @@ class Secrets:
     @classmethod
     def of(cls, settings: Settings, others: Sequence[Scheme] = ()) -> "Secrets":
         """
-        Those that are set.
+        Return the secrets that are set.
 
         Args:
-            settings: What the environment says.
-            others: Senders besides those that are known here.
+            settings: The settings from the environment.
+            others: The schemes of further senders, besides those known here.
 
         Raises:
-            ConfigurationError: One cannot be used.
+            ConfigurationError: A secret cannot be used.
         """
         listed: dict[str, SecretStr | None] = {
             STANDARD.source: settings.impactflow_webhook_secrets,
@@ -222,12 +222,12 @@ class Secrets:
 
     @property
     def served(self) -> tuple[str, ...]:
-        """The sources that are served."""
+        """Return the sources that are served."""
         return (*self.signing, CNAUGHT) if self.callback else tuple(self.signing)
 
     @property
     def not_served(self) -> Mapping[str, str]:
-        """The sources that are not, each with the variable that it lacks."""
+        """Return the sources that are not served, each with the variable that it lacks."""
         variables = {scheme.source: scheme.variable for scheme in self.schemes} | {CNAUGHT: CNAUGHT_VARIABLE}
         return {source: variable for source, variable in variables.items() if source not in self.served}
 

@@ -1,8 +1,8 @@
 """
-Have what was stored handled soon: one run of the deployment ``events`` for as long as anything waits.
+Make Prefect process stored deliveries soon: one run of the deployment ``events`` for as long as any delivery waits.
 
-The ledger is the queue; this only looks whether it is empty. A trigger that is lost costs the time until the schedule's
-next run, nothing else. Prefect's API is spoken over plain HTTP, because importing Prefect costs seconds.
+The ledger is the queue; this module only checks whether the queue is empty. A lost trigger costs the time until the
+schedule's next run, nothing else. Prefect's API is called over plain HTTP, because importing Prefect takes seconds.
 """
 
 import logging
@@ -21,11 +21,11 @@ from impactflow.settings import PrefectApi
 
 #: Flow and deployment, as Prefect's API names them.
 DEPLOYMENT = "place_events/events"
-#: At most one run is made in so many seconds, by however many receivers.
+#: The time in which at most one run is made, by any number of receivers, in seconds.
 BUCKET_S = 5
 #: The longest pause between two runs that leave the same delivery unhandled, in seconds: the schedule's own period.
 _LONGEST_PAUSE_S = 300
-#: A run that began longer ago may be dead: nothing else tells, so it no longer counts.
+#: A run that began longer ago may be dead. Nothing else shows that, so the run no longer counts.
 _ALIVE = timedelta(seconds=_LONGEST_PAUSE_S)
 _TIMEOUT_S = 10.0
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Address:
-    """Where Prefect's API is, and the headers that authorize us as they would authorize Prefect's own client."""
+    """The URL of Prefect's API, and the headers that authorize us as they would authorize Prefect's own client."""
 
     url: httpx.URL
     headers: Mapping[str, str] = field(repr=False)
@@ -41,10 +41,10 @@ class Address:
 
 def address_of(settings: PrefectApi) -> Address | None:
     """
-    Where Prefect's API is; None where no URL is set.
+    Return the address of Prefect's API; None where no URL is set.
 
     Raises:
-        ConfigurationError: PREFECT_API_URL is no URL.
+        ConfigurationError: PREFECT_API_URL is not a URL.
     """
     if not settings.prefect_api_url:
         return None
@@ -65,7 +65,7 @@ def address_of(settings: PrefectApi) -> Address | None:
 
 def open_prefect_api(settings: PrefectApi) -> httpx.AsyncClient | None:
     """
-    A client of Prefect's API; None where no URL is set.
+    Open a client of Prefect's API; None where no URL is set.
 
     Raises:
         ConfigurationError: As for ``address_of``.
@@ -81,8 +81,8 @@ class Trigger:
     Makes runs while deliveries wait.
 
     Args:
-        ledger: Where they wait.
-        store: Whose they are.
+        ledger: The ledger where the deliveries wait.
+        store: The store of the deliveries.
         api: Prefect's API.
     """
 
@@ -96,13 +96,13 @@ class Trigger:
         self._trouble: str | None = None
 
     async def go_on(self, clock: Clock) -> None:
-        """Look once per bucket, until cancelled."""
+        """Check once per bucket, until cancelled."""
         while True:
             await self.look(clock.now())
             await clock.sleep(BUCKET_S)
 
     async def look(self, now: datetime) -> None:
-        """Make a run if deliveries wait and nobody is about to handle them; trouble is told, and tried again."""
+        """Make a run if deliveries wait and no run is about to process them; log errors, and try again next time."""
         try:
             if await self._is_wanted(now):
                 deployment = await self._ask("GET", f"deployments/name/{DEPLOYMENT}")
@@ -123,14 +123,14 @@ class Trigger:
             self._tell(f"Prefect's API does not answer as it should ({type(error).__name__})")
 
     async def _is_wanted(self, now: datetime) -> bool:
-        """Runs that leave the first delivery where it is come at longer and longer intervals."""
+        """Whether a run is due; runs that leave the first delivery unprocessed come at longer and longer intervals."""
         since = await self._ledger.pending_since(self._store)
         if since != self._waiting_since:
             self._waiting_since, self._pause_s, self._not_before = since, BUCKET_S, None
         return since is not None and (self._not_before is None or now >= self._not_before)
 
     async def _make_run(self, deployment: str, now: datetime) -> bool:
-        """Make a run unless one waits or works; whether this bucket has one of ours now."""
+        """Make a run unless one waits or works; return whether this bucket has one of our runs now."""
         under_way = {
             "deployments": {"id": {"any_": [deployment]}},
             "flow_runs": {
@@ -152,7 +152,7 @@ class Trigger:
         return answer.raise_for_status().json()
 
     def _tell(self, trouble: str | None) -> None:
-        """Log a change for the worse or the better, once."""
+        """Log each change for the worse or the better once."""
         if trouble == self._trouble:
             return
         self._trouble = trouble

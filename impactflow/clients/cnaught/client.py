@@ -2,7 +2,7 @@
 CNaught: order carbon offsets, quote, look up and cancel them, for the account or a subaccount of it.
 
 Each write carries an idempotency key, so that sending it again with the same arguments is safe while CNaught remembers
-the key. How old a key may be is left to ``providers.cnaught``, the caller of what places orders.
+the key. ``providers.cnaught``, the caller of the operations that place orders, decides how old a key may be.
 
 Source: CNaught API reference, and its official SDK for what the reference leaves out; read 2026-11-21.
 """
@@ -38,11 +38,11 @@ PageSize = Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
 Quantity = Annotated[Decimal, Field(gt=0, max_digits=15)]
 Cents = Annotated[int, Field(ge=1)]
 Text512 = Annotated[str, Field(max_length=512)]
-#: A space at either end would get lost on the way.
+#: No space at either end, since it would get lost on the way.
 IdempotencyKey = Annotated[
     str, Field(max_length=512), shaped("[!-~]([ -~]*[!-~])?", "be printable ASCII without a space at either end")
 ]
-#: Goes into a path or a header as it is; dots alone would climb in the path.
+#: Goes into a path or a header as it is; dots alone would lead to a parent path.
 Id = Annotated[Text, shaped(r"[!-~]*[!-\-/-~][!-~]*", "be printable ASCII without spaces, and not dots alone")]
 WebUrl = Annotated[Text, shaped("https?://[!-~]+", "be a URL that begins with http:// or https://")]
 
@@ -52,11 +52,11 @@ class CNaughtClient:
     One account at CNaught.
 
     Args:
-        base_url: Ends in ``/v1``.
+        base_url: The URL, which ends in ``/v1``.
         api_key: The account's key.
-        transport: What carries the requests; its owner closes it.
+        transport: The transport that carries the requests; its owner closes it.
         timeout_s: The most seconds that one request may take.
-        clock: Tells the time and waits.
+        clock: Gives the time and waits.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class CNaughtClient:
         """
         List the orders page by page: the newest first, or those newer than one of them, the oldest first.
 
-        A page that is shorter than asked for does not end the list, an empty one does: missing an order here could
-        buy it a second time. Orders placed meanwhile come up only where the list leads to the newest.
+        Only an empty page ends the list, not one that is shorter than asked for: missing an order here could buy it a
+        second time. Orders placed meanwhile appear only where the list leads to the newest.
 
         Args:
             newer_than: The id of an order; only newer ones are listed, the oldest of them first.
             limit: Orders per request, 1 to 100.
-            cursor: ``next`` of the page to go on after, the other arguments being as before; any order's id will do.
-            subaccount_id: Whose orders; None for all of the account.
+            cursor: ``next`` of the page to continue after, with the other arguments as before; any order's id works.
+            subaccount_id: The subaccount whose orders are listed; None for all of the account.
 
         Raises:
             Refused: The provider declined, or a limit is broken.
@@ -125,18 +125,18 @@ class CNaughtClient:
         subaccount_id: Id | None = None,
     ) -> Order:
         """
-        Order offsets, by their amount or by their price. The same arguments make the same bytes, as a key asks.
+        Order offsets, by their amount or by their price. The same arguments make the same bytes, as a key requires.
 
         Args:
             idempotency_key: Names the purchase for good; at most 512 printable ASCII characters.
-            amount_kg: CO₂ in kilograms, above zero, at most 15 digits; this or the price.
-            total_price_usd_cents: What to spend, in US cents, at least 1; the amount follows from it. Not every account
-                has it.
+            amount_kg: CO₂ in kilograms, above zero, at most 15 digits; give either the amount or the price.
+            total_price_usd_cents: The price in US cents, at least 1; the amount follows from it. Not every account
+                has orders by price.
             metadata: At most 512 characters that come back with the order and show nowhere.
             description: At most 512 characters that anyone sees on the certificate.
-            portfolio_id: What the order is met from; None for the default of the account or subaccount.
-            notification_url: Where CNaught posts changes of the order's state, http or https; None for nowhere.
-            subaccount_id: Whose order it is; None for the account itself.
+            portfolio_id: The portfolio that meets the order; None for the default of the account or subaccount.
+            notification_url: The http or https URL to which CNaught posts changes of the order's state; None for none.
+            subaccount_id: The subaccount that the order belongs to; None for the account itself.
 
         Raises:
             IdempotencyConflict: The key was used with another body before; that order stands.
@@ -184,7 +184,7 @@ class CNaughtClient:
 
         Args:
             idempotency_key: As for ``submit_generic_order``.
-            distance_km: How far it went in kilometres, above zero, at most 15 digits.
+            distance_km: The distance in kilometres, above zero, at most 15 digits.
             metadata: As for ``submit_generic_order``.
             description: As for ``submit_generic_order``.
             portfolio_id: As for ``submit_generic_order``.
@@ -218,7 +218,7 @@ class CNaughtClient:
 
         Args:
             id: CNaught's id of it.
-            subaccount_id: Whose order it must be; None for anyone's in the account.
+            subaccount_id: The subaccount that must own the order; None for any in the account.
 
         Raises:
             NotFound: There is no such order, or it is not the subaccount's.
@@ -239,21 +239,21 @@ class CNaughtClient:
         subaccount_id: Id | None = None,
     ) -> Order:
         """
-        Cancel an order; one that is cancelled already is returned as it is.
+        Cancel an order; an order that is cancelled already is returned as it is.
 
-        What was fulfilled before is credited on an invoice, perhaps that of the next period.
+        CNaught credits the part that was fulfilled before on an invoice, perhaps the next period's.
 
         Args:
             id: CNaught's id of it.
             idempotency_key: Names this cancellation for good; at most 512 printable ASCII characters.
-            subaccount_id: Whose order it must be; None for anyone's in the account.
+            subaccount_id: The subaccount that must own the order; None for any in the account.
 
         Raises:
             NotFound: There is no such order, or it is not the subaccount's.
             IdempotencyConflict: The key was used with another request before; the order stands.
             Refused: The provider declined, or a limit is broken; the order stands.
             NotSent: The order stands; it may be cancelled later.
-            OutcomeUnknown: No readable answer came, or none that tells whether it was cancelled before; it may be
+            OutcomeUnknown: No readable answer came, or none that says whether it was cancelled before; it may be
                 cancelled.
 
         Source: CNaught API reference, "Cancel Order", read 2026-11-21.
@@ -281,8 +281,8 @@ class CNaughtClient:
 
         Args:
             amount_kg: CO₂ in kilograms, above zero, at most 15 digits.
-            portfolio_id: What the order would be met from; None for the default of the account or subaccount.
-            subaccount_id: Whose prices; None for the account's own.
+            portfolio_id: The portfolio that would meet the order; None for the default of the account or subaccount.
+            subaccount_id: The subaccount whose prices apply; None for the account's own.
 
         Raises:
             Refused: The provider declined, or a limit is broken.
@@ -301,7 +301,7 @@ class CNaughtClient:
         Ask how much CO₂ the ride of a vehicle makes and what offsetting it would cost; nothing is ordered.
 
         Args:
-            distance_km: How far it goes in kilometres, above zero, at most 15 digits.
+            distance_km: The distance in kilometres, above zero, at most 15 digits.
             portfolio_id: As for ``get_generic_quote``.
             subaccount_id: As for ``get_generic_quote``.
 
@@ -317,10 +317,10 @@ class CNaughtClient:
     @operation("GET /impact/data")
     async def get_impact_data(self, *, subaccount_id: Id | None = None) -> ImpactData:
         """
-        Sum up what the orders have done for the climate, in kilograms of CO₂ and in other terms.
+        Sum up the orders' effect on the climate, in kilograms of CO₂ and in other terms.
 
         Args:
-            subaccount_id: Whose orders; None for all of the account.
+            subaccount_id: The subaccount whose orders count; None for all of the account.
 
         Raises:
             Refused: The provider declined, or a limit is broken.
@@ -337,7 +337,7 @@ class CNaughtClient:
         Ask where the public page that shows the impact is, and what it shows.
 
         Args:
-            subaccount_id: Whose page; None for the account's own.
+            subaccount_id: The subaccount whose page it is; None for the account's own.
 
         Raises:
             Refused: The provider declined, or a limit is broken.
@@ -383,10 +383,10 @@ class CNaughtClient:
         Args:
             idempotency_key: Names this creation for good; at most 512 printable ASCII characters.
             name: At most 512 characters.
-            default_portfolio_id: What its orders are met from; None for the account's own default.
+            default_portfolio_id: The portfolio that meets its orders; None for the account's own default.
 
         Raises:
-            IdempotencyConflict: The key was used with another body before; what that created stands.
+            IdempotencyConflict: The key was used with another body before; the subaccount created then stands.
             Refused: The provider declined, or a limit is broken; nothing was created.
             NotSent: Nothing was created; it may be later.
             OutcomeUnknown: No readable answer came, or the first request is still running; it may be created.
@@ -445,7 +445,7 @@ class CNaughtClient:
         cursor: str | None,
         headers: Headers = (),
     ) -> AsyncIterator[Page[Listed]]:
-        """Read a list from the newest to the oldest, or upwards from one that is known."""
+        """Read a list from the newest to the oldest, or upwards from a known record."""
         beyond = "starting_after" if newer_than is None else "ending_before"
 
         async def fetch(last: str | None) -> Page[Listed]:
@@ -454,7 +454,7 @@ class CNaughtClient:
                 operation, path, decode, query=query, headers=headers, always_there=last is None
             )
             found = listing.data if newer_than is None else listing.data[::-1]  # theirs begins with the newest
-            unread = [record for record in found if record.id != last]  # should a page repeat the record before it
+            unread = [record for record in found if record.id != last]  # in case a page repeats the record before it
             return Page(unread, found[-1].id if found else None)
 
         async for page in follow(fetch, cursor or newer_than, provider="cnaught", operation=operation):

@@ -1,4 +1,4 @@
-"""What CNaught answers. Amounts are kilograms of CO₂, prices US cents, distances kilometres."""
+"""The answers of CNaught. Amounts are kilograms of CO₂, prices US cents, distances kilometres."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -19,7 +19,7 @@ class Order(Answer):
     order_number: Aside[str] = None
     #: ``generic`` or ``ride``.
     type: Aside[str] = None
-    #: How far the vehicle went; of a ride's order only.
+    #: The distance that the vehicle went; of a ride's order only.
     distance_km: Aside[Decimal] = None
     price_usd_cents: Aside[int] = None
     metadata: Aside[str] = Field(default=None, repr=False)
@@ -30,28 +30,28 @@ class Order(Answer):
     callback_url: Aside[str] = Field(default=None, repr=False)
     certificate_public_url: Link = None
     certificate_download_public_url: Aside[str] = None
-    #: How much was met from which project, as CNaught writes it.
+    #: The projects that met the order, each with its share, as CNaught writes it.
     project_allocations: Aside[Sequence[Mapping[str, Any]]] = Field(default=None, repr=False)
 
 
 class Quote(Answer):
-    """What an offset would cost now."""
+    """The present price of an offset."""
 
     amount_kg: Decimal
     price_usd_cents: int
 
 
 class ImpactData(Answer):
-    """What the orders of an account or a subaccount come to; the cancelled ones do not count."""
+    """The total of the orders of an account or a subaccount; cancelled orders do not count."""
 
-    #: Whose impact it is.
+    #: The name of the account or subaccount.
     name: str | None = Field(default=None, repr=False)
     total_offset_kgs: Decimal
-    #: Since when; None where nothing was ordered.
+    #: The start of the total; None where nothing was ordered.
     since_date: Time | None = None
     #: The same impact in other terms, by CNaught's name of the term, such as ``cars_off_the_road``.
     equivalents: Mapping[str, Any] | None = None
-    #: By category of project, as CNaught writes it.
+    #: The total by category of project, as CNaught writes it.
     categories: Sequence[Mapping[str, Any]] | None = Field(default=None, repr=False)
 
 
@@ -60,7 +60,7 @@ class ImpactHostedPageConfig(Answer):
 
     enabled: bool | None = None
     url: str | None = None
-    #: Which of the impact's equivalents it shows.
+    #: The impact's equivalents that the page shows.
     enabled_equivalents: Sequence[str] | None = None
 
 
@@ -69,7 +69,7 @@ class Subaccount(Answer):
 
     id: str
     name: str = Field(repr=False)
-    #: What its orders are met from unless they say otherwise; None for the account's own default.
+    #: The portfolio that meets its orders unless they name another; None for the account's own default.
     default_portfolio_id: str | None = None
     created_on: Time | None = None
 

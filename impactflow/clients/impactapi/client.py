@@ -1,7 +1,7 @@
 """
-ImpactAPI: prepare a donation in a session, confirm it, look it up; say on whose behalf, and what it achieved.
+ImpactAPI: prepare a donation in a session, confirm it, look it up; name its customer and vendor, read what it achieved.
 
-Remembering a session's id before it is confirmed is left to ``providers.impactapi``, the caller of what gives.
+``providers.impactapi``, the caller of the operations that give, remembers a session's id before confirming it.
 
 Source: ImpactAPI, "API Endpoints", and its pages on sessions, errors, pages and metadata; read 2026-11-22.
 """
@@ -26,9 +26,9 @@ class ImpactAPIClient(Customers, Vendors, DonationIntents, Sessions):
     Args:
         base_url: The organization's own host.
         api_key: Its key.
-        transport: What carries the requests; its owner closes it.
+        transport: The transport that carries the requests; its owner closes it.
         timeout_s: The most seconds that one request may take.
-        clock: Tells the time and waits.
+        clock: Gives the time and waits.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ImpactAPIClient(Customers, Vendors, DonationIntents, Sessions):
     @operation("GET /campaigns")
     async def list_campaigns(self) -> list[Campaign]:
         """
-        List what can be given to, each with what one US dollar achieves. There are no pages.
+        List the campaigns, each with what one US dollar achieves. There are no pages.
 
         Raises:
             Unauthorized: The key is wrong.

@@ -1,4 +1,4 @@
-"""ImpactAPI's customers: the people whom donations are attributed to. ``vendors`` has the same operations."""
+"""ImpactAPI's customers: the people to whom donations are attributed. ``vendors`` has the same operations."""
 
 from collections.abc import AsyncIterator
 from datetime import date
@@ -47,14 +47,14 @@ class Customers(Resource):
         """
         List the organization's customers page by page, each once even where some are added meanwhile.
 
-        One that is deleted meanwhile, or sorts elsewhere, may hide another.
+        A customer that is deleted meanwhile, or changes its place in the order, may hide another.
 
         Args:
             external_id: Only the customer with exactly this id in your own system.
-            sort_by: What they are sorted by.
-            sort_order: Which way.
+            sort_by: The field to sort by.
+            sort_order: The direction.
             limit: Customers per request, 1 to 100.
-            cursor: ``next`` of the page to go on after, the other arguments being as before. What was added since
+            cursor: ``next`` of the page to continue after, with the other arguments as before. Additions since then
                 may bring back customers of earlier pages.
 
         Raises:
@@ -77,10 +77,10 @@ class Customers(Resource):
         Args:
             external_id: Its id in your own system, which no other customer has; at most 255 characters.
             name: At most 255 characters.
-            metadata: Whatever else is known, such as an e-mail address.
+            metadata: Any further facts, such as an e-mail address.
 
         Raises:
-            Refused: The provider declined, for one because the external id is taken; nothing was created.
+            Refused: The provider declined, for example because the external id is taken; nothing was created.
             NotSent: Nothing was created; it may be later.
             OutcomeUnknown: No readable answer came; it may be created, and ``list_customers`` finds it by external id.
 
@@ -108,7 +108,7 @@ class Customers(Resource):
     @operation("PATCH /customers/{id}", writes=True)
     async def update_customer(self, id: Id, **changes: Unpack[PartyChanges]) -> Customer:  # noqa: A002 - the provider's word
         """
-        Change what is given of a customer and leave the rest; None clears, and metadata is merged with what is there.
+        Change the given fields of a customer and leave the rest; None clears a field, and metadata is merged.
 
         Args:
             id: ImpactAPI's id of it.
@@ -116,7 +116,7 @@ class Customers(Resource):
 
         Raises:
             NotFound: There is no such customer; nothing was changed.
-            Refused: The provider declined, for one because the external id is taken; nothing was changed.
+            Refused: The provider declined, for example because the external id is taken; nothing was changed.
             NotSent: Nothing was changed; it may be later.
             OutcomeUnknown: No readable answer came; it may be changed, and changing it again is safe.
 
@@ -137,7 +137,7 @@ class Customers(Resource):
             NotFound: There is no such customer; it may have been deleted before.
             Refused: The provider declined; nothing was deleted.
             NotSent: Nothing was deleted; it may be later.
-            OutcomeUnknown: No answer came; it may be deleted, and ``get_customer`` tells.
+            OutcomeUnknown: No answer came; it may be deleted, and ``get_customer`` shows it.
 
         Source: ImpactAPI, "Customers", read 2026-11-22.
         """
@@ -184,16 +184,16 @@ class Customers(Resource):
         """
         List the donations of sessions attributed to a customer, each once even where some are added meanwhile.
 
-        One that is cancelled meanwhile may hide another.
+        A donation that is cancelled meanwhile may hide another.
 
         Args:
             id: ImpactAPI's id of the customer.
-            sort_by: What they are sorted by.
-            sort_order: Which way.
+            sort_by: The field to sort by.
+            sort_order: The direction.
             date_from: Only those created on this day or later.
             date_to: Only those created on this day or earlier.
             limit: Donations per request, 1 to 100.
-            cursor: ``next`` of the page to go on after, the other arguments being as before. What was added since
+            cursor: ``next`` of the page to continue after, with the other arguments as before. Additions since then
                 may bring back donations of earlier pages.
 
         Raises:

@@ -1,4 +1,4 @@
-"""ImpactAPI's donation intents: what will be billed at the end of the billing cycle, given directly or by a session."""
+"""ImpactAPI's donation intents: donations, direct or by a session, billed at the end of the billing cycle."""
 
 from collections.abc import AsyncIterator
 
@@ -25,7 +25,7 @@ class DonationIntents(Resource):
     @operation("POST /donation_intents", writes=True)
     async def create_donation_intents(self, intents: Batch) -> list[DonationIntent]:
         """
-        Give at once, to one campaign or many. Nothing tells two equal requests apart: a session can be repeated safely.
+        Give at once, to one campaign or many. Not safe to repeat, for equal requests look alike; a session is safe.
 
         Args:
             intents: 1 to 50 donations, each 1 to 1,000,000,000 US cents.
@@ -34,10 +34,10 @@ class DonationIntents(Resource):
             Refused: The provider declined, or a limit is broken; nothing was given.
             NotSent: Nothing was given; it may be later.
             OutcomeUnknown: No readable answer came; they may be given, and giving again would give twice.
-            Contradiction: The answer tells of more or fewer donations than were asked for.
+            Contradiction: The answer lists more or fewer donations than were asked for.
 
-        Source: ImpactAPI, "Donation Intents", read 2026-11-22. The limits of an amount are those of sessions; whether
-        some are given where others cannot be is not documented.
+        Source: ImpactAPI, "Donation Intents", read 2026-11-22. The limits of an amount are those of sessions. Whether
+        some donations are given where others cannot be is not documented.
         """
         name, body = "create_donation_intents", list(intents)
         made = await self._http.write(name, "/donation_intents", INTENTS.validate_json, body=body)
@@ -58,13 +58,13 @@ class DonationIntents(Resource):
         """
         List the organization's donations page by page, each once even where some are added meanwhile.
 
-        One that is cancelled meanwhile may hide another.
+        A donation that is cancelled meanwhile may hide another.
 
         Args:
-            sort_by: What they are sorted by.
-            sort_order: Which way.
+            sort_by: The field to sort by.
+            sort_order: The direction.
             limit: Donations per request, 1 to 100.
-            cursor: ``next`` of the page to go on after, the other arguments being as before. What was added since
+            cursor: ``next`` of the page to continue after, with the other arguments as before. Additions since then
                 may bring back donations of earlier pages.
 
         Raises:
@@ -105,7 +105,7 @@ class DonationIntents(Resource):
             NotFound: There is no such donation; it may have been cancelled before.
             Refused: The provider declined; it will be billed.
             NotSent: It was not cancelled; it may be later.
-            OutcomeUnknown: No answer came; it may be cancelled, and ``get_donation_intent`` tells.
+            OutcomeUnknown: No answer came; it may be cancelled, and ``get_donation_intent`` shows it.
 
         Source: ImpactAPI, "Donation Intents", read 2026-11-22.
         """

@@ -1,9 +1,8 @@
 """
-What ImpactAPI answers, bare or wrapped in ``data``. Amounts are US cents.
+The answers of ImpactAPI, bare or wrapped in ``data``. Amounts are US cents.
 
-The reference shows hardly any answer as JSON and promises no field: required here is an id, and whatever else is not as
-expected reads as None or as empty, which means that it is not known, for money may have been given before the answer
-came.
+The reference shows hardly any answer as JSON and promises no field. Only an id is required here. Any other field that
+is not as expected reads as None or empty, which means unknown: money may have been given before the answer came.
 """
 
 from typing import Annotated, Generic, TypeVar
@@ -16,12 +15,12 @@ T = TypeVar("T")
 
 
 def _bare(value: object) -> object:
-    """Take ``{"data": ...}`` off, where the answer is so wrapped."""
+    """Remove the wrapping ``{"data": ...}``, where the answer has it."""
     return value["data"] if isinstance(value, dict) and "data" in value and "id" not in value else value
 
 
 def _metrics(value: object) -> object:
-    """The metrics alone, whatever they are wrapped in."""
+    """Return the metrics without their wrapping."""
     bare = _bare(value)
     return bare["impact_metrics"] if isinstance(bare, dict) and "impact_metrics" in bare else bare
 
@@ -31,12 +30,12 @@ def _as_list(value: object) -> object:
 
 
 def _as_campaign(value: object) -> object:
-    """A campaign that is told by its slug alone."""
+    """Turn a bare slug into a campaign."""
     return {"slug": value} if isinstance(value, str) else value
 
 
 def _as_intent(value: object) -> object:
-    """A donation that is told by its id alone."""
+    """Turn a bare id into a donation."""
     return {"id": value} if isinstance(value, str) else value
 
 
@@ -46,14 +45,14 @@ AsideMetadata = Annotated[Metadata, Otherwise(dict)]
 
 
 class ImpactMetric(Answer):
-    """What donations achieve; fields beyond these, such as emoji and verbs to show it with, are in ``model_extra``."""
+    """An effect of donations; further fields, such as emoji and verbs to show it with, are in ``model_extra``."""
 
     model_config = ConfigDict(extra="allow")
 
     name: Aside[str] = None
-    #: Of a campaign: how much one US dollar achieves.
+    #: Of a campaign: the amount that one US dollar achieves.
     impact_per_dollar: Aside[float] = None
-    #: Of donations: how much they achieved.
+    #: Of donations: the amount that they achieved.
     amount: Aside[float] = None
 
 
@@ -66,12 +65,12 @@ class Campaign(Answer):
     impact_metrics: Asides[ImpactMetric] = Field(default_factory=list)
 
 
-#: A campaign, told in full or by its slug.
+#: A campaign, given in full or by its slug.
 SomeCampaign = Annotated[Campaign, BeforeValidator(_as_campaign)]
 
 
 class _Party(Answer):
-    """Whom donations are attributed to; who it is does not show in a log."""
+    """A customer or vendor to whom donations are attributed; a log does not show who it is."""
 
     id: Ref
     external_id: Aside[str] = Field(default=None, repr=False)
@@ -82,7 +81,7 @@ class _Party(Answer):
 
 
 class Customer(_Party):
-    """Somebody who gives; an e-mail address would stand in ``metadata``."""
+    """A person who gives; an e-mail address would stand in ``metadata``."""
 
 
 class Vendor(_Party):
@@ -90,7 +89,7 @@ class Vendor(_Party):
 
 
 class Allocation(Answer):
-    """How many US cents go to a campaign, which is told by its slug, in full, or both."""
+    """A campaign and the US cents that go to it; the campaign is given by its slug, in full, or both."""
 
     campaign_identifier: Aside[str] = None
     campaign: Aside[SomeCampaign] = None
@@ -111,21 +110,21 @@ class DonationIntent(Answer):
     created_at: Aside[Time] = None
 
 
-#: A donation, told in full or by its id.
+#: A donation, given in full or by its id.
 SomeIntent = Annotated[DonationIntent, BeforeValidator(_as_intent)]
 
 
 class Session(Answer):
-    """A donation being prepared: ``active``, maybe ``processing``, then ``confirmed``, which gives, or ``expired``."""
+    """A donation in preparation: ``active``, maybe ``processing``, then ``confirmed``, which gives, or ``expired``."""
 
     id: Ref
-    #: None where it is not told.
+    #: None where the answer does not say it.
     status: Aside[str] = None
     type: Aside[str] = None
     amount: Aside[int] = None
     allocations: Asides[Allocation] = Field(default_factory=list)
     available_campaigns: Asides[SomeCampaign] = Field(default_factory=list)
-    #: Lets the customer's browser read this session and choose its campaign; told once, when it is created.
+    #: Lets the customer's browser read this session and choose its campaign; returned once, at the creation.
     session_secret: Aside[SecretStr] = None
     customer_id: Aside[str] = None
     vendor_id: Aside[str] = None
@@ -134,7 +133,7 @@ class Session(Answer):
     expires_at: Aside[Time] = None
     created_at: Aside[Time] = None
     confirmed_at: Aside[Time] = None
-    #: Empty where none are told: a session that gave may not list them, or not yet.
+    #: Empty where the answer lists none: a session that gave may not list them, or not yet.
     donation_intents: Asides[SomeIntent] = Field(default_factory=list)
 
 

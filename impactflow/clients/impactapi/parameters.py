@@ -1,4 +1,4 @@
-"""What the arguments of ImpactAPI's operations may be. Used by the modules of its resources."""
+"""The types of the arguments of ImpactAPI's operations. Used by the modules of its resources."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from impactflow.clients.values import Text, shaped
 
-#: Part of a path: never empty, nor dots alone, which would climb in it.
+#: Part of a path: never empty, nor dots alone, which would lead to a parent path.
 Id = Annotated[Text, Field(min_length=1), shaped(r"(?s).*[^.].*", "not be dots alone")]
 Ulid = Annotated[Text, shaped("[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}", "be a ULID")]
 Slug = Annotated[str, Field(min_length=1)]
@@ -29,13 +29,13 @@ SortOrder = Literal["asc", "desc"]
 PartySort = Literal["created_at", "name", "updated_at"]
 IntentSort = Literal["created_at"]
 
-#: A TypedDict with a config of its own takes nothing from that of ``operation``.
+#: The whole config: a TypedDict with a config of its own inherits nothing from that of ``operation``.
 _EXACTLY = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
 
 
 @with_config(_EXACTLY)
 class Donation(TypedDict):
-    """How many US cents go to which campaign, 1 to 1,000,000,000."""
+    """A campaign and the US cents that go to it, 1 to 1,000,000,000."""
 
     campaign_identifier: Slug
     amount: Cents
@@ -47,7 +47,7 @@ Batch = Annotated[Sequence[Donation], Field(min_length=1, max_length=50)]
 
 @with_config(_EXACTLY)
 class PartyChanges(TypedDict, total=False):
-    """What changes of a customer or vendor; what is left out stays, None clears it, metadata is merged."""
+    """The changes to a customer or vendor; a field that is left out stays, None clears it, metadata is merged."""
 
     external_id: Text255 | None
     name: Text255 | None
@@ -56,7 +56,7 @@ class PartyChanges(TypedDict, total=False):
 
 @with_config(_EXACTLY)
 class SessionChanges(TypedDict, total=False):
-    """What changes of a session; what is left out stays, None clears it, metadata is merged."""
+    """The changes to a session; a field that is left out stays, None clears it, metadata is merged."""
 
     metadata: JsonObject | None
     vendor_id: Ulid | None

@@ -1,4 +1,4 @@
-"""What ImpactAPI's resources share: how a path is quoted, a list read. The client is made of them."""
+"""The common base of ImpactAPI's resources: quoting a path, reading a list. The client inherits all resources."""
 
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import quote
@@ -26,8 +26,8 @@ class Resource:
         """
         Follow a list by its page numbers, each record once.
 
-        Pages are counted afresh for each request: a record that is added moves others to the next page, where they
-        would come up again, so the ids that were seen are remembered.
+        The provider counts pages anew for each request: an added record moves others to the next page, where they would
+        appear again. So the ids that were seen are remembered.
         """
         seen: set[str] = set()
 
@@ -43,9 +43,9 @@ class Resource:
 
 
 def at(id: str) -> str:  # noqa: A002 - the provider's word
-    """An id as part of a path."""
+    """Quote an id as part of a path."""
     return quote(id, safe="")
 
 
 def nothing(_body: bytes) -> None:
-    """What the answer says where its status says it all."""
+    """Decode the body of an answer whose status says it all: to None."""

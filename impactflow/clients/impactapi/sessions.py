@@ -1,5 +1,5 @@
 """
-ImpactAPI's donation sessions: prepared, perhaps shown to a customer who chooses, and given when they are confirmed.
+ImpactAPI's donation sessions: a session is prepared, perhaps shown to a customer who chooses, and given once confirmed.
 
 A session costs nothing until it is confirmed, and confirming it again changes nothing.
 """
@@ -29,7 +29,7 @@ from impactflow.clients.impactapi.resource import Resource, at
 from impactflow.clients.operations import operation
 from impactflow.errors import Refused, Unauthorized
 
-#: The provider's code for that.
+#: The provider's error code for a session that is confirmed already.
 _ALREADY_CONFIRMED = "session.already-confirmed"
 
 
@@ -54,14 +54,14 @@ class Sessions(Resource):
         Prepare a donation; it is not given until the session is confirmed.
 
         Args:
-            type: ``portion_of_sales`` takes allocations, and asks nobody; in an ``add_on``, which the customer pays
-                for, and in a ``portion_of_sales_choice`` the customer chooses among the available campaigns.
-            amount: What is given to the campaign that the customer chooses, 1 to 1,000,000,000 US cents.
+            type: ``portion_of_sales`` takes allocations and asks no customer. In an ``add_on``, which the customer pays
+                for, and in a ``portion_of_sales_choice``, the customer chooses among the available campaigns.
+            amount: The donation to the campaign that the customer chooses, 1 to 1,000,000,000 US cents.
             available_campaigns: The slugs among which the customer chooses, at least one.
             allocations: 1 to 10 shares, each 1 to 1,000,000,000 US cents.
-            customer_id: The customer whom the donations are attributed to, a ULID.
-            vendor_id: The vendor whom they are attributed to, a ULID.
-            metadata: What the session tells when it is read back.
+            customer_id: The customer to whom the donations are attributed, a ULID.
+            vendor_id: The vendor to whom they are attributed, a ULID.
+            metadata: The metadata that the session shows when it is read back.
             expires_in: Minutes until it expires, 15 to 1,440; None for 1,440.
             approximated: Whether the impact is shown as approximated; None for no.
 
@@ -101,7 +101,7 @@ class Sessions(Resource):
         session_secret: SessionSecret | None = None,
     ) -> Session:
         """
-        Read a session back, its campaigns with all that is needed to show them.
+        Read a session back, with all that is needed to show its campaigns.
 
         Args:
             id: ImpactAPI's id of it.
@@ -119,11 +119,11 @@ class Sessions(Resource):
     @operation("PATCH /sessions/{id}", writes=True)
     async def update_session(self, id: Id, **changes: Unpack[SessionChanges]) -> Session:  # noqa: A002 - the provider's word
         """
-        Change what is given of a session and leave the rest; None clears, and metadata is merged with what is there.
+        Change the given fields of a session and leave the rest; None clears a field, and metadata is merged.
 
         Args:
             id: ImpactAPI's id of it.
-            **changes: ``metadata`` and ``approximated`` at any time, ``customer_id`` and ``vendor_id``, ULIDs, until
+            **changes: ``metadata`` and ``approximated`` at any time; ``customer_id`` and ``vendor_id``, ULIDs, until
                 the session is confirmed or expires.
 
         Raises:
@@ -144,14 +144,14 @@ class Sessions(Resource):
         allocations: Allocations,
     ) -> Session | None:
         """
-        Replace what a ``portion_of_sales`` session will give.
+        Replace the allocations of a ``portion_of_sales`` session.
 
         Args:
             id: ImpactAPI's id of it.
             allocations: 1 to 10 shares, each 1 to 1,000,000,000 US cents.
 
         Returns:
-            The session; None where the provider accepted, in an answer that tells of no session.
+            The session; None where the provider accepted but its answer holds no session.
 
         Raises:
             NotFound: There is no such session; nothing was changed.
@@ -179,11 +179,11 @@ class Sessions(Resource):
         Args:
             id: ImpactAPI's id of it.
             campaign_identifier: The slug of an available campaign; None to give nothing.
-            session_secret: What ``create_session`` told, sent instead of the key.
+            session_secret: The secret from ``create_session``, sent instead of the key.
 
         Raises:
             NotFound: There is no such session; nothing was chosen.
-            Refused: The provider declined, for one because the session is processing, which locks the customer out.
+            Refused: The provider declined, for example because the session is processing, which locks the customer out.
             NotSent: Nothing was chosen; it may be later.
             OutcomeUnknown: No readable answer came; it may be chosen, and choosing again is safe.
 
@@ -211,7 +211,7 @@ class Sessions(Resource):
             NotFound: There is no such session; nothing was changed.
             Refused: The provider declined, or a limit is broken; nothing was changed.
             NotSent: Nothing was changed; it may be later.
-            OutcomeUnknown: No readable answer came; it may be locked, and ``get_session`` tells.
+            OutcomeUnknown: No readable answer came; it may be locked, and ``get_session`` shows it.
 
         Source: ImpactAPI, "Donation Sessions", read 2026-11-22.
         """
@@ -221,19 +221,19 @@ class Sessions(Resource):
     @operation("POST /sessions/{id}/confirm", writes=True)
     async def confirm_session(self, id: Id) -> Session | None:  # noqa: A002 - the provider's word
         """
-        Give what a session holds; one that is confirmed already is returned as it is.
+        Confirm a session, which gives its donations; a session that is confirmed already is returned as it is.
 
         Args:
             id: ImpactAPI's id of it.
 
         Returns:
-            The session; None where the provider accepted, in an answer that tells of no session.
+            The session; None where the provider accepted but its answer holds no session.
 
         Raises:
             NotFound: There is no such session; nothing was given.
-            Refused: The provider declined, for one because the session expired; nothing was given.
+            Refused: The provider declined, for example because the session expired; nothing was given.
             NotSent: Nothing was given; it may be later.
-            OutcomeUnknown: No readable answer came, or none that tells whether it was confirmed before; it may be
+            OutcomeUnknown: No readable answer came, or none that says whether it was confirmed before; it may be
                 given, and confirming again is safe.
 
         Source: ImpactAPI, "Donation Sessions", read 2026-11-22.
@@ -242,7 +242,7 @@ class Sessions(Resource):
             return await self._http.write("confirm_session", f"/sessions/{at(id)}/confirm", _session_if_told)
         except Unauthorized:
             raise
-        except Refused as refused:  # it may say so of a session that was confirmed before
+        except Refused as refused:  # the provider may also decline for a session that was confirmed before
             session = await self._http.look_back("confirm_session", self.get_session(id))
             if session.status == "confirmed":
                 return session
@@ -252,7 +252,7 @@ class Sessions(Resource):
 
 
 def _session_if_told(body: bytes) -> Session | None:
-    """The session of an answer whose status says it all; None where it holds none, but is whole."""
+    """Read the session in an answer; None where the answer is complete but holds no session."""
     if not body.strip():
         return None
     try:
@@ -264,7 +264,7 @@ def _session_if_told(body: bytes) -> Session | None:
 
 
 def _speaking_with(secret: str | SecretStr | None) -> Headers | None:
-    """What shows who asks: a session's secret, or None for the account's key."""
+    """Return the headers that show who asks: a session's secret, or None for the account's key."""
     if secret is None:
         return None
     return (("X-Session-Secret", secret if isinstance(secret, str) else secret.get_secret_value()),)

@@ -1,4 +1,4 @@
-"""ImpactAPI's vendors: the places that donations are attributed to. ``customers`` has the same operations."""
+"""ImpactAPI's vendors: the places to which donations are attributed. ``customers`` has the same operations."""
 
 from collections.abc import AsyncIterator
 from datetime import date
@@ -47,14 +47,14 @@ class Vendors(Resource):
         """
         List the organization's vendors page by page, each once even where some are added meanwhile.
 
-        One that is deleted meanwhile, or sorts elsewhere, may hide another.
+        A vendor that is deleted meanwhile, or changes its place in the order, may hide another.
 
         Args:
             external_id: Only the vendor with exactly this id in your own system.
-            sort_by: What they are sorted by.
-            sort_order: Which way.
+            sort_by: The field to sort by.
+            sort_order: The direction.
             limit: Vendors per request, 1 to 100.
-            cursor: ``next`` of the page to go on after, the other arguments being as before. What was added since
+            cursor: ``next`` of the page to continue after, with the other arguments as before. Additions since then
                 may bring back vendors of earlier pages.
 
         Raises:
@@ -77,10 +77,10 @@ class Vendors(Resource):
         Args:
             external_id: Its id in your own system, which no other vendor has; at most 255 characters.
             name: At most 255 characters.
-            metadata: Whatever else is known, such as where it is.
+            metadata: Any further facts, such as where it is.
 
         Raises:
-            Refused: The provider declined, for one because the external id is taken; nothing was created.
+            Refused: The provider declined, for example because the external id is taken; nothing was created.
             NotSent: Nothing was created; it may be later.
             OutcomeUnknown: No readable answer came; it may be created, and ``list_vendors`` finds it by external id.
 
@@ -108,7 +108,7 @@ class Vendors(Resource):
     @operation("PATCH /vendors/{id}", writes=True)
     async def update_vendor(self, id: Id, **changes: Unpack[PartyChanges]) -> Vendor:  # noqa: A002 - the provider's word
         """
-        Change what is given of a vendor and leave the rest; None clears, and metadata is merged with what is there.
+        Change the given fields of a vendor and leave the rest; None clears a field, and metadata is merged.
 
         Args:
             id: ImpactAPI's id of it.
@@ -116,7 +116,7 @@ class Vendors(Resource):
 
         Raises:
             NotFound: There is no such vendor; nothing was changed.
-            Refused: The provider declined, for one because the external id is taken; nothing was changed.
+            Refused: The provider declined, for example because the external id is taken; nothing was changed.
             NotSent: Nothing was changed; it may be later.
             OutcomeUnknown: No readable answer came; it may be changed, and changing it again is safe.
 
@@ -137,7 +137,7 @@ class Vendors(Resource):
             NotFound: There is no such vendor; it may have been deleted before.
             Refused: The provider declined; nothing was deleted.
             NotSent: Nothing was deleted; it may be later.
-            OutcomeUnknown: No answer came; it may be deleted, and ``get_vendor`` tells.
+            OutcomeUnknown: No answer came; it may be deleted, and ``get_vendor`` shows it.
 
         Source: ImpactAPI, "Vendors", read 2026-11-22.
         """
@@ -184,16 +184,16 @@ class Vendors(Resource):
         """
         List the donations of sessions attributed to a vendor, each once even where some are added meanwhile.
 
-        One that is cancelled meanwhile may hide another.
+        A donation that is cancelled meanwhile may hide another.
 
         Args:
             id: ImpactAPI's id of the vendor.
-            sort_by: What they are sorted by.
-            sort_order: Which way.
+            sort_by: The field to sort by.
+            sort_order: The direction.
             date_from: Only those created on this day or later.
             date_to: Only those created on this day or earlier.
             limit: Donations per request, 1 to 100.
-            cursor: ``next`` of the page to go on after, the other arguments being as before. What was added since
+            cursor: ``next`` of the page to continue after, with the other arguments as before. Additions since then
                 may bring back donations of earlier pages.
 
         Raises:

@@ -1,9 +1,9 @@
 """
-1ClickImpact: plant, clean, capture, restore, donate, cancel, and look up what was bought.
+1ClickImpact: plant, clean, capture, restore, donate, cancel, and look up purchases.
 
-It knows no idempotency key: two calls that are accepted are two purchases. Telling whether a lost one took effect is
-left to ``providers.oneclickimpact``, the caller. What only the official SDK knows (coral, cancelling, projects) an
-account may lack, and is then told so.
+It knows no idempotency key: two accepted calls are two purchases. ``providers.oneclickimpact``, the caller, finds out
+whether a lost call took effect. An account may lack the operations that only the official SDK knows (coral, cancelling,
+projects); the error then says so.
 
 Source: 1ClickImpact API reference, and its official SDK for what the reference leaves out; read 2026-11-22.
 """
@@ -76,11 +76,11 @@ class OneClickImpactClient:
     One account at 1ClickImpact.
 
     Args:
-        base_url: The host, with a path prefix if need be; the operations' paths begin with ``/v1``.
+        base_url: The host, with a path prefix if needed; the operations' paths begin with ``/v1``.
         api_key: The account's key.
-        transport: What carries the requests; its owner closes it.
+        transport: The transport that carries the requests; its owner closes it.
         timeout_s: The most seconds that one request may take.
-        clock: Tells the time and waits.
+        clock: Gives the time and waits.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class OneClickImpactClient:
     @operation("GET /v1/whoami")
     async def whoami(self) -> WhoAmI:
         """
-        Ask whose key this is.
+        Ask to which account the key belongs.
 
         Raises:
             Unauthorized: The key is wrong.
@@ -134,8 +134,8 @@ class OneClickImpactClient:
 
         Args:
             amount: Trees, 1 to 10,000,000.
-            customer_email: On whose behalf; None for the account itself.
-            customer_name: What the customer is called; needs ``customer_email``.
+            customer_email: The customer on whose behalf to buy; None for the account itself.
+            customer_name: The customer's name; needs ``customer_email``.
             notify: Whether 1ClickImpact writes to the customer.
             category: ``food`` for trees that bear food; None for reforestation.
             metadata: At most 20 pairs, of at most 40 and 500 characters, that the records may return; ``gift`` and
@@ -273,18 +273,18 @@ class OneClickImpactClient:
     @operation("POST /v1/cancel_impact", writes=True)
     async def cancel_impact(self, user_id: Name, time_utc: Name, *, reason: Reason | None = None) -> ImpactCancelled:
         """
-        Reverse a purchase, as for a refund; safe to repeat, the first time and reason stay.
+        Reverse a purchase, as for a refund; safe to repeat: the time and reason of the first call stay.
 
         Args:
             user_id: From the purchase's answer or record.
-            time_utc: From the same, the very text.
+            time_utc: From the same place, with exactly the same text.
             reason: At most 200 characters.
 
         Raises:
             NotFound: There is no such purchase, or this account does not have cancelling; nothing was reversed.
             Refused: The provider declined, perhaps because there is no such purchase; nothing was reversed.
             NotSent: Nothing was reversed; it may be later.
-            OutcomeUnknown: No readable answer came; it may be reversed, and asking again does no harm.
+            OutcomeUnknown: No readable answer came; it may be reversed, and a repeat does no harm.
 
         Source: the official SDK ``makeimpact`` 2.0.0 (the reference lacks it), read 2026-11-22.
         """
@@ -297,7 +297,7 @@ class OneClickImpactClient:
     @operation("GET /v1/impact")
     async def impact(self) -> AggregatedImpact:
         """
-        Ask what the account has ever bought, in trees, pounds of waste and of CO₂, US cents and coral fragments.
+        Ask for the total of all purchases, in trees, pounds of waste and of CO₂, US cents and coral fragments.
 
         Raises:
             Unauthorized: The key is wrong.
@@ -310,7 +310,7 @@ class OneClickImpactClient:
     @operation("GET /v1/impact/daily")
     async def daily_impact(self, *, start_date: date | None = None, end_date: date | None = None) -> DailyImpact:
         """
-        Ask what was bought day by day, in the units of ``impact``.
+        Ask for the totals of each day, in the units of ``impact``.
 
         Args:
             start_date: The first day; None for the account's first.
@@ -337,15 +337,15 @@ class OneClickImpactClient:
         cursor: Text | None = None,
     ) -> AsyncIterator[Page[Record]]:
         """
-        Yield what the account bought for itself, page by page.
+        Yield the purchases that the account made for itself, page by page.
 
         Args:
-            filter_by: Which amounts; none for all.
+            filter_by: The kinds of amount to list; empty for all.
             start_date: The first day.
             end_date: The last day.
-            limit: Records per page, 0 to 1,000; a page of 0 tells by its ``next`` whether there are any.
+            limit: Records per page, 0 to 1,000; the ``next`` of a page of 0 shows whether there are any.
             sort_order: By time, upwards or downwards.
-            cursor: ``next`` of the page to go on after; the other arguments as they were.
+            cursor: ``next`` of the page to continue after, with the other arguments as before.
 
         Raises:
             Refused: The provider declined, or a limit is broken.
@@ -369,10 +369,10 @@ class OneClickImpactClient:
         cursor: Text | None = None,
     ) -> AsyncIterator[Page[CustomerRecord]]:
         """
-        Yield what was bought on behalf of customers, page by page.
+        Yield the purchases on behalf of customers, page by page.
 
         Args:
-            customer_email: Whose records; None for every customer's.
+            customer_email: The customer whose records to list; None for every customer's.
             filter_by: As for ``records``.
             start_date: As for ``records``.
             end_date: As for ``records``.
@@ -399,11 +399,11 @@ class OneClickImpactClient:
         cursor: Text | None = None,
     ) -> AsyncIterator[Page[OnboardedCustomer]]:
         """
-        Yield everybody on whose behalf something was bought, page by page.
+        Yield every customer on whose behalf something was bought, page by page.
 
         Args:
-            customer_email: Whether there is a customer of this address; None for all.
-            limit: Customers per page, 0 to 1,000; a page of 0 tells by its ``next`` whether there are any.
+            customer_email: Only the customer of this address, if there is one; None for all.
+            limit: Customers per page, 0 to 1,000; the ``next`` of a page of 0 shows whether there are any.
             sort_order: By the time of the first purchase, upwards or downwards.
             cursor: As for ``records``.
 
@@ -423,7 +423,7 @@ class OneClickImpactClient:
 
         Args:
             user_id: From the purchase's answer or record.
-            time_utc: From the same, the very text.
+            time_utc: From the same place, with exactly the same text.
 
         Raises:
             Refused: There is no such impact.
@@ -498,7 +498,7 @@ class OneClickImpactClient:
             amount=amount,
             customer_email=customer_email,
             customer_name=customer_name,
-            notify=None if customer_email is None else notify,  # left out, it would mean yes
+            notify=None if customer_email is None else notify,  # leaving it out would mean yes
             category=category,
             metadata=metadata or None,
         )
@@ -523,13 +523,13 @@ class OneClickImpactClient:
 
         async for page in follow(fetch, cursor, provider="oneclickimpact", operation=operation):
             yield page
-            if limit == 0:  # the page after it would be the same
+            if limit == 0:  # the next page would be the same
                 return
 
 
 @contextmanager
 def _missing(what: str) -> Iterator[None]:
-    """Say what a 404 means to an operation that the reference does not know."""
+    """Say in the error what a 404 means for an operation that the reference does not know."""
     try:
         yield
     except NotFound as error:

@@ -1,8 +1,8 @@
 """
-What 1ClickImpact answers. Amounts count trees, pounds of waste, pounds of CO₂, US cents and coral fragments.
+The answers of 1ClickImpact. Amounts count trees, pounds of waste, pounds of CO₂, US cents and coral fragments.
 
-Times of a purchase stay the text that they wrote: with ``user_id``, ``time_utc`` is a purchase's only name, and a step
-of its life has been reached once its time is there, whatever it looks like.
+Times of a purchase stay the text that 1ClickImpact wrote: ``user_id`` and ``time_utc`` together are a purchase's only
+name. A purchase has reached a step once the step has a time, in any form.
 """
 
 import datetime as dt
@@ -19,11 +19,11 @@ ImpactType = Literal["tree_planted", "waste_removed", "carbon_captured", "money_
 
 
 def _as_told(value: object) -> object:
-    """Metadata of whatever shape; some servers write an empty object as ``[]``."""
+    """Read metadata of any form; some servers write an empty object as ``[]``."""
     return value if isinstance(value, dict) else {"": value} if value else None
 
 
-#: What a purchase was told of itself, by us or by anybody; None where nothing was.
+#: A purchase's metadata, from us or from another buyer; None where there is none.
 Told = Annotated[dict[str, Any] | None, BeforeValidator(_as_told)]
 
 
@@ -35,7 +35,7 @@ class WhoAmI(Answer):
 
 
 class Customer(Answer):
-    """On whose behalf an impact was made; who that is never shows."""
+    """The customer on whose behalf an impact was made; a log never shows who it is."""
 
     customer_id: str
     customer_email: str | None = Field(default=None, repr=False)
@@ -43,7 +43,7 @@ class Customer(Answer):
 
 
 class OnboardedCustomer(Customer):
-    """A customer, and when they came to be one."""
+    """A customer, and the time at which they became one."""
 
     customer_email: str = Field(repr=False)
     onboarded_on: Time
@@ -70,7 +70,7 @@ class ImpactMade(_Purchase):
 
 
 class Record(_Purchase):
-    """A purchase as their records have it; ``metadata`` only where the account returns it."""
+    """A purchase as the provider's records show it; ``metadata`` only where the account returns it."""
 
     user_id: Ref
     time_utc: Ref
@@ -80,13 +80,13 @@ class Record(_Purchase):
 
 
 class CustomerRecord(Record):
-    """A purchase on behalf of a customer as their records have it."""
+    """A purchase on behalf of a customer, as the provider's records show it."""
 
     customer: Customer
 
 
 class Listing(Answer, Generic[T]):
-    """One page of a listing, under whichever name its operation has for it."""
+    """One page of a listing; each operation has its own name for the list."""
 
     items: list[T] = Field(validation_alias=AliasChoices("user_records", "customer_records", "customers"))
     cursor: str | None = None
@@ -103,7 +103,7 @@ class ImpactCancelled(_Purchase):
 
 
 class Track(_Purchase):
-    """How far an impact has come: a step that was not reached yet is None."""
+    """The progress of an impact; a step that was not reached yet is None."""
 
     tracking_id: str
     impact_initiated: str
@@ -126,7 +126,7 @@ class Track(_Purchase):
 
 
 class Totals(Answer):
-    """What impacts come to; an account without coral has restored none."""
+    """The totals of impacts; an account without coral has restored none."""
 
     tree_planted: int
     waste_removed: int
@@ -136,7 +136,7 @@ class Totals(Answer):
 
 
 class AggregatedImpact(Totals):
-    """What the account has ever bought: in all, for itself, and on behalf of its customers."""
+    """All purchases of the account: in all, for itself, and on behalf of its customers."""
 
     user_id: Ref
     user_impact: Totals
@@ -144,13 +144,13 @@ class AggregatedImpact(Totals):
 
 
 class ImpactOfDay(Totals):
-    """What was bought on one day."""
+    """The purchases of one day."""
 
     date: dt.date
 
 
 class DailyImpact(Answer):
-    """What was bought day by day; a day without impact may be missing."""
+    """The purchases of each day; a day without impact may be missing."""
 
     user_id: Ref
     daily_impact: list[ImpactOfDay]
@@ -169,7 +169,7 @@ class SustainableDevelopmentGoal(Answer):
 
 
 class Project(Answer):
-    """Where impacts are made; ``type`` is ``trees``, ``ocean`` or ``carbon``, the place is in degrees."""
+    """A place where impacts are made; ``type`` is ``trees``, ``ocean`` or ``carbon``, coordinates are in degrees."""
 
     project_id: str
     name: str

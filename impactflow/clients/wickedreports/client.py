@@ -1,7 +1,7 @@
 """
 Wicked Reports: read contacts, clicks and orders, all of some days or one contact's. Nothing is ever written.
 
-Which orders are new and which count is left to ``orders``, a caller.
+``orders``, a caller, decides which orders are new and which count.
 
 Source: Wicked Reports Outbound API; read 2026-11-22.
 """
@@ -36,21 +36,21 @@ from impactflow.models import BrokenOrder
 T = TypeVar("T")
 
 LONGEST_PAGE = 1000
-#: What every account has; a contact's own lists are missing where the contact is.
+#: The lists that every account has; a contact's own lists are missing where the contact is missing.
 _LISTS = frozenset({"/contacts", "/clicks", "/orders"})
-#: What a shop can do that has no account here, or whose account may not read orders.
+#: Advice for a shop that has no account here, or whose account may not read orders.
 ELSEWHERE = (
     "or read orders from a file: `impactflow place --orders FILE`, or only what webhooks told of:"
     " `impactflow place --webhooks`"
 )
-#: The most that the two days of a listing of clicks may differ: of everybody's, and of one contact's.
+#: The most that the two days of a listing of clicks may differ: for all contacts, and for one contact.
 LONGEST_SPAN, LONGEST_CONTACT_SPAN = timedelta(days=30), timedelta(days=180)
 
 PageSize = Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
 #: A contact's id, its id in the source system, or its e-mail address; dots alone would lead to another path.
 ContactId = Annotated[Text, shaped(r"(?s).*[^.].*", "not be empty or dots alone")]
 Cursor = Annotated[str, Field(min_length=1)]
-#: The number of a span and, after the first dot, the provider's name of a page in it; nothing for its first.
+#: The number of a span and, after the first dot, the provider's name of a page in it; no name for its first page.
 ClickCursor = Annotated[Text, shaped(r"(?s)[0-9]{1,6}\..*", "be the next of a page of clicks")]
 
 
@@ -59,11 +59,11 @@ class WickedReportsClient:
     One account at Wicked Reports.
 
     Args:
-        base_url: The host, with a path prefix if need be.
+        base_url: The host, with a path prefix if needed.
         api_key: The account's key.
-        transport: What carries the requests; its owner closes it.
+        transport: The transport that carries the requests; its owner closes it.
         timeout_s: The most seconds that one request may take.
-        clock: Tells the time and waits.
+        clock: Gives the time and waits.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class WickedReportsClient:
         Yield the contacts of some days, page by page.
 
         Args:
-            from_: The first day; which of a contact's dates counts is not documented.
-            to: The last day, not before the first; whether it is included is not documented.
+            from_: The first day; the reference does not say which of a contact's dates counts.
+            to: The last day, not before the first; the reference does not say whether it is included.
             limit: Contacts per page, 1 to 1,000.
-            cursor: The ``next`` of the page to go on after, of the same days.
+            cursor: The ``next`` of the page to continue after, of the same days.
 
         Raises:
             Refused: The provider declined, or an argument is out of range and nothing was sent.
@@ -136,14 +136,15 @@ class WickedReportsClient:
         """
         Yield the clicks of some days, page by page; a click may take 24 hours to be listed.
 
-        The provider lists 30 days at a time. More are asked for in spans that overlap by two days, and each click is
-        kept from one of them, by its own time; the very first and last day are as the provider understands them.
+        The provider lists 30 days at a time. More days are read in spans that overlap by two days, and each click is
+        kept from one span, by its own time. The very first and last day are as the provider understands them.
 
         Args:
             from_: The first day.
-            to: The last day, not before the first, however far from it; whether it is included is not documented.
+            to: The last day, not before the first, at any distance from it; the reference does not say whether it is
+                included.
             limit: Clicks per page, 1 to 1,000; where spans meet, pages hold fewer.
-            cursor: The ``next`` of the page to go on after, of the same days.
+            cursor: The ``next`` of the page to continue after, of the same days.
 
         Raises:
             Refused: The provider declined, or an argument is out of range and nothing was sent.
@@ -167,8 +168,8 @@ class WickedReportsClient:
         """
         Yield one contact's clicks, page by page; without days, the first 10,000 of them and no more.
 
-        The provider lists 180 days at a time. More are asked for as by ``list_clicks``. Where it tells of more clicks
-        than it lists, the error names the days of which fewer should be asked for.
+        The provider lists 180 days at a time. More days are read as by ``list_clicks``. Where the provider counts more
+        clicks than it lists, the error names the days, so that the caller can ask for fewer at a time.
 
         Args:
             contact_id: The contact's id, its id in the source system, or its e-mail address.
@@ -193,13 +194,13 @@ class WickedReportsClient:
         self, from_: date, to: date, *, limit: PageSize = LONGEST_PAGE, cursor: Cursor | None = None
     ) -> AsyncIterator[CountedPage[WickedOrder | BrokenOrder]]:
         """
-        Yield the orders of some days, page by page; a broken one keeps its place and spoils no other.
+        Yield the orders of some days, page by page; a broken order keeps its place and spoils no other.
 
         Args:
             from_: The first day.
-            to: The last day, not before the first; whether it is included is not documented.
+            to: The last day, not before the first; the reference does not say whether it is included.
             limit: Orders per page, 1 to 1,000.
-            cursor: The ``next`` of the page to go on after, of the same days.
+            cursor: The ``next`` of the page to continue after, of the same days.
 
         Raises:
             Refused: The provider declined, or an argument is out of range and nothing was sent.
@@ -254,7 +255,7 @@ class WickedReportsClient:
         cursor: str | None,
         read: Callable[[bytes], Listing[T]],
     ) -> AsyncIterator[CountedPage[T]]:
-        """Yield the pages of one listing as the provider cuts them."""
+        """Yield the pages of one listing as the provider divides them."""
         days = given(**{"from": span.from_, "to": span.to})
 
         async def fetch(name: str | None) -> Listing[T]:
@@ -271,7 +272,7 @@ class WickedReportsClient:
     async def _clicks(
         self, operation: str, path: str, window: Sequence[Span], limit: int, cursor: str | None
     ) -> AsyncIterator[Page[WickedClick]]:
-        """Yield the pages of one listing after the other, without the clicks that belong to a neighbour."""
+        """Yield the pages of each span in turn, without the clicks that belong to a neighbouring span."""
         part, _, name = (cursor or "0.").partition(".")
         first, last = int(part), len(window) - 1
         if first > last:
@@ -286,7 +287,7 @@ class WickedReportsClient:
 
 
 def _what_is_wrong(listing: Listing[T], count: int, span: Span) -> str | None:
-    """Say why a page, the so-many-th that was read, cannot be followed to the end of the listing; None where it can."""
+    """Say why the listing cannot be followed to its end from a page, number ``count`` of those read; None if it can."""
     if listing.has_no_end(count):
         page = f"page {count} of {listing.total_pages}, of {len(listing.results)} records,"
         return f"{page} names a next one, so the listing has no end"

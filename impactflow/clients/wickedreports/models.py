@@ -1,8 +1,8 @@
 """
-What Wicked Reports answers: contacts, their clicks, and orders.
+The answers of Wicked Reports: contacts, their clicks, and orders.
 
-Sums of money are in the order's own currency. A page of orders is read in one go; only where that fails is each order
-read alone, so that a broken one does not spoil the rest.
+Amounts of money are in the order's own currency. A page of orders is read in one step. Where that fails, each order is
+read alone, so that a broken order does not spoil the rest.
 """
 
 import json
@@ -19,16 +19,16 @@ from impactflow.models import BrokenOrder
 
 T_co = TypeVar("T_co", covariant=True)
 
-#: No shop's order has more than this, in any currency or unit; beyond it something is wrong with the order.
+#: The most of a shop's order, in any currency or unit; an order above it must be wrong.
 MOST_MONEY, MOST_ITEMS = Decimal(10**12), Decimal(10**9)
 Money = Annotated[Decimal, Field(ge=-MOST_MONEY, le=MOST_MONEY)]
 Quantity = Annotated[Decimal, Field(ge=-MOST_ITEMS, le=MOST_ITEMS)]
-#: What a database can keep: no NUL and, since there is a pattern at all, no half of a surrogate pair.
+#: A text that a database can keep: no NUL and, because it has a pattern, no half of a surrogate pair.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 
 
 def _unless_null(value: object) -> object:
-    """The schema's default of such a time is the text ``null``."""
+    """Read the text ``null``, the schema's default for such a time, as None."""
     return None if value == "null" else value
 
 
@@ -36,13 +36,13 @@ MaybeTime = Annotated[Time | None, BeforeValidator(_unless_null)]
 
 
 class WickedLink(Answer):
-    """Where more is told: a path below the base URL."""
+    """A path below the base URL, with more details."""
 
     href: Text | None = None
 
 
 class WickedUtms(Answer):
-    """Where a click came from, by the tags of its link."""
+    """The origin of a click, by the tags of its link."""
 
     source: Text | None = None
     medium: Text | None = None
@@ -59,9 +59,9 @@ class WickedTouch(WickedUtms):
 
 class WickedContact(Answer):
     """
-    Someone who clicked, opted in or bought; addresses and names never show.
+    A person who clicked, opted in or bought; addresses and names never show.
 
-    ``ltv`` is what all their orders came to, in a currency that is not told. ``links`` is empty without clicks.
+    ``ltv`` is the total of all the person's orders, in an unknown currency. ``links`` is empty without clicks.
     """
 
     id: Text
@@ -99,7 +99,7 @@ class WickedClick(Answer):
 
 
 class WickedBuyer(Answer):
-    """Who bought, as an order tells it."""
+    """The buyer, as an order names them."""
 
     id: Aside[Text] = None
     source_id: Annotated[Aside[Text], Field(alias="sourceId")] = None
@@ -108,7 +108,7 @@ class WickedBuyer(Answer):
 
 
 class WickedProduct(Answer):
-    """What was bought, how many, and the price of one."""
+    """A product that was bought, how many, and the price of one."""
 
     id: Aside[Text] = None
     name: Aside[Text] = None
@@ -125,7 +125,7 @@ class WickedPayment(Answer):
 
 
 class WickedAttributions(Answer):
-    """Which of the contact's clicks an order is attributed to."""
+    """The contact's clicks to which an order is attributed."""
 
     first_click: Annotated[Aside[WickedTouch], Field(alias="firstClick")] = None
     first_optin: Annotated[Aside[WickedTouch], Field(alias="firstOptin")] = None
@@ -135,9 +135,9 @@ class WickedAttributions(Answer):
 
 class WickedOrder(Answer):
     """
-    An order. Everything may be missing but its two ids and its date.
+    An order. Everything but its two ids and its date may be missing.
 
-    The references promise more of ``contact``, but no order is lost for want of that.
+    The references promise more of ``contact``, but an order without those fields is accepted.
     """
 
     id: Annotated[Ref, Field(min_length=1)]
@@ -161,7 +161,7 @@ class ContactAnswer(Answer):
 
 
 class Listing(Answer, Generic[T_co]):
-    """One page of a listing, as it is told."""
+    """One page of a listing, as the provider sends it."""
 
     results: tuple[T_co, ...]
     page: int | None = None
@@ -171,18 +171,18 @@ class Listing(Answer, Generic[T_co]):
 
     @property
     def next(self) -> str | None:
-        """The name of the page after it; None after the last, which may name one all the same."""
+        """The name of the next page; None after the last page, even if that page names one."""
         has_more = bool(self.results) if self.page is None or self.total_pages is None else self.page < self.total_pages
         return (self.following or None) if has_more else None
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether it tells of more pages but names none: of one contact's clicks only 10,000 are listed at a time."""
+        """Whether it counts more pages but names none: only 10,000 clicks of one contact are listed at a time."""
         told = self.page is not None and self.total_pages is not None and self.page < self.total_pages
         return told and not self.following
 
     def has_no_end(self, count: int) -> bool:
-        """Whether it names a next page though it is empty, or though more pages than it tells of were read."""
+        """Whether it names a next page although it is empty, or although more pages than it counts were read."""
         beyond = self.total_pages is not None and count > self.total_pages
         return self.next is not None and (beyond or not self.results)
 
@@ -190,10 +190,10 @@ class Listing(Answer, Generic[T_co]):
 @dataclass(frozen=True, slots=True)
 class CountedPage(Page[T_co]):
     """
-    One page of a listing that is counted.
+    One page of a listing with a total.
 
     Args:
-        total: How many items all its pages hold, where told.
+        total: The number of items on all pages, where the provider says it.
     """
 
     total: int | None
@@ -201,10 +201,10 @@ class CountedPage(Page[T_co]):
 
 def read_order_page(body: bytes) -> Listing[WickedOrder | BrokenOrder]:
     """
-    Read a page of orders; a broken one keeps its place.
+    Read a page of orders; a broken order keeps its place.
 
     Raises:
-        ValidationError: It is no page of orders.
+        ValidationError: The body is no page of orders.
     """
     try:
         return Listing[WickedOrder].model_validate_json(body)
@@ -214,7 +214,7 @@ def read_order_page(body: bytes) -> Listing[WickedOrder | BrokenOrder]:
 
 
 def _parse(body: bytes, broken: ValidationError) -> Any:
-    """Read JSON with half surrogate pairs or endless numbers in it, so that only the order that has them is broken."""
+    """Read JSON that may hold half surrogate pairs or endless numbers, so that only the order with them is broken."""
     try:
         return json.loads(body, parse_int=_parse_int)
     except (ValueError, RecursionError):

@@ -1,9 +1,9 @@
 """
 Long windows, cut into spans that Wicked Reports answers. Pure.
 
-Neither whether the last day is included nor in which time zone days are counted is documented. So neighbouring spans
-ask for two days in common, and the midnight (UTC) in the middle of these says to which of the two a click belongs:
-whatever the days mean, both answers hold that midnight's surroundings, and each click is kept once.
+The reference does not say whether the last day is included, nor in which time zone days are counted. So neighbouring
+spans share two days, and the midnight (UTC) in the middle of these two decides to which span a click belongs. Both
+answers hold the time around that midnight, however the days are counted, and each click is kept once.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _DAY = timedelta(days=1)
 @dataclass(frozen=True, slots=True)
 class Span:
     """
-    The days of one listing, and which of its clicks are kept.
+    The days of one listing, and the times of the clicks to keep.
 
     Args:
         from_: The first day to ask for; None for no bound.

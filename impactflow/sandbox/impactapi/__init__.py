@@ -1,8 +1,9 @@
 """
 ImpactAPI, pretended: campaigns, customers, vendors, donation intents, and sessions that cost nothing until confirmed.
 
-The references show hardly any answer as JSON; the fields here are those that they name in words. One module for each
-resource; ``ImpactApi`` puts them together, knows the key and writes refusals. Called through ``line.py``.
+The references show hardly any answer as JSON; the fields here are those that the references name in words. Each
+resource has one module; ``ImpactApi`` puts them together, knows the key and writes refusals. Called through
+``faulty_network.py``.
 
 Source: the vendor's endpoint reference and its pages on sessions, errors, pages and metadata, read 2026-11-22.
 """
@@ -55,12 +56,12 @@ class ImpactApi(Api):
         yield from self._sessions.routes()
 
     def authorise(self, request: Request) -> None:
-        """The bearer must be the sandbox's key; a session's secret opens what its customer may do."""
+        """Check that the bearer is the sandbox's key; a session's secret opens what its customer may do."""
         if not has_key(request) and not self._sessions.lets_in(request):
             raise Declined(401, "The API key is missing or not valid.")
 
     def decline(self, declined: Declined) -> Reply:
-        """``{"error": {"code", "message", "correlation_id"}}``; where a field is wrong, 422 with ``details``."""
+        """Write ``{"error": {"code", "message", "correlation_id"}}``; if a field is wrong, 422 with ``details``."""
         status = declined.status if declined.field is None else 422
         error: dict[str, Any] = {
             "code": declined.code or _CODES.get(status, "server.error"),

@@ -1,10 +1,10 @@
-"""What can be donated to, and what a donation achieves. Used by the other modules of this package."""
+"""Campaigns for donations, and the impact of a donation. Used by the other modules of this package."""
 
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-#: By slug: the name, the metric, and how many of it one US dollar achieves.
+#: By slug: the name, the metric, and the units of the metric that one US dollar achieves.
 CAMPAIGNS = {
     "trees-for-the-future": ("Trees for the Future", "Trees planted", 4.0),
     "cleanhub": ("CleanHub", "Plastic removed", 1.2),
@@ -14,7 +14,7 @@ CAMPAIGNS = {
 
 
 def show_campaign(slug: str, *, metrics: bool) -> dict[str, Any]:
-    """A campaign as ImpactAPI writes it."""
+    """Return a campaign as ImpactAPI writes it."""
     name, metric, per_dollar = CAMPAIGNS[slug]
     shown: dict[str, Any] = {"slug": slug, "name": name}
     if metrics:
@@ -23,7 +23,7 @@ def show_campaign(slug: str, *, metrics: bool) -> dict[str, Any]:
 
 
 def show_impact(donations: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
-    """What (campaign, cents) pairs achieve together, by metric."""
+    """The total impact of (campaign, cents) pairs, by metric."""
     cents: Counter[str] = Counter()
     for slug, amount in donations:
         cents[slug] += amount

@@ -1,5 +1,5 @@
 """
-Who asks, and whether what was sent is within the documented limits. Used by the other modules of this package.
+Checks of the sender, and of the documented limits. Used by the other modules of this package.
 
 A refusal that names a field is answered with 422; see ``ImpactApi.decline``.
 """
@@ -20,24 +20,24 @@ _MOST_CHARACTERS = 255
 
 
 def has_key(request: Request) -> bool:
-    """Whether the account itself asks."""
+    """Whether a request has the account's key."""
     return request.headers.get("authorization") == f"Bearer {API_KEY}"
 
 
 def check_text(fields: Mapping[str, Any], name: str) -> None:
-    """At most 255 characters, or null."""
+    """Check that a field has at most 255 characters, or is null."""
     if not is_text(fields.get(name), _MOST_CHARACTERS):
         raise Declined(422, f"{name} must be a text of at most {_MOST_CHARACTERS} characters.", field=name)
 
 
 def check_metadata(fields: Mapping[str, Any]) -> None:
-    """An object, or null."""
+    """Check that the metadata is an object, or null."""
     if not isinstance(fields.get("metadata"), dict | None):
         raise Declined(422, "metadata must be an object.", field="metadata")
 
 
 def merged(metadata: str | None, fields: Mapping[str, Any]) -> str | None:
-    """Metadata as JSON text, after what a PATCH says of it: left out, null or an object."""
+    """Return metadata as JSON text, after a PATCH that leaves it out, or gives null or an object."""
     if "metadata" not in fields:
         return metadata
     if fields["metadata"] is None:
@@ -46,16 +46,16 @@ def merged(metadata: str | None, fields: Mapping[str, Any]) -> str | None:
 
 
 def shown(metadata: str | None) -> Any:
-    """Metadata that is kept as JSON text."""
+    """Parse metadata that is kept as JSON text."""
     return None if metadata is None else json.loads(metadata)
 
 
 def donations(items: object, field: str, most: int) -> tuple[tuple[str, int], ...]:
     """
-    The (campaign, cents) pairs of a list of donations, which may be empty.
+    Return the (campaign, cents) pairs of a list of donations, which may be empty.
 
     Raises:
-        Declined: It is no such list, too long, or names a campaign that cannot be donated to.
+        Declined: The list is not valid or too long, or names a campaign that cannot be donated to.
     """
     if not isinstance(items, list) or len(items) > most:
         raise Declined(422, f"There must be a list of at most {most}.", field=field)
@@ -67,7 +67,7 @@ def donations(items: object, field: str, most: int) -> tuple[tuple[str, int], ..
 
 
 def check_campaign(slug: object) -> None:
-    """One that can be donated to."""
+    """Check that the campaign can be donated to."""
     if not isinstance(slug, str) or slug not in CAMPAIGNS:
         raise Declined(400, "There is no such campaign to donate to.", code="session.campaign-not-available")
 

@@ -1,4 +1,4 @@
-"""Donation intents, pretended: what will be billed, and what the books say was bought."""
+"""Donation intents, pretended: the donations that will be billed, and the purchases in the books."""
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _MOST_AT_ONCE = 50
 
 @dataclass(slots=True, eq=False)
 class Intent:
-    """One donation; whom it is attributed to follows from its session."""
+    """One donation; its session decides whom it is attributed to."""
 
     id: str
     campaign: str
@@ -33,7 +33,7 @@ class Intent:
     cancelled: bool = False
 
     def show(self, poor: Container[str] = ()) -> dict[str, Any]:
-        """As ImpactAPI writes it, poor as an account may be."""
+        """Return the intent as ImpactAPI writes it, with the weaknesses of an account."""
         shown = {
             "id": self.id,
             "amount": self.cents,
@@ -68,7 +68,7 @@ class Intents:
         self._by_id: dict[str, Intent] = {}
 
     def routes(self) -> Iterable[Route]:
-        """Create, list, get, cancel."""
+        """Routes to create, list, get and cancel."""
         yield Route("POST", "/donation_intents", self._create, Nature.WRITE)
         yield Route("GET", "/donation_intents", self._list, Nature.LISTING)
         yield Route("GET", "/donation_intents/*", self._get, Nature.LOOK_UP)
@@ -106,11 +106,11 @@ class Intents:
         return made
 
     def of(self, wanted: Callable[[Intent], bool]) -> list[Intent]:
-        """What was given, was not cancelled, and is wanted."""
+        """The intents that are wanted and were not cancelled."""
         return [intent for intent in self._all if not intent.cancelled and wanted(intent)]
 
     def page_of(self, call: Call, wanted: Callable[[Intent], bool]) -> Reply:
-        """One page of what is wanted."""
+        """One page of the intents that are wanted."""
 
         def stands(intent: Intent) -> bool:
             return not intent.cancelled and intent.purchase.listed_at <= call.now and wanted(intent)
@@ -118,11 +118,11 @@ class Intents:
         return list_page(self._cut, call, self._all, stands, _SORTS, self.show)
 
     def show(self, intent: Intent) -> dict[str, Any]:
-        """A donation intent as this account tells it."""
+        """A donation intent as this account shows it."""
         return intent.show(self._poor)
 
     def _create(self, call: Call) -> Reply:
-        """All are made or none; the vendor's documentation shows a bare list, and once one within ``intents``."""
+        """Make all or none; the vendor's documentation shows a bare list, and once one within ``intents``."""
         content = call.content()
         items = content.get("intents") if isinstance(content, dict) else content
         wanted = donations(items, "intents", _MOST_AT_ONCE)
@@ -138,7 +138,7 @@ class Intents:
         return json_reply(200, self.show(self._find(call)))
 
     def _cancel(self, call: Call) -> Reply:
-        """Gone for good; in the books, what remains of the purchase stands."""
+        """Remove an intent for good; in the books, the rest of the purchase stands."""
         intent = self._find(call)
         intent.cancelled = True
         purchase = intent.purchase

@@ -1,4 +1,4 @@
-"""Pages that are counted, in an order that the query chooses. Used by the lists of this package."""
+"""Numbered pages, in an order that the query chooses. Used by the lists of this package."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -12,7 +12,7 @@ _LAST = 999_999_999
 
 
 class Cut(Protocol):
-    """``Api.page``, which knows how a page shifts where a fault strikes it."""
+    """``Api.page``, which shifts a page where a fault strikes it."""
 
     def __call__(  # noqa: D102 - it is described there
         self, items: Sequence[T], positions: Sequence[int], call: Call, *, limit: int, before: Sequence[int]
@@ -32,10 +32,10 @@ def list_page(
 
     Args:
         cut: Takes the page out of the list.
-        call: Says which page, how long, and in which order.
+        call: The request, with the page's number, length and order.
         items: Everything that was ever listed, the oldest first.
-        wanted: What belongs to the list.
-        sorts: By the names that ``sort_by`` may have, what to sort by; the first is the default.
+        wanted: Selects the items that belong to the list.
+        sorts: The sort keys, by the names that ``sort_by`` may have; the first is the default.
         show: Writes one item.
     """
     params = call.query()

@@ -1,4 +1,4 @@
-"""Customers and vendors, pretended: whom donations are attributed to. Both have the same seven operations."""
+"""Customers and vendors, pretended, whom donations are attributed to. Both have the same seven operations."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Party:
     deleted: bool = False
 
     def show(self) -> dict[str, Any]:
-        """As ImpactAPI writes it."""
+        """Return the party as ImpactAPI writes it."""
         return {
             "id": self.id,
             "external_id": self.external_id,
@@ -57,7 +57,7 @@ class Parties:
         self._by_id: dict[str, Party] = {}
 
     def routes(self) -> Iterable[Route]:
-        """List, create, get, update, delete, impact metrics, donation intents."""
+        """Routes to list, create, get, update and delete, for impact metrics and donation intents."""
         all_, one = f"/{self._kind}s", f"/{self._kind}s/*"
         yield Route("GET", all_, self._list, Nature.LISTING)
         yield Route("POST", all_, self._create, Nature.WRITE)
@@ -68,7 +68,7 @@ class Parties:
         yield Route("GET", f"{one}/donation_intents", self._donation_intents, Nature.LISTING)
 
     def __contains__(self, id_: str) -> bool:
-        """Whether there is one with this id."""
+        """Whether there is a party with this id."""
         return id_ in self._by_id
 
     def _list(self, call: Call) -> Reply:
@@ -98,7 +98,7 @@ class Parties:
         return json_reply(200, self._find(call).show())
 
     def _update(self, call: Call) -> Reply:
-        """What is left out stays, null clears, metadata is merged."""
+        """Update a party: fields left out stay, null clears, metadata is merged."""
         party, fields = self._find(call), call.fields()
         self._check(fields, party)
         party.external_id = fields.get("external_id", party.external_id)
@@ -108,7 +108,7 @@ class Parties:
         return json_reply(200, party.show())
 
     def _delete(self, call: Call) -> Reply:
-        """Gone for good; sessions and donations keep its id."""
+        """Remove a party for good; sessions and donations keep its id."""
         party = self._find(call)
         party.deleted = True
         del self._by_id[party.id]
@@ -122,7 +122,7 @@ class Parties:
         return self._intents.page_of(call, self._given(call))
 
     def _given(self, call: Call) -> Callable[[Intent], bool]:
-        """What tells the donations of a party in a period."""
+        """Return a filter for the donations of a party in a period."""
         party, (first, last) = self._find(call), period(call)
 
         def given(intent: Intent) -> bool:

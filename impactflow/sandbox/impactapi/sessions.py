@@ -6,7 +6,7 @@ Donation sessions, pretended.
        ├────── confirm ────────┼──▶ confirmed
        └──────── time ─────────┴──▶ expired
 
-Processing locks the customer out, not the key. What is confirmed or expired changes no more, but for its metadata.
+Processing locks the customer out, not the key. A confirmed or expired session changes no more, except for its metadata.
 """
 
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ _LEAST_EXTENSION, _EXTENSION, _MOST_EXTENSION = 60, 10_080, 43_200
 
 
 class Status(StrEnum):
-    """Where a session is."""
+    """The status of a session."""
 
     #: The customer may choose, and the key may change everything.
     ACTIVE = "active"
@@ -54,7 +54,7 @@ class Status(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """A donation session; what it allocates is (campaign, cents) pairs, its metadata JSON text."""
+    """A donation session; its allocations are (campaign, cents) pairs, its metadata is JSON text."""
 
     id: str
     type: str
@@ -78,7 +78,7 @@ class Session:
         return self.type in _INTERACTIVE
 
     def status(self, now: datetime) -> Status:
-        """Confirmed for good; else what it is until it expires."""
+        """Return ``confirmed`` for good; else the status until the session expires."""
         if self.confirmed_at is not None:
             return Status.CONFIRMED
         if now >= self.expires_at:
@@ -86,7 +86,7 @@ class Session:
         return Status.PROCESSING if self.processing else Status.ACTIVE
 
     def show(self, now: datetime, *, metrics: bool = False) -> dict[str, Any]:
-        """As ImpactAPI writes it."""
+        """Return the session as ImpactAPI writes it."""
         written: dict[str, Any] = {
             "id": self.id,
             "type": self.type,
@@ -117,7 +117,7 @@ class Sessions:
         self._by_id: dict[str, Session] = {}
 
     def routes(self) -> Iterable[Route]:
-        """Create, get, update, allocations, choose_campaign, process, confirm."""
+        """Routes to create, get, update, allocate, choose_campaign, process and confirm."""
         yield Route("POST", "/sessions", self._create, Nature.WRITE)
         yield Route("GET", "/sessions/*", self._get, Nature.LOOK_UP)
         yield Route("PATCH", "/sessions/*", self._update, Nature.WRITE)
@@ -169,7 +169,7 @@ class Sessions:
         return json_reply(200, self._show(self._find(call), call, metrics=True))
 
     def _update(self, call: Call) -> Reply:
-        """What is left out stays; whom a session is attributed to changes only while it is open."""
+        """Keep fields that are left out; whom a session is attributed to changes only while the session is open."""
         session, fields = self._find(call), call.fields()
         self._check_details(fields)
         if self._parties.keys() & fields.keys():
@@ -192,7 +192,7 @@ class Sessions:
 
     def _choose(self, call: Call) -> Reply:
         """
-        The campaign that gets the whole amount; null is none.
+        Set the campaign that gets the whole amount; null is none.
 
         The secret is needed; a session without one is refused for its type, whoever asks. The key alone is refused
         with 401, which is made up.
@@ -241,7 +241,7 @@ class Sessions:
         return json_reply(200, self._show(session, call))
 
     def _show(self, session: Session, call: Call, *, metrics: bool = False) -> dict[str, Any]:
-        """A session as this account tells it."""
+        """A session as this account shows it."""
         poor, shown = self._options.poor, session.show(call.now, metrics=metrics)
         if "sessions_without_metadata" in poor:
             del shown["metadata"]
@@ -258,7 +258,7 @@ class Sessions:
         return session
 
     def _check_details(self, fields: dict[str, Any]) -> None:
-        """What may be given when a session is created and changed later."""
+        """Check the fields that may be given when a session is created and changed later."""
         check_metadata(fields)
         if not isinstance(fields.get("approximated", False), bool):
             raise Declined(422, "approximated must be true or false.", field="approximated")
@@ -269,7 +269,7 @@ class Sessions:
 
 
 def _check_open(session: Session, call: Call) -> None:
-    """Neither confirmed nor expired."""
+    """Check that a session is neither confirmed nor expired."""
     match session.status(call.now):
         case Status.ACTIVE | Status.PROCESSING:
             return
@@ -282,7 +282,7 @@ def _check_open(session: Session, call: Call) -> None:
 
 
 def _check_interactive(fields: dict[str, Any]) -> None:
-    """A customer will choose: an amount and campaigns, and nothing allocated."""
+    """Check a session in which a customer will choose: an amount and campaigns, and nothing allocated."""
     if fields.get("allocations") is not None:
         raise Declined(400, "Allocations are not for this type.", code="session.interactive-cannot-have-allocations")
     if fields.get("amount") is None:
@@ -297,7 +297,7 @@ def _check_interactive(fields: dict[str, Any]) -> None:
 
 
 def _allocated(fields: dict[str, Any]) -> tuple[tuple[str, int], ...]:
-    """Everything is decided: allocations, and nothing to choose."""
+    """Return the allocations of a session in which everything is decided and nothing is left to choose."""
     if fields.get("allocations") is None:
         raise Declined(400, "Allocations are needed.", code="session.non-interactive-requires-allocations")
     for name in ("amount", "available_campaigns"):
