@@ -136,7 +136,7 @@ async def _record(ledger: Ledger, provider: Provider, found: Finding, clock: Clo
     [entry] = await ledger.holders(provider.name, refs=[], keys=[found.record.key or ""])
     now, receipt = clock.now(), Receipt(found.record.ref, found.record.price_usd_cents)
     detail = f"found at the provider before it was sent again: {receipt.ref}"
-    move = Move(entry.placement, Status.PLANNED, Status.PLACED, now, run_id, detail, now, receipt)
+    move = Move(entry.placement, Status.PLANNED, Status.PLACED, now, run_id, detail, now, receipt, by_key=True)
     with suppress(TransitionRefused, AlreadyRecorded):  # another run was first
         await ledger.record_found(move)
         log.info(
