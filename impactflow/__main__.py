@@ -4,7 +4,7 @@ import sys
 from functools import cache
 from typing import NoReturn
 
-# It looks into the working directory first, where somebody's own folder `flows` or `tasks` would be taken for ours.
+# It looks into the working directory first, where another folder `flows` or `tasks` would be taken for ours.
 if __name__ == "__main__" and not sys.flags.safe_path:
     sys.path.append(sys.path.pop(0))
 

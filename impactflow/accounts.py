@@ -1,8 +1,8 @@
 """
-A store's account at a provider, as a run works with it; and whether the key still opens the one that was bought from.
+A store's account at a provider, as a run works with it; and a check that the key still opens the same account.
 
-At another account nothing of what was bought can be found again: a doubt would look like no purchase and be bought a
-second time. So the account is checked before anything is bought, settled or audited there.
+At another account no earlier purchase can be found: a doubt would look like no purchase and be bought a second time. So
+the account is checked before anything is bought, resolved or audited there.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from impactflow.ledger import Ledger
 from impactflow.models import Placement, ProviderName
 from impactflow.providers import Provider
 
-#: So many purchases must be unknown: one alone may have been deleted there by a person.
+#: This many purchases must be unknown: one alone may have been deleted there by a person.
 LATEST = 5
 #: Wait in seconds before the second time: a purchase that a provider does not find for a moment is no other account.
 _AGAIN_S = 5.0
@@ -23,14 +23,14 @@ _AGAIN_S = 5.0
 @dataclass(frozen=True, slots=True)
 class RunConfig:
     """
-    How a run works, from the settings.
+    The configuration of a run, from the settings.
 
     Args:
-        lease_s: How long a placement belongs to the run that sends it.
+        lease_s: How long a placement belongs to the run that sends it, in seconds.
         request_timeout_s: How long one request may take, the wait for its turn included.
         settle_s: How long after an attempt "not in their records" means "not placed".
         concurrency: Requests in flight per provider.
-        track_s: How long after the first look a placement is tracked again.
+        track_s: How long after the first look a placement is tracked again, in seconds.
     """
 
     lease_s: float
@@ -43,17 +43,17 @@ class RunConfig:
 @dataclass(frozen=True, slots=True)
 class StoreAccount:
     """
-    A store's account at a provider, and all that a run needs to work with it.
+    A store's account at a provider, with everything a run needs to work with it.
 
     Several stores may share a ledger, each with accounts of its own: a run touches the placements of its store only.
 
     Args:
-        store: Whose placements, as the policy names the store.
+        store: The store, as the policy names it.
         provider: The account.
-        ledger: Where the placements are.
-        clock: Tells the time.
-        config: How the run works.
-        run_id: What the run's attempts and events are recorded under.
+        ledger: The ledger that holds the placements.
+        clock: The clock.
+        config: The run's configuration.
+        run_id: The id under which the run's attempts and events are recorded.
     """
 
     store: str
@@ -71,14 +71,14 @@ class StoreAccount:
 
 async def check_account(account: StoreAccount, *, fewest: int = 1) -> None:
     """
-    Ask after the store's latest purchases until one of them is known; ask twice before saying that none is.
+    Ask about the store's latest purchases until the account knows one of them; ask twice before deciding that none is.
 
     Args:
         account: The account.
         fewest: How many purchases there must be for their absence to say something about the account.
 
     Raises:
-        Unauthorized: None is: the key is of another account, or the URL of another system.
+        Unauthorized: None is known: the key is of another account, or the URL of another system.
         Forbidden: The account may not look its purchases up.
         NotSent: The provider cannot be asked now.
     """

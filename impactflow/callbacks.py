@@ -1,7 +1,7 @@
 """
 The path on which a provider calls back about one placement: unguessable, because its callbacks carry no signature.
 
-Its token is an HMAC of the placement's key, so nothing has to be remembered and nobody else can make one.
+Its token is an HMAC of the placement's key, so nothing has to be stored and no one else can make a token.
 """
 
 import base64
@@ -18,7 +18,7 @@ def callback_path(secret: str, key: str) -> str:
 
 
 def is_callback(secret: str, key: str, token: str) -> bool:
-    """Whether we made this token for this key; takes as long for a wrong one as for the right one."""
+    """Whether we made this token for this key; a wrong token takes as long to check as the right one."""
     return hmac.compare_digest(_token(secret, key).encode(), token.encode(errors="replace"))
 
 

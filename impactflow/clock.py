@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What tells the time and waits."""
+    """A source of the time that can also wait."""
 
     def now(self) -> datetime:
         """The time now, aware, UTC."""

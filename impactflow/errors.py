@@ -1,5 +1,5 @@
 """
-Every error of impactflow. They answer one question: *did it happen?*
+Every error of impactflow. The errors answer one question: *did it happen?*
 
     ImpactError
     ├── ConfigurationError        nothing ran; the message names the variable or field to set
@@ -13,7 +13,7 @@ Every error of impactflow. They answer one question: *did it happen?*
     ├── LedgerError               the ledger could not be read or written; what was committed stands
     │   └── LedgerBusy · LedgerContended · LedgerFull · LedgerRefused · LedgerTooNew
     │       · TransitionRefused · AlreadyRecorded
-    └── WebhookRejected           a delivery was not taken: nothing of it was kept
+    └── WebhookRejected           a delivery was not accepted: nothing of it was kept
 
 Callers catch by that question, never by a status code. A message never holds a key, an e-mail address or an order's
 content, and ends with what to do next where there is something to do.
@@ -28,7 +28,7 @@ from typing import Any, Self
 class ImpactError(Exception):
     """Anything that impactflow itself reports; its text is one line for a person."""
 
-    #: What a program is given besides the text.
+    #: The attributes that a program gets besides the text.
     told: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -38,11 +38,11 @@ class ConfigurationError(ImpactError):
 
 class ProviderError(ImpactError):
     """
-    A provider did not do what it was asked.
+    A provider did not do the operation it was asked for.
 
     Args:
         message: What happened, one line.
-        provider: Which provider, as in the policy (``cnaught``), or ``wickedreports``.
+        provider: The provider's name, as in the policy (``cnaught``), or ``wickedreports``.
         operation: The provider's own name of the operation (``submit_generic_order``).
         status: The HTTP status, if an answer came.
         request_id: The provider's name for the request, if it gave one.
@@ -63,11 +63,11 @@ class ProviderError(ImpactError):
         return f"{self.provider} {self.operation}{status}: {self.message}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Come whole through ``pickle`` and ``copy``, which by themselves know nothing of arguments with names."""
+        """Support ``pickle`` and ``copy``, which do not handle keyword arguments by themselves."""
         return _made_without_init, (type(self), *self.args), vars(self)
 
     def with_message(self, message: str) -> Self:
-        """Make the same error in other words."""
+        """Return the same error with another message."""
         told = copy(self)
         told.args, told.message = (message,), message
         return told
@@ -78,19 +78,19 @@ def _made_without_init(kind: type[ProviderError], *args: object) -> ProviderErro
 
 
 class Refused(ProviderError):
-    """It did not happen and it will not: the provider declined (4xx)."""
+    """The operation did not happen and will not: the provider declined (4xx)."""
 
 
 class NotFound(Refused):
-    """The provider knows nothing by that name (404)."""
+    """The provider knows no object with that name (404)."""
 
 
 class Unauthorized(Refused):
-    """The key is missing or wrong, or the account cannot pay (401, 402): nothing else will be done for it either."""
+    """The key is missing or wrong, or the account cannot pay (401, 402): its other requests will fail, too."""
 
 
 class WrongAddress(Unauthorized):
-    """Nothing is at the provider's URL where something always is (404): nothing else will be done there either."""
+    """The provider's URL lacks a resource that always exists (404): other requests there will fail, too."""
 
 
 class Forbidden(Refused):
@@ -102,7 +102,7 @@ class IdempotencyConflict(Refused):
 
 
 class NotSent(ProviderError):
-    """It did not happen, but it may later: no connection could be made, or the provider said so."""
+    """The operation did not happen, but may later: no connection could be made, or the provider said so."""
 
 
 class RateLimited(NotSent):
@@ -128,18 +128,18 @@ class RateLimited(NotSent):
 
 
 class Unavailable(NotSent):
-    """The provider is down and has said that nothing was done, or the operation was a mere read."""
+    """The provider is down and has said that nothing was done, or the operation was only a read."""
 
 
 class OutcomeUnknown(ProviderError):
-    """It may have happened: the answer to a write was lost, cut short or unreadable."""
+    """The operation may have happened: the answer to a write was lost, cut short or unreadable."""
 
 
 class Contradiction(OutcomeUnknown):
     """
-    The answer tells of something else than was asked for; the message names it.
+    The answer describes another purchase than was asked for; the message names it.
 
-    Where the provider's records show nothing else either, it is for a person, and never repeated.
+    Where the provider's records show no other purchase either, a person has to decide, and it is never repeated.
     """
 
 
@@ -152,7 +152,7 @@ class LedgerBusy(LedgerError):
 
 
 class LedgerContended(LedgerBusy):
-    """The database gave a transaction up for the sake of another one: the same may be tried again at once."""
+    """The database gave up a transaction in favour of another one: the same may be tried again at once."""
 
 
 class LedgerFull(LedgerError):
@@ -160,7 +160,7 @@ class LedgerFull(LedgerError):
 
 
 class LedgerRefused(LedgerError):
-    """The database does not let in whom the ledger's URL names, or forbids the role what it has to do."""
+    """The database rejects the user in the ledger's URL, or denies the role a permission it needs."""
 
 
 class LedgerTooNew(LedgerError):
@@ -175,17 +175,17 @@ class AlreadyRecorded(LedgerError):
     """Another placement already holds this purchase of the provider's."""
 
 
-#: What only a person can set right, in a setting or an account: exit status 2.
+#: The errors that only a person can correct, in a setting or an account: exit status 2.
 MISUSES = (ConfigurationError, LedgerRefused, LedgerTooNew, Unauthorized)
 
 
 class WebhookRejected(ImpactError):
     """
-    A delivery was not taken, and nothing of it was kept.
+    A delivery was not accepted, and nothing of it was kept.
 
     Args:
-        message: What is wrong, for whoever sets the sender up; it tells nothing that the sender does not know.
-        status: The HTTP status that says so.
+        message: The problem, for the person who sets up the sender; it reveals nothing new to the sender.
+        status: The HTTP status of the answer.
         retry_after_s: After how many seconds the sender may try again, where that would help.
     """
 

@@ -1,5 +1,5 @@
 """
-The values that pass between the parts: frozen, with units in their names.
+The values that pass between the modules: frozen, with units in their names.
 
 Quantities are whole numbers of a unit (a kilogram of CO₂ is 1,000 grams, a dollar is 100 cents), so that sums are exact
 in any database. Times are aware and UTC.
@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 
 class ProviderName(StrEnum):
-    """Who sells impacts."""
+    """The providers that sell impacts."""
 
     ONECLICKIMPACT = "oneclickimpact"
     CNAUGHT = "cnaught"
@@ -22,7 +22,7 @@ class ProviderName(StrEnum):
 
 
 class Kind(StrEnum):
-    """What an impact is, as the policy says it."""
+    """The kinds of impact, as the policy names them."""
 
     PLANT_TREES = "plant_trees"
     CLEAN_OCEAN = "clean_ocean"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 
 class Unit(StrEnum):
-    """What a quantity counts. The ledger counts the smallest thing that can be bought of each kind."""
+    """The units of quantities. The ledger counts in the smallest unit that can be bought of each kind."""
 
     TREE = "tree"
     LB = "lb"
@@ -67,13 +67,13 @@ class Refund:
     Money that was given back for an order.
 
     Args:
-        names: Names of the order, as in ``Order``; it may be unknown yet.
-        ref: The sender's lasting name for it; told again, the larger amount holds.
+        names: Names of the order, as in ``Order``; the order may be unknown yet.
+        ref: The sender's lasting name for the refund; if it is announced again, the larger amount counts.
         amount: How much, in ``currency``; None where the sender did not say.
         currency: ISO 4217 code in capitals; None where the sender did not say.
         is_full: Whether the sender says that everything was given back.
-        as_of: When the sender says that it was so; None where it did not say.
-        is_undone: Whether it says that so much was not given back after all, of what was said before.
+        as_of: The time for which the sender says this; None where it did not say.
+        is_undone: Whether the sender says that this amount of an earlier refund was not given back after all.
         uncaptured: How much of ``amount`` the merchant never took: the payment was captured in part.
     """
 
@@ -95,13 +95,13 @@ class Refund:
 @dataclass(frozen=True, slots=True)
 class Product:
     """
-    A line of an order: so many of one thing.
+    A line of an order: a number of one product.
 
     Args:
-        ids: What the shop knows the thing by: a product's id, a variant's, a SKU.
-        name: What the customer knows it by; None where the source did not say.
+        ids: The shop's ids for the product: a product's id, a variant's, a SKU.
+        name: The name that the customer sees; None where the source did not say.
         quantity: How many there are now.
-        amount: What they come to, in the order's currency, with tax; None where the source did not say.
+        amount: The price of all of them, in the order's currency, with tax; None where the source did not say.
         is_gift_card: Whether the shop says that it is a gift card.
     """
 
@@ -114,7 +114,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """Where a click came from, by the tags of its link; None where it had no such tag."""
+    """The origin of a click, by the tags of its link; None where it had no such tag."""
 
     source: str | None = None
     medium: str | None = None
@@ -126,28 +126,28 @@ class Click:
 @dataclass(frozen=True, slots=True)
 class Order:
     """
-    Something sold, reduced to what a policy can ask about it.
+    A sale, reduced to the fields that a policy can ask about.
 
     Args:
-        id: The Wicked Reports id, told to the providers as ``order_id``.
-        names: Every name the sale goes by (``wr:ID``, ``src:SYSTEM:ID``); two orders sharing one are the same order.
+        id: The Wicked Reports id, sent to the providers as ``order_id``.
+        names: Every name of the sale (``wr:ID``, ``src:SYSTEM:ID``); two orders sharing one are the same order.
         ordered_at: When it was sold.
-        amount: What it costs as it is now, in ``currency``; None where the source did not say.
+        amount: The price as the order is now, in ``currency``; None where the source did not say.
         currency: ISO 4217 code in capitals; None where the source did not say.
         item_count: The sum of the products' quantities; None where the order lists no products.
         payments: Its payments; empty where the source did not say.
-        customer_email: Who bought it; None where the source did not say. Never logged.
-        told_at: When a webhook told of it; None where it was read.
-        as_of: When its sender says that it was as told; None where the sender does not say.
-        refunds: By their ``ref``, the refunds that ``amount`` shows already.
-        only_names: Whether nothing was told of it but by what names it goes.
+        customer_email: The customer's address; None where the source did not say. Never logged.
+        told_at: When a webhook reported it; None where it was read.
+        as_of: The time for which its sender reports this state; None where the sender does not say.
+        refunds: By their ``ref``, the refunds that ``amount`` already includes.
+        only_names: Whether the source reported only its names.
         products: Its lines; empty where the source did not list them.
         paid_with: The ways in which it was paid, as the shop names them; empty where the source did not say.
         is_subscription: Whether it is a payment of a subscription; None where the source did not say.
         last_click: The click that it is attributed to; None where the source did not say.
-        teller: Who told of it: a sender of webhooks, a file, or Wicked Reports, each with the system that it names.
-        is_first: Whether no earlier order of its customer is known; None where nobody has looked, or it is not known
-            who bought it.
+        teller: The source that reported it: a sender of webhooks, a file, or Wicked Reports, with the system it names.
+        is_first: Whether no earlier order of its customer is known; None where this was not checked, or the customer is
+            unknown.
     """
 
     id: str
@@ -171,7 +171,7 @@ class Order:
 
     @property
     def sources(self) -> frozenset[str]:
-        """The systems that sold it, as far as its names say, in small letters; empty where the source did not say."""
+        """The systems that sold it, as far as its names say, in lower case; empty where the source did not say."""
         return frozenset(name.split(":", 2)[1] for name in self.names if name.startswith("src:"))
 
     @property
@@ -192,10 +192,10 @@ class Order:
 
     def after(self, refunds: Iterable[Refund]) -> "Order":
         """
-        The order as it stands after refunds that were announced elsewhere; after the same again, the same.
+        Return the order after refunds that were announced elsewhere; the same refunds again change nothing.
 
-        A sender of refunds may not know what the order came to, so what they add up to is compared with it here; what
-        the amount shows already counts once.
+        A sender of refunds may not know the order's amount, so the sum of the refunds is compared with it here; refunds
+        that the amount already includes count once.
         """
         by_ref = {refund.ref: refund for refund in _standing(refunds) if not self._is_taken_up_after(refund)}
         if not by_ref:
@@ -218,11 +218,11 @@ class Order:
         return replace(self, payments=tuple(payments), amount=left, refunds=self.refunds | by_ref.keys())
 
     def _is_taken_up_after(self, refund: Refund) -> bool:
-        """Whether an order that was called off goes on, as its sender says of later."""
+        """Whether an order that was called off goes on, because its sender reports it as open at a later time."""
         return refund.is_cancellation and _is_later(self.as_of, refund.as_of)
 
     def _given_back(self, refunds: Iterable[Refund]) -> Decimal:
-        """What refunds add up to, as far as their amounts can be compared with the order's."""
+        """The sum of the refunds, as far as their amounts can be compared with the order's."""
         comparable = (refund.amount for refund in refunds if refund.currency == self.currency)
         return sum((amount for amount in comparable if amount is not None), Decimal(0))
 
@@ -231,7 +231,7 @@ _REFUNDED, _PARTIALLY_REFUNDED = "REFUNDED", "Partially Refunded"
 
 
 def _standing(refunds: Iterable[Refund]) -> list[Refund]:
-    """Refunds without what was not given back after all: that was said of those that were told before it."""
+    """The refunds less amounts that were not given back after all: an undoing applies to refunds reported before it."""
     told = sorted(refunds, key=lambda refund: refund.ref)
     standing = [refund for refund in told if not refund.is_undone]
     for failed in (refund for refund in told if refund.is_undone):
@@ -262,20 +262,20 @@ class BrokenOrder:
 @dataclass(frozen=True, slots=True)
 class Impact:
     """
-    What an order has earned in one slot.
+    The impact that an order has earned in one slot.
 
     Args:
         slot: The policy's lasting name for it.
-        provider: Who sells it.
-        kind: What it is.
-        quantity: How many of ``UNIT_OF[kind]``; None while ``held`` for want of it.
-        options: What the provider is told besides (``campaign``, ``category``, ``portfolio_id``, ``notify``).
-        on_behalf_of_customer: Whether the provider is told the customer's e-mail address.
-        held: Why it may not be bought yet, for a person to mend; None when it may.
-        approval_limit: The most that is bought without a person's approval; None where all is.
-        is_default_limit: Whether nobody has chosen that limit.
-        day_limit: The most that is planned in the slot on one UTC day without a person's approval; None where all is.
-        asks: Why a person is asked, however much it is; None where none is.
+        provider: The provider that sells it.
+        kind: The kind of impact.
+        quantity: How many of ``UNIT_OF[kind]``; None while ``held`` because the quantity is unknown.
+        options: More fields for the provider (``campaign``, ``category``, ``portfolio_id``, ``notify``).
+        on_behalf_of_customer: Whether the provider gets the customer's e-mail address.
+        held: Why it may not be bought yet, for a person to correct; None when it may.
+        approval_limit: The most that is bought without a person's approval; None for no limit.
+        is_default_limit: Whether that limit is the default.
+        day_limit: The most that is planned in the slot on one UTC day without a person's approval; None for no limit.
+        asks: Why a person is asked, whatever the quantity; None where no person is asked.
     """
 
     slot: str
@@ -292,13 +292,13 @@ class Impact:
 
     @property
     def needs_approval(self) -> bool:
-        """Whether it is more than may be bought without a person's approval."""
+        """Whether the impact needs a person's approval before it is bought."""
         return self.quantity is not None and self.approval_limit is not None and self.quantity > self.approval_limit
 
 
 @dataclass(frozen=True, slots=True)
 class Unearned:
-    """What an order did not earn, and why; ``slot`` is None where the whole order does not count."""
+    """The reason why an order earned nothing in a slot; ``slot`` is None where the whole order does not count."""
 
     slot: str | None
     reason: str
@@ -306,7 +306,7 @@ class Unearned:
 
 @dataclass(frozen=True, slots=True)
 class Earnings:
-    """What a policy makes of one order: whether it counts, what it has earned, what it has not and why."""
+    """The result of a policy for one order: whether it counts, its impacts, and the impacts not earned and why."""
 
     eligible: bool
     impacts: tuple[Impact, ...]
@@ -321,27 +321,27 @@ class Placement:
     Args:
         id: The ledger's row.
         key: The idempotency key: derived from store, order and slot, never from amounts.
-        store: Whose order, as the policy names the store.
+        store: The order's store, as the policy names it.
         order_id: The Wicked Reports id of the order.
         slot: The policy's name for the impact.
-        provider: Who sells it.
-        kind: What it is.
+        provider: The provider that sells it.
+        kind: The kind of impact.
         quantity: How many of ``UNIT_OF[kind]``.
         options: As in ``Impact``.
-        customer_email: Whom it is bought on behalf of; None for the merchant. Never logged.
-        attempt: Which attempt this is; the first is 1.
+        customer_email: The customer it is bought on behalf of; None for the merchant. Never logged.
+        attempt: The number of this attempt; the first is 1.
         attempted_at: When this attempt's intent was committed; before the first, when it was planned.
         first_attempted_at: When the first attempt's intent was committed: the age of its idempotency key.
-        sent_until: No request for it was sent after that: when it came to be in doubt, or was last sent again to settle
-            that; else ``attempted_at``.
-        handle: What the provider calls the purchase before it takes effect (an ImpactAPI session's id).
-        ref: What the provider calls the purchase once it took effect; None before.
-        parts: What the provider calls what the purchase consists of (ImpactAPI's donation intents); empty where it did
-            not say.
-        if_absent: While in doubt since an answer said no, or told of another purchase: the status to take where the
+        sent_until: The time after which no request for it was sent: when it came to be in doubt, or was last sent again
+            to resolve the doubt; else ``attempted_at``.
+        handle: The provider's name for the purchase before it takes effect (an ImpactAPI session's id).
+        ref: The provider's name for the purchase once it took effect; None before.
+        parts: The provider's names for the parts of the purchase (ImpactAPI's donation intents); empty where it did not
+            say.
+        if_absent: While in doubt because an answer said no, or described another purchase: the status to take where the
             provider does not show this one; None where no answer came.
-        reason: Why it is where it is, for a person.
-        alone: Whether no other placement that the provider's records could not tell apart is unresolved beside it.
+        reason: The reason for its status, for a person.
+        alone: Whether no look-alike placement is unresolved beside it.
     """
 
     id: int
@@ -367,12 +367,12 @@ class Placement:
 
     @property
     def provider_ref(self) -> str:
-        """What the provider calls the purchase; empty before it took effect."""
+        """The provider's name for the purchase; empty before it took effect."""
         return provider_ref(self.ref or "")
 
 
 def provider_ref(ref: str) -> str:
-    """What the provider calls a purchase, without the number that the ledger adds where several share one name."""
+    """The provider's name for a purchase, without the number that the ledger adds where several share one name."""
     return ref.partition("#")[0]
 
 
@@ -383,7 +383,7 @@ class Unexplained:
 
     Args:
         refs: The provider's names for them.
-        others: How many other placements of the same kind and quantity there are whose outcome nobody knows.
+        others: How many other placements of the same kind and quantity have an unknown outcome.
     """
 
     refs: frozenset[str]
@@ -393,13 +393,13 @@ class Unexplained:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """
-    A provider's word that a purchase took effect.
+    A provider's confirmation that a purchase took effect.
 
     Args:
-        ref: What the provider calls it, enough to find it again.
-        price_usd_cents: What it cost, where the provider says.
-        certificate_url: Where anyone can see it, where the provider says.
-        parts: What the provider calls what the purchase consists of, where it says.
+        ref: The provider's name for it, enough to find it again.
+        price_usd_cents: The price, where the provider says it.
+        certificate_url: The public page about it, where the provider gives one.
+        parts: The provider's names for the parts of the purchase, where it gives them.
     """
 
     ref: str
@@ -409,7 +409,7 @@ class Receipt:
 
 
 class Stage(StrEnum):
-    """Where a purchase that took effect stands."""
+    """The stages of a purchase that took effect."""
 
     OPEN = "open"
     COMPLETED = "completed"
@@ -419,9 +419,9 @@ class Stage(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Progress:
     """
-    Where a purchase stands, in our words (``stage``) and the provider's (``detail``); else as in ``Receipt``.
+    The progress of a purchase, in our words (``stage``) and the provider's (``detail``); the rest as in ``Receipt``.
 
-    ``unseen`` where it counts as cancelled because the provider does not show it: it may not show it yet.
+    ``unseen``: the purchase counts as cancelled because the provider does not show it; the provider may show it later.
     """
 
     stage: Stage

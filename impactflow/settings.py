@@ -2,8 +2,8 @@
 Every environment variable that impactflow reads, with its unit and default; nothing else reads the environment.
 
 A ``.env`` file in the working directory is read too; the environment wins over it. Keys are ``SecretStr``: they show as
-stars wherever they are printed. A URL from the file never gets a key from the environment: whoever left the file in the
-folder would get the key. HTTPS_PROXY and NO_PROXY belong to the machine: ``clients.proxies`` reads them.
+stars wherever they are printed. A URL from the file never gets a key from the environment: otherwise the author of the
+file would get the key. HTTPS_PROXY and NO_PROXY belong to the machine: ``clients.proxies`` reads them.
 """
 
 import logging
@@ -66,7 +66,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 class Settings(BaseSettings):
     """
-    What the environment says, checked.
+    The settings from the environment, checked.
 
     Raises:
         ConfigurationError: from ``load_settings``, naming the variable.
@@ -86,10 +86,10 @@ class Settings(BaseSettings):
     #: The live host is the account's own, so there is no default.
     impactapi_url: Url | None = None
 
-    #: An SQLAlchemy URL; a bare ``postgresql://`` is spoken through psycopg.
+    #: An SQLAlchemy URL; a bare ``postgresql://`` uses psycopg.
     impactflow_ledger_url: Annotated[str, Field(repr=False)] = "sqlite:///impactflow.db"
     impactflow_policy: Path = Path("policy.yaml")
-    #: Where reports are written.
+    #: The folder for reports.
     impactflow_reports: Path = Path("reports")
     #: How long a placement belongs to the run that sends it, in seconds.
     impactflow_lease_s: Seconds = 120.0
@@ -105,24 +105,24 @@ class Settings(BaseSettings):
     #: How long after the first look a placement is tracked again, in seconds; it doubles up to a day.
     impactflow_track_s: Seconds = 300.0
 
-    #: Secrets of the webhooks' senders, apart by spaces or commas: two while one takes the other's place.
+    #: Secrets of the webhooks' senders, separated by spaces or commas: two while one replaces the other.
     impactflow_webhook_secrets: SecretStr | None = None
     impactflow_shopify_secrets: SecretStr | None = None
     impactflow_woocommerce_secrets: SecretStr | None = None
     impactflow_stripe_secrets: SecretStr | None = None
-    #: How other senders of Standard Webhooks tell of orders; each has its secrets in IMPACTFLOW_<NAME>_SECRETS.
+    #: The file that describes other senders of Standard Webhooks; each has its secrets in IMPACTFLOW_<NAME>_SECRETS.
     impactflow_senders: Path | None = None
-    #: What the paths are made of on which CNaught calls back.
+    #: The secret from which the paths for CNaught's callbacks are made.
     impactflow_callback_secret: Annotated[SecretStr, AfterValidator(_check_length)] | None = None
-    #: Under which URL the receiver is reached from outside.
+    #: The URL at which the receiver is reached from outside.
     impactflow_webhooks_url: Url | None = None
-    #: The largest delivery that is taken, in bytes.
+    #: The largest delivery that is accepted, in bytes.
     impactflow_webhooks_max_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 2_097_152
 
     @model_validator(mode="before")
     @classmethod
     def _derive_times(cls, values: dict[str, object]) -> dict[str, object]:
-        """Times that were not set follow from the lease, so that setting one of them keeps the others in order."""
+        """Derive times that were not set from the lease, so that setting one of them keeps the others consistent."""
         try:
             lease_s = float(str(values.get("impactflow_lease_s", 120.0)))
             settle_s = float(str(values.setdefault("impactflow_settle_s", 2 * lease_s)))
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
 
 
 def _check_database_url(url: SecretStr) -> SecretStr:
-    """Refuse what Prefect's server does not start with, or asks for another driver for."""
+    """Refuse a database URL that Prefect's server cannot start with, or that needs another driver."""
     parts = urlsplit(url.get_secret_value())
     if parts.scheme in {"postgres", "postgresql"}:
         raise ValueError("must begin with postgresql+asyncpg://")
@@ -153,7 +153,7 @@ def _check_database_url(url: SecretStr) -> SecretStr:
 
 
 class PrefectApi(BaseSettings):
-    """Where Prefect's API is, in Prefect's own variables; its profiles are not read."""
+    """The address of Prefect's API, from Prefect's own variables; its profiles are not read."""
 
     model_config = SettingsConfigDict(
         env_file=_FILE, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
@@ -162,13 +162,13 @@ class PrefectApi(BaseSettings):
     prefect_api_url: str | None = None
     prefect_api_key: SecretStr | None = None
     prefect_api_auth_string: SecretStr | None = None
-    #: Where a server that is started here keeps its tables.
+    #: The database of a Prefect server that is started here.
     prefect_server_database_connection_url: Annotated[SecretStr, AfterValidator(_check_database_url)] | None = None
 
 
 def load_settings() -> Settings:
     """
-    Read the environment and ``.env``; variables that look like ours and that nobody reads are named in the log.
+    Read the environment and ``.env``; the log names variables that look like ours but that nothing reads.
 
     Raises:
         ConfigurationError: A variable is malformed; the message names it and never repeats its value.
@@ -203,7 +203,7 @@ def _load(kind: type[Read]) -> Read:
 
 def _check_where_keys_go() -> None:
     """
-    See that no key of the environment goes to a URL that only ``.env`` names.
+    Check that no key of the environment goes to a URL that only ``.env`` names.
 
     Raises:
         ConfigurationError: One would.
@@ -218,7 +218,7 @@ def _check_where_keys_go() -> None:
 
 
 def _capitals(variables: Mapping[str, str | None]) -> dict[str, str]:
-    """Those that are set, by their names in capitals: case does not matter to pydantic."""
+    """The variables that are set, by their names in capitals: case does not matter to pydantic."""
     return {name.upper(): value for name, value in variables.items() if value}
 
 
@@ -234,7 +234,7 @@ _KEYS_AND_URLS = (
 
 def unknown_variables() -> dict[str, str | None]:
     """
-    Variables that look like ours and that nobody reads, each with the one that is like it.
+    Variables that look like ours but that nothing reads, each with the variable that it resembles.
 
     A sender's secrets may have any name.
     """
@@ -249,21 +249,21 @@ def unknown_variables() -> dict[str, str | None]:
 
 @lru_cache
 def _name(unknown: tuple[tuple[str, str | None], ...]) -> None:
-    """Once, however often settings are read."""
+    """Name a variable in the log once, however often settings are read."""
     for name, meant in unknown:
         log.warning("%s is no variable of impactflow's: %s", name, did_you_mean(meant))
 
 
 def did_you_mean(meant: str | None) -> str:
-    """What to make of a variable that nobody reads."""
+    """The hint for a variable that nothing reads."""
     return f"did you mean {meant}?" if meant else "nothing reads it"
 
 
-#: How variables begin that somebody meant for impactflow.
+#: The beginnings of variables that are meant for impactflow.
 _OURS = ("IMPACTFLOW_", "WICKED_REPORTS_", "ONECLICKIMPACT_", "CNAUGHT_", "IMPACTAPI_")
 #: Read by ``prefect.yaml``.
 _ELSEWHERE = frozenset({"IMPACTFLOW_HOME"})
-#: How alike two names are of which one is a slip of the pen.
+#: The similarity from which one name counts as a misspelling of another.
 _ALIKE = 0.85
 
 
@@ -283,12 +283,12 @@ def require_key(key: SecretStr | None, variable: str, *, or_else: str = "") -> s
     The key's text, for the one header that carries it.
 
     Args:
-        key: As it was set.
-        variable: Where.
-        or_else: What a person can do instead of setting it.
+        key: The key as it was set.
+        variable: The variable's name.
+        or_else: The action for a person instead of setting it.
 
     Raises:
-        ConfigurationError: The variable is not set, or holds what no HTTP header can carry.
+        ConfigurationError: The variable is not set, or holds characters that no HTTP header can carry.
     """
     text = key.get_secret_value().strip() if key else ""
     if not text:
@@ -314,7 +314,7 @@ def require_url(url: Url | None, variable: str) -> Url:
 
 def require_folder(folder: Path) -> None:
     """
-    See that reports can be written into a folder; it is made with the first of them.
+    Check that reports can be written into a folder; the first report creates the folder.
 
     Raises:
         ConfigurationError: They cannot.

@@ -1,9 +1,9 @@
 """
-Stop on SIGTERM and Ctrl-C: what is under way is cancelled, and a request that may take effect is recorded first.
+Stop on SIGTERM and Ctrl-C: running work is cancelled, and a request that may take effect is recorded first.
 
 To stop is to cancel. A signal cancels the one task that runs (``cancelling``), and every wait, read and sleep ends
 there. Work that sends purchases goes ``to_its_end`` instead: it sends nothing new, gives the requests in flight a few
-seconds, and records all of them before the cancellation goes on. Leaves what to record to ``placement`` and
+seconds, and records all of them before the cancellation goes on. The content of the records is left to ``sweep`` and
 ``reconcile``, and the exit status to the command line.
 """
 
@@ -19,10 +19,10 @@ from impactflow.clock import Clock
 
 T = TypeVar("T")
 #: How long a request in flight may still take once the run is stopped, in seconds. ``docker stop`` kills after 10, and
-#: what was answered has yet to be recorded and reported.
+#: the answers must still be recorded and reported.
 FINISH_S = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-#: The signal that is taken for an order to die at once, whatever is being recorded.
+#: The signal that ends the process at once, even while something is being recorded.
 _INSISTS = 3
 
 
@@ -31,7 +31,7 @@ class Stopped(BaseException):
     A signal asked the process to end.
 
     Args:
-        number: Which signal.
+        number: The signal's number.
     """
 
     def __init__(self, number: int) -> None:
@@ -40,7 +40,7 @@ class Stopped(BaseException):
 
     @property
     def exit_status(self) -> int:
-        """What a shell reports of a process that ended by this signal: 130 for Ctrl-C, 143 for SIGTERM."""
+        """The status that a shell reports for a process ended by this signal: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.number
 
 
@@ -73,7 +73,7 @@ def raising(signals: Iterable[int] = _SIGNALS) -> Iterator[None]:
 @contextmanager
 def putting_off() -> Iterator[None]:
     """
-    Put a signal off to the end of the context: for others' code, which may swallow what a handler raises, or wrap it.
+    Put a signal off to the end of the context: for others' code, which may swallow or wrap a handler's exception.
 
     Raises:
         Stopped: A signal came meanwhile.
@@ -139,7 +139,7 @@ def _handling(stop: Callable[[int], None], signals: Iterable[int] = _SIGNALS) ->
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-    if threading.current_thread() is not threading.main_thread():  # Python hands signals to no other
+    if threading.current_thread() is not threading.main_thread():  # Python delivers signals to no other thread
         yield
         return
     before = {number: signal.signal(number, handle) for number in signals}
@@ -173,10 +173,10 @@ class InFlight:
 
     async def answer(self, request: Awaitable[T]) -> T:
         """
-        What one request is answered.
+        Return the answer to one request.
 
         Raises:
-            TimeoutError: It was given up; it may have taken effect.
+            TimeoutError: The request was given up; it may have taken effect.
         """
         async with asyncio.timeout_at(self._until_s) as limit:
             self._limits.add(limit)
@@ -186,7 +186,7 @@ class InFlight:
                 self._limits.discard(limit)
 
     async def sleep(self, clock: Clock, seconds: float) -> None:
-        """Return after so many seconds, or once stopped."""
+        """Return after this many seconds, or once stopped."""
         waits = {asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(self._stopped.wait())}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -200,7 +200,7 @@ async def to_its_end(work: Coroutine[Any, Any, T], stop: Callable[[], None]) -> 
     Do work that must not be cut off: a cancellation calls ``stop`` and goes on once the work has ended.
 
     Raises:
-        Exception: Whatever ended the work; if it was stopped, too.
+        Exception: The error that ended the work, even if the work was stopped.
     """
     task = asyncio.ensure_future(work)
     try:

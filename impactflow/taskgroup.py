@@ -11,10 +11,10 @@ T = TypeVar("T")
 @asynccontextmanager
 async def together() -> AsyncIterator[asyncio.TaskGroup]:
     """
-    An ``asyncio.TaskGroup`` whose first failure is raised as what it is.
+    An ``asyncio.TaskGroup`` whose first failure is raised itself, without a group.
 
-    Callers of a sweep want to catch ``LedgerError``, not a group that holds one; the others of the group were cancelled
-    because of the first.
+    Callers of a sweep want to catch ``LedgerError``, not a group that holds one; the other tasks were cancelled because
+    of the first failure.
     """
     try:
         async with asyncio.TaskGroup() as group:
@@ -25,7 +25,7 @@ async def together() -> AsyncIterator[asyncio.TaskGroup]:
 
 async def side_by_side(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """
-    Do all of it at once and return what each came to, in order.
+    Run all tasks at once and return their results, in order.
 
     Unlike ``asyncio.gather`` it ends only when all of them have ended, even if one fails or the caller is cancelled.
     """

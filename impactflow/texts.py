@@ -1,8 +1,8 @@
 """
-What others wrote, made fit to be kept and shown: by a database, a terminal, a log.
+Texts from outside, made fit to be kept and shown by a database, a terminal or a log.
 
-Neither takes NUL, control characters (a terminal obeys some), halves of surrogate pairs or what turns the direction of
-writing. Called where text comes in; what identifies something is refused there, not rewritten.
+None of these accepts NUL, control characters (a terminal obeys some), halves of surrogate pairs or marks that turn the
+direction of writing. Called where text comes in; a text that identifies something is refused there, not rewritten.
 """
 
 from decimal import Decimal
@@ -19,10 +19,10 @@ def plain(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A message in one line, without what cannot be shown."""
+    """A message in one line, without characters that cannot be shown."""
     return plain(" ".join(text.split()))
 
 
 def counted(count: int | Decimal, noun: str, plural: str | None = None) -> str:
-    """How many there are, in words: "1 order", "2 orders"; other plurals than with an s are given."""
+    """A number with its noun: "1 order", "2 orders"; a plural that does not end in an added s is passed in."""
     return f"{Decimal(count):f} {noun if count == 1 else plural or f'{noun}s'}"

@@ -1,4 +1,4 @@
-"""Quantities as people read them: kilograms, dollars, trees; the ledger counts the smallest thing to be bought."""
+"""Quantities as people read them: kilograms, dollars, trees; the ledger counts the smallest unit that can be bought."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,7 +7,7 @@ from types import MappingProxyType
 from impactflow.models import UNIT_OF, Kind, Unit
 from impactflow.texts import counted
 
-#: How a person reads each unit of the ledger: its name, and how many of the ledger's make one.
+#: The unit that a person reads for each unit of the ledger: its name, and how many of the ledger's units make one.
 SHOWN: Mapping[Unit, tuple[str, int]] = MappingProxyType(
     {
         Unit.TREE: ("trees", 1),
@@ -18,7 +18,7 @@ SHOWN: Mapping[Unit, tuple[str, int]] = MappingProxyType(
     }
 )
 
-#: The smallest thing of each unit that can be bought, of which a quantity is a whole number.
+#: The name of the smallest amount of each unit that can be bought: a quantity is a whole number of them.
 WHOLE: Mapping[Unit, str] = MappingProxyType(
     {
         Unit.TREE: "trees",
@@ -30,7 +30,7 @@ WHOLE: Mapping[Unit, str] = MappingProxyType(
 )
 
 
-#: What one is called, where that is not the same.
+#: The name of a single one, where it differs.
 _ONE: Mapping[str, str] = MappingProxyType({"trees": "tree", "coral fragments": "coral fragment"})
 
 
@@ -47,7 +47,7 @@ def said(quantity: int | Decimal, unit: Unit) -> str:
 
 
 def in_words(kind: Kind | None, quantity: int | Decimal | None) -> str:
-    """What was bought, in a few words; None where a record does not say it."""
+    """A purchase in a few words; ``kind`` or ``quantity`` is None where a record does not say it."""
     if kind is None or quantity is None:
         return "a kind and quantity that the record does not say"
     return f"{said(quantity, UNIT_OF[kind])} ({kind})"

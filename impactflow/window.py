@@ -7,7 +7,7 @@ from typing import Self
 from impactflow.errors import ConfigurationError
 
 _DAY = timedelta(days=1)
-#: A day outside these is a slip, and the very first and last have no day before or after them to read.
+#: A day outside these is a mistake, and the very first and last have no day before or after them to read.
 EARLIEST, LATEST = date(1970, 1, 1), date(2999, 12, 31)
 
 
@@ -23,7 +23,7 @@ class Window:
         new_from: Orders of earlier days are read again where the ledger knows them, and left alone where it does not;
             None for no such day.
         watches: Whether it reaches back as far as changes of old orders are watched for.
-        why: Which days these are, for a person.
+        why: A description of these days, for a person.
     """
 
     from_: date
@@ -50,11 +50,11 @@ class Window:
             from_text: The first day, ``YYYY-MM-DD``; by default ``overlap_days`` before the watermark, or before today.
             to_text: The last day; by default today.
             today: The day it is, UTC.
-            watermark: Up to which day orders are planned; None before the first run.
+            watermark: The day up to which orders are planned; None before the first run.
             overlap_days: How far back a run looks again: orders reach Wicked Reports late.
 
         Raises:
-            ConfigurationError: A text is no day, or the first day is after the last.
+            ConfigurationError: A text is not a day, or the first day is after the last.
         """
         from_ = day_of("--from", from_text) if from_text is not None else (watermark or today) - overlap_days * _DAY
         to = day_of("--to", to_text) if to_text is not None else today
@@ -79,7 +79,7 @@ class Window:
 
     @property
     def new_since(self) -> datetime | None:
-        """When the first day begins of which orders are new; None for no such day."""
+        """The start of the first day whose orders count as new; None for no such day."""
         return None if self.new_from is None else datetime.combine(self.new_from, time.min, UTC)
 
     def contains(self, ordered_at: datetime) -> bool:
@@ -93,7 +93,7 @@ def day_of(option: str, text: str) -> date:
     The day that a person has typed.
 
     Raises:
-        ConfigurationError: It is none; the message names the option.
+        ConfigurationError: The text is not a day; the message names the option.
     """
     try:
         day = date.fromisoformat(text)

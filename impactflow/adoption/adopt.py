@@ -1,8 +1,8 @@
 """
-Take over what this store has bought by another ledger, or by this one before it was set back: shown first, then done.
+Adopt purchases that this store made with another ledger, or with this one before it was set back: show, then write.
 
-Every record of the account is read, or those since some day. Nothing is sent to a provider, and done twice or by two at
-once it changes nothing.
+Every record of the account is read, or the records since some day. Nothing is sent to a provider. A second adoption, or
+two at once, change nothing more.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from impactflow.providers import Provider, Record
 
 #: How many records are read at a time.
 _PAGE = 100
-#: No seller is older than that.
+#: A day before the start of every seller.
 _BEGINNING = date(2010, 1, 1)
 _DAY = timedelta(days=1)
 
@@ -31,14 +31,14 @@ _DAY = timedelta(days=1)
 @dataclass(frozen=True, slots=True)
 class Survey:
     """
-    What one account holds that the ledger does not.
+    The purchases that one account holds and the ledger does not.
 
     Args:
-        provider: Whose account.
+        provider: The provider of the account.
         read: How many records it listed.
-        ours: Purchases of ours to be taken over, the oldest first.
-        unnamed: Purchases that name nobody and are of a kind that the policy buys, until somebody vouches for the
-            account; none where the account is seen to name keys, or the ledger has bought there already.
+        ours: Purchases of ours to adopt, the oldest first.
+        unnamed: Purchases without a key, of a kind that the policy buys, until a person vouches for the account; none
+            where the account is seen to name keys, or the ledger has bought there already.
     """
 
     provider: ProviderName
@@ -47,7 +47,7 @@ class Survey:
     unnamed: Sequence[Finding]
 
     def totals(self) -> list[dict[str, Any]]:
-        """How much of what is ours, by slot and by what the ledger knows of it."""
+        """The totals of our purchases, by slot and by the ledger's knowledge of them."""
         counts: Counter[tuple[str, Known, Kind]] = Counter()
         quantities: Counter[tuple[str, Known, Kind]] = Counter()
         for each in self.ours:
@@ -70,7 +70,7 @@ class Survey:
 
 @dataclass(slots=True)
 class _Read:
-    """What came of reading an account."""
+    """The result of reading an account."""
 
     seen: set[tuple[str, Kind | None, str | None]] = field(default_factory=set)
     names_keys: bool = False
@@ -82,10 +82,10 @@ async def survey(account: StoreAccount, scope: Scope, since: date | None) -> Sur
     """
     Read an account's records, all or those since a UTC day; nothing is changed.
 
-    They are read in two orders, because pages may hide in one of them what shares a place with others.
+    The records are read in two orders, because in one order pages may hide records that share a place with others.
 
     Raises:
-        Unauthorized: It is another account than the ledger has bought from.
+        Unauthorized: The ledger has bought from another account.
         ProviderError: The records cannot be read now.
     """
     await check_account(account)
@@ -105,7 +105,7 @@ async def survey(account: StoreAccount, scope: Scope, since: date | None) -> Sur
 
 
 def _one_each(found: Iterable[Finding]) -> list[Finding]:
-    """Of the purchases under one key the first that stands is the placement's; another that stands is one too many."""
+    """Choose for each key the first purchase that stands: it is the placement's; another that stands is a duplicate."""
     chosen: dict[str | None, Finding] = {}
     standing_first = sorted(found, key=lambda each: (each.record.cancelled, each.record.at))
     more = [each for each in standing_first if chosen.setdefault(each.record.key, each) is not each]
@@ -137,7 +137,7 @@ async def _sort_page(ledger: Ledger, provider: Provider, scope: Scope, page: Seq
 
 
 async def _with_amount(provider: Provider, found: Finding) -> Finding:
-    """A purchase of ours whose record says no amount, as the provider tells it when asked for just that one."""
+    """Return a purchase of ours with its amount: ask the provider for it where the record says none."""
     if found.known is None or found.record.kind is not None:
         return found
     told = await provider.look_up(found.record.ref)
@@ -148,12 +148,12 @@ async def _with_amount(provider: Provider, found: Finding) -> Finding:
 
 async def carry_out(ledger: Ledger, surveyed: Survey, clock: Clock, run_id: str) -> Counter[Adopted]:
     """
-    Write what is ours into the ledger; what came of each.
+    Write our purchases into the ledger; return the result for each.
 
-    What another placement turns out to hold by now counts as known.
+    A purchase that another placement holds by now counts as known.
 
     Raises:
-        LedgerError: The ledger failed; what was written before stands, and the rest can be adopted again.
+        LedgerError: The ledger failed; the purchases written before stay, and the rest can be adopted again.
     """
     done: Counter[Adopted] = Counter()
     for first in range(0, len(surveyed.ours), _PAGE):

@@ -1,8 +1,8 @@
 """
-Is this the ledger that has bought for this store? Asked of the sellers' newest records, before anything is sent.
+Check, before anything is sent, that this ledger has bought for this store: read the sellers' newest records.
 
-It costs a reading of each list's newest records where the ledger holds all of them. Called once in a run for each
-provider, by the task ``check_ledger``; and by ``doctor``, which only looks.
+The check costs one reading of each list's newest records where the ledger holds all of them. Called once in a run for
+each provider, by the task ``check_ledger``; and by ``doctor``, which only looks.
 """
 
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 #: How many of the newest records of a list are read.
 _NEWEST = 50
-#: What another ledger has bought, or this one before it was set back; anything else settling and the audit see to.
+#: Purchases by another ledger, or by this one before it was set back; ``reconcile`` and the audit handle all others.
 _ANOTHERS = frozenset({Known.NOTHING, Known.UNSENT})
 #: How many purchases are named to a person.
 _NAMED = 3
@@ -30,11 +30,11 @@ _NAMED = 3
 
 class PurchasesUnknown(ConfigurationError):
     """
-    Nothing was sent: this store has bought what the ledger does not know, or may have.
+    Nothing was sent: this store has made, or may have made, purchases that the ledger does not know.
 
     Args:
-        ledger: Where the ledger lies, without a password.
-        found: What was found, by provider.
+        ledger: The ledger's place, without a password.
+        found: The purchases that were found, by provider.
     """
 
     def __init__(self, ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> None:
@@ -47,23 +47,23 @@ async def check_ledger(
     ledger: Ledger, where: str, providers: Iterable[Provider], scope: Scope, clock: Clock, run_id: str
 ) -> dict[ProviderName, ProviderError]:
     """
-    See that the ledger knows what its stores have bought lately.
+    Check that the ledger knows the newest purchases of its stores.
 
     A placement that waits to be sent again, and was bought, is recorded as bought.
 
     Args:
         ledger: The ledger.
-        where: Where it lies, for a person.
-        providers: Whose records are read.
-        scope: Which keys are ours.
-        clock: Tells the time.
-        run_id: Which run does it.
+        where: The ledger's place, for a person.
+        providers: The providers whose records are read.
+        scope: The keys that are ours.
+        clock: The clock.
+        run_id: The run's id.
 
     Returns:
-        The providers that did not tell; nothing may be sent to them until they have.
+        The providers that did not answer; nothing may be sent to them until they have.
 
     Raises:
-        PurchasesUnknown: It does not.
+        PurchasesUnknown: The ledger does not know them.
         LedgerError: The ledger failed.
     """
     silent: dict[ProviderName, ProviderError] = {}
@@ -83,10 +83,10 @@ async def check_ledger(
 
 async def look(ledger: Ledger, provider: Provider, scope: Scope) -> Sequence[Finding]:
     """
-    What would be refused at one provider; nothing is changed.
+    Find the purchases for which ``check_ledger`` would refuse, at one provider; nothing is changed.
 
     Raises:
-        ProviderError: It did not tell.
+        ProviderError: The provider did not answer.
     """
     return await _look(ledger, provider, scope, None, "")
 
@@ -94,7 +94,7 @@ async def look(ledger: Ledger, provider: Provider, scope: Scope) -> Sequence[Fin
 async def _look(
     ledger: Ledger, provider: Provider, scope: Scope, clock: Clock | None, run_id: str
 ) -> Sequence[Finding]:
-    """The newest purchases that are not the ledger's; with a clock, what waits and was bought is recorded."""
+    """The newest purchases unknown to the ledger; with a clock, waiting placements that were bought are recorded."""
     anothers: list[Finding] = []
     unnamed: list[Finding] = []
     names_keys = False
@@ -119,9 +119,9 @@ async def unattributed(
     ledger: Ledger, provider: ProviderName, store: str, unnamed: Sequence[Finding]
 ) -> Sequence[Finding]:
     """
-    Those that nobody can call ours or not, of purchases at an account that names no keys.
+    The purchases that may be ours or not, at an account that names no keys.
 
-    Once this ledger has bought there for the store it looks after itself; before that, a person has to vouch.
+    Once this ledger has bought there for the store, its own records are enough; before that, a person has to vouch.
     """
     if not unnamed:
         return []
@@ -132,7 +132,7 @@ async def unattributed(
 
 
 async def _record(ledger: Ledger, provider: Provider, found: Finding, clock: Clock, run_id: str) -> None:
-    """Record as bought what was about to be sent again."""
+    """Record as bought a placement that was about to be sent again."""
     [entry] = await ledger.holders(provider.name, refs=[], keys=[found.record.key or ""])
     now, receipt = clock.now(), Receipt(found.record.ref, found.record.price_usd_cents)
     detail = f"found at the provider before it was sent again: {receipt.ref}"
@@ -146,7 +146,7 @@ async def _record(ledger: Ledger, provider: Provider, found: Finding, clock: Clo
 
 
 def _in_words(ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> str:
-    """What to do, then why, in short sentences."""
+    """The message: first the action to take, then the reason, in short sentences."""
     ours = {name: some for name in found if (some := [each for each in found[name] if each.known is not None])}
     nobodys = {name: some for name in found if (some := [each for each in found[name] if each.known is None])}
     said = [_remedy(nobodys) if not ours else _REMEDY, f"The ledger is {ledger}."]

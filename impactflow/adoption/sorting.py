@@ -1,8 +1,8 @@
 """
-Which records are of this ledger's stores, and what the ledger knows of them.
+Sort records: find those of this ledger's stores, and the ledger's knowledge of them.
 
-Records are read before the ledger is asked: whatever is at the provider by then, its own ledger had on disk before it
-was sent.
+Records are read before the ledger is asked. So every purchase that a record shows was in its own ledger by then,
+because a ledger writes each purchase to disk before it is sent.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ _AT_ONCE = 8
 
 
 class Known(StrEnum):
-    """What a ledger knows of a purchase of its own store that it does not hold."""
+    """A ledger's knowledge of a purchase of its own store that the ledger does not hold."""
 
-    #: Nothing: another ledger made it, or this one has forgotten it.
+    #: Nothing: another ledger made the purchase, or this one has forgotten it.
     NOTHING = "unknown"
-    #: The placement, which it never sent: it is an older state of the ledger that made it, or another one.
+    #: The placement, which it never sent: it is an older state of the ledger that made the purchase, or another one.
     UNSENT = "never sent by this ledger"
     #: The placement, which waits to be sent again.
     WAITS = "about to be sent again"
@@ -40,11 +40,11 @@ class Finding:
     A purchase that the ledger does not hold.
 
     Args:
-        record: What the provider says.
-        known: What the ledger knows of it; None where the record names no key, so that nobody can say whose it is.
-        store: Whose it is.
-        slot: For which slot it was made.
-        kind: What it is; where the record does not say, what the slot buys.
+        record: The provider's record.
+        known: The ledger's knowledge of it; None where the record names no key, so that its buyer is unknown.
+        store: The store that made it.
+        slot: The slot for which it was made.
+        kind: The kind of impact; where the record does not say, the kind that the slot buys.
     """
 
     record: Record
@@ -60,7 +60,7 @@ class Scope:
 
     Args:
         ledger: The ledger.
-        policy: The policy, where one is at hand.
+        policy: The policy, where there is one.
 
     Attributes:
         store: The policy's store; empty where there is no policy.
@@ -77,7 +77,7 @@ class Scope:
         self._slots: Mapping[str, Mapping[str, Kind]] | None = None
 
     def buys(self, provider: ProviderName, kind: Kind | None) -> bool:
-        """Whether the policy buys such a thing there."""
+        """Whether the policy buys this kind of impact at this provider."""
         return any(name is provider and kind in {None, bought} for name, bought in self._bought)
 
     async def place_of(self, record: Record) -> tuple[str, str, Kind] | None:
@@ -98,11 +98,11 @@ class Scope:
 @dataclass(frozen=True, slots=True)
 class Sorted:
     """
-    What some records mean to the ledger.
+    The meaning of some records for the ledger.
 
     Args:
-        findings: One for each that it does not hold and that is ours, or may be.
-        names_keys: Whether one of them carries a key, or other metadata, whoever's: then ours would carry theirs.
+        findings: One for each purchase that the ledger does not hold and that is ours, or may be.
+        names_keys: Whether one of the records carries any key or other metadata: then our records would carry ours.
     """
 
     findings: Sequence[Finding]
@@ -111,7 +111,7 @@ class Sorted:
 
 async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], scope: Scope) -> Sorted:
     """
-    Hold some records against the ledger.
+    Compare some records with the ledger.
 
     Raises:
         ProviderError: A purchase could not be looked up.
@@ -160,14 +160,14 @@ class _Held:
         self.add(entries)
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Some more of them."""
+        """Add more placements."""
         for entry in entries:
             self.by_key[entry.placement.key] = entry
             self.refs.add(entry.placement.provider_ref)
 
 
 async def _look_up(provider: Provider, refs: Iterable[str]) -> Mapping[str, Record]:
-    """The purchases of these names, as far as the provider knows them."""
+    """Look up the purchases with these names, as far as the provider knows them."""
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(ref: str) -> Record | None:
@@ -180,7 +180,7 @@ async def _look_up(provider: Provider, refs: Iterable[str]) -> Mapping[str, Reco
 
 
 async def _judge(record: Record, held: _Held, scope: Scope) -> Finding | None:
-    """What a record that names a key means; None where there is nothing to say."""
+    """The finding for a record that names a key; None where there is none."""
     entry = held.by_key.get(record.key or "")
     if entry is None:
         place = await scope.place_of(record)
@@ -194,7 +194,7 @@ async def _judge(record: Record, held: _Held, scope: Scope) -> Finding | None:
 
 
 def _known(entry: Entry, record: Record) -> Known | None:
-    """What the ledger knows of a purchase under a placement's key; None where there is nothing to do about it."""
+    """The ledger's knowledge of a purchase under a placement's key; None where there is nothing to do."""
     placement = entry.placement
     if placement.provider_ref == record.ref or entry.status in UNRESOLVED:
         return None

@@ -1,12 +1,12 @@
 """
-Audit: the ledger against each provider's own records, both ways, for the purchases of some days.
+Audit: compare the ledger with each provider's own records, in both directions, for the purchases of some days.
 
     the provider's statement ──each record──▶ who holds it, or whose key does it name?   extra · duplicate ·
                                                                                          wrong amount · cancelled there
     the ledger's placements ──what the statement did not show──▶ looked up by name       missing · ...
 
-``comparison`` reads and compares, ``findings`` says what disagrees, ``repairs`` does what is proven to be right where
-somebody asked for that.
+``comparison`` reads and compares, ``findings`` describes the disagreements, ``repairs`` makes proven repairs where a
+person asked for repairs.
 """
 
 from impactflow.audit.comparison import DAYS, Audit, Tally, choose_window

@@ -1,8 +1,8 @@
 """
-Hold a provider's records against the ledger, and the ledger against them.
+Compare a provider's records with the ledger, and the ledger with the records.
 
-The records stream, and so do the findings. What grows is two bits for each placement that was seen, and the provider's
-names of what disagrees.
+The records stream, and so do the findings. Memory grows by two bits for each placement that was seen, and by the
+provider's names of purchases that disagree.
 """
 
 import asyncio
@@ -28,29 +28,29 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: How many days of purchases are audited unless somebody says otherwise.
+#: How many days of purchases are audited by default.
 DAYS = 60
 #: How many records or placements are compared at once.
 _BATCH = 500
-#: How long before the first day an attempt may lie whose purchase came late, within the window.
+#: How long before the first day an attempt may lie whose purchase took effect late, within the window.
 _MARGIN = timedelta(days=1)
 
 
 @dataclass(slots=True)
 class Tally:
     """
-    What the audit of one provider came to.
+    The result of the audit of one provider.
 
     Args:
         read: How many records the provider's statement held.
         agreed: How many purchases ledger and provider agree about.
-        not_ours: How many records name none of our keys, and nobody's purchase.
-        unsettled: How many records are of placements in doubt, which a run is about to settle.
+        not_ours: How many records name none of our keys, and no purchase of ours.
+        unsettled: How many records are of placements in doubt, which a run is about to resolve.
         found: Findings by kind.
         repaired: How many of them were repaired.
         left_standing: How many proven duplicates were not cancelled because they are more than may be cancelled.
-        halted: Why it ended early, for a person; what was found before stands.
-        unauthorized: Whether it was the key that the provider did not accept.
+        halted: Why it ended early, for a person; the findings before that are valid.
+        unauthorized: Whether the provider did not accept the key.
     """
 
     read: int = 0
@@ -65,7 +65,7 @@ class Tally:
 
     @property
     def remaining(self) -> int:
-        """How many findings are left for a person."""
+        """The number of findings that are left for a person."""
         return self.found.total() - self.repaired
 
 
@@ -79,7 +79,7 @@ def choose_window(from_text: str | None, to_text: str | None, *, today: date) ->
         today: The day it is, UTC.
 
     Raises:
-        ConfigurationError: A text is no day, or the first day is after the last.
+        ConfigurationError: A text is not a day, or the first day is after the last.
     """
     return Window.parse(from_text, to_text, today=today, watermark=None, overlap_days=DAYS)
 
@@ -89,14 +89,14 @@ class Audit:
     One audit of one provider.
 
     Args:
-        account: Whose placements and records.
+        account: The store's account at the provider.
         window: The days of purchase.
-        repair: Whether to do what is proven to be right; otherwise nothing is changed anywhere.
-        cancel_up_to: How many duplicates may be cancelled; where there are more, none is.
+        repair: Whether to make the repairs that are proven right; otherwise nothing is changed anywhere.
+        cancel_up_to: How many duplicates may be cancelled; where there are more, none is cancelled.
 
     Attributes:
-        name: Whose records.
-        tally: What it has come to so far.
+        name: The provider's name.
+        tally: The result so far.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Audit:
 
     async def run(self) -> AsyncIterator[Finding]:
         """
-        Yield each finding once. Where the provider cannot be asked any more it ends, and ``tally.halted`` says why.
+        Yield each finding once. If the provider cannot be asked any more, the audit ends and ``tally.halted`` says why.
 
         Raises:
             LedgerError: The ledger failed; repairs made before that stand.
@@ -145,7 +145,7 @@ class Audit:
             self.tally.halted, self.tally.unauthorized = str(error), isinstance(error, Unauthorized)
 
     def _ready(self, suspect: Suspect) -> Sequence[Suspect]:
-        """What can be told now: a duplicate waits until it is known whether there are too many of them to cancel."""
+        """The findings to report now: a duplicate waits until it is known whether there are too many to cancel."""
         begun = suspect.record is None  # its cancellation was, by an earlier repair
         if self._repairs is None or suspect.what is not Disagreement.DUPLICATE or begun or self._are_too_many:
             return [suspect]
@@ -156,7 +156,7 @@ class Audit:
         return ready
 
     async def _tell(self, suspect: Suspect) -> Finding:
-        """Repair it if that was asked for, count it and say it."""
+        """Repair the suspect if repairs were asked for, count it and return the finding."""
         repaired, hindered = None, None
         if self._are_too_many and suspect.what is Disagreement.DUPLICATE and suspect.record is not None:
             self.tally.left_standing += 1
@@ -174,7 +174,7 @@ class Audit:
         return finding
 
     async def _suspects(self) -> AsyncIterator[Sequence[Suspect]]:
-        """Repairs that were cut off; records; placements that none showed; sales bought twice; who is named by none."""
+        """Repairs that were cut off; records; placements without records; sales bought twice; records without a key."""
         if self._repairs:
             begun = await self._ledger.being_cancelled(self.name, self._account.store)
             yield [Suspect(Disagreement.DUPLICATE, entry, None, ref) for ref, entry in begun]
@@ -193,7 +193,7 @@ class Audit:
         yield [*strangers.suspects(by_now, named)]
 
     async def _compare(self, records: Sequence[Record], strangers: Unmatched) -> Sequence[Suspect]:
-        """What seems to disagree among some records; those that name nobody are laid aside."""
+        """The disagreements among some records; records that name no key are kept for later."""
         self.tally.read += len(records)
         suspects, unnamed = await self._judge(records)
         if unnamed and self._provider.keys_by_look_up:
@@ -211,7 +211,7 @@ class Audit:
         return suspects
 
     async def _judge(self, records: Sequence[Record]) -> tuple[list[Suspect], list[Record]]:
-        """What seems to disagree among some records, and those that name no key and are nobody's."""
+        """The disagreements among some records, and the records that name no key and that no placement holds."""
         refs, keys = [record.ref for record in records], [record.key for record in records if record.key]
         holders = _Holders(await self._ledger.holders(self.name, refs=refs, keys=keys))
         suspects: list[Suspect] = []
@@ -234,13 +234,13 @@ class Audit:
         return suspects + _some(await self._each(unclear, self._ask_after)), unnamed
 
     def _is_unclear(self, record: Record, entry: Entry) -> bool:
-        """Whether only the whole purchase can tell: it was listed before, in part perhaps, or shows another amount."""
+        """Whether the whole purchase must be read: it was listed before, perhaps in part, or shows another amount."""
         if entry.status not in STANDING or record.cancelled:
             return False
         return entry.placement.id in self._seen or not record.shows(entry.placement)
 
     def _judge_own(self, record: Record, entry: Entry) -> Sequence[Suspect]:
-        """The purchase that a placement holds: does it stand, here and there?"""
+        """Judge the purchase that a placement holds: whether it stands in the ledger and at the provider."""
         if entry.status in STANDING and record.cancelled:
             return [Suspect(Disagreement.CANCELLED_THERE, entry, record, record.ref)]
         if entry.status is Status.CANCELLED and not record.cancelled:
@@ -249,7 +249,7 @@ class Audit:
         return []
 
     def _judge_other(self, record: Record, entry: Entry | None) -> Sequence[Suspect]:
-        """A purchase under a key of ours, other than the one that the placement of that key holds."""
+        """Judge a purchase under a key of ours that is not the one the placement of that key holds."""
         if record.cancelled:
             return []
         if entry is None:
@@ -275,17 +275,17 @@ class Audit:
                 assert_never(never)
 
     async def _unseen(self) -> AsyncIterator[Sequence[Entry]]:
-        """The placements of these days that no record showed."""
+        """Check the placements of these days that no record showed."""
         store, span, after = self._account.store, self._window.span, 0
         while page := await self._ledger.standing(self.name, store, span, after=after, limit=_BATCH):
             yield [entry for entry in page if entry.placement.id not in self._seen]
             after = page[-1].placement.id
 
     async def _ask_after(self, entry: Entry) -> Suspect | None:
-        """What is wrong with the purchase that a placement holds, from the provider's own word of it."""
+        """Look up the purchase that a placement holds, and return any disagreement."""
         ref = entry.placement.provider_ref
         parts = entry.placement.parts
-        # One answer that there is none may be a passing one.
+        # One answer that there is no purchase may be temporary.
         record = await self._provider.look_up(ref, parts) or await self._provider.look_up(ref, parts)
         if record is None or record.is_anothers(entry.placement):
             return Suspect(Disagreement.MISSING, entry, record, ref)
@@ -318,7 +318,7 @@ class _Holders:
                 self._by_ref.setdefault(entry.placement.provider_ref, []).append(entry)
 
     def of(self, record: Record, seen: "_Ids") -> Entry | None:
-        """By the record's key; else by its name, and where purchases share that, the one that fits best."""
+        """The placement by the record's key; else by its name, and where purchases share a name, the best match."""
         if record.key is not None or record.is_somebodys:
             return self._by_key.get(record.key or "")
         sharing = self._by_ref.get(record.ref, [])

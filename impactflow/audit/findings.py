@@ -1,4 +1,4 @@
-"""What an audit finds, in words: how ledger and provider disagree, what that means, and what to do about it."""
+"""The findings of an audit, in words: how ledger and provider disagree, the meaning, and the action to take."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ from impactflow.units import in_words
 
 
 class Disagreement(StrEnum):
-    """How the ledger and a provider's records may disagree about a purchase."""
+    """The ways in which the ledger and a provider's records may disagree about a purchase."""
 
     #: The ledger counts it; the provider knows no such purchase of ours.
     MISSING = "missing"
@@ -29,12 +29,12 @@ class Disagreement(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Suspect:
     """
-    What seems to disagree.
+    A possible disagreement.
 
     Args:
-        what: How.
+        what: The kind of disagreement.
         entry: The placement concerned, where the ledger knows one.
-        record: What the provider says; None where it says nothing.
+        record: The provider's record; None where there is none.
         ref: The provider's name for the purchase in question, or for several.
     """
 
@@ -50,18 +50,18 @@ class Finding:
     One disagreement, for a person; no personal data.
 
     Args:
-        finding: How they disagree.
-        provider: Whose records.
+        finding: The kind of disagreement.
+        provider: The provider's name.
         order: The order's id, where it is known.
         slot: The slot, where the ledger knows the placement.
-        status: Where the placement was, as the ledger says.
+        status: The placement's status in the ledger.
         ref: The provider's name for the purchase in question.
         recorded_ref: The same for the purchase that the ledger holds.
-        there: What the provider has, with its unit.
-        here: What the ledger has, with its unit.
-        means: What the finding means.
-        to_do: What a person should do, and why nothing else did it; empty where it is repaired.
-        repaired: What was done about it; None where nothing was.
+        there: The quantity at the provider, with its unit.
+        here: The quantity in the ledger, with its unit.
+        means: The meaning of the finding.
+        to_do: The action for a person, and why it was not done already; empty where it is repaired.
+        repaired: The repair; None where there was none.
     """
 
     finding: Disagreement
@@ -80,13 +80,13 @@ class Finding:
     @classmethod
     def of(cls, suspect: Suspect, provider: ProviderName, repaired: str | None, hindered: str | None) -> "Finding":
         """
-        Tell what disagrees.
+        Describe a disagreement.
 
         Args:
-            suspect: What it is.
-            provider: Whose records.
-            repaired: What was done about it.
-            hindered: Why nothing was, though it was asked for.
+            suspect: The disagreement.
+            provider: The provider's name.
+            repaired: The repair.
+            hindered: Why there was no repair, although one was asked for.
         """
         record, entry = suspect.record, suspect.entry
         placement = entry.placement if entry else None
@@ -107,14 +107,14 @@ class Finding:
         )
 
     def as_row(self) -> dict[str, str]:
-        """As tables, CSV and JSON show it."""
+        """Return the finding as tables, CSV and JSON show it."""
         return {name: str(getattr(self, name) or "") for name in COLUMNS}
 
 
 #: The names of a finding's columns, in order.
 COLUMNS = tuple(each.name for each in fields(Finding))
 
-#: What each kind of finding means, and what to do about it unless it is special.
+#: The meaning of each kind of finding, and the action to take unless the case is special.
 MEANING: Mapping[Disagreement, tuple[str, str]] = MappingProxyType(
     {
         Disagreement.MISSING: (
@@ -142,7 +142,7 @@ MEANING: Mapping[Disagreement, tuple[str, str]] = MappingProxyType(
 
 
 def _special(suspect: Suspect) -> str | None:
-    """What to do where it depends on more than the kind of finding."""
+    """The action to take where it depends on more than the kind of finding."""
     record, entry = suspect.record, suspect.entry
     if record is not None and record.key is None and entry is not None and record.ref != entry.placement.provider_ref:
         return "It names nobody, and may be what an earlier attempt bought late: have the provider cancel it if so."
@@ -161,7 +161,7 @@ def _special(suspect: Suspect) -> str | None:
 
 
 def _ruling_on(parked: Placement, record: Record | None, ref: str) -> str:
-    """The command that settles what is parked, as far as it would be accepted."""
+    """The command that rules on a parked placement, as far as it would be accepted."""
     command = f"impactflow settle {parked.order_id} {parked.slot} --as"
     if record is not None and record.differs(parked):
         return f"It is not what was asked for: cancel it at the provider, then {command} not-bought, or given-up."

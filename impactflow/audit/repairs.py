@@ -1,7 +1,7 @@
 """
-What an audit may do about a finding by itself, where somebody asked for it: only what is proven to be right.
+The repairs that an audit may make by itself, where a person asked for repairs: only those proven to be right.
 
-Everything is asked after once more before it is touched, and a purchase that the ledger holds is never cancelled.
+Every purchase is looked up once more before it is touched, and a purchase that the ledger holds is never cancelled.
 Nothing is ever bought here.
 """
 
@@ -16,9 +16,9 @@ from impactflow.models import Placement, Receipt
 from impactflow.providers import Record
 from impactflow.units import in_words
 
-#: So many duplicates may be cancelled at one provider without anybody saying a number: more of them are no accident.
+#: The most duplicates to cancel at one provider unless a person gives a number: more of them are no accident.
 CANCELLED_UNASKED = 5
-#: Where nobody is sending anything, so that a purchase may be recorded. What is in doubt is for settling.
+#: Statuses in which no request is being sent, so that a purchase may be recorded. Doubts are left to ``reconcile``.
 _WITHOUT_PURCHASE = frozenset(
     {Status.AWAITING_APPROVAL, Status.PLANNED, Status.FAILED, Status.PARKED, Status.CANCELLED}
 )
@@ -29,7 +29,7 @@ class Repairs:
     Repairs at one provider.
 
     Args:
-        account: Where duplicates are cancelled, and the ledger in which that is made durable.
+        account: The account where duplicates are cancelled, with the ledger that records the cancellations.
     """
 
     def __init__(self, account: StoreAccount) -> None:
@@ -40,10 +40,10 @@ class Repairs:
 
     async def attempt(self, suspect: Suspect) -> tuple[str | None, str | None]:
         """
-        Repair it if that is proven to be right.
+        Repair a suspect if the repair is proven to be right.
 
         Returns:
-            What was done, or else what was in the way; neither where it is for a person anyway.
+            The repair, or else the obstacle; neither where the case is for a person anyway.
 
         Raises:
             LedgerError: The ledger failed; a cancellation that was begun is finished by the next audit that repairs.
@@ -92,10 +92,10 @@ class Repairs:
 
     async def _cancel(self, entry: Entry, ref: str) -> str:
         """
-        Cancel the later of two purchases under one key; cut off in between, this finishes it.
+        Cancel the later of two purchases under one key; also finish a cancellation that was cut off.
 
-        Never the earlier one, whichever of them the ledger holds: another ledger may hold the other, and two that
-        cancel what they do not hold would leave the sale with nothing.
+        The earlier one is never cancelled, even if the ledger holds the later one: another ledger may hold the other
+        purchase, and two ledgers that each cancel the purchase they do not hold would leave the sale with none.
         """
         placement, asked_at = entry.placement, self._clock.now()
         there = await self._provider.look_up(ref)
@@ -103,7 +103,7 @@ class Repairs:
             raise _UnprovenError(f"{self._provider.name} knows no {ref}")
         if not there.cancelled:
             ours = await self._prove_duplicate(entry, there)
-            if max(there.at, ours.at) > asked_at:  # where none is told it is that of asking
+            if max(there.at, ours.at) > asked_at:  # where the provider gives no time, it is the time of asking
                 raise _UnprovenError(f"which of {ours.ref} and {there.ref} was first cannot be told")
             if (there.at, there.ref) < (ours.at, ours.ref):
                 return await self._cancel_ours(entry, there, ours)
@@ -122,10 +122,10 @@ class Repairs:
 
     async def _prove_duplicate(self, entry: Entry, other: Record) -> Record:
         """
-        See that both purchases are one placement's, and that the one that the ledger holds stands, which is returned.
+        Check that both purchases are one placement's, and that the one the ledger holds stands; return that one.
 
         Raises:
-            _UnprovenError: Not so.
+            _UnprovenError: It is not so.
         """
         if entry.status not in STANDING:
             raise _UnprovenError(f"the placement is {entry.status}")
@@ -137,7 +137,7 @@ class Repairs:
         return ours
 
     async def _proven(self, placement: Placement, ref: str) -> Record:
-        """A purchase that stands and has the placement's key, kind and quantity."""
+        """Return a purchase that stands and has the placement's key, kind and quantity."""
         record = await self._provider.look_up(ref, placement.parts if ref == placement.provider_ref else ())
         if record is None or record.cancelled:
             raise _UnprovenError(f"{ref} does not stand")

@@ -1,8 +1,8 @@
 """
-Records that name nobody: which placement may have made them, where the account does not return what it was told.
+Records without a key, at accounts that do not return our metadata: find the placements that may have made them.
 
-A parked placement may, and one that was sent again after a doubt or a ruling: its earlier request may have arrived
-after all. Everything else that names nobody is nobody's business here.
+A parked placement may have made one. So may a placement that was sent again after a doubt or a ruling: its earlier
+request may have arrived after all. All other records without a key are ignored here.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ _LATEST = timedelta(days=1)
 
 class Unmatched:
     """
-    The records that name nobody and may be some placement's.
+    The records that name no key and may be some placement's.
 
     Args:
         entries: The placements that may have made some.
@@ -43,23 +43,23 @@ class Unmatched:
 
     @property
     def refs(self) -> Sequence[str]:
-        """The provider's names of what was kept."""
+        """The provider's names of the records that were kept."""
         return [record.ref for records in self._records.values() for record in records]
 
     @property
     def keys(self) -> Sequence[str]:
-        """Those of the placements that may have made it."""
+        """The keys of the placements that may have made these records."""
         return [*self._records]
 
     def suspects(self, entries: Sequence[Entry], named: Container[int]) -> Iterator[Suspect]:
         """
-        What they may mean: all that may explain a parked placement at once, any other one by one.
+        The suspects: one for all records that may explain the same parked placement, one each for the other records.
 
         Args:
-            entries: Whatever holds ``refs`` or has ``keys`` by now, for somebody may be placing meanwhile: a purchase
-                that came to be held is no stranger, and what is being sent or in doubt is about to be settled.
-            named: Ids of placements whose own record says their key: the account returns it, so a record without any
-                is somebody else's.
+            entries: The placements that hold ``refs`` or have ``keys`` by now, because a run may be placing meanwhile.
+                A purchase that is held by now is known, and placements being sent or in doubt are about to be resolved.
+            named: Ids of placements whose own record says their key: the account returns keys, so a record without one
+                is another buyer's.
         """
         held = {entry.placement.provider_ref for entry in entries}
         for key, entry in {entry.placement.key: entry for entry in entries}.items():
@@ -75,7 +75,7 @@ class Unmatched:
 
 
 def _look(thing: Placement | Record) -> "_Look":
-    """All that tells purchases apart where records name nobody."""
+    """The only differences between purchases where records name no key."""
     return thing.kind, thing.quantity, (thing.customer_email or "").casefold()
 
 

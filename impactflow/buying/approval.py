@@ -1,8 +1,8 @@
 """
-What a person decides about placements above the policy's approval limit: approve, trim or reject.
+A person's decision about placements above the policy's approval limit: approve, trim or reject.
 
-The ledger asks (``Ledger.awaiting``) and does what is decided, about exactly what was shown; here a person's words
-become quantities. Before anything is approved its order is read again.
+``Ledger.awaiting`` lists the placements, and the ledger applies the decision to exactly the placements that were shown.
+This module turns a person's words into quantities. Before a placement is approved its order is read again.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from impactflow.window import Window
 
 log = logging.getLogger(__name__)
 
-#: The most that a person is asked about at a time.
+#: The most placements that a person is asked about at a time.
 MOST_ASKED = 100
-#: Where orders cannot be read, what was read within this time may be approved all the same.
+#: Where orders cannot be read now, an order that was read within this time may be approved all the same.
 _LATELY = timedelta(hours=1)
-#: So many of them are told one by one in the question itself.
+#: The most placements that the question itself lists one by one.
 _TOLD = 20
 
 
 class Decision(StrEnum):
-    """What a person may say."""
+    """The answers that a person may give."""
 
     #: All of it is bought.
     APPROVE = "approve"
-    #: At most so much of each is bought.
+    #: At most a given quantity of each is bought.
     TRIM = "trim"
     #: Nothing is bought, unless the order changes.
     REJECT = "reject"
@@ -50,13 +50,13 @@ class Decision(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    A person's word on all that they were asked about.
+    A person's decision on all placements in one question.
 
     Args:
-        decision: What they say.
-        by: Who says so.
-        why: For what reason.
-        at_most: With trim: how much of each, in the unit that people read (``units.SHOWN``).
+        decision: The decision.
+        by: Who decided.
+        why: The reason.
+        at_most: With trim: the most of each, in the unit that people read (``units.SHOWN``).
     """
 
     decision: Decision
@@ -65,7 +65,7 @@ class Answer:
     at_most: Decimal | None = None
 
     def problem(self, asked: Sequence[Awaiting]) -> str | None:
-        """Why it cannot be done, and what to say instead; None where it can."""
+        """The reason why the answer cannot be applied, and what to say instead; None where it can."""
         if not self.by.strip():
             return "by: say who decides"
         if (self.decision is Decision.TRIM) != (self.at_most is not None):
@@ -84,14 +84,14 @@ class Answer:
         return None
 
     def quantity(self, each: Awaiting) -> int | None:
-        """How much is to be bought, in the ledger's unit; None for nothing."""
+        """The quantity to buy, in the ledger's unit; None for nothing."""
         if self.decision is Decision.REJECT:
             return None
         return each.quantity if self.at_most is None else _trimmed(each, self.at_most)
 
 
 def _trimmed(each: Awaiting, at_most: Decimal) -> int:
-    """So much of it in the ledger's unit, never more than was earned."""
+    """The trimmed quantity in the ledger's unit, never more than was earned."""
     _, size = SHOWN[UNIT_OF[each.kind]]
     return min(each.quantity, int(at_most * size))
 
@@ -99,13 +99,13 @@ def _trimmed(each: Awaiting, at_most: Decimal) -> int:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """
-    What became of an answer.
+    The effect of an answer.
 
     Args:
-        answer: What a person said.
-        done: What it has changed.
-        moved_on: What did not await approval any more, or was another by then: untouched.
-        now: What these are now, by the ledger's row.
+        answer: The person's answer.
+        done: The placements that the answer has changed.
+        moved_on: The placements that no longer awaited approval, or had changed by then: untouched.
+        now: The state of these placements now, by the ledger's row.
     """
 
     answer: Answer
@@ -114,7 +114,7 @@ class Answered:
     now: Mapping[int, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
-        """As ``--json`` prints it."""
+        """Return the effect as ``--json`` prints it."""
         to = Status.CANCELLED if self.answer.decision is Decision.REJECT else Status.PLANNED
         return {
             "decision": self.answer.decision.value,
@@ -126,7 +126,7 @@ class Answered:
         }
 
     def in_words(self) -> str:
-        """As a person reads it, Markdown."""
+        """Return the effect in Markdown, for a person."""
         lines = [f"Order {for_page(each.order)}, slot {each.slot}: {self._said(each)}." for each in self.done]
         lines += [
             f"Order {for_page(each.order)}, slot {each.slot}: untouched, because it is not what was shown any more;"
@@ -155,21 +155,22 @@ async def record_answer(
     answer: Answer,
 ) -> Answered:
     """
-    Do what a person has decided about what they were shown, once their orders were read and judged again.
+    Apply a person's decision to the placements they were shown, after reading and judging the orders again.
 
     Args:
-        ledger: Where it awaits approval.
-        source_of: Opens what orders are read from; not called where all is rejected.
-        policy: What an order earns.
-        clock: Tells the time.
-        run_id: Which run tells.
-        asked: What they were shown.
-        answer: What they said.
+        ledger: The ledger that holds the placements.
+        source_of: Opens the source of the orders; not called where all placements are rejected.
+        policy: The policy.
+        clock: The clock.
+        run_id: The run's id.
+        asked: The placements that the person was shown.
+        answer: The person's answer.
 
     Raises:
-        ConfigurationError: It cannot be done, for one because there is no key to read orders with; nothing was changed.
+        ConfigurationError: The answer cannot be applied, for example because there is no key to read orders with;
+            nothing was changed.
         ProviderError: Orders cannot be read now, and were not within the hour; nothing was decided.
-        LedgerError: The ledger failed; what was not written awaits approval as before.
+        LedgerError: The ledger failed; the placements that were not written await approval as before.
     """
     if problem := answer.problem(asked):
         raise ConfigurationError(problem)
@@ -204,11 +205,11 @@ async def _read_again(
     asked: Sequence[Awaiting],
 ) -> None:
     """
-    Read the days of these orders again, and plan what the ledger knows of them; what is not known is left alone.
+    Read the days of these orders again, and plan the orders that the ledger knows; leave unknown orders alone.
 
     Raises:
-        ConfigurationError: They cannot be read for want of a key, or belong to another policy's store.
-        ProviderError: They cannot be read now; nor were they within the hour.
+        ConfigurationError: The orders cannot be read because a key is missing, or belong to another policy's store.
+        ProviderError: The orders cannot be read now, and were not read within the hour.
     """
     for each in asked:
         if each.store != policy.store:
@@ -226,7 +227,7 @@ async def _read_again(
         since, digest_now = clock.now() - _LATELY, policy_digest(policy)
         for each in asked:
             if isinstance(error, ConfigurationError) and not each.was_listed:
-                continue  # nobody lists it: what was kept of it is all that there is to judge
+                continue  # no source lists it: only the kept order can be judged
             if each.read_at is None or each.read_at < since or each.policy != digest_now:
                 log.warning("%s cannot be read again: nothing is approved", _named(each), extra={"action": "unread"})
                 raise
@@ -236,7 +237,7 @@ async def _read_again(
 
 
 async def _as_it_is(ledger: Ledger, each: Awaiting) -> str:
-    """The status of a placement, and why."""
+    """Return the status of a placement, and the reason for it."""
     try:
         story = await ledger.story(each.order, store=each.store) or {"placements": []}
     except ConfigurationError:  # another order goes by its id, as its number
@@ -256,7 +257,7 @@ async def ask_about(ledger: Ledger, order: str, slot: str, store: str | None = N
     The one placement of an order and slot that awaits approval; ``store`` where several stores have such an order.
 
     Raises:
-        ConfigurationError: There is none, with what there is instead; or several orders go by the name.
+        ConfigurationError: There is none (the message says what there is instead), or several orders have the name.
     """
     asked = await ledger.awaiting(order, slot, store=store)
     if asked:
@@ -272,13 +273,13 @@ async def ask_about(ledger: Ledger, order: str, slot: str, store: str | None = N
 
 
 def digest(asked: Sequence[Awaiting]) -> str:
-    """The same only for exactly the same question."""
+    """Return a digest that is the same only for exactly the same question."""
     said = "\n".join(f"{each.id} {each.since.isoformat()} {each.digest} {each.reason}" for each in asked)
     return hashlib.sha256(said.encode()).hexdigest()
 
 
 def as_rows(asked: Sequence[Awaiting]) -> Iterator[dict[str, object]]:
-    """A line of a table for each: no personal data."""
+    """Return a table row for each placement: no personal data."""
     for each in asked:
         quantity, unit = shown(each.quantity, UNIT_OF[each.kind])
         yield {
@@ -295,7 +296,7 @@ def as_rows(asked: Sequence[Awaiting]) -> Iterator[dict[str, object]]:
 
 
 def question(asked: Sequence[Awaiting]) -> str:
-    """What would be bought, in plain words, Markdown: no personal data."""
+    """The purchases that would be made, in plain words, Markdown: no personal data."""
     totals: Counter[tuple[ProviderName, Kind]] = Counter()
     for each in asked:
         totals[each.provider, each.kind] += each.quantity

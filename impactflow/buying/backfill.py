@@ -1,10 +1,9 @@
 """
 Backfill: a past range of days, planned in windows, oldest first.
 
-How far a range is planned is a watermark of its own, named after the range's first day and the policy. So a run goes on
-where the last one ended, however that was; a policy that means something else begins again, and a later last day goes
-on from the earlier one. The watermark of ``place`` is another and stays where it is. What a window has earned is bought
-before the next one is read.
+Each range has its own watermark, named after the range's first day and the policy. So a run goes on where the last one
+ended, however it ended. A policy with another meaning begins again; a later last day goes on from the earlier one. The
+watermark of ``place`` is separate and does not move. The impacts of a window are bought before the next window is read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,12 +27,12 @@ _DAY = timedelta(days=1)
 @dataclass(frozen=True, slots=True)
 class PlannedWindow:
     """
-    What one window came to.
+    The result of one window.
 
     Args:
         window: Its days.
-        planned: What was read and planned.
-        stopped: Why the rest of it is left for a later run, for a person; None where all of it is planned.
+        planned: The orders that were read and planned.
+        stopped: The reason why the rest of the window is left for a later run; None where all of it is planned.
     """
 
     window: Window
@@ -44,13 +43,13 @@ class PlannedWindow:
 @dataclass(frozen=True, slots=True)
 class Backfilled:
     """
-    What a run that backfills came to.
+    The result of a backfill run.
 
     Args:
         days: The range.
-        windows: What it read; empty where an earlier run had planned all of it.
+        windows: The windows that the run read; empty where an earlier run had planned all of them.
         left: The days that are left for a later run; None where the range is planned to its end.
-        stopped: Why it ended before that.
+        stopped: The reason why the run ended before the range's end.
     """
 
     days: Window
@@ -67,13 +66,13 @@ class Backfilled:
         halted: Mapping[ProviderName, Round],
     ) -> Self:
         """
-        What a run came to.
+        The result of a run.
 
         Args:
             days: The range.
-            windows: What was left of it before the run.
-            done: What the run came to see of that.
-            halted: What the last round at each provider came to.
+            windows: The windows that were left before the run.
+            done: The windows that the run reached.
+            halted: The result of the last round at each provider.
         """
         left = windows[sum(each.stopped is None for each in done) :]
         if not left:
@@ -88,7 +87,7 @@ class Backfilled:
         return sum((each.planned for each in self.windows), Planned())
 
     def as_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return the result as ``--json`` prints it."""
         return {
             "from": self.days.from_.isoformat(),
             "to": self.days.to.isoformat(),
@@ -100,7 +99,7 @@ class Backfilled:
         }
 
     def in_words(self) -> str:
-        """As a person reads it."""
+        """Return the result in words, for a person."""
         days = f"{self.days.from_} to {self.days.to}"
         if self.left:
             return (
@@ -120,7 +119,7 @@ def choose_days(from_day: date, to_day: date, clock: Clock) -> Window:
     The days of a range.
 
     Raises:
-        ConfigurationError: The first is after the last, or they are not over.
+        ConfigurationError: The first day is after the last, or the days are not over.
     """
     today = clock.now().date()
     if to_day > today:
@@ -130,7 +129,7 @@ def choose_days(from_day: date, to_day: date, clock: Clock) -> Window:
 
 
 async def windows_left(ledger: Ledger, policy: Policy, days: Window, window_days: int) -> list[Window]:
-    """The windows of a range that are not planned under this policy, oldest first; none where all of it is."""
+    """The windows of a range that are not planned under this policy, oldest first; empty where all are planned."""
     planned_to = await ledger.watermark(policy.store, _mark(policy, days))
     begin = days.from_ if planned_to is None else max(days.from_, planned_to + _DAY)
     return [
@@ -140,7 +139,7 @@ async def windows_left(ledger: Ledger, policy: Policy, days: Window, window_days
 
 
 async def remember(ledger: Ledger, policy: Policy, days: Window, window: Window, clock: Clock) -> None:
-    """A window of a range is planned, and all before it; a day that is not over is read again."""
+    """Record that a range is planned up to the end of this window; a day that is not over is read again."""
     today = clock.now().date()
     planned_to = min(window.to, today - _DAY)
     if planned_to >= window.from_:
@@ -166,13 +165,13 @@ async def plan_window(
     Read and plan one window, page by page.
 
     Args:
-        ledger: Where what was earned is kept.
-        source: Where orders come from.
-        policy: What an order earns.
-        window: Which days.
-        clock: Tells the time.
-        run_id: Which run does it.
-        at_most: How many placements may be planned; an order that would be too much is left with all after it.
+        ledger: The ledger.
+        source: The source of the orders.
+        policy: The policy.
+        window: The days to read.
+        clock: The clock.
+        run_id: The run's id.
+        at_most: The most placements to plan; the first order that would exceed it is left, with all orders after it.
 
     Raises:
         ProviderError: A page could not be read; the pages before it are planned.
@@ -203,7 +202,7 @@ async def plan_window(
 async def _how_many_fit(
     ledger: Ledger, policy: Policy, earnings: Sequence[tuple[Order, Earnings]], room: int
 ) -> tuple[int, int]:
-    """How many orders, from the first on, surely plan no more placements than that; how many the next one needs."""
+    """The number of first orders that surely plan at most that many placements; and the number the next one needs."""
     known = await ledger.known_slots(policy.store, [name for order, _ in earnings for name in order.names])
     for count, (order, earned) in enumerate(earnings):
         needed = most_purchases(policy, order, earned, known)

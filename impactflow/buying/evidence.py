@@ -1,8 +1,8 @@
 """
-What a provider's records say about purchases whose answers were lost: pure, and the same whoever has read them.
+A provider's records as evidence about purchases whose answers were lost. Pure: it does not matter who read the records.
 
-A record that names our key proves the purchase. One that names nobody is ours only where nothing else can be, once
-whatever may come late has come.
+A record that names our key proves the purchase. A record without a key counts as ours only if no other record can be
+ours, and only after every late record has had time to appear.
 """
 
 from collections import Counter, defaultdict
@@ -14,10 +14,10 @@ from impactflow.ledger import Status
 from impactflow.models import Kind, Placement, Receipt
 from impactflow.providers import CLOCK_SKEW, Absent, Ambiguous, Found, Record, Verdict
 
-#: What becomes of a doubt that arose because the provider said no: its records are the last word at once.
+#: The result for a doubt that arose because the provider said no: its records decide at once.
 DENIED = frozenset({Status.PLANNED.value, Status.FAILED.value})
 _Amount = tuple[Kind | None, int | Decimal | None]
-#: All that tells purchases apart where records carry no key: kind, quantity, customer.
+#: The only differences between purchases where records carry no key: kind, quantity, customer.
 _Look = tuple[Kind | None, int | Decimal | None, str]
 
 
@@ -26,8 +26,8 @@ class Evidence:
     The records that could explain some doubts, from any number of readings of the merchant's list and the customers'.
 
     Args:
-        doubts: What to explain. Records of anything else are forgotten at once.
-        settle_s: How long after it was sent a purchase may still take effect.
+        doubts: The doubts to explain. Records of anything else are dropped at once.
+        settle_s: How long after it was sent a purchase may still take effect, in seconds.
     """
 
     def __init__(self, doubts: Sequence[Placement], settle_s: float) -> None:
@@ -40,13 +40,13 @@ class Evidence:
             self._spans[_amount(doubt)] = min(first, begins), max(last, ends)
         self._keyed: dict[str, dict[str, Record]] = defaultdict(dict)
         self._times: dict[str, datetime] = {}
-        #: How many records of each name there are at once, and how many so far in what is being read.
+        #: How many records of each name one reading has shown, and how many the current reading has shown so far.
         self._unkeyed: dict[_Look, Counter[str]] = defaultdict(Counter)
         self._unkeyed_here: dict[_Look, Counter[str]] = defaultdict(Counter)
         self._keys_return = False
 
     def add(self, record: Record) -> None:
-        """Keep a record if it could explain a doubt, or tell whose another is that could."""
+        """Keep a record if it could explain a doubt, or could show whose another such record is."""
         if record.is_somebodys:
             self._keys_return = True
         elif record.key is not None:
@@ -59,7 +59,7 @@ class Evidence:
             self._unkeyed_here[_look(record)][record.ref] += 1
 
     def turn(self) -> None:
-        """What was added since the last turn is all of it there at once; what comes next may be the same again."""
+        """End one reading: the records added since the last turn exist side by side; the next ones may repeat them."""
         for look, here in self._unkeyed_here.items():
             self._unkeyed[look] |= here
         self._unkeyed_here.clear()
@@ -69,23 +69,23 @@ class Evidence:
         return doubt.key in self._keyed
 
     def alike(self, doubt: Placement) -> Sequence[str]:
-        """The purchases that carry no key and may be the doubt's, or another placement's."""
+        """The purchases without a key that may belong to the doubt or to another placement."""
         refs = self._unkeyed.get(_look(doubt), ())
         return sorted(ref for ref in refs if _is_in(self._times[ref], self._span(doubt)))
 
     def verdict(self, doubt: Placement, holders: Mapping[str, Sequence[Placement]], *, settles: bool) -> Verdict | None:
         """
-        What the evidence says about one doubt.
+        The verdict of the evidence on one doubt.
 
         Args:
             doubt: One of the doubts.
             holders: By the provider's name for a purchase, the placements that hold one of that name.
-            settles: Whether whatever may come late has come by now. Before that only a record that names our key proves
-                anything: another may be somebody else's, and the doubt's own may follow; and that there is none proves
-                something only where the provider had said no.
+            settles: Whether every late record has had time to appear. Before that only a record that names our key
+                proves anything: another record may belong to another buyer, and the doubt's own may follow. The absence
+                of a record then proves something only where the provider had said no.
 
         Returns:
-            None where nothing can be said yet.
+            None where there is no verdict yet.
         """
         if keyed := self._keyed.get(doubt.key):
             verdict = _verdict_by_key(doubt, keyed)
@@ -95,41 +95,41 @@ class Evidence:
             return Absent() if settles or doubt.if_absent in DENIED else None
         if not settles:
             return None
-        # Where the account returns metadata, whoever's, ours would have come with its own; and a name that somebody
-        # else's purchase goes by, too, is a time that two purchases share.
+        # Where the account returns any metadata, our record would carry ours; and a name that another buyer's
+        # purchase has, too, is a time that two purchases share.
         is_shared = alike[0] in holders or self._for_customers(doubt, alike[0]) > 0
         if doubt.alone and len(alike) == 1 and not self._keys_return and not is_shared:
             return Found(Receipt(alike[0]))
-        # A page that begins with the last record of the page before shows a purchase that another placement holds
-        # twice, as if one were left for the doubt.
+        # A page may begin with the last record of the page before. A purchase that another placement holds is then
+        # shown twice, as if one were left for the doubt.
         counted = any(ref in holders for ref in alike)
         return Ambiguous("it may be any of " + ", ".join(alike), so_far=counted)
 
     def _left(self, doubt: Placement, ref: str, holders: Sequence[Placement]) -> int:
-        """How many records of a name that look like the doubt are no other placement's."""
+        """The number of records of a name that look like the doubt and belong to no other placement."""
         held = sum(_look(holder) == _look(doubt) for holder in holders)
         listed_twice = self._for_customers(doubt, ref) if self._lists_customers_twice(doubt) else 0
         return self._unkeyed[_look(doubt)][ref] - listed_twice - held
 
     def _for_customers(self, doubt: Placement, ref: str) -> int:
-        """How many purchases of a name were made for customers, of the doubt's amount, where it is the merchant's."""
+        """The number of purchases for customers with this name and the doubt's amount; 0 for a customer's doubt."""
         if doubt.customer_email is not None:
             return 0
         return sum(refs[ref] for look, refs in self._unkeyed.items() if look[:2] == _amount(doubt) and look[2])
 
     def _lists_customers_twice(self, doubt: Placement) -> bool:
-        """Whether the merchant's list shows what was bought for customers, too: then it shows all of that."""
+        """Whether the merchant's list also shows purchases for customers: then it shows all of them."""
         own = self._unkeyed[_look(doubt)]
         customers = (refs for look, refs in self._unkeyed.items() if look[:2] == _amount(doubt) and look[2])
         return all(ref in own for refs in customers for ref in refs)
 
     def _span(self, doubt: Placement) -> tuple[datetime, datetime]:
-        """From when to when a doubt may have taken effect."""
+        """The span of time in which a doubt may have taken effect."""
         return doubt.attempted_at - CLOCK_SKEW, doubt.sent_until + self._latest_after_sent
 
 
 def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
-    """What records say that name the doubt's own key."""
+    """The verdict of the records that name the doubt's own key."""
     if len(keyed) > 1:
         return Ambiguous("bought more than once: " + ", ".join(sorted(keyed)))
     ((ref, record),) = keyed.items()
@@ -139,7 +139,7 @@ def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
 
 
 def _was_over(record: Record, doubt: Placement) -> bool:
-    """Whether a purchase was undone before the attempt: a person had it tried again."""
+    """Whether a purchase was undone before the attempt, because a person had the placement tried again."""
     return record.cancelled and record.at < doubt.attempted_at - CLOCK_SKEW
 
 
@@ -152,5 +152,5 @@ def _amount(thing: Placement | Record) -> _Amount:
 
 
 def _look(thing: Placement | Record) -> _Look:
-    """All that tells purchases apart where records carry no key."""
+    """The only differences between purchases where records carry no key."""
     return thing.kind, thing.quantity, (thing.customer_email or "").casefold()

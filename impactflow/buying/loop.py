@@ -1,8 +1,8 @@
 """
-The loop of every run that buys: settle what is in doubt, then send what is planned, until nothing is due soon.
+The loop of every run that buys: resolve the doubts, then send the planned placements, until nothing is due soon.
 
-Flows, the simulation and the tests run this one loop. Only how a step is carried out differs: a flow makes each step a
-task, so that Prefect shows it; everybody else calls the core, by ``steps_of``.
+Flows, the simulation and the tests run this one loop. They differ only in how they carry out a step: a flow makes each
+step a task, so that Prefect shows it; all others call the core, by ``steps_of``.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,11 +26,11 @@ BATCH = 10_000
 @dataclass(frozen=True, slots=True)
 class Steps:
     """
-    How a run carries out each step at a provider.
+    The steps of a run at a provider.
 
     Args:
-        check: Hold the ledger against the provider's newest records; why nothing may be sent there yet, else None.
-        settle: Settle the doubts that are due.
+        check: Compare the ledger with the provider's newest records; return why nothing may be sent yet, else None.
+        settle: Resolve the doubts that are due.
         place: Send the placements that are due.
     """
 
@@ -56,19 +56,19 @@ def steps_of(run: Run, policy: Policy) -> Steps:
 
 async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict[ProviderName, Round]:
     """
-    Settle and place at every provider side by side, until nothing is due that is worth waiting for.
+    Resolve doubts and place at every provider side by side, until nothing is due within the run's patience.
 
     Args:
         run: The run.
         policy: The policy under which planned placements are sent.
         patience_s: How far off the next thing due may lie, in seconds.
-        steps: How each step is carried out.
+        steps: The functions that carry out each step.
 
     Returns:
-        What the rounds at each provider came to.
+        The result of the rounds at each provider.
 
     Raises:
-        LedgerError: The ledger failed; what was sent before is recorded, or in doubt.
+        LedgerError: The ledger failed; the placements sent before are recorded, or in doubt.
     """
     rounds = await side_by_side(buy_at(run, provider, policy, patience_s, steps) for provider in ProviderName)
     return dict(zip(ProviderName, rounds, strict=True))
@@ -76,9 +76,9 @@ async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict
 
 async def buy_at(run: Run, provider: ProviderName, policy: Policy, patience_s: float, steps: Steps) -> Round:
     """
-    Settle and place at one provider.
+    Resolve doubts and place at one provider.
 
-    Nothing is sent where the ledger could not be held against the provider's newest records yet.
+    Nothing is sent where the ledger could not be compared with the provider's newest records yet.
     """
 
     async def once() -> Round:
@@ -96,20 +96,20 @@ async def buy_at(run: Run, provider: ProviderName, policy: Policy, patience_s: f
 
 async def check_at(run: Run, providers: Sequence[ProviderName], policy: Policy | None) -> dict[ProviderName, Round]:
     """
-    Hold the ledger against the newest records of some providers; see ``impactflow.adoption``.
+    Compare the ledger with the newest records of some providers; see ``impactflow.adoption``.
 
     Returns:
-        Why nothing may be sent to those that did not answer.
+        The reason why nothing may be sent to providers that did not answer.
 
     Raises:
-        PurchasesUnknown: The store has bought what the ledger does not know: nothing may be sent at all.
+        PurchasesUnknown: The store has made purchases that the ledger does not know: nothing may be sent at all.
     """
     silent = await run.check_ledger(providers, policy)
     return {name: Round(0, str(error), unauthorized=isinstance(error, Unauthorized)) for name, error in silent.items()}
 
 
 async def settle_at(run: Run, provider: ProviderName, store: str) -> Settled:
-    """Settle a store's doubts that are due at one provider; see ``impactflow.buying.reconcile``."""
+    """Resolve a store's doubts that are due at one provider; see ``impactflow.buying.reconcile``."""
     return await settle(run.account(provider, store))
 
 
@@ -121,12 +121,12 @@ def sweep_at(
     limit: int = BATCH,
     report: Callable[[Swept], None] = lambda _: None,
 ) -> Sweep:
-    """A sweep over what is due at one provider under a policy; see ``impactflow.buying.sweep``."""
+    """Sweep the placements that are due at one provider under a policy; see ``impactflow.buying.sweep``."""
     account, digest = run.account(provider, policy.store), policy_digest(policy)
     return Sweep(account, policy=digest, limit=limit, failed_sends=run.failed_sends, report=report)
 
 
 def round_of(done: Settled | Swept) -> Round:
-    """What settling or a sweep came to, as a part of a round."""
+    """Return the result of resolving doubts, or of a sweep, as a part of a round."""
     changed = done.sent if isinstance(done, Swept) else done.changed
     return Round(changed, done.halted, done.unauthorized)

@@ -1,8 +1,8 @@
 """
-What a person decides about a placement that the evidence could not settle, or that was refused.
+A person's decision about a placement that the evidence could not decide, or that was refused.
 
-A ruling is checked against the provider's own record wherever that can be read, so that a slip of the pen buys nothing
-twice; who ruled, why and in which run goes into the ledger.
+A ruling is checked against the provider's own record wherever that record can be read, so that a typing mistake buys
+nothing twice. The ledger records who ruled, why and in which run.
 """
 
 import logging
@@ -22,38 +22,38 @@ from impactflow.units import in_words
 
 log = logging.getLogger(__name__)
 
-#: What a person may rule on.
+#: The statuses that a person may rule on.
 OPEN_TO_RULING = frozenset({Status.PARKED, Status.FAILED})
-#: Where a placement of the same sale and slot will not be bought; nor was it, unless it holds a purchase.
+#: Statuses in which a placement of the same sale and slot will not be bought, and was not unless it holds a purchase.
 _OVER = frozenset({Status.FAILED, Status.CANCELLED})
-#: How far before its first attempt a purchase may be dated, for clocks and days that differ.
+#: How far before its first attempt a purchase may be dated, because clocks and days differ.
 _MARGIN = timedelta(days=1)
 
 
 class Decision(StrEnum):
-    """What became of a placement, as a person has found out."""
+    """The outcome of a placement, as a person has found out."""
 
     #: It took effect: it is recorded under the provider's name for it.
     BOUGHT = "bought"
     #: It had no effect: it is planned again, and sent by the next run.
     NOT_BOUGHT = "not-bought"
-    #: It had no effect, and shall have none: it is cancelled.
+    #: It had no effect, and must have none: it is cancelled.
     GIVEN_UP = "given-up"
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
     """
-    A person's word on one placement.
+    A person's decision on one placement.
 
     Args:
         order: Any name of the order.
-        slot: Which of its placements.
-        decision: What became of it.
-        by: Who says so.
-        why: How they know, or why it is given up.
+        slot: The slot of the placement.
+        decision: The outcome.
+        by: Who decided.
+        why: How they know, or why the placement is given up.
         ref: The provider's name for the purchase, where it was bought; for 1ClickImpact ``USER_ID|TIME_UTC``.
-        store: Whose order; None where one store alone has an order of that name.
+        store: The order's store; None where only one store has an order of that name.
     """
 
     order: str
@@ -68,14 +68,14 @@ class Ruling:
 @dataclass(frozen=True, slots=True)
 class Ruled:
     """
-    What a ruling has changed.
+    The change that a ruling has made.
 
     Args:
         order: The order's id.
-        slot: Which of its placements.
-        provider: Whose it is.
-        from_: Where the placement was.
-        to: Where it is now.
+        slot: The slot of the placement.
+        provider: The provider.
+        from_: The placement's status before.
+        to: Its status now.
         ref: The provider's name for the purchase, where it was bought.
     """
 
@@ -87,7 +87,7 @@ class Ruled:
     ref: str | None
 
     def as_json(self) -> dict[str, str | None]:
-        """As ``--json`` prints it."""
+        """Return the change as ``--json`` prints it."""
         return {
             "order": self.order,
             "slot": self.slot,
@@ -98,7 +98,7 @@ class Ruled:
         }
 
     def in_words(self) -> str:
-        """As a person reads it."""
+        """Return the change in words, for a person."""
         return f"Order {self.order}, slot {self.slot}: was {self.from_}, is {self.to} now."
 
 
@@ -106,17 +106,17 @@ async def settle_by_ruling(
     ledger: Ledger, account_of: Callable[[ProviderName, str], StoreAccount], clock: Clock, run_id: str, ruling: Ruling
 ) -> Ruled:
     """
-    Do what a person decided.
+    Apply a person's ruling.
 
     Args:
-        ledger: Where the placement is.
+        ledger: The ledger that holds the placement.
         account_of: Opens a store's account at a provider; not called where nothing has to be checked there.
-        clock: Tells the time.
-        run_id: Which run does it.
-        ruling: What was decided.
+        clock: The clock.
+        run_id: The run's id.
+        ruling: The ruling.
 
     Raises:
-        ConfigurationError: The ruling cannot be: there is no such placement, it is not open to a ruling, or the
+        ConfigurationError: The ruling cannot be applied: there is no such placement, it is not open to a ruling, or the
             provider's records or another placement say otherwise. Nothing was changed.
         ProviderError: The provider's records cannot be read now; nothing was changed.
     """
@@ -173,7 +173,7 @@ async def _open_to_ruling(ledger: Ledger, ruling: Ruling) -> Entry:
 
 
 def _check_alone(entry: Entry, entries: Sequence[Entry]) -> None:
-    """See that no placement of the same sale, read under another name, is bought or may be: one is enough."""
+    """Check that no other placement of the same sale, read under another name, is bought or may be bought."""
     for other in entries:
         if other != entry and (other.status not in _OVER or other.placement.ref):
             raise ConfigurationError(
@@ -187,7 +187,7 @@ async def _receipt(account: StoreAccount, placement: Placement, ref: str) -> tup
     The purchase that a person names, and whether it says the placement's key.
 
     Raises:
-        ConfigurationError: It does not stand at the provider, is not what was asked for, or is somebody else's.
+        ConfigurationError: It does not stand at the provider, is of another kind or amount, or is another buyer's.
     """
     await check_account(account)
     provider = account.provider
@@ -206,8 +206,8 @@ async def _receipt(account: StoreAccount, placement: Placement, ref: str) -> tup
             f" {in_words(placement.kind, placement.quantity)} was to be bought: cancel it at {provider.name} and settle"
             " this one as not-bought or given-up"
         )
-    # Purchases of two kinds may share a name, which proves nothing unless one of them says our key; and whom one was
-    # for the provider does not say when it is looked up.
+    # Purchases of two kinds may share a name, which proves nothing unless one of them says our key. When a purchase
+    # is looked up, the provider does not say for whom it was made.
     for holder in await account.ledger.holders(provider.name, refs=[record.ref], keys=[]):
         if record.key is None or record.shows(holder.placement):
             raise ConfigurationError(f"ref {ref!r}: that purchase is recorded already, for {_name(holder.placement)}")
@@ -215,7 +215,7 @@ async def _receipt(account: StoreAccount, placement: Placement, ref: str) -> tup
 
 
 async def _check_not_bought(account: StoreAccount, entry: Entry) -> None:
-    """See that nothing of the placement's stands at the provider, nor may still come."""
+    """Check that no purchase of the placement stands at the provider, and that none can still appear."""
     await check_account(account)
     provider, placement, now = account.provider, entry.placement, account.clock.now()
     settled_at = placement.sent_until + timedelta(seconds=account.config.settle_s)
@@ -238,9 +238,9 @@ async def _check_not_bought(account: StoreAccount, entry: Entry) -> None:
 
 async def _of_its_key(provider: Provider, placement: Placement, now: datetime) -> AsyncIterator[Record]:
     """
-    The purchases that carry a placement's key; that of its handle among them, where purchases have one before.
+    The purchases that carry a placement's key, and the purchase of its handle where the placement has one.
 
-    Read twice, because pages shift while they are read: most are yielded twice.
+    The records are read twice, because pages shift while they are read: most purchases are yielded twice.
     """
     if placement.handle and (record := await provider.look_up(placement.handle)):
         yield record

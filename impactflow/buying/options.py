@@ -1,8 +1,8 @@
 """
-What a policy names at its providers, checked against the accounts: campaigns, portfolios.
+The names that a policy uses at its providers (campaigns, portfolios), checked against the accounts.
 
-A wrong name is refused order by order once it is bought with; here it is told before, with what the account knows by a
-like name. Harmless calls only.
+A provider refuses a wrong name only at each purchase. This check reports it before, with similar names that the account
+knows. Harmless calls only.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,12 +18,12 @@ from impactflow.providers import Provider
 @dataclass(frozen=True, slots=True)
 class Checked:
     """
-    What a rule names, after a look at the account.
+    The names in one rule, checked against the account.
 
     Args:
-        slot: Which rule.
-        wrong: What is wrong with it; None where nothing is, or nobody could say.
-        unchecked: Why nobody could say.
+        slot: The rule's slot.
+        wrong: The mistake; None where there is none, or where the check was not possible.
+        unchecked: The reason why the check was not possible.
     """
 
     slot: str
@@ -38,11 +38,11 @@ class Checked:
 
 async def check_options(provider_of: Callable[[ProviderName], Provider], policy: Policy) -> list[Checked]:
     """
-    Ask the accounts about what each rule names; what is right is left out.
+    Ask the accounts about the names in each rule; names that are right are left out.
 
     Args:
         provider_of: Opens the account at a provider.
-        policy: Whose rules.
+        policy: The policy with the rules.
     """
     checked = [await _check(provider_of, rule) for rule in policy.rules]
     return [each for each in checked if each.wrong or each.unchecked]
@@ -59,5 +59,5 @@ async def _check(provider_of: Callable[[ProviderName], Provider], rule: Any) -> 
 
 
 def told(checked: Iterable[Checked]) -> list[str]:
-    """A line for each, for a person."""
+    """Return one line for each check, for a person."""
     return [str(each) for each in checked]

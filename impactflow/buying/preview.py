@@ -1,4 +1,4 @@
-"""What a run would buy, as ``--json`` prints it and people are shown it; and that of a run that reads no orders."""
+"""The preview of a run, as ``--json`` prints it and people see it; also for a run that reads no orders."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -21,11 +21,11 @@ def as_json(
     A preview for a program.
 
     Args:
-        would: What a run would buy.
+        would: The purchases that a run would make.
         window: The days that it would read.
-        requests: How many HTTP requests it took to say so.
-        notes: What a person should know of where orders were read.
-        wrong: What is wrong with the policy, as far as its providers and the ledger can tell.
+        requests: How many HTTP requests the preview made.
+        notes: Notes for a person about the source of the orders.
+        wrong: The mistakes in the policy, as far as its providers and the ledger can show them.
     """
     totals = [
         {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
@@ -57,7 +57,7 @@ def as_json(
 
 
 async def wrong_with(run: Run, policy: Policy) -> list[str]:
-    """What is wrong with a policy, as far as the ledger and those providers can tell whose keys are set."""
+    """The mistakes in a policy, as far as the ledger and the providers whose keys are set can show them."""
     slips = await find_slips(run.ledger, policy, run.clock.now().date())
     asked = {rule.slot for rule in policy.rules if not run.without_key(rule.provider)}
     return slips + told(each for each in await check_options(run.provider, policy) if each.slot in asked)
@@ -65,7 +65,7 @@ async def wrong_with(run: Run, policy: Policy) -> list[str]:
 
 async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict[str, Any]:
     """
-    What a run would buy that takes up webhook deliveries and reads no orders; nothing is written.
+    Preview a run that processes webhook deliveries and reads no orders; nothing is written.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -81,7 +81,7 @@ async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict
 
 
 class _NoOrders:
-    """A source that lists nothing, and whose silence about an order means nothing, as that of a file."""
+    """A source that lists no orders; as with a file, an order that it leaves out is not thereby gone."""
 
     file = "no orders"
 

@@ -1,11 +1,11 @@
 """
-Settle what is in doubt: each placement whose answer was lost becomes placed, planned again, or parked for a person.
+Resolve doubts: each placement whose answer was lost becomes placed, planned again, or parked for a person.
 
-Where a provider repeats safely it is asked again. Where it only keeps records, they are read and weighed
-(``evidence``). "Not in the records" means "not bought" only once the settling time is over, or at once where the
-provider had said no; and only if two readings in opposite orders agree, because pages shift while they are read. A
-record that names nobody is taken for ours only after two readings of all that the account lists, and nothing is left to
-a person before the settling time is over: until then the provider may tell.
+Where a provider repeats a request safely, the request is sent again. Where a provider only keeps records, they are read
+and weighed (``evidence``). "Not in the records" means "not bought" only once the settling time is over, or at once
+where the provider had said no; and only if two readings in opposite orders agree, because pages shift while they are
+read. A record without a key counts as ours only after two readings of all that the account lists. No doubt is left to a
+person before the settling time is over: until then the records may still show the purchase.
 """
 
 import asyncio
@@ -45,26 +45,26 @@ log = logging.getLogger(__name__)
 
 #: How far around the attempts the records are read; the days of provider and merchant may differ.
 _MARGIN = timedelta(days=1)
-#: How often a provider is asked again, a settling time apart, before what it says against a purchase counts: a purchase
-#: may be missing for a moment, or be shown twice while pages shift, and another doubt may turn out to be its own.
+#: How often a provider is asked again, a settling time apart, before an answer against a purchase counts: a purchase
+#: may be missing for a moment, or be shown twice while pages shift, or turn out to belong to another doubt.
 _ASKED_AGAIN = 3
-#: Ends the reason of a doubt about which the provider is asked again, with how often by then.
+#: The end of the reason of a doubt about which the provider is asked again: how often it was asked so far.
 _AGAIN = re.compile(r"; asked again before that counts \((\d+) of \d+\)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """
-    What became of the doubts.
+    The result of resolving doubts.
 
     Args:
         placed: Found to have taken effect.
-        planned: Certain to have had none; to be sent again.
-        failed: Refused for good, and certain to have had none.
+        planned: Certain to have had no effect; to be sent again.
+        failed: Refused for good, and certain to have had no effect.
         parked: Undecidable; for a person.
         open: Still in doubt; looked at again later.
-        halted: Why nothing could be settled, for a person.
-        unauthorized: Whether it was the key that the provider did not accept.
+        halted: The reason why no doubt could be resolved, for a person.
+        unauthorized: Whether the provider did not accept the key.
     """
 
     placed: int = 0
@@ -77,17 +77,17 @@ class Settled:
 
     @property
     def changed(self) -> int:
-        """How many are no longer in doubt."""
+        """The number of placements that are no longer in doubt."""
         return self.placed + self.planned + self.failed + self.parked
 
 
 async def settle(account: StoreAccount) -> Settled:
     """
-    Settle every due doubt of a store at one provider, after putting in doubt what some run left unfinished.
+    Resolve every due doubt of a store at one provider, after putting in doubt the placements a run left unfinished.
 
     Raises:
-        LedgerError: The ledger failed; what was settled before stands.
-        asyncio.CancelledError: It was cancelled; no doubt is reserved for this run any more.
+        LedgerError: The ledger failed; the doubts resolved before stay resolved.
+        asyncio.CancelledError: The work was cancelled; no doubt is reserved for this run any more.
     """
     now, provider = account.clock.now(), account.provider
     await account.ledger.expire_leases(now, account.run_id)
@@ -128,7 +128,7 @@ class _Resolver:
         self.in_flight = InFlight()
 
     async def repeat(self, provider: RepeatsSafely, doubts: Sequence[Placement]) -> Settled:
-        """Ask again, as many at once as may be in flight."""
+        """Send the requests again, as many at once as may be in flight."""
         slots = asyncio.Semaphore(self._config.concurrency)
 
         async def ask(doubt: Placement) -> None:
@@ -161,7 +161,7 @@ class _Resolver:
         return self._settled
 
     def _in_the_end(self, doubt: Placement, asked_at: datetime, verdict: Verdict) -> tuple[Verdict | None, str]:
-        """What was said so far, if it is said again once the settling time is over; and why, or what is waited for."""
+        """The answer so far, if the provider repeats it after the settling time; and the reason, or the wait."""
         said = _says(verdict)
         if not self._settles(doubt, asked_at):
             return None, f"{said}; asked again until what was sent before must have come"
@@ -171,7 +171,7 @@ class _Resolver:
         return verdict, "the provider refuses to repeat it, and shows no purchase"
 
     async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
-        """Read the records, again in the other order for what none names, and all of them before one is guessed."""
+        """Read the records, then in the other order for doubts that none names; read all of them before any guess."""
         read_at = self._clock.now()
         evidence = Evidence(doubts, self._config.settle_s)
         verdicts: Mapping[int, Verdict | None] = {}
@@ -183,19 +183,20 @@ class _Resolver:
             if unnamed:
                 await self._read(provider, unnamed, evidence, newest_first=True)
                 weighed = [each for each in unnamed if evidence.alike(each)]
-                # All that is there, before anything follows from records that name nobody: others may name somebody.
+                # Read every record before concluding anything from records without a key: other records may have one.
                 for newest_first in (False, True) if weighed else ():
                     await self._read(provider, weighed, evidence, newest_first=newest_first, everything=True)
                 verdicts = await self._judge(doubts, evidence, read_at)
         except ProviderError as error:
-            # Half a reading proves nothing; what was found in it is found again.
-            verdicts, why = {}, str(error)
+            # Half a reading proves nothing; the complete one before it proves the purchases that carry a doubt's key.
+            verdicts = {id_: found for id_, found in verdicts.items() if isinstance(found, Found) and found.by_key}
+            why = str(error)
             self._note(error)
-        found = {verdict.receipt.ref for verdict in verdicts.values() if isinstance(verdict, Found)}
+        refs = {verdict.receipt.ref for verdict in verdicts.values() if isinstance(verdict, Found)}
         for doubt in doubts:
             verdict = verdicts.get(doubt.id)
-            # What it may be is another doubt's: the next reading knows whose it is.
-            is_so_far = not found.isdisjoint(evidence.alike(doubt))
+            # The record may belong to another doubt: the next reading knows to which one.
+            is_so_far = not refs.isdisjoint(evidence.alike(doubt))
             if isinstance(verdict, Ambiguous) and (verdict.so_far or is_so_far):
                 await self._apply(doubt, *self._in_the_end(doubt, read_at, verdict))
             else:
@@ -203,13 +204,13 @@ class _Resolver:
         return self._settled
 
     async def give_back(self, doubts: Sequence[Placement]) -> None:
-        """Let the next run settle them, without waiting for this one's lease."""
+        """Let the next run resolve the doubts, without waiting for this run's lease."""
         async with together() as group:
             for doubt in doubts:
                 group.create_task(self._apply(doubt, None, "the run was stopped"))
 
     def _settles(self, doubt: Placement, read_at: datetime) -> bool:
-        """Whether the records were read after the settling time, so that what is not in them will not come."""
+        """Whether the records were read after the settling time, so that a missing purchase cannot appear later."""
         return read_at >= doubt.sent_until + timedelta(seconds=self._config.settle_s)
 
     async def _read(
@@ -232,7 +233,7 @@ class _Resolver:
             async for page in pages:
                 for record in page:
                     evidence.add(record)
-                if newest_first:  # what is bought meanwhile moves the end of this page to the beginning of the next
+                if newest_first:  # purchases made meanwhile move the end of this page to the beginning of the next
                     evidence.turn()
             evidence.turn()
 
@@ -271,7 +272,7 @@ class _Resolver:
             await (self._ledger.record_found(move) if isinstance(verdict, Found) else self._ledger.move(move))
         except AlreadyRecorded:
             why = f"the purchase that was found, {move.receipt and move.receipt.ref}, is another placement's"
-            # Where it was only the one that fits, the next reading knows whose it is.
+            # Where the record only looked like a match, the next reading knows whose it is.
             again = self._in_the_end(doubt, now, Ambiguous(why)) if move.by_key else (None, why)
             await self._apply(doubt, *again, sent_until)
             return
@@ -284,7 +285,7 @@ class _Resolver:
         )  # fmt: skip
 
     def _next(self, doubt: Placement) -> datetime:
-        """Soon at first, for records that appear a moment late; and surely once the settling time has passed."""
+        """The next time to look: soon at first, for records that appear late; and surely after the settling time."""
         now = self._clock.now()
         soon = now + timedelta(seconds=min(retry_delay_s(doubt.attempt), self._config.settle_s / 4))
         settles = doubt.sent_until + timedelta(seconds=self._config.settle_s)
@@ -310,11 +311,11 @@ def _says(verdict: Verdict) -> str:
 
 
 def _said(doubt: Placement) -> str | None:
-    """What the provider answered, where a doubt arose from an answer; kept as its reason until it is settled."""
+    """The provider's answer, where a doubt arose from one; kept as the reason until the doubt is resolved."""
     return _AGAIN.sub("", doubt.reason or "") if doubt.if_absent else None
 
 
 def _times_asked_again(doubt: Placement) -> int:
-    """How often the provider was asked again already about what it says against the purchase."""
+    """How often the provider was asked again already about its answer against the purchase."""
     again = _AGAIN.search(doubt.reason or "")
     return int(again[1]) if again else 0

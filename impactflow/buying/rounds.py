@@ -1,5 +1,5 @@
 """
-Work at one provider until nothing is due, or until what is due lies further off than a run's patience.
+Work at one provider until nothing is due, or until the next thing due lies further off than a run's patience.
 
 Nothing here needs the process to stay alive: the next run picks up where this one ends.
 """
@@ -12,7 +12,7 @@ from impactflow.clock import Clock
 from impactflow.ledger import UNRESOLVED, Fresh, Ledger
 from impactflow.models import ProviderName
 
-#: What is due later is waited for this much longer, so that its neighbours come along in the same round, in seconds.
+#: The extra wait for placements that are due later, in seconds, so that others due soon after share the same round.
 _GATHER_S = 0.5
 #: The first pause after a round in which nothing could be done, in seconds; each further one is twice as long.
 _FIRST_PAUSE_S = 0.5
@@ -23,12 +23,12 @@ _DOWN_PAUSE_S = 2.0
 @dataclass(frozen=True, slots=True)
 class Round:
     """
-    What one round of work came to.
+    The result of one round of work.
 
     Args:
         changed: How many placements it changed.
         halted: Why it ended early, for a person; None where it did not.
-        unauthorized: Whether it was the key that the provider did not accept.
+        unauthorized: Whether the provider did not accept the key.
     """
 
     changed: int
@@ -54,17 +54,17 @@ async def work_off(
     Repeat a round of work while something is due within ``patience_s`` seconds.
 
     Args:
-        ledger: Says what is due.
-        clock: Tells the time and waits.
-        provider: At which provider.
-        store: Whose placements.
+        ledger: The ledger that knows what is due.
+        clock: The clock, also used to wait.
+        provider: The provider.
+        store: The store whose placements are due.
         patience_s: How far off the next thing due may lie.
         work: One round.
-        policy: Digest of the policy under which the work sends what is planned, besides settling what is unresolved;
-            None where it sends nothing. What is not fresh under it is left to a run that reads orders.
+        policy: Digest of the policy under which the work sends planned placements, besides resolving doubts; None where
+            it sends nothing. Placements that are not fresh under the policy are left to a run that reads orders.
 
     Returns:
-        All rounds as one; ``halted`` is what the last of them says, unless nothing is left to do.
+        All rounds as one; ``halted`` is from the last round, unless nothing is left to do.
     """
     changed, pause_s = 0, 0.0
     sends = True
@@ -86,13 +86,13 @@ async def work_off(
         if done.changed and not done.halted:
             sends, pause_s = True, 0.0
             continue
-        # Down, or all that is planned waits for an unresolved twin: then only what is unresolved can bring news.
+        # The provider is down, or every planned placement waits for an unresolved look-alike: only doubts can progress.
         sends = done.halted is not None
         pause_s = max(_DOWN_PAUSE_S if done.halted else _FIRST_PAUSE_S, 2 * pause_s)
     return Round(changed, done.halted if due_at is not None else None, done.unauthorized)
 
 
 def _until(due_at: datetime, clock: Clock) -> float:
-    """Seconds until a round is worth while."""
+    """Seconds until the next round has something to do."""
     due_in_s = (due_at - clock.now()).total_seconds()
     return due_in_s + _GATHER_S if due_in_s > 0 else 0.0

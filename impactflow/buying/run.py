@@ -1,7 +1,7 @@
 """
 A run's things: settings, ledger, clients and providers, opened together and closed together.
 
-Nothing global: two runs in one process do not know of each other.
+Nothing is global: two runs in one process are independent.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -41,30 +41,30 @@ class CountingTransport(httpx.AsyncBaseTransport):
         self.requests = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Count it and pass it on."""
+        """Count the request and pass it on."""
         self.requests += 1
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Close what is inside."""
+        """Close the inner transport."""
         await self._inner.aclose()
 
 
 @dataclass(frozen=True)
 class Run:
     """
-    What one run works with.
+    The things that one run works with.
 
     Args:
-        id: What its attempts and events are recorded under.
-        settings: What the environment says.
-        clock: Tells the time.
-        ledger: Where everything is remembered.
+        id: The id under which its attempts and events are recorded.
+        settings: The settings from the environment.
+        clock: The clock.
+        ledger: The ledger.
         transport: Carries every request of the run.
-        config: How it works.
-        mark: The ledger's last event before it began; what it changes comes after.
-        failed_sends: What it has tried in vain.
-        checked: The providers whose newest records the ledger was held against, so that something may be sent there.
+        config: The run's configuration.
+        mark: The ledger's last event before the run began; the run's changes come after it.
+        failed_sends: The run's sends that had no effect.
+        checked: The providers whose newest records were compared with the ledger, so that sending there is allowed.
     """
 
     id: str
@@ -101,7 +101,7 @@ class Run:
 
     async def store(self) -> str:
         """
-        The store that a run works for which reads no orders: the ledger's only one, or else the policy's.
+        The store of a run that reads no orders: the ledger's only store, or else the policy's.
 
         Raises:
             ConfigurationError: The ledger has several stores, and there is no policy that says whose accounts the keys
@@ -120,24 +120,24 @@ class Run:
 
     @property
     def where(self) -> str:
-        """Where the ledger lies, for a person: an absolute path, or host and database."""
+        """The ledger's place, for a person: an absolute path, or host and database."""
         return describe(self.settings.impactflow_ledger_url)
 
     async def check_ledger(
         self, names: Iterable[ProviderName], policy: Policy | None
     ) -> dict[ProviderName, ProviderError]:
         """
-        See that this is the ledger that has bought for its stores, once for each provider; see ``adoption.check``.
+        Check that this is the ledger that has bought for its stores, once for each provider; see ``adoption.check``.
 
         Args:
-            names: To whom something may be sent.
-            policy: The policy, where one is at hand: its store and slots count as ours.
+            names: The providers to which something may be sent.
+            policy: The policy, where there is one: its store and slots count as ours.
 
         Returns:
-            The providers that did not tell, which are to be asked again before anything is sent there.
+            The providers that did not answer; they must be asked again before anything is sent there.
 
         Raises:
-            PurchasesUnknown: It is not; nothing may be sent.
+            PurchasesUnknown: It is another ledger; nothing may be sent.
         """
         asked = sorted(set(names) - self.checked)
         providers, scope = [self.provider(name) for name in asked], Scope(self.ledger, policy)
@@ -147,14 +147,14 @@ class Run:
 
     async def compare_ledger(self, names: Iterable[ProviderName], policy: Policy | None) -> list[str]:
         """
-        See what ``check_ledger`` would refuse, for whoever only looks: nothing is recorded, and no key is needed.
+        Find what ``check_ledger`` would refuse, for a caller that only looks: nothing is recorded, no key is needed.
 
         Args:
-            names: To whom something would be sent.
-            policy: The policy, where one is at hand: its store and slots count as ours.
+            names: The providers to which something would be sent.
+            policy: The policy, where there is one: its store and slots count as ours.
 
         Returns:
-            For each provider that could not be asked, why not.
+            The reason for each provider that could not be asked.
 
         Raises:
             PurchasesUnknown: A run would refuse.
@@ -173,7 +173,7 @@ class Run:
         return unasked
 
     def without_key(self, name: ProviderName) -> bool:
-        """Whether a provider cannot be asked for anything, since its key or its URL is not set."""
+        """Whether a provider cannot be asked, because its key or its URL is not set."""
         try:
             self.provider(name)
         except ConfigurationError:
@@ -182,10 +182,10 @@ class Run:
 
     def require_keys(self, names: Iterable[ProviderName], orders_file: str = "") -> None:
         """
-        See that everything a run of a policy needs is there, before anything is bought.
+        Check that everything a run of a policy needs is there, before anything is bought.
 
         Args:
-            names: From whom something is bought.
+            names: The providers to buy from.
             orders_file: The path of the file to read orders from; by default they are read from Wicked Reports.
 
         Raises:
@@ -196,7 +196,7 @@ class Run:
 
     def require_sellers(self, names: Iterable[ProviderName]) -> None:
         """
-        See that the key of each provider is there: a run that reads no orders needs no more.
+        Check that the key of each provider is set: a run that reads no orders needs no more.
 
         Raises:
             ConfigurationError: A key is not set.
@@ -206,7 +206,7 @@ class Run:
 
     def order_source(self, orders_file: str = "") -> OrderSource:
         """
-        Where orders are read: a file, or Wicked Reports where none is named.
+        The source of orders: a file, or Wicked Reports where no file is named.
 
         Raises:
             ConfigurationError: The key of Wicked Reports is not set, or the file cannot be read.
@@ -217,10 +217,10 @@ class Run:
 
     def orders_file(self, path: str) -> OrdersFile:
         """
-        A file of orders, looked through when it is first asked for.
+        A file of orders, opened and checked when it is first asked for.
 
         Raises:
-            ConfigurationError: It cannot be read.
+            ConfigurationError: The file cannot be read.
         """
         if path not in self._files:
             self._files[path] = OrdersFile.open(Path(path))
@@ -239,7 +239,7 @@ class Run:
 
 
 def _callback_url(settings: Settings) -> Callable[[str], str] | None:
-    """Where a provider calls back about the placement of a key; None where no receiver is reached from outside."""
+    """The URL for a provider's callbacks about the placement of a key; None where no receiver is reachable."""
     url, secret = settings.impactflow_webhooks_url, settings.impactflow_callback_secret
     if url is None or secret is None:
         return None
@@ -247,7 +247,7 @@ def _callback_url(settings: Settings) -> Callable[[str], str] | None:
 
 
 def config_of(settings: Settings) -> RunConfig:
-    """How runs work under these settings."""
+    """The configuration of a run under these settings."""
     return RunConfig(
         lease_s=settings.impactflow_lease_s,
         request_timeout_s=settings.impactflow_request_timeout_s,
@@ -269,16 +269,16 @@ async def open_run(
     Open a run, and close it again.
 
     Args:
-        settings: What the environment says.
-        run_id: What its attempts and events are recorded under.
-        clock: Tells the time; by default the machine's.
+        settings: The settings from the environment.
+        run_id: The id under which its attempts and events are recorded.
+        clock: The clock; by default the machine's.
         transport: Carries the requests; by default real HTTP.
 
     Raises:
         ConfigurationError: The ledger's URL cannot be used.
         LedgerError: The ledger cannot be opened.
     """
-    # Every provider at once, each with its own share of requests in flight, and the orders' source.
+    # All providers at once, each with its own share of requests in flight, and the source of orders.
     connections = settings.impactflow_concurrency * len(ProviderName) + 1
     carrier = CountingTransport(transport or open_transport(connections))
     try:

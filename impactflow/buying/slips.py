@@ -1,7 +1,8 @@
 """
-Slips that make a policy buy what nobody meant, although it loads: a slot or a store under another name, wrong rates.
+Mistakes in a policy that loads but would buy the wrong things: a slot or a store under another name, wrong rates.
 
-Each has a line in the policy that says it is meant. Called before anything is bought, by dry runs and by ``doctor``.
+For each, a line in the policy can say that it is intended. Called before anything is bought, by dry runs and by
+``doctor``.
 """
 
 from datetime import date
@@ -13,7 +14,7 @@ from impactflow.policy import Policy
 
 async def refuse_slips(ledger: Ledger, policy: Policy, today: date) -> None:
     """
-    See that a policy has none.
+    Check that a policy has no slips.
 
     Raises:
         ConfigurationError: It has some; the message says what to write.
@@ -24,10 +25,10 @@ async def refuse_slips(ledger: Ledger, policy: Policy, today: date) -> None:
 
 async def find_slips(ledger: Ledger, policy: Policy, today: date) -> list[str]:
     """
-    Sentences for a person, one for each slip.
+    Sentences for a person, one for each mistake.
 
     Args:
-        ledger: What was bought so far, and in which slots.
+        ledger: The ledger, which knows the purchases so far and their slots.
         policy: Any policy.
         today: The day it is, UTC.
     """
@@ -52,7 +53,7 @@ async def find_slips(ledger: Ledger, policy: Policy, today: date) -> list[str]:
 
 
 def _renamed(store: str, slot: str, before: BoughtSlot) -> str:
-    """What looks like a new name for a slot, or for a store."""
+    """The names that look like a new name for a known slot, or for a known store."""
     if before.store == store:
         what, old, new = "slot", before.slot, slot
         where = f"slot {before.slot}"

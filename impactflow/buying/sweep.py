@@ -1,13 +1,13 @@
 """
-Place what is planned: claim, call, record; one sweep over what is due at one provider.
+Send planned placements: claim, call, record; one sweep over the placements that are due at one provider.
 
 1. A claim makes the intent durable, with a lease, before anything is sent.
 2. The provider is called with no transaction open, well inside the lease.
 3. The outcome is made durable; ``Ledger.record_and_claim`` does this for some placements, and 1. for the next, in one
    commit.
 
-A sweep may die between any two lines: what it held is in doubt once the lease is over, and ``reconcile`` settles that.
-A sweep that is cancelled claims nothing more and records all that it holds first (see ``stopping``).
+A sweep may die between any two lines: its claimed placements are in doubt once the lease is over, and ``reconcile``
+finds out what happened. A sweep that is cancelled claims nothing more and records its claims first (see ``stopping``).
 """
 
 import asyncio
@@ -42,13 +42,13 @@ log = logging.getLogger(__name__)
 
 #: A provider that cannot be reached this often in a row is left alone for the rest of the sweep.
 _UNREACHABLE = 5
-#: The same for one that forbids so many in a row: more than one rule of the policy is concerned.
+#: The same for a provider that forbids this many in a row: more than one rule of the policy is concerned.
 _FORBIDDEN = 5
-#: How long nothing is sent after a 429 that does not say, and the longest that a sweep waits, in seconds.
+#: How long nothing is sent after a 429 without a waiting time, and the longest that a sweep waits, in seconds.
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
 #: The longest wait before a placement that was certainly not sent is tried again, in seconds.
 _LONGEST_RETRY_S = 3600.0
-#: Why nothing more is sent once a signal came.
+#: The reason why nothing more is sent once a signal came.
 _STOPPED = "the run was stopped"
 #: The longest that an answer waits for others to share its commit, in seconds.
 _LINGER_S = 0.05
@@ -57,7 +57,7 @@ _LINGER_S = 0.05
 @dataclass(frozen=True, slots=True)
 class Swept:
     """
-    What one sweep did.
+    The result of one sweep.
 
     Args:
         placed: Purchases that took effect.
@@ -65,7 +65,7 @@ class Swept:
         in_doubt: Perhaps bought.
         again: Certainly not bought, to be tried again.
         halted: Why the sweep ended early, for a person; None where it did not.
-        unauthorized: Whether it was the key that the provider did not accept.
+        unauthorized: Whether the provider did not accept the key.
     """
 
     placed: int = 0
@@ -77,22 +77,22 @@ class Swept:
 
     @property
     def sent(self) -> int:
-        """How many attempts the sweep made."""
+        """The number of attempts that the sweep made."""
         return self.placed + self.failed + self.in_doubt + self.again
 
 
 def retry_delay_s(tries: int) -> float:
-    """Seconds until the next try after so many in vain: 1, 2, 4, 8, ... up to an hour."""
+    """Seconds until the next try after this many failed ones: 1, 2, 4, 8, ... up to an hour."""
     return min(_LONGEST_RETRY_S, 2.0 ** min(tries - 1, 12))
 
 
 @dataclass(frozen=True, slots=True)
 class FailedSends:
     """
-    What one run has tried in vain, over all its sweeps.
+    The sends of one run that had no effect, over all its sweeps.
 
     Args:
-        tries: How often it tried each placement that was not sent, by the placement's id.
+        tries: How often the run tried each placement that was not sent, by the placement's id.
         forbidden: How many purchases in a row each provider has forbidden.
     """
 
@@ -110,7 +110,7 @@ class PlacementLease:
 
     def check(self) -> None:
         """
-        See that a request fits into what is left of the lease.
+        Check that a request fits into the rest of the lease.
 
         Raises:
             NotSent: It does not.
@@ -133,7 +133,7 @@ class PlacementLease:
             raise NotSent(msg, provider=self.placement.provider, operation="place") from None
 
     async def unexplained(self, refs: Sequence[str]) -> Unexplained:
-        """Which of these purchases no placement holds, and how many others there are that may have bought them."""
+        """Return the purchases that no placement holds, and how many other placements may have made them."""
         return await self.account.ledger.unexplained(self.placement, refs)
 
 
@@ -141,16 +141,16 @@ class Sweep:
     """
     One sweep over what is due at one provider, with a bounded number of requests in flight.
 
-    As many senders as there may be requests in flight take what is claimed and leave what came of it. One committer
-    records that and claims ahead of them, both in one commit, so that no request waits for a commit of its own. A crash
-    needlessly puts claimed but unsent placements in doubt: they are at most half of what is in flight.
+    Senders, one for each request that may be in flight, take claimed placements and leave the outcomes. One committer
+    records the outcomes and claims ahead of the senders, both in one commit, so that no request waits for its own
+    commit. A crash needlessly puts claimed but unsent placements in doubt: at most half as many as are in flight.
 
     Args:
-        account: Whose placements, and where they are bought.
-        policy: Digest of the policy that it works with; what was planned under another, or long ago, is not sent.
-        limit: At most so many placements.
+        account: The store's account at the provider.
+        policy: Digest of the sweep's policy; placements planned under another policy, or long ago, are not sent.
+        limit: The most placements to send.
         failed_sends: Sends of this run that had no effect, over all its sweeps. The attempts that kills, checks and
-            earlier runs counted say nothing about how the provider is now.
+            earlier runs counted say nothing about the provider's state now.
         report: Called whenever outcomes were recorded.
     """
 
@@ -178,7 +178,7 @@ class Sweep:
         self._answers: list[Move] = []
         self._open = 0  # claimed, and the outcome not recorded yet
         self._drained = False  # nothing more is due
-        self._blocked = False  # what is due waits until the outcome of a twin is recorded
+        self._blocked = False  # what is due waits until the outcome of a look-alike is recorded
         self._commit_wanted = asyncio.Event()
         self._in_flight = InFlight()
         self._unreachable = 0
@@ -186,11 +186,11 @@ class Sweep:
 
     async def run(self) -> Swept:
         """
-        Place until nothing is due, the limit is reached or the provider has to be left alone.
+        Send placements until nothing is due, the limit is reached or the provider has to be left alone.
 
         Raises:
-            LedgerError: The ledger failed. What was in flight is in doubt once its lease is over.
-            asyncio.CancelledError: It was cancelled; what was in flight is recorded, the rest of the claims given back.
+            LedgerError: The ledger failed. Placements in flight are in doubt once their leases are over.
+            asyncio.CancelledError: The sweep was cancelled; requests in flight are recorded, other claims given back.
         """
         try:
             await self._provider.prepare()
@@ -213,7 +213,7 @@ class Sweep:
         self._in_flight.stop()
 
     async def _commit_outcomes(self) -> None:
-        """Record and claim until there is nothing more of either; then let the senders go."""
+        """Record and claim until there is nothing more to record or claim; then let the senders end."""
         while True:
             count = await self._claimable()
             if count or self._answers:
@@ -225,7 +225,7 @@ class Sweep:
             self._claimed.put_nowait(None)
 
     async def _claimable(self) -> int:
-        """How many placements may be claimed now: none while the provider asks to wait, for leases are for sending."""
+        """The number of placements to claim now: none while the provider asks to wait, for leases are for sending."""
         if self._swept.halted is not None or self._drained or (self._blocked and not self._answers):
             return 0
         pause_s = (self._resume_at - self._clock.now()).total_seconds()
@@ -239,7 +239,7 @@ class Sweep:
         return min(self._left, self._config.concurrency + self._ahead - unanswered)
 
     async def _record_and_claim(self, count: int) -> None:
-        """Record what was answered and claim so many more, in one commit."""
+        """Record the answers and claim this many more, in one commit."""
         answers, self._answers = self._answers, []
         now = self._clock.now()
         until = now + timedelta(seconds=self._config.lease_s)
@@ -257,7 +257,7 @@ class Sweep:
             self._count(answers)
 
     async def _next_answers(self) -> None:
-        """Wait for an answer, then until the senders run short of claims, but never long: it ought to be on disk."""
+        """Wait for an answer, then until the senders run short of claims, but never long: answers belong on disk."""
         self._commit_wanted.clear()
         if not self._answers and self._resume_at <= self._clock.now():
             await self._commit_wanted.wait()
@@ -291,7 +291,7 @@ class Sweep:
         except Unauthorized as error:
             self._halt(str(error), unauthorized=True)
             return self._move(placement, Status.PLANNED, error.message)
-        except IdempotencyConflict as error:  # some purchase stands under this key; settling it finds out which
+        except IdempotencyConflict as error:  # some purchase stands under this key; ``reconcile`` finds out which
             return self._move(placement, Status.IN_DOUBT, str(error))
         except Refused as error:
             log.warning(

@@ -1,8 +1,8 @@
 """
-Follow what was bought until the provider has finished it, for weeks, without a process that stays alive.
+Follow purchases until the provider has finished them, for weeks, without a process that stays alive.
 
-The ledger says when each placement wants to be looked at next: at once after it was placed, then after minutes, then
-ever more rarely, at least once a day. A pass looks at what is due and ends.
+The ledger says when to look at each placement next: at once after it was placed, then after minutes, then more and more
+rarely, at least once a day. A pass looks at the placements that are due and ends.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ _PAGE = 500
 @dataclass(frozen=True, slots=True)
 class Tracked:
     """
-    What one pass saw.
+    The result of one pass.
 
     Args:
-        checked: Placements that were asked after.
-        completed: Of those, complete now.
-        cancelled: Of those, cancelled at the provider.
-        unanswered: Of those, not answered; they are asked after again.
+        checked: Placements that the provider was asked about.
+        completed: The checked placements that are complete now.
+        cancelled: The checked placements that are cancelled at the provider.
+        unanswered: The checked placements without an answer; the provider is asked again.
         halted: Why the pass ended early, for a person.
-        unauthorized: Whether it was the key that the provider did not accept.
+        unauthorized: Whether the provider did not accept the key.
     """
 
     checked: int = 0
@@ -57,7 +57,7 @@ class Tracked:
 
 
 def track_delay_s(first_s: float, checks: int) -> float:
-    """Seconds until the next look after so many: ``first_s``, twice that, ... up to a day."""
+    """Seconds until the next look after this many looks: ``first_s``, twice that, ... up to a day."""
     return min(_DAY_S, first_s * 2.0 ** min(checks, 30))
 
 
@@ -66,8 +66,8 @@ class Tracking:
     One pass over the placements of one provider.
 
     Args:
-        account: Whose placements, and where they are asked after.
-        everything: Look at all that are open, due or not: somebody is waiting.
+        account: The store's account at the provider.
+        everything: Look at all open placements, due or not: a person is waiting.
         report: Called with each answer.
     """
 
@@ -88,10 +88,10 @@ class Tracking:
 
     async def run(self) -> Tracked:
         """
-        Ask after each placement once.
+        Ask about each placement once.
 
         Raises:
-            LedgerError: The ledger failed; what was answered before stands.
+            LedgerError: The ledger failed; the answers recorded before stand.
         """
         queue: asyncio.Queue[tuple[Placement, int] | None] = asyncio.Queue(maxsize=self._config.concurrency)
         async with together() as group:

@@ -1,15 +1,15 @@
 """
-Orders in: read from Wicked Reports or from a file, or told by webhooks; planned page by page.
+Intake: orders read from Wicked Reports or from a file, or reported by webhooks; planned page by page.
 
-    source.py          what planning asks of a source of orders, and the names that orders go by
+    source.py          the interface of a source of orders, and the names of orders
     wickedreports.py   the orders of Wicked Reports, whose pages shift while they are read
     lines.py           a CSV file or JSON lines, as one mapping of field to content for each line
     file.py            the orders of such a file
-    problems.py        what could not be read of its lines, each cause once
+    problems.py        the problems of its lines, each cause once
     columns.py         the columns that a policy needs
-    senders/           what a stored webhook delivery means, by sender
-    deliveries.py      takes up the stored deliveries
+    senders/           the meaning of a stored webhook delivery, by sender
+    deliveries.py      processes the stored deliveries
     planning.py        reads a window of orders, asks the policy what each has earned, and makes that durable
 
-What an order earns is left to ``policy``, what is known already to ``ledger``. Nothing is bought here.
+``policy`` decides the impacts of an order; ``ledger`` knows what is known already. Nothing is bought here.
 """

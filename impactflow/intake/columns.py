@@ -1,4 +1,4 @@
-"""What the rules of a policy ask of an order, in the columns of a file: without them a rule earns nothing."""
+"""The columns of a file that the rules of a policy need: without them a rule earns nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,7 +11,7 @@ _FILE = "file"
 
 
 def columns_needed(policy: Policy) -> Mapping[str, Sequence[str]]:
-    """For each column that a rule cannot do without the slots of these rules."""
+    """The columns that rules cannot do without, each with the slots of these rules."""
     needed: dict[str, list[str]] = {}
     for rule in policy.rules:
         for column in _columns(rule):

@@ -1,10 +1,10 @@
 """
-Take up what webhooks have brought: what was sold is planned, what was refunded is withdrawn, what was hinted at is due.
+Process webhook deliveries: a sale is planned, a refund withdraws placements, a hint makes a placement due for tracking.
 
     stored deliveries ──pages──▶ events ──▶ policy ──▶ ledger        (then, and only then, the delivery is finished)
 
-Killed between the two, a delivery is taken up again, with no further effect. What waits of orders that were known
-before is judged again afterwards, for the policy or a refund may have changed it. ``placement`` buys what is planned.
+After a kill between the two, a delivery is processed again, with no further effect. Waiting placements of known orders
+are judged again afterwards, because the policy or a refund may have changed them. ``buying`` sends the planned ones.
 """
 
 import asyncio
@@ -25,23 +25,23 @@ from impactflow.models import BrokenOrder, Order, ProviderName, Refund
 from impactflow.policy import Policy
 from impactflow.window import Window
 
-#: Each may be of megabytes.
+#: The deliveries on one page: few, because each may have megabytes.
 _PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Processed:
     """
-    What deliveries came to.
+    The result of processing deliveries.
 
     Args:
         deliveries: How many there were.
         planned: Orders that were sold, the unreadable ones included.
-        refunds: How many told of a refund.
-        withdrawn: How many placements that waited were withdrawn for it.
-        hints: How many told that a placement may have got further.
-        others: From which nothing follows.
-        tests: Of those, how many were tests.
+        refunds: How many reported a refund.
+        withdrawn: How many waiting placements were withdrawn because of refunds.
+        hints: How many reported that a placement may have made progress.
+        others: How many had no consequence.
+        tests: How many of the others were tests.
         due_at: Providers at which placements are due to be tracked now because of a hint.
         again: Orders known before that were judged again, because the policy was changed or a refund announced.
     """
@@ -71,7 +71,7 @@ class Processed:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return the result as ``--json`` prints it."""
         counts = asdict(self)
         return {
             **{name: counts[name] for name in ("deliveries", "refunds", "withdrawn", "hints", "others", "tests")},
@@ -80,7 +80,7 @@ class Processed:
         }
 
     def in_words(self) -> str:
-        """As a person reads it, one line."""
+        """Return the result in one line, for a person."""
         sold = self.planned
         return (
             f"Took up {self.deliveries} deliveries: {sold.read - sold.broken} of orders that were sold ({sold.new} new,"
@@ -94,20 +94,20 @@ async def process(
     ledger: Ledger, policy: Policy, clock: Clock, run_id: str, senders: Senders = NO_SENDERS, *, alone: bool = False
 ) -> Processed:
     """
-    Take up every delivery that pends, page by page, in the order in which they came; then judge again what waits.
+    Process every pending delivery, page by page, oldest first; then judge waiting placements again.
 
-    What could not be read by a sender's mapping pends again once the mapping is another one.
+    A delivery that a sender's mapping could not read is pending again once the mapping has changed.
 
     Args:
-        ledger: Where deliveries are stored, and where what they mean is kept.
-        policy: What an order earns, and whose deliveries.
-        clock: Tells the time.
-        run_id: Which run does it.
-        senders: How other senders tell of orders.
-        alone: Whether nobody reads orders besides, so that what was told too long ago to be sent has to await approval.
+        ledger: The ledger, which stores the deliveries and their meaning.
+        policy: The policy, which also names the store.
+        clock: The clock.
+        run_id: The run's id.
+        senders: The mappings of other senders.
+        alone: Whether no run reads orders besides, so that sales reported too long ago to be sent must await approval.
 
     Raises:
-        LedgerError: A page could not be written; it is taken up again by the next run.
+        LedgerError: A page could not be written; the next run processes it again.
     """
     for name, sender in senders.senders.items():
         await ledger.reopen_deliveries(Mended(policy.store, name, sender.digest))
@@ -124,12 +124,12 @@ async def process(
 @dataclass(frozen=True, slots=True)
 class WithDeliveries:
     """
-    A source of orders and, after its pages, what stored deliveries tell: for a dry run, which takes nothing up.
+    A source of orders, followed by the orders of stored deliveries: for a dry run, which processes no delivery.
 
     Args:
-        source: Where orders are read.
-        orders: Those that deliveries tell of, as they are told last.
-        refunds: Those that deliveries tell of, by each name of their order.
+        source: The source of the orders.
+        orders: The orders in the deliveries, each as last reported.
+        refunds: The refunds in the deliveries, by each name of their order.
     """
 
     source: OrderSource
@@ -138,13 +138,13 @@ class WithDeliveries:
 
     @property
     def file(self) -> str | None:
-        """That of the source."""
+        """The source's file."""
         return self.source.file
 
     async def read(
         self, window: Window, missing: Callable[[int], None] = lambda _: None
     ) -> AsyncIterator[Sequence[Order | BrokenOrder]]:
-        """Yield the source's orders, and those that only deliveries tell of, each after its refunds."""
+        """Yield the source's orders, then the orders found only in deliveries, each after its refunds."""
         listed = set[str]()
         async for page in self.source.read(window, missing):
             yield [after_refunds(each, self.refunds) for each in page]
@@ -157,15 +157,15 @@ async def with_deliveries(
     source: OrderSource, ledger: Ledger, policy: Policy, senders: Senders = NO_SENDERS
 ) -> WithDeliveries:
     """
-    Join a source with the deliveries that pend; they pend afterwards.
+    Join a source with the pending deliveries, which stay pending.
 
-    A refund of an order that is known and neither listed nor told of again is not foreseen.
+    The refund of a known order that is neither listed nor reported again is not foreseen.
 
     Args:
-        source: Where orders are read.
-        ledger: Where deliveries are stored.
-        policy: Whose deliveries.
-        senders: How other senders tell of orders.
+        source: The source of the orders.
+        ledger: The ledger that stores the deliveries.
+        policy: The policy, which names the store.
+        senders: The mappings of other senders.
     """
     orders: dict[str, Order | BrokenOrder] = {}
     refunds: dict[str, list[Refund]] = defaultdict(list)
@@ -187,11 +187,11 @@ async def with_deliveries(
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """
-    A delivery that tells of an order and that nobody has handled.
+    A delivery about an order that is not processed yet.
 
     Args:
-        source: By whose scheme it came.
-        topic: What it tells of, in the sender's words.
+        source: The sender by whose scheme it came.
+        topic: The event it reports, in the sender's words.
         received_at: When it came.
     """
 
@@ -202,13 +202,13 @@ class Waiting:
 
 async def waiting_for(ledger: Ledger, store: str, names: Collection[str], senders: Senders) -> Sequence[Waiting]:
     """
-    The deliveries that tell of an order and that nobody has handled.
+    The deliveries about an order that are not processed yet.
 
     Args:
-        ledger: Where deliveries are stored.
-        store: Whose order.
-        names: The names that it is known by, with or without the names' prefixes.
-        senders: How other senders tell of orders.
+        ledger: The ledger that stores the deliveries.
+        store: The order's store.
+        names: The order's names, with or without the names' prefixes.
+        senders: The mappings of other senders.
     """
     found: list[Waiting] = []
     after = 0
@@ -245,7 +245,7 @@ def _is_news(order: Order, known: Order | BrokenOrder | None) -> bool:
 
 
 def _read(delivery: Delivery, senders: Senders) -> events.Event:
-    """What a delivery means; no sender knows what will be, so it was so when the delivery came, at the latest."""
+    """The meaning of a delivery; a time after its arrival is replaced by the arrival, as no sender knows the future."""
     event, at = events.read(delivery, senders), delivery.received_at
     if isinstance(event, Order | Refund) and event.as_of is not None:
         event = replace(event, as_of=min(event.as_of, at))
@@ -253,7 +253,7 @@ def _read(delivery: Delivery, senders: Senders) -> events.Event:
 
 
 def _teller(sender: str, order: Order) -> str:
-    """Who tells of an order: one who tells what several systems sold may tell of one sale once for each of them."""
+    """The source that reports an order: one sender may report the same sale once for each system that sold it."""
     return " ".join([sender, *sorted(order.sources - {sender})])
 
 
@@ -280,7 +280,7 @@ class _Page:
         self._handled = [self._sort(delivery) for delivery in deliveries]
 
     def _sort(self, delivery: Delivery) -> Handled:
-        """Put a delivery where it belongs, and say what is wrong with it, if anything."""
+        """Sort a delivery by its meaning, and return its problem, if any."""
         problem, listed_as = None, None
         event, at = _read(delivery, self._senders), delivery.received_at
         match event:
@@ -302,7 +302,7 @@ class _Page:
         return Handled(delivery.id, self._clock.now(), problem, listed_as, mapping)
 
     async def process(self) -> Processed:
-        """Refunds before orders, so that nothing is planned that is refunded already."""
+        """Process refunds before orders, so that no refunded order is planned."""
         ledger, store, now = self._ledger, self._policy.store, self._clock.now()
         announcements = [Announcement(store, refund, self._run_id, now) for refund in self._refunds]
         withdrawn = await asyncio.gather(*map(ledger.record_refund, announcements))

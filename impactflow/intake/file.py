@@ -1,8 +1,8 @@
 """
 The orders of a file, one a line, in the fields that ``docs/orders-file.md`` describes.
 
-A file is read twice: first to see which columns it has, of which days its orders are and which of them are told again
-further down, then page by page. Memory holds a hash of each order's names meanwhile, and one page.
+A file is read twice: first to find its columns, the days of its orders and the orders that are repeated further down,
+then page by page. Meanwhile memory holds a hash of each order's names, and one page.
 """
 
 import re
@@ -34,14 +34,14 @@ from impactflow.window import EARLIEST, LATEST, Window
 
 #: How many orders are planned in one go.
 _PAGE = 1000
-#: How alike the name of a column is to a field's that is taken for a slip of the pen: ``amonut`` is (0.83), and
-#: ``customer_id`` is not ``customer_email`` (0.80).
+#: The similarity from which a column's name counts as a misspelling of a field: ``amonut`` does (0.83), and
+#: ``customer_id`` does not count as ``customer_email`` (0.80).
 _ALIKE = 0.82
 #: The most columns that are named to a person.
 _NAMED = 20
 _PAID = "APPROVED"
-#: A payment's status as policies know it, by how a file may say it. What was cancelled counts as given back, as it does
-#: where a webhook tells of it.
+#: A payment's status as policies know it, by the word in a file. A cancelled order counts as given back, as it does
+#: where a webhook reports it.
 _STATUSES = MappingProxyType(
     {
         "approved": _PAID,
@@ -57,8 +57,8 @@ _STATUSES = MappingProxyType(
         "failed": "FAILED",
     }
 )
-#: What exports call a field without which an order cannot be read, earns nothing or is taken for paid; in small
-#: letters, words apart.
+#: The names in exports for a field without which an order cannot be read, earns nothing or is taken for paid; in lower
+#: case, words separated.
 _MEANS = MappingProxyType(
     {
         "amount": frozenset(
@@ -94,21 +94,21 @@ _MEANS = MappingProxyType(
 #: The name of a column, and no order's content.
 _NAME = re.compile(r"[A-Za-z][A-Za-z _./()-]{0,39}")
 _CURRENCY = re.compile("[A-Z]{3}")
-#: How else than by Z a time says that it is UTC.
+#: The ways besides Z in which a time says that it is UTC.
 _UTC = frozenset({"Z", "UTC", "GMT"})
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CLOCK = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
 _TIME = re.compile(rf"({_DAY.pattern})[T ]({_CLOCK}) ?(Z|UTC|GMT|[+-][0-9]{{2}}:?[0-9]{{2}})")
 _TIME_WITHOUT_ZONE = re.compile(rf"{_DAY.pattern}[T ]{_CLOCK}")
-#: What may be repeated to a person, since it is nothing but a date.
+#: A text that may be repeated to a person, because it is only a date.
 _DATE_LIKE = re.compile(
     r"[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}([T ,]+[0-9:.]{1,15}( ?[AaPp][Mm])?)?( ?[A-Z+0-9:-]{1,6})?"
 )
 
 
 def _as_id(told: object) -> object:
-    """JSON may write an id as a number."""
+    """Return an id as a text; JSON may write it as a number."""
     return str(told) if type(told) is int else told
 
 
@@ -193,7 +193,7 @@ _Count = Annotated[Decimal, BeforeValidator(_as_number), _between(0, MOST_ITEMS)
 
 
 class _Named(BaseModel):
-    """Which order a line is about."""
+    """The fields that identify the order of a line."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -203,19 +203,19 @@ class _Named(BaseModel):
 
     @property
     def id(self) -> str:
-        """As it is told to providers."""
+        """The id as it is sent to providers."""
         return public_id(source_name(self.source_system, self.order_id).removeprefix("src:"))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """As webhooks and Wicked Reports name the same sale."""
+        """The names that webhooks and Wicked Reports give to the same sale."""
         ids = [each for each in (self.order_id, self.source_id) if each is not None]
         named = [source_name(self.source_system, each) for each in ids]
         return tuple(dict.fromkeys((named[0], f"src:{self.id}", *named[1:])))
 
 
 class _Sold(_Named):
-    """A line; what is left out cannot earn anything."""
+    """A line of the file; a field that is left out cannot earn anything."""
 
     ordered_at: Annotated[datetime, BeforeValidator(_as_time)]
     amount: _Amount | None = None
@@ -228,7 +228,7 @@ class _Sold(_Named):
 
     @property
     def order(self) -> Order:
-        """What a policy can ask about it."""
+        """Return the line as an order, for a policy."""
         return Order(
             id=self.id,
             names=self.names,
@@ -246,7 +246,7 @@ class _Sold(_Named):
 
 _FIELDS = tuple(_Sold.model_fields)
 _NEEDED = ("order_id", "ordered_at")
-#: What a person is told of a column that every order needs.
+#: The explanation for a person of a column that every order needs.
 _SAYS = MappingProxyType({"order_id": "the order's id or number", "ordered_at": "when the order was sold"})
 #: How many problems of lines are kept.
 _KEPT = 1000
@@ -258,12 +258,12 @@ class OrdersFile:
     A file of orders, as it was when it was opened.
 
     Args:
-        path: Where it lies.
-        columns: What its lines name, fields of orders and others.
+        path: Its path.
+        columns: The names in its lines, fields of orders and others.
         days: The first and the last day, UTC, of its orders; None where none can be read.
-        counts: Of orders that are told more than once, the line that counts, by the hash of each name.
-        retold: How many lines do not count, because their orders are told again further down.
-        problems: What is wrong with the first lines that cannot be read.
+        counts: The line that counts, for orders that occur more than once, by the hash of each name.
+        retold: How many lines do not count, because their orders occur again further down.
+        problems: The problems of the first lines that cannot be read.
         version: Size and time of the last change.
     """
 
@@ -278,10 +278,10 @@ class OrdersFile:
     @classmethod
     def open(cls, path: Path) -> Self:
         """
-        Look through a file.
+        Open and check a file.
 
         Raises:
-            ConfigurationError: It cannot be read, or its columns are not those of orders.
+            ConfigurationError: The file cannot be read, or its columns are not those of orders.
         """
         version, (heading, separator) = _version(path), heading_of(path)
         columns = dict.fromkeys(heading)
@@ -307,15 +307,15 @@ class OrdersFile:
 
     @property
     def file(self) -> str:
-        """Its name, for a person."""
+        """The file's name, for a person."""
         return _shown(self.path)
 
     def require_orders(self) -> None:
         """
-        See that not all of its lines are broken; a file without any is no error.
+        Check that not all lines are broken; a file without lines is no error.
 
         Raises:
-            ConfigurationError: All are; each cause is told once.
+            ConfigurationError: All lines are broken; the message gives each cause once.
         """
         if self.days is None and self.problems:
             causes = "; ".join(problem for problem, _ in grouped(self.problems))
@@ -345,10 +345,10 @@ class OrdersFile:
         missing: Callable[[int], None] = lambda _: None,  # noqa: ARG002 - a file hides nothing
     ) -> AsyncIterator[list[Order | BrokenOrder]]:
         """
-        Yield the window's orders, page by page, each as the last line about it tells it.
+        Yield the window's orders, page by page, each as its last line describes it.
 
         Args:
-            window: Which days; a broken order has none, and all of them come.
+            window: The days to read; broken orders have no day, and all of them come.
             missing: Not called.
 
         Raises:
@@ -366,7 +366,7 @@ class OrdersFile:
         yield page
 
     def _orders(self) -> Iterator[Order | BrokenOrder]:
-        """Each order once; it keeps the names that only an earlier line tells, for it may be known by one of them."""
+        """Yield each order once; it keeps names from earlier lines, because it may be known by one of them."""
         earlier: dict[str, tuple[str, ...]] = {}
         for line in read_lines(self.path):
             order, names = _read(line, self.path, has_status="payment_status" in self.columns)
@@ -381,7 +381,7 @@ class OrdersFile:
 
     def notes(self, needed: Mapping[str, Sequence[str]]) -> Sequence[str]:
         """
-        What a person should know of the file besides its orders, a line each.
+        Notes on the file for a person, besides its orders, a line each.
 
         Args:
             needed: The slots of the rules that earn nothing without a column, by the column.
@@ -406,7 +406,7 @@ class OrdersFile:
 
 
 def _said(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The fields that say anything."""
+    """The fields that are not empty."""
     for name, told in fields.items():
         text = told.strip() if isinstance(told, str) else told
         if text is not None and text != "":
@@ -427,15 +427,15 @@ def _version(path: Path) -> tuple[int, int]:
 
 def _check(path: Path, columns: Sequence[str], separator: str) -> None:
     """
-    See that a file has what every order needs, and no other word where a field is meant; all is told at once.
+    Check that a file has the columns that every order needs, and no misspelled field; report all mistakes at once.
 
     Args:
         path: The file.
-        columns: What its lines name.
-        separator: What stands between the names in the first line of CSV; empty for JSON lines.
+        columns: The names in its lines.
+        separator: The separator of the names in the first line of CSV; empty for JSON lines.
 
     Raises:
-        ConfigurationError: It is not so. What a file without a header has in its place is not repeated.
+        ConfigurationError: It is not so. The message does not repeat the first line of a file without a header.
     """
     slips = _slips(tuple(columns))
     absent = [name for name in _NEEDED if name not in columns and name not in slips.values()]
@@ -450,7 +450,7 @@ def _check(path: Path, columns: Sequence[str], separator: str) -> None:
 
 
 def _as_absent(absent: Sequence[str], columns: Sequence[str], separator: str) -> str:
-    """Which columns are missing, and what they would say."""
+    """The missing columns, and the content they should have."""
     fields = ", ".join(f"{name} ({_SAYS[name]})" for name in absent)
     if not separator:
         return f"it has no {' and no '.join(absent)}: each line should have the field {fields}"
@@ -466,7 +466,7 @@ def _as_slips(slips: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=256)
 def _slips(names: tuple[str, ...]) -> Mapping[str, str]:
-    """Names that are no field's, each with the field that it means and that is not there."""
+    """Names that are not fields, each with the missing field that it means."""
     absent = [field for field in _FIELDS if field not in names]
     slips: dict[str, str] = {}
     for name in names:
@@ -477,7 +477,7 @@ def _slips(names: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _meant(name: str, absent: Sequence[str]) -> str | None:
-    """The field that a name is very much like, or another word for."""
+    """The field that a name closely resembles, or is another word for."""
     words = " ".join(re.findall("[a-z0-9]+", name.lower()))
     alike = get_close_matches(words.replace(" ", "_"), absent, n=1, cutoff=_ALIKE)
     return next(iter([*alike, *(field for field in absent if words in _MEANS.get(field, ()))]), None)
@@ -485,12 +485,12 @@ def _meant(name: str, absent: Sequence[str]) -> str | None:
 
 def _read(line: Line, path: Path, *, has_status: bool) -> tuple[Order | BrokenOrder, tuple[str, ...]]:
     """
-    What a line tells, and the names of the order that it is about, where they can be read.
+    The order of a line, and the order's names, where they can be read.
 
     Args:
         line: The line.
         path: The file.
-        has_status: Whether lines of the file say whether their orders are paid, so that each must.
+        has_status: Whether lines of the file say whether their orders are paid, so that each line must say it.
     """
     where = f"{_shown(path)} line {line.number}"
     if line.problem:

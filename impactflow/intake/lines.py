@@ -2,7 +2,7 @@
 A text file, line by line: CSV whose first line names the columns, or JSON lines, one object a line.
 
 A first line that begins with ``{`` makes it JSON lines. In CSV the separator is the comma, the semicolon or the tab,
-whichever the first line has most of; nothing else is guessed. What the fields mean is left to ``file``.
+whichever the first line has most of; nothing else is guessed. The meaning of the fields is left to ``file``.
 """
 
 import csv
@@ -26,8 +26,8 @@ class Line:
     A line of a file.
 
     Args:
-        number: Where it begins; the first line of a file is 1.
-        fields: What it says, by the names of the fields; empty where it cannot be read.
+        number: The line number where it begins; the first line of a file is 1.
+        fields: Its content, by the names of the fields; empty where it cannot be read.
         problem: Why it cannot be read.
     """
 
@@ -38,7 +38,7 @@ class Line:
 
 def heading_of(path: Path) -> tuple[Sequence[str], str]:
     """
-    The names in a CSV file's first line, and what stands between them; no names and nothing for JSON lines.
+    The names in a CSV file's first line, and the separator; no names and an empty separator for JSON lines.
 
     Raises:
         ConfigurationError: The file cannot be read, or a name stands there twice.
@@ -52,7 +52,7 @@ def heading_of(path: Path) -> tuple[Sequence[str], str]:
 
 def read_lines(path: Path) -> Iterator[Line]:
     """
-    Yield the lines of a file that say anything, without the first one of CSV.
+    Yield the lines of a file that are not empty, without the first one of CSV.
 
     Raises:
         ConfigurationError: The file cannot be read, or not be split into lines.

@@ -3,10 +3,10 @@ Plan: read a window of orders, ask the policy what each has earned, and make tha
 
     Wicked Reports ──pages──▶ orders ──▶ policy ──▶ ledger        (then, and only then, the watermark moves)
 
-A file of orders goes the same way. It is no listing of all orders of its days: it moves no watermark, and says nothing
-of the orders that it leaves out.
+A file of orders goes the same way. A file does not list all orders of its days: it moves no watermark, and says nothing
+about the orders that it leaves out.
 
-What is planned is bought by ``placement``.
+``buying`` sends the planned placements.
 """
 
 import asyncio
@@ -52,14 +52,14 @@ async def plan(
     Read and plan a window, page by page: memory does not grow with the number of orders.
 
     Args:
-        ledger: Where what was earned is kept.
-        source: Where orders come from.
-        policy: What an order earns.
-        window: Which days.
-        clock: Tells the time.
-        run_id: Which run does it.
-        moves_watermark: Whether the window follows on what was read before. A window that a person chose does not move
-            the watermark, or the next run would take the days between for read. Nor does a file, whatever this says.
+        ledger: The ledger.
+        source: The source of the orders.
+        policy: The policy.
+        window: The days to read.
+        clock: The clock.
+        run_id: The run's id.
+        moves_watermark: Whether the window follows the days read before. A window that a person chose does not move the
+            watermark, or the next run would take the days between as read. A file never moves it.
         report: Called after each page.
 
     Raises:
@@ -94,9 +94,9 @@ async def plan(
 
 async def judge_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> Planned:
     """
-    Plan anew, from what is kept of their orders, what waits under another policy or was withdrawn for a refund.
+    Plan again, from the kept orders, placements that wait under another policy or were withdrawn for a refund.
 
-    So whoever mends the policy gets what was held, wherever its order came from.
+    So a corrected policy releases held placements, wherever their orders came from.
 
     Raises:
         LedgerError: A page could not be written; the next run judges it again.
@@ -116,7 +116,7 @@ async def _kept(ledger: Ledger, policy: Policy) -> AsyncIterator[Sequence[Kept]]
 
 
 async def _remember(ledger: Ledger, store: str, window: Window, clock: Clock, *, moves_watermark: bool) -> None:
-    """A window was read completely."""
+    """Record that a window was read completely."""
     today, marks = clock.now().date(), []
     if moves_watermark:
         marks.append(ledger.advance_watermark(store, SOURCE, window.to, today=today))
@@ -129,20 +129,20 @@ async def _remember(ledger: Ledger, store: str, window: Window, clock: Clock, *,
 
 
 async def remember_days(ledger: Ledger, store: str, from_: date, to: date, *, begins: bool = False) -> None:
-    """All days between these are planned: the watch of old orders reaches back to them if no day is left out."""
+    """Record that all days between these are planned: the watch of old orders reaches back to them without a gap."""
     if begins or await ledger.watermark(store, _BEGINS) is not None:
         await ledger.reach_back(store, _BEGINS, from_, to)
 
 
 def policy_digest(policy: Policy) -> str:
-    """Changes whenever the policy means something else."""
+    """Return a digest that changes whenever the policy's meaning changes."""
     return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
 
 
 @dataclass(slots=True)
 class Preview:
     """
-    What a run would buy.
+    The purchases that a run would make.
 
     Args:
         read: Orders read.
@@ -150,13 +150,13 @@ class Preview:
         broken: Orders that could not be read.
         placements: How many purchases it would make.
         totals: How much by (slot, provider, unit): purchases and quantity.
-        held: How many purchases would wait until a person has mended something.
+        held: How many purchases would wait until a person has corrected something.
         awaiting_approval: How many would wait until a person has approved them.
-        lines: The first of them all, one line each: order, slot, provider, unit, quantity, held, needs_approval.
-        ends_before: The order that would be one purchase too many, and was not looked at; None where all were.
-        new: Of the purchases, how many are not planned yet.
+        lines: The first purchases, one line each: order, slot, provider, unit, quantity, held, needs_approval.
+        ends_before: The first order that would exceed the limit, and was not looked at; None where all were.
+        new: How many of the purchases are not planned yet.
         missing: How many orders may be missing, because no two readings of their days agreed.
-        problems: What is wrong with the first orders that could not be read.
+        problems: The problems of the first orders that could not be read.
         not_earned: How many orders earn nothing in a slot, or at all where that is empty, by slot and reason.
     """
 
@@ -186,18 +186,18 @@ async def preview(
     with_planned: bool = True,
 ) -> Preview:
     """
-    What ``plan`` and the placing after it would buy, with nothing written and nothing bought.
+    Preview the purchases of ``plan`` and the placing after it; nothing is written and nothing is bought.
 
-    What is planned already is part of it where it would still be sent once its order was read again.
+    Placements that are planned already are included where they would still be sent once their orders were read again.
 
     Args:
-        ledger: What is known already.
-        source: Where orders come from.
-        policy: What an order earns.
-        window: Which days.
-        clock: Tells the time.
-        at_most: How many purchases may be planned anew; it ends before the order that would be too much.
-        with_planned: Whether also what is planned for orders of other days, and would be sent too.
+        ledger: The ledger.
+        source: The source of the orders.
+        policy: The policy.
+        window: The days to read.
+        clock: The clock.
+        at_most: The most purchases to plan anew; the preview ends before the order that would exceed it.
+        with_planned: Whether to include placements planned for orders of other days that would be sent too.
 
     Raises:
         ProviderError: A page could not be read.
@@ -249,7 +249,7 @@ async def preview(
 async def _foresee_kept(
     ledger: Ledger, policy: Policy, clock: Clock, outlook: Outlook, seen: Collection[int]
 ) -> Sequence[Foreseen]:
-    """What judging again would leave of orders not seen, without what would wait until it is read again."""
+    """The placements of unseen orders after judging again, without those that would wait until they are read again."""
     found: list[Foreseen] = []
     async for kept in _kept(ledger, policy):
         earnings, _ = judge(
@@ -272,7 +272,7 @@ def _count_new(
     known: Mapping[tuple[str, str], bool],
     at_most: int | None,
 ) -> Sequence[tuple[Order, Earnings]]:
-    """The orders, from the first on, that plan no more purchases anew than there may be."""
+    """The first orders that together plan no more new purchases than allowed."""
     for count, (order, earned) in enumerate(earnings):
         needed = most_purchases(policy, order, earned, known)
         if at_most is not None and would.new + needed > at_most:
@@ -316,7 +316,7 @@ def after_refunds(order: Order | BrokenOrder, refunds: Mapping[str, Sequence[Ref
 
 def fresh_impacts(order: Order, earned: Earnings, known: Mapping[tuple[str, str], bool]) -> list[Impact]:
     """
-    What planning an order would add to what is bought, or to what waits for a person.
+    The impacts that planning an order would add, to be bought or to wait for a person.
 
     Args:
         order: The order.
@@ -333,9 +333,9 @@ def fresh_impacts(order: Order, earned: Earnings, known: Mapping[tuple[str, str]
 
 def most_purchases(policy: Policy, order: Order, earned: Earnings, known: Mapping[tuple[str, str], bool]) -> int:
     """
-    How many purchases planning an order adds at most; what waits for a person is none.
+    The most purchases that planning an order adds; placements that wait for a person do not count.
 
-    Whether it is its customer's first one only the ledger knows, so what needs more is counted.
+    Only the ledger knows whether the order is its customer's first, so the larger number is counted.
     """
     outcomes = [earned]
     if policy.asks_for_first:
@@ -391,9 +391,9 @@ async def choose_window(
     """
     The days to read: those asked for, or what may have changed since the last run.
 
-    By default that is the week before what was read last; back to the oldest order of which something is still to be
-    sent; and once a day the last ``WATCH_DAYS``. The latter two reach back ``WATCH_DAYS`` at most. Orders of days that
-    nobody had read before are not taken for new: a first run reads a week, and no later one buys anything older.
+    By default the days begin a week before the last day read, or at the oldest order with a placement still to be sent;
+    once a day they are the last ``WATCH_DAYS``. The latter two reach back ``WATCH_DAYS`` at most. Orders of days that
+    no run had read before do not count as new: a first run reads a week, and no later run buys anything older.
 
     Raises:
         ConfigurationError: The first day is after the last.
@@ -420,7 +420,7 @@ async def choose_window(
 
 
 async def unread(ledger: Ledger, policy: Policy, clock: Clock) -> tuple[int, str]:
-    """How many planned placements wait until their orders are read again, and the command that does that."""
+    """The number of planned placements that wait until their orders are read again, and the command that reads them."""
     now = clock.now()
     count, since = await ledger.unread(policy.store, Fresh.at(policy_digest(policy), now))
     is_far = since is not None and since.date() < now.date() - WATCH_DAYS * _DAY
@@ -428,5 +428,5 @@ async def unread(ledger: Ledger, policy: Policy, clock: Clock) -> tuple[int, str
 
 
 def in_words(window: Window) -> str:
-    """Which days are read and why, for a person."""
+    """The days that are read, and the reason, for a person."""
     return f"Orders of {window.from_} to {window.to} are read: {window.why}."

@@ -1,7 +1,7 @@
 """
-What could not be read of a file's lines, each cause once: an export repeats one mistake on every line.
+The problems of a file's lines, each cause once: an export repeats one mistake on every line.
 
-What a problem says is made by ``file``.
+``file`` writes the texts of the problems.
 """
 
 import re
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 #: How many lines are named.
 _NAMED = 3
 _OF_LINE = re.compile(r"(?P<file>.*?) line (?P<line>[0-9]+): (?P<cause>.*)", re.DOTALL)
-#: What a field says differs from line to line.
+#: The quoted content of a field, which differs from line to line.
 _SAID = re.compile(r" \(it says [^()]*\)")
 
 
 def grouped(problems: Iterable[str]) -> list[tuple[str, Sequence[int]]]:
-    """Each cause once, with the lines that it was found on, as ``problems`` has them; and which of these have it."""
+    """Each cause once, with its lines, in the order of ``problems``; and the indexes of its problems there."""
     groups: dict[tuple[str, str], list[tuple[int, str, str]]] = {}
     for index, problem in enumerate(problems):
         found = _OF_LINE.fullmatch(problem)

@@ -1,4 +1,4 @@
-"""What planning asks of a source of orders, and the names that orders of every source go by."""
+"""The interface of a source of orders, as planning uses it, and the names of orders from every source."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
@@ -8,14 +8,14 @@ from impactflow.window import Window
 
 
 class OrderSource(Protocol):
-    """Where orders are read: ``WickedReportsOrders`` or ``OrdersFile``."""
+    """A source of orders: ``WickedReportsOrders`` or ``OrdersFile``."""
 
     @property
     def file(self) -> str | None:
         """
         The name of the file that is read; None for a system that lists all orders of a window.
 
-        What such a system does not list is gone there. What a file leaves out says nothing.
+        An order that such a system does not list is gone there. An order that a file leaves out may still exist.
         """
         ...
 
@@ -26,7 +26,7 @@ class OrderSource(Protocol):
         Yield the window's orders, page by page, each order once; broken orders have no day, and all of them come.
 
         Args:
-            window: Which days.
+            window: The days to read.
             missing: Called at the end with how many orders may be missing, where the source cannot be sure of them.
 
         Raises:
@@ -47,5 +47,5 @@ def source_name(system: str, source_id: str) -> str:
 
 
 def identity(system: str, order_id: str) -> str:
-    """The name of an order by the id that its own shop tells: two that differ are two sales, whatever they share."""
+    """The name of an order by its own shop's id: two different ids are two sales, even if they share other names."""
     return f"id:{system.strip().lower()}:{order_id.strip()}"

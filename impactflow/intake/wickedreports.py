@@ -1,8 +1,7 @@
 """
-The orders of Wicked Reports: pages that may shift while they are read, and what one of its orders becomes.
+The orders of Wicked Reports: pages that may shift while they are read, and the conversion of its orders.
 
-Pages stream; nothing is kept of an order but a hash of its id, to tell one that was seen from one that a shifting page
-hid.
+Pages stream; only a hash of each order's id is kept, to tell an order that was seen from one that a shifting page hid.
 """
 
 import logging
@@ -48,7 +47,7 @@ class WickedReportsOrders:
         agree.
 
         Args:
-            window: Which days.
+            window: The days to read.
             missing: Called at the end with how many orders may be missing, where no two readings agreed.
 
         Raises:
@@ -80,7 +79,7 @@ class WickedReportsOrders:
 @dataclass(slots=True)
 class _Reading:
     """
-    What came of what was announced, in one reading of a window.
+    The orders announced and the orders received, in one reading of a window.
 
     Args:
         ids: A hash of each order's id: a hundred thousand take a few megabytes.
@@ -95,12 +94,12 @@ class _Reading:
     nameless: int = 0
 
     def announce(self, total: int | None) -> None:
-        """A page says how many orders there are; None or 0 where it does not."""
+        """Note the number of orders that a page announces; None or 0 where it announces none."""
         if total:
             self.announced.add(total)
 
     def note(self, order: WickedOrder | BrokenOrder) -> int:
-        """An order has come; what it is known by."""
+        """Note an order that has come; return the hash by which it is known."""
         self.nameless += order.id is None
         key = hash((order.id, self.nameless if order.id is None else 0))
         self.repeated = self.repeated or key in self.ids
@@ -108,19 +107,19 @@ class _Reading:
         return key
 
     def agrees_with(self, before: "_Reading | None") -> bool:
-        """Whether nothing is missing: by itself if it is the first, else as the one before says."""
+        """Whether nothing is missing: a first reading is judged by itself, a later one by the reading before."""
         if before is None:
             return not self.repeated and self.announced <= {len(self.ids)}
         return self.ids == before.ids and max(self.announced, default=0) <= len(self.ids)
 
     def lacks(self, before: "_Reading | None") -> int:
-        """How many orders may be missing, one at least."""
+        """The number of orders that may be missing, at least one."""
         changed = len(self.ids ^ before.ids) if before else 0
         return max(1, max(self.announced, default=0) - len(self.ids), changed)
 
 
 def _wanted(order: WickedOrder | BrokenOrder, window: Window) -> bool:
-    """A broken order has no day to go by, and must not be passed over in silence."""
+    """Whether an order belongs to the window; a broken order has no day, and must not be dropped silently."""
     return isinstance(order, BrokenOrder) or window.contains(order.date)
 
 
@@ -129,7 +128,7 @@ def _ordered(order: WickedOrder | BrokenOrder) -> Order | BrokenOrder:
 
 
 def order_from_wicked(order: WickedOrder) -> Order:
-    """What a policy can ask about an order of Wicked Reports."""
+    """Convert an order of Wicked Reports into an ``Order``."""
     email = order.contact.email if order.contact else None
     return Order(
         id=public_id(order.id),
@@ -148,7 +147,7 @@ def order_from_wicked(order: WickedOrder) -> Order:
 
 
 def _product(product: WickedProduct) -> Product:
-    """A product without a quantity was sold once."""
+    """Convert a product; without a quantity it was sold once."""
     quantity = Decimal(1) if product.qty is None else product.qty
     amount = None if product.price_per_unit is None else product.price_per_unit * quantity
     return Product((product.id,) if product.id else (), product.name, quantity, amount)
@@ -161,7 +160,7 @@ def _click(touch: WickedTouch | None) -> Click | None:
 
 
 def _names(order: WickedOrder) -> tuple[str, ...]:
-    """A source's id is a name only together with the source."""
+    """The names of an order; a source's id is a name only together with the source."""
     names = dict.fromkeys((f"wr:{order.id}", f"wr:{public_id(order.id)}"))
     system = order.source_system or ""
     if not is_system(system) or not order.source_id.strip():

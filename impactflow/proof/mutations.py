@@ -134,8 +134,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "half a reading counts",
         "impactflow.buying.reconcile",
-        "            verdicts, why = {}, str(error)",
-        "            verdicts, why = await self._judge(doubts, evidence, read_at), str(error)",
+        "            verdicts = {id_: found for id_, found in verdicts.items() if",
+        "            verdicts = {id_: found for id_, found in (await self._judge(doubts, evidence, read_at)).items() if 1 or",
         twist="readings break off",
     ),
     Mutation(

@@ -1,6 +1,6 @@
 """
-What a person or a program reads: how placements stand, what came of a run, and files that finance can match.
+Reports for a person or a program: how placements stand, the result of a run, and files that finance can match.
 
-``standing`` puts statuses into words, ``summary`` says what a run came to and which exit status follows, ``files``
-writes what was bought. Nothing here changes anything.
+``standing`` puts statuses into words, ``summary`` gives the result of a run and its exit status, ``files`` writes the
+purchases. Nothing here changes anything.
 """

@@ -1,8 +1,8 @@
 """
-What was bought, for people who must match every cent: ledger totals to pandas frames to CSV; long lists row by row.
+Purchases for people who must match every cent: ledger totals to pandas frames to CSV; long lists row by row.
 
 The database adds up; pandas shapes the result. Amounts are in the unit that the column beside them names: kilograms for
-offsets, dollars for donations. What a spreadsheet would take for a formula gets an apostrophe.
+offsets, dollars for donations. A text that a spreadsheet would take for a formula gets an apostrophe.
 """
 
 import csv
@@ -46,7 +46,7 @@ def bought(totals: Sequence[Total]) -> pd.DataFrame:
 
 
 def effect_row(effect: Effect) -> dict[str, str]:
-    """One purchase as a row under ``EFFECT_COLUMNS``; empty where the provider does not say."""
+    """One purchase as a row under ``EFFECT_COLUMNS``; a cell is empty where the provider does not say."""
     amount, unit = shown(effect.quantity, Unit(effect.unit))
     price = "" if effect.price_usd_cents is None else str(Decimal(effect.price_usd_cents) / 100)
     values = (effect.order, effect.slot, effect.provider, effect.status, f"{amount:f}", unit, price)
@@ -56,12 +56,12 @@ def effect_row(effect: Effect) -> dict[str, str]:
 @dataclass(frozen=True, slots=True)
 class Reported:
     """
-    What a run's reports say, and where they lie.
+    The reports of a run, and their paths.
 
     Args:
-        totals: Where the CSV lies of what was bought in all by day, slot and provider; or why it was not written.
-        purchases: The same of the CSV of each purchase that the run made or saw completed; None where there is none.
-        bought: What took effect in the run, by slot and provider, as ``--json`` prints it.
+        totals: The path of the CSV of all purchases by day, slot and provider; or why it was not written.
+        purchases: The same for the CSV of each purchase that the run made or saw completed; None where there is none.
+        bought: The purchases that took effect in the run, by slot and provider, as ``--json`` prints them.
     """
 
     totals: str
@@ -70,7 +70,7 @@ class Reported:
 
 
 class Bought:
-    """What a run has bought, added up by slot and provider while its purchases are read."""
+    """The purchases of a run, added up by slot and provider while they are read."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, str, str], tuple[int, int, int | None]] = {}
@@ -87,7 +87,7 @@ class Bought:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """By slot and provider: how many, how much in the unit that people read, the price where all of it is known."""
+        """Rows by slot and provider: number, quantity in the unit that people read, price where it is fully known."""
         return [_row(key, *summed) for key, summed in sorted(self._sums.items())]
 
 
@@ -107,16 +107,16 @@ def _row(key: tuple[str, str, str], count: int, quantity: int, cents: int | None
 
 class Rows:
     """
-    A CSV file that is written row by row. Where that fails, it ends there: what a run bought matters more.
+    A CSV file that is written row by row. If writing fails, the file ends there: the purchases of a run matter more.
 
     Args:
-        path: Where it lies; its folder is made.
+        path: The path; its folder is made.
         columns: The names of the columns.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._path = path
-        #: Where the file lies; or why it is not there, or not whole.
+        #: The file's path; or why it is not there, or not whole.
         self.told = str(path)
         self._file: TextIO | None = None
         with self._failing():
@@ -126,13 +126,13 @@ class Rows:
             self._writer.writeheader()
 
     def write(self, row: Mapping[str, str]) -> None:
-        """Add a row; what a spreadsheet would take for a formula gets an apostrophe."""
+        """Add a row; a text that a spreadsheet would take for a formula gets an apostrophe."""
         if self._file is not None:
             with self._failing():
                 self._writer.writerow({name: for_spreadsheet(cell) for name, cell in row.items()})
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         file, self._file = self._file, None
         if file is not None:
             with self._failing():
@@ -140,7 +140,7 @@ class Rows:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Let an error of the file be its end, and be told."""
+        """End the file at its first error, and report the error."""
         try:
             yield
         except OSError as error:
@@ -162,7 +162,7 @@ def csv_rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[Rows]:
 
 
 def write_csv(frame: pd.DataFrame, folder: Path, name: str) -> str:
-    """Write a frame as CSV; say where the file lies, or why it cannot be written."""
+    """Write a frame as CSV; return the file's path, or why it cannot be written."""
     path = folder / f"{name}.csv"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def write_csv(frame: pd.DataFrame, folder: Path, name: str) -> str:
 
 
 def _unwritten(path: Path, error: OSError) -> str:
-    """What stands in the place of a report's path where it could not be written."""
+    """The text in place of a report's path where the report could not be written."""
     said = f"none, {path} cannot be written ({error.strerror}): see IMPACTFLOW_REPORTS"
     log.warning("report: %s", said)
     return said

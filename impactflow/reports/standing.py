@@ -1,7 +1,7 @@
 """
-How placements stand: by what matters about them, and what a person does where something is left to do.
+The standing of placements: counts by status, and the action for a person where something is left to do.
 
-It needs no more than the ledger's words, so that ``impactflow status`` answers at once.
+This module needs only the ledger's statuses, so that ``impactflow status`` answers at once.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from impactflow.settings import Settings
 
 Counts = Mapping[tuple[ProviderName, Status], int]
 
-#: What a person does about placements in a status; what is not here its own reason says.
+#: The action for a person on placements in a status; for other statuses the placement's own reason says it.
 WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
     {
         Status.HELD: "mend what the reason names; the next run that reads the order goes on with it (for an order of a"
@@ -32,23 +32,23 @@ WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
 )
 
 
-#: Said wherever a price is left blank.
+#: The explanation shown wherever a price is left blank.
 NO_PRICE = "A price is blank where the provider does not tell it: 1ClickImpact tells none."
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """
-    Placements by what matters about them.
+    The number of placements in each standing.
 
     Args:
         planned: To be sent by a further run.
         placed: Took effect, the completed ones included.
-        completed: Of those, complete.
+        completed: The placed ones that are complete.
         failed: Refused for good.
-        held: Waiting for a person to mend something.
+        held: Waiting for a person to correct something.
         awaiting_approval: Waiting for a person to approve them.
-        in_doubt: Perhaps bought, those included that a run may still be sending.
+        in_doubt: Perhaps bought, including those that a run may still be sending.
         parked: Undecidable; for a person.
         cancelled: Undone, or withdrawn before they were sent.
     """
@@ -84,17 +84,17 @@ class Standing:
 
     @property
     def waiting(self) -> int:
-        """How many are left for a further run or for a person."""
+        """The number of placements that are left for a further run or for a person."""
         return self.planned + self.held + self.awaiting_approval + self.in_doubt + self.parked
 
 
 def in_standings(counts: Mapping[str, int]) -> str:
-    """How many there are in each standing, as an outcome tells it in JSON: "3 placed, 1 in doubt", or "none"."""
+    """The number of placements in each standing, as in an outcome's JSON: "3 placed, 1 in doubt", or "none"."""
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "none"
 
 
 def takes_up_deliveries(settings: Settings) -> str:
-    """The command that reads the deliveries that wait: plain ``place`` also reads Wicked Reports, and needs its key."""
+    """The command that reads the waiting deliveries: plain ``place`` also reads Wicked Reports, and needs its key."""
     return "`impactflow place`" if settings.wicked_reports_api_key else "`impactflow place --webhooks`"
 
 

@@ -1,5 +1,5 @@
 """
-How things stand after a run, as ``--json`` prints it, and the exit status that follows from it.
+The state after a run, as ``--json`` prints it, and the exit status that follows from it.
 
 Called at the end of the flows.
 """
@@ -27,25 +27,25 @@ _NAMED = 3
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What a run that may place came to.
+    The result of a run that may place.
 
     Args:
-        planned: What it read; None where it read nothing.
-        in_window: Placements of the orders in its window, as they stand after it.
+        planned: The orders that it read; None where it read none.
+        in_window: Placements of the orders in its window, as they stand after the run.
         overall: All placements.
         broken: Orders that could not be read, and still cannot.
-        halted: What each provider's last round came to.
+        halted: The result of each provider's last round.
         requests: How many HTTP requests it made.
-        duration_s: How long it took.
-        report: Where the CSV lies of what was bought in all.
-        purchases: Where the CSV lies of each purchase that it made or saw completed; None where there is none.
-        bought: What it bought, by slot and provider, as ``reports.Bought`` adds it up.
+        duration_s: How long it took, in seconds.
+        report: The path of the CSV of all purchases.
+        purchases: The path of the CSV of each purchase that it made or saw completed; None where there is none.
+        bought: Its purchases, by slot and provider, as ``reports.Bought`` adds them up.
         window: The days that it read, where it read any.
         unread: How many planned placements wait until their orders are read again.
-        read_by: The command that reads them, in words.
+        read_by: The command that reads these orders, in words.
         rates: A sentence where the policy's exchange rates are old, else None.
-        said: What a person should know of where they were read.
-        changed: Where it left what it changed, by provider and status: orders of other days among them.
+        said: Notes for a person about the source of the orders.
+        changed: The placements that it changed, by provider and status; orders of other days included.
     """
 
     planned: Planned | None
@@ -67,7 +67,7 @@ class Outcome:
 
     @property
     def this_run(self) -> dict[str, int]:
-        """Where the run left the placements that it changed: how many in each standing that there is of them."""
+        """The number of placements that the run changed, in each standing that occurs among them."""
         left: Counter[tuple[ProviderName, Status]] = Counter()
         for group in self.changed:
             left[group.provider, group.status] += group.count
@@ -75,7 +75,7 @@ class Outcome:
 
     @property
     def left_alone(self) -> dict[str, str]:
-        """Why providers were left alone in the end."""
+        """The reasons why providers were left alone in the end."""
         return {name.value: done.halted for name, done in self.halted.items() if done.halted}
 
     @property
@@ -91,7 +91,7 @@ class Outcome:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know besides: orders that were not read, what waits for that, and old exchange rates."""
+        """More notes for a person: orders that were not read, placements that wait for them, and old exchange rates."""
         notes = []
         if self.planned and self.planned.missing:
             notes.append(
@@ -105,7 +105,7 @@ class Outcome:
         return notes
 
     def as_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return the result as ``--json`` prints it."""
         read = self.planned
         orders = (
             {
@@ -138,7 +138,7 @@ class Outcome:
         }
 
     def in_words(self) -> str:
-        """As a person reads it, Markdown."""
+        """Return the result in Markdown, for a person."""
         standing = Standing.of(self.in_window)
         lines = [f"Placements that this run has changed: {in_standings(self.this_run)}."]
         if self.bought:
@@ -170,7 +170,7 @@ class Outcome:
 
 
 def _table(bought: Sequence[Mapping[str, Any]]) -> str:
-    """What a run bought, in Markdown: a line for each slot and provider."""
+    """The purchases of a run, in Markdown: a line for each slot and provider."""
     lines = ["| bought by this run | provider | placements | amount | USD |", "|---|---|--:|--:|--:|"]
     for row in bought:
         amount, price = f"{row['amount']} {row['unit']}", "" if row["price_usd"] is None else row["price_usd"]
@@ -181,13 +181,13 @@ def _table(bought: Sequence[Mapping[str, Any]]) -> str:
 @dataclass(frozen=True, slots=True)
 class TrackOutcome:
     """
-    What a run that tracks came to.
+    The result of a run that tracks.
 
     Args:
         tracked: All its passes.
         open: Placements that took effect and are not complete.
-        duration_s: How long it took.
-        report: Where the CSV lies.
+        duration_s: How long it took, in seconds.
+        report: The path of the CSV.
     """
 
     tracked: Tracked
@@ -196,7 +196,7 @@ class TrackOutcome:
     report: str
 
     def as_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return the result as ``--json`` prints it."""
         return {
             "checked": self.tracked.checked,
             "completed": self.tracked.completed,
@@ -210,7 +210,7 @@ class TrackOutcome:
         }
 
     def in_words(self) -> str:
-        """As a person reads it, Markdown."""
+        """Return the result in Markdown, for a person."""
         tracked = self.tracked
         lines = [
             f"Asked after {counted(tracked.checked, 'placement')}, of which {tracked.completed} are complete now.",
@@ -226,13 +226,13 @@ class TrackOutcome:
 @dataclass(frozen=True, slots=True)
 class AuditOutcome:
     """
-    What an audit came to.
+    The result of an audit.
 
     Args:
         window: The days of purchase that were audited.
         tallies: How much was compared at each provider, and how much disagrees.
-        findings: The first of what disagrees.
-        csv: Where the file lies that holds all of it.
+        findings: The first findings.
+        csv: The path of the file that holds all findings.
     """
 
     window: Window
@@ -242,11 +242,11 @@ class AuditOutcome:
 
     @property
     def remaining(self) -> int:
-        """How many findings are left for a person."""
+        """The number of findings that are left for a person."""
         return sum(tally.remaining for tally in self.tallies.values())
 
     def as_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return the result as ``--json`` prints it."""
         return {
             "from": self.window.from_.isoformat(),
             "to": self.window.to.isoformat(),
@@ -271,7 +271,7 @@ class AuditOutcome:
 
 
 def needs_in_words(waiting: Sequence[Group]) -> str:
-    """What a person has to do next, Markdown; ``waiting`` is from ``Ledger.waiting``."""
+    """The next actions for a person, Markdown; ``waiting`` is from ``Ledger.waiting``."""
     if not waiting:
         return "Nothing needs you."
     lines = []
@@ -282,6 +282,6 @@ def needs_in_words(waiting: Sequence[Group]) -> str:
             f"- {group.count} {group.status.replace('_', ' ')} at {group.provider} since {group.since:%Y-%m-%d %H:%M}"
             f" UTC: {WHAT_TO_DO.get(group.status, 'see the reason')} ({named}{more})"
         )
-    # Prefect's pages resolve it, whatever address they are reached by.
+    # Prefect's pages resolve it at any address.
     table = "[All of it, with reasons](/artifacts/key/needs-attention)"
     return "\n".join(("### What needs you", "", *lines, "", table))

@@ -536,3 +536,29 @@ async def test_a_wrong_key_settles_nothing(new_world):
     async with world.run(oneclickimpact_api_key=wrong) as run:
         settled = await settle_at(run, ONECLICK, "acme")
         assert (True, {"in_doubt": 1}) == (settled.unauthorized, await statuses(run))
+
+
+@in_virtual_time
+async def test_a_purchase_that_names_its_key_is_recorded_though_a_further_reading_fails(new_world):
+    """The other doubt needs that reading, and stays in doubt until it succeeds."""
+    world = new_world(orders=[sold(1), sold(2)], policy=policy_of(TREES))
+    inner = world.carrier
+
+    class FailingInTheOtherOrder(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            if request.url.params.get("sort_order") == "desc":
+                return httpx.Response(503)
+            return await inner.handle_async_request(request)
+
+    for effect in (True, False):
+        lose = Losing(world, "/plant_tree", effect=effect)
+        async with world.run() as run:
+            await world.plan(run)
+            await sweep(run, ONECLICK, limit=1)
+        lose.over()
+    world.clock.turn(hours=1)
+    world.carrier = FailingInTheOtherOrder()
+    async with world.run() as run:
+        assert {"in_doubt": 2} == await statuses(run)
+        await settle_at(run, ONECLICK, "acme")
+        assert {"in_doubt": 1, "placed": 1} == await statuses(run)

@@ -1,8 +1,8 @@
 """
-What a stored delivery means: an order that was sold, a refund, a hint to look at a placement, or nothing for us.
+The meaning of a stored delivery: an order that was sold, a refund, a hint to look at a placement, or nothing for us.
 
-Pure. Each sender's fields are read in a module by its name, or as its mapping says in ``mapped``; that a delivery is
-the sender's was seen to before it was stored.
+Pure. Each sender's fields are read in a module of its name, or by its mapping in ``mapped``; the receiver checked that
+a delivery is the sender's before it was stored.
 """
 
 import json
@@ -24,7 +24,7 @@ from impactflow.webhooks.sources import STANDARD
 
 Event = Order | Refund | Hint | BrokenOrder | NothingForUs
 
-#: CNaught's deliveries are named by the key of the placement that they are about, and more.
+#: The key in the name of a CNaught delivery: that of the placement that the delivery is about; the name holds more.
 _KEY = re.compile(r"impactflow[0-9a-f]{40}")
 _LONGEST_NAME = 200
 _ANOTHER_SHAPE = " (a sender that has fields of its own needs a mapping: docs/webhooks.md)"
@@ -38,7 +38,7 @@ def _untimed(read: Callable[[bytes], Event]) -> Callable[[Delivery], Event]:
     return lambda delivery: read(delivery.body)
 
 
-#: By sender and topic: how it is read, and where the id is of the order that it is about.
+#: By sender and topic: the function that reads a delivery, and the path of its order's id.
 _TOPICS: Mapping[tuple[str, str], tuple[Callable[[Delivery], Event], Sequence[str]]] = {
     ("standard", "order.paid"): (_timed(standard.read_order), ("data", "source_id")),
     ("standard", "order.refunded"): (_untimed(standard.read_refund), ("data", "source_id")),
@@ -62,11 +62,11 @@ _TOPICS: Mapping[tuple[str, str], tuple[Callable[[Delivery], Event], Sequence[st
 
 def read(delivery: Delivery, senders: Senders = NO_SENDERS) -> Event:
     """
-    What a verified delivery means; one that is not as its sender documents is a broken order.
+    The meaning of a verified delivery; one that is not as its sender documents is a broken order.
 
     Args:
         delivery: As it is stored.
-        senders: How other senders tell of orders.
+        senders: The mappings of other senders.
     """
     if delivery.is_test:
         return A_TEST
@@ -109,9 +109,9 @@ def _listed(name: str) -> str | None:
 
 def _name(delivery: Delivery, path: Sequence[str]) -> str:
     """
-    What a broken delivery is listed as: the order that it is about, so that a good reading of that mends it.
+    The name under which a broken delivery is listed: its order's, so that a good reading of the order corrects it.
 
-    Where even that cannot be read it is the delivery.
+    Where the order's name cannot be read, the delivery's name is used.
     """
     found: Any = None
     try:

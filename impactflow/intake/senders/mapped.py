@@ -1,8 +1,8 @@
 """
-What other senders of Standard Webhooks tell, read as their mapping says, and checked as our own events are.
+Events of other senders of Standard Webhooks, read by their mapping, and checked as our own events are.
 
-Pure. Where the things are is the mapping's business (``senders``), what they may be is that of ``standard``. What is
-not where the mapping says is a problem, never nothing: a slip in a path must not cost an order its amount.
+Pure. The mapping says where the fields are (``mapping``), ``standard`` which values they may have. A field that is not
+at its path is a problem, never ignored: a mistake in a path must not cost an order its amount.
 """
 
 import json
@@ -26,7 +26,7 @@ from impactflow.models import Order, Refund
 Model = TypeVar("Model", bound=BaseModel)
 
 _EMAIL: TypeAdapter[str | None] = TypeAdapter(Aside[Text])
-#: What a refund is called where the sender tells how much was given back so far.
+#: The name of a refund where the sender reports how much was given back so far.
 _SO_FAR = "refunded"
 
 
@@ -37,25 +37,25 @@ class _Amount(Answer):
 
 
 class _As(Answer):
-    """When it was so."""
+    """The time of the reported state."""
 
     as_of: Moment
 
 
 class NotAsMapped(ValueError):
-    """What was sent is not as the sender's mapping says; the message says what is where, and nothing of its content."""
+    """A delivery differs from its sender's mapping; the message names paths and problems, no content."""
 
 
 def read(body: bytes, received_at: datetime, name: str, sender: Sender, topic: str) -> Order | Refund | NothingForUs:
     """
-    What a delivery means.
+    The meaning of a delivery.
 
     Args:
-        body: As it was sent.
+        body: The body as it was sent.
         received_at: When it came.
-        name: The sender's.
-        sender: How the sender tells of orders.
-        topic: What it tells of.
+        name: The sender's name.
+        sender: The sender's mapping.
+        topic: The event.
 
     Raises:
         NotAsMapped: It is not as the mapping says.
@@ -114,12 +114,12 @@ class _Reading:
         return self._checked(PaidOrder, self._named()).name
 
     def as_of(self) -> datetime | None:
-        """When it was so, where the sender says that."""
+        """The time of the reported state, where the sender says it."""
         told = self._value("as_of", self._topic.as_of)
         return None if told is None else self._checked(_As, {"as_of": told}).as_of
 
     def paid(self, topic: Paid) -> PaidOrder:
-        """An order that is paid, as our own events tell it."""
+        """An order that is paid, in the form of our own events."""
         told = {
             "ordered_at": self._value("ordered_at", topic.ordered_at),
             "item_count": self._count("item_count", topic.item_count),
@@ -128,7 +128,7 @@ class _Reading:
         return self._checked(PaidOrder, self._named() | told | self._money(topic))
 
     def refunded(self, topic: Refunded) -> RefundedOrder:
-        """A refund, as our own events tell it."""
+        """A refund, in the form of our own events."""
         told = {
             "refund_id": _SO_FAR if topic.refund_id is None else self._value("refund_id", topic.refund_id),
             "full": topic.full is True or (isinstance(topic.full, Says) and self.flag("full", topic.full)),
@@ -162,7 +162,7 @@ class _Reading:
         return {"amount": amount, "currency": currency}
 
     def _value(self, field: str, where: At | Fixed | None) -> Any:
-        """What stands at a place; None where the mapping names none, where null stands there, and where it may be."""
+        """The value at a path; None where the mapping has no path, for null, and where an optional value is missing."""
         if where is None or isinstance(where, Fixed):
             return None if where is None else where.text
         found = self._found(field, where)
@@ -185,7 +185,7 @@ class _Reading:
             raise NotAsMapped(f"{field}: {where.path} is not a number each time") from None
 
     def _email(self, where: At | Fixed | None) -> str | None:
-        """Nothing is decided by it: it breaks no order."""
+        """The customer's address; a bad address does not break an order, because nothing is decided by it."""
         try:
             return _EMAIL.validate_python(self._value("customer_email", where))
         except NotAsMapped:
@@ -201,10 +201,10 @@ class _Reading:
 
     def _checked(self, model: type[Model], told: Mapping[str, Any]) -> Model:
         """
-        What was found, as a model of it.
+        Return the values that were found, as a model.
 
         Raises:
-            NotAsMapped: It is none; the fields that are not as they should be are named, each with its path.
+            NotAsMapped: They do not fit the model; the message names the wrong fields, each with its path.
         """
         try:
             return model.model_validate(told)

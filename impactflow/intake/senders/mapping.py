@@ -1,5 +1,5 @@
 """
-Other senders of Standard Webhooks: a file says where in what they send the things are that our own events name.
+Other senders of Standard Webhooks: a file gives the path, in their deliveries, of each field of our own events.
 
     senders:
       polar:                            # its path is /webhooks/polar, its secret IMPACTFLOW_POLAR_SECRETS
@@ -8,7 +8,7 @@ Other senders of Standard Webhooks: a file says where in what they send the thin
         topics:
           order.paid: {means: paid, source_id: data.id, amount: data.net_amount, currency: data.currency}
 
-The models are the specification of the file. No secret stands in it. What is made of a delivery is left to ``mapped``.
+The models are the specification of the file. It holds no secret. ``mapped`` reads the deliveries.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from impactflow.policy.fields import Form, NotEmpty, Strict, Text, wrong
 from impactflow.policy.reading import load_file
 from impactflow.webhooks.sources import CNAUGHT, SCHEMES, STANDARD, Scheme
 
-#: Their paths, or the variables of their secrets, are others' already.
+#: Names whose paths, or variables of secrets, are already in use.
 _TAKEN = frozenset({CNAUGHT, "webhook", "callback", *(scheme.source for scheme in SCHEMES)})
 
 
@@ -64,13 +64,13 @@ OnePath = Annotated[PathText, AfterValidator(_is_of_one)]
 
 
 class Fixed(Strict):
-    """What is always so."""
+    """A value that is always the same."""
 
     text: Text
 
 
 class At(Strict):
-    """What stands at a path."""
+    """The value at a path."""
 
     path: OnePath
     after: Text | None = None
@@ -98,7 +98,7 @@ class Says(Strict):
 
 
 def _path(told: object) -> object:
-    """A path alone is short for a mapping with nothing else in it."""
+    """Read a path alone as short for a mapping with only that path."""
     return {"path": told} if isinstance(told, str) else told
 
 
@@ -199,7 +199,7 @@ Topic = Annotated[
 
 
 class Sender(Strict):
-    """How one sender tells of orders."""
+    """The mapping of one sender's deliveries."""
 
     topic: OnePath = "type"
     """Where it says what a delivery tells of."""
@@ -218,7 +218,7 @@ class Sender(Strict):
 
     @property
     def digest(self) -> str:
-        """Tells one mapping from another."""
+        """Return a digest that differs between mappings."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
@@ -234,13 +234,13 @@ class Senders(Strict):
         return tuple(_scheme(name, sender) for name, sender in self.senders.items())
 
     def digest_for(self, source: str) -> str | None:
-        """The digest of what a source's deliveries are read by: '' where that is missing, None where none is needed."""
+        """The digest of the mapping for a source's deliveries: '' where it is missing, None where none is needed."""
         if source in _TAKEN:
             return None
         return self.senders[source].digest if source in self.senders else ""
 
 
-#: Where no file is named.
+#: The senders where no file is named.
 NO_SENDERS = Senders(senders={})
 
 
@@ -249,7 +249,7 @@ def load_senders(path: Path | None) -> Senders:
     Read the file of senders.
 
     Args:
-        path: Where it is; None where there is none.
+        path: The file's path; None where there is no file.
 
     Raises:
         ConfigurationError: The file cannot be read or does not make sense; as for a policy.
@@ -260,7 +260,7 @@ def load_senders(path: Path | None) -> Senders:
 
 
 def topic_of(sender: Sender, content: object) -> Any:
-    """What a sender says that its delivery tells of; None where it does not."""
+    """The topic of a sender's delivery; None where the delivery does not say it."""
     try:
         return find(sender.topic, content)
     except LookupError:

@@ -1,5 +1,5 @@
 """
-Where something is in a JSON document: names apart by dots, ``[0]`` for the first of a list, ``[]`` for each of it.
+Paths in a JSON document: names separated by dots, ``[0]`` for the first item of a list, ``[]`` for each item.
 
 ``data.items[0].id`` is the id of the first thing, ``data.items[].quantity`` is the quantity of every one. A name with a
 dot or a bracket in it cannot be written.
@@ -24,13 +24,13 @@ _Step = str | int | _Each
 
 
 def is_path(text: str) -> bool:
-    """Whether a text is a path; ``[]`` stands in it once at most."""
+    """Whether a text is a path; it holds ``[]`` once at most."""
     return _PATH.fullmatch(text) is not None and text.count(_Each.EACH.value) <= 1
 
 
 def find(path: str, content: object) -> Any:
     """
-    What is at a path; a list of what there is of each where the path says ``[]``. Nothing lies beyond null but null.
+    The value at a path; a list of the values where the path has ``[]``. A path through null gives null.
 
     Raises:
         LookupError: There is no such place.

@@ -1,8 +1,8 @@
 """
-What each sender sends of a sale, in the shape that its documentation shows.
+Sample deliveries of each sender about a sale, in the shape that its documentation shows.
 
-Pure. ``impactflow webhooks send`` tells of sales that never were, the tests and the storm of sales of their own; what a
-sender says besides, its caller adds. Only fields that matter, or by which a person knows the delivery, are there.
+Pure. ``impactflow webhooks send`` reports invented sales, the tests and the storm report sales of their own; the caller
+adds further fields. Only fields that matter, or by which a person recognizes the delivery, are there.
 
 Sources: Shopify's webhook reference, version 2026-04; WooCommerce's REST API reference v3; Stripe's API reference,
 version 2025-03-31 (basil) and later: event, checkout session, charge, refund, invoice payment; read 2026-11-28.
@@ -22,18 +22,18 @@ Content = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Sale:
     """
-    A sale, as it is when a sender tells of it.
+    A sale, as it is when a sender reports it.
 
     Args:
         id: Its id where it was sold.
-        at: When it is so.
-        amount: What it costs, in ``currency``.
+        at: The time of this state.
+        amount: The price, in ``currency``.
         currency: ISO 4217 code in capitals.
         items: How many things were sold.
         given_back: How much a refund gave back; None for all of it.
-        customer_email: Who bought it.
-        is_test: Whether it is none: it carries the sender's mark of a test, where the sender has one.
-        system: Where it was sold, for our own events.
+        customer_email: The customer's address.
+        is_test: Whether it is a test: it carries the sender's mark of a test, where the sender has one.
+        system: The system that sold it, for our own events.
     """
 
     id: int | str
@@ -48,24 +48,24 @@ class Sale:
 
     @property
     def back(self) -> Decimal:
-        """How much a refund gave back."""
+        """The amount that a refund gave back."""
         return self.amount if self.given_back is None else self.given_back
 
     @property
     def time(self) -> str:
-        """When it is so, as most senders write it."""
+        """The time of this state, as most senders write it."""
         return self.at.isoformat()
 
 
 def sample(source: str, topic: str, name: str, sale: Sale) -> Content:
     """
-    What a sender sends.
+    A sample delivery of a sender.
 
     Args:
         source: The sender.
-        topic: What it tells of.
-        name: The delivery's id, for those that write it into the body; and what a refund is called.
-        sale: Of which sale.
+        topic: The event.
+        name: The delivery's id, for senders that write it into the body; and the refund's name.
+        sale: The sale.
     """
     match source, topic:
         case "standard", _:
@@ -82,7 +82,7 @@ def sample(source: str, topic: str, name: str, sale: Sale) -> Content:
             return {"order": {"id": name, "state": "fulfilled"}}  # CNaught's callback
 
 
-#: What there are samples of: by sender, all that the receiver handles.
+#: The topics with samples: by sender, all that the receiver handles.
 TOPICS: Mapping[str, Sequence[str]] = {
     "standard": ("order.paid", "order.refunded"),
     "shopify": ("orders/paid", "orders/updated", "orders/cancelled", "refunds/create"),

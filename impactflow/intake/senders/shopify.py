@@ -1,5 +1,5 @@
 """
-What Shopify tells: orders that are paid or changed, orders that are cancelled, and refunds.
+Shopify's events: orders that are paid or changed, orders that are cancelled, and refunds.
 
 Source: Shopify's webhook reference (``orders/paid``, ``orders/updated``, ``orders/cancelled``, ``refunds/create``),
 read 2026-11-28.
@@ -30,13 +30,13 @@ from impactflow.intake.source import identity, source_name
 from impactflow.models import Order, Payment, Product, Refund
 
 _SYSTEM = "shopify"
-#: What ``financial_status`` means in Wicked Reports' words; any other one is no payment that counts.
+#: The meaning of ``financial_status`` in Wicked Reports' words; any other status is no payment that counts.
 _STATUSES = {
     "paid": "APPROVED",
     "partially_refunded": "Partially Refunded",
     "refunded": "REFUNDED",
 }
-#: Of a refund's transactions, those by which no money goes back.
+#: The statuses of a refund's transactions by which no money goes back.
 _IN_VAIN = frozenset({"failure", "error"})
 
 
@@ -106,7 +106,7 @@ class _Order(Answer):
 
     @property
     def shown_refunds(self) -> frozenset[str]:
-        """The refunds that the current price shows already."""
+        """The refunds that the current price already includes."""
         if self.current_total_price is None:
             return frozenset()
         return frozenset(_ref(each.id) for each in self.refunds or ())
@@ -123,7 +123,7 @@ class _Order(Answer):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """By which of the three Wicked Reports knows it is not documented; only the id is no other order's."""
+        """All three names: it is not documented which Wicked Reports uses; only the id is never another order's."""
         ids = [each for each in (self.id, self.order_number, self.name) if each is not None]
         return tuple(dict.fromkeys([identity(_SYSTEM, self.id), *(source_name(_SYSTEM, each) for each in ids)]))
 
@@ -159,7 +159,7 @@ class _Both(Answer):
 
 class _Part(Answer):
     """
-    What was given back for one thing, for postage, or besides; what came back into stock does not matter here.
+    A refund for one product, for postage, or for something else; goods that came back into stock do not matter here.
 
     Each kind of part has its own two of these fields.
     """
@@ -172,7 +172,7 @@ class _Part(Answer):
 
     @property
     def told(self) -> list[_Both]:
-        """What is told in both currencies."""
+        """The amounts that are given in both currencies."""
         sets = (self.subtotal_set, self.total_tax_set, self.subtotal_amount_set, self.amount_set, self.tax_amount_set)
         return [each for each in sets if each is not None]
 
@@ -189,7 +189,7 @@ class _Refund(Answer):
 
     @property
     def parts(self) -> list[_Both]:
-        """All that it tells in both currencies."""
+        """All amounts of the refund that are given in both currencies."""
         lists = (self.refund_line_items, self.refund_shipping_lines, self.order_adjustments)
         return [each for parts in lists for part in parts or () for each in part.told]
 
@@ -268,10 +268,10 @@ def _undone(order: _Order) -> Refund:
 
 def _in_the_shops_currency(amount: Decimal, currency: str | None, parts: Sequence[_Both]) -> tuple[Decimal, str | None]:
     """
-    What the customer was given back, as the order's own amount is told.
+    The amount that the customer was given back, in the currency of the order's own amount.
 
-    Where the parts are not all that was given back, what they come to in both currencies is the rate, and the shop's
-    smallest unit is rounded up. Adjustments are told with either sign.
+    Where the parts are less than the whole refund, their sums in both currencies give the rate, and the shop's smallest
+    unit is rounded up. Adjustments may have either sign.
     """
     of_shop = {currency_code(each.shop_money.currency_code) for each in parts}
     if (

@@ -2,7 +2,7 @@
 Our own events, for shops that send Standard Webhooks: an order that is paid, a refund.
 
 The models are the specification; ``docs/webhooks-events.schema.json`` is made of them. A field that is not known is an
-error: a slip of the pen must not cost an order its amount. What other senders tell becomes the same in ``mapped``.
+error: a typing mistake must not cost an order its amount. ``mapped`` turns other senders' events into the same models.
 """
 
 from dataclasses import replace
@@ -130,7 +130,7 @@ def read_order(body: bytes, received_at: datetime) -> Order | NothingForUs:
 
 
 def order_of(told: PaidOrder, at: datetime) -> Order | NothingForUs:
-    """What was sold, at the time given where it does not say when; a test order is none."""
+    """The order that was sold, at the given time where the event has none; a test order is not an order."""
     if told.test:
         return A_TEST
     order_id = public_id(told.name.removeprefix("src:"))
@@ -162,7 +162,7 @@ def read_refund(body: bytes) -> Refund:
 
 
 def refund_of(told: RefundedOrder) -> Refund:
-    """What was given back."""
+    """The refund in an event."""
     return Refund((told.name,), f"{told.name}:{told.refund_id}", told.amount, told.currency, told.full)
 
 

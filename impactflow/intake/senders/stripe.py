@@ -1,5 +1,5 @@
 """
-What Stripe tells: checkout sessions that are paid, charges that are refunded or captured in part, refunds that fail.
+Stripe's events: checkout sessions that are paid, charges that are refunded or captured in part, refunds that fail.
 
 Source: Stripe's API reference (event, checkout session, charge, refund, invoice payment) and its page on currencies,
 read 2026-11-22 and 2026-11-28.
@@ -50,14 +50,14 @@ class _Customer(Answer):
 
 
 class _Price(Answer):
-    """What one thing costs, and which thing."""
+    """The price of one product, and the product."""
 
     id: Aside[Id] = None
     product: Reference = None
 
 
 class _Line(Line):
-    """One thing that was sold; an event tells no lines, a session that a program sends on may."""
+    """One product that was sold; an event has no lines, a session that a program sends on may have some."""
 
     description: Aside[Text] = None
     price: Aside[_Price] = None
@@ -113,7 +113,7 @@ class _Charge(Answer):
 
     @property
     def uncaptured(self) -> int:
-        """How much was never captured, once something was."""
+        """The amount that was never captured, once a part was."""
         if not self.amount or not self.amount_captured:
             return 0
         return min(max(self.amount - self.amount_captured, 0), self.amount_refunded or 0)
@@ -131,7 +131,7 @@ class _FailedRefund(Answer):
 
 
 class _Paid(Answer):
-    """With what an invoice was paid."""
+    """The means by which an invoice was paid."""
 
     payment_intent: Reference = None
     charge: Reference = None
@@ -179,7 +179,7 @@ def read_session(body: bytes, received_at: datetime) -> Order | NothingForUs:
 
 def read_invoice_payment(body: bytes, received_at: datetime) -> Order | NothingForUs:
     """
-    ``invoice_payment.paid``: by what else the sale of an invoice goes, so that a refund of the payment finds it.
+    ``invoice_payment.paid``: the other names of an invoice's sale, so that a refund of the payment finds the sale.
 
     Raises:
         ValidationError: It is not as documented.
@@ -206,7 +206,7 @@ def read_invoice_payment(body: bytes, received_at: datetime) -> Order | NothingF
 
 def read_refund(body: bytes) -> Refund | NothingForUs:
     """
-    ``charge.refunded`` and ``charge.captured``: how much of a charge went back so far, and whether that is all.
+    ``charge.refunded`` and ``charge.captured``: the amount of a charge that went back so far, and whether that is all.
 
     Raises:
         ValidationError: It is not as documented.
@@ -231,7 +231,7 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
 
 def read_failed_refund(body: bytes) -> Refund | NothingForUs:
     """
-    ``refund.failed`` and ``charge.refund.updated``: so much was not given back after all.
+    ``refund.failed`` and ``charge.refund.updated``: the amount that was not given back after all.
 
     Raises:
         ValidationError: It is not as documented.
@@ -255,7 +255,7 @@ def read_failed_refund(body: bytes) -> Refund | NothingForUs:
 
 
 def _names(*ids: str | None) -> tuple[str, ...]:
-    """By which of Stripe's ids Wicked Reports knows a sale is not documented, so it goes by every one that is told."""
+    """Every id of a sale: it is not documented which of Stripe's ids Wicked Reports uses for it."""
     return tuple(dict.fromkeys(source_name(_SYSTEM, each) for each in ids if each is not None))
 
 

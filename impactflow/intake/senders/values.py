@@ -1,4 +1,4 @@
-"""What the senders' modules share: the fields of what they tell, and what it can mean besides an order or a refund."""
+"""Code that the senders' modules share: types of fields, and the meanings besides an order or a refund."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _OURS = frozenset({"APPROVED", "MANUAL", "REFUNDED", "PARTIALLY REFUNDED"})
 
 
 def other_status(status: str) -> Payment:
-    """A payment that does not count, in its shop's own word for it; a word of ours would make it count."""
+    """A payment that does not count, with its shop's own status; a status of ours would make it count."""
     return Payment("another status" if status.strip().upper() in _OURS else status)
 
 
@@ -33,7 +33,7 @@ Id = Annotated[
 
 
 def _id_within(value: Any) -> Any:
-    """Stripe tells another object by its id, or the whole object in its place."""
+    """Return the id of another object; Stripe sends the id, or the whole object in its place."""
     return value.get("id") if isinstance(value, dict) else value
 
 
@@ -49,7 +49,7 @@ def _believable(time: datetime) -> datetime:
 
 #: Before any webhook. A day without its dashes is read as seconds since 1970, of which 20260131 are not many.
 _EARLIEST_YEAR = 2000
-#: When something happened, as a sender says it that may write what it likes.
+#: The time of an event, from a sender whose format is not fixed.
 Moment = Annotated[Time, AfterValidator(_believable)]
 
 
@@ -96,7 +96,7 @@ class Line(Answer):
 
     @property
     def count(self) -> Decimal:
-        """How many there are now; a line without a quantity is one."""
+        """The number that is left now; a line without a quantity counts as one."""
         told = self.quantity if self.current_quantity is None else self.current_quantity
         return Decimal(1) if told is None else told
 
@@ -107,9 +107,9 @@ def product(line: Line, ids: Iterable[str | None], name: str | None, sold_for: D
 
     Args:
         line: How many there are.
-        ids: What the shop knows the thing by, as far as it says.
-        name: What the customer knows it by.
-        sold_for: What as many as were sold first came to, with tax; None where that is not told.
+        ids: The shop's ids for the product, as far as it gives them.
+        name: The name that the customer sees.
+        sold_for: The price, with tax, of as many as were sold first; None where it is unknown.
     """
     amount = sold_for
     if sold_for is not None and line.quantity and line.count != line.quantity:
@@ -121,20 +121,20 @@ def product(line: Line, ids: Iterable[str | None], name: str | None, sold_for: D
 
 
 def item_count(lines: Sequence[Line] | None) -> Decimal | None:
-    """How many things there are now. None where no lines are told."""
+    """The number of items that are left now; None where there are no lines."""
     return sum((line.count for line in lines), Decimal(0)) if lines else None
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """The placement of this key may have got further: ask the provider."""
+    """A hint that the placement of this key may have made progress: ask the provider."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class NothingForUs:
-    """Nothing follows from it; ``why`` is for a person to read, where there is something to say."""
+    """A delivery without consequence; ``why`` is the reason for a person, where there is one."""
 
     why: str | None = None
 

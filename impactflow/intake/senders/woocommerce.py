@@ -1,5 +1,5 @@
 """
-What WooCommerce tells: orders as they are when it tells of them, and orders that were put in the trash.
+WooCommerce's events: orders in their state at the time of sending, and orders that were put in the trash.
 
 Source: WooCommerce's REST API reference v3 (orders, webhooks) and its code (``WC_Webhook``, ``WC_Order``, the orders
 controller), read 2026-11-28.
@@ -46,14 +46,14 @@ class _Line(Line):
 
 
 class _RefundMade(Answer):
-    """A refund of an order: WooCommerce tells its amount with a minus, in the order's currency."""
+    """A refund of an order: WooCommerce gives its amount with a minus, in the order's currency."""
 
     id: Id
     total: Money
 
 
 class _Billing(Answer):
-    """Who pays."""
+    """The customer who pays."""
 
     email: Annotated[Aside[Text], Field(repr=False)] = None
 
@@ -134,7 +134,7 @@ class _Deleted(Answer):
 
 def read_order(body: bytes, received_at: datetime) -> Order | Refund:
     """
-    ``order.created``, ``order.updated``, ``order.restored``: what is left of it, or that nothing counts any more.
+    ``order.created``, ``order.updated``, ``order.restored``: the rest of the order, or that nothing counts any more.
 
     Raises:
         ValidationError: It is not as documented.
@@ -172,7 +172,7 @@ def read_deletion(body: bytes, received_at: datetime) -> Refund:
 
 
 def _names(order_id: str, number: str | None = None) -> tuple[str, ...]:
-    """By which of the two Wicked Reports knows an order is not documented; a number may be another order's id."""
+    """Both names: it is not documented which of them Wicked Reports uses; a number may be another order's id."""
     ids = [order_id] if number is None else [order_id, number]
     return tuple(dict.fromkeys([identity(_SYSTEM, order_id), *(source_name(_SYSTEM, each) for each in ids)]))
 
