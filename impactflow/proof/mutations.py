@@ -135,7 +135,8 @@ MUTATIONS: Sequence[Mutation] = (
         "half a reading counts",
         "impactflow.buying.reconcile",
         "            verdicts = {id_: found for id_, found in verdicts.items() if",
-        "            verdicts = {id_: found for id_, found in (await self._judge(doubts, evidence, read_at)).items() if 1 or",
+        "            verdicts = {id_: found for id_, found in (await self._judge(doubts, evidence, read_at)).items()"
+        " if 1 or",
         twist="readings break off",
     ),
     Mutation(
