@@ -22,8 +22,8 @@ from tasks.context import current_run
 #: The message for a person where events do not arrive.
 NO_EVENTS = (
     "Prefect's server takes no events from here: the proxy before it, or that of HTTP_PROXY or HTTPS_PROXY, must pass"
-    " websockets. Until then its pages show no task runs, no form for approval comes by itself, and nobody is told of"
-    " anything."
+    " websockets. Until then its pages show no task runs, no form for approval comes by itself, and no"
+    " notification is sent."
 )
 #: The longest time for a connection for events, in seconds.
 _LONGEST_CONNECT_S = 30.0

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from impactflow.__main__ import add_proof
 from impactflow.cli.commands import app
+from impactflow.policy.conditions import When
 from impactflow.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -142,3 +143,9 @@ def test_each_link_leads_to_a_file_and_to_a_heading_of_it(page):
 def _anchors(page):
     headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("field", sorted(When.model_fields))
+def test_the_page_of_the_conditions_has_every_condition(field):
+    """It is written by hand, and the one that users read."""
+    assert f"`{field}" in (DOCS / "conditions.md").read_text()

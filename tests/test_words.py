@@ -1,15 +1,19 @@
-"""What users read as reference, help texts and the policy's schema, is plain: no word of a dialect, the noun first."""
+"""Help texts, the policy's schema and errors are plain: no word of a dialect, and the noun comes first."""
 
+import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
+import impactflow
 from impactflow.cli.commands import app
 from impactflow.policy import Policy
 
+PACKAGE = Path(impactflow.__path__[0])
 #: Words that this project once had its own meanings for, and words that hide a noun or a number.
 RETIRED = re.compile(
     r"\b(told|tells?|telling|so (?:many|much)|the like|nobody|somebody|whoever|nudge[sd]?|in vain|twins?|look-?ups?)\b",
@@ -42,6 +46,21 @@ def descriptions(schema: Any, path: str = "") -> Iterator[tuple[str, str]]:
                 yield from descriptions(below, path)
 
 
+def messages(path: Path) -> Iterator[tuple[str, str]]:
+    """Each text that a module raises, or keeps as a message before it raises it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        is_message = isinstance(node, ast.Assign) and [getattr(each, "id", "") for each in node.targets] == ["msg"]
+        if isinstance(node, ast.Raise) or is_message:
+            parts = (each.value for each in ast.walk(node) if isinstance(each, ast.Constant))
+            yield f"{path.name}:{node.lineno}", "".join(part for part in parts if isinstance(part, str))
+
+
+MESSAGES = [
+    each
+    for folder in (PACKAGE, PACKAGE.parent / "tasks")
+    for path in sorted(folder.rglob("*.py"))
+    for each in messages(path)
+]
 TEXTS = [*helps("impactflow", get_command(app)), *descriptions(Policy.model_json_schema())]
 
 
@@ -51,3 +70,9 @@ def test_help_texts_and_the_schema_use_plain_words(pattern, begins):
     find = pattern.match if begins else pattern.search
     assert len(TEXTS) > 250
     assert [(where, text) for where, text in TEXTS if find(text)] == []
+
+
+def test_error_messages_use_plain_words():
+    """They are read by a person whose work has just stopped."""
+    assert len(MESSAGES) > 300
+    assert [(where, text) for where, text in MESSAGES if RETIRED.search(text)] == []

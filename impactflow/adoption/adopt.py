@@ -173,7 +173,7 @@ async def _adopt(ledger: Ledger, purchase: Bought) -> Adopted:
 def _bought(found: Finding, provider: ProviderName, clock: Clock, run_id: str) -> Bought:
     record = found.record
     if record.key is None or found.kind is None:
-        msg = "what names no key is nobody's to adopt"
+        msg = "a purchase without a key cannot be adopted"
         raise AssertionError(msg)
     return Bought(
         store=found.store,

@@ -170,7 +170,7 @@ _REMEDY = (
 def _remedy(nobodys: Iterable[ProviderName]) -> str:
     names = " ".join(f"--not-ours {name}" for name in nobodys)
     return (
-        "nothing was sent: whether this ledger knows all that this store has bought cannot be told. Set"
+        "nothing was sent: no record says whether this ledger knows all that this store has bought. Set"
         " IMPACTFLOW_LEDGER_URL to the ledger that made these purchases, if there is one. If they are not of this"
         f" store, say so: `impactflow adopt {names} --yes`."
     )

@@ -145,7 +145,7 @@ def _special(suspect: Suspect) -> str | None:
     """The action to take where it depends on more than the kind of finding."""
     record, entry = suspect.record, suspect.entry
     if record is not None and record.key is None and entry is not None and record.ref != entry.placement.provider_ref:
-        return "It names nobody, and may be what an earlier attempt bought late: have the provider cancel it if so."
+        return "It carries no key, and an earlier attempt may have bought it late: if so, have the provider cancel it."
     if suspect.what is not Disagreement.EXTRA:
         return None
     if suspect.entry is None:

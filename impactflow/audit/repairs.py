@@ -104,7 +104,7 @@ class Repairs:
         if not there.cancelled:
             ours = await self._prove_duplicate(entry, there)
             if max(there.at, ours.at) > asked_at:  # where the provider gives no time, it is the time of asking
-                raise _UnprovenError(f"which of {ours.ref} and {there.ref} was first cannot be told")
+                raise _UnprovenError(f"whether {ours.ref} or {there.ref} was first is unknown")
             if (there.at, there.ref) < (ours.at, ours.ref):
                 return await self._cancel_ours(entry, there, ours)
             await self._ledger.intend_to_cancel(self._step(placement, ref, f"bought twice: about to cancel {ref}"))

@@ -190,7 +190,7 @@ async def record_answer(
     done = [each for each, was_heard in zip(asked, heard, strict=True) if was_heard]
     moved_on = [each for each, was_heard in zip(asked, heard, strict=True) if not was_heard]
     log.info(
-        "%s: %d placements; %d had moved on", answer.decision, len(done), len(moved_on),
+        "%s: %d placements; %d changed meanwhile", answer.decision, len(done), len(moved_on),
         extra={"action": "approval_recorded"},
     )  # fmt: skip
     return Answered(answer, done, moved_on, {each.id: await _as_it_is(ledger, each) for each in moved_on})

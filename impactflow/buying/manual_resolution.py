@@ -142,7 +142,7 @@ async def settle_by_ruling(
     except AlreadyRecorded:  # in this moment
         raise ConfigurationError(f"ref {ruling.ref!r}: another placement holds that purchase by now") from None
     except TransitionRefused:
-        raise ConfigurationError(f"{_name(placement)} has moved on meanwhile: look at it again") from None
+        raise ConfigurationError(f"{_name(placement)} changed meanwhile: look at it again") from None
     log.info(
         "ruled: order %s, slot %s is %s", placement.order_id, placement.slot, to, extra={"action": "placement_ruled"}
     )
@@ -197,7 +197,7 @@ async def _receipt(account: StoreAccount, placement: Placement, ref: str) -> tup
     if record.cancelled:
         raise ConfigurationError(f"ref {ref!r}: {provider.name} has cancelled it; settle it as not-bought or given-up")
     if record.is_somebodys:
-        raise ConfigurationError(f"ref {ref!r}: it carries somebody else's metadata, and no key of ours")
+        raise ConfigurationError(f"ref {ref!r}: it carries the metadata of another buyer, and no key of ours")
     if record.is_anothers(placement):
         raise ConfigurationError(f"ref {ref!r}: it was bought for order {record.order_id}, under another key")
     if record.differs(placement):

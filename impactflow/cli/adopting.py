@@ -92,7 +92,7 @@ def _tell(surveys: Sequence[Survey], done: Counter[Adopted], left: Sequence[Surv
     print_table("The first of them", [_line(each.provider, found) for each in surveys for found in each.ours][:_NAMED])
     for each in left:
         out.print(
-            f"{each.provider}: {len(each.unnamed)} purchases name nobody, so nobody can tell whether this store made"
+            f"{each.provider}: {len(each.unnamed)} purchases carry no key, so no record tells whether this store made"
             f" them. If none was: `impactflow adopt --not-ours {each.provider} --yes`",
             markup=False,
         )

@@ -210,7 +210,8 @@ class _Asker:
         if not self.can_ask:
             if option:
                 raise ConfigurationError(
-                    f"nobody can be asked here: say {option}, --orders-from and --earns (`impactflow init --help`)"
+                    f"there is no terminal to ask on: give {option}, --orders-from and --earns"
+                    " (`impactflow init --help`)"
                 )
             return default
         while says := wrong(answer := self._typed(question, default=default, choices=choices)):

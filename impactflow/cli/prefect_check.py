@@ -41,7 +41,7 @@ def remarks_on_prefect() -> Iterator[str]:
             raise ImpactError(
                 "Prefect's server takes no events from here: the proxy before it, or that of HTTP_PROXY or HTTPS_PROXY,"
                 " must pass websockets; until then no task runs are shown, no form for approval comes by itself and"
-                " nobody is told of anything"
+                " no notification is sent"
             )
 
 

@@ -96,9 +96,9 @@ def send_deliveries(
     senders = load_senders(settings.impactflow_senders)
     sending = _Sending(source, Secrets.of(settings, senders.schemes), senders, clock or SystemClock())
     if file is not None and kind is None:
-        raise typer.BadParameter(f"--file needs the kind that the file tells of: {', '.join(sending.kinds)}")
+        raise typer.BadParameter(f"--file needs the kind of its delivery: {', '.join(sending.kinds)}")
     if kind is not None and kind not in sending.kinds:
-        raise typer.BadParameter(f"{source} tells nothing of {kind!r} that is handled: {', '.join(sending.kinds)}")
+        raise typer.BadParameter(f"no delivery of {source} about {kind!r} is handled: {', '.join(sending.kinds)}")
     # This variable allows plain http for this machine only; its https URL is the proxy's, which --url can name.
     told = settings.impactflow_webhooks_url or ""
     base = (url or (told if told.startswith("http://") else _DEFAULT_URL)).rstrip("/")
@@ -158,7 +158,7 @@ class _Sending:
             return callback_path(self._secret, _KEY), {}, body
         headers = self._scheme.sign(self._secret, Unsigned(name, kind, body, self._clock.now()))
         if (told := self._scheme.topic(headers, json.loads(body))) not in {None, kind}:
-            raise typer.BadParameter(f"--file tells of {told}, not of {kind}")
+            raise typer.BadParameter(f"--file holds a delivery about {told}, not about {kind}")
         return f"/webhooks/{self._source}", headers, body
 
     def _test(self, name: str, kind: str) -> bytes:

@@ -43,8 +43,7 @@ def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
             meant = stopping.run(_meant(ledger, order, store))
             told = f"did you mean {meant!r}?" if meant else "`impactflow status` says what the ledger holds"
             raise typer.BadParameter(
-                f"no order goes by the name {order!r} in this ledger, and no webhook delivery that waits tells of one:"
-                f" {told}"
+                f"no order goes by the name {order!r} in this ledger, and no waiting webhook delivery names one: {told}"
             )
     if as_json:
         print_json({**(story or {"order": order}), "waiting_deliveries": waiting})

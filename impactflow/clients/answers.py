@@ -147,12 +147,12 @@ class Call:
     def _declined(self, status: int, said: str, more: dict[str, Any]) -> Refused:
         match status:
             case 402:
-                return Unauthorized(f"the account cannot pay for this: see to its billing{said}", **more)
+                return Unauthorized(f"the account cannot pay for this: check its billing{said}", **more)
             case 401:
                 todo = ", ".join(filter(None, (f"check {self.account.key_variable}", self.account.or_else)))
                 return Unauthorized(f"the key is not accepted: {todo}{said}", **more)
             case 403:
-                why = "not allowed to this account, or not as things stand: see to its settings at the provider"
+                why = "not allowed to this account, or not as things stand: check its settings at the provider"
                 return Forbidden(f"{why}{said}", **more)
             case 404:
                 return self._not_found(said, more)

@@ -148,7 +148,7 @@ def set_back(connection: Connection, ids: Sequence[int], at: datetime, run_id: s
     rows = connection.execute(_ROWS, {"ids": as_list([row_id] for row_id in ids)}).mappings()
     unapproved = [row for row in rows if row["approved"] != digest(row)]
     for row in unapproved:
-        said = f"{in_words(Kind(row['kind']), row['quantity'])}: nobody has approved just that"
+        said = f"{in_words(Kind(row['kind']), row['quantity'])}: no person has approved this quantity"
         undecided = {"due_at": None, "reason": said, "approved": None, "decided": None}
         _move(connection, row, Status.AWAITING_APPROVAL, said, at, run_id, undecided)
     return len(unapproved)

@@ -264,7 +264,7 @@ def _check_columns(engine: Engine) -> None:
     if missing := sorted(needed - present):
         told = ", ".join(f"{table}.{column}" for table, column in missing)
         msg = (
-            f"the ledger lacks {told}, though its schema says {HEAD}: somebody has changed the database by hand, or a"
+            f"the ledger lacks {told}, though its schema says {HEAD}: the database was changed by hand, or a"
             " version of impactflow that was never released has; restore a backup, or add the columns as tables.py says"
         )
         raise LedgerError(msg)

@@ -187,7 +187,7 @@ def event_values(each: Move) -> dict[str, object]:
 def expect(expected: int, changed: int) -> None:
     """Raise ``TransitionRefused`` if fewer placements changed than expected."""
     if changed != expected:
-        msg = f"{expected - changed} of {expected} placements had moved on: another run has seen to them"
+        msg = f"{expected - changed} of {expected} placements changed meanwhile: another run handled them"
         raise TransitionRefused(msg)
 
 

@@ -230,7 +230,7 @@ class When(Strict):
         if self.last_click is None:
             return
         if sale.order.last_click is None:
-            raise NotEarned("no last click is known: Wicked Reports alone tells it")
+            raise NotEarned("no last click is known: only Wicked Reports has it")
         if not self.last_click.is_like(sale.order.last_click):
             raise NotEarned("its last click is another one")
 

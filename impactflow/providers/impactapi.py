@@ -242,7 +242,9 @@ class ImpactAPI:
             try:
                 told = await self._session(session.id)
             except ProviderError as error:
-                raise self._unknown(f"the answer tells nothing, and reading it back failed: {error.message}") from error
+                raise self._unknown(
+                    f"the answer is empty, and reading the session back failed: {error.message}"
+                ) from error
         if why := _is_of_another(placement, session.id, told):
             raise self._unknown(why)
         if told.status not in _PERHAPS_CONFIRMED:

@@ -217,7 +217,7 @@ class OneClickImpact:
             return "which does not carry the purchase's key"
         customer = made.customer and made.customer.customer_email
         if customer and customer.casefold() != (placement.customer_email or "").casefold():
-            return "which was made on behalf of somebody else"
+            return "which was made on behalf of another customer"
         made_at = _instant(made.time_utc)
         if made_at is not None and made_at < placement.attempted_at - CLOCK_SKEW:
             return "which was made before it was asked for"

@@ -26,7 +26,7 @@ _VARIABLES = {scheme.source: scheme.variable for scheme in SCHEMES} | {CNAUGHT: 
 _WORDS: Mapping[int, str] = {
     400: "malformed",
     401: "with a bad signature",
-    404: "on a path that nobody was told",
+    404: "on a path that was given to no sender",
     408: "too slow",
     413: "too large",
     429: "too many at once",

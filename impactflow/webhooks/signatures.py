@@ -189,7 +189,7 @@ def _check_age(signed_at: str, header: str) -> None:
     try:
         age_s = time.time() - float(signed_at)
     except ValueError:
-        raise WebhookRejected(f"the header {header} tells no time in seconds", _MALFORMED) from None
+        raise WebhookRejected(f"the header {header} holds no time in seconds", _MALFORMED) from None
     if not age_s <= TOLERANCE_S:
         raise WebhookRejected(f"{header}: signed more than 5 minutes ago; sign it anew to repeat it", _NOT_PROVEN)
     if not age_s >= -TOLERANCE_S:

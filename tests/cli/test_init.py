@@ -106,7 +106,7 @@ def test_n24_init_says_which_options_it_needs_where_nobody_can_be_asked(terminal
         ended = terminal.type("init", *args, "--json")
         assert (ended.status, list(terminal.folder.iterdir())) == (2, [])
     ended = terminal.type("init")
-    assert ended.err.startswith("error: nobody can be asked here: say --store")
+    assert ended.err.startswith("error: there is no terminal to ask on: give --store")
     assert "Usage" not in ended.err
 
 

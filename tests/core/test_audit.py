@@ -497,7 +497,7 @@ async def test_a_purchase_that_arrives_after_the_settling_time_is_found(new_worl
             assert ([held], 0) == (standing(world, row), tally.remaining)
         else:
             assert (2, 1) == (len(standing(world, row)), tally.remaining)
-            assert "names nobody" in finding.to_do
+            assert "carries no key" in finding.to_do
 
 
 @pytest.mark.parametrize("metadata", ["echo", "ignored"])

@@ -218,7 +218,7 @@ async def test_what_somebody_writes_into_the_database_is_not_bought(ledger, excl
         await record(ledger, answer(claimed))
         found = await life(ledger, f"WR-{number}")
         assert ("awaiting_approval", None) == (found["status"], found["due_at"]), values
-        assert found["reason"].endswith("nobody has approved just that")
+        assert found["reason"].endswith("no person has approved this quantity")
         assert found["reason"] == found["events"][-1]["detail"]
 
 

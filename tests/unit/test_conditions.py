@@ -152,7 +152,7 @@ def test_a_subscriptions_payment_is_told_apart(told: bool | None, wanted: bool, 
 def test_a_campaign_earns_what_its_last_clicks_led_to(last_click: Any, outcome: object) -> None:
     """Capitals do not matter; a tag that the click does not have is not the one that is wanted."""
     assert outcome == earned(last_click=last_click)
-    unknown = "no last click is known: Wicked Reports alone tells it"
+    unknown = "no last click is known: only Wicked Reports has it"
     assert unknown == earned(replace(ORDER, last_click=None), last_click=last_click)
 
 

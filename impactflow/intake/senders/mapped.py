@@ -157,7 +157,7 @@ class _Reading:
         if amount is not None and self._is_minor:
             amount = self._checked(_Amount, {"amount": amount}).amount
             if not isinstance(currency, str):
-                raise NotAsMapped("currency: there is none, so nobody knows the amount's smallest unit")
+                raise NotAsMapped("currency: there is none, so the amount's smallest unit is unknown")
             amount = from_minor(amount, currency)
         return {"amount": amount, "currency": currency}
 
