@@ -7,17 +7,17 @@ watermark of ``place`` is separate and does not move. The impacts of a window ar
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Self
 
 from impactflow.buying.rounds import Round
 from impactflow.clock import Clock
 from impactflow.errors import ConfigurationError
-from impactflow.intake.planning import judge, most_purchases, page_of, policy_digest, remember_days
+from impactflow.intake.planning import plan_pages, policy_digest, remember_days
 from impactflow.intake.source import OrderSource
 from impactflow.ledger import Ledger, Planned
-from impactflow.models import Earnings, Order, ProviderName
+from impactflow.models import ProviderName
 from impactflow.policy import Policy
 from impactflow.window import Window
 
@@ -177,36 +177,7 @@ async def plan_window(
         ProviderError: A page could not be read; the pages before it are planned.
         LedgerError: A page could not be written; the pages before it are planned.
     """
-    planned, missing = Planned(), 0
-
-    def miss(count: int) -> None:
-        nonlocal missing
-        missing = count
-
-    async for orders in source.read(window, miss):
-        earnings, broken = judge(policy, orders)
-        while earnings or broken:
-            fits, needed, room = len(earnings), 0, None if at_most is None else at_most - planned.placements
-            if room is not None:
-                fits, needed = await _how_many_fit(ledger, policy, earnings, room)
-            if not fits and not broken:
-                why = f"order {earnings[0][0].id} needs {needed} placements and at_most leaves {room}"
-                return PlannedWindow(window, planned, why)
-            page = page_of(policy, earnings[:fits], clock, broken=broken, run_id=run_id)
-            planned += await ledger.plan(page)
-            earnings, broken = earnings[fits:], []
-    stopped = f"no two readings of its orders agreed, {missing} may be missing" if missing else None
-    return PlannedWindow(window, planned, stopped)
-
-
-async def _how_many_fit(
-    ledger: Ledger, policy: Policy, earnings: Sequence[tuple[Order, Earnings]], room: int
-) -> tuple[int, int]:
-    """The number of first orders that surely plan at most that many placements; and the number the next one needs."""
-    known = await ledger.known_slots(policy.store, [name for order, _ in earnings for name in order.names])
-    for count, (order, earned) in enumerate(earnings):
-        needed = most_purchases(policy, order, earned, known)
-        if needed > room:
-            return count, needed
-        room -= needed
-    return len(earnings), 0
+    planned, left = await plan_pages(ledger, source, policy, window, clock, run_id, at_most=at_most)
+    if planned.missing:
+        left = f"no two readings of its orders agreed, {planned.missing} may be missing"
+    return PlannedWindow(window, replace(planned, missing=0), left)

@@ -66,7 +66,55 @@ async def plan(
         ProviderError: A page could not be read; the pages before it are planned.
         LedgerError: A page could not be written; the pages before it are planned.
     """
-    planned, missing, began = Planned(), 0, clock.now()
+    began = clock.now()
+    planned, _ = await plan_pages(ledger, source, policy, window, clock, run_id, report=report)
+    if planned.beyond_day:
+        log.warning(
+            "a ceiling for one day was reached: %d placements beyond it wait for approval", planned.beyond_day,
+            extra={"action": "day_ceiling_reached"},
+        )  # fmt: skip
+    if planned.missing:
+        return planned
+    if source.file is not None:
+        await ledger.mend_lines(policy.store, source.file, began)
+        return planned
+    await ledger.leave_unlisted(Listing(policy.store, window.span, began, run_id))
+    await _remember(ledger, policy.store, window, clock, moves_watermark=moves_watermark)
+    return planned
+
+
+async def plan_pages(
+    ledger: Ledger,
+    source: OrderSource,
+    policy: Policy,
+    window: Window,
+    clock: Clock,
+    run_id: str,
+    *,
+    at_most: int | None = None,
+    report: Callable[[Planned], None] = lambda _: None,
+) -> tuple[Planned, str | None]:
+    """
+    Read a window, and plan its pages one after the other.
+
+    Args:
+        ledger: The ledger.
+        source: The source of the orders.
+        policy: The policy.
+        window: The days to read.
+        clock: The clock.
+        run_id: The run's id.
+        at_most: The most placements to plan; the first order that would exceed it is left, with all orders after it.
+        report: Called after each page.
+
+    Returns:
+        The result, with the number of orders that may be missing; and why an order was left, None if none was.
+
+    Raises:
+        ProviderError: A page could not be read; the pages before it are planned.
+        LedgerError: A page could not be written; the pages before it are planned.
+    """
+    planned, missing = Planned(), 0
 
     def miss(count: int) -> None:
         nonlocal missing
@@ -74,22 +122,31 @@ async def plan(
 
     async for orders in source.read(window, miss):
         earnings, broken = judge(policy, orders)
-        page = page_of(policy, earnings, clock, broken=broken, run_id=run_id)
-        planned += await ledger.plan(replace(page, new_from=window.new_since))
-        report(planned)
-    if planned.beyond_day:
-        log.warning(
-            "a ceiling for one day was reached: %d placements beyond it wait for approval", planned.beyond_day,
-            extra={"action": "day_ceiling_reached"},
-        )  # fmt: skip
-    if missing:
-        return planned + Planned(missing=missing)
-    if source.file is not None:
-        await ledger.mend_lines(policy.store, source.file, began)
-        return planned
-    await ledger.leave_unlisted(Listing(policy.store, window.span, began, run_id))
-    await _remember(ledger, policy.store, window, clock, moves_watermark=moves_watermark)
-    return planned
+        while earnings or broken:
+            fits, needed = len(earnings), 0
+            if at_most is not None:
+                fits, needed = await _how_many_fit(ledger, policy, earnings, at_most - planned.placements)
+            if not fits and not broken:
+                room = (at_most or 0) - planned.placements
+                return planned, f"order {earnings[0][0].id} needs {needed} placements and at_most leaves {room}"
+            page = page_of(policy, earnings[:fits], clock, broken=broken, run_id=run_id)
+            planned += await ledger.plan(replace(page, new_from=window.new_since))
+            report(planned)
+            earnings, broken = earnings[fits:], []
+    return planned + Planned(missing=missing), None
+
+
+async def _how_many_fit(
+    ledger: Ledger, policy: Policy, earnings: Sequence[tuple[Order, Earnings]], room: int
+) -> tuple[int, int]:
+    """The number of first orders that surely plan at most that many placements; and the number the next one needs."""
+    known = await ledger.known_slots(policy.store, [name for order, _ in earnings for name in order.names])
+    for count, (order, earned) in enumerate(earnings):
+        needed = most_purchases(policy, order, earned, known)
+        if needed > room:
+            return count, needed
+        room -= needed
+    return len(earnings), 0
 
 
 async def judge_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> Planned:
