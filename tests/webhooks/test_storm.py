@@ -1,8 +1,11 @@
 """A real receiver over real HTTP, triggering a real Prefect server, whose worker runs the real flows."""
 
+import pytest
+
 from benchmarks.storm.storm import Storm, let_loose
 
 
+@pytest.mark.timeout(900)  # a busy machine takes minutes for the flows that handle a thousand deliveries
 async def test_a_storm_is_answered_rightly_and_everything_it_tells_of_is_bought_once(server, tmp_path):
     """
     Duplicates, replays, forgeries, old, cut and oversized ones, refunds, sales that are listed too; memory stays.
