@@ -102,7 +102,7 @@ class FailedSends:
 
 @dataclass(frozen=True, slots=True)
 class PlacementLease:
-    """A run's lease on one placement, until its lease ends."""
+    """A run's lease on one placement, until a time."""
 
     account: StoreAccount
     placement: Placement
