@@ -6,7 +6,8 @@ The ledger: every placement and every event of its life, in SQLite or Postgres.
     the guarantee        tables, states, transitions (the only code that writes a status), migrations/
     the database         engine, writer, rows, json_rows (a list of rows as one parameter), location
     orders become plans  pages (the sales that a page reports) ▶ planning ▶ plan_rows, revision; previews write nothing
-    what is known        facts (of an order), names, customers, sold, sold_before, fresh, unlisted, unreadable, watermarks
+    what is known        facts (of an order), names, customers, sold, sold_before, fresh, unlisted, unreadable,
+                         watermarks
     plans become events  moves (claims, outcomes, leases), joined_sales, surplus_purchases
     persons decide       approvals, dismissals, adopting; refunds withdraw
     webhooks             deliveries, refusals
