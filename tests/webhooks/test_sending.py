@@ -161,7 +161,7 @@ def test_a_file_is_sent_as_it_is_and_bought_for(receiver, sender, capsys, tmp_pa
     [
         (b"\xff", ConfigurationError, "no JSON object"),
         (b"[]", ConfigurationError, "no JSON object"),
-        (b'{"type": "charge.refunded"}', typer.BadParameter, "tells of charge.refunded, not of refund.failed"),
+        (b'{"type": "charge.refunded"}', typer.BadParameter, "about charge.refunded, not about refund.failed"),
     ],
 )
 def test_a_file_that_is_not_what_was_said_is_not_sent(sender, tmp_path, content, raises, named):
