@@ -14,7 +14,7 @@ from impactflow.adoption.sorting import Finding, Known, Scope, sort
 from impactflow.clock import Clock
 from impactflow.errors import AlreadyRecorded, ConfigurationError, ProviderError, TransitionRefused
 from impactflow.ledger import Ledger, Move, Status
-from impactflow.models import ProviderName, Receipt
+from impactflow.models import Kind, ProviderName, Receipt
 from impactflow.providers import Provider
 from impactflow.texts import counted
 
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: How many of the newest records of a list are read.
 _NEWEST = 50
+#: How often a list of several pages is read at most: a page that shifts may hide a record, another one each time.
+_READINGS = 5
 #: Purchases by another ledger, or by this one before it was set back; ``reconcile`` and the audit handle all others.
 _ANOTHERS = frozenset({Known.NOTHING, Known.UNSENT})
 #: How many purchases are named to a person.
@@ -94,24 +96,37 @@ async def look(ledger: Ledger, provider: Provider, scope: Scope) -> Sequence[Fin
 async def _look(
     ledger: Ledger, provider: Provider, scope: Scope, clock: Clock | None, run_id: str
 ) -> Sequence[Finding]:
-    """The newest purchases unknown to the ledger; with a clock, waiting placements that were bought are recorded."""
+    """
+    The newest purchases unknown to the ledger; with a clock, waiting placements that were bought are recorded.
+
+    Pages shift while they are read: a list of several pages is read again until a reading shows nothing new.
+    """
     anothers: list[Finding] = []
     unnamed: list[Finding] = []
     names_keys = False
-    for pages in provider.newest(_NEWEST):
-        seen = 0
-        async for page in pages:
-            seen += len(page)
-            told = await sort(ledger, provider, page, scope)
-            found, names_keys = told.findings, names_keys or told.names_keys
-            anothers += [each for each in found if each.known in _ANOTHERS]
-            unnamed += [each for each in found if each.known is None and scope.buys(provider.name, each.kind)]
-            waiting = [each for each in found if each.known is Known.WAITS]
-            if clock is not None:
-                for each in waiting:
-                    await _record(ledger, provider, each, clock, run_id)
-            if seen >= _NEWEST and (clock is None or not waiting):  # else the next page may have more that wait
-                break
+    read: set[tuple[str, Kind | None, str | None]] = set()
+    for _ in range(_READINGS):
+        most_pages = shown = 0
+        for pages in provider.newest(_NEWEST):
+            seen = count = 0
+            async for page in pages:
+                seen, count = seen + len(page), count + bool(page)
+                new = [record for record in page if (record.ref, record.kind, record.key) not in read]
+                read |= {(record.ref, record.kind, record.key) for record in new}
+                shown += len(new)
+                told = await sort(ledger, provider, new, scope)
+                found, names_keys = told.findings, names_keys or told.names_keys
+                anothers += [each for each in found if each.known in _ANOTHERS]
+                unnamed += [each for each in found if each.known is None and scope.buys(provider.name, each.kind)]
+                waiting = [each for each in found if each.known is Known.WAITS]
+                if clock is not None:
+                    for each in waiting:
+                        await _record(ledger, provider, each, clock, run_id)
+                if seen >= _NEWEST and (clock is None or not waiting):  # else the next page may have more that wait
+                    break
+            most_pages = max(most_pages, count)
+        if most_pages <= 1 or not shown:
+            break
     return [*anothers, *([] if names_keys else await unattributed(ledger, provider.name, scope.store, unnamed))]
 
 

@@ -52,7 +52,12 @@ def test_a_seed_is_one_run(seed):
 
 @pytest.mark.parametrize(
     ("seed", "twist"),
-    [(37659, "limited_after"), (41191, "shifting_pages"), (98592, "records_with_customers")],
+    [
+        (37659, "limited_after"),
+        (41191, "shifting_pages"),
+        (98592, "records_with_customers"),
+        (510350, "shifting_pages"),
+    ],
 )
 def test_what_another_look_decides_is_not_left_to_a_person(seed, twist):
     """A record is another doubt's of the same look; a page shows a held purchase twice; a customer's is missing."""
