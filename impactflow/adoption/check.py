@@ -1,8 +1,7 @@
 """
 Check, before anything is sent, that this ledger has bought for this store: read the sellers' newest records.
 
-The check costs one reading of each list's newest records where the ledger holds all of them. Called once in a run for
-each provider, by the task ``check_ledger``; and by ``doctor``, which only looks.
+The check costs one reading of each list's newest records, where they come on one page and the ledger holds all of them.
 """
 
 import logging

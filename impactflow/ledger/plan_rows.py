@@ -14,14 +14,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from impactflow.ledger.pages import (
-    Page,
-)
+from impactflow.ledger.pages import Page
 from impactflow.ledger.rows import twin
 from impactflow.ledger.states import Status
-from impactflow.ledger.tables import (
-    planned_on,
-)
+from impactflow.ledger.tables import planned_on
 from impactflow.models import UNIT_OF, Impact, Order, Unit
 from impactflow.units import in_words, shown
 
@@ -181,14 +177,8 @@ def _day_of(page: Page) -> date:
 
 
 _OF_DAY = (planned_on.c.store == bindparam("of_store"), planned_on.c.day == bindparam("of_day"))
-
-
 _PLANNED_ON = select(planned_on.c.slot, planned_on.c.quantity).where(*_OF_DAY)
-
-
 _PLANNED_FIRST = planned_on.insert()
-
-
 _PLANNED_MORE = (
     planned_on.update()
     .where(*_OF_DAY, planned_on.c.slot == bindparam("of_slot"))

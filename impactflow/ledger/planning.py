@@ -319,25 +319,15 @@ def _keep_readings(connection: Connection, writing: Plan) -> None:
 
 
 _NEW_ORDERS = orders.insert().returning(orders.c.id, sort_by_parameter_order=True)
-
-
 _NEW_NAMES = order_names.insert()
-
-
 _SALES: BindParameter[Any] = bindparam("orders", expanding=True)
-
-
 #: The placements of some sales.
 _IDS = (
     select(placements.c.id)
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id.in_(_SALES), orders.c.same_as.in_(_SALES)))
 )
-
-
 _READINGS = listed("readings", {name: orders.c[name].type for name in ("id", "read_at")}).c
-
-
 _KEEP_READINGS = (
     orders.update()
     .where(orders.c.id == _READINGS.id)

@@ -18,9 +18,7 @@ from impactflow.ledger.plan_rows import Day, Plan, impact_values, planned_on_day
 from impactflow.ledger.revision import PLACEMENTS, may_change, precedence, revised
 from impactflow.ledger.sold import Unwritten
 from impactflow.ledger.states import WAITING, Status
-from impactflow.ledger.tables import (
-    placements,
-)
+from impactflow.ledger.tables import placements
 from impactflow.models import Impact, Kind, ProviderName
 
 

@@ -10,9 +10,7 @@ from sqlalchemy import Connection, bindparam, or_, select
 
 from impactflow.ledger import transitions
 from impactflow.ledger.approvals import digest
-from impactflow.ledger.pages import (
-    Sale,
-)
+from impactflow.ledger.pages import Sale
 from impactflow.ledger.plan_rows import Plan, begins, impact_values
 from impactflow.ledger.rows import ever_bought, twin
 from impactflow.ledger.states import UNSURE, WAITING, Status
@@ -108,8 +106,6 @@ _LEFT = (
     .limit(1)
     .scalar_subquery()
 )
-
-
 PLACEMENTS = (
     select(
         *(

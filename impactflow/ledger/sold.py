@@ -18,12 +18,8 @@ from impactflow.models import Order
 
 #: The greatest distance between two sources' dates of one sale: they round, and count days in different zones.
 APART = timedelta(days=1)
-
-
 #: The most possible matches that are kept for a sale: a till's customer has thousands of sales.
 MOST_TWINS = 20
-
-
 #: The range of times that have a day before them and one after them; an order may have any date.
 BEGIN, END = datetime.min.replace(tzinfo=UTC) + APART, datetime.max.replace(tzinfo=UTC) - APART
 

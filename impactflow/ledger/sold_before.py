@@ -91,53 +91,29 @@ _WHOSE = (
     orders.c.customer.in_(bindparam("customers", expanding=True)),
     orders.c.same_as.is_(None),
 )
-
-
 _COLUMNS = tuple(
     orders.c[name]
-    for name in (*("id", "order_id", "ordered_at", "customer", "facts", "tellers", "twins", "eligible", "refunded"),)
+    for name in ("id", "order_id", "ordered_at", "customer", "facts", "tellers", "twins", "eligible", "refunded")
 )
-
-
 _SOLD = select(*_COLUMNS).where(
     *_WHOSE,
     orders.c.ordered_at.between(bindparam("began"), bindparam("ended")),
     orders.c.facts.is_not(None),
 )
-
-
 _IDS = select(listed("ids", {"id": orders.c.id.type}).c.id)
-
-
 _ROWS = select(*_COLUMNS).where(orders.c.id.in_(_IDS))
-
-
 #: The first row of a sale.
 _FIRST_ROW = func.coalesce(orders.c.same_as, orders.c.id)
-
-
 _FIRST = select(orders.c.id, _FIRST_ROW.label("first")).where(orders.c.id.in_(_IDS))
-
-
 _WAS_SENT = ever_bought() | placements.c.status.not_in((*WAITING, Status.CANCELLED.value))
-
-
 _IS_ASKED = placements.c.status == Status.AWAITING_APPROVAL.value
-
-
 _IS_PLANNED = placements.c.status == Status.PLANNED.value
-
-
 _IS_APPROVED = placements.c.approved.is_not(None) & placements.c.status.in_((*UNSURE, Status.PLANNED.value))
-
-
 _IS_REJECTED = (
     (placements.c.status == Status.CANCELLED.value)
     & placements.c.decided.is_not(None)
     & placements.c.approved.is_(None)
 )
-
-
 _STANDS = (
     select(
         _FIRST_ROW.label("first"),
@@ -153,35 +129,17 @@ _STANDS = (
     .where(or_(orders.c.id.in_(_IDS), orders.c.same_as.in_(_IDS)))
     .group_by(_FIRST_ROW)
 )
-
-
 _ROW = orders.alias("row")
-
-
 _OF_SALE = placements.join(_ROW, placements.c.order == _ROW.c.id)
-
-
 _OF_THIS = or_(_ROW.c.id == orders.c.id, _ROW.c.same_as == orders.c.id)
-
-
 _SENT_FOR = select(placements.c.id).select_from(_OF_SALE).where(_OF_THIS, _WAS_SENT).exists()
-
-
 _DUE_FOR = select(placements.c.id).select_from(_OF_SALE).where(_OF_THIS, _IS_PLANNED).exists()
-
-
 _COUNTS = (or_(orders.c.eligible, orders.c.refunded) & or_(orders.c.twins.is_(None), _DUE_FOR)) | _SENT_FOR
-
-
 _COUNTED = select(orders.c.customer, orders.c.ordered_at, orders.c.id).where(
     *_WHOSE, _COUNTS, orders.c.id.not_in(select(listed("apart", {"id": orders.c.id.type}).c.id))
 )
-
-
 #: Each customer's earliest sale that counts, except sales that are set apart; of one instant, the first row's.
 _RANKED = _COUNTED.add_columns(
     func.row_number().over(partition_by=orders.c.customer, order_by=(orders.c.ordered_at, orders.c.id)).label("rank")
 ).subquery("ranked")
-
-
 _EARLIEST = select(_RANKED.c.customer, _RANKED.c.ordered_at.label("at"), _RANKED.c.id).where(_RANKED.c.rank == 1)

@@ -6,12 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam
 
-from impactflow.ledger.pages import (
-    Page,
-)
-from impactflow.ledger.tables import (
-    broken_orders,
-)
+from impactflow.ledger.pages import Page
+from impactflow.ledger.tables import broken_orders
 
 
 def mend_lines(connection: Connection, readings: Sequence[tuple[str, str, datetime]]) -> list[None]:

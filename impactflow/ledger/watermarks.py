@@ -5,9 +5,7 @@ from datetime import date, timedelta
 
 from sqlalchemy import Connection, bindparam, select
 
-from impactflow.ledger.tables import (
-    watermarks,
-)
+from impactflow.ledger.tables import watermarks
 
 
 def watermark(connection: Connection, store: str, source: str) -> date | None:
@@ -53,9 +51,5 @@ _WATERMARK = select(watermarks.c.read_to).where(
     watermarks.c.store == bindparam("store"), watermarks.c.source == bindparam("source")
 )
 _OF_SOURCE = (watermarks.c.store == bindparam("of_store"), watermarks.c.source == bindparam("of_source"))
-
-
 _FIRST_MARK = watermarks.insert()
-
-
 _NEXT_MARK = watermarks.update().where(*_OF_SOURCE).values(read_to=bindparam("read_to"))

@@ -1,8 +1,7 @@
 """
 Programs as processes of their own: the command line, and one Prefect server for all of them.
 
-The processes inherit nothing from the environment of their parent: each gets only the variables given to it. Called by
-``processes`` and by the tests.
+The processes inherit nothing from the environment of their parent: each gets only the variables given to it.
 """
 
 import os
