@@ -25,7 +25,7 @@ from tasks.announcing import announce
 from tasks.checking import check_ledger
 from tasks.context import flow_context
 from tasks.naming import run_name
-from tasks.reconciliation import audit_providers, settle_doubts
+from tasks.reconciliation import audit_providers, resolve_doubts
 from tasks.reporting import publish_audit, publish_report, publish_summary
 
 NoneOrMore = Annotated[int, Field(ge=0)]
@@ -64,7 +64,7 @@ async def reconcile_providers(
         store = await run.store()
         if repair:
             await check_ledger(sorted(await run.ledger.used(store)), None)
-        rounds = await side_by_side(settle_all(run, provider, store, patience_s) for provider in ProviderName)
+        rounds = await side_by_side(resolve_all(run, provider, store, patience_s) for provider in ProviderName)
         audited = await audit_providers(window, store, repair=repair, cancel_up_to=cancel_up_to) if window else None
         report = await publish_report(f"reconciled-{run.clock.now():%Y%m%d-%H%M%S}")
         overall = await run.ledger.counts()
@@ -94,10 +94,10 @@ def _window(run: Run, from_day: date | None, to_day: date | None) -> Window:
     return choose_window(from_text, to_text, today=run.clock.now().date())
 
 
-async def settle_all(run: Run, provider: ProviderName, store: str, patience_s: float) -> Round:
+async def resolve_all(run: Run, provider: ProviderName, store: str, patience_s: float) -> Round:
     """Resolve a store's doubts at one provider until none is due that is worth waiting for."""
 
     async def once() -> Round:
-        return await settle_doubts(provider, store)
+        return await resolve_doubts(provider, store)
 
     return await work_off(run.ledger, run.clock, provider, store, patience_s, once, policy=None)

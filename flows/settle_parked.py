@@ -12,7 +12,7 @@ from impactflow.buying.manual_resolution import Decision, Ruling
 from impactflow.escapes import for_page
 from tasks.announcing import announce
 from tasks.context import flow_context
-from tasks.reconciliation import settle_by_ruling
+from tasks.reconciliation import resolve_by_ruling
 from tasks.reporting import publish_summary
 
 
@@ -33,7 +33,7 @@ async def settle_parked(
         store: Whose order, where several stores have one of that name.
     """
     async with flow_context(reports=False):
-        ruled = await settle_by_ruling(Ruling(order, slot, decision, by, why, ref, store or None))
+        ruled = await resolve_by_ruling(Ruling(order, slot, decision, by, why, ref, store or None))
         await publish_summary("settle-parked", for_page(ruled.in_words()))
         await announce()
         return ruled.as_json()

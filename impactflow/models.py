@@ -137,7 +137,7 @@ class Order:
         item_count: The sum of the products' quantities; None where the order lists no products.
         payments: Its payments; empty where the source did not say.
         customer_email: The customer's address; None where the source did not say. Never logged.
-        told_at: When a webhook reported it; None where it was read.
+        announced_at: When a webhook reported it; None where it was read.
         as_of: The time for which its sender reports this state; None where the sender does not say.
         refunds: By their ``ref``, the refunds that ``amount`` already includes.
         only_names: Whether the source reported only its names.
@@ -145,7 +145,7 @@ class Order:
         paid_with: The ways in which it was paid, as the shop names them; empty where the source did not say.
         is_subscription: Whether it is a payment of a subscription; None where the source did not say.
         last_click: The click that it is attributed to; None where the source did not say.
-        teller: The source that reported it: a sender of webhooks, a file, or Wicked Reports, with the system it names.
+        reporter: The source that reported it: a sender of webhooks, a file, or Wicked Reports with the system it names.
         is_first: Whether no earlier order of its customer is known; None where this was not checked, or the customer is
             unknown.
     """
@@ -158,7 +158,7 @@ class Order:
     item_count: Decimal | None
     payments: tuple[Payment, ...]
     customer_email: str | None = field(default=None, repr=False)
-    told_at: datetime | None = None
+    announced_at: datetime | None = None
     as_of: datetime | None = None
     refunds: frozenset[str] = frozenset()
     only_names: bool = False
@@ -166,7 +166,7 @@ class Order:
     paid_with: tuple[str, ...] = ()
     is_subscription: bool | None = None
     last_click: Click | None = None
-    teller: str = ""
+    reporter: str = ""
     is_first: bool | None = None
 
     @property
@@ -340,6 +340,7 @@ class Placement:
             say.
         if_absent: While in doubt because an answer said no, or described another purchase: the status to take where the
             provider does not show this one; None where no answer came.
+        asked_again: While in doubt: how often the provider was asked again about an answer against the purchase.
         reason: The reason for its status, for a person.
         alone: Whether no look-alike placement is unresolved beside it.
     """
@@ -363,6 +364,7 @@ class Placement:
     alone: bool
     parts: tuple[str, ...] = ()
     if_absent: str | None = None
+    asked_again: int = 0
     reason: str | None = None
 
     @property

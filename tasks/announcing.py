@@ -51,8 +51,8 @@ async def announce() -> None:
 
 async def waiting(run: Run) -> Sequence[Group]:
     """Return the placements that no run resolves by itself, or that runs have tried for too long."""
-    settled_by = timedelta(seconds=run.config.settle_s) + _TOO_LONG
-    return await run.ledger.waiting(doubted_before=run.clock.now() - settled_by)
+    resolved_by = timedelta(seconds=run.config.settle_s) + _TOO_LONG
+    return await run.ledger.waiting(doubted_before=run.clock.now() - resolved_by)
 
 
 async def events_arrive() -> bool:

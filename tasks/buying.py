@@ -7,7 +7,7 @@ from impactflow.policy import Policy
 from tasks.checking import check_ledger
 from tasks.context import current_run
 from tasks.placements import place_batch
-from tasks.reconciliation import settle_doubts
+from tasks.reconciliation import resolve_doubts
 
 
 async def buy_all(policy: Policy, patience_s: float) -> dict[ProviderName, Round]:
@@ -16,10 +16,10 @@ async def buy_all(policy: Policy, patience_s: float) -> dict[ProviderName, Round
     async def check(provider: ProviderName) -> Round | None:
         return (await check_ledger([provider], policy)).get(provider)
 
-    async def settle(provider: ProviderName) -> Round:
-        return await settle_doubts(provider, policy.store)
+    async def resolve(provider: ProviderName) -> Round:
+        return await resolve_doubts(provider, policy.store)
 
     async def place(provider: ProviderName) -> Round:
         return await place_batch(provider, policy)
 
-    return await buy(current_run(), policy, patience_s, Steps(check, settle, place))
+    return await buy(current_run(), policy, patience_s, Steps(check, resolve, place))

@@ -12,9 +12,9 @@ from prefect.cache_policies import NO_CACHE
 
 from impactflow.accounts import StoreAccount
 from impactflow.audit import CANCELLED_UNASKED, COLUMNS, Audit, Finding
-from impactflow.buying.loop import round_of, settle_at
+from impactflow.buying.loop import resolve_at, round_of
 from impactflow.buying.manual_resolution import Ruled, Ruling
-from impactflow.buying.manual_resolution import settle_by_ruling as settle_ruled
+from impactflow.buying.manual_resolution import resolve_by_ruling as resolve_ruled
 from impactflow.buying.rounds import Round
 from impactflow.buying.run import Run
 from impactflow.errors import ConfigurationError
@@ -31,18 +31,18 @@ log = logging.getLogger(__name__)
 _SHOWN = 100
 
 
-@task(name="settle_doubts", task_run_name="settle doubts at {provider}", cache_policy=NO_CACHE)
-async def settle_doubts(provider: ProviderName, store: str) -> Round:
+@task(name="resolve_doubts", task_run_name="resolve doubts at {provider}", cache_policy=NO_CACHE)
+async def resolve_doubts(provider: ProviderName, store: str) -> Round:
     """Resolve a store's due doubts at one provider; see ``impactflow.buying.reconcile``."""
     run = current_run()
-    settled = await settle_at(run, provider, store)
+    resolved = await resolve_at(run, provider, store)
     log.info(
         "%s: of the doubts %d are placed, %d planned again, %d parked, %d still open%s",
-        provider, settled.placed, settled.planned, settled.parked, settled.open,
-        f"; {settled.halted}" if settled.halted else "",
-        extra={"action": "doubts_settled"},
+        provider, resolved.placed, resolved.planned, resolved.parked, resolved.open,
+        f"; {resolved.halted}" if resolved.halted else "",
+        extra={"action": "doubts_resolved"},
     )  # fmt: skip
-    return round_of(settled)
+    return round_of(resolved)
 
 
 @task(name="audit_providers", task_run_name="audit {window.from_}..{window.to}", cache_policy=NO_CACHE, retries=0)
@@ -91,8 +91,8 @@ async def _accounts(run: Run, store: str) -> list[StoreAccount]:
     return accounts
 
 
-@task(name="settle_by_ruling", task_run_name="settle {ruling.order} {ruling.slot}", cache_policy=NO_CACHE, retries=0)
-async def settle_by_ruling(ruling: Ruling) -> Ruled:
+@task(name="resolve_by_ruling", task_run_name="resolve {ruling.order} {ruling.slot}", cache_policy=NO_CACHE, retries=0)
+async def resolve_by_ruling(ruling: Ruling) -> Ruled:
     """Carry out a person's decision about one placement; see ``impactflow.buying.manual_resolution``."""
     run = current_run()
-    return await settle_ruled(run.ledger, run.account, run.clock, run.id, ruling)
+    return await resolve_ruled(run.ledger, run.account, run.clock, run.id, ruling)

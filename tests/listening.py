@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 #: One JSON object that was posted.
-Told = dict[str, Any]
+Origin = dict[str, Any]
 
 
 @dataclass
@@ -17,9 +17,9 @@ class Listener:
     """Where to post, what was posted, and with which status it is answered; what is refused counts as lost."""
 
     url: str
-    told: list[Told] = field(default_factory=list)
+    told: list[Origin] = field(default_factory=list)
     status: int = 204
-    lost: list[Told] = field(default_factory=list)
+    lost: list[Origin] = field(default_factory=list)
 
 
 @contextmanager

@@ -82,7 +82,7 @@ class Served:
 
     def purchases(self) -> list[dict[str, Any]]:
         """The books as JSON, with what was late; to be asked for while nobody buys."""
-        self.sandbox.settle()
+        self.sandbox.catch_up()
         return self.books.as_json()["purchases"]
 
 

@@ -129,7 +129,7 @@ class World:
     @property
     def purchases(self) -> list[dict[str, Any]]:
         """What the providers believe was bought."""
-        self.sandbox.settle()
+        self.sandbox.catch_up()
         return self.sandbox.books.as_json()["purchases"]
 
 

@@ -215,7 +215,7 @@ async def measure(contestant: Contestant, orders: int, seed: int, variables: Map
             told = {**variables, **environment(url), **_own_variables(folder, orders)}
             kills = await _place(contestant, folder, told, sandbox, _moments(contestant, orders, seed))
             await asyncio.sleep(options.late_s)
-            sandbox.settle()
+            sandbox.catch_up()
     bought = Counter(purchase.order_id for purchase in sandbox.books.purchases)
     struck = sandbox.status()[_PROVIDER]["faults"]
     return Row(

@@ -19,13 +19,13 @@ from benchmarks.storm.senders import SYSTEMS, kept_as, signed
 from impactflow.intake.senders.samples import Content, Sale, sample
 
 #: A topic, and the content.
-Told = tuple[str, Content]
+Origin = tuple[str, Content]
 #: The age of the sales: long enough for everything that is reported to have happened to them since.
 _AGO = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class _Teller:
+class _Narrator:
     """A maker of a sender's deliveries about one sale."""
 
     source: str
@@ -34,7 +34,7 @@ class _Teller:
 
     def __call__(
         self, topic: str, minute: int, amount: str = "80.00", items: int = 2, back: str | None = None, **fields: Any
-    ) -> Told:
+    ) -> Origin:
         """Return the state some minutes after the sale; ``fields`` extend or replace the usual content."""
         given_back = None if back is None else Decimal(back)
         at = self.sold_at + timedelta(minutes=minute)
@@ -60,7 +60,7 @@ class _Story:
 
     kind: str
     source: str
-    told: Callable[[_Teller], Sequence[Told]]
+    told: Callable[[_Narrator], Sequence[Origin]]
     left: tuple[str, int] | None
 
 
@@ -228,7 +228,7 @@ def changed(rounds: int, random: Random) -> list[Shot]:
         shot
         for number in range(rounds)
         for place, story in enumerate(_STORIES)
-        for shot in _shots(story, _Teller(story.source, f"changed-{number:04}-{place:02}", sold_at))
+        for shot in _shots(story, _Narrator(story.source, f"changed-{number:04}-{place:02}", sold_at))
     ]
     random.shuffle(shots)
     return shots
@@ -252,7 +252,7 @@ def _anew(shot: Shot) -> Shot:
     return replace(shot, kind=f"{shot.kind}, told anew", post=post, event=(source, f"{name}-anew"), sold=None)
 
 
-def _shots(story: _Story, tell: _Teller) -> list[Shot]:
+def _shots(story: _Story, tell: _Narrator) -> list[Shot]:
     shots = []
     for minute, (topic, content) in enumerate(story.told(tell)):
         name = f"{tell.sale}-{minute}"

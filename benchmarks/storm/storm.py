@@ -141,12 +141,12 @@ class _Scene:
             "PREFECT_API_URL": api_url,
         }
         listed = [f"--orders={storm.deliveries // _LISTED}", f"--seed={storm.seed}", "--rate=1000000"]
-        self._variables |= parts.start_telling("sandbox", _command("sandbox", *listed), self._variables)
+        self._variables |= parts.start_talking("sandbox", _command("sandbox", *listed), self._variables)
         busy = {"PREFECT_API_URL": gate_url}
-        told = parts.start_telling("receiver", _command("webhooks", "--port=0"), self._variables | busy)
+        told = parts.start_talking("receiver", _command("webhooks", "--port=0"), self._variables | busy)
         self._url: str = told["url"]
         self._receiver = psutil.Process(parts.pids["receiver"])
-        self._start_worker = partial(parts.start_telling, "worker", _command("serve"), self._variables)
+        self._start_worker = partial(parts.start_talking, "worker", _command("serve"), self._variables)
         self._api = httpx.AsyncClient(base_url=api_url, timeout=60, trust_env=False)
 
     async def play(self, trouble: Callable[[], Coroutine[Any, Any, None]] | None) -> Aftermath:

@@ -10,7 +10,17 @@ still find that its own store made it.
 """
 
 from impactflow.adoption.adopt import Survey, carry_out, survey
-from impactflow.adoption.check import PurchasesUnknown, check_ledger, look
+from impactflow.adoption.check import PurchasesUnknown, check_ledger, find_unknown
 from impactflow.adoption.sorting import Finding, Known, Scope
 
-__all__ = ["Finding", "Known", "PurchasesUnknown", "Scope", "Survey", "carry_out", "check_ledger", "look", "survey"]
+__all__ = [
+    "Finding",
+    "Known",
+    "PurchasesUnknown",
+    "Scope",
+    "Survey",
+    "carry_out",
+    "check_ledger",
+    "find_unknown",
+    "survey",
+]

@@ -109,8 +109,8 @@ def _one_each(found: Iterable[Finding]) -> list[Finding]:
     chosen: dict[str | None, Finding] = {}
     standing_first = sorted(found, key=lambda each: (each.record.cancelled, each.record.at))
     more = [each for each in standing_first if chosen.setdefault(each.record.key, each) is not each]
-    further = [replace(each, known=Known.TWICE) for each in more if not each.record.cancelled]
-    return [*sorted(chosen.values(), key=lambda each: each.record.at), *further]
+    surplus = [replace(each, known=Known.TWICE) for each in more if not each.record.cancelled]
+    return [*sorted(chosen.values(), key=lambda each: each.record.at), *surplus]
 
 
 async def _pages(records: AsyncIterator[Record]) -> AsyncIterator[Sequence[Record]]:
@@ -140,7 +140,7 @@ async def _with_amount(provider: Provider, found: Finding) -> Finding:
     """Return a purchase of ours with its amount: ask the provider for it where the record says none."""
     if found.known is None or found.record.kind is not None:
         return found
-    told = await provider.look_up(found.record.ref)
+    told = await provider.fetch(found.record.ref)
     if told is None or told.kind is None:
         return found
     return replace(found, record=replace(found.record, kind=told.kind, quantity=told.quantity), kind=told.kind)

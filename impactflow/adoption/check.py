@@ -71,7 +71,7 @@ async def check_ledger(
     found: dict[ProviderName, Sequence[Finding]] = {}
     for provider in providers:
         try:
-            some = await _look(ledger, provider, scope, clock, run_id)
+            some = await _find_unknown(ledger, provider, scope, clock, run_id)
         except ProviderError as error:
             silent[provider.name] = error
         else:
@@ -82,17 +82,17 @@ async def check_ledger(
     return silent
 
 
-async def look(ledger: Ledger, provider: Provider, scope: Scope) -> Sequence[Finding]:
+async def find_unknown(ledger: Ledger, provider: Provider, scope: Scope) -> Sequence[Finding]:
     """
     Find the purchases for which ``check_ledger`` would refuse, at one provider; nothing is changed.
 
     Raises:
         ProviderError: The provider did not answer.
     """
-    return await _look(ledger, provider, scope, None, "")
+    return await _find_unknown(ledger, provider, scope, None, "")
 
 
-async def _look(
+async def _find_unknown(
     ledger: Ledger, provider: Provider, scope: Scope, clock: Clock | None, run_id: str
 ) -> Sequence[Finding]:
     """

@@ -126,13 +126,13 @@ async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], sc
     ]
     if unnamed:
         refs = {record.ref for record in unnamed}
-        further = {ref for ref, _ in await ledger.further(provider.name, sorted(refs))}
-        refs -= further
+        surplus = {ref for ref, _ in await ledger.surplus(provider.name, sorted(refs))}
+        refs -= surplus
         refs -= await ledger.parts(provider.name, refs)
         unnamed = [record for record in unnamed if record.ref in refs]
     named = [record for record in unique if record.key is not None]
-    if unnamed and provider.keys_by_look_up:
-        told = await _look_up(provider, {record.ref for record in unnamed})
+    if unnamed and provider.keys_need_fetch:
+        told = await _fetch(provider, {record.ref for record in unnamed})
         more = [record for record in told.values() if record.key is not None]
         held.add(await ledger.holders(provider.name, refs=[], keys=[record.key or "" for record in more]))
         named += more
@@ -143,10 +143,10 @@ async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], sc
             for each in [told.get(record.ref, record)]
             if each.key is None and not each.is_somebodys
         ]
-    judged = [each for record in named if (each := await _judge(record, held, scope))]
+    judged = [each for record in named if (each := await _classify(record, held, scope))]
     if judged:
-        further = {ref for ref, _ in await ledger.further(provider.name, [each.record.ref for each in judged])}
-        judged = [each for each in judged if each.record.ref not in further]
+        surplus = {ref for ref, _ in await ledger.surplus(provider.name, [each.record.ref for each in judged])}
+        judged = [each for each in judged if each.record.ref not in surplus]
     may_be_ours = [Finding(record, None, kind=record.kind) for record in unnamed if not record.cancelled]
     return Sorted([*judged, *may_be_ours], names_keys=bool(named or others))
 
@@ -166,20 +166,20 @@ class _Held:
             self.refs.add(entry.placement.provider_ref)
 
 
-async def _look_up(provider: Provider, refs: Iterable[str]) -> Mapping[str, Record]:
+async def _fetch(provider: Provider, refs: Iterable[str]) -> Mapping[str, Record]:
     """Look up the purchases with these names, as far as the provider knows them."""
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(ref: str) -> Record | None:
         async with slots:
-            return await provider.look_up(ref)
+            return await provider.fetch(ref)
 
     names = sorted(refs)
     found = await asyncio.gather(*(one(ref) for ref in names))
     return {name: record for name, record in zip(names, found, strict=True) if record is not None}
 
 
-async def _judge(record: Record, held: _Held, scope: Scope) -> Finding | None:
+async def _classify(record: Record, held: _Held, scope: Scope) -> Finding | None:
     """The finding for a record that names a key; None where there is none."""
     entry = held.by_key.get(record.key or "")
     if entry is None:

@@ -45,7 +45,7 @@ class Tally:
         read: How many records the provider's statement held.
         agreed: How many purchases ledger and provider agree about.
         not_ours: How many records name none of our keys, and no purchase of ours.
-        unsettled: How many records are of placements in doubt, which a run is about to resolve.
+        unresolved: How many records are of placements in doubt, which a run is about to resolve.
         found: Findings by kind.
         repaired: How many of them were repaired.
         left_standing: How many proven duplicates were not cancelled because they are more than may be cancelled.
@@ -56,7 +56,7 @@ class Tally:
     read: int = 0
     agreed: int = 0
     not_ours: int = 0
-    unsettled: int = 0
+    unresolved: int = 0
     found: Counter[Disagreement] = field(default_factory=Counter)
     repaired: int = 0
     left_standing: int = 0
@@ -195,22 +195,22 @@ class Audit:
     async def _compare(self, records: Sequence[Record], strangers: Unmatched) -> Sequence[Suspect]:
         """The disagreements among some records; records that name no key are kept for later."""
         self.tally.read += len(records)
-        suspects, unnamed = await self._judge(records)
-        if unnamed and self._provider.keys_by_look_up:
-            looked_up = await self._each([record.ref for record in unnamed], self._provider.look_up)
-            more, unnamed = await self._judge(_some(looked_up))
+        suspects, unnamed = await self._classify(records)
+        if unnamed and self._provider.keys_need_fetch:
+            looked_up = await self._each([record.ref for record in unnamed], self._provider.fetch)
+            more, unnamed = await self._classify(_some(looked_up))
             suspects += more
-        further = dict(await self._ledger.further(self.name, [record.ref for record in unnamed]))
+        surplus = dict(await self._ledger.surplus(self.name, [record.ref for record in unnamed]))
         for record in unnamed:
-            if record.ref in further:
-                suspects += self._judge_other(record, further[record.ref])
+            if record.ref in surplus:
+                suspects += self._classify_other(record, surplus[record.ref])
             else:
                 self.tally.not_ours += 1
                 if not record.cancelled and not record.is_somebodys:
                     strangers.add(record)
         return suspects
 
-    async def _judge(self, records: Sequence[Record]) -> tuple[list[Suspect], list[Record]]:
+    async def _classify(self, records: Sequence[Record]) -> tuple[list[Suspect], list[Record]]:
         """The disagreements among some records, and the records that name no key and that no placement holds."""
         refs, keys = [record.ref for record in records], [record.key for record in records if record.key]
         holders = _Holders(await self._ledger.holders(self.name, refs=refs, keys=keys))
@@ -222,11 +222,11 @@ class Audit:
             if entry is None and record.key is None:
                 unnamed.append(record)
             elif entry is None or entry.placement.provider_ref != record.ref:
-                suspects += self._judge_other(record, entry)
+                suspects += self._classify_other(record, entry)
             elif self._is_unclear(record, entry):
                 unclear.append(entry)
             else:
-                suspects += self._judge_own(record, entry)
+                suspects += self._classify_own(record, entry)
             if entry is not None and entry.placement.provider_ref == record.ref:
                 self._seen.add(entry.placement.id)
                 if record.key is not None:
@@ -239,7 +239,7 @@ class Audit:
             return False
         return entry.placement.id in self._seen or not record.shows(entry.placement)
 
-    def _judge_own(self, record: Record, entry: Entry) -> Sequence[Suspect]:
+    def _classify_own(self, record: Record, entry: Entry) -> Sequence[Suspect]:
         """Judge the purchase that a placement holds: whether it stands in the ledger and at the provider."""
         if entry.status in STANDING and record.cancelled:
             return [Suspect(Disagreement.CANCELLED_THERE, entry, record, record.ref)]
@@ -248,7 +248,7 @@ class Audit:
         self.tally.agreed += 1
         return []
 
-    def _judge_other(self, record: Record, entry: Entry | None) -> Sequence[Suspect]:
+    def _classify_other(self, record: Record, entry: Entry | None) -> Sequence[Suspect]:
         """Judge a purchase under a key of ours that is not the one the placement of that key holds."""
         if record.cancelled:
             return []
@@ -256,7 +256,7 @@ class Audit:
             return [Suspect(Disagreement.EXTRA, None, record, record.ref)]
         match entry.status:
             case Status.PLACING | Status.IN_DOUBT:
-                self.tally.unsettled += 1
+                self.tally.unresolved += 1
                 return []
             case Status.PLACED | Status.COMPLETED | Status.CANCELLING:
                 return [Suspect(Disagreement.DUPLICATE, entry, record, record.ref)]
@@ -286,7 +286,7 @@ class Audit:
         ref = entry.placement.provider_ref
         parts = entry.placement.parts
         # One answer that there is no purchase may be temporary.
-        record = await self._provider.look_up(ref, parts) or await self._provider.look_up(ref, parts)
+        record = await self._provider.fetch(ref, parts) or await self._provider.fetch(ref, parts)
         if record is None or record.is_anothers(entry.placement):
             return Suspect(Disagreement.MISSING, entry, record, ref)
         if record.cancelled:

@@ -72,7 +72,7 @@ class Repairs:
                 assert_never(never)
 
     async def _record_cancellation(self, entry: Entry) -> str:
-        record = await self._provider.look_up(entry.placement.provider_ref, entry.placement.parts)
+        record = await self._provider.fetch(entry.placement.provider_ref, entry.placement.parts)
         if record is None or not record.cancelled:
             raise _UnprovenError(f"asked again, {self._provider.name} does not say that it is cancelled")
         now, detail = self._clock.now(), "cancelled at the provider"
@@ -98,7 +98,7 @@ class Repairs:
         purchase, and two ledgers that each cancel the purchase they do not hold would leave the sale with none.
         """
         placement, asked_at = entry.placement, self._clock.now()
-        there = await self._provider.look_up(ref)
+        there = await self._provider.fetch(ref)
         if there is None:
             raise _UnprovenError(f"{self._provider.name} knows no {ref}")
         if not there.cancelled:
@@ -138,7 +138,7 @@ class Repairs:
 
     async def _proven(self, placement: Placement, ref: str) -> Record:
         """Return a purchase that stands and has the placement's key, kind and quantity."""
-        record = await self._provider.look_up(ref, placement.parts if ref == placement.provider_ref else ())
+        record = await self._provider.fetch(ref, placement.parts if ref == placement.provider_ref else ())
         if record is None or record.cancelled:
             raise _UnprovenError(f"{ref} does not stand")
         if record.key != placement.key:

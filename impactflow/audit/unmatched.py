@@ -28,14 +28,14 @@ class Unmatched:
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        self._by_look: dict[_Look, list[Entry]] = defaultdict(list)
+        self._by_fingerprint: dict[_Fingerprint, list[Entry]] = defaultdict(list)
         for entry in entries:
-            self._by_look[_look(entry.placement)].append(entry)
+            self._by_fingerprint[_fingerprint(entry.placement)].append(entry)
         self._records: dict[str, list[Record]] = defaultdict(list)
 
     def add(self, record: Record) -> None:
         """Keep a record with the first placement that may have made it."""
-        for entry in self._by_look.get(_look(record), ()):
+        for entry in self._by_fingerprint.get(_fingerprint(record), ()):
             placement = entry.placement
             if placement.first_attempted_at - CLOCK_SKEW <= record.at <= placement.attempted_at + _LATEST:
                 self._records[placement.key].append(record)
@@ -74,9 +74,9 @@ class Unmatched:
                     yield from (Suspect(Disagreement.EXTRA, entry, each, each.ref) for each in records)
 
 
-def _look(thing: Placement | Record) -> "_Look":
+def _fingerprint(thing: Placement | Record) -> "_Fingerprint":
     """The only differences between purchases where records name no key."""
     return thing.kind, thing.quantity, (thing.customer_email or "").casefold()
 
 
-_Look = tuple[Kind | None, int | Decimal | None, str]
+_Fingerprint = tuple[Kind | None, int | Decimal | None, str]

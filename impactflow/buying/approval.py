@@ -18,7 +18,7 @@ from enum import StrEnum
 from impactflow.clock import Clock
 from impactflow.errors import ConfigurationError, NotSent, ProviderError, TransitionRefused
 from impactflow.escapes import for_page
-from impactflow.intake.planning import judge_again, plan, policy_digest
+from impactflow.intake.planning import evaluate_again, plan, policy_digest
 from impactflow.intake.source import OrderSource
 from impactflow.ledger import Approval, Awaiting, Ledger, Status
 from impactflow.models import UNIT_OF, Kind, ProviderName
@@ -176,7 +176,7 @@ async def record_answer(
         raise ConfigurationError(problem)
     if answer.decision is not Decision.REJECT:
         await _read_again(ledger, source_of, policy, clock, run_id, asked)
-        await judge_again(ledger, policy, clock, run_id)
+        await evaluate_again(ledger, policy, clock, run_id)
     by, why, now = answer.by.strip(), answer.why.strip(), clock.now()
 
     async def decide(each: Awaiting) -> bool:

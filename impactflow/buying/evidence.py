@@ -18,7 +18,7 @@ from impactflow.providers import CLOCK_SKEW, Absent, Ambiguous, Found, Record, V
 DENIED = frozenset({Status.PLANNED.value, Status.FAILED.value})
 _Amount = tuple[Kind | None, int | Decimal | None]
 #: The only differences between purchases where records carry no key: kind, quantity, customer.
-_Look = tuple[Kind | None, int | Decimal | None, str]
+_Fingerprint = tuple[Kind | None, int | Decimal | None, str]
 
 
 class Evidence:
@@ -41,8 +41,8 @@ class Evidence:
         self._keyed: dict[str, dict[str, Record]] = defaultdict(dict)
         self._times: dict[str, datetime] = {}
         #: How many records of each name one reading has shown, and how many the current reading has shown so far.
-        self._unkeyed: dict[_Look, Counter[str]] = defaultdict(Counter)
-        self._unkeyed_here: dict[_Look, Counter[str]] = defaultdict(Counter)
+        self._unkeyed: dict[_Fingerprint, Counter[str]] = defaultdict(Counter)
+        self._unkeyed_here: dict[_Fingerprint, Counter[str]] = defaultdict(Counter)
         self._keys_return = False
 
     def add(self, record: Record) -> None:
@@ -56,12 +56,12 @@ class Evidence:
                 self._keyed[record.key][record.ref] = record
         elif _is_in(record.at, self._spans.get(_amount(record))):
             self._times[record.ref] = record.at
-            self._unkeyed_here[_look(record)][record.ref] += 1
+            self._unkeyed_here[_fingerprint(record)][record.ref] += 1
 
     def turn(self) -> None:
         """End one reading: the records added since the last turn exist side by side; the next ones may repeat them."""
-        for look, here in self._unkeyed_here.items():
-            self._unkeyed[look] |= here
+        for fingerprint, here in self._unkeyed_here.items():
+            self._unkeyed[fingerprint] |= here
         self._unkeyed_here.clear()
 
     def names(self, doubt: Placement) -> bool:
@@ -70,17 +70,19 @@ class Evidence:
 
     def alike(self, doubt: Placement) -> Sequence[str]:
         """The purchases without a key that may belong to the doubt or to another placement."""
-        refs = self._unkeyed.get(_look(doubt), ())
+        refs = self._unkeyed.get(_fingerprint(doubt), ())
         return sorted(ref for ref in refs if _is_in(self._times[ref], self._span(doubt)))
 
-    def verdict(self, doubt: Placement, holders: Mapping[str, Sequence[Placement]], *, settles: bool) -> Verdict | None:
+    def verdict(
+        self, doubt: Placement, holders: Mapping[str, Sequence[Placement]], *, resolves: bool
+    ) -> Verdict | None:
         """
         The verdict of the evidence on one doubt.
 
         Args:
             doubt: One of the doubts.
             holders: By the provider's name for a purchase, the placements that hold one of that name.
-            settles: Whether every late record has had time to appear. Before that only a record that names our key
+            resolves: Whether every late record has had time to appear. Before that only a record that names our key
                 proves anything: another record may belong to another buyer, and the doubt's own may follow. The absence
                 of a record then proves something only where the provider had said no.
 
@@ -89,11 +91,11 @@ class Evidence:
         """
         if keyed := self._keyed.get(doubt.key):
             verdict = _verdict_by_key(doubt, keyed)
-            return verdict if settles or isinstance(verdict, Found) else None
+            return verdict if resolves or isinstance(verdict, Found) else None
         alike = [ref for ref in self.alike(doubt) if self._left(doubt, ref, holders.get(ref, ())) > 0]
         if not alike:
-            return Absent() if settles or doubt.if_absent in DENIED else None
-        if not settles:
+            return Absent() if resolves or doubt.if_absent in DENIED else None
+        if not resolves:
             return None
         # Where the account returns any metadata, our record would carry ours; and a name that another buyer's
         # purchase has, too, is a time that two purchases share.
@@ -107,20 +109,26 @@ class Evidence:
 
     def _left(self, doubt: Placement, ref: str, holders: Sequence[Placement]) -> int:
         """The number of records of a name that look like the doubt and belong to no other placement."""
-        held = sum(_look(holder) == _look(doubt) for holder in holders)
+        held = sum(_fingerprint(holder) == _fingerprint(doubt) for holder in holders)
         listed_twice = self._for_customers(doubt, ref) if self._lists_customers_twice(doubt) else 0
-        return self._unkeyed[_look(doubt)][ref] - listed_twice - held
+        return self._unkeyed[_fingerprint(doubt)][ref] - listed_twice - held
 
     def _for_customers(self, doubt: Placement, ref: str) -> int:
         """The number of purchases for customers with this name and the doubt's amount; 0 for a customer's doubt."""
         if doubt.customer_email is not None:
             return 0
-        return sum(refs[ref] for look, refs in self._unkeyed.items() if look[:2] == _amount(doubt) and look[2])
+        return sum(
+            refs[ref]
+            for fingerprint, refs in self._unkeyed.items()
+            if fingerprint[:2] == _amount(doubt) and fingerprint[2]
+        )
 
     def _lists_customers_twice(self, doubt: Placement) -> bool:
         """Whether the merchant's list also shows purchases for customers: then it shows all of them."""
-        own = self._unkeyed[_look(doubt)]
-        customers = (refs for look, refs in self._unkeyed.items() if look[:2] == _amount(doubt) and look[2])
+        own = self._unkeyed[_fingerprint(doubt)]
+        customers = (
+            refs for fingerprint, refs in self._unkeyed.items() if fingerprint[:2] == _amount(doubt) and fingerprint[2]
+        )
         return all(ref in own for refs in customers for ref in refs)
 
     def _span(self, doubt: Placement) -> tuple[datetime, datetime]:
@@ -151,6 +159,6 @@ def _amount(thing: Placement | Record) -> _Amount:
     return thing.kind, thing.quantity
 
 
-def _look(thing: Placement | Record) -> _Look:
+def _fingerprint(thing: Placement | Record) -> _Fingerprint:
     """The only differences between purchases where records carry no key."""
     return thing.kind, thing.quantity, (thing.customer_email or "").casefold()

@@ -8,7 +8,7 @@ step a task, so that Prefect shows it; all others call the core, by ``steps_of``
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from impactflow.buying.reconcile import Settled, settle
+from impactflow.buying.reconcile import Resolved, resolve
 from impactflow.buying.rounds import Round, work_off
 from impactflow.buying.run import Run
 from impactflow.buying.sweep import Sweep, Swept
@@ -30,12 +30,12 @@ class Steps:
 
     Args:
         check: Compare the ledger with the provider's newest records; return why nothing may be sent yet, else None.
-        settle: Resolve the doubts that are due.
+        resolve: Resolve the doubts that are due.
         place: Send the placements that are due.
     """
 
     check: Callable[[ProviderName], Awaitable[Round | None]]
-    settle: Callable[[ProviderName], Awaitable[Round]]
+    resolve: Callable[[ProviderName], Awaitable[Round]]
     place: Callable[[ProviderName], Awaitable[Round]]
 
 
@@ -45,13 +45,13 @@ def steps_of(run: Run, policy: Policy) -> Steps:
     async def check(provider: ProviderName) -> Round | None:
         return (await check_at(run, [provider], policy)).get(provider)
 
-    async def settle_there(provider: ProviderName) -> Round:
-        return round_of(await settle_at(run, provider, policy.store))
+    async def resolve_there(provider: ProviderName) -> Round:
+        return round_of(await resolve_at(run, provider, policy.store))
 
     async def place(provider: ProviderName) -> Round:
         return round_of(await sweep_at(run, provider, policy).run())
 
-    return Steps(check, settle_there, place)
+    return Steps(check, resolve_there, place)
 
 
 async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict[ProviderName, Round]:
@@ -87,8 +87,8 @@ async def buy_at(run: Run, provider: ProviderName, policy: Policy, patience_s: f
         unresolved_at = await run.ledger.next_due(provider, policy.store, UNRESOLVED, now=run.clock.now())
         if unresolved_at is None or unresolved_at > run.clock.now():
             return await steps.place(provider)
-        settled = await steps.settle(provider)
-        return settled if settled.unauthorized else settled + await steps.place(provider)
+        resolved = await steps.resolve(provider)
+        return resolved if resolved.unauthorized else resolved + await steps.place(provider)
 
     digest = policy_digest(policy)
     return await work_off(run.ledger, run.clock, provider, policy.store, patience_s, once, policy=digest)
@@ -108,9 +108,9 @@ async def check_at(run: Run, providers: Sequence[ProviderName], policy: Policy |
     return {name: Round(0, str(error), unauthorized=isinstance(error, Unauthorized)) for name, error in silent.items()}
 
 
-async def settle_at(run: Run, provider: ProviderName, store: str) -> Settled:
+async def resolve_at(run: Run, provider: ProviderName, store: str) -> Resolved:
     """Resolve a store's doubts that are due at one provider; see ``impactflow.buying.reconcile``."""
-    return await settle(run.account(provider, store))
+    return await resolve(run.account(provider, store))
 
 
 def sweep_at(
@@ -126,7 +126,7 @@ def sweep_at(
     return Sweep(account, policy=digest, limit=limit, failed_sends=run.failed_sends, report=report)
 
 
-def round_of(done: Settled | Swept) -> Round:
+def round_of(done: Resolved | Swept) -> Round:
     """Return the result of resolving doubts, or of a sweep, as a part of a round."""
     changed = done.sent if isinstance(done, Swept) else done.changed
     return Round(changed, done.halted, done.unauthorized)

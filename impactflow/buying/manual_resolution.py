@@ -102,7 +102,7 @@ class Ruled:
         return f"Order {self.order}, slot {self.slot}: was {self.from_}, is {self.to} now."
 
 
-async def settle_by_ruling(
+async def resolve_by_ruling(
     ledger: Ledger, account_of: Callable[[ProviderName, str], StoreAccount], clock: Clock, run_id: str, ruling: Ruling
 ) -> Ruled:
     """
@@ -191,7 +191,7 @@ async def _receipt(account: StoreAccount, placement: Placement, ref: str) -> tup
     """
     await check_account(account)
     provider = account.provider
-    record = await provider.look_up(ref)
+    record = await provider.fetch(ref)
     if record is None:
         raise ConfigurationError(f"ref {ref!r}: {provider.name} knows no purchase of that name")
     if record.cancelled:
@@ -218,10 +218,10 @@ async def _check_not_bought(account: StoreAccount, entry: Entry) -> None:
     """Check that no purchase of the placement stands at the provider, and that none can still appear."""
     await check_account(account)
     provider, placement, now = account.provider, entry.placement, account.clock.now()
-    settled_at = placement.sent_until + timedelta(seconds=account.config.settle_s)
-    if entry.status is Status.PARKED and now < settled_at:
+    resolved_at = placement.sent_until + timedelta(seconds=account.config.settle_s)
+    if entry.status is Status.PARKED and now < resolved_at:
         raise ConfigurationError(
-            f"{_name(placement)} may still take effect until {settled_at.astimezone(UTC):%H:%M:%S} UTC: ask again then"
+            f"{_name(placement)} may still take effect until {resolved_at.astimezone(UTC):%H:%M:%S} UTC: ask again then"
         )
     async for record in _of_its_key(provider, placement, now):
         if not record.cancelled:
@@ -242,7 +242,7 @@ async def _of_its_key(provider: Provider, placement: Placement, now: datetime) -
 
     The records are read twice, because pages shift while they are read: most purchases are yielded twice.
     """
-    if placement.handle and (record := await provider.look_up(placement.handle)):
+    if placement.handle and (record := await provider.fetch(placement.handle)):
         yield record
     from_ = (placement.first_attempted_at - _MARGIN).astimezone(UTC).date()
     to = (now + _MARGIN).astimezone(UTC).date()

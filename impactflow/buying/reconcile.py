@@ -10,7 +10,6 @@ person before the settling time is over: until then the records may still show t
 
 import asyncio
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,12 +47,15 @@ _MARGIN = timedelta(days=1)
 #: How often a provider is asked again, a settling time apart, before an answer against a purchase counts: a purchase
 #: may be missing for a moment, or be shown twice while pages shift, or turn out to belong to another doubt.
 _ASKED_AGAIN = 3
-#: The end of the reason of a doubt about which the provider is asked again: how often it was asked so far.
-_AGAIN = re.compile(r"; asked again before that counts \((\d+) of \d+\)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class _AskAgain:
+    """An answer against the purchase counts only once the provider has repeated it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
     """
     The result of resolving doubts.
 
@@ -81,7 +83,7 @@ class Settled:
         return self.placed + self.planned + self.failed + self.parked
 
 
-async def settle(account: StoreAccount) -> Settled:
+async def resolve(account: StoreAccount) -> Resolved:
     """
     Resolve every due doubt of a store at one provider, after putting in doubt the placements a run left unfinished.
 
@@ -94,19 +96,19 @@ async def settle(account: StoreAccount) -> Settled:
     try:
         await check_account(account)
     except (NotSent, Refused) as error:
-        return Settled(halted=str(error), unauthorized=isinstance(error, Unauthorized))
+        return Resolved(halted=str(error), unauthorized=isinstance(error, Unauthorized))
     until = now + timedelta(seconds=account.config.lease_s)
     repeats = isinstance(provider, RepeatsSafely)
     claim = Claim(provider.name, account.store, account.run_id, now, until, exclusive=False, repeats=repeats)
     doubts = await account.ledger.claim_doubts(claim)
     if not doubts:
-        return Settled()
+        return Resolved()
     resolver = _Resolver(account, until)
     if isinstance(provider, RepeatsSafely):
         return await to_its_end(resolver.repeat(provider, doubts), resolver.in_flight.stop)
     if isinstance(provider, KeepsRecords):
         try:
-            return await resolver.look_through(provider, doubts)
+            return await resolver.search_records(provider, doubts)
         except asyncio.CancelledError:
             await resolver.give_back(doubts)
             raise
@@ -124,10 +126,10 @@ class _Resolver:
         self._clock = account.clock
         self._config = account.config
         self._until = until
-        self._settled = Settled()
+        self._resolved = Resolved()
         self.in_flight = InFlight()
 
-    async def repeat(self, provider: RepeatsSafely, doubts: Sequence[Placement]) -> Settled:
+    async def repeat(self, provider: RepeatsSafely, doubts: Sequence[Placement]) -> Resolved:
         """Send the requests again, as many at once as may be in flight."""
         slots = asyncio.Semaphore(self._config.concurrency)
 
@@ -139,11 +141,12 @@ class _Resolver:
                     await self._apply(doubt, None, "not asked: the run was stopped", sent_until)
                     return
                 try:
-                    verdict: Verdict | None = await self.in_flight.answer(provider.settle(doubt, lease))
+                    found = await self.in_flight.answer(provider.resolve(doubt, lease))
+                    verdict: Verdict | _AskAgain | None = found
                     why = "the provider says it had no effect"
-                    was_refused = isinstance(verdict, Absent) and doubt.if_absent is not None  # and is once more
-                    if verdict and verdict.so_far and not was_refused:
-                        verdict, why = self._in_the_end(doubt, asked_at, verdict)
+                    was_refused = isinstance(found, Absent) and doubt.if_absent is not None  # and is once more
+                    if found.so_far and not was_refused:
+                        verdict, why = self._in_the_end(doubt, asked_at, found)
                     unanswered = False
                 except TimeoutError:
                     verdict, why, unanswered = None, "the run was stopped before an answer came", True
@@ -158,19 +161,20 @@ class _Resolver:
         async with together() as group:
             for doubt in doubts:
                 group.create_task(ask(doubt))
-        return self._settled
+        return self._resolved
 
-    def _in_the_end(self, doubt: Placement, asked_at: datetime, verdict: Verdict) -> tuple[Verdict | None, str]:
+    def _in_the_end(
+        self, doubt: Placement, asked_at: datetime, verdict: Verdict
+    ) -> tuple[Verdict | _AskAgain | None, str]:
         """The answer so far, if the provider repeats it after the settling time; and the reason, or the wait."""
         said = _says(verdict)
-        if not self._settles(doubt, asked_at):
+        if not self._resolves(doubt, asked_at):
             return None, f"{said}; asked again until what was sent before must have come"
-        asked = _times_asked_again(doubt)
-        if asked < _ASKED_AGAIN:
-            return None, f"{said}; asked again before that counts ({asked + 1} of {_ASKED_AGAIN})"
+        if doubt.asked_again < _ASKED_AGAIN:
+            return _AskAgain(), f"{said}; asked again before that counts ({doubt.asked_again + 1} of {_ASKED_AGAIN})"
         return verdict, "the provider refuses to repeat it, and shows no purchase"
 
-    async def look_through(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Settled:
+    async def search_records(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Resolved:
         """Read the records, then in the other order for doubts that none names; read all of them before any guess."""
         read_at = self._clock.now()
         evidence = Evidence(doubts, self._config.settle_s)
@@ -178,7 +182,7 @@ class _Resolver:
         why = "not in the provider's records"
         try:
             await self._read(provider, doubts, evidence, newest_first=False)
-            verdicts = await self._judge(doubts, evidence, read_at)
+            verdicts = await self._weigh(doubts, evidence, read_at)
             unnamed = [each for each in doubts if verdicts[each.id] and not evidence.names(each)]
             if unnamed:
                 await self._read(provider, unnamed, evidence, newest_first=True)
@@ -186,7 +190,7 @@ class _Resolver:
                 # Read every record before concluding anything from records without a key: other records may have one.
                 for newest_first in (False, True) if weighed else ():
                     await self._read(provider, weighed, evidence, newest_first=newest_first, everything=True)
-                verdicts = await self._judge(doubts, evidence, read_at)
+                verdicts = await self._weigh(doubts, evidence, read_at)
         except ProviderError as error:
             # Half a reading proves nothing; the complete one before it proves the purchases that carry a doubt's key.
             verdicts = {id_: found for id_, found in verdicts.items() if isinstance(found, Found) and found.by_key}
@@ -201,7 +205,7 @@ class _Resolver:
                 await self._apply(doubt, *self._in_the_end(doubt, read_at, verdict))
             else:
                 await self._apply(doubt, verdict, why)
-        return self._settled
+        return self._resolved
 
     async def give_back(self, doubts: Sequence[Placement]) -> None:
         """Let the next run resolve the doubts, without waiting for this run's lease."""
@@ -209,7 +213,7 @@ class _Resolver:
             for doubt in doubts:
                 group.create_task(self._apply(doubt, None, "the run was stopped"))
 
-    def _settles(self, doubt: Placement, read_at: datetime) -> bool:
+    def _resolves(self, doubt: Placement, read_at: datetime) -> bool:
         """Whether the records were read after the settling time, so that a missing purchase cannot appear later."""
         return read_at >= doubt.sent_until + timedelta(seconds=self._config.settle_s)
 
@@ -237,7 +241,7 @@ class _Resolver:
                     evidence.turn()
             evidence.turn()
 
-    async def _judge(
+    async def _weigh(
         self, doubts: Sequence[Placement], evidence: Evidence, read_at: datetime
     ) -> Mapping[int, Verdict | None]:
         refs = sorted({ref for doubt in doubts for ref in evidence.alike(doubt)})
@@ -245,10 +249,10 @@ class _Resolver:
         by_ref: dict[str, list[Placement]] = defaultdict(list)
         for holder in holders:
             by_ref[holder.provider_ref].append(holder)
-        return {doubt.id: evidence.verdict(doubt, by_ref, settles=self._settles(doubt, read_at)) for doubt in doubts}
+        return {doubt.id: evidence.verdict(doubt, by_ref, resolves=self._resolves(doubt, read_at)) for doubt in doubts}
 
     async def _apply(
-        self, doubt: Placement, verdict: Verdict | None, why: str, sent_until: datetime | None = None
+        self, doubt: Placement, verdict: Verdict | _AskAgain | None, why: str, sent_until: datetime | None = None
     ) -> None:
         now = self._clock.now()
         if_absent = Status(doubt.if_absent) if doubt.if_absent else None
@@ -258,16 +262,15 @@ class _Resolver:
             case Found(receipt, by_key):
                 move = replace(move, to=Status.PLACED, detail=None, due_at=now, receipt=receipt, by_key=by_key)
             case Absent():
-                move = replace(move, to=Status(doubt.if_absent or Status.PLANNED), detail=_said(doubt) or why)
+                move = replace(move, to=Status(doubt.if_absent or Status.PLANNED), detail=_answer(doubt) or why)
                 move = replace(move, due_at=now if move.to is Status.PLANNED else None)
             case Ambiguous(evidence):
                 move = replace(move, to=Status.PARKED, detail=evidence)
-            case None if mark := _AGAIN.search(why):
+            case _AskAgain():
                 due_at = now + timedelta(seconds=self._config.settle_s)
-                said = _said(doubt)
-                move = replace(move, detail=f"{said}{mark[0]}" if said else why, due_at=due_at)
+                move = replace(move, detail=_answer(doubt) or why, due_at=due_at, asked_again=doubt.asked_again + 1)
             case None:
-                move = replace(move, detail=_said(doubt) or why, due_at=self._next(doubt))
+                move = replace(move, detail=_answer(doubt) or why, due_at=self._next(doubt))
         try:
             await (self._ledger.record_found(move) if isinstance(verdict, Found) else self._ledger.move(move))
         except AlreadyRecorded:
@@ -277,10 +280,10 @@ class _Resolver:
             await self._apply(doubt, *again, sent_until)
             return
         except TransitionRefused:
-            return  # another run settled it, or its late answer did
+            return  # another run resolved it, or its late answer did
         self._count(move.to)
         log.info(
-            "settled: order %s, slot %s is %s", doubt.order_id, doubt.slot, move.to,
+            "resolved: order %s, slot %s is %s", doubt.order_id, doubt.slot, move.to,
             extra={"action": f"placement_{move.to}"},
         )  # fmt: skip
 
@@ -288,16 +291,16 @@ class _Resolver:
         """The next time to look: soon at first, for records that appear late; and surely after the settling time."""
         now = self._clock.now()
         soon = now + timedelta(seconds=min(retry_delay_s(doubt.attempt), self._config.settle_s / 4))
-        settles = doubt.sent_until + timedelta(seconds=self._config.settle_s)
-        return min(soon, settles) if settles > now else soon
+        resolves = doubt.sent_until + timedelta(seconds=self._config.settle_s)
+        return min(soon, resolves) if resolves > now else soon
 
     def _note(self, error: ProviderError) -> None:
-        unauthorized = self._settled.unauthorized or isinstance(error, Unauthorized)
-        self._settled = replace(self._settled, halted=self._settled.halted or str(error), unauthorized=unauthorized)
+        unauthorized = self._resolved.unauthorized or isinstance(error, Unauthorized)
+        self._resolved = replace(self._resolved, halted=self._resolved.halted or str(error), unauthorized=unauthorized)
 
     def _count(self, to: Status) -> None:
         name = to.value if to in TRANSITIONS[Status.IN_DOUBT] else "open"
-        self._settled = replace(self._settled, **{name: getattr(self._settled, name) + 1})
+        self._resolved = replace(self._resolved, **{name: getattr(self._resolved, name) + 1})
 
 
 def _says(verdict: Verdict) -> str:
@@ -310,12 +313,6 @@ def _says(verdict: Verdict) -> str:
             return evidence
 
 
-def _said(doubt: Placement) -> str | None:
+def _answer(doubt: Placement) -> str | None:
     """The provider's answer, where a doubt arose from one; kept as the reason until the doubt is resolved."""
-    return _AGAIN.sub("", doubt.reason or "") if doubt.if_absent else None
-
-
-def _times_asked_again(doubt: Placement) -> int:
-    """How often the provider was asked again already about its answer against the purchase."""
-    again = _AGAIN.search(doubt.reason or "")
-    return int(again[1]) if again else 0
+    return (doubt.reason or "") if doubt.if_absent else None

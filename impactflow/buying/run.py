@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from impactflow.accounts import RunConfig, StoreAccount
-from impactflow.adoption import Finding, PurchasesUnknown, Scope, check_ledger, look
+from impactflow.adoption import Finding, PurchasesUnknown, Scope, check_ledger, find_unknown
 from impactflow.buying.sweep import FailedSends
 from impactflow.callbacks import callback_path
 from impactflow.clients import open_cnaught, open_impactapi, open_oneclickimpact, open_wickedreports
@@ -164,7 +164,7 @@ class Run:
         unasked: list[str] = []
         for name in sorted(names):
             try:
-                if some := await look(self.ledger, self.provider(name), scope):
+                if some := await find_unknown(self.ledger, self.provider(name), scope):
                     found[name] = some
             except (ConfigurationError, ProviderError) as error:
                 unasked.append(f"What {name} has sold to this store was not looked at, as a run does first: {error}")

@@ -46,7 +46,7 @@ def run_adoption(
     if as_json:
         print_json(_as_json(surveys, done, where, yes=yes))
     else:
-        _tell(surveys, done, left, where, yes=yes)
+        _show(surveys, done, left, where, yes=yes)
     return 1 if left or (not yes and any(each.ours for each in surveys)) else 0
 
 
@@ -63,7 +63,7 @@ async def _adopt(
         for each in surveys if yes else ():
             done += await _carry_out(run, each)
         for name in sorted(not_ours) if yes else ():
-            await run.ledger.vouch(Vouched(name, by, began))
+            await run.ledger.vouch(Vouched(policy.store, name, by, began))
         return surveys, done
 
 
@@ -82,7 +82,7 @@ def _as_json(surveys: Sequence[Survey], done: Counter[Adopted], where: str, *, y
     }
 
 
-def _tell(surveys: Sequence[Survey], done: Counter[Adopted], left: Sequence[Survey], where: str, *, yes: bool) -> None:
+def _show(surveys: Sequence[Survey], done: Counter[Adopted], left: Sequence[Survey], where: str, *, yes: bool) -> None:
     out.print(f"Ledger: {where}", markup=False)
     for each in surveys:
         out.print(

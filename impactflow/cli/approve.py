@@ -12,7 +12,7 @@ from impactflow.policy import load_policy
 from impactflow.settings import load_settings
 
 
-def tell_awaiting(store: str | None, *, as_json: bool) -> int:
+def show_awaiting(store: str | None, *, as_json: bool) -> int:
     """List the placements that await approval, of one store or of all; return the number of lines."""
     with open_existing(load_settings()) as ledger:
         rows: list[dict[str, Any]] = list(as_rows(stopping.run(ledger.awaiting(store=store, limit=MOST_ASKED))))

@@ -10,7 +10,7 @@ from impactflow.cli.console import out
 _TOLD = 20
 
 
-def tell(audit: Mapping[str, Any]) -> None:
+def show(audit: Mapping[str, Any]) -> None:
     """Print the records that were compared at each provider, the disagreements, and the steps to take."""
     out.print(f"Audit of the purchases from {audit['from']} to {audit['to']}:")
     for name, tally in audit["providers"].items():
@@ -28,11 +28,11 @@ def tell(audit: Mapping[str, Any]) -> None:
         if tally["halted"]:
             out.print(f"  {name}: the audit ended early: {tally['halted']}", markup=False)
     for finding in audit["findings"][:_TOLD]:
-        _tell_finding(finding)
+        _show_finding(finding)
     out.print(f"{audit['remaining']} findings are left for a person. All of them: {audit['csv']}")
 
 
-def _tell_finding(finding: Mapping[str, str]) -> None:
+def _show_finding(finding: Mapping[str, str]) -> None:
     slot = f", slot {finding['slot']} ({finding['status']})" if finding["slot"] else ""
     out.print(f"[bold]{finding['finding'].replace('_', ' ')}[/bold]", end=": ")
     out.print(f"order {finding['order'] or 'unknown'}{slot}. {finding['means']}", markup=False)

@@ -77,7 +77,7 @@ def _end(result: dict[str, Any], settings: "Settings", *, as_json: bool) -> int:
     if as_json:
         console.print_json(result | {"ledger": ledger})
     else:
-        (placed.tell_preview if is_preview else placed.tell)(result)
+        (placed.show_preview if is_preview else placed.show)(result)
         console.out.print(f"Ledger: {ledger}", markup=False)
     if is_preview:
         return UNDONE if _is_incomplete(result) else DONE
@@ -129,10 +129,10 @@ def backfill(
     if json:
         console.print_json(result)
     elif dry_run:
-        placed.tell_previews(result)
+        placed.show_previews(result)
     else:
         console.out.print(result["backfill"]["said"], markup=False)
-        placed.tell(result)
+        placed.show(result)
     if dry_run:
         return UNDONE if result["wrong_options"] or any(map(_is_incomplete, result["windows"])) else DONE
     return _status_of(result) or (UNDONE if result["backfill"]["left_from"] else DONE)
@@ -161,7 +161,7 @@ def track(
     if json:
         console.print_json(result)
     else:
-        placed.tell_tracked(result, waited=wait > 0)
+        placed.show_tracked(result, waited=wait > 0)
     if result["refused_keys"]:
         return _fail_after_result(result["left_alone"])
     failed = bool(result["left_alone"] or result["unanswered"] or (wait and result["open"]))
@@ -212,9 +212,9 @@ def reconcile(
     if json:
         console.print_json(result)
     else:
-        placed.tell(result)
+        placed.show(result)
         if audit:
-            audited.tell(result["audit"])
+            audited.show(result["audit"])
     return _status_of_reconciled(result)
 
 

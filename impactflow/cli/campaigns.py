@@ -11,7 +11,7 @@ from impactflow.clock import SystemClock
 from impactflow.settings import Settings
 
 
-def tell_campaigns(settings: Settings, *, as_json: bool) -> None:
+def show_campaigns(settings: Settings, *, as_json: bool) -> None:
     """
     Print the slugs of the campaigns: the values for a rule's ``campaign``.
 

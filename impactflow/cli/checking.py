@@ -47,7 +47,7 @@ def check_policy(file: Path, settings: Settings, *, as_json: bool) -> int:
         told = {"policy": str(file.absolute()), "store": policy.store, "rules": limited}
         print_json({**told, "wrong": slips, "notes": notes, "ok": not slips})
     else:
-        _tell(file, policy, rules, slips, notes)
+        _show(file, policy, rules, slips, notes)
     return MISUSED if slips else DONE
 
 
@@ -106,7 +106,7 @@ def _amount(rule: Any, quantity: int) -> str:
     return f"{amount:,f} {unit}{cents}"
 
 
-def _tell(file: Path, policy: Policy, rules: list[dict[str, Any]], slips: list[str], notes: list[str]) -> None:
+def _show(file: Path, policy: Policy, rules: list[dict[str, Any]], slips: list[str], notes: list[str]) -> None:
     out.print(f"{file.absolute()} is a policy for store {policy.store}.", markup=False)
     print_table("Rules", [{name: _in_words(value) for name, value in rule.items()} for rule in rules])
     print_list("Units, rounding and limits of each slot", [_limits_in_words(rule) for rule in policy.rules])

@@ -52,7 +52,7 @@ _KEPT = "what was done is in the ledger: `impactflow status` says how things sta
 _UsageError: Any = typer.BadParameter.__base__
 
 
-def _tell_version(asked: bool) -> None:
+def _show_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version  # noqa: PLC0415 - nothing else needs it
 
@@ -67,7 +67,7 @@ def _options(
         typer.Option("--verbose", "-v", help="Log each step of a run on standard error; type this before COMMAND."),
     ] = False,
     version: Annotated[  # noqa: ARG001 - its callback answers
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version, and end.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version, and end.")
     ] = False,
 ) -> None:
     """Make every order do some good: at most one purchase per order and slot, each one found and recorded."""

@@ -60,7 +60,7 @@ def settle(
 ) -> int:
     """Record what became of parked or failed placements. The provider's records are asked whether that can be so."""
     from impactflow.buying.manual_resolution import Decision, Ruling
-    from impactflow.cli.settling import Kind, settle_all, settle_one, statuses
+    from impactflow.cli.resolving import Kind, resolve_all, resolve_one, statuses
 
     is_many = failed or parked or of_slot is not None or reason
     if order and is_many:
@@ -69,11 +69,11 @@ def settle(
         raise typer.BadParameter("give the order's SLOT too: `impactflow status` lists it")
     if order:
         ruling = Ruling(order, slot, Decision(decision), by or whoever_types(), why, ref, store)
-        return settle_one(ruling, as_json=json)
+        return resolve_one(ruling, as_json=json)
     if not is_many:
         raise typer.BadParameter("give ORDER and SLOT, or for many at once --failed, --parked, --slot or --reason")
     kind = Kind(statuses(failed=failed, parked=parked), of_slot, reason, store)
-    return settle_all(kind, Decision(decision), by or whoever_types(), why, yes=yes, as_json=json)
+    return resolve_all(kind, Decision(decision), by or whoever_types(), why, yes=yes, as_json=json)
 
 
 @deciding_app.command(epilog="Example: impactflow approve WR-000017 trees --at-most 20 --why 'a wholesaler'")
@@ -100,7 +100,7 @@ def approve(
     if not order:
         if at_most is not None or reject or why or by:
             raise typer.BadParameter("give ORDER and SLOT too: `impactflow approve` lists them")
-        return UNDONE if approving.tell_awaiting(store, as_json=json) else DONE
+        return UNDONE if approving.show_awaiting(store, as_json=json) else DONE
     if not slot:
         raise typer.BadParameter("give the order's SLOT too: `impactflow approve` lists them")
     if reject and at_most is not None:

@@ -66,32 +66,32 @@ rules:
 
 def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
     """Print the story; return 0 when the books equal the ledger and nothing is left undone."""
-    tell = _Teller(as_json=as_json)
+    show = _Narrator(as_json=as_json)
     shutil.rmtree(FOLDER, ignore_errors=True)
     make_folder(FOLDER)
     (FOLDER / "policy.yaml").write_text(_POLICY.replace("TODAY", f"{datetime.now(UTC):%Y-%m-%d}"))
     with _sandbox(orders, seed) as environment:
         os.environ.update(_environment(environment))
         sandbox = environment["WICKED_REPORTS_URL"].removesuffix("/wickedreports")
-        tell.beginning(orders)
+        show.beginning(orders)
         began = time.monotonic()
         placed = run_flow("place_impacts", "placing")
-        tell.placed(placed, _get(f"{sandbox}/_sandbox/status"), _ask(Ledger.changes))
+        show.placed(placed, _get(f"{sandbox}/_sandbox/status"), _ask(Ledger.changes))
         bought_first = len(_get(f"{sandbox}/_sandbox/books")["purchases"])
         tracked = run_flow("track_placements", "tracking", wait_s=20.0)
-        tell.tracked(tracked)
+        show.tracked(tracked)
         again = run_flow("place_impacts", "placing again")
         purchases = _get(f"{sandbox}/_sandbox/books")["purchases"]
         bought_again = len(purchases) - bought_first
-        tell.again(again, bought_again)
+        show.again(again, bought_again)
         verdict = _compare(purchases)
-        tell.verdict(verdict)
+        show.verdict(verdict)
         good = not (again["undone"] or bought_again or tracked["open"] or verdict["differences"])
         seconds = {
             "all": time.monotonic() - began,
             "flows": sum(each["duration_s"] for each in (placed, tracked, again)),
         }
-        tell.end(good, seconds, tracked["report"])
+        show.end(good, seconds, tracked["report"])
         if as_json:
             print_json(
                 {"place": placed, "track": tracked, "again": again, "books": verdict, "seconds": seconds, "ok": good}
@@ -99,7 +99,7 @@ def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
     return 0 if good else 1
 
 
-class _Teller:
+class _Narrator:
     """The texts of the story."""
 
     def __init__(self, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from impactflow.adoption import PurchasesUnknown, Scope, look
+from impactflow.adoption import PurchasesUnknown, Scope, find_unknown
 from impactflow.buying.options import Checked, check_options
 from impactflow.buying.run import Run, open_run
 from impactflow.buying.slips import find_slips
@@ -28,7 +28,7 @@ from impactflow.webhooks.sources import Secrets
 _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 
 
-def tell_findings(findings: Sequence[Mapping[str, Any]]) -> None:
+def show_findings(findings: Sequence[Mapping[str, Any]]) -> None:
     """Print each check and its result."""
     for finding in findings:
         print_marked(out, *_mark(finding), f"{finding['what']}: {finding['said']}")
@@ -83,15 +83,13 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
         require_ledger_folder(settings)
         require_writable(settings)
         with none_made(settings) as used:
-            findings += await _look_around(
-                used, policy, providers, describe(settings.impactflow_ledger_url), absent=absent
-            )
+            findings += await _examine(used, policy, providers, describe(settings.impactflow_ledger_url), absent=absent)
     except ImpactError as error:
         findings.append(_wrong("ledger", error))
     return findings
 
 
-async def _look_around(
+async def _examine(
     settings: Settings, policy: Policy | None, providers: Sequence[ProviderName], where: str, *, absent: bool
 ) -> list[dict[str, Any]]:
     """Check the ledger and the accounts, and whether the ledger knows the accounts' purchases; change nothing."""
@@ -102,8 +100,8 @@ async def _look_around(
         if policy is not None:
             findings += await _slips(run, policy)
             findings += _rates(policy, run.clock.now().date())
-            findings += await _never_told(run, policy)
-            findings += await _unheard(run, policy)
+            findings += await _never_announced(run, policy)
+            findings += await _silent_senders(run, policy)
             findings += [_named(each) for each in await check_options(run.provider, policy)]
         if all(account["ok"] for account in accounts):
             accounts.append(await _finding("purchases", lambda: _compare(run, policy, providers, where)))
@@ -113,7 +111,7 @@ async def _look_around(
 async def _compare(run: Run, policy: Policy | None, providers: Sequence[ProviderName], where: str) -> str:
     """Check whether a run would be refused, and record nothing."""
     scope = Scope(run.ledger, policy)
-    found = {name: some for name in providers if (some := await look(run.ledger, run.provider(name), scope))}
+    found = {name: some for name in providers if (some := await find_unknown(run.ledger, run.provider(name), scope))}
     if found:
         raise PurchasesUnknown(where, found)
     return "the ledger knows the newest that this store has bought"
@@ -139,7 +137,7 @@ def _told(secrets: Secrets) -> str:
     return f"served: {', '.join(secrets.served) or 'none'}" + (f"; not served: {missing}" if missing else "")
 
 
-async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
+async def _never_announced(run: Run, policy: Policy) -> list[dict[str, Any]]:
     """Name the topics that have not come from a served sender yet: no error, but the webhook may not ask for them."""
     try:
         secrets, told = _secrets(run.settings), await run.ledger.topics(policy.store)
@@ -160,7 +158,7 @@ async def _never_told(run: Run, policy: Policy) -> list[dict[str, Any]]:
     ]
 
 
-async def _unheard(run: Run, policy: Policy) -> list[dict[str, Any]]:
+async def _silent_senders(run: Run, policy: Policy) -> list[dict[str, Any]]:
     """Report refused deliveries, and rules that cannot earn: no errors, since anyone can cause a refusal."""
     try:
         served = Secrets.of(run.settings).served

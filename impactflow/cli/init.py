@@ -179,7 +179,7 @@ def set_up(answers: Answers, *, as_json: bool) -> int:
         ENVIRONMENT.unlink()
         raise
     load_policy(POLICY)
-    return _look(answers, as_json=as_json)
+    return _check_written(answers, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -328,9 +328,9 @@ def _write(file: Path, text: str, *, mode: int) -> None:
         raise ConfigurationError(f"{file.absolute()} cannot be written ({failed.strerror})") from None
 
 
-def _look(answers: Answers, *, as_json: bool) -> int:
+def _check_written(answers: Answers, *, as_json: bool) -> int:
     """Run the checks of ``doctor``, except for keys left for later, and print the next step."""
-    from impactflow.cli.doctor import examine, tell_findings  # noqa: PLC0415 - it loads a lot, and a person waits
+    from impactflow.cli.doctor import examine, show_findings  # noqa: PLC0415 - it loads a lot, and a person waits
 
     left = [name for name, value in answers.variables.items() if not value]
     # Each finding about a missing variable names that variable.
@@ -340,7 +340,7 @@ def _look(answers: Answers, *, as_json: bool) -> int:
         written = [str(POLICY.absolute()), str(ENVIRONMENT.absolute())]
         print_json({"written": written, "checks": findings, "left_for_later": left, "ok": not status})
         return status
-    tell_findings(findings)
+    show_findings(findings)
     for name in left:
         print_marked(out, "later", "yellow", f"{name}: put it into {ENVIRONMENT.absolute()}")
     out.print(f"Written: {POLICY.absolute()}, and {ENVIRONMENT.absolute()}, which you alone can read.", markup=False)

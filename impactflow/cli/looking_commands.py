@@ -18,9 +18,9 @@ def status(
     json: Json = False,
 ) -> int:
     """Count placements, list what needs attention, and say why things are held, not earned or refused."""
-    from impactflow.cli.status import tell_status
+    from impactflow.cli.status import show_status
 
-    return tell_status(totals=totals, as_json=json)
+    return show_status(totals=totals, as_json=json)
 
 
 @looking_app.command(epilog="Example: impactflow show WR-000017")
@@ -31,9 +31,9 @@ def show(
     json: Json = False,
 ) -> int:
     """Show one order: what it earned or did not earn, and every event since."""
-    from impactflow.cli.story import tell_story
+    from impactflow.cli.story import show_story
 
-    tell_story(order, store, as_json=json)
+    show_story(order, store, as_json=json)
     return DONE
 
 
@@ -45,13 +45,13 @@ def doctor(
 ) -> int:
     """Check the settings, the policy, the ledger, and each key and URL with a harmless call."""
     from impactflow import stopping
-    from impactflow.cli.doctor import examine, tell_findings
+    from impactflow.cli.doctor import examine, show_findings
 
     findings = stopping.run(examine(only("--policy", policy)))
     if json:
         console.print_json({"checks": findings, "ok": all(finding["ok"] for finding in findings)})
     else:
-        tell_findings(findings)
+        show_findings(findings)
     return max((finding["status"] for finding in findings), default=DONE)
 
 

@@ -85,7 +85,7 @@ class Parts:
         """Start a process; its output goes to its log."""
         self._start(name, command, variables, tells=False)
 
-    def start_telling(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
+    def start_talking(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
         """
         Start a process that prints one line of JSON with its address once it works, then nothing; return the object.
 

@@ -16,7 +16,7 @@ from impactflow.units import shown
 _TOLD = 20
 
 
-def tell_preview(result: Mapping[str, Any]) -> None:
+def show_preview(result: Mapping[str, Any]) -> None:
     """Print the purchases that a run would make, those that would wait and why, and orders that would earn nothing."""
     orders = result["orders"]
     out.print(result["window"])
@@ -26,10 +26,10 @@ def tell_preview(result: Mapping[str, Any]) -> None:
         " approval,"
         f" {result['would_hold']} would be held."
     )
-    _tell_incomplete(result)
+    _show_incomplete(result)
     for note in (*result["notes"], *result["wrong_options"]):
         out.print(note, markup=False)
-    _tell_totals("Would be bought", result["totals"])
+    _show_totals("Would be bought", result["totals"])
     print_list("Would be held", _held(result["lines"]))
     waiting = [line for line in result["lines"] if line["needs_approval"]]
     print_table("Would await approval", [_line(line) for line in waiting[:_TOLD]])
@@ -38,7 +38,7 @@ def tell_preview(result: Mapping[str, Any]) -> None:
     print_table("Would earn nothing", result["not_earned"])
 
 
-def _tell_incomplete(preview: Mapping[str, Any]) -> None:
+def _show_incomplete(preview: Mapping[str, Any]) -> None:
     """Print the orders that a preview leaves out, and why."""
     if preview["may_be_missing"]:
         out.print(f"No two readings of the orders agreed: {preview['may_be_missing']} or more may be missing.")
@@ -63,7 +63,7 @@ def _held(lines: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def tell_previews(result: Mapping[str, Any]) -> None:
+def show_previews(result: Mapping[str, Any]) -> None:
     """Print the purchases that each window of a backfill would make, and the sum of all windows."""
     for window in result["windows"]:
         would, orders = window["would_place"], window["orders"]
@@ -72,13 +72,13 @@ def tell_previews(result: Mapping[str, Any]) -> None:
             f" {counted(would, 'placement')} would be made, {window['would_await_approval']} would await approval,"
             f" {window['would_hold']} would be held."
         )
-        _tell_incomplete(window)
+        _show_incomplete(window)
         print_table("", [_readable(row) for row in window["totals"]])
     for note in (*result["notes"], *result["wrong_options"]):
         out.print(note, markup=False)
     if not result["windows"]:
         out.print("The range is planned to its end already, under this policy.")
-    _tell_totals("Would be bought in all", _sums(result["windows"]))
+    _show_totals("Would be bought in all", _sums(result["windows"]))
     stop = f" It would stop before order {result['ends_before']}." if result["ends_before"] else ""
     out.print(f"Dry run, nothing was bought: {counted(result['would_place'], 'placement')} in all.{stop}")
 
@@ -97,7 +97,7 @@ def _sums(windows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _tell_totals(title: str, totals: Sequence[Mapping[str, Any]]) -> None:
+def _show_totals(title: str, totals: Sequence[Mapping[str, Any]]) -> None:
     print_table(title, [_readable(row) for row in totals])
     cents = [row["quantity"] for row in totals if row["unit"] == Unit.USD_CENT]
     if cents:
@@ -124,7 +124,7 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in _readable(line).items() if name not in {"held", "needs_approval"}}
 
 
-def tell(result: Mapping[str, Any]) -> None:
+def show(result: Mapping[str, Any]) -> None:
     """Print a run's actions and purchases, then the orders and deliveries read, then work left and the next step."""
     out.print(f"Placements that this run has changed: {in_standings(result['this_run'])}.")
     if "orders" in result:
@@ -133,7 +133,7 @@ def tell(result: Mapping[str, Any]) -> None:
         out.print(_heard(told))
     if result.get("window"):
         out.print(result["window"])
-    _tell_bought(result["bought"], result["purchases"])
+    _show_bought(result["bought"], result["purchases"])
     for note in result.get("notes", ()):
         out.print(note, markup=False)
     if left := _left(result):
@@ -149,7 +149,7 @@ def tell(result: Mapping[str, Any]) -> None:
         out.print("Something is left undone: `impactflow status` says what; running this again goes on.")
 
 
-def tell_tracked(result: Mapping[str, Any], *, waited: bool) -> None:
+def show_tracked(result: Mapping[str, Any], *, waited: bool) -> None:
     """
     Print the progress of purchases.
 
@@ -191,7 +191,7 @@ def _heard(told: Mapping[str, Any]) -> str:
     return f"{counted(told['deliveries'], 'webhook delivery', 'webhook deliveries')} read: {said}."
 
 
-def _tell_bought(bought: Sequence[Mapping[str, Any]], purchases: str | None) -> None:
+def _show_bought(bought: Sequence[Mapping[str, Any]], purchases: str | None) -> None:
     """Print the purchases of this run, and the steps that follow."""
     print_table("Bought by this run", bought)
     if any(row["price_usd"] is None for row in bought):

@@ -43,10 +43,10 @@ def init(
 @ending
 def campaigns(json: Json = False) -> int:
     """List the campaigns that the account at ImpactAPI may give to, as a rule's `campaign` names them."""
-    from impactflow.cli.campaigns import tell_campaigns
+    from impactflow.cli.campaigns import show_campaigns
     from impactflow.settings import load_settings
 
-    tell_campaigns(load_settings(), as_json=json)
+    show_campaigns(load_settings(), as_json=json)
     return DONE
 
 

@@ -109,7 +109,7 @@ def send_deliveries(
     except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as failed:
         todo = "start one with `impactflow webhooks`, or name another with --url"
         raise ImpactError(f"no receiver answers at {base} ({failed}): {todo}") from None
-    _tell(base, source, sent, as_json=as_json)
+    _show(base, source, sent, as_json=as_json)
     return DONE if all(each.accepted for each in sent) else UNDONE
 
 
@@ -219,7 +219,7 @@ def _content(file: Path) -> bytes:
     return body
 
 
-def _tell(base: str, source: str, sent: Sequence[_Sent], *, as_json: bool) -> None:
+def _show(base: str, source: str, sent: Sequence[_Sent], *, as_json: bool) -> None:
     if as_json:
         accepted = all(each.accepted for each in sent)
         deliveries = [asdict(each) for each in sent]

@@ -59,7 +59,7 @@ class Silence:
             ],
         }
 
-    def tell(self) -> None:
+    def show(self) -> None:
         """Print the orders that did not earn and the refused deliveries."""
         title = f"Not earned, last {_UNEARNED_DAYS} days, by reason"
         print_table(title, _rows(self.unearned, "slot", "reason"))
@@ -67,7 +67,7 @@ class Silence:
             out.print(sentence, markup=False)
 
 
-async def look(ledger: Ledger, now: datetime) -> Silence:
+async def measure(ledger: Ledger, now: datetime) -> Silence:
     """Read the facts from the ledger."""
     since = now - timedelta(days=_UNEARNED_DAYS)
     return Silence(since, await ledger.why_held(), await ledger.why_unearned(since), await refused(ledger, now.date()))
@@ -96,7 +96,7 @@ def without_products(policy: "Policy", served: Sequence[str]) -> list[str]:
 
     sentences = []
     for scheme in SCHEMES:
-        if scheme.tells_products or scheme.source not in served:
+        if scheme.lists_products or scheme.source not in served:
             continue
         rules = [f"{rule.slot} ({how})" for rule in policy.rules if (how := rule.counts_items_of(scheme.source))]
         if rules:

@@ -48,7 +48,7 @@ class _Now:
         pending: Webhook deliveries that are not processed yet.
         unread: The number of planned placements whose orders must be read again, and the command for it.
         places: The command that processes deliveries and buys planned placements.
-        unheard: The reasons for held placements, for orders that did not earn, and for refusals.
+        silence: The reasons for held placements, for orders that did not earn, and for refusals.
         totals: The purchases, where the caller asked for them.
     """
 
@@ -59,7 +59,7 @@ class _Now:
     pending: Sequence[Pending]
     unread: tuple[int, str]
     places: str
-    unheard: silence.Silence
+    silence: silence.Silence
     totals: Sequence[Total] | None
 
     @property
@@ -69,7 +69,7 @@ class _Now:
         return bool(standing.waiting or standing.failed or self.broken or self.pending)
 
 
-def tell_status(*, totals: bool, as_json: bool) -> int:
+def show_status(*, totals: bool, as_json: bool) -> int:
     """
     Print the state of things; return 1 where something is left undone.
 
@@ -83,16 +83,16 @@ def tell_status(*, totals: bool, as_json: bool) -> int:
     """
     settings = load_settings()
     with ledgers.open_existing(settings) as ledger:
-        now = stopping.run(_look(ledger, settings, totals=totals))
+        now = stopping.run(_read(ledger, settings, totals=totals))
     where = describe(settings.impactflow_ledger_url)
     if as_json:
         print_json(_as_json(now, where))
     else:
-        _tell(now, where)
+        _show(now, where)
     return UNDONE if now.undone else DONE
 
 
-async def _look(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
+async def _read(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
     counts = await ledger.counts()
     return _Now(
         counts,
@@ -102,7 +102,7 @@ async def _look(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
         await ledger.pending_by_source(),
         await _unread(ledger, settings) if Standing.of(counts).planned else (0, ""),
         takes_up_deliveries(settings),
-        await silence.look(ledger, SystemClock().now()),
+        await silence.measure(ledger, SystemClock().now()),
         await ledger.totals() if totals else None,
     )
 
@@ -130,12 +130,12 @@ def _as_json(now: _Now, where: str) -> dict[str, Any]:
         "wait_to_be_read": now.unread[0],
         "ledger": where,
         **totals,
-        **now.unheard.as_json(),
+        **now.silence.as_json(),
         "undone": now.undone,
     }
 
 
-def _tell(now: _Now, where: str) -> None:
+def _show(now: _Now, where: str) -> None:
     used = {status.value for _, status in now.counts}
     rows = [
         {"provider": provider, **{name: count for name, count in statuses.items() if name in used}}
@@ -153,7 +153,7 @@ def _tell(now: _Now, where: str) -> None:
             " what they have earned."
         )
     out.print(f"Ledger: {where}", markup=False)
-    _tell_pending(now.pending, now.places)
+    _show_pending(now.pending, now.places)
     waiting, read_by = now.unread
     if waiting:
         wait = "waits" if waiting == 1 else "wait"
@@ -164,11 +164,11 @@ def _tell(now: _Now, where: str) -> None:
         out.print(
             f"{counted(ready, 'planned placement')} still to be bought: {now.places} goes on with that.", markup=False
         )
-    _tell_needs(now.needs)
+    _show_needs(now.needs)
     print_list("Orders that could not be read", _broken(now.broken))
     if now.broken:
         out.print(dismiss.HOW, markup=False)
-    now.unheard.tell()
+    now.silence.show()
     if now.undone:
         out.print("Something is left undone, as said above, so the exit status is 1.")
 
@@ -181,7 +181,7 @@ def _broken(broken: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _tell_pending(pending: Sequence[Pending], places: str) -> None:
+def _show_pending(pending: Sequence[Pending], places: str) -> None:
     if not pending:
         return
     count, since = sum(each.count for each in pending), min(each.since for each in pending)
@@ -195,7 +195,7 @@ def _tell_pending(pending: Sequence[Pending], places: str) -> None:
     )
 
 
-def _tell_needs(needs: Needs) -> None:
+def _show_needs(needs: Needs) -> None:
     """Print each reason once, with its count; then the remedy, once for each status."""
     print_list("Needs attention", [_in_words(need) for need in needs.first])
     if needs.others:

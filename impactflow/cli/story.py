@@ -23,7 +23,7 @@ from impactflow.units import said
 _LISTED = 100_000
 
 
-def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
+def show_story(order: str, store: str | None, *, as_json: bool) -> None:
     """
     Print all that is known of an order.
 
@@ -38,7 +38,7 @@ def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
     """
     settings = load_settings()
     with open_existing(settings) as ledger:
-        story, waiting = stopping.run(_look(ledger, settings, order, store))
+        story, waiting = stopping.run(_read(ledger, settings, order, store))
         if story is None and not waiting:
             meant = stopping.run(_meant(ledger, order, store))
             told = f"did you mean {meant!r}?" if meant else "`impactflow status` says what the ledger holds"
@@ -51,7 +51,7 @@ def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
     if story is None:
         out.print(f"Order {order} was not read yet.", markup=False)
     else:
-        _tell(story)
+        _show(story)
     for each in waiting:
         out.print(
             f"  A webhook delivery of {each['source']} ({each['topic']}, received"
@@ -61,7 +61,7 @@ def tell_story(order: str, store: str | None, *, as_json: bool) -> None:
         )
 
 
-async def _look(
+async def _read(
     ledger: Ledger, settings: Settings, order: str, store: str | None
 ) -> tuple[Mapping[str, Any] | None, list[dict[str, Any]]]:
     story = await ledger.story(order, store=store) or await _broken(ledger, order, store)
@@ -89,10 +89,10 @@ async def _meant(ledger: Ledger, order: str, store: str | None) -> str | None:
     return other if await ledger.story(other, store=store) else None
 
 
-def _tell(story: Mapping[str, Any]) -> None:
+def _show(story: Mapping[str, Any]) -> None:
     if "broken" in story:
-        _tell_broken(story["order"], story["broken"])
-        _tell_dismissed(story["dismissed"])
+        _show_broken(story["order"], story["broken"])
+        _show_dismissed(story["dismissed"])
         if not story["broken"]["dismissed"]:
             out.print(HOW, markup=False)
         return
@@ -101,16 +101,16 @@ def _tell(story: Mapping[str, Any]) -> None:
     out.print(_said(story), markup=False)
     out.print("known as " + ", ".join(story["names"]), markup=False)
     for refund in story["refunds"]:
-        _tell_refund(refund)
+        _show_refund(refund)
     for broken in story["not_read"]:
-        _tell_broken(broken["name"], broken)
+        _show_broken(broken["name"], broken)
         out.print(HOW, markup=False)
-    _tell_dismissed(story["dismissed"])
+    _show_dismissed(story["dismissed"])
     bought = {placement["slot"] for placement in story["placements"] if placement["placed_at"]}
     for entry in story["unearned"]:
-        _tell_unearned(entry, bought)
+        _show_unearned(entry, bought)
     for placement in story["placements"]:
-        _tell_placement(placement)
+        _show_placement(placement)
 
 
 def _said(story: Mapping[str, Any]) -> str:
@@ -121,7 +121,7 @@ def _said(story: Mapping[str, Any]) -> str:
     return f"{amount}, {items}, payments: {payments}"
 
 
-def _tell_unearned(entry: Mapping[str, Any], bought: set[str]) -> None:
+def _show_unearned(entry: Mapping[str, Any], bought: set[str]) -> None:
     """Print why nothing is earned; purchases made before stay, so their slot did earn something."""
     slot = f"slot {entry['slot']}" if entry["slot"] else "the order"
     if entry["slot"] in bought or (bought and not entry["slot"]):
@@ -130,19 +130,19 @@ def _tell_unearned(entry: Mapping[str, Any], bought: set[str]) -> None:
         out.print(f"  {slot} earned nothing: {entry['reason']}", markup=False)
 
 
-def _tell_broken(name: str, broken: Mapping[str, Any]) -> None:
+def _show_broken(name: str, broken: Mapping[str, Any]) -> None:
     out.print(f"Order {name} could not be read: {broken['problem']}", markup=False)
     first, last = broken["first_seen_at"], broken["last_seen_at"]
     out.print(f"First seen {first:%Y-%m-%d %H:%M:%S} UTC, last {last:%Y-%m-%d %H:%M:%S}.")
 
 
-def _tell_dismissed(dismissed: Sequence[Mapping[str, Any]]) -> None:
+def _show_dismissed(dismissed: Sequence[Mapping[str, Any]]) -> None:
     for each in dismissed:
         word = f"dismissed by {each['by']}: {each['why']} (it could not be read: {each['problem']})"
         out.print(f"  {each['at']:%Y-%m-%d %H:%M:%S} {word}", markup=False)
 
 
-def _tell_refund(refund: Mapping[str, Any]) -> None:
+def _show_refund(refund: Mapping[str, Any]) -> None:
     amount = (
         f"{refund['amount']} {refund['currency'] or ''}".strip() if refund["amount"] else "an amount that is not told"
     )
@@ -159,7 +159,7 @@ def _in_our_units(detail: str | None) -> str:
     return said(int(number), Unit(unit))
 
 
-def _tell_placement(placement: Mapping[str, Any]) -> None:
+def _show_placement(placement: Mapping[str, Any]) -> None:
     amount = "?" if placement["quantity"] is None else said(placement["quantity"], Unit(placement["unit"]))
     what = f"{amount} ({placement['kind']}) from {placement['provider']}"
     out.print(f"\n[bold]{placement['slot']}[/bold]: {what}, [bold]{placement['status']}[/bold]")

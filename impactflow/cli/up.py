@@ -125,17 +125,17 @@ def _start(parts: Parts, *, as_json: bool) -> None:
     serving = ["--host", "127.0.0.1", "--port", str(httpx.URL(api_url).port)]
     parts.start("server", [sys.executable, "-m", "prefect", "server", "start", *serving], variables)
     port = _free_port(_SANDBOX_PORT)
-    variables |= parts.start_telling(
+    variables |= parts.start_talking(
         "sandbox", [*_OURSELVES, "sandbox", "--json", f"--port={port}", *_SANDBOX], variables
     )
     receiver_url = f"http://127.0.0.1:{_free_port(_RECEIVER_PORT)}"
     variables["IMPACTFLOW_WEBHOOKS_URL"] = receiver_url
     _begin_anew(variables)
     command = [*_OURSELVES, "webhooks", "--json", f"--port={httpx.URL(receiver_url).port}"]
-    parts.start_telling("receiver", command, variables)
+    parts.start_talking("receiver", command, variables)
     _await_server(parts, api_url)
     _mark_what_was_cut_off(api_url)
-    parts.start_telling("deployments", [*_OURSELVES, "serve", "--json"], variables)
+    parts.start_talking("deployments", [*_OURSELVES, "serve", "--json"], variables)
     _install_automations(variables)
     if as_json:
         where = {"api_url": api_url, "webhooks_url": receiver_url, "folder": str(FOLDER.resolve())}

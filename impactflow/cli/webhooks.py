@@ -79,7 +79,7 @@ async def _serve(
             )
         counting = [tasks.create_task(each.go_on()) for each in (refusals, arrivals)]
         try:
-            await serve(app, at, lambda: _tell(settings, secrets, at, as_json=as_json))
+            await serve(app, at, lambda: _show(settings, secrets, at, as_json=as_json))
         finally:
             await _keep_last(refusals)
         for each in counting:
@@ -95,7 +95,7 @@ async def _keep_last(refusals: Refusals) -> None:
             await refusals.flush()
 
 
-def _tell(settings: Settings, secrets: Secrets, at: socket.socket, *, as_json: bool) -> None:
+def _show(settings: Settings, secrets: Secrets, at: socket.socket, *, as_json: bool) -> None:
     host, port = at.getsockname()[:2]
     here = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     base = settings.impactflow_webhooks_url or here

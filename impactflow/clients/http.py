@@ -57,9 +57,9 @@ def open_transport(concurrency: int) -> httpx.AsyncBaseTransport:
 
 def quick_copy(original: T) -> T:
     """Copy an object but nothing that it refers to. Each purchase needs a copy, and ``copy.copy`` is slower."""
-    twin: T = object.__new__(type(original))
-    twin.__dict__.update(original.__dict__)
-    return twin
+    duplicate: T = object.__new__(type(original))
+    duplicate.__dict__.update(original.__dict__)
+    return duplicate
 
 
 class HttpClient:
@@ -91,16 +91,16 @@ class HttpClient:
         self._extensions: dict[str, Any] = {"timeout": timeouts}
         self._write_extensions = self._extensions
 
-    def looking(self, last_look: Callable[[], None]) -> Self:
+    def with_final_check(self, final_check: Callable[[], None]) -> Self:
         """
-        Copy the client, with the same rate limit; the copy's writes call ``last_look`` in the step that sends them.
+        Copy the client, with the same rate limit; the copy's writes call ``final_check`` in the step that sends them.
 
         Args:
-            last_look: A quick check that raises ``NotSent`` where the write may not be sent any more.
+            final_check: A quick check that raises ``NotSent`` where the write may not be sent any more.
         """
-        looking = quick_copy(self)
-        looking._write_extensions = {**self._extensions, "last_look": last_look}  # noqa: SLF001 - a copy of this one
-        return looking
+        with_final_check = quick_copy(self)
+        with_final_check._write_extensions = {**self._extensions, "final_check": final_check}  # noqa: SLF001 - a copy of this one
+        return with_final_check
 
     async def read(
         self,
@@ -198,7 +198,7 @@ class HttpClient:
         except ValidationError as broken:
             raise call.unreadable(response, broken) from None
 
-    async def look_back(self, operation: str, reading: Awaitable[T]) -> T:
+    async def read_back(self, operation: str, reading: Awaitable[T]) -> T:
         """
         Read whether a declined write had been done before.
 
@@ -270,7 +270,7 @@ class HttpClient:
             raise call.unanswered(f"no whole answer came ({type(error).__name__})") from None
         finally:
             status = response.status_code if response is not None else None
-            self._limit.settle(turn, status, response.headers if response is not None else {})
+            self._limit.finish(turn, status, response.headers if response is not None else {})
         if not response.is_success:
             raise call.failed(response, self._clock.now())
         return response

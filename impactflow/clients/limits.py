@@ -54,14 +54,14 @@ class Turn(NamedTuple):
     Args:
         waited_s: Seconds that the request was held back.
         taken_at: The time at which it may go.
-        settled: The number of requests settled by then.
+        finished: The number of requests finished by then.
         pauses: The number of pauses by then.
         ahead: Whether the request goes ahead alone, to learn the new count.
     """
 
     waited_s: float
     taken_at: datetime
-    settled: int
+    finished: int
     pauses: int
     ahead: bool
 
@@ -152,7 +152,7 @@ def _read_window(headers: Mapping[str, str], sent_at: datetime, now: datetime) -
 
 class RateLimit:
     """
-    The turns of one client's requests: take a turn, send, then settle the turn with the answer.
+    The turns of one client's requests: take a turn, send, then finish the turn with the answer.
 
     Args:
         clock: Gives the time and waits.
@@ -164,11 +164,11 @@ class RateLimit:
         self._left = math.inf  # requests that may still be sent
         self._lapses_at: datetime | None = None  # the time until which `_left` holds
         self._may_end_at: datetime | None = None  # from then on a request may count in the next window
-        self._strays = 0  # requests settled after that
+        self._strays = 0  # requests finished after that
         self._learning = False  # one request is to go ahead
         self._ahead = False  # that request is on its way
         self._in_flight = 0
-        self._settled = 0
+        self._finished = 0
         self._paused_until: datetime | None = None
         self._pauses = 0
         self._refusals = 0  # 429s in a row
@@ -176,7 +176,7 @@ class RateLimit:
 
     async def take(self, patience_s: float) -> Turn:
         """
-        Wait for permission to send one request. Each turn taken must be settled, whatever happens.
+        Wait for permission to send one request. Each turn taken must be finished, whatever happens.
 
         Args:
             patience_s: The most seconds to wait.
@@ -190,7 +190,7 @@ class RateLimit:
             wait_s = self._wait_s(now)
             if left_s <= 0 or wait_s > left_s:
                 raise HeldBackError(wait_s)
-            await (self._clock.sleep(wait_s) if wait_s else self._next_settled())
+            await (self._clock.sleep(wait_s) if wait_s else self._next_finished())
             now = self._clock.now()
         waited_s = (now - asked_at).total_seconds()
         if waited_s > patience_s:
@@ -198,9 +198,9 @@ class RateLimit:
         self._in_flight += 1
         self._left -= 1
         self._ahead = self._learning
-        return Turn(waited_s, now, self._settled, self._pauses, self._learning)
+        return Turn(waited_s, now, self._finished, self._pauses, self._learning)
 
-    def settle(self, turn: Turn, status: int | None, headers: Mapping[str, str]) -> None:
+    def finish(self, turn: Turn, status: int | None, headers: Mapping[str, str]) -> None:
         """
         Give a turn back, with the status and headers of its answer.
 
@@ -210,7 +210,7 @@ class RateLimit:
             headers: The answer's headers.
         """
         self._in_flight -= 1
-        self._settled += 1
+        self._finished += 1
         if turn.ahead:
             self._ahead = False
         if self._limit is not None or "x-ratelimit-remaining" in headers:
@@ -250,7 +250,7 @@ class RateLimit:
         self._strays = 0
         self._lapses_at = now + timedelta(seconds=WINDOW_S)  # in case no answer comes
 
-    async def _next_settled(self) -> None:
+    async def _next_finished(self) -> None:
         future = asyncio.get_running_loop().create_future()
         self._waiting[future] = None
         try:
@@ -269,8 +269,8 @@ class RateLimit:
         now = self._clock.now()
         told = _read_window(headers, turn.taken_at, now)
         if told is not None and (turn.ahead or self._limit is None):
-            # Requests in flight, and requests settled since this one was sent, may count after it.
-            overtook = self._settled - 1 - turn.settled
+            # Requests in flight, and requests finished since this one was sent, may count after it.
+            overtook = self._finished - 1 - turn.finished
             self._left = told.remaining - self._in_flight - overtook
             self._strays = overtook if now >= told.ends_from else 0
             self._limit, self._may_end_at, self._lapses_at = told.limit, told.ends_from, told.ends_by

@@ -40,16 +40,16 @@ class _Client(Protocol):
 C = TypeVar("C", bound=_Client)
 
 
-def looking(client: C, last_look: Callable[[], None]) -> C:
+def with_final_check(client: C, final_check: Callable[[], None]) -> C:
     """
-    Copy a client; the copy's writes call ``last_look`` in the same step that sends them.
+    Copy a client; the copy's writes call ``final_check`` in the same step that sends them.
 
     Args:
         client: Any of the four.
-        last_look: As for ``HttpClient.looking``.
+        final_check: As for ``HttpClient.with_final_check``.
     """
     looks = quick_copy(client)
-    looks._http = client._http.looking(last_look)  # noqa: SLF001
+    looks._http = client._http.with_final_check(final_check)  # noqa: SLF001
     return looks
 
 

@@ -158,34 +158,34 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that can call ``last_look`` before it is written."""
+    """A request that can call ``final_check`` before it is written."""
 
-    last_look: Callable[[], None] | None = None
+    final_check: Callable[[], None] | None = None
 
     async def write_bytes(
         self, writer: AbstractStreamWriter, conn: aiohttp.connector.Connection, content_length: int | None = None
     ) -> None:
         """
-        Call ``last_look``, then write head and body; nothing is awaited in between.
+        Call ``final_check``, then write head and body; nothing is awaited in between.
 
         Up to here aiohttp has only put the head together, and with a small body both leave at once. An error of
-        ``last_look`` is raised where the answer is awaited, so that it reaches the caller unchanged.
+        ``final_check`` is raised where the answer is awaited, so that it reaches the caller unchanged.
         """
-        if self.last_look is not None and conn.protocol is not None:
+        if self.final_check is not None and conn.protocol is not None:
             try:
-                self.last_look()
+                self.final_check()
             except Exception as error:  # noqa: BLE001 - it is the caller's
                 conn.protocol.set_exception(error)
                 return
         await super().write_bytes(writer, conn, content_length)
 
 
-def _once(last_look: Callable[[], None] | None) -> aiohttp.ClientMiddlewareType:
+def _once(final_check: Callable[[], None] | None) -> aiohttp.ClientMiddlewareType:
     """Report a lost connection as an error that is not aiohttp's own: aiohttp sends again after its own errors."""
 
     async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if isinstance(request, _Request):
-            request.last_look = last_look
+            request.final_check = final_check
         try:
             return await send(request)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
@@ -214,8 +214,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """
         Send the request and read its answer.
 
-        The extension ``last_look`` of a request that is not a GET is called in the step that writes the request. An
-        error of ``last_look`` is raised, and nothing was sent.
+        The extension ``final_check`` of a request that is not a GET is called in the step that writes the request. An
+        error of ``final_check`` is raised, and nothing was sent.
 
         Raises:
             Unconnected: No connection could be made, or not in time; nothing was sent.
@@ -235,7 +235,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 allow_redirects=False,
                 proxy=self._proxies.url_for(request.url.host),
                 timeout=_timeout(timeouts.get("connect")),
-                middlewares=(_once(request.extensions.get("last_look")),),
+                middlewares=(_once(request.extensions.get("final_check")),),
             ) as answer:
                 codings = _codings(answer)
                 if codings or (answer.content_length or MOST_READ) >= MOST_READ:

@@ -15,12 +15,12 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from impactflow.clock import Clock
-from impactflow.intake.planning import after_refunds, judge_again, page_of
+from impactflow.intake.planning import after_refunds, evaluate_again, page_of
 from impactflow.intake.senders import events
 from impactflow.intake.senders.mapping import NO_SENDERS, Senders
 from impactflow.intake.senders.values import A_TEST, Hint, NothingForUs
 from impactflow.intake.source import OrderSource
-from impactflow.ledger import Announcement, Delivery, Handled, Ledger, Listing, Look, Mended, Planned, Told
+from impactflow.ledger import Announcement, Delivery, Due, Handled, Ledger, Listing, Mended, Origin, Planned
 from impactflow.models import BrokenOrder, Order, ProviderName, Refund
 from impactflow.policy import Policy
 from impactflow.window import Window
@@ -115,7 +115,7 @@ async def process(
     while page := await ledger.pending_deliveries(policy.store, after=after, limit=_PAGE):
         taken += await _Page(ledger, policy, clock, run_id, page, senders).process()
         after = page[-1].id
-    again = await judge_again(ledger, policy, clock, run_id)
+    again = await evaluate_again(ledger, policy, clock, run_id)
     if alone:
         await ledger.leave_unlisted(Listing(policy.store, None, clock.now(), run_id))
     return replace(taken, again=again.read)
@@ -249,10 +249,14 @@ def _read(delivery: Delivery, senders: Senders) -> events.Event:
     event, at = events.read(delivery, senders), delivery.received_at
     if isinstance(event, Order | Refund) and event.as_of is not None:
         event = replace(event, as_of=min(event.as_of, at))
-    return replace(event, told_at=at, teller=_teller(delivery.source, event)) if isinstance(event, Order) else event
+    return (
+        replace(event, announced_at=at, reporter=_reporter(delivery.source, event))
+        if isinstance(event, Order)
+        else event
+    )
 
 
-def _teller(sender: str, order: Order) -> str:
+def _reporter(sender: str, order: Order) -> str:
     """The source that reports an order: one sender may report the same sale once for each system that sold it."""
     return " ".join([sender, *sorted(order.sources - {sender})])
 
@@ -315,12 +319,12 @@ class _Page:
                     self._clock,
                     broken=self._broken,
                     run_id=self._run_id,
-                    told=Told.ANNOUNCED,
+                    origin=Origin.ANNOUNCED,
                 ),
-                heard_at=[at for _, at in self._orders],
+                reported_at=[at for _, at in self._orders],
             )
         )
-        due_at = await ledger.look_now(Look([hint.key for hint in self._hints], now))
+        due_at = await ledger.make_due(Due([hint.key for hint in self._hints], now))
         await asyncio.gather(*map(ledger.finish_delivery, self._handled))
         concern_us = planned.read + len(self._refunds) + len(self._hints)
         return Processed(

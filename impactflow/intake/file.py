@@ -240,7 +240,7 @@ class _Sold(_Named):
             customer_email=self.customer_email,
             paid_with=(self.paid_with,) if self.paid_with else (),
             is_subscription=self.subscription,
-            teller=" ".join(dict.fromkeys(("file", self.source_system.lower()))),
+            reporter=" ".join(dict.fromkeys(("file", self.source_system.lower()))),
         )
 
 

@@ -19,7 +19,7 @@ from datetime import date, timedelta
 
 from impactflow.clock import Clock
 from impactflow.intake.source import OrderSource
-from impactflow.ledger import Foreseen, Fresh, Kept, Ledger, Listing, Outlook, Page, Planned, Status, Told
+from impactflow.ledger import Foreseen, Fresh, Kept, Ledger, Listing, Origin, Outlook, Page, Planned, Status
 from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
 from impactflow.policy import Policy
 from impactflow.window import Window
@@ -121,7 +121,7 @@ async def plan_pages(
         missing = count
 
     async for orders in source.read(window, miss):
-        earnings, broken = judge(policy, orders)
+        earnings, broken = evaluate(policy, orders)
         while earnings or broken:
             fits, needed = len(earnings), 0
             if at_most is not None:
@@ -149,7 +149,7 @@ async def _how_many_fit(
     return len(earnings), 0
 
 
-async def judge_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> Planned:
+async def evaluate_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: str) -> Planned:
     """
     Plan again, from the kept orders, placements that wait under another policy or were withdrawn for a refund.
 
@@ -160,14 +160,14 @@ async def judge_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: str)
     """
     planned = Planned()
     async for kept in _kept(ledger, policy):
-        earnings, _ = judge(policy, [each.order for each in kept])
-        planned += await ledger.plan(page_of(policy, earnings, clock, run_id=run_id, told=Told.KEPT))
+        earnings, _ = evaluate(policy, [each.order for each in kept])
+        planned += await ledger.plan(page_of(policy, earnings, clock, run_id=run_id, origin=Origin.KEPT))
     return planned
 
 
 async def _kept(ledger: Ledger, policy: Policy) -> AsyncIterator[Sequence[Kept]]:
     after = 0
-    while page := await ledger.to_judge_again(policy.store, policy_digest(policy), after=after):
+    while page := await ledger.to_evaluate_again(policy.store, policy_digest(policy), after=after):
         yield page
         after = page[-1].row
 
@@ -269,7 +269,7 @@ async def preview(
         seen.update(map(hash, names))
         refunds = await ledger.refunds(policy.store, names)
         as_read = {order.id: order for order in page if isinstance(order, Order)}
-        earnings, broken = judge(policy, [after_refunds(order, refunds) for order in page])
+        earnings, broken = evaluate(policy, [after_refunds(order, refunds) for order in page])
         would.read += len(page)
         would.broken += len(broken)
         would.problems += [each.problem for each in broken[: _PREVIEW_LINES - len(would.problems)]]
@@ -309,10 +309,10 @@ async def _foresee_kept(
     """The placements of unseen orders after judging again, without those that would wait until they are read again."""
     found: list[Foreseen] = []
     async for kept in _kept(ledger, policy):
-        earnings, _ = judge(
+        earnings, _ = evaluate(
             policy, [each.order for each in kept if each.is_sent(clock.now()) and not _is_seen(each, seen)]
         )
-        foreseen = await ledger.foresee(page_of(policy, earnings, clock, told=Told.KEPT), outlook)
+        foreseen = await ledger.foresee(page_of(policy, earnings, clock, origin=Origin.KEPT), outlook)
         listed = {each.order.id for each in kept if each.was_listed}
         found += [replace(each, was_listed=each.order in listed) for each in foreseen]
     return found
@@ -346,7 +346,7 @@ def page_of(
     *,
     broken: Sequence[BrokenOrder] = (),
     run_id: str = "",
-    told: Told = Told.READ,
+    origin: Origin = Origin.READ,
 ) -> Page:
     """A page of orders, each with what it has earned under a policy, as the ledger plans it."""
     return Page(
@@ -357,7 +357,7 @@ def page_of(
         policy_digest(policy),
         run_id,
         clock.now(),
-        told,
+        origin,
         wants=policy.wants,
         asks_for_first=policy.asks_for_first,
         distinct_sources=frozenset(each.strip().lower() for each in policy.distinct_sources or ()),
@@ -428,7 +428,7 @@ def _is_taken(order: Order, window: Window, known: Mapping[tuple[str, str], bool
     return not {name for name, _ in known}.isdisjoint(order.names)
 
 
-def judge(
+def evaluate(
     policy: Policy, page: Iterable[Order | BrokenOrder]
 ) -> tuple[list[tuple[Order, Earnings]], list[BrokenOrder]]:
     """The orders of a page, each with what it has earned, and those that could not be read."""

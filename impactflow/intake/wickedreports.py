@@ -142,7 +142,7 @@ def order_from_wicked(order: WickedOrder) -> Order:
         products=tuple(map(_product, order.products or ())),
         is_subscription=bool((order.subscription_id or "").strip()),
         last_click=_click(order.attributions.last_click) if order.attributions else None,
-        teller=f"wickedreports {(order.source_system or '').strip().lower()}".strip(),
+        reporter=f"wickedreports {(order.source_system or '').strip().lower()}".strip(),
     )
 
 

@@ -48,9 +48,9 @@ from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
 from impactflow.ledger.engine import open_engine, reading, require_writes, shortcomings, translated
-from impactflow.ledger.facts import Kept, Told
+from impactflow.ledger.facts import Kept, Origin
 from impactflow.ledger.fresh import FRESH, Fresh
-from impactflow.ledger.moves import Claim, Look, Postponement
+from impactflow.ledger.moves import Claim, Due, Postponement
 from impactflow.ledger.pages import Page
 from impactflow.ledger.plan_rows import placement_key
 from impactflow.ledger.planning import Planned
@@ -82,6 +82,7 @@ __all__ = [
     "Claim",
     "Delivery",
     "Dismissal",
+    "Due",
     "Effect",
     "Entry",
     "Foreseen",
@@ -92,11 +93,11 @@ __all__ = [
     "Ledger",
     "Line",
     "Listing",
-    "Look",
     "Mended",
     "Move",
     "Need",
     "Needs",
+    "Origin",
     "Outlook",
     "Page",
     "Pending",
@@ -107,7 +108,6 @@ __all__ = [
     "Refused",
     "Status",
     "Step",
-    "Told",
     "Total",
     "Vouched",
     "placement_key",
@@ -173,9 +173,9 @@ class Ledger:
         """Let placements await approval if a complete reading does not list their order; return how many placements."""
         return await self._writer.submit(unlisted.leave_to_person, listing)
 
-    async def to_judge_again(self, store: str, policy: str, *, after: int = 0, limit: int = 500) -> Sequence[Kept]:
+    async def to_evaluate_again(self, store: str, policy: str, *, after: int = 0, limit: int = 500) -> Sequence[Kept]:
         """The kept orders with a placement that waits under another policy, or with a new announcement; by row."""
-        return await self._read(facts.to_judge_again, store, policy, after, limit)
+        return await self._read(facts.to_evaluate_again, store, policy, after, limit)
 
     async def mend_lines(self, store: str, file: str, began: datetime) -> None:
         """Forget the lines of a file that were broken before ``began`` only: since then all of the file was read."""
@@ -244,9 +244,9 @@ class Ledger:
         """Track a placement again later."""
         await self._writer.submit(moves.postpone, postponement)
 
-    async def look_now(self, look: Look) -> frozenset[ProviderName]:
+    async def make_due(self, hint: Due) -> frozenset[ProviderName]:
         """Make placed placements due for tracking, by their keys; return the providers of those that were not due."""
-        return await self._writer.submit(moves.look_now, look)
+        return await self._writer.submit(moves.make_due, hint)
 
     async def intend_to_cancel(self, step: Step) -> None:
         """Record that a purchase beside the one that a placement holds is about to be cancelled."""
@@ -526,7 +526,7 @@ class Ledger:
         """
         return await self._read(queries.slot, order, slot, store)
 
-    async def further(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[tuple[str, Entry]]:
+    async def surplus(self, provider: ProviderName, refs: Sequence[str]) -> Sequence[tuple[str, Entry]]:
         """The purchases, among these, known to be beside the one that a placement holds, each with the placement."""
         return await self._read(surplus_purchases.known, provider, refs)
 

@@ -16,9 +16,9 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 
 from impactflow.ledger import moves, surplus_purchases, transitions
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.rows import names_for, placement_columns, placement_from_row, twin
+from impactflow.ledger.rows import look_alike_of, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import UNRESOLVED, WAITING, Status
-from impactflow.ledger.tables import accounts, events, order_names, orders, placements
+from impactflow.ledger.tables import events, order_names, orders, placements, vouched_accounts
 from impactflow.ledger.transitions import Move
 from impactflow.models import UNIT_OF, Kind, ProviderName, Receipt
 
@@ -89,8 +89,9 @@ class Adopted(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
-    """A person's word that no purchase without a key at an account was made for this ledger's stores."""
+    """A person's word that no purchase without a key at a store's account was made for this ledger."""
 
+    store: str
     provider: ProviderName
     by: str
     at: datetime
@@ -109,24 +110,27 @@ def adopt(connection: Connection, purchases: Sequence[Bought]) -> list[Adopted]:
 def vouch(connection: Connection, words: Sequence[Vouched]) -> list[None]:
     """Keep a person's word; the last word counts."""
     for word in words:
-        one_at_a_time(connection, f"account {word.provider}")
+        one_at_a_time(connection, f"account {word.provider} {word.store}")
         values = {"vouched_at": word.at, "by": word.by}
-        known = accounts.update().where(accounts.c.provider == word.provider)
+        account = {"store": word.store, "provider": word.provider.value}
+        known = vouched_accounts.update().filter_by(**account)
         if not connection.execute(known.values(values)).rowcount:
-            connection.execute(accounts.insert().values(provider=word.provider.value, **values))
+            connection.execute(vouched_accounts.insert().values(account | values))
     return [None] * len(words)
 
 
 def account(connection: Connection, provider: ProviderName, store: str) -> tuple[bool, datetime | None]:
-    """Whether anything was ever sent to a provider for a store, and when a person vouched for the account."""
+    """Whether anything was ever sent to a provider for a store, and when a person vouched for the store's account."""
     sent = connection.execute(
         select(placements.c.id)
         .join(orders, placements.c.order == orders.c.id)
         .where(placements.c.provider == provider, placements.c.attempts > 0, orders.c.store == store)
         .limit(1)
     ).first()
-    vouched_at = connection.execute(select(accounts.c.vouched_at).where(accounts.c.provider == provider)).scalar()
-    return sent is not None, vouched_at
+    words = select(func.max(vouched_accounts.c.vouched_at)).where(
+        vouched_accounts.c.provider == provider, vouched_accounts.c.store.in_(["", store])
+    )
+    return sent is not None, connection.execute(words).scalar()
 
 
 def slots(connection: Connection) -> Mapping[str, Mapping[str, Kind]]:
@@ -299,7 +303,7 @@ def _as_bought(each: Bought, quantity: int) -> dict[str, Any]:
         "placed_at": each.bought_at,
         "placed_on": each.bought_at.astimezone(UTC).date(),
     }
-    return values | {"twin": twin(values, each.customer_email)}
+    return values | {"look_alike": look_alike_of(values, each.customer_email)}
 
 
 def _name_for(connection: Connection, each: Bought) -> str:

@@ -19,7 +19,7 @@ from impactflow.ledger import sales, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, WITH_FIRST
 from impactflow.ledger.json_rows import as_list, listed
-from impactflow.ledger.rows import twin
+from impactflow.ledger.rows import look_alike_of
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import approvals, events, orders, placements
 from impactflow.ledger.transitions import Seen
@@ -173,7 +173,7 @@ def _decide(connection: Connection, each: Approval) -> None:
         bought = {**row, "quantity": each.quantity}
         approved, said = digest(bought), f"{in_words(Kind(row['kind']), each.quantity)} approved by {each.by}{why}"
         values = {"due_at": each.at, "reason": None, "decided": asked.digest, "approved": approved}
-        values |= {"quantity": each.quantity, "twin": twin(bought, row["customer_email"])}
+        values |= {"quantity": each.quantity, "look_alike": look_alike_of(bought, row["customer_email"])}
         _move(connection, row, Status.PLANNED, said, each.at, each.run_id, values)
         if each.policy is not None:
             read = {"read_at": each.at, "policy": each.policy}

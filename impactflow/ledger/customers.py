@@ -27,34 +27,34 @@ from impactflow.ledger.sold import (
     APART,
     BEGIN,
     END,
-    MOST_TWINS,
+    MOST_DUPLICATES,
     Bought,
+    Duplicate,
     Index,
     Part,
     Sold,
     Stands,
-    Twin,
     Unwritten,
     are_distinct,
     likeness,
-    tellers_from_text,
+    reporters_from_text,
 )
 from impactflow.ledger.sold_before import earliest_turns, likeness_as_kept, sold_between, sold_in, stands_of
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Comparison:
     """
     The findings about one sale.
 
     Args:
         is_first: Whether no earlier sale of its customer that counts is known; None if its customer is not known.
-        twins: The sales that it may be the same as.
+        duplicates: The sales that it may be the same as.
         is_new: Whether one of them is a new suspicion: an answer about the earlier ones does not cover it.
     """
 
     is_first: bool | None
-    twins: tuple[Twin, ...]
+    duplicates: tuple[Duplicate, ...]
     is_new: bool
 
 
@@ -64,7 +64,7 @@ def customer(store: str, email: str | None) -> str | None:
     return hashlib.sha256(f"{store}\n{told}".encode()).hexdigest()[:24] if told else None
 
 
-def look(
+def compare(
     connection: Connection,
     store: str,
     page: Sequence[Bought],
@@ -73,7 +73,7 @@ def look(
     unwritten: Unwritten,
     *,
     at_first: bool,
-) -> Sequence[Look]:
+) -> Sequence[Comparison]:
     """
     Examine each of a page's sales, the earliest first.
 
@@ -88,8 +88,8 @@ def look(
     """
     beside = _Beside(connection, store, page, distinct, wants, unwritten, at_first=at_first)
     in_turn = sorted(range(len(page)), key=lambda index: (page[index].order.ordered_at, not page[index].rows, index))
-    looks = {index: beside.look(page[index]) for index in in_turn}
-    return [looks[index] for index in range(len(page))]
+    comparisons = {index: beside.compare(page[index]) for index in in_turn}
+    return [comparisons[index] for index in range(len(page))]
 
 
 class _Beside:
@@ -126,21 +126,21 @@ class _Beside:
         self._at_first = at_first
         self._earliest = self._read_earliest() if at_first else {}
 
-    def look(self, each: Bought) -> Look:
+    def compare(self, each: Bought) -> Comparison:
         """Examine a sale; sales that are examined later are compared with its new state."""
         own = self._unwritten.known[each.rows[0]] if each.rows else self._as_new(each)
-        if not each.is_judged:
-            return Look(is_first=None, twins=(), is_new=False)
+        if not each.is_evaluated:
+            return Comparison(is_first=None, duplicates=(), is_new=False)
         self._unwritten.outdated.pop(own.key, None)
         others = self._may_be(each, own)
-        is_new = any(other.row is None or other.row not in each.twins for other in others)
+        is_new = any(other.row is None or other.row not in each.duplicates for other in others)
         is_new = is_new or (bool(others) and own.is_unasked)
         is_free = not others or (own.is_due and not is_new)
         is_first = self._is_first(each, own)
         earns = each.earns(is_first)
         sold = replace(
             own,
-            twins=frozenset(other.row for other in others if other.row is not None),
+            duplicates=frozenset(other.row for other in others if other.row is not None),
             is_due=earns and is_free,
             is_asked=earns and not is_free,
             counts=own.was_sent or (each.counts and is_free),
@@ -150,7 +150,7 @@ class _Beside:
         self._leave_outdated(each, sold)
         if others and own.row is not None and own.stands.may_return and (is_new or not own.stands.is_approved):
             self._unwritten.unasked.add(own.row)
-        return Look(is_first, tuple(other.as_twin for other in others), is_new)
+        return Comparison(is_first, tuple(other.as_duplicate for other in others), is_new)
 
     def _may_be(self, each: Bought, own: Sold) -> Sequence[Sold]:
         """
@@ -158,17 +158,17 @@ class _Beside:
 
         A sale that is like it counts if something was sent for it, or, unless something was sent for this one, if
         something will be. If a person is asked anyhow, sales about which the person is asked likewise count too. There
-        are ``MOST_TWINS`` at most.
+        are ``MOST_DUPLICATES`` at most.
         """
         like_it = self._like(each, own, Part.BOUGHT)
         bought = (other for other in like_it if other.was_sent or not own.was_sent)
         before = list(self._suspected_before(each))
-        suspected = [*islice(bought, MOST_TWINS + len(before)), *before]
+        suspected = [*islice(bought, MOST_DUPLICATES + len(before)), *before]
         if suspected and not own.was_sent:
-            suspected += islice(self._like(each, own, Part.ASKED, Part.FULL), MOST_TWINS)
+            suspected += islice(self._like(each, own, Part.ASKED, Part.FULL), MOST_DUPLICATES)
         found = list({other.key: other for other in suspected}.values())
-        if len(found) > MOST_TWINS:  # an answer covers the sales that were named before
-            found = sorted(found, key=lambda other: other.row not in each.twins)[:MOST_TWINS]
+        if len(found) > MOST_DUPLICATES:  # an answer covers the sales that were named before
+            found = sorted(found, key=lambda other: other.row not in each.duplicates)[:MOST_DUPLICATES]
         return sorted(found, key=lambda other: (other.at, other.order_id))
 
     def _like(self, each: Bought, own: Sold, *parts: Part) -> Iterator[Sold]:
@@ -178,15 +178,15 @@ class _Beside:
             for other in index.near(own, self._distinct, *parts):
                 # The person may be asked this at the other sale: one answer is enough.
                 can_be_asked = other.stands.is_answered or not other.was_sent
-                is_asked_there = can_be_asked and not other.twins.isdisjoint(each.rows)
+                is_asked_there = can_be_asked and not other.duplicates.isdisjoint(each.rows)
                 is_another = other.row is None or other.row not in each.rows
                 if is_another and not is_asked_there and (other.was_sent or self._wants(other.sources)):
                     yield other
 
     def _suspected_before(self, each: Bought) -> Iterator[Sold]:
-        firsts = (self._suspected[row] for row in sorted(each.twins & self._suspected.keys()))
+        firsts = (self._suspected[row] for row in sorted(each.duplicates & self._suspected.keys()))
         for other in (self._unwritten.known.get(first.number, first) for first in firsts):
-            is_another = other.row not in each.rows and other.tellers.isdisjoint(each.tellers)
+            is_another = other.row not in each.rows and other.reporters.isdisjoint(each.reporters)
             is_distinct = are_distinct(other.sources, each.order.sources, self._distinct)
             if is_another and not is_distinct and (other.was_sent or self._wants(other.sources)):
                 yield other
@@ -203,7 +203,7 @@ class _Beside:
 
     def _are_one_perhaps(self, own: Sold, other: Sold) -> bool:
         is_distinct = are_distinct(own.sources, other.sources, self._distinct)
-        are_alike = own.alike == other.alike and own.tellers.isdisjoint(other.tellers) and not is_distinct
+        are_alike = own.alike == other.alike and own.reporters.isdisjoint(other.reporters) and not is_distinct
         return are_alike and abs(own.at - other.at) <= APART
 
     def _leave_outdated(self, each: Bought, sold: Sold) -> None:
@@ -215,7 +215,7 @@ class _Beside:
             for other in near:
                 is_concerned = other.stands.is_open or (sold.was_sent and (other.is_due or other.stands.may_return))
                 if is_concerned and other is not sold and not _know_of_each_other(other, sold):
-                    self._unwritten.outdated[other.key].add(sold.as_twin)
+                    self._unwritten.outdated[other.key].add(sold.as_duplicate)
         if self._at_first and sold.counts and not (each.counted or sold.was_sent):
             known = [other.turn for other in self._others[sold.customer] if other.counts]
             first = min([*known, *filter(None, [self._earliest.get(sold.customer)])], default=sold.turn)
@@ -232,7 +232,7 @@ class _Beside:
 
     def _as_told(self, each: Bought, stands: Stands, number: int) -> Sold:
         """A sale of the page that was not examined yet."""
-        is_free = stands.is_free(each.twins)
+        is_free = stands.is_free(each.duplicates)
         waits = (stands.is_planned or stands.waits) and (each.earns(True) or each.earns(False))
         return Sold(
             customer=each.customer,
@@ -241,9 +241,9 @@ class _Beside:
             number=number,
             at=each.order.ordered_at,
             alike=likeness(each.customer, each.order.amount, each.order.currency),
-            tellers=each.tellers,
+            reporters=each.reporters,
             sources=each.order.sources,
-            twins=each.twins,
+            duplicates=each.duplicates,
             stands=stands,
             is_due=waits and is_free,
             is_asked=waits and not is_free,
@@ -254,7 +254,7 @@ class _Beside:
         wanted: dict[int, set[frozenset[str]]] = defaultdict(set)
         for each in self._page:
             if each.customer is not None and each.order.amount:
-                wanted[likeness(each.customer, each.order.amount, each.order.currency)].add(each.tellers)
+                wanted[likeness(each.customer, each.order.amount, each.order.currency)].add(each.reporters)
         if not wanted:
             return
         times = [min(max(each.order.ordered_at, BEGIN), END) for each in self._page]
@@ -263,13 +263,13 @@ class _Beside:
         def is_wanted(row: Any) -> bool:
             if row.id in self._unwritten.known or not (alike := wanted.get(likeness_as_kept(row))):
                 return False
-            return any(map(tellers_from_text(row.tellers).isdisjoint, alike))
+            return any(map(reporters_from_text(row.reporters).isdisjoint, alike))
 
         yield from sold_between(self._connection, self._store, _customers(self._page), span, is_wanted)
 
     def _read_suspected(self) -> Mapping[int, Sold]:
         """The sales that the page's sales were suspected to be, by their row in the suspicion."""
-        return sold_in(self._connection, {row for each in self._page for row in each.twins})
+        return sold_in(self._connection, {row for each in self._page for row in each.duplicates})
 
     def _read_earliest(self) -> Mapping[str | None, tuple[datetime, bool, int]]:
         """The turn of each customer's earliest sale that counts, except sales that are compared one by one."""
@@ -287,5 +287,5 @@ def _customers(page: Iterable[Bought]) -> list[str]:
 
 def _know_of_each_other(other: Sold, sold: Sold) -> bool:
     """Whether a question about either sale names the other, or did; a question names a limited number of sales."""
-    is_named = not other.twins.isdisjoint(sold.rows) or len(other.twins) >= MOST_TWINS
-    return is_named or (sold.stands.is_answered and other.row in sold.twins)
+    is_named = not other.duplicates.isdisjoint(sold.rows) or len(other.duplicates) >= MOST_DUPLICATES
+    return is_named or (sold.stands.is_answered and other.row in sold.duplicates)

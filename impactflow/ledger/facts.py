@@ -27,7 +27,7 @@ _LAG = timedelta(days=1)
 RELEASED = timedelta(days=60)
 
 
-class Told(StrEnum):
+class Origin(StrEnum):
     """The way in which a page's orders came."""
 
     #: Read from their source, as the source shows them at that moment.
@@ -63,7 +63,7 @@ class Kept:
         return released or now - self.read_at <= FRESH
 
 
-def to_judge_again(connection: Connection, store: str, policy: str, after: int, limit: int) -> Sequence[Kept]:
+def to_evaluate_again(connection: Connection, store: str, policy: str, after: int, limit: int) -> Sequence[Kept]:
     """
     The orders with a waiting placement that was planned under another policy, and those with an announcement.
 
@@ -86,19 +86,19 @@ def said(order: Order) -> str:
     return _digest(_plain(order), order.ordered_at.isoformat(), order.customer_email, order.is_first)
 
 
-def values_of(told: Told, order: Order) -> dict[str, Any]:
+def values_of(origin: Origin, order: Order) -> dict[str, Any]:
     """The values that the ledger keeps of an order that is news; none for an order that only reports its names."""
     if order.only_names:
         return {"facts": None, "facts_at": None}
-    if told is Told.READ:
+    if origin is Origin.READ:
         return {"facts": as_text(order), "facts_at": None, "listed": listing(order)}
     return {"facts": as_text(order), "facts_at": _time_of(order)}
 
 
 def as_text(order: Order) -> str:
     """An order's content, as the ledger keeps it."""
-    told_at = None if order.told_at is None else order.told_at.isoformat()
-    return json.dumps(_plain(order) | {"told_at": told_at})
+    announced_at = None if order.announced_at is None else order.announced_at.isoformat()
+    return json.dumps(_plain(order) | {"told_at": announced_at})
 
 
 def listing(order: Order) -> str:
@@ -106,7 +106,7 @@ def listing(order: Order) -> str:
     return _digest(_plain_core(order), order.ordered_at.isoformat(), None)
 
 
-def is_news(told: Told, order: Order, row: Any) -> bool:
+def is_news(origin: Origin, order: Order, row: Any) -> bool:
     """
     Whether the new report of a known order holds, rather than the kept one.
 
@@ -115,13 +115,13 @@ def is_news(told: Told, order: Order, row: Any) -> bool:
     announcement that does not say its time may be from any time before.
 
     Args:
-        told: The way in which it came.
+        origin: The way in which it came.
         order: The new report.
         row: The order's row: eligible, refunded, read_at, facts, facts_at, listed, and what ``order_from_row`` needs.
     """
-    if told is Told.KEPT or order.only_names:
+    if origin is Origin.KEPT or order.only_names:
         return False
-    return _is_read_anew(order, row) if told is Told.READ else _is_announced_anew(order, row)
+    return _is_read_anew(order, row) if origin is Origin.READ else _is_announced_anew(order, row)
 
 
 def _is_read_anew(order: Order, row: Any) -> bool:
@@ -159,7 +159,7 @@ def completed(kept: Order, listed: Order) -> Order:
         paid_with=kept.paid_with or listed.paid_with,
         is_subscription=listed.is_subscription if kept.is_subscription is None else kept.is_subscription,
         last_click=listed.last_click,
-        told_at=None,
+        announced_at=None,
     )
 
 
@@ -167,8 +167,8 @@ def overrides(order: Order, earlier: Order, *, counts: bool) -> bool:
     """Whether an announcement of a sale overrides the one just before, which may count or not."""
     if order.only_names or earlier.only_names:
         return earlier.only_names
-    settled = counts or earlier.is_refunded or earlier.is_refunded_in_part
-    return _holds(order, earlier, _time_of(earlier), counts=settled)
+    counts_earlier = counts or earlier.is_refunded or earlier.is_refunded_in_part
+    return _holds(order, earlier, _time_of(earlier), counts=counts_earlier)
 
 
 def _holds(order: Order, known: Order, known_at: datetime, *, counts: bool) -> bool:
@@ -204,11 +204,11 @@ def _time_of(order: Order) -> datetime:
     return order.as_of or order.ordered_at
 
 
-def _digest(*told: Any) -> str:
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
-def with_what_stays(told: Told, order: Order, row: Any) -> Order:
+def with_what_stays(origin: Origin, order: Order, row: Any) -> Order:
     """
     An order that is news, with earlier values that it does not say.
 
@@ -224,7 +224,7 @@ def with_what_stays(told: Told, order: Order, row: Any) -> Order:
         "paid_with": order.paid_with or tuple(kept.get("paid_with", ())),
         "last_click": order.last_click or _click(kept),
         "is_subscription": _is_subscription(kept.get("subscription"), order.is_subscription),
-        "told_at": _time(kept["told_at"]) if told is Told.ANNOUNCED else order.told_at,
+        "announced_at": _time(kept["told_at"]) if origin is Origin.ANNOUNCED else order.announced_at,
     }
     return order if all(getattr(order, name) == value for name, value in stays.items()) else replace(order, **stays)
 
@@ -245,9 +245,9 @@ def _is_same(product: Product, other: Product) -> bool:
     return not set(product.ids).isdisjoint(other.ids) or (product.name is not None and product.name == other.name)
 
 
-def _is_subscription(known: bool | None, told: bool | None) -> bool | None:
+def _is_subscription(known: bool | None, reported: bool | None) -> bool | None:
     """Return true if one source says that the order is of a subscription; a source that says nothing has no effect."""
-    return True if known is True else known if told is None else told
+    return True if known is True else known if reported is None else reported
 
 
 def order_from_row(row: Any, email: str | None = None) -> Order:
@@ -268,7 +268,7 @@ def order_from_row(row: Any, email: str | None = None) -> Order:
         item_count=_number(kept["items"]),
         payments=tuple(map(Payment, kept["payments"])),
         customer_email=email or row.customer_email,
-        told_at=_time(kept["told_at"]),
+        announced_at=_time(kept["told_at"]),
         as_of=row.facts_at,
         refunds=frozenset(kept["refunds"]),
         products=_products(kept),

@@ -55,7 +55,7 @@ class Postponement:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Due:
     """A hint that placements with these keys have progressed."""
 
     keys: Sequence[str]
@@ -101,7 +101,7 @@ def claim_doubts(connection: Connection, wanted: Sequence[Claim]) -> list[list[P
             values = {"ids": ids, "until": request.lease_until, "repeats": request.repeats}
             transitions.expect(len(rows), connection.execute(_CLAIM_DOUBTS, values).rowcount)
             in_doubt = Status.IN_DOUBT
-            transitions.tell_attempts(connection, ids, in_doubt, in_doubt, request.now, request.run_id)
+            transitions.record_attempts(connection, ids, in_doubt, in_doubt, request.now, request.run_id)
         taken.append([placement_from_row(row, attempted_at=row.attempted_at, alone=row.alone) for row in rows])
     return taken
 
@@ -136,7 +136,7 @@ def record_answer(connection: Connection, moves: Sequence[Move]) -> list[None]:
         # If one of many fails, the Writer calls again with each alone.
         return transitions.move(connection, moves) if moves else []
     each = moves[0]
-    if _is_held(connection, each, _HELD_BY_TWIN):
+    if _is_held(connection, each, _HELD_BY_LOOK_ALIKE):
         each = _misdelivered(each)
     try:
         _move_sharing(connection, each)
@@ -153,7 +153,7 @@ def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]
         move_rows = [
             Move(
                 placement_from_row(
-                    row, attempted_at=row.attempted_at, alone=row.unresolved_twin is not None, again=False
+                    row, attempted_at=row.attempted_at, alone=row.unresolved_look_alike is not None, again=False
                 ),
                 Status.PLACING,
                 Status.IN_DOUBT,
@@ -185,12 +185,12 @@ def postpone(connection: Connection, postponements: Sequence[Postponement]) -> l
     return [None] * len(postponements)
 
 
-def look_now(connection: Connection, looks: Sequence[Look]) -> list[frozenset[ProviderName]]:
+def make_due(connection: Connection, hints: Sequence[Due]) -> list[frozenset[ProviderName]]:
     """Make placed placements due; return the providers of those that were not due."""
     found = []
-    for look in looks:
-        values = {"now": look.now, "keys": as_list([key] for key in look.keys)}
-        found.append(frozenset(map(ProviderName, connection.execute(_LOOK_NOW, values).scalars())))
+    for hint in hints:
+        values = {"now": hint.now, "keys": as_list([key] for key in hint.keys)}
+        found.append(frozenset(map(ProviderName, connection.execute(_MAKE_DUE, values).scalars())))
     return found
 
 
@@ -260,12 +260,12 @@ def _end_rivals(
 
 
 def _without_look_alikes(rows: Sequence[Any]) -> list[Any]:
-    twins: set[str] = set()
+    look_alikes: set[str] = set()
     chosen = []
     for row in rows:
-        if row.blocking_twin is None or row.blocking_twin not in twins:
+        if row.blocking_look_alike is None or row.blocking_look_alike not in look_alikes:
             chosen.append(row)
-            twins.add(row.blocking_twin)
+            look_alikes.add(row.blocking_look_alike)
     return chosen
 
 
@@ -377,7 +377,7 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
     chosen = (
         select(
             *placement_columns(),
-            (placements.c.twin if exclusive else sa.null()).label("blocking_twin"),
+            (placements.c.look_alike if exclusive else sa.null()).label("blocking_look_alike"),
             (placements.c.quantity > placements.c.approval_limit).label("is_above_limit"),
             (orders.c.same_as.is_not(None) | select(_ALSO.c.id).where(_ALSO.c.same_as == orders.c.id).exists()).label(
                 "is_joined"
@@ -398,19 +398,21 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
     if exclusive:
         # Every unresolved placement blocks its look-alikes, also one sent while the account still returned metadata.
         unresolved = (_BLOCKER.c.status == Status.PLACING.value) | (_BLOCKER.c.status == Status.IN_DOUBT.value)
-        blocked = select(_BLOCKER.c.id).where(_BLOCKER.c.twin == placements.c.twin, unresolved).exists()
-        chosen = chosen.where(sa.or_(placements.c.twin.is_(None), ~blocked))
+        blocked = select(_BLOCKER.c.id).where(_BLOCKER.c.look_alike == placements.c.look_alike, unresolved).exists()
+        chosen = chosen.where(sa.or_(placements.c.look_alike.is_(None), ~blocked))
     return chosen
 
 
 _CLAIMABLE = {exclusive: _claimable(exclusive=exclusive) for exclusive in (False, True)}
 _IDS = select(listed("ids", {"id": placements.c.id.type}).c.id)
 # A purchase that looks like a parked one may be the parked placement's.
-_PARKED_TWIN = (
-    select(_BLOCKER.c.id).where(_BLOCKER.c.twin == placements.c.twin, _BLOCKER.c.status == Status.PARKED.value).exists()
+_PARKED_LOOK_ALIKE = (
+    select(_BLOCKER.c.id)
+    .where(_BLOCKER.c.look_alike == placements.c.look_alike, _BLOCKER.c.status == Status.PARKED.value)
+    .exists()
 )
 _DOUBTS = (
-    select(*placement_columns(), (placements.c.unresolved_twin.is_not(None) & ~_PARKED_TWIN).label("alone"))
+    select(*placement_columns(), (placements.c.unresolved_look_alike.is_not(None) & ~_PARKED_LOOK_ALIKE).label("alone"))
     .select_from(_JOINED)
     .where(
         placements.c.provider == bindparam("provider", type_=sa.Text()),
@@ -460,9 +462,11 @@ _HELD = select(_HOLDER.c.id).where(
     _HOLDER.c.ref.in_(bindparam("refs", expanding=True)),
 )
 #: The same where names are unique, and the provider remembers a key for each purchase.
-_HELD_BY_KEYED = _HELD.where(placements.c.twin.is_(None))
+_HELD_BY_KEYED = _HELD.where(placements.c.look_alike.is_(None))
 #: The same, or a placement that the provider's records could not tell from ours.
-_HELD_BY_TWIN = _HELD.where(sa.or_(placements.c.twin.is_(None), _HOLDER.c.twin == placements.c.twin))
+_HELD_BY_LOOK_ALIKE = _HELD.where(
+    sa.or_(placements.c.look_alike.is_(None), _HOLDER.c.look_alike == placements.c.look_alike)
+)
 #: A request was being sent until now; a placement in doubt is checked anew.
 _SENT_UNTIL = (
     placements.update()
@@ -501,7 +505,7 @@ _POSTPONE = (
         parts=func.coalesce(_new("parts"), placements.c.parts),
     )
 )
-_LOOK_NOW = (
+_MAKE_DUE = (
     placements.update()
     .where(
         placements.c.key.in_(select(listed("keys", {"key": placements.c.key.type}).c.key)),

@@ -16,11 +16,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 
 from impactflow.ledger import customers, facts, refunds
-from impactflow.ledger.customers import Look
-from impactflow.ledger.facts import Told
+from impactflow.ledger.customers import Comparison
+from impactflow.ledger.facts import Origin
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.names import Identity, are_of_two, identities
-from impactflow.ledger.sold import MOST_TWINS, Bought, Twin, Unwritten, tellers_from_text
+from impactflow.ledger.sold import MOST_DUPLICATES, Bought, Duplicate, Unwritten, reporters_from_text
 from impactflow.ledger.tables import order_names, orders
 from impactflow.ledger.unlisted import unlisted_reason
 from impactflow.models import BrokenOrder, Earnings, Order, Refund
@@ -38,27 +38,27 @@ class Page:
         store: The policy's store.
         earnings: The orders, each with its earnings.
         broken: The orders that could not be read.
-        judge: Returns what an order has earned, for orders of which the ledger knows more than the page says.
+        evaluate: Returns what an order has earned, for orders of which the ledger knows more than the page says.
         policy_digest: A digest that changes when the meaning of the policy changes.
         run_id: The run that read them.
         at: The time of the reading.
-        told: The way in which the orders came; a report that is no news changes only their names.
-        heard_at: The time when each order was announced; if empty, all orders were read at ``at``.
+        origin: The way in which the orders came; a report that is no news changes only their names.
+        reported_at: The time when each order was announced; if empty, all orders were read at ``at``.
         new_from: New orders that were sold before this time are ignored; None for no limit.
         wants: Whether the policy wants anything that these systems sell.
-        asks_for_first: Whether it matters to ``judge`` if an order is its customer's first.
+        asks_for_first: Whether it matters to ``evaluate`` if an order is its customer's first.
         distinct_sources: The systems of which no two orders are one sale reported twice.
     """
 
     store: str
     earnings: Sequence[tuple[Order, Earnings]]
     broken: Sequence[BrokenOrder]
-    judge: Callable[[Order], Earnings]
+    evaluate: Callable[[Order], Earnings]
     policy_digest: str
     run_id: str
     at: datetime
-    told: Told = Told.READ
-    heard_at: Sequence[datetime] = ()
+    origin: Origin = Origin.READ
+    reported_at: Sequence[datetime] = ()
     new_from: datetime | None = None
     wants: Callable[[frozenset[str]], bool] = lambda _: True
     asks_for_first: bool = False
@@ -73,33 +73,33 @@ class Sale:
     Args:
         order: The order with everything that is known, refunds included.
         earnings: The earnings of that order.
-        told: The order as it was last reported.
+        reported: The order as it was last reported.
         read: The order as it is on this page.
         is_news: Whether the report is news, so that it is kept.
         names: All names of the sale.
         row_ids: The sale's rows in the ledger, if it has any.
         brings_name: Whether one of the names is new to the ledger.
         claimants: The rows of other sales that have the shop's id for this sale as a name.
-        heard_at: The time when it was reported.
-        tellers: The sources that have reported it.
+        reported_at: The time when it was reported.
+        reporters: The sources that have reported it.
         customer: A digest that stands for the customer; None if no source reported the customer.
-        twins: The sales that may be the same sale, reported twice.
+        duplicates: The sales that may be the same sale, reported twice.
         asks_anew: Whether no person was asked about one of them yet.
     """
 
     order: Order
     earnings: Earnings
-    told: Order
+    reported: Order
     read: Order
     is_news: bool
     names: frozenset[str]
     row_ids: tuple[int, ...]
     brings_name: bool
     claimants: frozenset[int]
-    heard_at: datetime
-    tellers: frozenset[str]
+    reported_at: datetime
+    reporters: frozenset[str]
     customer: str | None = None
-    twins: tuple[Twin, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
     asks_anew: bool = False
 
 
@@ -148,15 +148,27 @@ def _sales(connection: Connection, page: Page) -> list[Sale]:
         for index in here:
             names |= sales[index].names
             row_ids |= set(sales[index].row_ids)
-        heard_at = page.heard_at[number] if page.heard_at else page.at
-        tellers = frozenset({order.teller} - {""}).union(*(sales[index].tellers for index in here))
+        reported_at = page.reported_at[number] if page.reported_at else page.at
+        reporters = frozenset({order.reporter} - {""}).union(*(sales[index].reporters for index in here))
         customer = customers.customer(page.store, order.customer_email)
-        last = sales[here[-1]] if here and page.told is Told.ANNOUNCED else None
+        last = sales[here[-1]] if here and page.origin is Origin.ANNOUNCED else None
         if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
             order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest
         is_new = not known.keys() >= names
         sale = Sale(
-            *(order, earnings, order, order, True, names, tuple(sorted(row_ids)), is_new, claimants, heard_at, tellers),
+            *(
+                order,
+                earnings,
+                order,
+                order,
+                True,
+                names,
+                tuple(sorted(row_ids)),
+                is_new,
+                claimants,
+                reported_at,
+                reporters,
+            ),
             customer or next((sales[index].customer for index in here if sales[index].customer), None),
         )
         slot = here[0] if here else len(sales)
@@ -204,7 +216,7 @@ def _joined(rows: Sequence[Any]) -> Any:
 
 def is_unlisted_still(page: Page, row: Any) -> bool:
     """Whether no source lists a sale any more that is judged from the kept values."""
-    return page.told is Told.KEPT and bool(row.digest == UNLISTED)
+    return page.origin is Origin.KEPT and bool(row.digest == UNLISTED)
 
 
 def _asked_about(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
@@ -237,31 +249,31 @@ def _beside_others(
 ) -> Sequence[Sale]:
     """The sales compared with their customers' other sales: marked as first ones, or as perhaps reported twice."""
     bought = [_bought(page, sale, rows) for sale in sales]
-    looks = customers.look(
+    comparisons = customers.compare(
         connection, page.store, bought, page.distinct_sources, page.wants, unwritten, at_first=page.asks_for_first
     )
-    return [_beside(page, sale, found) for sale, found in zip(sales, looks, strict=True)]
+    return [_beside(page, sale, found) for sale, found in zip(sales, comparisons, strict=True)]
 
 
 def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
     row = rows[sale.row_ids[0]] if sale.row_ids else None
     return Bought(
         customer=sale.customer,
-        order=sale.told,
+        order=sale.reported,
         order_id=row.order_id if row else sale.order.id,
-        tellers=sale.tellers,
+        reporters=sale.reporters,
         rows=sale.row_ids,
         counts=sale.earnings.eligible or sale.order.is_refunded,
         counted=any(rows[row_id].eligible or rows[row_id].refunded for row_id in sale.row_ids),
         earns=partial(_earns, page, sale),
-        twins=frozenset().union(*(json.loads(rows[row_id].twins or "[]") for row_id in sale.row_ids)),
-        is_judged=row is None or is_judged(page, sale, row),
+        duplicates=frozenset().union(*(json.loads(rows[row_id].duplicates or "[]") for row_id in sale.row_ids)),
+        is_evaluated=row is None or is_evaluated(page, sale, row),
     )
 
 
-def is_judged(page: Page, sale: Sale, row: Any) -> bool:
+def is_evaluated(page: Page, sale: Sale, row: Any) -> bool:
     """Whether a known sale is planned anew if it has changed; for an unlisted sale, a repetition does not count."""
-    is_kept = row.facts is not None and (row.digest != UNLISTED or page.told is not Told.ANNOUNCED)
+    is_kept = row.facts is not None and (row.digest != UNLISTED or page.origin is not Origin.ANNOUNCED)
     return sale.is_news or is_kept or sale.order.is_refunded
 
 
@@ -269,49 +281,52 @@ def _earns(page: Page, sale: Sale, is_first: bool | None) -> bool:
     """Whether a sale earns anything, given whether it is its customer's first one."""
     if not page.asks_for_first:
         return bool(sale.earnings.impacts)
-    return bool(page.judge(replace(sale.order, is_first=is_first)).impacts)
+    return bool(page.evaluate(replace(sale.order, is_first=is_first)).impacts)
 
 
-def _tellers(row: Any) -> frozenset[str]:
-    return tellers_from_text(row.tellers)
+def _reporters(row: Any) -> frozenset[str]:
+    return reporters_from_text(row.reporters)
 
 
-def _beside(page: Page, sale: Sale, look: Look) -> Sale:
+def _beside(page: Page, sale: Sale, comparison: Comparison) -> Sale:
     if page.asks_for_first:
-        order = replace(sale.order, is_first=look.is_first)
-        sale = replace(sale, order=order, earnings=page.judge(order))
-    if not look.twins:
+        order = replace(sale.order, is_first=comparison.is_first)
+        sale = replace(sale, order=order, earnings=page.evaluate(order))
+    if not comparison.duplicates:
         return sale
-    return _asking(replace(sale, twins=look.twins, asks_anew=look.is_new), asks_if_twin(look.twins))
+    return _asking(
+        replace(sale, duplicates=comparison.duplicates, asks_anew=comparison.is_new),
+        asks_if_duplicate(comparison.duplicates),
+    )
 
 
-def asks_if_twin(twins: Sequence[Twin]) -> str:
+def asks_if_duplicate(duplicates: Sequence[Duplicate]) -> str:
     """The question to a person about a sale that may be one of these."""
-    other = f"order {_one_of(twins)}, told twice (same customer, amount and day)"
+    other = f"order {_one_of(duplicates)}, told twice (same customer, amount and day)"
     return f"it may be {other}: approve it if it is another sale; not_sources or distinct_sources say it for all"
 
 
-def _one_of(twins: Sequence[Twin]) -> str:
-    more = ["another"] if len(twins) == MOST_TWINS else []
-    return " or ".join([*(twin.order_id for twin in twins), *more])
+def _one_of(duplicates: Sequence[Duplicate]) -> str:
+    more = ["another"] if len(duplicates) == MOST_DUPLICATES else []
+    return " or ".join([*(duplicate.order_id for duplicate in duplicates), *more])
 
 
 def _as_told(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
     """A known sale with the report that holds."""
     row, order = rows[sale.row_ids[0]], sale.order
-    tellers = sale.tellers.union(*(_tellers(rows[row_id]) for row_id in sale.row_ids))
-    if tellers != sale.tellers or sale.customer is None:
+    reporters = sale.reporters.union(*(_reporters(rows[row_id]) for row_id in sale.row_ids))
+    if reporters != sale.reporters or sale.customer is None:
         known = (rows[row_id].customer for row_id in sale.row_ids)
-        sale = replace(sale, tellers=tellers, customer=sale.customer or next(filter(None, known), None))
-    if facts.is_news(page.told, order, row):
-        order = facts.with_what_stays(page.told, order, row)
+        sale = replace(sale, reporters=reporters, customer=sale.customer or next(filter(None, known), None))
+    if facts.is_news(page.origin, order, row):
+        order = facts.with_what_stays(page.origin, order, row)
     elif row.facts is None:
         return replace(sale, is_news=False)
     else:
         kept = facts.order_from_row(row, order.customer_email)
-        order = facts.completed(kept, order) if page.told is Told.READ else kept
+        order = facts.completed(kept, order) if page.origin is Origin.READ else kept
         sale = replace(sale, is_news=False)
-    return sale if order == sale.order else replace(sale, order=order, told=order, earnings=page.judge(order))
+    return sale if order == sale.order else replace(sale, order=order, reported=order, earnings=page.evaluate(order))
 
 
 def _after_refunds(connection: Connection, page: Page, sales: Sequence[Sale]) -> Sequence[Sale]:
@@ -325,7 +340,7 @@ def _after(page: Page, sale: Sale, announced: Mapping[str, Sequence[Refund]]) ->
     order = sale.order.after(refund for refund in told if not are_of_two(sale.names, refund.names))
     if order == sale.order:
         return sale
-    return replace(sale, order=order, earnings=page.judge(order))
+    return replace(sale, order=order, earnings=page.evaluate(order))
 
 
 _NAMES = (
@@ -338,7 +353,7 @@ _ORDERS = select(
         orders.c[name]
         for name in (
             *("id", "order_id", "ordered_at", "digest", "eligible", "refunded", "customer_email", "read_at", "policy"),
-            *("customer", "tellers", "twins", "facts", "facts_at", "listed"),
+            *("customer", "reporters", "duplicates", "facts", "facts_at", "listed"),
         )
     )
 ).where(orders.c.id.in_(bindparam("ids", expanding=True)))

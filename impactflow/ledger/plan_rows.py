@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from impactflow.ledger.pages import Page
-from impactflow.ledger.rows import twin
+from impactflow.ledger.rows import look_alike_of
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import planned_on
 from impactflow.models import UNIT_OF, Impact, Order, Unit
@@ -35,7 +35,7 @@ class Plan:
     begun: int = 0
     unearned: list[dict[str, Any]] = field(default_factory=list)
     #: The row ids of the orders that are planned now, with the time of the report that is used.
-    heard: dict[int, datetime] = field(default_factory=dict)
+    reported: dict[int, datetime] = field(default_factory=dict)
     #: The rows of orders that are not held any more.
     released: set[int] = field(default_factory=set)
     day: "Day" = field(default_factory=lambda: Day({}))
@@ -127,7 +127,7 @@ def impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
         "reason": reason,
         "due_at": at if status is Status.PLANNED else None,
     }
-    values["twin"] = twin(values, order.customer_email)
+    values["look_alike"] = look_alike_of(values, order.customer_email)
     return values
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
 from impactflow.ledger import facts, transitions, unlisted
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.facts import Told
+from impactflow.ledger.facts import Origin
 from impactflow.ledger.fresh import REREAD, UNLISTED
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.pages import (
@@ -27,15 +27,15 @@ from impactflow.ledger.pages import (
     Page,
     Sale,
     as_known,
-    asks_if_twin,
-    is_judged,
+    asks_if_duplicate,
+    is_evaluated,
     is_unlisted_still,
     rows_named,
 )
 from impactflow.ledger.plan_rows import Day, Plan, begins, plan_impacts, planned_on_day, write_day
 from impactflow.ledger.revision import one_per_slot, revise
 from impactflow.ledger.rows import lock
-from impactflow.ledger.sold import Unwritten, tellers_as_text, tellers_from_text
+from impactflow.ledger.sold import Unwritten, reporters_as_text, reporters_from_text
 from impactflow.ledger.tables import (
     order_names,
     orders,
@@ -93,7 +93,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     new = [sale for sale in sales if not sale.row_ids]
     writing = Plan(page, day=Day(planned_on_day(connection, page)))
     made = _plan_new(connection, new, writing)
-    known = [_with_rows_of_twins(sale, made) for sale in sales if sale.row_ids]
+    known = [_with_rows_of_duplicates(sale, made) for sale in sales if sale.row_ids]
     _plan_known(connection, known, rows, writing)
     _write(connection, writing)
     _keep_readings(connection, writing)
@@ -115,12 +115,12 @@ def _digest(page: Page, sale: Sale) -> str:
     return hashlib.sha256(f"{page.policy_digest} {facts.said(sale.order)}{asks}".encode()).hexdigest()[:24]
 
 
-def _with_rows_of_twins(sale: Sale, made: Mapping[str, int]) -> Sale:
-    """A sale with its look-alikes of the same page, which have their rows only now."""
-    if all(twin.row is not None for twin in sale.twins):
+def _with_rows_of_duplicates(sale: Sale, made: Mapping[str, int]) -> Sale:
+    """A sale with its possible duplicates of the same page, which have their rows only now."""
+    if all(each.row is not None for each in sale.duplicates):
         return sale
-    twins = (twin if twin.row is not None else replace(twin, row=made[twin.order_id]) for twin in sale.twins)
-    return replace(sale, twins=tuple(twins))
+    with_rows = (each if each.row is not None else replace(each, row=made[each.order_id]) for each in sale.duplicates)
+    return replace(sale, duplicates=tuple(with_rows))
 
 
 def _set_aside(connection: Connection, unwritten: Unwritten, made: Mapping[str, int], page: Page) -> None:
@@ -129,16 +129,20 @@ def _set_aside(connection: Connection, unwritten: Unwritten, made: Mapping[str, 
 
     For orders that are not listed any more, as their digest says, a person is asked at once.
     """
-    outdated = {made[key] if isinstance(key, str) else key: twins for key, twins in unwritten.outdated.items()}
+    outdated = {
+        made[key] if isinstance(key, str) else key: duplicates for key, duplicates in unwritten.outdated.items()
+    }
     are_outdated = orders.c.id.in_(sorted(outdated))
     if outdated:
-        query = select(orders.c.id, orders.c.twins).where(are_outdated, orders.c.digest == UNLISTED)
+        query = select(orders.c.id, orders.c.duplicates).where(are_outdated, orders.c.digest == UNLISTED)
         for row in connection.execute(query).all():
             if others := sorted(outdated[row.id], key=attrgetter("order_id")):
-                twins = {made[other.order_id] if other.row is None else other.row for other in others}
-                twins |= set(json.loads(row.twins or "[]"))
-                connection.execute(orders.update().where(orders.c.id == row.id).values(twins=json.dumps(sorted(twins))))
-                unlisted.ask_about(connection, row.id, asks_if_twin(others), page.at, page.run_id)
+                duplicates = {made[other.order_id] if other.row is None else other.row for other in others}
+                duplicates |= set(json.loads(row.duplicates or "[]"))
+                connection.execute(
+                    orders.update().where(orders.c.id == row.id).values(duplicates=json.dumps(sorted(duplicates)))
+                )
+                unlisted.ask_about(connection, row.id, asks_if_duplicate(others), page.at, page.run_id)
             else:
                 del outdated[row.id]
         connection.execute(orders.update().where(are_outdated, orders.c.digest != UNLISTED).values(digest=""))
@@ -155,7 +159,7 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> M
         _NEW_ORDERS,
         [
             {"store": store, "order_id": sale.order.id, "listed": None}
-            | {"read_at": sale.heard_at, "policy": writing.page.policy_digest}
+            | {"read_at": sale.reported_at, "policy": writing.page.policy_digest}
             | _order_values(sale, writing.page)
             for sale in sales
         ],
@@ -168,9 +172,9 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> M
         _plan_unearned(sale, row_id, writing)
     connection.execute(_NEW_NAMES, names)
     for sale in sales:
-        if (complete := _with_rows_of_twins(sale, rows)) is not sale:
+        if (complete := _with_rows_of_duplicates(sale, rows)) is not sale:
             known = orders.update().where(orders.c.id == rows[sale.order.id])
-            connection.execute(known.values(twins=_twins_as_text(complete)))
+            connection.execute(known.values(duplicates=_duplicates_as_text(complete)))
     return rows
 
 
@@ -185,23 +189,23 @@ def _plan_known(connection: Connection, sales: Sequence[Sale], rows: Mapping[int
     for sale in touched:
         _plan_again(connection, sale, rows[sale.row_ids[0]], writing)
     for sale in sales:
-        if not sale.is_news and page.told is Told.ANNOUNCED:
+        if not sale.is_news and page.origin is Origin.ANNOUNCED:
             continue  # it says nothing about the present
         row = rows[sale.row_ids[0]]
         if row.facts is not None:
-            _keep_what_was_told(connection, sale, row, page)
-        heard_at = _heard_at(sale, row, writing)
-        known_lately = row.read_at is not None and heard_at - row.read_at < REREAD
+            _keep_report(connection, sale, row, page)
+        reported_at = _reported_at(sale, row, writing)
+        known_lately = row.read_at is not None and reported_at - row.read_at < REREAD
         if not (known_lately and row.policy == page.policy_digest):
-            writing.heard[row.id] = max(heard_at, row.read_at or heard_at)
+            writing.reported[row.id] = max(reported_at, row.read_at or reported_at)
 
 
-def _keep_what_was_told(connection: Connection, sale: Sale, row: Any, page: Page) -> None:
+def _keep_report(connection: Connection, sale: Sale, row: Any, page: Page) -> None:
     """Keep the later time of an order that says the same as before; an order listed first now becomes listed."""
-    if page.told is Told.READ and not sale.is_news:
-        kept = {"facts": facts.as_text(sale.told), "facts_at": row.facts_at, "listed": facts.listing(sale.read)}
-    elif sale.is_news and (page.told is not Told.READ or row.facts_at is not None):
-        kept = facts.values_of(page.told, sale.told)
+    if page.origin is Origin.READ and not sale.is_news:
+        kept = {"facts": facts.as_text(sale.reported), "facts_at": row.facts_at, "listed": facts.listing(sale.read)}
+    elif sale.is_news and (page.origin is not Origin.READ or row.facts_at is not None):
+        kept = facts.values_of(page.origin, sale.reported)
     else:
         return  # a reading with new content is planned anew, which keeps it
     if any(value != getattr(row, name) for name, value in kept.items()):
@@ -209,35 +213,35 @@ def _keep_what_was_told(connection: Connection, sale: Sale, row: Any, page: Page
 
 
 def _touches(sale: Sale, row: Any, page: Page) -> bool:
-    return sale.brings_name or _brings_teller(sale, row) or _has_changed(sale, row, page)
+    return sale.brings_name or _brings_reporter(sale, row) or _has_changed(sale, row, page)
 
 
-def _brings_teller(sale: Sale, row: Any) -> bool:
-    return not sale.tellers <= tellers_from_text(row.tellers)
+def _brings_reporter(sale: Sale, row: Any) -> bool:
+    return not sale.reporters <= reporters_from_text(row.reporters)
 
 
 def _has_changed(sale: Sale, row: Any, page: Page) -> bool:
     return len(sale.row_ids) > 1 or row.digest != _digest(page, sale) or sale.asks_anew
 
 
-def _heard_at(sale: Sale, row: Any, writing: Plan) -> datetime:
+def _reported_at(sale: Sale, row: Any, writing: Plan) -> datetime:
     """
     The time when the order was reported.
 
     An order that is judged again from the kept values has no new report. But an order that the source has never listed
     will not be read; when someone mends the policy for which it was held, a recent report still counts.
     """
-    if writing.page.told is not Told.KEPT:
-        return sale.heard_at
-    told_lately: bool = row.read_at is not None and writing.page.at - row.read_at < facts.RELEASED
-    return writing.page.at if row.id in writing.released and row.listed is None and told_lately else row.read_at
+    if writing.page.origin is not Origin.KEPT:
+        return sale.reported_at
+    announced_lately: bool = row.read_at is not None and writing.page.at - row.read_at < facts.RELEASED
+    return writing.page.at if row.id in writing.released and row.listed is None and announced_lately else row.read_at
 
 
 def _adopt(connection: Connection, sale: Sale, row: Any, store: str) -> None:
     """Give the sale all its names; rows that a name has joined are one sale for good."""
     first, *others = sale.row_ids
-    if _brings_teller(sale, row):
-        told = {"tellers": tellers_as_text(sale.tellers)}
+    if _brings_reporter(sale, row):
+        told = {"reporters": reporters_as_text(sale.reporters)}
         connection.execute(orders.update().where(orders.c.id == first).values(told))
     if others:
         kept = {name: getattr(row, name) for name in KEPT_AT_FIRST}
@@ -254,7 +258,7 @@ def _adopt(connection: Connection, sale: Sale, row: Any, store: str) -> None:
 def _plan_again(connection: Connection, sale: Sale, row: Any, writing: Plan) -> None:
     """Plan an order again, if the order or the policy says something else than when it was last planned."""
     existing = one_per_slot(connection, row.id, writing)
-    if not _has_changed(sale, row, writing.page) or not is_judged(writing.page, sale, row):
+    if not _has_changed(sale, row, writing.page) or not is_evaluated(writing.page, sale, row):
         return
     values = _order_values(sale, writing.page)
     if is_unlisted_still(writing.page, row):
@@ -291,14 +295,14 @@ def _order_values(sale: Sale, page: Page) -> dict[str, Any]:
         "digest": _digest(page, sale),
         "customer_email": sale.order.customer_email if told else None,
         "customer": sale.customer,
-        "tellers": tellers_as_text(sale.tellers),
-        "twins": _twins_as_text(sale),
+        "reporters": reporters_as_text(sale.reporters),
+        "duplicates": _duplicates_as_text(sale),
     }
-    return values | facts.values_of(page.told, sale.told) if sale.is_news else values
+    return values | facts.values_of(page.origin, sale.reported) if sale.is_news else values
 
 
-def _twins_as_text(sale: Sale) -> str | None:
-    rows = sorted(twin.row for twin in sale.twins if twin.row is not None)
+def _duplicates_as_text(sale: Sale) -> str | None:
+    rows = sorted(duplicate.row for duplicate in sale.duplicates if duplicate.row is not None)
     return json.dumps(rows) if rows else None
 
 
@@ -313,8 +317,8 @@ def _write(connection: Connection, writing: Plan) -> None:
 
 
 def _keep_readings(connection: Connection, writing: Plan) -> None:
-    if writing.heard:
-        values = {"readings": as_list(writing.heard.items()), "policy": writing.page.policy_digest}
+    if writing.reported:
+        values = {"readings": as_list(writing.reported.items()), "policy": writing.page.policy_digest}
         connection.execute(_KEEP_READINGS, values)
 
 

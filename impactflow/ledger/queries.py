@@ -399,7 +399,7 @@ def _given_back(connection: Connection, store: str, names: Sequence[str]) -> lis
 def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
     happened = connection.execute(select(events).where(events.c.placement == row["id"]).order_by(events.c.id))
     decisions = select(approvals).where(approvals.c.placement == row["id"]).order_by(approvals.c.id)
-    hidden = {"id", "order", "twin", "unresolved_twin", "placement", "approved", "decided"}
+    hidden = {"id", "order", "look_alike", "unresolved_look_alike", "placement", "approved", "decided"}
     decided = [
         {name: value for name, value in each.items() if name not in hidden}
         for each in connection.execute(decisions).mappings()

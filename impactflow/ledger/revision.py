@@ -12,7 +12,7 @@ from impactflow.ledger import transitions
 from impactflow.ledger.approvals import digest
 from impactflow.ledger.pages import Sale
 from impactflow.ledger.plan_rows import Plan, begins, impact_values
-from impactflow.ledger.rows import ever_bought, twin
+from impactflow.ledger.rows import ever_bought, look_alike_of
 from impactflow.ledger.states import UNSURE, WAITING, Status
 from impactflow.ledger.tables import (
     events,
@@ -94,8 +94,10 @@ def revised(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, 
     if found.decided != digest({**values, "key": found.key}) or withdrawn or is_unanswered:
         planned = found.quantity if found.status == Status.PLANNED else 0
         return writing.day.ration(values, impact, planned) | {"approved": None, "decided": None}
-    look = twin({**values, "quantity": found.quantity}, order.customer_email)  # the provider may get another customer
-    return {"status": found.status, "quantity": found.quantity, "twin": look}
+    look_alike = look_alike_of(
+        {**values, "quantity": found.quantity}, order.customer_email
+    )  # the provider may get another customer
+    return {"status": found.status, "quantity": found.quantity, "look_alike": look_alike}
 
 
 #: The status of a placement before its last event.

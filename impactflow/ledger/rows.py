@@ -50,7 +50,7 @@ def names_for(ref: str) -> Sequence[str]:
     return [ref, *(f"{ref}#{number}" for number in range(2, _MOST_SHARING))]
 
 
-def twin(row: Mapping[str, Any], customer_email: str | None) -> str | None:
+def look_alike_of(row: Mapping[str, Any], customer_email: str | None) -> str | None:
     """The same text for all placements that the provider's records could not tell apart; None if keys do."""
     if row["provider"] not in _KEYLESS:
         return None
@@ -79,11 +79,12 @@ def placement_columns() -> Sequence[ColumnElement[Any]]:
                 "attempted_at",
                 "doubted_at",
                 "sent_until",
-                "unresolved_twin",
+                "unresolved_look_alike",
                 "handle",
                 "ref",
                 "parts",
                 "if_absent",
+                "asked_again",
                 "reason",
                 "checks",
             )
@@ -125,6 +126,7 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
         alone=alone,
         parts=tuple(json.loads(row.parts)) if row.parts else (),
         if_absent=row.if_absent,
+        asked_again=row.asked_again or 0,
         reason=row.reason,
     )
 

@@ -19,7 +19,7 @@ from impactflow.models import Order
 #: The greatest distance between two sources' dates of one sale: they round, and count days in different zones.
 APART = timedelta(days=1)
 #: The most possible matches that are kept for a sale: a till's customer has thousands of sales.
-MOST_TWINS = 20
+MOST_DUPLICATES = 20
 #: The range of times that have a day before them and one after them; an order may have any date.
 BEGIN, END = datetime.min.replace(tzinfo=UTC) + APART, datetime.max.replace(tzinfo=UTC) - APART
 
@@ -33,29 +33,29 @@ class Bought:
         customer: The customer; None if no source reported it.
         order: The order as it was last reported.
         order_id: The order's id in the ledger, or the new order's id.
-        tellers: The sources that reported it, in order.
+        reporters: The sources that reported it, in order.
         rows: Its rows in the ledger, the first one first; empty for a new sale.
         counts: Whether it counts, or did before its money was given back.
         counted: Whether it counts in the ledger already.
         earns: Whether it earns anything, given whether it is its customer's first one.
-        twins: The rows of the sales that it was suspected to be before.
-        is_judged: Whether the findings about it are written; a sale that no source lists any more is left as it is.
+        duplicates: The rows of the sales that it was suspected to be before.
+        is_evaluated: Whether the findings about it are written; a sale that no source lists any more is left as it is.
     """
 
     customer: str | None
     order: Order
     order_id: str
-    tellers: frozenset[str]
+    reporters: frozenset[str]
     rows: tuple[int, ...]
     counts: bool
     counted: bool
     earns: Callable[[bool | None], bool]
-    twins: frozenset[int]
-    is_judged: bool
+    duplicates: frozenset[int]
+    is_evaluated: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class Duplicate:
     """The sale that another one may be: its order's id, and its row where it has one."""
 
     order_id: str
@@ -85,9 +85,9 @@ class Stands:
     may_return: bool = False
     is_open: bool = False
 
-    def is_free(self, twins: frozenset[int]) -> bool:
+    def is_free(self, duplicates: frozenset[int]) -> bool:
         """Whether no question is needed if the sale is one of these; a person who approved it has answered."""
-        return not twins or (self.is_planned and self.is_approved)
+        return not duplicates or (self.is_planned and self.is_approved)
 
 
 class Part(Enum):
@@ -113,9 +113,9 @@ class Sold:
         number: The row, or the number of the new sale.
         at: The time when it was sold.
         alike: A value that is the same for all sales of one customer and amount.
-        tellers: The sources that reported it.
+        reporters: The sources that reported it.
         sources: The systems that sold it.
-        twins: The rows of the sales that it may be.
+        duplicates: The rows of the sales that it may be.
         stands: How its placements stand in the ledger.
         is_due: Whether something is to be bought for it, and no one is asked whether it is another sale.
         is_asked: Whether something would be bought, and a person is asked this question, or has said no.
@@ -128,9 +128,9 @@ class Sold:
     number: int
     at: datetime
     alike: int
-    tellers: frozenset[str]
+    reporters: frozenset[str]
     sources: frozenset[str]
-    twins: frozenset[int]
+    duplicates: frozenset[int]
     stands: Stands
     is_due: bool
     is_asked: bool
@@ -147,9 +147,9 @@ class Sold:
         return self.order_id if self.row is None else self.row
 
     @property
-    def as_twin(self) -> Twin:
+    def as_duplicate(self) -> Duplicate:
         """The sale as the possible match of another sale."""
-        return Twin(self.order_id, self.row)
+        return Duplicate(self.order_id, self.row)
 
     @property
     def turn(self) -> tuple[datetime, bool, int]:
@@ -164,14 +164,14 @@ class Sold:
     @property
     def is_unasked(self) -> bool:
         """Whether something is planned and no one was asked: it was being sent when the suspicion was found."""
-        return self.stands.is_planned and not self.stands.is_free(self.twins)
+        return self.stands.is_planned and not self.stands.is_free(self.duplicates)
 
     @property
     def part(self) -> Part:
         """The part that it plays in comparisons."""
         if self.was_sent or self.is_due:
             return Part.BOUGHT
-        return Part.ASKED if len(self.twins) < MOST_TWINS else Part.FULL
+        return Part.ASKED if len(self.duplicates) < MOST_DUPLICATES else Part.FULL
 
     @property
     def earns(self) -> bool:
@@ -188,19 +188,19 @@ class Index:
     def add(self, sold: Sold) -> None:
         """Add a sale, if it earns something."""
         if sold.earns:
-            group = self._groups[sold.alike].setdefault((sold.part, sold.tellers, sold.sources), [])
+            group = self._groups[sold.alike].setdefault((sold.part, sold.reporters, sold.sources), [])
             insort(group, sold, key=_when)
 
     def remove(self, sold: Sold) -> None:
         """Remove a sale."""
         if sold.earns:
-            self._groups[sold.alike][sold.part, sold.tellers, sold.sources].remove(sold)
+            self._groups[sold.alike][sold.part, sold.reporters, sold.sources].remove(sold)
 
     def near(self, one: Sold, distinct: frozenset[str], *parts: Part) -> Iterator[Sold]:
         """The sales that may be this one, reported by another source."""
         at = min(max(one.at, BEGIN), END)
-        for (part, tellers, sources), group in self._groups.get(one.alike, {}).items():
-            is_anothers = part in parts and tellers.isdisjoint(one.tellers)
+        for (part, reporters, sources), group in self._groups.get(one.alike, {}).items():
+            is_anothers = part in parts and reporters.isdisjoint(one.reporters)
             if is_anothers and not are_distinct(sources, one.sources, distinct):
                 for number in range(bisect_left(group, at - APART, key=_when), len(group)):
                     if group[number].at > at + APART:
@@ -228,7 +228,7 @@ class Unwritten:
     of: dict[str | None, list[Sold]] = field(default_factory=lambda: defaultdict(list))
     index: Index = field(default_factory=Index)
     new: int = 0
-    outdated: dict[int | str, set[Twin]] = field(default_factory=lambda: defaultdict(set))
+    outdated: dict[int | str, set[Duplicate]] = field(default_factory=lambda: defaultdict(set))
     unasked: set[int] = field(default_factory=set)
 
     def put(self, each: Bought, sold: Sold) -> None:
@@ -243,14 +243,14 @@ class Unwritten:
         self.of[sold.customer].append(sold)
 
 
-def tellers_from_text(text: str | None) -> frozenset[str]:
+def reporters_from_text(text: str | None) -> frozenset[str]:
     """Read the sources of a sale from the ledger's text."""
     return frozenset(json.loads(text)) if text else frozenset()
 
 
-def tellers_as_text(tellers: Iterable[str]) -> str:
+def reporters_as_text(reporters: Iterable[str]) -> str:
     """Return the sources of a sale as text for the ledger."""
-    return json.dumps(sorted(tellers))
+    return json.dumps(sorted(reporters))
 
 
 def likeness(who: str | None, amount: Decimal | None, currency: str | None) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select
 
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import ever_bought
-from impactflow.ledger.sold import Sold, Stands, likeness, tellers_from_text
+from impactflow.ledger.sold import Sold, Stands, likeness, reporters_from_text
 from impactflow.ledger.states import UNSURE, WAITING, Status
 from impactflow.ledger.tables import orders, placements
 
@@ -60,8 +60,8 @@ def _as_kept_all(connection: Connection, rows: Sequence[Any]) -> Sequence[Sold]:
 def _as_kept(row: Any, stands: Stands) -> Sold:
     """Return a sale from its first row."""
     names = json.loads(row.facts)["names"] if row.facts else ()
-    twins = frozenset[int](json.loads(row.twins or "[]"))
-    is_free, waits = stands.is_free(twins), stands.is_planned or stands.waits
+    duplicates = frozenset[int](json.loads(row.duplicates or "[]"))
+    is_free, waits = stands.is_free(duplicates), stands.is_planned or stands.waits
     return Sold(
         customer=row.customer,
         order_id=row.order_id,
@@ -69,9 +69,9 @@ def _as_kept(row: Any, stands: Stands) -> Sold:
         number=row.id,
         at=row.ordered_at,
         alike=likeness_as_kept(row),
-        tellers=tellers_from_text(row.tellers),
+        reporters=reporters_from_text(row.reporters),
         sources=frozenset(name.split(":", 2)[1] for name in names if name.startswith("src:")),
-        twins=twins,
+        duplicates=duplicates,
         stands=stands,
         is_due=waits and is_free,
         is_asked=waits and not is_free,
@@ -93,7 +93,7 @@ _WHOSE = (
 )
 _COLUMNS = tuple(
     orders.c[name]
-    for name in ("id", "order_id", "ordered_at", "customer", "facts", "tellers", "twins", "eligible", "refunded")
+    for name in ("id", "order_id", "ordered_at", "customer", "facts", "reporters", "duplicates", "eligible", "refunded")
 )
 _SOLD = select(*_COLUMNS).where(
     *_WHOSE,
@@ -134,7 +134,7 @@ _OF_SALE = placements.join(_ROW, placements.c.order == _ROW.c.id)
 _OF_THIS = or_(_ROW.c.id == orders.c.id, _ROW.c.same_as == orders.c.id)
 _SENT_FOR = select(placements.c.id).select_from(_OF_SALE).where(_OF_THIS, _WAS_SENT).exists()
 _DUE_FOR = select(placements.c.id).select_from(_OF_SALE).where(_OF_THIS, _IS_PLANNED).exists()
-_COUNTS = (or_(orders.c.eligible, orders.c.refunded) & or_(orders.c.twins.is_(None), _DUE_FOR)) | _SENT_FOR
+_COUNTS = (or_(orders.c.eligible, orders.c.refunded) & or_(orders.c.duplicates.is_(None), _DUE_FOR)) | _SENT_FOR
 _COUNTED = select(orders.c.customer, orders.c.ordered_at, orders.c.id).where(
     *_WHOSE, _COUNTS, orders.c.id.not_in(select(listed("apart", {"id": orders.c.id.type}).c.id))
 )

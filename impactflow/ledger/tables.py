@@ -80,10 +80,10 @@ orders = Table(
     # A digest of store and e-mail address: it finds the customer's other orders. NULL if the address is not known.
     Column("customer", Text),
     # The sources that have reported it, as a JSON list: two sales that one source reported are two.
-    Column("tellers", Text),
+    Column("reporters", Text),
     # The rows of the sales that it may be, reported twice, as a JSON list: a person is asked about all of them, or has
     # answered. NULL for none.
-    Column("twins", Text),
+    Column("duplicates", Text),
     Column("eligible", Boolean, nullable=False),
     # Whether a payment was REFUNDED when it was planned last; NULL if the ledger did not keep this yet.
     Column("refunded", Boolean),
@@ -186,9 +186,9 @@ placements = Table(
     # No request for it was sent after this time, not even to resolve the doubt; the settling time counts from here.
     Column("sent_until", Utc),
     # The same text for all placements that the provider's records could not tell apart. NULL if keys tell them apart.
-    Column("twin", Text),
-    # The twin, from the intent until the outcome is known: only one look-alike can be unknown at a time.
-    Column("unresolved_twin", Text),
+    Column("look_alike", Text),
+    # The same text, from the intent until the outcome is known: only one look-alike can be unknown at a time.
+    Column("unresolved_look_alike", Text),
     # The provider's name before it takes effect; a purchase in two steps leaves it NULL until the first.
     Column("handle", Text),
     # The provider's name once it took effect.
@@ -199,6 +199,8 @@ placements = Table(
     # While in doubt: the status to take if the provider's records do not show the purchase, since an answer refused a
     # request without a key (planned, failed), or named another purchase (parked). NULL if no answer came.
     Column("if_absent", Text),
+    # While in doubt: how often the provider was asked again about an answer against the purchase; NULL for never.
+    Column("asked_again", Integer),
     Column("price_usd_cents", BigInteger),
     Column("certificate_url", Text),
     Column("placed_at", Utc),
@@ -216,10 +218,10 @@ placements = Table(
     UniqueConstraint("order", "slot"),
     UniqueConstraint("key"),
     UniqueConstraint("provider", "ref"),
-    UniqueConstraint("unresolved_twin"),
+    UniqueConstraint("unresolved_look_alike", name="uq_placements_unresolved_twin"),  # its name before version 0009
     Index(None, "provider", "status", "due_at", "id"),
     Index(None, "placed_on", "slot"),
-    Index(None, "twin"),
+    Index(None, "look_alike"),
 )
 
 #: Every change of a placement's status, in the transaction that made it. An event that begins an attempt (to placing,
@@ -339,9 +341,11 @@ refunds = Table(
 )
 
 #: Accounts for which a person has vouched: this ledger made no purchase there that it does not know.
-accounts = Table(
-    "accounts",
+vouched_accounts = Table(
+    "vouched_accounts",
     metadata,
+    # The store whose account it is; '' for a word from the time when it counted for every store.
+    Column("store", Text, primary_key=True),
     Column("provider", Text, primary_key=True),
     # Purchases from before this time that carry none of our keys are not ours.
     Column("vouched_at", Utc, nullable=False),

@@ -39,6 +39,7 @@ class Move:
         receipt: The provider's receipt, if the purchase took effect.
         sent_until: No request for it was sent after this time, if it is known better than at the claim.
         if_absent: As in ``Placement``, if it comes to be in doubt, or stays there.
+        asked_again: As in ``Placement``, if it stays in doubt; None for as often as before.
         by_key: Whether the purchase carries the placement's key, so that it may share the provider's name with another.
     """
 
@@ -52,6 +53,7 @@ class Move:
     receipt: Receipt | None = None
     sent_until: datetime | None = None
     if_absent: Status | None = None
+    asked_again: int | None = None
     by_key: bool = False
 
 
@@ -144,10 +146,10 @@ def claim(
     chosen = as_list([each] for each in ids)
     values = {"ids": chosen, "now": now, "until": until, "alone": alone}
     expect(len(ids), connection.execute(_CLAIM, values).rowcount)
-    tell_attempts(connection, chosen, Status.PLANNED, Status.PLACING, now, run_id)
+    record_attempts(connection, chosen, Status.PLANNED, Status.PLACING, now, run_id)
 
 
-def tell_attempts(connection: Connection, ids: str, from_: Status, to: Status, now: datetime, run_id: str) -> None:
+def record_attempts(connection: Connection, ids: str, from_: Status, to: Status, now: datetime, run_id: str) -> None:
     """Write events for the beginning of a further attempt at some placements (``as_list``), after it was counted."""
     values = {"ids": ids, "now": now, "from": from_, "to": to, "run_id": run_id}
     connection.execute(_ATTEMPTS, values)
@@ -218,6 +220,7 @@ def _change(each: Move) -> tuple[object, ...]:
         each.at if each.to is Status.COMPLETED else None,
         each.sent_until,
         each.if_absent,
+        each.asked_again,
         each.at,
         each.run_id,
     )
@@ -240,7 +243,7 @@ _CLAIM = (
         attempts=placements.c.attempts + 1,
         attempted_at=_NOW,
         first_attempted_at=func.coalesce(placements.c.first_attempted_at, _NOW),
-        unresolved_twin=case((bindparam("alone", type_=sa.Boolean()), placements.c.twin), else_=None),
+        unresolved_look_alike=case((bindparam("alone", type_=sa.Boolean()), placements.c.look_alike), else_=None),
         reason=None,
     )
 )
@@ -274,6 +277,7 @@ _CHANGES = listed(
             "completed_at",
             "sent_until",
             "if_absent",
+            "asked_again",
         )
     }
     | {name: events.c[name].type for name in ("at", "run_id")},
@@ -305,7 +309,13 @@ _MOVE = (
             else_=func.coalesce(_CHANGES.sent_until, placements.c.sent_until),
         ),
         if_absent=case((_CHANGES.to == Status.IN_DOUBT.value, _CHANGES.if_absent), else_=None),
-        unresolved_twin=case((_CHANGES.to == Status.IN_DOUBT.value, placements.c.unresolved_twin), else_=None),
+        asked_again=case(
+            (_CHANGES.to == Status.IN_DOUBT.value, func.coalesce(_CHANGES.asked_again, placements.c.asked_again)),
+            else_=None,
+        ),
+        unresolved_look_alike=case(
+            (_CHANGES.to == Status.IN_DOUBT.value, placements.c.unresolved_look_alike), else_=None
+        ),
         **{name: func.coalesce(_CHANGES[name], placements.c[name]) for name in _KEPT},
     )
 )

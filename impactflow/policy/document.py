@@ -200,7 +200,7 @@ class Policy(Strict):
         if self.not_before is not None and day < self.not_before:
             return f"sold before {self.not_before}, the policy's not_before"
         most = self.at_most_days_old
-        if order.told_at is None or isinstance(most, str) or (order.told_at - order.ordered_at).days <= most:
+        if order.announced_at is None or isinstance(most, str) or (order.announced_at - order.ordered_at).days <= most:
             return None
         return f"sold more than {most:f} days (at_most_days_old) before a webhook told of it"
 

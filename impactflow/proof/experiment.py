@@ -200,7 +200,7 @@ class Experiment:
 
     def counts(self) -> Counts:
         """Count the results."""
-        self._sandbox.settle()
+        self._sandbox.catch_up()
         purchases = self._sandbox.books.as_json()["purchases"]
         differs = {name: len(found) for name, found in differences(self._expected, purchases).items()}
         books, ledger = in_books(purchases), in_ledger(self._ledger_url)

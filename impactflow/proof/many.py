@@ -79,7 +79,7 @@ class Crashed:
 
 
 def simulate(
-    seeds: range, *, cores: int, tell: Callable[[int], None] = lambda _: None, healthy: bool = False
+    seeds: range, *, cores: int, report: Callable[[int], None] = lambda _: None, healthy: bool = False
 ) -> Simulated:
     """
     Run seeds.
@@ -87,7 +87,7 @@ def simulate(
     Args:
         seeds: The seeds to run.
         cores: Number of processes to run them in.
-        tell: Called with the number of seeds done.
+        report: Called with the number of seeds done.
         healthy: Whether nothing goes wrong in the seeds.
     """
     found = Simulated()
@@ -95,12 +95,12 @@ def simulate(
     for results in _spread(_run_healthy if healthy else _run_seeds, batches, cores):
         for result in results:
             found.add(result)
-        tell(found.runs)
+        report(found.runs)
     return found
 
 
 def crash_everywhere(
-    where: Iterable[Setting] | None = None, *, cores: int, tell: Callable[[int], None] = lambda _: None
+    where: Iterable[Setting] | None = None, *, cores: int, report: Callable[[int], None] = lambda _: None
 ) -> Crashed:
     """
     Crash at every boundary.
@@ -108,14 +108,14 @@ def crash_everywhere(
     Args:
         where: The settings to crash in; by default all.
         cores: Number of processes to run them in.
-        tell: Called with the number of settings done.
+        report: Called with the number of settings done.
     """
     found = Crashed()
     for points, failures in _spread(_crash_in, list(settings() if where is None else where), cores):
         found.settings += 1
         found.points.update(points)
         found.failures += failures
-        tell(found.settings)
+        report(found.settings)
     return found
 
 

@@ -107,7 +107,7 @@ MUTATIONS: Sequence[Mutation] = (
         twist="stands still",
     ),
     Mutation(
-        "doubts are settled before late requests can have arrived",
+        "doubts are resolved before late requests can have arrived",
         "impactflow.buying.reconcile",
         "        return read_at >= doubt.sent_until + timedelta(seconds=self._config.settle_s)",
         "        return True",
@@ -119,9 +119,9 @@ MUTATIONS: Sequence[Mutation] = (
         "        sent_until=row.first_attempted_at or began,",
     ),
     Mutation(
-        "a record that names nobody settles a doubt at once",
+        "a record that names nobody resolves a doubt at once",
         "impactflow.buying.evidence",
-        "        if not settles:\n            return None",
+        "        if not resolves:\n            return None",
         "        if not alike:\n            return None",
         twist="effects come late",
     ),
@@ -135,7 +135,7 @@ MUTATIONS: Sequence[Mutation] = (
         "half a reading counts",
         "impactflow.buying.reconcile",
         "            verdicts = {id_: found for id_, found in verdicts.items() if",
-        "            verdicts = {id_: found for id_, found in (await self._judge(doubts, evidence, read_at)).items()"
+        "            verdicts = {id_: found for id_, found in (await self._weigh(doubts, evidence, read_at)).items()"
         " if 1 or",
         twist="readings break off",
     ),
@@ -189,7 +189,7 @@ MUTATIONS: Sequence[Mutation] = (
         '    return thing.kind, thing.quantity, ""',
     ),
     Mutation(
-        "twins are sent side by side",
+        "duplicates are sent side by side",
         "impactflow.providers.oneclickimpact",
         "        return not self._returns_metadata",
         "        return False",
@@ -350,7 +350,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "P4: nobody looks at the lease in the step that sends",
         "impactflow.clients.http",
-        '{**self._extensions, "last_look": last_look}',
+        '{**self._extensions, "final_check": final_check}',
         "{**self._extensions}",
         "stands still",
     ),
@@ -359,7 +359,7 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.providers.oneclickimpact",
         "    return _key(record) is None and bool((record.metadata or {}).keys() - _RESERVED)",
         "    return _key(record) is None and not record",
-        "telling strangers",
+        "telling other_purchases",
     ),
     Mutation(
         "P7: a purchase that was cancelled leaves its slot free",
@@ -448,7 +448,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "P2: what is not found for a moment after the settling time is left to a person",
         "impactflow.buying.reconcile",
-        "        if asked < _ASKED_AGAIN:",
+        "        if doubt.asked_again < _ASKED_AGAIN:",
         "        if not doubt.id:",
         "passing_404",
     ),
@@ -474,10 +474,10 @@ MUTATIONS: Sequence[Mutation] = (
         "empty ledger",
     ),
     Mutation(
-        "the loop sends, and never settles what is in doubt",
+        "the loop sends, and never resolves what is in doubt",
         "impactflow.buying.loop",
-        "        settled = await steps.settle(provider)",
-        "        settled = await steps.place(provider)",
+        "        resolved = await steps.resolve(provider)",
+        "        resolved = await steps.place(provider)",
     ),
     Mutation(
         "P16: a refusal is believed unseen",
@@ -551,7 +551,7 @@ class Caught:
 
 
 def catch_all(
-    mutations: Iterable[Mutation] = MUTATIONS, *, at_once: int = 2, tell: Callable[[Caught], None] = lambda _: None
+    mutations: Iterable[Mutation] = MUTATIONS, *, at_once: int = 2, report: Callable[[Caught], None] = lambda _: None
 ) -> list[Caught]:
     """Plant each bug in a process of its own, so many at once, and see how many seeds it takes to notice."""
 
@@ -562,7 +562,7 @@ def catch_all(
         if ended.returncode or not seeds:
             raise RuntimeError(f"{mutation.name}: {ended.stderr.strip().splitlines()[-1:]}")
         caught = Caught(mutation, int(seeds) or None, finding)
-        tell(caught)
+        report(caught)
         return caught
 
     with ThreadPoolExecutor(at_once) as threads:

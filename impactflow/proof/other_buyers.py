@@ -41,7 +41,7 @@ class OtherBuyers:
     def came_before(self) -> None:
         """Make the purchases that existed before anything else happens."""
         chance = Random(f"{self._scenario.seed} strangers")
-        for _ in range(self._scenario.strangers):
+        for _ in range(self._scenario.other_purchases):
             slot = chance.choice(self._scenario.slots)
             self._buy(slot, RULES[slot][1] * (1 if self._scenario.look_alikes else 7))
 
@@ -50,10 +50,10 @@ class OtherBuyers:
         if not self.are_busy:
             return
         chance = Random(f"{self._scenario.seed} busy")
-        tells_key = self._scenario.strangers_tell_key
+        tells_key = self._scenario.others_show_key
         longest_s = chance.choice([60, 300]) if tells_key else 600
         first = _KEY if tells_key else _OWN
-        tell = [b"", _CUSTOMER] if tells_key else [_OWN, _OWN + _CUSTOMER]
+        report = [b"", _CUSTOMER] if tells_key else [_OWN, _OWN + _CUSTOMER]
         before = len(self._sandbox.books.purchases)
         while len(self._sandbox.books.purchases) == before:  # the other buyers' requests get lost, too
             self._buy(self._keyless[0], 1, first)
@@ -61,7 +61,7 @@ class OtherBuyers:
         while True:
             await self._clock.sleep(chance.uniform(1, longest_s))
             slot = chance.choice(self._keyless)
-            self._buy(slot, RULES[slot][1], chance.choice(tell))
+            self._buy(slot, RULES[slot][1], chance.choice(report))
 
     def _buy(self, slot: str, amount: int, told: bytes = b"") -> None:
         """Send a request and ignore its result; send none where a purchase of theirs could never be taken for ours."""

@@ -56,7 +56,7 @@ class Processes:
         return sum(self.experiments.values(), Counts())
 
 
-def run(budget_s: float, seed: int, tell: Callable[[str], None]) -> Processes:
+def run(budget_s: float, seed: int, report: Callable[[str], None]) -> Processes:
     """
     Kill workers and stop Postgres until the time is over, let the remaining work be done, and compare.
 
@@ -64,7 +64,7 @@ def run(budget_s: float, seed: int, tell: Callable[[str], None]) -> Processes:
         budget_s: Approximate time in all, in seconds; less than about 60 leaves little time for kills. A machine so
             busy that nothing was hit by then gets a few times as long.
         seed: The source of orders, faults and kills; what they hit depends on the machine, too.
-        tell: Called with the current step.
+        report: Called with the current step.
 
     Raises:
         RuntimeError: A server did not start; with what it printed.
@@ -72,7 +72,7 @@ def run(budget_s: float, seed: int, tell: Callable[[str], None]) -> Processes:
     """
     ends_at = time.monotonic() + budget_s
     with ExitStack() as stack:
-        tell("starting Prefect's server")
+        report("starting Prefect's server")
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="impactflow-processes-")))
 
         def postgres() -> PostgresServer | None:
@@ -88,7 +88,7 @@ def run(budget_s: float, seed: int, tell: Callable[[str], None]) -> Processes:
         experiments = {"SQLite": [experiment("SQLite", mode, f"sqlite:///{folder / mode}.db") for mode in _MODES]}
         if server:
             experiments["Postgres"] = [experiment("Postgres", mode, server.new_database()) for mode in _MODES]
-        tell("killing workers")
+        report("killing workers")
         left_s = ends_at - time.monotonic() - _SETTLING_S
         kills_s = max(budget_s * _LEAST_SHARE, left_s / len(experiments))
         stops = asyncio.run(_conduct(experiments, kills_s, server, Random(f"{seed} stops")))

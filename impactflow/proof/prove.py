@@ -127,27 +127,27 @@ class Proof:
 Tell = Callable[[str, int, int], None]
 
 
-def prove(size: Size, tell: Tell) -> Proof:
+def prove(size: Size, report: Tell) -> Proof:
     """Try everything at this size."""
     proof = Proof()
-    _simulate(size, proof, tell)
+    _simulate(size, proof, report)
     if size.healthy_seeds:
-        _simulate_health(size, proof, tell)
-    _crash(size, proof, tell)
+        _simulate_health(size, proof, report)
+    _crash(size, proof, report)
     if size.planted_bugs:
-        _plant(size, proof, tell)
+        _plant(size, proof, report)
     if size.processes_s:
-        _kill(size, proof, tell)
+        _kill(size, proof, report)
     if size.baseline_orders:
-        _compare(size, proof, tell)
+        _compare(size, proof, report)
     return proof
 
 
-def _simulate(size: Size, proof: Proof, tell: Tell) -> None:
+def _simulate(size: Size, proof: Proof, report: Tell) -> None:
     seeds = range(size.first_seed, size.first_seed + size.seeds)
-    tell("simulating", 0, size.seeds)
+    report("simulating", 0, size.seeds)
     with _timed() as took_s:
-        found = simulate(seeds, cores=size.cores, tell=lambda done: tell("simulating", done, size.seeds))
+        found = simulate(seeds, cores=size.cores, report=lambda done: report("simulating", done, size.seeds))
     of = f"{found.purchases:,} purchases, {found.deaths:,} processes killed"
     proof.rows.append(Row("simulated seeds", found.runs, len(found.failures), of, took_s()))
     proof.parked = {account: (doubts, found.parked[account]) for account, doubts in sorted(found.doubts.items())}
@@ -157,12 +157,12 @@ def _simulate(size: Size, proof: Proof, tell: Tell) -> None:
     ]
 
 
-def _simulate_health(size: Size, proof: Proof, tell: Tell) -> None:
+def _simulate_health(size: Size, proof: Proof, report: Tell) -> None:
     seeds = range(size.first_seed, size.first_seed + size.healthy_seeds)
-    tell("simulating health", 0, len(seeds))
+    report("simulating health", 0, len(seeds))
     with _timed() as took_s:
         found = simulate(
-            seeds, cores=size.cores, tell=lambda done: tell("simulating health", done, len(seeds)), healthy=True
+            seeds, cores=size.cores, report=lambda done: report("simulating health", done, len(seeds)), healthy=True
         )
     of = f"{found.purchases:,} purchases, which an audit that repairs must leave alone"
     proof.rows.append(Row("healthy seeds", found.runs, len(found.failures), of, took_s()))
@@ -172,21 +172,25 @@ def _simulate_health(size: Size, proof: Proof, tell: Tell) -> None:
     ]
 
 
-def _crash(size: Size, proof: Proof, tell: Tell) -> None:
+def _crash(size: Size, proof: Proof, report: Tell) -> None:
     total = len(list(crashpoints.settings()))
-    tell("crashing at every boundary", 0, total)
+    report("crashing at every boundary", 0, total)
     with _timed() as took_s:
-        found = crash_everywhere(cores=size.cores, tell=lambda done: tell("crashing at every boundary", done, total))
+        found = crash_everywhere(
+            cores=size.cores, report=lambda done: report("crashing at every boundary", done, total)
+        )
     of = ", ".join(f"{times} {point}" for point, times in sorted(found.points.items()))
     trials, wrong = found.points.total(), len(found.failures)
     proof.rows.append(Row("crash points, all of them", trials, wrong, of, took_s(), sampled=False))
     proof.failures += found.failures
 
 
-def _plant(size: Size, proof: Proof, tell: Tell) -> None:
+def _plant(size: Size, proof: Proof, report: Tell) -> None:
     done = count(1)
-    tell("planting bugs", 0, len(MUTATIONS))
-    every = catch_all(MUTATIONS, at_once=size.cores, tell=lambda _: tell("planting bugs", next(done), len(MUTATIONS)))
+    report("planting bugs", 0, len(MUTATIONS))
+    every = catch_all(
+        MUTATIONS, at_once=size.cores, report=lambda _: report("planting bugs", next(done), len(MUTATIONS))
+    )
     proof.planted = {caught.mutation.name: caught.seeds for caught in every}
     proof.failures += [
         f"planted and not noticed in {MOST_SEEDS} seeds: {name} (python -m impactflow.proof.mutations '{name}')"
@@ -195,10 +199,10 @@ def _plant(size: Size, proof: Proof, tell: Tell) -> None:
     ]
 
 
-def _kill(size: Size, proof: Proof, tell: Tell) -> None:
+def _kill(size: Size, proof: Proof, report: Tell) -> None:
     try:
         with _timed() as took_s:
-            found = processes.run(size.processes_s, size.first_seed, lambda what: tell(what, 0, 0))
+            found = processes.run(size.processes_s, size.first_seed, lambda what: report(what, 0, 0))
     except (RuntimeError, TimeoutError) as error:
         proof.failures.append(f"real processes could not be tried to the end: {error}")
         return
@@ -218,11 +222,11 @@ def _kill(size: Size, proof: Proof, tell: Tell) -> None:
         proof.left_out.append(found.left_out)
 
 
-def _compare(size: Size, proof: Proof, tell: Tell) -> None:
+def _compare(size: Size, proof: Proof, report: Tell) -> None:
     if not (_CHECKOUT / "benchmarks" / "baselines").is_dir():
         proof.left_out.append("the usual alternatives: they are in a checkout's benchmarks/ only")
         return
-    tell("the usual alternatives", 0, 0)
+    report("the usual alternatives", 0, 0)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.json"
         command = [sys.executable, "-m", "benchmarks.baselines", "--orders", str(size.baseline_orders)]

@@ -108,7 +108,7 @@ class Sale:
         email: The customer's address; None where the customer is not known.
         refunded_after_s: When the sale is refunded; None where it never is.
         edited_after_s: When the sale gains one more item; None where it does not.
-        twin_after_s: When the same sale comes again under another Wicked Reports id; None where it does not.
+        look_alike_after_s: When the same sale comes again under another Wicked Reports id; None where it does not.
         webhooks: Shopify's webhooks about the sale, besides Wicked Reports.
         sold_s: When the sale was made.
         listed_after_s: When Wicked Reports begins to list the sale.
@@ -122,7 +122,7 @@ class Sale:
     email: str | None
     refunded_after_s: float | None = None
     edited_after_s: float | None = None
-    twin_after_s: float | None = None
+    look_alike_after_s: float | None = None
     webhooks: Sequence[Webhook] = ()
     sold_s: float = -3_600.0
     listed_after_s: float = 0.0
@@ -151,7 +151,7 @@ class Sale:
             row["contact"] = {"id": f"C{self.number}", "email": self.email}
         if self.joined_after_s is not None and now_s < self.joined_after_s:
             row["sourceSystem"] = None
-        again = self.twin_after_s is not None and now_s >= self.twin_after_s
+        again = self.look_alike_after_s is not None and now_s >= self.look_alike_after_s
         return [row, row | {"id": f"WR-{self.number}{AGAIN}"}] if again else [row] * self.rows_each
 
     def items_at(self, now_s: float) -> int:
@@ -239,7 +239,7 @@ class Scenario:
         idle_s: The longest time that a worker waits between two processes, in seconds.
         calm_after: The number of processes after which nothing goes wrong any more at the providers; None for after
             all.
-        strangers: Number of purchases of the same kinds that another buyer has made at the same accounts.
+        other_purchases: Number of purchases of the same kinds that another buyer has made at the same accounts.
         look_alikes: Whether a stranger's purchase may be of the same amount as one of ours.
         asks_above: The number of items of a sale that is bought without a person's approval, by slot; else all are.
         persons: The persons who decide about the others; what each does follows from the text.
@@ -256,7 +256,7 @@ class Scenario:
         decide_after_s: When persons begin to look.
         typo_until_s: The end of the time in which the policy asks for ``TYPO`` times as much; None where it never does.
         chaff: Orders that earn nothing and stand before the others; one is deleted whenever a further page is read.
-        strangers_tell_key: Whether busy strangers send a key with their first purchase; else all their metadata is
+        others_show_key: Whether busy strangers send a key with their first purchase; else all their metadata is
             their own.
         cancelled_after_s: When a person cancels our purchases at the providers; None for never.
         stray: The other ledger that a process works with: ``empty`` or ``older``; an empty text where none does.
@@ -272,7 +272,7 @@ class Scenario:
     patience_s: Sequence[float]
     idle_s: float
     calm_after: int | None = None
-    strangers: int = 0
+    other_purchases: int = 0
     look_alikes: bool = False
     asks_above: Mapping[str, int] = field(default_factory=dict)
     persons: Sequence[str] = ()
@@ -287,7 +287,7 @@ class Scenario:
     decide_after_s: float = BEGIN_S
     typo_until_s: float | None = None
     chaff: int = 0
-    strangers_tell_key: bool = True
+    others_show_key: bool = True
     cancelled_after_s: float | None = None
     stray: str = ""
     stray_after_s: float = 0.0
@@ -361,7 +361,7 @@ def plain_scenario(seed: int) -> Scenario:
         on_behalf_of=chance.choice(["customer", "customer", "merchant"]),
         options=_options(chance, seed),
         **_work(chance, seed),
-        strangers=chance.choice([0, 0, 2, 5]),
+        other_purchases=chance.choice([0, 0, 2, 5]),
         look_alikes=chance.choice([True, False]),
         busy=chance.choice([True] + [False] * 4),
         later_s=_later_s(Random(f"{seed} midnight")),
@@ -400,7 +400,7 @@ def _sale(chance: Random, number: int) -> Sale:
         case 1:
             return replace(sale, edited_after_s=BEGIN_S + chance.uniform(0, 400))
         case 2:
-            return replace(sale, twin_after_s=BEGIN_S + chance.uniform(0, 400))
+            return replace(sale, look_alike_after_s=BEGIN_S + chance.uniform(0, 400))
     return sale
 
 

@@ -25,12 +25,12 @@ def run_proof(size: Size, *, as_json: bool) -> int:
     with interruptible(), Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         bars: dict[str, TaskID] = {}
 
-        def tell(what: str, done: int, of: int) -> None:
+        def report(what: str, done: int, of: int) -> None:
             if what not in bars:
                 bars[what] = progress.add_task(what, total=of or None)
             progress.update(bars[what], completed=done)
 
-        proof = prove(size, tell if err.is_terminal else _Lines().tell)
+        proof = prove(size, report if err.is_terminal else _Lines().report)
     if as_json:
         print_json(proof.as_json())
     else:
@@ -42,11 +42,11 @@ class _Lines:
     """Progress as a line every few seconds, where the output is no terminal."""
 
     def __init__(self) -> None:
-        self._told_at = -_EVERY_S
+        self._announced_at = -_EVERY_S
 
-    def tell(self, what: str, done: int, of: int) -> None:
-        if (now := time.monotonic()) - self._told_at >= _EVERY_S:
-            self._told_at = now
+    def report(self, what: str, done: int, of: int) -> None:
+        if (now := time.monotonic()) - self._announced_at >= _EVERY_S:
+            self._announced_at = now
             err.print(f"{what}: {done} of {of}" if of else f"{what}: {done}", markup=False)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
-from impactflow.buying.manual_resolution import Decision, Ruling, settle_by_ruling
+from impactflow.buying.manual_resolution import Decision, Ruling, resolve_by_ruling
 from impactflow.buying.run import CountingTransport, Run, config_of
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.ledger import UNRESOLVED, Delivery, Ledger, Status, Vouched
@@ -131,18 +131,18 @@ class _Simulation:
         """Run everything; return the errors found afterwards."""
         self._strangers.came_before()
         await self._vouch()
-        strangers = asyncio.create_task(self._strangers.keep_buying())
+        other_purchases = asyncio.create_task(self._strangers.keep_buying())
         vandal = asyncio.create_task(self._persons.vandalize())
         told = (webhook for sale in self._scenario.sales for webhook in sale.webhooks)
         await asyncio.gather(
             *(self._work(worker) for worker in self._scenario.workers),
             *(self._persons.decide(name) for name in self._scenario.persons),
-            *map(self._tell, told),
+            *map(self._announce, told),
             self._cancel(),
             self._stray(),
         )
         self._sandbox.calm()
-        strangers.cancel()
+        other_purchases.cancel()
         vandal.cancel()
         return await self._last()
 
@@ -177,7 +177,7 @@ class _Simulation:
             else:
                 await clock.sleep(chance.uniform(0, self._scenario.idle_s))
 
-    async def _tell(self, webhook: Webhook) -> None:
+    async def _announce(self, webhook: Webhook) -> None:
         """Store a delivery, as the receiver does; the receiver never fails here."""
         enter(Process())
         await self._clock.sleep(webhook.after_s)
@@ -189,7 +189,7 @@ class _Simulation:
         """A person declares once that the strangers' purchases, at an account that names no keys, are not ours."""
         enter(Process())
         for provider in self._providers:
-            word = Vouched(provider, "a person", self._clock.now() + _WEEKS)
+            word = Vouched(self._policy.store, provider, "a person", self._clock.now() + _WEEKS)
             await Ledger(self._engine).vouch(word)
 
     async def _cancel(self) -> None:
@@ -345,9 +345,9 @@ class _Simulation:
                 ruling = given_up
                 self._given_up.add(place(row["order_id"], row["slot"]))
             try:
-                await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+                await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
             except ConfigurationError:
-                await settle_by_ruling(run.ledger, run.account, run.clock, run.id, given_up)
+                await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, given_up)
 
     async def _compare(self, ledger: Ledger) -> tuple[str, ...]:
         """The differences between the books, the ledger and what was earned."""
@@ -364,7 +364,7 @@ class _Simulation:
             self._mode(provider): (doubts[provider], counts.get((provider, Status.PARKED), 0))
             for provider in self._providers
         }
-        self._sandbox.settle()
+        self._sandbox.catch_up()
         ours = self._bought()
         self._purchases = len(ours)
         wanted = {**self._scenario.earned(), **self._persons.expected()}
@@ -384,7 +384,7 @@ class _Simulation:
         found += [
             f"parked, though the provider would have told: {where}"
             for where, provider in parked.items()
-            if self._would_tell(ProviderName(provider), was_bought=where in bought_places)
+            if self._would_show(ProviderName(provider), was_bought=where in bought_places)
         ]
         return tuple(found)
 
@@ -399,7 +399,7 @@ class _Simulation:
             return None  # as earned, or as a person reduced a sale that may be listed twice
         return f"not earned when it was bought: {order_id}, {slot}: {quantity} instead of {sorted(possible)}"
 
-    def _would_tell(self, provider: ProviderName, *, was_bought: bool) -> bool:
+    def _would_show(self, provider: ProviderName, *, was_bought: bool) -> bool:
         """Whether a provider's answers decide what happened to a placement, whoever else buys there."""
         match provider:
             case ProviderName.ONECLICKIMPACT:

@@ -72,7 +72,7 @@ def _calm(plain: Scenario) -> Scenario:
 def _weeks(plain: Scenario, *starts_s: float) -> Scenario:
     """Some runs, days apart, in which nothing else goes wrong; no person is asked, and no sale changes."""
     sales = [Sale(sale.number, sale.items, sale.email) for sale in plain.sales]
-    calm = replace(_calm(plain), sales=sales, asks_above={}, persons=(), strangers=0, previews=True)
+    calm = replace(_calm(plain), sales=sales, asks_above={}, persons=(), other_purchases=0, previews=True)
     return replace(calm, starts_s=starts_s, patience_s=[300.0] * len(starts_s), calm_after=None)
 
 
@@ -220,13 +220,13 @@ def _stands_still(chance: Random, plain: Scenario) -> Scenario:
     return replace(there, workers=[slow, lively], patience_s=[300.0, 300.0], idle_s=5.0, starts_s=())
 
 
-def _telling_strangers(chance: Random, plain: Scenario) -> Scenario:
+def _others_showing_keys(chance: Random, plain: Scenario) -> Scenario:
     """Other buyers send 1ClickImpact metadata of their own with their purchases, and never a key."""
     there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
     there = _struck(there, [ProviderName.ONECLICKIMPACT], lost_request=chance.choice([0.3, 0.6]))
     options = replace(there.options, metadata="echo")
     sales = [replace(there.sales[0], email=chance.choice([None, "ana@example.com"]), webhooks=())]
-    return replace(there, sales=sales, options=options, strangers=0, busy=True, strangers_tell_key=False)
+    return replace(there, sales=sales, options=options, other_purchases=0, busy=True, others_show_key=False)
 
 
 def _stray_ledger(what: str, chance: Random, plain: Scenario) -> Scenario:
@@ -270,7 +270,7 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
         "readings break off": _readings_break_off,
         "effects come late": _effects_come_late,
         "stands still": _stands_still,
-        "telling strangers": _telling_strangers,
+        "telling strangers": _others_showing_keys,
         "empty ledger": partial(_stray_ledger, "empty"),
         "older ledger": partial(_stray_ledger, "older"),
     }

@@ -24,7 +24,7 @@ class Lease(Protocol):
         """
         Check that there is time left; called in the step that sends each request that may buy.
 
-        ``clients.operations.looking`` arranges that call.
+        ``clients.operations.with_final_check`` arranges that call.
 
         Raises:
             NotSent: The lease has too little time left for a request; nothing may be sent any more.
@@ -185,7 +185,7 @@ class Provider(Protocol):
         ...
 
     @property
-    def keys_by_look_up(self) -> bool:
+    def keys_need_fetch(self) -> bool:
         """Whether a purchase shows our key only when it is looked up, and not in the statement."""
         ...
 
@@ -215,7 +215,7 @@ class Provider(Protocol):
         """
         ...
 
-    async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
+    async def fetch(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
         """
         Return one purchase by the provider's name for it; None where the provider knows none by that name.
 
@@ -244,7 +244,7 @@ class Provider(Protocol):
 class RepeatsSafely(Provider, Protocol):
     """A provider that can be asked again without buying again."""
 
-    async def settle(self, doubt: Placement, lease: Lease) -> Verdict:
+    async def resolve(self, doubt: Placement, lease: Lease) -> Verdict:
         """
         Find out what happened to a purchase, and complete it where that is safe.
 

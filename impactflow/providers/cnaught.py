@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from impactflow.clients import CNaughtClient
 from impactflow.clients.cnaught.models import Order
-from impactflow.clients.operations import looking
+from impactflow.clients.operations import with_final_check
 from impactflow.clients.paging import items
 from impactflow.clock import Clock
 from impactflow.errors import (
@@ -39,7 +39,7 @@ class CNaught:
     name = ProviderName.CNAUGHT
     #: Keys distinguish placements.
     serialize_look_alikes = False
-    keys_by_look_up = False
+    keys_need_fetch = False
 
     def __init__(
         self, client: CNaughtClient, clock: Clock, *, key_age_s: float, callback_url: Callable[[str], str] | None = None
@@ -71,7 +71,7 @@ class CNaught:
         return _receipt(order)
 
     async def _submit(self, placement: Placement, lease: Lease) -> Order:
-        return await looking(self._client, lease.check).submit_generic_order(
+        return await with_final_check(self._client, lease.check).submit_generic_order(
             amount_kg=Decimal(placement.quantity) / _GRAMS_PER_KG,
             idempotency_key=placement.key,
             metadata=_metadata(placement),
@@ -80,7 +80,7 @@ class CNaught:
             notification_url=self._callback_url(placement.key) if self._callback_url else None,
         )
 
-    async def settle(self, doubt: Placement, lease: Lease) -> Verdict:
+    async def resolve(self, doubt: Placement, lease: Lease) -> Verdict:
         """Send the order again under its key, or find it by its metadata where CNaught may have forgotten the key."""
         if self._clock.now() - doubt.first_attempted_at > self._key_age:
             found = await self._by_metadata(doubt, lease)
@@ -144,8 +144,8 @@ class CNaught:
         async for page in self._client.list_orders(limit=size):
             yield [self._record(order) for order in page.items]
 
-    async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it says all of it
-        """Return the order of this id; see ``Provider.look_up``."""
+    async def fetch(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it says all of it
+        """Return the order of this id; see ``Provider.fetch``."""
         try:
             return self._record(await self._get(ref))
         except NotFound:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from impactflow.clients import ImpactAPIClient
 from impactflow.clients.impactapi.models import DonationIntent, Session
 from impactflow.clients.impactapi.parameters import Donation
-from impactflow.clients.operations import looking
+from impactflow.clients.operations import with_final_check
 from impactflow.clients.paging import items
 from impactflow.clock import Clock
 from impactflow.errors import (
@@ -51,7 +51,7 @@ class ImpactAPI:
     #: The session's id distinguishes placements.
     serialize_look_alikes = False
     #: A donation names its session, and only the session names us.
-    keys_by_look_up = True
+    keys_need_fetch = True
 
     def __init__(self, client: ImpactAPIClient, clock: Clock) -> None:
         self._client = client
@@ -72,7 +72,7 @@ class ImpactAPI:
             raise self._unknown(why)
         return _receipt(session)
 
-    async def settle(self, doubt: Placement, lease: Lease) -> Verdict:
+    async def resolve(self, doubt: Placement, lease: Lease) -> Verdict:
         """Read the session back, and confirm it where that has not happened yet."""
         try:
             session = await self._reopen(doubt)
@@ -140,8 +140,8 @@ class ImpactAPI:
         at = intent.created_at or self._clock.now()
         return Record(intent.session_id or intent.id, Kind.DONATE, intent.amount, customer_email=None, at=at, key=None)
 
-    async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
-        """Return the donations of the session of this id, and those that still stand; see ``Provider.look_up``."""
+    async def fetch(self, ref: str, parts: Sequence[str] = ()) -> Record | None:
+        """Return the donations of the session of this id, and those that still stand; see ``Provider.fetch``."""
         try:
             session = await self._session(ref)
         except NotFound:
@@ -237,7 +237,7 @@ class ImpactAPI:
         return session
 
     async def _confirm(self, placement: Placement, session: Session, lease: Lease) -> Session:
-        told = await looking(self._client, lease.check).confirm_session(session.id)
+        told = await with_final_check(self._client, lease.check).confirm_session(session.id)
         if told is None or (told.status is None and not told.donation_intents):
             try:
                 told = await self._session(session.id)
@@ -270,7 +270,7 @@ class ImpactAPI:
             return session
 
     async def _create(self, placement: Placement, lease: Lease) -> Session:
-        session = await looking(self._client, lease.check).create_session(
+        session = await with_final_check(self._client, lease.check).create_session(
             type=_SESSION_TYPE,
             allocations=_allocations(placement),
             metadata={"order_id": placement.order_id, "impactflow_key": placement.key},

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from impactflow.clients import OneClickImpactClient
 from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade, ImpactType, Track
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
-from impactflow.clients.operations import looking
+from impactflow.clients.operations import with_final_check
 from impactflow.clients.paging import Page
 from impactflow.errors import (
     Contradiction,
@@ -55,7 +55,7 @@ class OneClickImpact:
 
     name = ProviderName.ONECLICKIMPACT
     #: The look-up and the statement both show our key, or neither does.
-    keys_by_look_up = False
+    keys_need_fetch = False
 
     def __init__(self, client: OneClickImpactClient) -> None:
         self._client = client
@@ -75,7 +75,7 @@ class OneClickImpact:
 
     async def place(self, placement: Placement, lease: Lease) -> Receipt:
         """Buy it; see ``Provider.place``."""
-        made = await self._act(looking(self._client, lease.check), placement)
+        made = await self._act(with_final_check(self._client, lease.check), placement)
         if why := self._is_of_another(placement, made):
             raise OutcomeUnknown(f"the answer is of {_ref(made)}, {why}", provider=self.name, operation=placement.kind)
         amount = getattr(made, FIELD_OF[placement.kind])
@@ -143,8 +143,8 @@ class OneClickImpact:
             self._listed.update(map(_ref, page.items))
             yield [ours for record in page.items for ours in _records(record)]
 
-    async def look_up(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it has none
-        """Return the purchase of this user and time; see ``Provider.look_up``."""
+    async def fetch(self, ref: str, parts: Sequence[str] = ()) -> Record | None:  # noqa: ARG002 - it has none
+        """Return the purchase of this user and time; see ``Provider.fetch``."""
         user_id, time_utc = _identity(ref)
         try:
             track = await self._track(user_id, time_utc)

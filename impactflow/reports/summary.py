@@ -255,7 +255,7 @@ class AuditOutcome:
                     "read": tally.read,
                     "agreed": tally.agreed,
                     "not_ours": tally.not_ours,
-                    "unsettled": tally.unsettled,
+                    "unsettled": tally.unresolved,
                     **{what.value: tally.found[what] for what in Disagreement},
                     "repaired": tally.repaired,
                     "left_standing": tally.left_standing,

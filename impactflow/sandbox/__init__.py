@@ -85,10 +85,10 @@ class Sandbox:
         lines = self._lines.items()
         return [f"{route.method} /{name}{route.path}" for name, line in lines for route in line.api.routes()]
 
-    def settle(self) -> None:
+    def catch_up(self) -> None:
         """Let late requests whose time has come take effect; every request and every look at the books does so too."""
         for line in self._lines.values():
-            line.settle(self.clock.now())
+            line.catch_up(self.clock.now())
 
     def calm(self) -> None:
         """Stop all faults from now on; requests that are already late still take effect."""
@@ -100,7 +100,7 @@ class Sandbox:
         return {name: line.status() for name, line in self._lines.items()}
 
     def _control(self, request: Request) -> Reply:
-        self.settle()
+        self.catch_up()
         match request.method, request.path:
             case "GET", "/_sandbox/books":
                 return json_reply(200, self.books.as_json())

@@ -183,7 +183,7 @@ class Api(ABC):
                 return Call(request, route, names, now, now)
         return Call(request, self._unknown, (), now, now)
 
-    def tells_apart(self, other: Reply, right: Reply) -> bool:
+    def distinguishes(self, other: Reply, right: Reply) -> bool:
         """Whether an answer to another request can be told from the right one."""
         return other.body != right.body
 

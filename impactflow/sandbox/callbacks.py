@@ -65,7 +65,7 @@ class Callbacks:
         self._queue: list[tuple[datetime, int, Callback]] = []
         self._turns = count()
 
-    def tell(self, url: str, content: Any, at: datetime) -> Callback:
+    def notify(self, url: str, content: Any, at: datetime) -> Callback:
         """Send this content from ``at`` on, until it is accepted."""
         callback = Callback(url, content, at)
         self._all[callback] = None

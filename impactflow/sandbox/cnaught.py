@@ -23,7 +23,7 @@ from impactflow.models import Kind, ProviderName
 from impactflow.sandbox.api import Api, Call, Declined, Nature, Route, is_text, is_whole, whole_number
 from impactflow.sandbox.books import Books, Purchase
 from impactflow.sandbox.callbacks import Callback, Callbacks
-from impactflow.sandbox.idempotency import IdempotencyKeys, Told
+from impactflow.sandbox.idempotency import Content, IdempotencyKeys
 from impactflow.sandbox.ids import Ids
 from impactflow.sandbox.messages import Reply, Request, iso_micros, json_reply
 from impactflow.sandbox.options import Options
@@ -183,7 +183,7 @@ class CNaught(Api):
         """Free the request's idempotency key."""
         self._keys.release(request)
 
-    def _once(self, status: int, effect: Callable[[Call], Told]) -> Callable[[Call], Reply]:
+    def _once(self, status: int, effect: Callable[[Call], Content]) -> Callable[[Call], Reply]:
         """Return a handler that has its effect once per idempotency key, and gives a repeat the first answer."""
 
         def handler(call: Call) -> Reply:
@@ -192,14 +192,14 @@ class CNaught(Api):
 
         return handler
 
-    def _submit_generic(self, call: Call) -> Told:
+    def _submit_generic(self, call: Call) -> Content:
         fields = call.fields()
         if not self._extras:
             fields.pop("total_price_usd_cents", None)
         amount_kg, price_usd_cents = _amount_and_price(fields)
         return self._submit(call, fields, amount_kg, price_usd_cents)
 
-    def _submit_ride(self, call: Call) -> Told:
+    def _submit_ride(self, call: Call) -> Content:
         fields = call.fields()
         distance_km = _positive(fields, "distance_km")
         amount_kg = distance_km * _KG_PER_KM
@@ -212,7 +212,7 @@ class CNaught(Api):
         amount_kg: Decimal,
         price_usd_cents: int,
         distance_km: Decimal | None = None,
-    ) -> Told:
+    ) -> Content:
         amount_kg, price_usd_cents = amount_kg * call.times, price_usd_cents * call.times
         subaccount = self._subaccount(call)
         metadata, description = _text(fields, "metadata"), _text(fields, "description")
@@ -247,7 +247,7 @@ class CNaught(Api):
         order.fulfilment = self._notify(order, "fulfilled", call.now + self._fulfilled_after)
         return partial(self._show, order, "placed", answers_order=True)
 
-    def _cancel(self, call: Call) -> Told:
+    def _cancel(self, call: Call) -> Content:
         order = self._find_order(call)
         if order.purchase.cancelled:
             raise Declined(403, "The order is already cancelled.")
@@ -260,7 +260,7 @@ class CNaught(Api):
     def _notify(self, order: Order, state: str, at: datetime) -> Callback | None:
         if order.callback_url is None:
             return None
-        return self._callbacks.tell(order.callback_url, {"order": order.as_json(state)}, at)
+        return self._callbacks.notify(order.callback_url, {"order": order.as_json(state)}, at)
 
     def _get_order(self, call: Call) -> Reply:
         order = self._find_order(call)
@@ -335,7 +335,7 @@ class CNaught(Api):
         page = self._newest_first(call, self._subaccounts, self._subaccount_by_id, lambda _: True)
         return json_reply(200, {"data": [subaccount.as_json() for subaccount in page]})
 
-    def _create_subaccount(self, call: Call) -> Told:
+    def _create_subaccount(self, call: Call) -> Content:
         fields = call.fields()
         name = _text(fields, "name")
         if name is None:

@@ -47,7 +47,7 @@ class Line:
     @contextmanager
     def exchange(self, request: Request, path: str, now: datetime) -> Iterator[Reply]:
         """The reply to a request, which is in flight until the context is left."""
-        self.settle(now)
+        self.catch_up(now)
         self._served += 1
         self._paid_from = self._paid_from or now + self._unpaid
         self._in_flight += 1
@@ -62,7 +62,7 @@ class Line:
             if mishap is None or mishap.fault.effect is not Effect.LATER:
                 self.api.release(request)
 
-    def settle(self, now: datetime) -> None:
+    def catch_up(self, now: datetime) -> None:
         """Let every late request whose time has come take effect."""
         while self._late and self._late[0][0] <= now:
             due, _, call = heappop(self._late)
@@ -123,7 +123,7 @@ class Line:
     def _foreign(self, call: Call, honest: Reply) -> list[Reply]:
         """The answers to other requests of the operation, the last one first."""
         answers = self._answers[call.route.method, call.route.path]
-        return [reply for reply in reversed(answers) if self.api.tells_apart(reply, honest)]
+        return [reply for reply in reversed(answers) if self.api.distinguishes(reply, honest)]
 
     def _spoilt(self, call: Call, honest: Reply, mishap: Mishap) -> Reply:
         """The client's view of a reply to a request that took effect."""

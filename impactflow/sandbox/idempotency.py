@@ -15,7 +15,7 @@ from impactflow.sandbox.api import Call, Declined
 from impactflow.sandbox.messages import Request
 
 #: A function that makes an answer's content; it makes the same content each time.
-Told = Callable[[], dict[str, Any]]
+Content = Callable[[], dict[str, Any]]
 
 _MOST = 512
 _PRINTABLE = re.compile(r"[ -~]+")
@@ -24,7 +24,7 @@ _PRINTABLE = re.compile(r"[ -~]+")
 @dataclass(frozen=True, slots=True)
 class _Remembered:
     fingerprint: bytes
-    told: Told
+    content: Content
     at: datetime
 
 
@@ -52,7 +52,7 @@ class IdempotencyKeys:
         if key is not None and self._running.get(key) is request:
             del self._running[key]
 
-    def once(self, call: Call, effect: Callable[[Call], Told]) -> tuple[Told, bool]:
+    def once(self, call: Call, effect: Callable[[Call], Content]) -> tuple[Content, bool]:
         """
         Have this effect, unless the key already stands for it.
 
@@ -71,10 +71,10 @@ class IdempotencyKeys:
         known, fingerprint = self._recall(key, call.now), _fingerprint(call.request)
         if known is None:
             self._remembered[key] = _Remembered(fingerprint, effect(call), call.now)
-            return self._remembered[key].told, False
+            return self._remembered[key].content, False
         if known.fingerprint != fingerprint:
             raise Declined(422, "This Idempotency-Key was used with another request.")
-        return known.told, True
+        return known.content, True
 
     def _recall(self, key: str, now: datetime) -> _Remembered | None:
         known = self._remembered.get(key)

@@ -139,7 +139,7 @@ class OneClickImpact(Api):
         kind = declined.code or ("invalid_request_error" if declined.status < 500 else "api_error")  # noqa: PLR2004
         return json_reply(declined.status, {"type": kind, "message": declined.message})
 
-    def tells_apart(self, other: Reply, right: Reply) -> bool:
+    def distinguishes(self, other: Reply, right: Reply) -> bool:
         """Compare by kind, amount or customer; the time of a purchase says nothing to the client that asked for it."""
         told, asked = json.loads(other.body), json.loads(right.body)
         return any(value != asked.get(name) for name, value in told.items() if name != "time_utc")

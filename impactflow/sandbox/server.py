@@ -51,7 +51,7 @@ async def serve(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
 
     runner = web.ServerRunner(web.Server(answer, handler_cancellation=True, access_log=None), shutdown_timeout=0.01)
     await runner.setup()
-    telling = asyncio.create_task(_tell(sandbox, bell))
+    telling = asyncio.create_task(_notify(sandbox, bell))
     try:
         await web.TCPSite(runner, _HOST, port, backlog=1024).start()
         yield f"http://{_HOST}:{runner.addresses[0][1]}"
@@ -61,7 +61,7 @@ async def serve(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _tell(sandbox: Sandbox, bell: asyncio.Event) -> None:
+async def _notify(sandbox: Sandbox, bell: asyncio.Event) -> None:
     """Post every callback when it is due, until cancelled; the bell says that there may be a new one."""
     callbacks, clock = sandbox.callbacks, sandbox.clock
 

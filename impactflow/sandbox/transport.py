@@ -18,7 +18,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """
-        Send a request; its extension ``last_look`` is called before the sandbox hears of it, and may forbid it.
+        Send a request; its extension ``final_check`` is called before the sandbox hears of it, and may forbid it.
 
         Raises:
             httpx.ReadTimeout: The answer takes longer than the request's read timeout.
@@ -26,8 +26,8 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         """
         patience_s = request.extensions.get("timeout", {}).get("read")
         received = await _received(request)
-        if last_look := request.extensions.get("last_look"):
-            last_look()
+        if final_check := request.extensions.get("final_check"):
+            final_check()
         with self._sandbox.exchange(received) as reply:
             if patience_s is not None and reply.delay_s > patience_s:
                 await self._sandbox.clock.sleep(patience_s)

@@ -52,7 +52,7 @@ class Scheme:
         name: Returns the delivery's name, from headers, content and body; a repetition has the same name.
         topic: Returns the topic of the delivery.
         body: The JSON Schema of the part of the body that the receiver reads.
-        tells_products: Whether its deliveries about an order state the number of things sold.
+        lists_products: Whether its deliveries about an order state the number of things sold.
         ping: The pattern of a body that only tests the address, signed or not; None where there is no ping.
         optional: The topics that, by docs/webhooks.md, only some shops ask for.
     """
@@ -67,7 +67,7 @@ class Scheme:
     name: Callable[[Mapping[str, str], Mapping[str, Any], bytes], object]
     topic: Callable[[Mapping[str, str], Mapping[str, Any]], object]
     body: Mapping[str, Any]
-    tells_products: bool = True
+    lists_products: bool = True
     ping: re.Pattern[bytes] | None = None
     optional: frozenset[str] = frozenset()
 
@@ -173,7 +173,7 @@ STRIPE = Scheme(
             "type": {"type": "string", "examples": ["checkout.session.completed", "charge.refunded"]},
         },
     },
-    tells_products=False,  # an event's session has no line items; they need a request
+    lists_products=False,  # an event's session has no line items; they need a request
     optional=frozenset({"invoice_payment.paid", "charge.captured", "charge.refund.updated"}),
 )
 SCHEMES = (STANDARD, SHOPIFY, WOOCOMMERCE, STRIPE)

@@ -98,29 +98,29 @@ class Trigger:
     async def go_on(self, clock: Clock) -> None:
         """Check once per bucket, until cancelled."""
         while True:
-            await self.look(clock.now())
+            await self.check(clock.now())
             await clock.sleep(BUCKET_S)
 
-    async def look(self, now: datetime) -> None:
+    async def check(self, now: datetime) -> None:
         """Make a run if deliveries wait and no run is about to process them; log errors, and try again next time."""
         try:
             if await self._is_wanted(now):
                 deployment = await self._ask("GET", f"deployments/name/{DEPLOYMENT}")
                 if deployment["paused"]:
-                    self._tell(
+                    self._log_trouble(
                         f"a person has paused Prefect's deployment {DEPLOYMENT}: no run is made until it is resumed"
                     )
                     return
                 if await self._make_run(deployment["id"], now):
                     self._not_before = now + timedelta(seconds=self._pause_s)
                     self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-                self._tell(None)
+                self._log_trouble(None)
         except LedgerError as error:
-            self._tell(str(error))
+            self._log_trouble(str(error))
         except httpx.HTTPStatusError as error:
-            self._tell(_advice(error.response.status_code))
+            self._log_trouble(_advice(error.response.status_code))
         except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-            self._tell(f"Prefect's API does not answer as it should ({type(error).__name__})")
+            self._log_trouble(f"Prefect's API does not answer as it should ({type(error).__name__})")
 
     async def _is_wanted(self, now: datetime) -> bool:
         """Whether a run is due; runs that leave the first delivery unprocessed come at longer and longer intervals."""
@@ -151,7 +151,7 @@ class Trigger:
         answer = await self._api.request(method, path, json=content)
         return answer.raise_for_status().json()
 
-    def _tell(self, trouble: str | None) -> None:
+    def _log_trouble(self, trouble: str | None) -> None:
         """Log each change for the worse or the better once."""
         if trouble == self._trouble:
             return

@@ -26,13 +26,13 @@ class Telling(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it."""
-        if (look := request.extensions.get("last_look")) is not None:
+        if (look := request.extensions.get("final_check")) is not None:
 
             def look_and_tell() -> None:
                 Path(f"{self._run_id}.looks").touch()
                 look()
 
-            request.extensions["last_look"] = look_and_tell
+            request.extensions["final_check"] = look_and_tell
         return await super().handle_async_request(request)
 
 

@@ -20,7 +20,7 @@ from uuid import uuid4
 import httpx
 import psutil
 import pytest
-from listening import Told, listening
+from listening import Origin, listening
 from postgres_server import SharedPostgres
 from processes import Impactflow, Served, sandbox_thread
 from ruamel.yaml import YAML
@@ -68,7 +68,7 @@ class Story:
     began_after_s: float
     killed: dict[str, Any]
     pending: dict[str, Any]
-    told: list[Told]
+    told: list[Origin]
     deployments: dict[str, dict[str, Any]]
     automations: list[str]
 

@@ -164,8 +164,8 @@ def on_a_terminal(impactflow: Impactflow, *arguments: str) -> Ended:
             while block := os.read(ours, 65_536):
                 seen.extend(block)
 
-    looking = threading.Thread(target=look)
-    looking.start()
+    with_final_check = threading.Thread(target=look)
+    with_final_check.start()
     screen = Path(os.ttyname(theirs))
     process = start_forked(
         at_a_terminal,
@@ -176,7 +176,7 @@ def on_a_terminal(impactflow: Impactflow, *arguments: str) -> Ended:
     )
     process.join()
     os.close(theirs)
-    looking.join()
+    with_final_check.join()
     os.close(ours)
     return Ended(process.exitcode, seen.decode().replace("\r\n", "\n"), "")
 

@@ -86,7 +86,7 @@ def test_a_run_says_how_many_deliveries_were_tests(terminal, capsys):
 
     terminal.fill(some, policy=policy_of(TREES))
     assert (told["deliveries"], told["tests"]) == (5, 2)
-    placed.tell({**NOTHING, "webhooks": told})
+    placed.show({**NOTHING, "webhooks": told})
     assert (
         "5 webhook deliveries read: 1 of orders that were sold, 1 of refunds, 1 unreadable, 2 tests, which buy nothing."
     ) in capsys.readouterr().out
@@ -95,7 +95,7 @@ def test_a_run_says_how_many_deliveries_were_tests(terminal, capsys):
 def test_one_is_said_in_the_singular_and_an_unreadable_order_beside_those_that_were_read(capsys):
     """On the line of the orders."""
     orders = {"read": 1, "new": 0, "eligible": 0, "broken": 1, "may_be_missing": 0}
-    placed.tell({**NOTHING, "orders": orders, "broken_orders": 1, "requests": 1})
+    placed.show({**NOTHING, "orders": orders, "broken_orders": 1, "requests": 1})
     told = capsys.readouterr().out
     assert "1 order read, 0 new, 0 count, 1 could not be read." in told
     assert "1 order could not be read; `impactflow status` lists it." in told

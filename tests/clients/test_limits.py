@@ -54,7 +54,7 @@ async def test_without_a_header_nothing_ever_waits():
     limit = RateLimit(clock)
     for _ in range(1000):
         turn = await limit.take(0)
-        limit.settle(turn, 200, {})
+        limit.finish(turn, 200, {})
     assert clock.waits == []
 
 
@@ -66,7 +66,7 @@ async def test_the_last_request_of_a_window_is_followed_by_a_wait_for_the_next()
     """Nothing remains: the next turn comes when the window is over, its rounding included."""
     clock = PatientClock()
     limit = RateLimit(clock)
-    limit.settle(await limit.take(0), 200, headers(0, "30"))
+    limit.finish(await limit.take(0), 200, headers(0, "30"))
     await limit.take(60)
     assert clock.waits == [31.01]
 
@@ -74,7 +74,7 @@ async def test_the_last_request_of_a_window_is_followed_by_a_wait_for_the_next()
 async def test_a_caller_without_patience_is_told_how_long_it_would_take():
     """A write must not wait beyond its lease."""
     limit = RateLimit(PatientClock())
-    limit.settle(await limit.take(0), 200, headers(0, "30"))
+    limit.finish(await limit.take(0), 200, headers(0, "30"))
     with pytest.raises(HeldBackError) as held:
         await limit.take(10)
     assert held.value.wait_s == 31.01
@@ -84,12 +84,12 @@ async def test_after_a_429_one_request_goes_ahead_and_the_others_wait_for_its_an
     """A burst after the pause would only be refused again."""
     clock = PatientClock()
     limit = RateLimit(clock)
-    limit.settle(await limit.take(0), 429, {"retry-after": "5"})
+    limit.finish(await limit.take(0), 429, {"retry-after": "5"})
     ahead = await limit.take(60)
     other = asyncio.create_task(limit.take(60))
     await asyncio.sleep(0)
     assert (clock.waits, other.done()) == ([5.0], False)
-    limit.settle(ahead, 200, {})
+    limit.finish(ahead, 200, {})
     assert (await other).ahead is False
 
 
@@ -98,7 +98,7 @@ async def test_a_429_without_a_time_is_waited_out_longer_each_time():
     clock = PatientClock()
     limit = RateLimit(clock)
     for _ in range(3):
-        limit.settle(await limit.take(100), 429, {})
+        limit.finish(await limit.take(100), 429, {})
     await limit.take(100)
     assert [True] * 3 == [least <= wait <= 1.5 * least for wait, least in zip(clock.waits, (1, 2, 4), strict=True)]
 
@@ -109,7 +109,7 @@ async def test_requests_refused_together_are_one_refusal():
     limit = RateLimit(clock)
     turns = [await limit.take(0) for _ in range(10)]
     for turn in turns:
-        limit.settle(turn, 429, {})
+        limit.finish(turn, 429, {})
     await limit.take(100)
     assert 1 <= sum(clock.waits) <= 1.5
 
@@ -120,7 +120,7 @@ class StrictServer:
     def __init__(self, limit: int, window_s: float, style: str, offset_s: float) -> None:
         self.limit, self.window_s, self.style, self.offset_s = limit, window_s, style, offset_s
         self.window, self.count = -1, 0
-        self.told_at: float | None = None
+        self.announced_at: float | None = None
         self.too_many: list[float] = []
 
     async def answer(self, there_s: float, back_s: float, *, lost: bool) -> tuple[int | None, dict[str, str]]:
@@ -130,14 +130,14 @@ class StrictServer:
         if window != self.window:
             self.window, self.count = window, 0
         self.count += 1
-        if self.count > self.limit and self.told_at is not None:
+        if self.count > self.limit and self.announced_at is not None:
             self.too_many.append(now)
         said = self.headers(now)
         await asyncio.sleep(back_s)
         if lost:
             return None, {}
-        if self.told_at is None:
-            self.told_at = asyncio.get_running_loop().time()
+        if self.announced_at is None:
+            self.announced_at = asyncio.get_running_loop().time()
         return 200, said
 
     def headers(self, now: float) -> dict[str, str]:
@@ -164,7 +164,7 @@ async def hammer(
         sent += 1
         there_s, back_s = delays[sent % len(delays)]
         status, said = await server.answer(there_s, back_s, lost=lost)
-        limit.settle(turn, status, said)
+        limit.finish(turn, status, said)
 
     async def caller(number: int) -> None:
         for n in range(requests):

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from impactflow.clients import ImpactAPIClient, OneClickImpactClient
 from impactflow.clients.answers import Misshapen
 from impactflow.clients.http import open_transport
-from impactflow.clients.operations import looking
+from impactflow.clients.operations import with_final_check
 from impactflow.clients.transport import MOST_READ, MOST_UNPACKED
 from impactflow.errors import NotSent, OutcomeUnknown, Unavailable
 
@@ -246,24 +246,24 @@ def forbid():
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new connection", "kept connection"])
 @pytest.mark.parametrize("has_body", [False, True])
-async def test_p4_the_last_look_comes_after_the_connection_and_before_the_first_byte(has_body, kept):
+async def test_p4_the_final_check_comes_after_the_connection_and_before_the_first_byte(has_body, kept):
     """What it raises reaches the caller as it is; the server sees a connection, and no byte of a request."""
     async with connected(answer_whole) as (client, server):
         if kept:
             await client.plant_tree(1)
         before = server.begun
         with pytest.raises(NotSent, match="too little of the lease"):
-            await looking(client, forbid)._http.write("any", "/v1", bytes, body={"a": 1} if has_body else None)
+            await with_final_check(client, forbid)._http.write("any", "/v1", bytes, body={"a": 1} if has_body else None)
         await asyncio.sleep(0.05)
         assert (1, before) == (server.connections, server.begun)
         assert 1 == (await client.plant_tree(1)).tree_planted  # whoever buys next is not disturbed
 
 
-async def test_p4_a_last_look_that_forbids_nothing_changes_nothing():
+async def test_p4_a_final_check_that_forbids_nothing_changes_nothing():
     """And each write of the client that looks is looked at, no read, and no write of the client beside it."""
     looks = []
     async with connected(answer_whole) as (client, server):
-        looks_at_it = looking(client, lambda: looks.append(len(server.requests)))
+        looks_at_it = with_final_check(client, lambda: looks.append(len(server.requests)))
         await asyncio.gather(looks_at_it.plant_tree(1), client.plant_tree(2))
         await looks_at_it.plant_tree(3)
         await looks_at_it._http.read("any", "/v1", bytes)
@@ -280,7 +280,7 @@ async def test_p4_time_that_passes_while_the_request_waits_for_a_connection_is_s
         writer.write(WHOLE)
 
     async with connected(answer_late, concurrency=1) as (client, _):
-        behind = looking(client, lambda: looked_at.append(asked_at()))
+        behind = with_final_check(client, lambda: looked_at.append(asked_at()))
         await asyncio.gather(client.plant_tree(1), behind.plant_tree(2))
     assert looked_at[0] - began > 0.19
 

@@ -7,7 +7,7 @@ import pytest
 from virtual_time import in_virtual_time
 from world import NONE_DIFFER, RULE_OF, differences, policy_of, sold, statuses, sweep, work
 
-from impactflow.buying.loop import settle_at
+from impactflow.buying.loop import resolve_at
 from impactflow.models import ProviderName
 from impactflow.sandbox import Faults, Sandbox
 from impactflow.sandbox.faults import Draws
@@ -56,7 +56,7 @@ async def test_no_doubt_is_settled_with_another_accounts_key(new_world, provider
     first = change_account(world)
     world.clock.turn(days=2)
     async with world.run() as run:
-        settled = await settle_at(run, provider, "acme")
+        settled = await resolve_at(run, provider, "acme")
         assert (True, {"placed": 1, "in_doubt": 1}) == (settled.unauthorized, await statuses(run))
         assert [] == world.purchases
     world.sandbox, world.carrier = first, SandboxTransport(first)
@@ -81,7 +81,7 @@ async def test_an_account_that_may_not_look_is_not_taken_for_another_one(new_wor
         await sweep(run, ProviderName.CNAUGHT)
     bought, world.carrier = world.carrier, NoLooking()
     async with world.run() as run:
-        settled = await settle_at(run, ProviderName.CNAUGHT, "acme")
+        settled = await resolve_at(run, ProviderName.CNAUGHT, "acme")
         assert (False, {"placed": 1}) == (settled.unauthorized, await statuses(run))
         assert "not from this address" in settled.halted
 

@@ -184,7 +184,7 @@ async def test_n1_where_nothing_can_be_attributed_a_person_vouches_once(new_worl
         [account] = await surveyed(world, run)
         assert ([], 1) == (account.ours, len(account.unnamed))
         world.clock.turn(seconds=1)
-        await run.ledger.vouch(Vouched(provider, "ana", run.clock.now()))
+        await run.ledger.vouch(Vouched("acme", provider, "ana", run.clock.now()))
         await place(world, run)
         assert {"placed": 3} == await statuses(run)
     async with world.run() as run:

@@ -11,7 +11,7 @@ from virtual_time import START, in_virtual_time
 from world import RULE_OF, TREES, fresh_of, policy_of, sold, statuses, sweep, track, work
 
 from impactflow.audit import Audit, Disagreement, choose_window
-from impactflow.buying.manual_resolution import Decision, Ruling, settle_by_ruling
+from impactflow.buying.manual_resolution import Decision, Ruling, resolve_by_ruling
 from impactflow.errors import ConfigurationError, Forbidden
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import ProviderName, Receipt
@@ -675,7 +675,7 @@ async def test_a_purchase_that_a_person_took_for_not_made_is_found(new_world):
         await run.ledger.move(Move(doubt, Status.IN_DOUBT, Status.PARKED, run.clock.now(), run.id, "nobody can say"))
         world.clock.turn(hours=1)
         ruling = Ruling("WR-1", "trees", Decision.NOT_BOUGHT, "ana")
-        await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+        await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
         await work(run, ONECLICK)
         [finding], tally = await audited(run, ONECLICK, repair=True)
         first, second = (each["ref"] for each in world.purchases)
@@ -694,7 +694,7 @@ async def test_what_is_in_doubt_is_left_to_settling(new_world):
     async with world.run() as run:
         await sent_in_vain(world, run, ONECLICK)
         findings, tally = await audited(run, ONECLICK, repair=True)
-        assert ([], tally.read) == (findings, tally.unsettled)
+        assert ([], tally.read) == (findings, tally.unresolved)
         assert tally.read
 
 
@@ -753,7 +753,7 @@ async def test_what_may_not_be_looked_up_is_no_loss(new_world, provider):
         lose(world, provider, row["ref"])
         run.transport._inner = Forbidding(run.transport._inner)
         with pytest.raises(Forbidden):
-            await account.look_up(row["ref"])
+            await account.fetch(row["ref"])
         findings, tally = await audited(run, provider)
         assert ([], True) == (findings, "not as things stand" in (tally.halted or ""))
 

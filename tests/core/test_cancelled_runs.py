@@ -11,7 +11,7 @@ from virtual_time import in_virtual_time
 from world import NONE_DIFFER, OFFSET, RULE_OF, TREES, differences, policy_of, sold, statuses, sweep
 
 from impactflow import stopping
-from impactflow.buying.loop import settle_at
+from impactflow.buying.loop import resolve_at
 from impactflow.models import ProviderName
 from impactflow.stopping import FINISH_S, Stopped, cancelling, putting_off, raising, to_its_end
 
@@ -100,7 +100,7 @@ async def test_o9_stopped_settling_lets_the_next_run_settle(new_world, rule):
         await world.plan(run)
         await sweep(run, provider)
         assert "in_doubt" in await statuses(run)
-        took_s = await stop_after(settle_at(run, provider, "acme"), 1.0)
+        took_s = await stop_after(resolve_at(run, provider, "acme"), 1.0)
         assert took_s < FINISH_S + 0.5
         due_at = await run.ledger.next_due(provider, "acme", ["in_doubt"], now=run.clock.now())
         if due_at is not None:

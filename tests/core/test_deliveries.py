@@ -414,7 +414,7 @@ async def test_c12_a_refund_is_part_of_the_orders_story(new_world, bought_before
         await taken_up(world, run)
         if bought_before:
             await world.place_all(run)
-        told_at = run.clock.now()
+        announced_at = run.clock.now()
         await shopify_refund(run, 1, "80.00")
         await shopify_cancelled(run, 1)
         await taken_up(world, run)
@@ -425,7 +425,7 @@ async def test_c12_a_refund_is_part_of_the_orders_story(new_world, bought_before
         ("shopify:1-80.00", "80.00", "USD", False),
         ("shopify:5000000000001:cancelled", None, None, True),
     ] == told
-    assert all(refund["seen_at"] >= told_at for refund in story["refunds"])
+    assert all(refund["seen_at"] >= announced_at for refund in story["refunds"])
     expected = {Status.PLACED} if bought_before else {Status.CANCELLED}
     assert expected == {Status(placement["status"]) for placement in story["placements"]}
 

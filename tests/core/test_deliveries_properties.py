@@ -24,7 +24,7 @@ STEPS = st.lists(
 )
 
 
-class Told:
+class Origin:
     """The world of one example, and what happens in it."""
 
     def __init__(self, folder, known_by):
@@ -73,7 +73,7 @@ class Told:
 def outcome(steps, known_by):
     """What one example came to."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        told = Told(folder, known_by)
+        told = Origin(folder, known_by)
         return runner.run(told.run(steps)), told.refunded_unplaced
 
 

@@ -11,7 +11,7 @@ from world import GIVING, OFFSET, TREES, policy_for, policy_of, sold, statuses, 
 
 from impactflow.buying.approval import Answer, Decision, record_answer
 from impactflow.buying.manual_resolution import Decision as Ruled
-from impactflow.buying.manual_resolution import Ruling, settle_by_ruling
+from impactflow.buying.manual_resolution import Ruling, resolve_by_ruling
 from impactflow.buying.options import check_options, told
 from impactflow.errors import NotSent
 from impactflow.intake.deliveries import process
@@ -343,7 +343,7 @@ async def test_n2_a_wrong_campaign_can_be_mended(new_world):
         await place(world, run)
         assert {"failed": 1} == await statuses(run)
         ruling = Ruling("WR-1", "giving", Ruled.NOT_BOUGHT, "ana")
-        await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+        await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
         mended = policy_of(GIVING)
         world.works_under(run, mended)
         await world.place_all(run)

@@ -4,7 +4,7 @@ import pytest
 from virtual_time import in_virtual_time
 from world import OFFSET, TREES, policy_of, sold, statuses, sweep, works_under
 
-from impactflow.buying.loop import settle_at
+from impactflow.buying.loop import resolve_at
 from impactflow.buying.rounds import Round, work_off
 from impactflow.models import ProviderName
 
@@ -64,7 +64,7 @@ async def test_what_is_due_beyond_its_patience_is_left_to_the_next_run(new_world
         await sweep(run, ONECLICK)
 
         async def once():
-            settled = await settle_at(run, ONECLICK, "acme")
+            settled = await resolve_at(run, ONECLICK, "acme")
             return Round(settled.changed)
 
         began = world.clock.now()

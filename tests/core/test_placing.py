@@ -19,7 +19,7 @@ from world import (
     work,
 )
 
-from impactflow.buying.loop import settle_at
+from impactflow.buying.loop import resolve_at
 from impactflow.buying.sweep import PlacementLease, Swept, retry_delay_s
 from impactflow.ledger import Claim
 from impactflow.models import ProviderName
@@ -136,7 +136,7 @@ async def test_a_provider_that_forbids_everything_is_left_alone(new_world):
         refused = swept.in_doubt
         assert {"in_doubt": refused, "planned": 40 - refused} == await statuses(run)
         assert 5 <= refused <= 5 + world.settings.impactflow_concurrency
-        await settle_at(run, ProviderName.CNAUGHT, "acme")
+        await resolve_at(run, ProviderName.CNAUGHT, "acme")
         assert {"failed": refused, "planned": 40 - refused} == await statuses(run)
         assert (False, []) == (swept.unauthorized, world.purchases)
         assert "portfolio is not available" in (swept.halted or "")

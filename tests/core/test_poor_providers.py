@@ -25,7 +25,7 @@ from world import (
     work,
 )
 
-from impactflow.buying.loop import settle_at
+from impactflow.buying.loop import resolve_at
 from impactflow.sandbox.faults import Draws, Faults
 
 
@@ -89,7 +89,7 @@ async def test_p1_a_lost_confirmation_is_found_where_donations_are_not_told(new_
         await world.plan(run)
         await sweep(run, IMPACTAPI)
         lose.over()
-        await settle_at(run, IMPACTAPI, "acme")
+        await resolve_at(run, IMPACTAPI, "acme")
         row = await row_of(run)
         assert ("placed", None) == (row["status"], row["price_usd_cents"])
         assert NONE_DIFFER == await differences(world, run)
@@ -157,7 +157,7 @@ async def test_p2_a_known_session_that_is_not_found_is_not_absent(new_world, eff
         plain = run.transport._inner
         gone = lambda request: httpx.Response(404, json={}) if "/sessions/" in request.url.path else None  # noqa: E731
         run.transport._inner = Tampering(plain, before=gone)
-        await settle_at(run, IMPACTAPI, "acme")
+        await resolve_at(run, IMPACTAPI, "acme")
         assert {"in_doubt": 1} == await statuses(run)
         if not forever:
             run.transport._inner = plain
@@ -180,7 +180,7 @@ async def test_p2_a_session_that_is_missing_for_a_moment_after_the_settling_time
         gone = lambda request: httpx.Response(404, json={}) if "/sessions/" in request.url.path else None  # noqa: E731
         run.transport._inner = Tampering(plain, before=gone)
         world.clock.turn(minutes=10)
-        await settle_at(run, IMPACTAPI, "acme")
+        await resolve_at(run, IMPACTAPI, "acme")
         assert {"in_doubt": 1} == await statuses(run)
         run.transport._inner = plain
         await work(run, IMPACTAPI)
@@ -284,7 +284,7 @@ async def test_p6_a_record_with_somebody_elses_metadata_is_not_ours(new_world, m
         ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1})
         run.transport._inner = Tampering(run.transport._inner, after=label)
         world.clock.turn(seconds=31)
-        await settle_at(run, ONECLICK, "acme")
+        await resolve_at(run, ONECLICK, "acme")
         assert {becomes: 1} == await statuses(run)
         await run.provider(ONECLICK).prepare()
         assert (becomes == "placed") == run.provider(ONECLICK).serialize_look_alikes
@@ -472,7 +472,7 @@ async def test_p13_a_read_that_is_answered_with_another_purchase_says_nothing(ne
             return kept.setdefault("answer", response)
 
         async def keep(order):
-            await run.provider(provider).look_up((await row_of(run, order))["ref"])
+            await run.provider(provider).fetch((await row_of(run, order))["ref"])
 
         run.transport._inner = Tampering(plain, after=mix_up)
         await keep("WR-2")
@@ -562,7 +562,7 @@ async def test_p16_a_refusal_stays_in_doubt_while_nobody_can_look(new_world):
         plain = run.transport._inner
         down = Tampering(plain, before=lambda r: httpx.Response(503) if "records" in r.url.path else None)
         run.transport._inner = down
-        await settle_at(run, ONECLICK, "acme")
+        await resolve_at(run, ONECLICK, "acme")
         row = await row_of(run)
         assert ("in_doubt", "failed", True) == (row["status"], row["if_absent"], "not today" in row["reason"])
         run.transport._inner = plain

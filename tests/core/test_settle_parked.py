@@ -10,8 +10,8 @@ from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, change, standing
 from virtual_time import in_virtual_time
 from world import OFFSET, RULE_OF, TREES, fresh_of, make_world, policy_of, sold, statuses, sweep, track, work
 
-from impactflow.buying.loop import settle_at
-from impactflow.buying.manual_resolution import Decision, Ruling, settle_by_ruling
+from impactflow.buying.loop import resolve_at
+from impactflow.buying.manual_resolution import Decision, Ruling, resolve_by_ruling
 from impactflow.errors import ConfigurationError, ImpactError, NotSent, Unauthorized
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import Receipt
@@ -24,7 +24,7 @@ SLOT_OF = {provider: rule["slot"] for provider, rule in RULE_OF.items()}
 async def rule(run, decision, *, order="WR-1", slot="trees", ref="", by="ana", why="I asked them"):
     """A ruling of a person's."""
     ruling = Ruling(order, slot, decision, by, why, ref)
-    return await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+    return await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
 
 
 async def row_of(run, order="WR-1"):
@@ -148,7 +148,7 @@ async def failed(world, run):
     run.transport._inner = Refusing(run.transport._inner)
     await world.plan(run)
     await sweep(run, CNAUGHT)
-    await settle_at(run, CNAUGHT, "acme")
+    await resolve_at(run, CNAUGHT, "acme")
     run.transport._inner = world.carrier
     assert {"failed": 1} == await statuses(run)
 
@@ -209,7 +209,7 @@ async def test_what_a_person_cancelled_there_is_bought_anew(new_world):
         world.sandbox._lines[ONECLICK]._draws = Draws(Faults.parse("lost_answer=1"), ONECLICK, 0)
         await sweep(run, ONECLICK)
         world.sandbox.calm()
-        await settle_at(run, ONECLICK, "acme")
+        await resolve_at(run, ONECLICK, "acme")
         row = await row_of(run)
         assert ("placed", 2) == (row["status"], len(world.purchases))
         assert [row["ref"]] == standing(world, row)

@@ -7,7 +7,7 @@ import pytest
 from virtual_time import in_virtual_time
 from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, policy_of, sold, statuses, sweep, work
 
-from impactflow.buying.loop import settle_at
+from impactflow.buying.loop import resolve_at
 from impactflow.models import ProviderName
 from impactflow.sandbox import Faults, Request
 from impactflow.sandbox.faults import Draws
@@ -86,7 +86,7 @@ async def test_a_repeat_that_is_refused_says_nothing_before_the_settling_time(ne
     async with world.run() as run:
         await world.plan(run)
         await sweep(run, provider)
-        await settle_at(run, provider, "acme")
+        await resolve_at(run, provider, "acme")
         assert {"in_doubt": 1} == await statuses(run)
         if arrives:
             await carrier.arrive()
@@ -109,7 +109,7 @@ async def test_a_repeat_that_was_lost_may_still_come_though_the_next_one_is_refu
         await sweep(run, provider)
         for wait_s in (100, 10):  # the settling time is 30
             world.clock.turn(seconds=wait_s)
-            await settle_at(run, provider, "acme")
+            await resolve_at(run, provider, "acme")
             assert {"in_doubt": 1} == await statuses(run)
         if arrives:
             await carrier.arrive()
@@ -131,7 +131,7 @@ async def test_a_repeat_that_was_lost_after_a_refusal_may_still_come_though_the_
         await world.plan(run)
         await sweep(run, provider)
         for _ in range(2):
-            await settle_at(run, provider, "acme")
+            await resolve_at(run, provider, "acme")
             assert {"in_doubt": 1} == await statuses(run)
             world.clock.turn(seconds=10)
         if arrives:
@@ -149,7 +149,7 @@ async def test_cnaught_is_asked_again_under_the_same_key(new_world, fault):
     async with world.run() as run:
         await doubtful(world, run, CNAUGHT)
         assert {"in_doubt": 1} == await statuses(run)
-        settled = await settle_at(run, CNAUGHT, "acme")
+        settled = await resolve_at(run, CNAUGHT, "acme")
         assert (1, {"placed": 1}, NONE_DIFFER) == (settled.placed, await statuses(run), await differences(world, run))
 
 
@@ -162,7 +162,7 @@ async def test_a_cnaught_key_that_may_be_forgotten_is_not_relied_on(new_world, b
     async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
         await doubtful(world, run, CNAUGHT)
         world.clock.turn(hours=2)
-        await settle_at(run, CNAUGHT, "acme")
+        await resolve_at(run, CNAUGHT, "acme")
         assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
 
 
@@ -210,7 +210,7 @@ async def test_a_cnaught_order_found_with_another_amount_is_parked(new_world):
         ask(world, CNAUGHT, "POST", "/v1/orders", {"amount_kg": 77, "metadata": metadata})
         for parked in (0, 0, 0, 1):  # it is asked three times more before what it says counts
             world.clock.turn(minutes=1)
-            assert parked == (await settle_at(run, CNAUGHT, "acme")).parked
+            assert parked == (await resolve_at(run, CNAUGHT, "acme")).parked
         assert {"parked": 1} == await statuses(run)
 
 
@@ -224,7 +224,7 @@ async def test_a_session_whose_confirmation_was_lost_is_found_confirmed(new_worl
         await sweep(run, IMPACTAPI)
         lose.over()
         assert ({"in_doubt": 1}, 1) == (await statuses(run), len(world.purchases))
-        await settle_at(run, IMPACTAPI, "acme")
+        await resolve_at(run, IMPACTAPI, "acme")
         assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
 
 
@@ -238,7 +238,7 @@ async def test_a_session_that_was_not_confirmed_is_confirmed_when_settled(new_wo
         await sweep(run, IMPACTAPI)
         lose.over()
         assert ({"in_doubt": 1}, []) == (await statuses(run), world.purchases)
-        await settle_at(run, IMPACTAPI, "acme")
+        await resolve_at(run, IMPACTAPI, "acme")
         assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
 
 
@@ -252,7 +252,7 @@ async def test_a_session_that_expired_is_opened_anew(new_world):
         await sweep(run, IMPACTAPI)
         lose.over()
         world.clock.turn(days=2)
-        settled = await settle_at(run, IMPACTAPI, "acme")
+        settled = await resolve_at(run, IMPACTAPI, "acme")
         assert (1, {"planned": 1}) == (settled.planned, await statuses(run))
         await world.plan(run)
         await sweep(run, IMPACTAPI)
@@ -305,11 +305,11 @@ async def test_a_purchase_at_oneclickimpact_is_found_in_the_records(new_world, m
     world = new_world(orders=[order], policy=policy_of(TREES), faults="lost_answer=1", metadata=metadata)
     async with world.run() as run:
         await doubtful(world, run, ONECLICK)
-        settled = await settle_at(run, ONECLICK, "acme")
+        settled = await resolve_at(run, ONECLICK, "acme")
         if metadata == "ignored":
             assert {"in_doubt": 1} == await statuses(run)
             world.clock.turn(seconds=31)
-            settled = await settle_at(run, ONECLICK, "acme")
+            settled = await resolve_at(run, ONECLICK, "acme")
         assert (1, {"placed": 1}, NONE_DIFFER) == (settled.placed, await statuses(run), await differences(world, run))
 
 
@@ -331,10 +331,10 @@ async def test_what_is_not_in_the_records_is_sent_again_only_after_the_settling_
     world = new_world(orders=[sold(1)], policy=policy_of(TREES), faults="lost_request=1")
     async with world.run() as run:
         await doubtful(world, run, ONECLICK)
-        early = await settle_at(run, ONECLICK, "acme")
+        early = await resolve_at(run, ONECLICK, "acme")
         assert (1, {"in_doubt": 1}) == (early.open, await statuses(run))
         world.clock.turn(seconds=31)
-        late = await settle_at(run, ONECLICK, "acme")
+        late = await resolve_at(run, ONECLICK, "acme")
         assert (1, {"planned": 1}) == (late.planned, await statuses(run))
         await work(run, ONECLICK)
         assert NONE_DIFFER == await differences(world, run)
@@ -430,7 +430,7 @@ async def test_a_record_without_a_key_that_only_the_second_reading_shows_is_not_
         world.clock.turn(seconds=31)
         like = {"amount": 1, "customer_email": "customer1@example.com"}
         run.transport._inner = Meanwhile(world, lambda: ask(world, ONECLICK, "POST", "/v1/plant_tree", like))
-        await settle_at(run, ONECLICK, "acme")
+        await resolve_at(run, ONECLICK, "acme")
         assert {"parked": 1} == await statuses(run)
 
 
@@ -455,7 +455,7 @@ async def test_one_reading_does_not_show_that_a_record_without_a_key_is_ours(new
         ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1} | ({"customer_email": email} if email else {}))
         world.clock.turn(seconds=31)
         line._draws = Draws(Faults.parse("shifting_pages=1"), "oneclickimpact", seed)
-        await settle_at(run, ONECLICK, "acme")
+        await resolve_at(run, ONECLICK, "acme")
         assert {"parked": 1} == await statuses(run)
 
 
@@ -488,7 +488,7 @@ async def test_a_look_alike_of_another_customer_amount_or_time_does_not_matter(n
         ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 2, "customer_email": "customer1@example.com"})
         ask(world, ONECLICK, "POST", "/v1/clean_ocean", {"amount": 1, "customer_email": "customer1@example.com"})
         world.clock.turn(seconds=31)
-        await settle_at(run, ONECLICK, "acme")
+        await resolve_at(run, ONECLICK, "acme")
         assert {"placed": 1} == await statuses(run)
         assert world.purchases[1]["ref"] == (await placement(run))["ref"]
 
@@ -502,7 +502,7 @@ async def test_what_was_bought_twice_under_one_key_is_parked(new_world):
         metadata = {"order_id": "WR-1", "impactflow_key": (await placement(run))["key"]}
         ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1, "metadata": metadata})
         world.clock.turn(seconds=31)
-        await settle_at(run, ONECLICK, "acme")
+        await resolve_at(run, ONECLICK, "acme")
         assert {"parked": 1} == await statuses(run)
         assert "more than once" in (await placement(run))["reason"]
 
@@ -517,7 +517,7 @@ async def test_a_provider_that_is_down_leaves_its_doubts_open(new_world, provide
         await doubtful(world, run, provider)
         world.clock.turn(minutes=5)
         world.sandbox._lines[provider]._draws = Draws(Faults.parse("error_before=1"), provider, 0)
-        settled = await settle_at(run, provider, "acme")
+        settled = await resolve_at(run, provider, "acme")
         assert (2, {"in_doubt": 2}) == (settled.open, await statuses(run))
         assert "the provider" in settled.halted
         mend(world)
@@ -534,7 +534,7 @@ async def test_a_wrong_key_settles_nothing(new_world):
     wrong = type(world.settings.cnaught_api_key)("wrong")
     world.clock.turn(minutes=5)
     async with world.run(oneclickimpact_api_key=wrong) as run:
-        settled = await settle_at(run, ONECLICK, "acme")
+        settled = await resolve_at(run, ONECLICK, "acme")
         assert (True, {"in_doubt": 1}) == (settled.unauthorized, await statuses(run))
 
 
@@ -560,5 +560,5 @@ async def test_a_purchase_that_names_its_key_is_recorded_though_a_further_readin
     world.carrier = FailingInTheOtherOrder()
     async with world.run() as run:
         assert {"in_doubt": 2} == await statuses(run)
-        await settle_at(run, ONECLICK, "acme")
+        await resolve_at(run, ONECLICK, "acme")
         assert {"in_doubt": 1, "placed": 1} == await statuses(run)

@@ -69,7 +69,7 @@ async def test_c11_status_says_that_a_rule_earns_nothing_because_no_products_are
             await stripe_paid(run, number)
         await shopify_paid(run, 3)
         await taken_up(world, run)
-        told = (await silence.look(run.ledger, run.clock.now())).as_json()["not_earned"]
+        told = (await silence.measure(run.ledger, run.clock.now())).as_json()["not_earned"]
 
     expected = [{"reason": NO_PRODUCTS, "slot": slot, "count": 2} for slot in ("offset", "trees")]
     assert (expected, 0) == (told["reasons"], told["others"])
@@ -106,7 +106,7 @@ async def test_c4_what_is_held_is_told_by_reason(new_world):
         for number, currency in enumerate(("HUF", "HUF", "USD", "PLN"), start=1):
             await shopify_paid(run, number, currency=currency)
         await taken_up(world, run)
-        told = await silence.look(run.ledger, run.clock.now())
+        told = await silence.measure(run.ledger, run.clock.now())
 
     mend = "add it to fx.usd_per in the policy"
     assert [
@@ -123,7 +123,7 @@ async def test_c17_imported_orders_are_told_by_one_reason(new_world):
         for number in range(1, 13):
             await shopify_paid(run, number, created_at=f"2019-{number:02}-05T11:00:00Z")
         await taken_up(world, run)
-        told = await silence.look(run.ledger, run.clock.now())
+        told = await silence.measure(run.ledger, run.clock.now())
 
     reason = "sold more than 60 days (at_most_days_old) before a webhook told of it"
     assert [Reason(reason, None, 12)] == told.unearned.first

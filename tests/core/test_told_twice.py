@@ -27,7 +27,7 @@ from webhook_senders import (
 from world import GIVING, OFFSET, TREES, make_world, policy_for, policy_of, sold, statuses, sweep, work
 
 from impactflow.buying.approval import Answer, Decision, record_answer
-from impactflow.intake.planning import judge, page_of
+from impactflow.intake.planning import evaluate, page_of
 from impactflow.models import Order, Payment, ProviderName
 from impactflow.sandbox.faults import Draws, Faults
 
@@ -67,7 +67,7 @@ def till(world, system, number):
         item_count=Decimal(1),
         payments=(Payment("APPROVED"),),
         customer_email="till@example.com",
-        teller=f"the events of {system}",
+        reporter=f"the events of {system}",
     )
 
 
@@ -741,7 +741,7 @@ async def test_a_till_told_by_two_names_only_so_many_of_its_sales(new_world):
     async with world.run() as run:
         for system in ("shopify", "stripe"):
             page = [till(world, system, number) for number in range(60)]
-            await run.ledger.plan(page_of(world.policy, judge(world.policy, page)[0], run.clock, run_id=run.id))
+            await run.ledger.plan(page_of(world.policy, evaluate(world.policy, page)[0], run.clock, run_id=run.id))
         assert {"planned": 60, "awaiting_approval": 60} == await statuses(run)
         [*asked] = await run.ledger.awaiting(limit=60)
         assert all(" or another, told twice" in each.reason for each in asked)

@@ -46,8 +46,8 @@ async def test_a_late_answers_purchase_is_known_as_the_placements(ledger):
     again = await claim(ledger, after(61), provider=KEYLESS)
     await record(ledger, answer(sent, at=after(62), ref="first"))
     await record(ledger, answer(again, at=after(63), ref="second"))
-    assert [("first", "WR-1", Status.PLACED)] == await refs(ledger.further(KEYLESS, ["first", "second", "third"]))
-    assert [] == await refs(ledger.further(KEYED, ["first"]))
+    assert [("first", "WR-1", Status.PLACED)] == await refs(ledger.surplus(KEYLESS, ["first", "second", "third"]))
+    assert [] == await refs(ledger.surplus(KEYED, ["first"]))
     assert [] == await refs(ledger.being_cancelled(KEYLESS, "acme"))
 
 

@@ -71,7 +71,7 @@ class Two:
         told = Refund(("wr:WR-1", "src:shopify:9"), "refund-1", None, None, is_full=True)
         refunds.record(connection, [Announcement("acme", told, "run-4", after(82))])
 
-    def judge(self, connection: Connection) -> None:
+    def evaluate(self, connection: Connection) -> None:
         """What is in doubt turns out not to have been bought."""
         [row] = connection.execute(moves._ROW, {"id": self.sent[0].id})
         doubt = moves.placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
@@ -91,33 +91,33 @@ def doubted(two: Two, first: str) -> None:
     two.run(lambda c: moves.expire_leases(c, [(after(61), "run-2")]))
 
 
-def judged(two: Two, first: str) -> None:
+def evaluated(two: Two, first: str) -> None:
     """One was sent, and is to be sent again because it was not found; the other waits."""
     doubted(two, first)
-    two.run(two.judge)
+    two.run(two.evaluate)
 
 
 def withdrawn(two: Two, first: str) -> None:
     """As judged; then what waited was withdrawn, since a refund was announced that was none."""
-    judged(two, first)
+    evaluated(two, first)
     two.run(two.refund)
     two.run(lambda c: c.execute(text("DELETE FROM refunds")))
 
 
-STATES = {state.__name__: state for state in (fresh, doubted, judged, withdrawn)}
+STATES = {state.__name__: state for state in (fresh, doubted, evaluated, withdrawn)}
 #: Which of the two is due first, where they are, and what is interrupted.
 CASES = (
     ("one", "fresh", "join"),
     ("two", "fresh", "join"),
     ("one", "doubted", "join"),
-    ("two", "judged", "join"),
+    ("two", "evaluated", "join"),
     ("one", "withdrawn", "join"),
-    ("one", "judged", "edit"),
+    ("one", "evaluated", "edit"),
     ("one", "withdrawn", "edit"),
-    ("one", "judged", "claim"),
+    ("one", "evaluated", "claim"),
     ("two", "withdrawn", "claim"),
-    ("one", "judged", "refund"),
-    ("one", "doubted", "judge"),
+    ("one", "evaluated", "refund"),
+    ("one", "doubted", "evaluate"),
 )
 #: What is done at each position.
 OTHERS = ("join", "claim", "answer_late", "refund")

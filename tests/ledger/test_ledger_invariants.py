@@ -173,7 +173,7 @@ def check(connection, purchase_of):
             approved = connection.execute(select(approvals.c.digest).where(approvals.c.placement == row.id)).scalars()
             assert row.approved == digest(row._mapping)
             assert row.approved in set(approved)
-        assert (row.unresolved_twin is None) or row.status in {"placing", "in_doubt"}
+        assert (row.unresolved_look_alike is None) or row.status in {"placing", "in_doubt"}
         assert (row.due_at is None) == (row.status in _NOT_DUE) or row.status in {"parked", "failed"}
     return rows
 

@@ -163,14 +163,14 @@ async def test_a_late_receipt_ends_the_doubt_while_another_run_looks_into_it(led
     assert ("placed", "ref-1") == ((await life(ledger))["status"], (await life(ledger))["ref"])
 
 
-@pytest.mark.parametrize("judged", [Status.PLANNED, Status.PARKED])
-async def test_a_late_receipt_counts_more_than_a_verdict(ledger, judged):
+@pytest.mark.parametrize("evaluated", [Status.PLANNED, Status.PARKED])
+async def test_a_late_receipt_counts_more_than_a_verdict(ledger, evaluated):
     """What was judged to have had no effect, or to be undecidable, took effect after all: it is not sent again."""
     sent = await expired(ledger)
     [doubt] = await claim_doubts(ledger, after(60))
-    await ledger.move(answer(doubt, judged, after(61), from_=Status.IN_DOUBT))
+    await ledger.move(answer(doubt, evaluated, after(61), from_=Status.IN_DOUBT))
     await record(ledger, answer(sent, at=after(62)))
-    assert ["planned", "placing", "in_doubt", "=in_doubt", judged.value, "placed"] == await path(ledger)
+    assert ["planned", "placing", "in_doubt", "=in_doubt", evaluated.value, "placed"] == await path(ledger)
     assert None is await claim(ledger, after(99))
 
 
@@ -210,7 +210,7 @@ def lost(sent, seconds):
     return answer(sent, Status.IN_DOUBT, after(seconds), detail="reset")
 
 
-async def judged(ledger, to):
+async def evaluated(ledger, to):
     """Its lease ran out, it was not in the records, and then this became of it; the attempt that nobody heard of."""
     sent = await expired(ledger)
     [doubt] = await claim_doubts(ledger, after(60))
@@ -230,7 +230,7 @@ async def judged(ledger, to):
 @pytest.mark.parametrize("to", [Status.PLANNED, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.FAILED])
 async def test_p4_a_late_unknown_outcome_puts_what_was_judged_in_doubt_again(ledger, to):
     """It was being sent until then, so the records were read too early."""
-    sent = await judged(ledger, to)
+    sent = await evaluated(ledger, to)
     await record(ledger, lost(sent, 70))
     found = await life(ledger)
     assert ("in_doubt", after(70), after(70)) == (found["status"], found["sent_until"], found["due_at"])
@@ -243,7 +243,7 @@ async def test_p4_a_late_unknown_outcome_puts_what_was_judged_in_doubt_again(led
 
 async def test_p4_what_was_given_up_is_not_sent_once_the_late_doubt_is_settled(ledger):
     """It was withdrawn before; that it turns out not to have been bought is no reason to buy it."""
-    sent = await judged(ledger, Status.CANCELLED)
+    sent = await evaluated(ledger, Status.CANCELLED)
     await plan(ledger, (sale(1), earned(slot_less := offset(slot="other"))), at=after(63))
     assert slot_less.slot == (await claim(ledger, after(63))).slot
     await record(ledger, lost(sent, 70))
@@ -268,7 +268,7 @@ async def test_p4_a_late_unknown_outcome_refuses_the_verdict_of_whoever_looked_b
 @pytest.mark.parametrize("outcome", [Status.IN_DOUBT, Status.PLANNED, Status.FAILED, Status.PLACED])
 async def test_p4_a_late_unknown_outcome_while_it_is_sent_again_is_kept(ledger, outcome):
     """Whatever becomes of the second attempt, the first one may have been bought: no second look is spared."""
-    sent = await judged(ledger, Status.PLANNED)
+    sent = await evaluated(ledger, Status.PLANNED)
     again = await claim(ledger, after(62))
     await record(ledger, lost(sent, 70))
     assert ("placing", after(70)) == ((await life(ledger))["status"], (await life(ledger))["sent_until"])
@@ -281,7 +281,7 @@ async def test_p4_a_late_unknown_outcome_while_it_is_sent_again_is_kept(ledger, 
 
 async def test_p4_a_late_receipt_while_it_is_sent_again_keeps_it_from_being_sent_once_more(ledger):
     """The second attempt was not sent; the first one bought, so the provider is asked before anything else is sent."""
-    sent = await judged(ledger, Status.PLANNED)
+    sent = await evaluated(ledger, Status.PLANNED)
     again = await claim(ledger, after(62))
     await record(ledger, answer(sent, at=after(70), ref="first"))
     await record(ledger, answer(again, Status.PLANNED, after(71)))
@@ -291,7 +291,7 @@ async def test_p4_a_late_receipt_while_it_is_sent_again_keeps_it_from_being_sent
 
 async def test_p4_a_late_unknown_outcome_after_it_was_bought_is_kept_as_evidence(ledger):
     """A second purchase may stand: the story says so; the purchase stays."""
-    sent = await judged(ledger, Status.PLANNED)
+    sent = await evaluated(ledger, Status.PLANNED)
     await record(ledger, answer(await claim(ledger, after(62)), at=after(63), ref="second"))
     await record(ledger, lost(sent, 70))
     found = await life(ledger)

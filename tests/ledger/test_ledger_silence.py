@@ -5,7 +5,7 @@ from datetime import timedelta
 from ledger_helpers import NOON, after, earned, offset, plan, sale, trees
 
 from impactflow.ledger import Ledger, Page, Reason, Reasons, Refused
-from impactflow.ledger.facts import Told
+from impactflow.ledger.facts import Origin
 from impactflow.ledger.tables import refused_deliveries
 from impactflow.models import Unearned
 
@@ -65,7 +65,7 @@ async def test_c17_an_old_order_of_which_a_webhook_told_lately_is_told_too(ledge
     old = earned(eligible=False, unearned=[Unearned(None, "too old")])
     long_ago = after(-2_000 * 86_400)
     page = Page(
-        "acme", [(sale(1, ordered_at=long_ago), old)], (), lambda _: old, "policy-1", "run", NOON, Told.ANNOUNCED
+        "acme", [(sale(1, ordered_at=long_ago), old)], (), lambda _: old, "policy-1", "run", NOON, Origin.ANNOUNCED
     )
     await ledger.plan(page)
     await plan(ledger, (sale(2, ordered_at=long_ago), old))

@@ -200,8 +200,8 @@ async def test_two_runs_that_turn_over_at_once_do_not_harm_each_other(ledger, le
         await asyncio.sleep(0.3)
     engine.dispose()
     following = await turning
-    twins = {"WR-1", "WR-2"}
-    assert 1 == len(twins & {each.order_id for each in [*taken, *following]})
+    duplicates = {"WR-1", "WR-2"}
+    assert 1 == len(duplicates & {each.order_id for each in [*taken, *following]})
     assert ("placed", 2) == ((await life(ledger, answered.order_id))["status"], len(following) + len(taken))
     with Ledger.open(ledger_url) as other:
         assert {"placed": 1, "placing": 2, "planned": 1} == await counted(other)

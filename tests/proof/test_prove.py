@@ -58,10 +58,10 @@ def test_what_nothing_could_happen_to_is_no_trial(monkeypatch):
 def test_planted_bugs_show_how_far_they_are(monkeypatch):
     """One step for each; and what nobody noticed is told with the command that plants it again."""
 
-    def catch_all(mutations, *, tell, **_):
+    def catch_all(mutations, *, report, **_):
         caught = [Caught(mutation, number or None, "") for number, mutation in enumerate(mutations)]
         for each in caught:
-            tell(each)
+            report(each)
         return caught
 
     monkeypatch.setattr(prove, "catch_all", catch_all)
@@ -161,9 +161,9 @@ def test_who_ends_it_ends_its_servers_too(monkeypatch, number):
 def test_n25_prove_says_how_far_it_is_where_nothing_can_move(monkeypatch, capsys):
     """A line now and then on standard error; the one object stays alone on standard output."""
 
-    def slow(size, tell):
+    def slow(size, report):
         for done in range(3):
-            tell("simulated seeds", done, 1000)
+            report("simulated seeds", done, 1000)
         return proof
 
     proof = proved()

@@ -92,7 +92,7 @@ def test_what_strangers_bought_before_is_told_from_ours():
             slots=["coral"],
             options=replace(bad.options, faults=late, late_s=LATE_S, latency_s=0.0, metadata="ignored"),
             workers=[replace(worker, ahead_s=-SKEW_S / 2, first_after_s=BEGIN_S, harm={})],
-            strangers=5,
+            other_purchases=5,
         )
     )
     assert ({f"oneclickimpact, {IGNORED}": (1, 0)}, ()) == (result.unknown, result.findings)

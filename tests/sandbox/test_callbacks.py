@@ -85,7 +85,7 @@ def test_what_leads_off_this_machine_is_written_down_and_never_due():
     """Whatever it looks like."""
     callbacks = Callbacks(1.0)
     for host in ("example.com", "127.0.0.1.example.com", "127.0.0.1@example.com", "10.0.0.1", "localhost.example"):
-        callbacks.tell(f"http://{host}/hook", {}, START)
+        callbacks.notify(f"http://{host}/hook", {}, START)
 
     assert (None, 5) == (callbacks.next_at(), len(list(callbacks.happened(START))))
 
@@ -94,7 +94,7 @@ def test_loopback_is_called_by_all_its_names():
     """With and without port and path."""
     callbacks = Callbacks(1.0)
     for url in ("http://127.0.0.1", "https://localhost:8443/a?b=c", "http://[::1]:80/"):
-        callbacks.tell(url, {}, START)
+        callbacks.notify(url, {}, START)
 
     assert 3 == len(callbacks.take_due(START))
 
@@ -107,7 +107,7 @@ def test_loopback_is_called_by_all_its_names():
 def test_a_callback_is_repeated_for_a_day_or_until_it_is_taken(statuses, speed):
     """Ever more slowly; only 200 takes it."""
     callbacks = Callbacks(speed)
-    callback = callbacks.tell("http://localhost/", {}, START)
+    callback = callbacks.notify("http://localhost/", {}, START)
     times = []
     for status in [*statuses, 200]:
         if (at := callbacks.next_at()) is None:
@@ -127,7 +127,7 @@ def test_a_callback_is_repeated_for_a_day_or_until_it_is_taken(statuses, speed):
 def test_callbacks_fall_due_in_the_order_of_their_times(plan):
     """None is forgotten, and those withdrawn never are due."""
     callbacks = Callbacks(1.0)
-    told = [(callbacks.tell("http://localhost/", {}, START + timedelta(seconds=s)), keep) for s, keep in plan]
+    told = [(callbacks.notify("http://localhost/", {}, START + timedelta(seconds=s)), keep) for s, keep in plan]
     for callback, keep in told:
         if not keep:
             callbacks.withdraw(callback)

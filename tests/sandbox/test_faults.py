@@ -15,7 +15,7 @@ RECORDS = "/oneclickimpact/v1/records"
 
 
 def bought(sandbox: Sandbox) -> int:
-    sandbox.settle()
+    sandbox.catch_up()
     return len(sandbox.books.purchases)
 
 

@@ -344,7 +344,7 @@ def test_any_interleaving_of_repeats_with_one_key_is_one_purchase(steps):
         elif running[key]:
             running[key].pop().__exit__(None, None, None)
     sandbox.clock.advance(60)
-    sandbox.settle()
+    sandbox.catch_up()
 
     bought = [purchase.impactflow_key for purchase in sandbox.books.purchases]
     assert len(set(bought)) == len(bought)

@@ -110,7 +110,7 @@ class TestALine:
             customer_email="ada@example.com",
             paid_with=("gift_card",),
             is_subscription=True,
-            teller="file shopify",
+            reporter="file shopify",
         )
         assert expected == await only(given_file(written([FULL])))
 
@@ -125,7 +125,7 @@ class TestALine:
             None,
             None,
             (Payment("APPROVED"),),
-            teller="file",
+            reporter="file",
         )
         row = {"order_id": "7", "ordered_at": "2026-03-01"}
         assert bare == await only(given_file(written([row])))
@@ -473,7 +473,7 @@ async def test_what_was_written_is_what_is_read(
             item_count=row["item_count"],
             payments=(Payment(row["payment_status"]),),
             customer_email=row["customer_email"],
-            teller="file",
+            reporter="file",
         )
 
 

@@ -59,7 +59,7 @@ class TestAnOrder:
             ),
             is_subscription=True,
             last_click=Click("google", campaign="earth"),
-            teller="wickedreports stripe",
+            reporter="wickedreports stripe",
         )
         assert expected == order_from_wicked(order)
 
@@ -68,7 +68,7 @@ class TestAnOrder:
         """An order of nothing but its ids and its day is an order."""
         order = order_from_wicked(wicked(contact={"email": missing}, currency=missing, sourceSystem=missing))
         assert order == Order(
-            "WR-1", ("wr:WR-1",), NOON, None, None, None, (), is_subscription=False, teller="wickedreports"
+            "WR-1", ("wr:WR-1",), NOON, None, None, None, (), is_subscription=False, reporter="wickedreports"
         )
         assert order == order_from_wicked(wicked())
 

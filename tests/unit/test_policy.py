@@ -199,8 +199,8 @@ class TestWhichOrdersCount:
         counts: bool,
     ) -> None:
         """Old orders are imported into a shop; what is read from Wicked Reports has days of its own."""
-        told_at = SALE.ordered_at + timedelta(days=days, hours=1)
-        assert counts == policy(TREES, **fields).earnings(replace(SALE, told_at=told_at)).eligible
+        announced_at = SALE.ordered_at + timedelta(days=days, hours=1)
+        assert counts == policy(TREES, **fields).earnings(replace(SALE, announced_at=announced_at)).eligible
         assert policy(TREES, **fields).earnings(SALE).eligible
 
     def test_other_statuses_can_be_made_to_count(self) -> None:

@@ -804,10 +804,10 @@ def test_the_schema_is_that_of_the_models():
     assert json.loads((DOCS / "webhooks-events.schema.json").read_text()) == event_schema()
 
 
-@pytest.mark.parametrize("told_at", ["20260131", 20260131, "1.5e3", "1999-12-31T23:59:59Z"])
-def test_a_time_that_is_read_as_one_of_long_ago_breaks_the_order(told_at):
+@pytest.mark.parametrize("announced_at", ["20260131", 20260131, "1.5e3", "1999-12-31T23:59:59Z"])
+def test_a_time_that_is_read_as_one_of_long_ago_breaks_the_order(announced_at):
     """A day without its dashes is seconds since 1970 to a library, and the order would be left out for its age."""
-    event = standard("order.paid", SOLD, ordered_at=told_at)
+    event = standard("order.paid", SOLD, ordered_at=announced_at)
     assert isinstance(event, BrokenOrder)
     assert "is before the year 2000" in event.problem
     assert isinstance(standard("order.paid", SOLD, ordered_at="2026-01-31T12:00:00Z"), Order)

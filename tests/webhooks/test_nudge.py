@@ -57,14 +57,14 @@ async def test_a_burst_makes_one_run_while_nobody_works(prefect, ledger):
     """No worker takes it, so no more are made, however long that lasts and however many receivers there are."""
     triggers = [Trigger(ledger, "acme", prefect) for _ in range(3)]
     now = datetime.now(UTC)
-    await triggers[0].look(now)
+    await triggers[0].check(now)
     assert await runs(prefect) == []
 
     for number in range(20):
         await deliver(ledger, f"d{number}")
-    await asyncio.gather(*(trigger.look(now) for trigger in triggers))
+    await asyncio.gather(*(trigger.check(now) for trigger in triggers))
     for later_s in (5, 10, 60, 400):
-        await triggers[0].look(now + timedelta(seconds=later_s))
+        await triggers[0].check(now + timedelta(seconds=later_s))
 
     assert len(await runs(prefect)) == 1
 
@@ -76,7 +76,7 @@ async def test_what_comes_after_a_run_gets_another(prefect, ledger):
     for name, state in (("d1", "RUNNING"), ("d2", "COMPLETED"), ("d3", "COMPLETED")):
         await deliver(ledger, name)
         now += timedelta(seconds=5)
-        await trigger.look(now)
+        await trigger.check(now)
         counts.append(len(await runs(prefect)))
         await end(prefect, state)
         if state == "COMPLETED":
@@ -89,11 +89,11 @@ async def test_a_run_that_died_long_ago_holds_up_nothing(prefect, ledger):
     """Prefect may show it as Running for ever."""
     trigger, now = Trigger(ledger, "acme", prefect), datetime.now(UTC)
     await deliver(ledger)
-    await trigger.look(now)
+    await trigger.check(now)
     await end(prefect, "RUNNING")
-    await trigger.look(now + timedelta(seconds=200))
+    await trigger.check(now + timedelta(seconds=200))
     soon = len(await runs(prefect))
-    await trigger.look(now + timedelta(seconds=400))
+    await trigger.check(now + timedelta(seconds=400))
 
     assert (soon, len(await runs(prefect))) == (1, 2)
 
@@ -102,8 +102,8 @@ async def test_runs_that_handle_nothing_come_ever_more_rarely(prefect, ledger):
     """A flow that always fails is not run every five seconds all night."""
     trigger, now = Trigger(ledger, "acme", prefect), datetime.now(UTC)
     await deliver(ledger)
-    for look in range(8):
-        await trigger.look(now + timedelta(seconds=5 * look))
+    for check in range(8):
+        await trigger.check(now + timedelta(seconds=5 * check))
         await end(prefect, "FAILED")
 
     assert len(await runs(prefect)) == 4  # after 0, 5, 15 and 35 s
@@ -119,7 +119,7 @@ async def test_f20_a_paused_deployment_gets_no_run_until_it_is_resumed(prefect, 
     for paused in (True, False):
         await prefect.patch(f"deployments/{deployment}", json={"paused": paused})
         for later_s in (0, 5, 400):
-            await trigger.look(now + timedelta(seconds=later_s))
+            await trigger.check(now + timedelta(seconds=later_s))
         counts.append(len(await runs(prefect)))
 
     assert counts == [0, 1]
@@ -151,10 +151,10 @@ async def test_trouble_is_told_once_and_so_is_its_end(ledger, caplog, status, sa
     await deliver(ledger)
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://prefect/api") as api:
         trigger, now = Trigger(ledger, "acme", api), datetime.now(UTC)
-        for look in range(3):
-            await trigger.look(now + timedelta(seconds=5 * look))
+        for check in range(3):
+            await trigger.check(now + timedelta(seconds=5 * check))
         down = False
-        await trigger.look(now + timedelta(seconds=15))
+        await trigger.check(now + timedelta(seconds=15))
 
     first, last = [record.getMessage() for record in caplog.records if record.name.startswith("impactflow")]
     assert said in first
@@ -168,7 +168,7 @@ async def test_an_answer_that_is_none_of_prefects_is_trouble_too(ledger, caplog,
     await deliver(ledger)
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
     async with httpx.AsyncClient(transport=transport, base_url="http://prefect/api") as api:
-        await Trigger(ledger, "acme", api).look(datetime.now(UTC))
+        await Trigger(ledger, "acme", api).check(datetime.now(UTC))
 
     assert "does not answer as it should" in caplog.text
 

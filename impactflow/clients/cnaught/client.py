@@ -267,7 +267,7 @@ class CNaughtClient:
                 idempotency_key=idempotency_key,
             )
         except Forbidden:  # as CNaught says of an order that was cancelled before
-            order = await self._http.look_back("cancel_order", self.get_order(id, subaccount_id=subaccount_id))
+            order = await self._http.read_back("cancel_order", self.get_order(id, subaccount_id=subaccount_id))
             if order.state != "cancelled":
                 raise
             return order

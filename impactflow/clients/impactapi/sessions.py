@@ -161,7 +161,7 @@ class Sessions(Resource):
 
         Source: ImpactAPI, "Donation Sessions", read 2026-11-22.
         """
-        path, decode = f"/sessions/{at(id)}/allocations", _session_if_told
+        path, decode = f"/sessions/{at(id)}/allocations", _session_if_read
         body = {"allocations": allocations}
         return await self._http.write("set_allocations", path, decode, method="PUT", body=body)
 
@@ -239,11 +239,11 @@ class Sessions(Resource):
         Source: ImpactAPI, "Donation Sessions", read 2026-11-22.
         """
         try:
-            return await self._http.write("confirm_session", f"/sessions/{at(id)}/confirm", _session_if_told)
+            return await self._http.write("confirm_session", f"/sessions/{at(id)}/confirm", _session_if_read)
         except Unauthorized:
             raise
         except Refused as refused:  # the provider may also decline for a session that was confirmed before
-            session = await self._http.look_back("confirm_session", self.get_session(id))
+            session = await self._http.read_back("confirm_session", self.get_session(id))
             if session.status == "confirmed":
                 return session
             if session.status is None and _ALREADY_CONFIRMED in refused.message:
@@ -251,7 +251,7 @@ class Sessions(Resource):
             raise
 
 
-def _session_if_told(body: bytes) -> Session | None:
+def _session_if_read(body: bytes) -> Session | None:
     """Read the session in an answer; None where the answer is complete but holds no session."""
     if not body.strip():
         return None

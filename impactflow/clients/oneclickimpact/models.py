@@ -18,13 +18,13 @@ T = TypeVar("T")
 ImpactType = Literal["tree_planted", "waste_removed", "carbon_captured", "money_donated", "coral_restored"]
 
 
-def _as_told(value: object) -> object:
+def _as_metadata(value: object) -> object:
     """Read metadata of any form; some servers write an empty object as ``[]``."""
     return value if isinstance(value, dict) else {"": value} if value else None
 
 
 #: A purchase's metadata, from us or from another buyer; None where there is none.
-Told = Annotated[dict[str, Any] | None, BeforeValidator(_as_told)]
+Metadata = Annotated[dict[str, Any] | None, BeforeValidator(_as_metadata)]
 
 
 class WhoAmI(Answer):
@@ -66,7 +66,7 @@ class ImpactMade(_Purchase):
     user_id: Ref
     time_utc: Ref
     customer: Aside[Customer] = None
-    metadata: Told = Field(default=None, repr=False)
+    metadata: Metadata = Field(default=None, repr=False)
 
 
 class Record(_Purchase):
@@ -74,7 +74,7 @@ class Record(_Purchase):
 
     user_id: Ref
     time_utc: Ref
-    metadata: Told = None
+    metadata: Metadata = None
     cancelled_on: str | None = None
     cancellation_reason: str | None = None
 
@@ -120,7 +120,7 @@ class Track(_Purchase):
     live_session_date: str | None = None
     is_test_transaction: bool | None = None
     is_bonus_impact: bool | None = None
-    metadata: Told = None
+    metadata: Metadata = None
     cancelled_on: str | None = None
     cancellation_reason: str | None = None
 

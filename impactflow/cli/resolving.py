@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from impactflow import stopping
-from impactflow.buying.manual_resolution import OPEN_TO_RULING, Decision, Ruled, Ruling, settle_by_ruling
+from impactflow.buying.manual_resolution import OPEN_TO_RULING, Decision, Ruled, Ruling, resolve_by_ruling
 from impactflow.buying.run import open_run
 from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json, print_list, print_table
@@ -40,7 +40,7 @@ class Kind:
     store: str | None
 
 
-def settle_one(ruling: Ruling, *, as_json: bool) -> int:
+def resolve_one(ruling: Ruling, *, as_json: bool) -> int:
     """
     Record a person's word on one placement, after the provider's records show that it is possible.
 
@@ -48,15 +48,15 @@ def settle_one(ruling: Ruling, *, as_json: bool) -> int:
         ConfigurationError: The word cannot be recorded. Nothing was changed.
         ProviderError: The provider's records cannot be read now. Nothing was changed.
     """
-    [settled] = stopping.run(_settle([ruling])).settled
+    [resolved] = stopping.run(_resolve([ruling])).resolved
     if as_json:
-        print_json(settled.as_json())
+        print_json(resolved.as_json())
     else:
-        out.print(settled.in_words(), markup=False)
+        out.print(resolved.in_words(), markup=False)
     return DONE
 
 
-def settle_all(kind: Kind, decision: Decision, by: str, why: str, *, yes: bool, as_json: bool) -> int:
+def resolve_all(kind: Kind, decision: Decision, by: str, why: str, *, yes: bool, as_json: bool) -> int:
     """
     List the placements of a kind, and on a yes record the same word on each.
 
@@ -83,18 +83,20 @@ def settle_all(kind: Kind, decision: Decision, by: str, why: str, *, yes: bool, 
         if as_json:
             print_json({"found": 0, "settled": [], "refused": []})
         return DONE
-    if not (yes or _is_told_to(len(found), decision, as_json=as_json)):
+    if not (yes or _is_confirmed(len(found), decision, as_json=as_json)):
         if as_json:
             print_json({"found": len(found), "placements": found, "settled": [], "refused": []})
         else:
             out.print("Nothing was changed: `--yes` settles all of them.")
         return UNDONE
     rulings = [Ruling(row["name"], row["slot"], decision, by, why, store=row["store"]) for row in found]
-    done = stopping.run(_settle(rulings, goes_on=True))
+    done = stopping.run(_resolve(rulings, goes_on=True))
     if as_json:
-        print_json({"found": len(found), "settled": [each.as_json() for each in done.settled], "refused": done.refused})
+        print_json(
+            {"found": len(found), "settled": [each.as_json() for each in done.resolved], "refused": done.refused}
+        )
     else:
-        out.print(f"{len(done.settled)} are settled as {decision}, {len(done.refused)} are as they were.")
+        out.print(f"{len(done.resolved)} are settled as {decision}, {len(done.refused)} are as they were.")
         print_list(
             "Not settled", [f"order {each['order']}, slot {each['slot']}: {each['why']}" for each in done.refused]
         )
@@ -118,7 +120,7 @@ def _list(found: Sequence[Mapping[str, Any]]) -> None:
     print_table("The first of them" if len(found) > _LISTED else "These are", first)
 
 
-def _is_told_to(count: int, decision: Decision, *, as_json: bool) -> bool:
+def _is_confirmed(count: int, decision: Decision, *, as_json: bool) -> bool:
     if as_json or not sys.stdin.isatty():
         return False
     return typer.confirm(f"Settle all {count} as {decision}?", default=False)
@@ -126,18 +128,18 @@ def _is_told_to(count: int, decision: Decision, *, as_json: bool) -> bool:
 
 @dataclass
 class _Done:
-    settled: list[Ruled] = field(default_factory=list)
+    resolved: list[Ruled] = field(default_factory=list)
     refused: list[dict[str, str]] = field(default_factory=list)
 
 
-async def _settle(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done:
+async def _resolve(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done:
     """Record the rulings one after the other; one that cannot be recorded is skipped, unless it is the only one."""
     done, settings = _Done(), load_settings()
     require(settings)
     async with open_run(settings, "settle") as run:
         for ruling in rulings:
             try:
-                ruled = await settle_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+                ruled = await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
             except Unauthorized:
                 raise
             except (ConfigurationError, ProviderError) as error:
@@ -145,7 +147,7 @@ async def _settle(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done:
                     raise
                 done.refused.append({"order": ruling.order, "slot": ruling.slot, "why": str(error)})
             else:
-                done.settled.append(ruled)
+                done.resolved.append(ruled)
     return done
 
 
