@@ -36,9 +36,9 @@ async def _bare(url: str, orders: int, in_flight: int, limits: httpx.Limits) -> 
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=_TIMEOUT_S) as client:
 
         async def place(number: int) -> None:
-            told = {"order_id": f"order-{number}", "impactflow_key": _key(number)}
+            metadata = {"order_id": f"order-{number}", "impactflow_key": _key(number)}
             response = await client.post(
-                "/v1/plant_tree", json={"amount": 1, "metadata": told}, headers={"x-api-key": "key"}
+                "/v1/plant_tree", json={"amount": 1, "metadata": metadata}, headers={"x-api-key": "key"}
             )
             response.raise_for_status()
             response.json()

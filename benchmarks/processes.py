@@ -17,7 +17,8 @@ from pathlib import Path
 from impactflow.proof import programs
 
 _ROOT = Path(__file__).parent.parent
-_POLICY = """\
+#: The policy of the flow.
+POLICY = """\
 store: benchmark
 rules:
   - slot: trees
@@ -86,24 +87,28 @@ def contestant(name: str, url: str, orders: int, in_flight: int, variables: dict
     return orders / float(ended.stdout.split()[-1])
 
 
+def variables_for(url: str, folder: str, in_flight: int) -> dict[str, str]:
+    """The variables of a run whose ledger is in a folder, and whose shop and providers are at one URL."""
+    keys = ("WICKED_REPORTS_API_KEY", "ONECLICKIMPACT_API_KEY", "CNAUGHT_API_KEY", "IMPACTAPI_API_KEY")
+    return {
+        **dict.fromkeys(keys, "key"),
+        "WICKED_REPORTS_URL": url,
+        "ONECLICKIMPACT_URL": url,
+        "IMPACTAPI_URL": url,
+        "IMPACTFLOW_CONCURRENCY": str(in_flight),
+        "IMPACTFLOW_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
+    }
+
+
 def flow_run(url: str, orders: int, in_flight: int, variables: dict[str, str]) -> FlowRun:
     """Place all of the shop's orders with ``impactflow place``, into a fresh ledger on disk."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "policy.yaml").write_text(_POLICY)
-        ours = {
-            "WICKED_REPORTS_URL": url,
-            "WICKED_REPORTS_API_KEY": "key",
-            "ONECLICKIMPACT_URL": url,
-            "ONECLICKIMPACT_API_KEY": "key",
-            "CNAUGHT_API_KEY": "key",
-            "IMPACTAPI_API_KEY": "key",
-            "IMPACTAPI_URL": url,
-            "IMPACTFLOW_CONCURRENCY": str(in_flight),
-            "IMPACTFLOW_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
-        }
+        (Path(folder) / "policy.yaml").write_text(POLICY)
         began = time.perf_counter()
         command = [sys.executable, "-m", "impactflow", "place", "--json"]
-        result, peak_mb = _measured(command, folder, {**variables, **ours, "PYTHONPATH": str(_ROOT)})
+        result, peak_mb = _measured(
+            command, folder, {**variables, **variables_for(url, folder, in_flight), "PYTHONPATH": str(_ROOT)}
+        )
         process_s = time.perf_counter() - began
         placed, placing_s = _placing(Path(folder) / "ledger.db")
     if placed != orders:
@@ -121,10 +126,10 @@ def _measured(command: list[str], folder: str, variables: dict[str, str]) -> tup
         err.seek(0)
         if process.returncode != 0:
             sys.exit(f"the flow failed:\n{err.read()}\n{out.read()}")
-        return json.loads(out.read().splitlines()[-1]), _megabytes(used)
+        return json.loads(out.read().splitlines()[-1]), megabytes(used)
 
 
-def _megabytes(used: resource.struct_rusage) -> float:
+def megabytes(used: resource.struct_rusage) -> float:
     """Convert ``ru_maxrss``, which counts kilobytes, except on macOS, where it counts bytes."""
     return used.ru_maxrss / (1_000_000 if sys.platform == "darwin" else 1000)
 

@@ -113,7 +113,7 @@ class Results:
         }
 
 
-def measure(settings: tuple[Setting, ...], rounds: int, many: int, tell: Callable[[str], None]) -> Results:
+def measure(settings: tuple[Setting, ...], rounds: int, many: int, report: Callable[[str], None]) -> Results:
     """
     Start what is needed, let every contestant take turns, and stop it again.
 
@@ -121,26 +121,26 @@ def measure(settings: tuple[Setting, ...], rounds: int, many: int, tell: Callabl
         settings: The conditions of the contests.
         rounds: Number of turns of each contestant in each setting.
         many: Number of orders in the run for the memory; 0 leaves it out.
-        tell: Called with the current step.
+        report: Called with the current step.
     """
-    tell("starting a Prefect server")
+    report("starting a Prefect server")
     with prefect_server() as (variables, server_start_s):
         contests = [Contest(setting) for setting in settings]
         for turn in range(1, rounds + 1):
             for contest in contests:
-                _take_turns(contest, variables, lambda what, turn=turn: tell(f"round {turn} of {rounds}: {what}"))
+                _take_turns(contest, variables, lambda what, turn=turn: report(f"round {turn} of {rounds}: {what}"))
         if not many:
             return Results(server_start_s, contests, None)
-        tell(f"{many:,} orders in one run")
+        report(f"{many:,} orders in one run")
         with provider(many, 0) as url:
             return Results(server_start_s, contests, flow_run(url, many, 32, variables))
 
 
-def _take_turns(contest: Contest, variables: dict[str, str], tell: Callable[[str], None]) -> None:
+def _take_turns(contest: Contest, variables: dict[str, str], report: Callable[[str], None]) -> None:
     setting = contest.setting
     with provider(setting.orders["ours"], setting.latency_ms) as url:
         for name, orders in setting.orders.items():
-            tell(f"{name}, {setting.latency_ms:g} ms, {setting.in_flight} in flight")
+            report(f"{name}, {setting.latency_ms:g} ms, {setting.in_flight} in flight")
             if name == "ours":
                 run = flow_run(url, orders, setting.in_flight, variables)
                 contest.flows.append(run)

@@ -33,7 +33,7 @@ def show(results: Results, console: Console) -> None:
     if many := results.many:
         console.print(
             f"{many.orders:,} orders planned and placed in {many.flow_s:.0f} s, {many.placing_s:.0f} s of it placing;"
-            f" peak memory {many.peak_mb:.0f} MB, target below {MOST_MB:.0f} MB: {_said(many.peak_mb < MOST_MB)}"
+            f" peak memory {many.peak_mb:.0f} MB, target below {MOST_MB:.0f} MB: {_outcome(many.peak_mb < MOST_MB)}"
         )
 
 
@@ -47,8 +47,8 @@ def _verdict(contest: Contest, name: str) -> str:
     ratio, target = contest.ratio(name), contest.targets.get(name)
     if target is None:
         return f"{ratio:.2f}"
-    return f"{ratio:.2f}, target {target:g}: {_said(ratio >= target)}"
+    return f"{ratio:.2f}, target {target:g}: {_outcome(ratio >= target)}"
 
 
-def _said(reached: bool) -> str:
+def _outcome(reached: bool) -> str:
     return "REACHED" if reached else "NOT REACHED"

@@ -78,7 +78,7 @@ async def install(
     async with get_client() as client:
         wanted = _marking(vanished_after_s, pending_after_s)
         if notify:
-            wanted += _telling(await _find_block(client, notify), waiting_after_s, again_after_s)
+            wanted += _notifying(await _find_block(client, notify), waiting_after_s, again_after_s)
         for automation in wanted:
             try:
                 await _put(client, automation)
@@ -113,7 +113,7 @@ def _marking(vanished_after_s: float, pending_after_s: float) -> list[Automation
     ]
 
 
-def _telling(block: UUID, waiting_after_s: float, again_after_s: float) -> list[AutomationCore]:
+def _notifying(block: UUID, waiting_after_s: float, again_after_s: float) -> list[AutomationCore]:
     def happens(events: set[str], match: dict[str, str], kinds: set[str]) -> EventTrigger:
         return EventTrigger(
             expect=events,
@@ -125,12 +125,12 @@ def _telling(block: UUID, waiting_after_s: float, again_after_s: float) -> list[
             within=timedelta(seconds=again_after_s),
         )
 
-    def tell(name: str, trigger: EventTrigger, subject: str, body: str) -> AutomationCore:
+    def automation(name: str, trigger: EventTrigger, subject: str, body: str) -> AutomationCore:
         notification = SendNotification(block_document_id=block, subject=subject, body=body)
         return AutomationCore(name=f"impactflow: {name}", trigger=trigger, actions=[notification])
 
     return [
-        tell(
+        automation(
             "tell of a run that failed",
             happens(
                 {f"prefect.flow-run.{state}" for state in ("Failed", "Crashed", "TimedOut")},
@@ -141,14 +141,14 @@ def _telling(block: UUID, waiting_after_s: float, again_after_s: float) -> list[
             "{{ flow_run.name }} of {{ flow.name }} is {{ flow_run.state.name }}. The next run goes on where it ended;"
             " what it says is at {{ flow_run|ui_url }}",
         ),
-        tell(
+        automation(
             "tell of a schedule that is late",
             happens({"prefect.flow-run.Late"}, _ANY_RUN, {"related:deployment:prefect.resource.id"}),
             "impactflow: {{ flow_run.name }} is late",
             "A run of {{ flow.name }} should have started: is a worker alive, and not all its places taken?"
             " {{ flow_run|ui_url }}",
         ),
-        tell(
+        automation(
             "tell of a run that waits for a place",
             _absence(_WAITING, _LEFT_WAITING, waiting_after_s),
             "impactflow: {{ flow_run.name }} waits and does not start",
@@ -156,7 +156,7 @@ def _telling(block: UUID, waiting_after_s: float, again_after_s: float) -> list[
             " deployment, or no worker takes a run that was resumed. If a run is shown as Running that nobody works on,"
             " set it to Crashed on its page. {{ flow_run|ui_url }}",
         ),
-        tell(
+        automation(
             "tell of what waits for a person",
             happens(_FOR_A_PERSON, _ANY_STORE, {"prefect.resource.id", "impactflow.provider", "impactflow.status"}),
             "impactflow: {{ event.payload.count }} {{ event.payload.status }} at {{ event.payload.provider }}",
@@ -198,14 +198,14 @@ async def send_test(notify: str) -> None:
         with loaded.raise_on_failure():
             await loaded.anotify("If you can read this, impactflow can tell you what needs you.", "impactflow: a test")
     except httpx.HTTPStatusError as refused:
-        said = f"its receiver answered {refused.response.status_code} {refused.response.reason_phrase}"
+        reason = f"its receiver answered {refused.response.status_code} {refused.response.reason_phrase}"
     except NotificationError as failed:
-        said = failed.log.strip()
+        reason = failed.log.strip()
     except (httpx.HTTPError, ValueError) as failed:
-        said = f"{type(failed).__name__}: {failed}"
+        reason = f"{type(failed).__name__}: {failed}"
     else:
         return
-    raise ImpactError(f"the test through {notify} did not arrive: {_URL.sub('URL', said)}")
+    raise ImpactError(f"the test through {notify} did not arrive: {_URL.sub('URL', reason)}")
 
 
 def _crashed(why: str) -> ChangeFlowRunState:

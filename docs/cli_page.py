@@ -86,12 +86,12 @@ def _row(parameter: Any) -> str:
         typed = f"`{parameter.name.upper()}`"
     else:
         typed = ", ".join(f"`{name}{_value(parameter)}`" for name in (*parameter.opts, *parameter.secondary_opts))
-    told = _text(parameter.help or "")
+    text = _text(parameter.help or "")
     if parameter.required:
-        told += " Required."
+        text += " Required."
     elif parameter.show_default is not False and (default := _default(parameter)):
-        told += f" Default: `{default}`."
-    return f"| {typed} | {told.replace('|', chr(92) + '|').strip()} |"
+        text += f" Default: `{default}`."
+    return f"| {typed} | {text.replace('|', chr(92) + '|').strip()} |"
 
 
 def _value(option: Any) -> str:

@@ -96,13 +96,13 @@ def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
     yield from _units()
     yield "\n## What every rule may say\n"
     common = {
-        name: said
-        for name, said in kinds["PlantTrees"]["properties"].items()
-        if all(kinds[kind]["properties"].get(name) == said for kind in RULES)
+        name: field
+        for name, field in kinds["PlantTrees"]["properties"].items()
+        if all(kinds[kind]["properties"].get(name) == field for kind in RULES)
     }
     yield from _table({"properties": common, "required": kinds["PlantTrees"]["required"]}, kinds)
     for kind, example in RULES.items():
-        own = {name: said for name, said in kinds[kind]["properties"].items() if name not in common}
+        own = {name: field for name, field in kinds[kind]["properties"].items() if name not in common}
         yield f"\n### {_title(kinds[kind])}\n"
         yield from _table({"properties": own, "required": kinds[kind]["required"]}, kinds)
         yield "\n```yaml"
@@ -117,8 +117,8 @@ def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _title(kind: Mapping[str, Any]) -> str:
-    said = kind["properties"]
-    return f"`impact: {said['impact']['const']}` from `provider: {said['provider']['const']}`"
+    fields = kind["properties"]
+    return f"`impact: {fields['impact']['const']}` from `provider: {fields['provider']['const']}`"
 
 
 def _section(kinds: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -142,10 +142,10 @@ def _units() -> Iterator[str]:
 def _table(kind: Mapping[str, Any], kinds: Mapping[str, Any]) -> Iterator[str]:
     yield "| field | takes | default | |"
     yield "|---|---|---|---|"
-    for name, said in kind["properties"].items():
-        default = "required" if name in kind.get("required", ()) else _default(said.get("default"))
-        takes = "a list of rules, as below" if name == "rules" else _takes(said, kinds)
-        yield f"| `{name}` | {takes} | {default} | {_prose(said.get('description', ''))} |"
+    for name, field in kind["properties"].items():
+        default = "required" if name in kind.get("required", ()) else _default(field.get("default"))
+        takes = "a list of rules, as below" if name == "rules" else _takes(field, kinds)
+        yield f"| `{name}` | {takes} | {default} | {_prose(field.get('description', ''))} |"
 
 
 def _default(value: Any) -> str:
@@ -158,20 +158,20 @@ def _prose(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
 
 
-def _takes(said: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
+def _takes(field: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
     """What a field's value is, in a few words."""
-    if "$ref" in said:
-        name = said["$ref"].rpartition("/")[2]
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
         return _takes(kinds[name], kinds) if "enum" in kinds[name] else _link(name)
     for several in ("anyOf", "oneOf"):
-        if several in said:
-            each = [_takes(one, kinds) for one in said[several] if one.get("type") != "null"]
+        if several in field:
+            each = [_takes(one, kinds) for one in field[several] if one.get("type") != "null"]
             return " or ".join(dict.fromkeys(each))
-    if "const" in said:
-        return f"`{json.dumps(said['const']) if not isinstance(said['const'], str) else said['const']}`"
-    if "enum" in said:
-        return ", ".join(f"`{each}`" for each in said["enum"])
-    return _plain(said, kinds)
+    if "const" in field:
+        return f"`{json.dumps(field['const']) if not isinstance(field['const'], str) else field['const']}`"
+    if "enum" in field:
+        return ", ".join(f"`{each}`" for each in field["enum"])
+    return _plain(field, kinds)
 
 
 def _link(name: str) -> str:
@@ -181,17 +181,17 @@ def _link(name: str) -> str:
     return f"[{words}](#{anchor})"
 
 
-def _plain(said: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
-    match said.get("type"):
+def _plain(field: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
+    match field.get("type"):
         case "array":
-            return f"a list of {_takes(said['items'], kinds)}".replace("a text", "texts")
-        case "object" if "discriminator" not in said:
+            return f"a list of {_takes(field['items'], kinds)}".replace("a text", "texts")
+        case "object" if "discriminator" not in field:
             return "numbers by currency: `{EUR: 50}`"
         case "boolean":
             return "`true` or `false`"
         case "number" | "integer":
             return "a number"
-        case "string" if said.get("format") == "date":
+        case "string" if field.get("format") == "date":
             return "a day such as `2026-01-31`"
         case _:
             return "a text"

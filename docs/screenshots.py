@@ -236,7 +236,7 @@ def up() -> Iterator[dict[str, Any]]:
                 process.wait()
 
 
-def take(told: dict[str, Any]) -> None:
+def take(printed: dict[str, Any]) -> None:
     """Go through all scenes."""
     browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if browser is None:
@@ -244,12 +244,12 @@ def take(told: dict[str, Any]) -> None:
     PICTURES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=_QUIET, headless=True)
-        operator = Operator(chromium.new_page(viewport=_SIZE), told["api_url"], Path(told["folder"]))
+        operator = Operator(chromium.new_page(viewport=_SIZE), printed["api_url"], Path(printed["folder"]))
         for scene in SCENES:
             scene(operator)
         chromium.close()
 
 
 if __name__ == "__main__":
-    with up() as told:
-        take(told)
+    with up() as printed:
+        take(printed)

@@ -31,18 +31,18 @@ def page() -> str:
 
 def _rows(text: str) -> list[str]:
     """One row for each variable; the comment above a variable holds for the variables right below it, too."""
-    rows, said, is_open = [], [], True
+    rows, comment, is_open = [], [], True
     for line in text.splitlines()[4:]:
         if variable := re.fullmatch(r"(?:# )?([A-Z_]+)=(.*)", line):
             name, default = variable.groups()
             shown = f"such as `{default}`" if name.startswith(_OF_OTHERS) else f"`{default}`"
-            rows.append(f"| `{name}` | {shown if default else ''} | {' '.join(said)} |\n")
+            rows.append(f"| `{name}` | {shown if default else ''} | {' '.join(comment)} |\n")
             is_open = False
         elif line.startswith("# "):
-            said = [*said, line[2:]] if is_open else [line[2:]]
+            comment = [*comment, line[2:]] if is_open else [line[2:]]
             is_open = True
         else:
-            said, is_open = [], True
+            comment, is_open = [], True
     return rows
 
 

@@ -81,12 +81,12 @@ async def approve_placements(order: str = "", slot: str = "", store: str = "") -
 
 async def ask(asked: Sequence[Awaiting]) -> Answer:
     """Suspend the run until a person has answered; ask again, with the reason, if the answer cannot be carried out."""
-    told = question(asked)
+    text = question(asked)
     for attempt in count(1):
-        form = Form.with_initial_data(description=told)
+        form = Form.with_initial_data(description=text)
         given = await asuspend_flow_run(form, timeout=_PATIENCE_S, key=f"{digest(asked)}-{attempt}")
         answer = given.answer
         if not (problem := answer.problem(asked)):
             break
-        told = f"**It was not done. {problem}.**\n\n{question(asked)}"
+        text = f"**It was not done. {problem}.**\n\n{question(asked)}"
     return answer

@@ -124,17 +124,17 @@ async def backfill_all(
 
 async def preview_all(policy: Policy, windows: Sequence[Window], at_most: int | None) -> dict[str, Any]:
     """Preview the purchases of each window, up to the cap; write nothing but Prefect's pages."""
-    told: list[dict[str, Any]] = []
+    previews: list[dict[str, Any]] = []
     for window in windows:
-        room = None if at_most is None else at_most - sum(each["new"] for each in told)
-        told.append(await preview_orders(policy, window, at_most=room, with_planned=False))
-        if told[-1]["ends_before"]:
+        room = None if at_most is None else at_most - sum(each["new"] for each in previews)
+        previews.append(await preview_orders(policy, window, at_most=room, with_planned=False))
+        if previews[-1]["ends_before"]:
             break
-    await publish_preview(told)
+    await publish_preview(previews)
     return {
         "dry_run": True,
-        "windows": told,
-        "would_place": sum(each["would_place"] for each in told),
-        "would_hold": sum(each["would_hold"] for each in told),
-        "ends_before": told[-1]["ends_before"] if told else None,
+        "windows": previews,
+        "would_place": sum(each["would_place"] for each in previews),
+        "would_hold": sum(each["would_hold"] for each in previews),
+        "ends_before": previews[-1]["ends_before"] if previews else None,
     }

@@ -67,10 +67,10 @@ async def place_impacts(
             window = await choose_window(run.ledger, policy, from_day, to_day, run.clock)
         if dry_run:
             unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
-            told = await preview_orders(policy, window, orders_file=orders_file)
-            told["notes"] += unasked
-            await publish_preview([told])
-            return told
+            preview = await preview_orders(policy, window, orders_file=orders_file)
+            preview["notes"] += unasked
+            await publish_preview([preview])
+            return preview
         run.require_keys({rule.provider for rule in policy.rules}, orders_file)
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         taken = await process_deliveries(policy)
@@ -95,7 +95,7 @@ async def place_impacts(
             read_by="`impactflow place --orders FILE`" if file else reads_again(run.settings, read_by),
             rates=policy.remark_on_rates(run.clock.now().date()),
             window=window,
-            said=file.notes(columns_needed(policy)) if file else (),
+            source_notes=file.notes(columns_needed(policy)) if file else (),
         )
         await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
         await announce()

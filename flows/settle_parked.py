@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import flow
 
-from impactflow.buying.manual_resolution import Decision, Ruling
+from impactflow.buying.manual_resolution import Resolution, Ruling
 from impactflow.escapes import for_page
 from tasks.announcing import announce
 from tasks.context import flow_context
@@ -18,7 +18,7 @@ from tasks.reporting import publish_summary
 
 @flow(name="settle_parked", flow_run_name="settle {order} {slot} as {decision}", persist_result=False)
 async def settle_parked(
-    order: str, slot: str, decision: Decision, by: str, why: str = "", ref: str = "", store: str = ""
+    order: str, slot: str, decision: Resolution, by: str, why: str = "", ref: str = "", store: str = ""
 ) -> dict[str, Any]:
     """
     Record what became of one placement; the provider's records are asked whether it can be so.

@@ -29,7 +29,7 @@ class ImpactError(Exception):
     """Anything that impactflow itself reports; its text is one line for a person."""
 
     #: The attributes that a program gets besides the text.
-    told: Mapping[str, Any] = MappingProxyType({})
+    details: Mapping[str, Any] = MappingProxyType({})
 
 
 class ConfigurationError(ImpactError):
@@ -68,9 +68,9 @@ class ProviderError(ImpactError):
 
     def with_message(self, message: str) -> Self:
         """Return the same error with another message."""
-        told = copy(self)
-        told.args, told.message = (message,), message
-        return told
+        error = copy(self)
+        error.args, error.message = (message,), message
+        return error
 
 
 def _made_without_init(kind: type[ProviderError], *args: object) -> ProviderError:

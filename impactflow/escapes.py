@@ -47,11 +47,11 @@ def for_page(text: str) -> str:
     return _MARKDOWN.sub(lambda found: f"\\{found[0]}", " ".join(for_terminal(without_addresses(text)).split()))
 
 
-def public_id(told: str) -> str:
+def public_id(order_id: str) -> str:
     """The id of an order everywhere: the shop's own id, or a digest of it if the id holds an e-mail address."""
-    if without_addresses(told) == told:
-        return told
-    return f"order-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    if without_addresses(order_id) == order_id:
+        return order_id
+    return f"order-{hashlib.sha256(order_id.encode()).hexdigest()[:16]}"
 
 
 def without_addresses(text: str) -> str:

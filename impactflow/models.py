@@ -12,6 +12,8 @@ from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
+from impactflow.names import systems_of
+
 
 class ProviderName(StrEnum):
     """The providers that sell impacts."""
@@ -19,6 +21,10 @@ class ProviderName(StrEnum):
     ONECLICKIMPACT = "oneclickimpact"
     CNAUGHT = "cnaught"
     IMPACTAPI = "impactapi"
+
+
+#: The providers that take no idempotency key: their records distinguish purchases only by their content.
+KEYLESS = frozenset({ProviderName.ONECLICKIMPACT})
 
 
 class Kind(StrEnum):
@@ -172,7 +178,7 @@ class Order:
     @property
     def sources(self) -> frozenset[str]:
         """The systems that sold it, as far as its names say, in lower case; empty where the source did not say."""
-        return frozenset(name.split(":", 2)[1] for name in self.names if name.startswith("src:"))
+        return systems_of(self.names)
 
     @property
     def is_refunded(self) -> bool:
@@ -210,10 +216,10 @@ class Order:
         if was_less_taken and not is_undone:
             return replace(self, amount=left, refunds=self.refunds | by_ref.keys())
         status = _REFUNDED if is_undone else _PARTIALLY_REFUNDED
-        told = [payment.status.strip().upper() for payment in self.payments]
+        before = [payment.status.strip().upper() for payment in self.payments]
         statuses = {"APPROVED": status, "MANUAL": status, "PARTIALLY REFUNDED": status}
         payments = [
-            Payment(statuses.get(said, payment.status)) for said, payment in zip(told, self.payments, strict=True)
+            Payment(statuses.get(old, payment.status)) for old, payment in zip(before, self.payments, strict=True)
         ]
         return replace(self, payments=tuple(payments), amount=left, refunds=self.refunds | by_ref.keys())
 
@@ -232,9 +238,9 @@ _REFUNDED, _PARTIALLY_REFUNDED = "REFUNDED", "Partially Refunded"
 
 def _standing(refunds: Iterable[Refund]) -> list[Refund]:
     """The refunds less amounts that were not given back after all: an undoing applies to refunds reported before it."""
-    told = sorted(refunds, key=lambda refund: refund.ref)
-    standing = [refund for refund in told if not refund.is_undone]
-    for failed in (refund for refund in told if refund.is_undone):
+    sorted_refunds = sorted(refunds, key=lambda refund: refund.ref)
+    standing = [refund for refund in sorted_refunds if not refund.is_undone]
+    for failed in (refund for refund in sorted_refunds if refund.is_undone):
         left = failed.amount
         for number, refund in enumerate(standing):
             if not left or refund.amount is None or refund.currency != failed.currency:

@@ -222,11 +222,10 @@ def _capitals(variables: Mapping[str, str | None]) -> dict[str, str]:
     return {name.upper(): value for name, value in variables.items() if value}
 
 
+#: The accounts, by the beginning of their variables.
+_ACCOUNTS = tuple(name.removesuffix("_api_key").upper() for name in Settings.model_fields if name.endswith("_api_key"))
 _KEYS_AND_URLS = (
-    ("WICKED_REPORTS_API_KEY", "WICKED_REPORTS_URL"),
-    ("ONECLICKIMPACT_API_KEY", "ONECLICKIMPACT_URL"),
-    ("CNAUGHT_API_KEY", "CNAUGHT_URL"),
-    ("IMPACTAPI_API_KEY", "IMPACTAPI_URL"),
+    *((f"{account}_API_KEY", f"{account}_URL") for account in _ACCOUNTS),
     ("PREFECT_API_KEY", "PREFECT_API_URL"),
     ("PREFECT_API_AUTH_STRING", "PREFECT_API_URL"),
 )
@@ -260,7 +259,7 @@ def did_you_mean(meant: str | None) -> str:
 
 
 #: The beginnings of variables that are meant for impactflow.
-_OURS = ("IMPACTFLOW_", "WICKED_REPORTS_", "ONECLICKIMPACT_", "CNAUGHT_", "IMPACTAPI_")
+_OURS = ("IMPACTFLOW_", *(f"{account}_" for account in _ACCOUNTS))
 #: Read by ``prefect.yaml``.
 _ELSEWHERE = frozenset({"IMPACTFLOW_HOME"})
 #: The similarity from which one name counts as a misspelling of another.

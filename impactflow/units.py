@@ -40,7 +40,7 @@ def shown(quantity: int | Decimal, unit: Unit) -> tuple[Decimal, str]:
     return Decimal(quantity) / size, name
 
 
-def said(quantity: int | Decimal, unit: Unit) -> str:
+def amount_in_words(quantity: int | Decimal, unit: Unit) -> str:
     """A quantity with its unit, in a sentence: "1 tree", "2.5 kg CO2"."""
     amount, name = shown(quantity, unit)
     return counted(amount, _ONE.get(name, name), name)
@@ -50,4 +50,4 @@ def in_words(kind: Kind | None, quantity: int | Decimal | None) -> str:
     """A purchase in a few words; ``kind`` or ``quantity`` is None where a record does not say it."""
     if kind is None or quantity is None:
         return "a kind and quantity that the record does not say"
-    return f"{said(quantity, UNIT_OF[kind])} ({kind})"
+    return f"{amount_in_words(quantity, UNIT_OF[kind])} ({kind})"

@@ -67,14 +67,14 @@ async def events_arrive() -> bool:
 def _emit(what: str, group: Group) -> None:
     """Emit one event; if that fails, the run's purchases stay, and the summary reports them."""
     try:
-        _tell(what, group)
+        _emit_event(what, group)
     except Exception as error:  # noqa: BLE001 - Prefect does not say what it raises; the next run announces again
         log.warning(
             "an event could not be told to Prefect's server (%s)", type(error).__name__, extra={"action": "not_told"}
         )
 
 
-def _tell(what: str, group: Group) -> None:
+def _emit_event(what: str, group: Group) -> None:
     first = [
         {
             "order": without_addresses(line.order)[:_LONGEST],

@@ -6,12 +6,11 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from impactflow.buying import backfill
 from impactflow.buying.backfill import PlannedWindow
 from impactflow.buying.preview import as_json, wrong_with
 from impactflow.intake.columns import columns_needed
 from impactflow.intake.deliveries import with_deliveries
-from impactflow.intake.planning import plan, preview
+from impactflow.intake.planning import plan, plan_pages, preview
 from impactflow.intake.senders.mapping import load_senders
 from impactflow.ledger import Planned
 from impactflow.policy import Policy
@@ -44,9 +43,8 @@ async def plan_window(policy: Policy, window: Window, *, at_most: int | None) ->
     Prefect does not repeat it: placements planned before a failure would not count towards ``at_most``.
     """
     run = current_run()
-    done = await backfill.plan_window(
-        run.ledger, run.order_source(), policy, window, run.clock, run.id, at_most=at_most
-    )
+    planned, left = await plan_pages(run.ledger, run.order_source(), policy, window, run.clock, run.id, at_most=at_most)
+    done = PlannedWindow.of(window, planned, left)
     log.info(
         "%s to %s: read %d orders, %d of them new, %d count, %d could not be read; %d placements planned%s",
         window.from_, window.to, done.planned.read, done.planned.new, done.planned.eligible, done.planned.broken,

@@ -58,7 +58,7 @@ async def audit_providers(
     name = f"audit-{run.clock.now():%Y%m%d-%H%M%S}"
     with csv_rows(run.settings.impactflow_reports, name, COLUMNS) as file:
 
-        async def tell(audit: Audit) -> None:
+        async def write_findings(audit: Audit) -> None:
             async for finding in audit.run():
                 file.write(finding.as_row())
                 if len(shown) < _SHOWN:
@@ -66,7 +66,7 @@ async def audit_providers(
 
         async with together() as group:
             for audit in audits:
-                group.create_task(tell(audit))
+                group.create_task(write_findings(audit))
     for audit in audits:
         tally = audit.tally
         log.info(
@@ -75,7 +75,7 @@ async def audit_providers(
             f"; ended early: {tally.halted}" if tally.halted else "",
             extra={"action": "provider_audited"},
         )  # fmt: skip
-    return AuditOutcome(window, {audit.name: audit.tally for audit in audits}, shown, file.told)
+    return AuditOutcome(window, {audit.name: audit.tally for audit in audits}, shown, file.path_or_reason)
 
 
 async def _accounts(run: Run, store: str) -> list[StoreAccount]:

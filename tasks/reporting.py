@@ -16,7 +16,7 @@ from impactflow.buying.backfill import Backfilled
 from impactflow.buying.run import Run
 from impactflow.escapes import for_page
 from impactflow.models import Unit
-from impactflow.reports.files import EFFECT_COLUMNS, Bought, Reported, bought, csv_rows, effect_row, write_csv
+from impactflow.reports.files import EFFECT_COLUMNS, BoughtTotals, Reported, bought, csv_rows, effect_row, write_csv
 from impactflow.reports.summary import AuditOutcome, needs_in_words
 from impactflow.units import shown
 from tasks.announcing import NO_EVENTS, events_arrive, waiting
@@ -57,9 +57,9 @@ async def publish_report(name: str, days: tuple[date, date] | None = None) -> Re
     return Reported(report, purchases, made.rows)
 
 
-async def _publish_purchases(run: Run, name: str) -> tuple[str | None, Bought]:
+async def _publish_purchases(run: Run, name: str) -> tuple[str | None, BoughtTotals]:
     """Return the file of the run's purchases and completions, if there are any, and the sum of the purchases."""
-    made = Bought()
+    made = BoughtTotals()
     effects = await run.ledger.effects(run.id, after=run.mark, limit=_PAGE)
     if not effects:
         return None, made
@@ -72,13 +72,13 @@ async def _publish_purchases(run: Run, name: str) -> tuple[str | None, Bought]:
                 file.write(effect_row(effect))
                 made.add(effect)
             effects = await run.ledger.effects(run.id, after=effects[-1].event, limit=_PAGE)
-    said = f"What this run bought, or saw completed: {'all' if count <= _LINES else f'the first {_LINES}'} of {count}"
+    title = f"What this run bought, or saw completed: {'all' if count <= _LINES else f'the first {_LINES}'} of {count}"
     rows = [
         {name: _link(name, cell) if name == "certificate" else for_page(cell) for name, cell in row.items()}
         for row in first
     ]
-    await show_table(rows, key="purchases", description=f"{said}; the file: {file.told}")
-    return file.told, made
+    await show_table(rows, key="purchases", description=f"{title}; the file: {file.path_or_reason}")
+    return file.path_or_reason, made
 
 
 def _link(text: str, url: str) -> str:
@@ -89,17 +89,17 @@ def _link(text: str, url: str) -> str:
 
 
 @task(name="publish_preview", cache_policy=NO_CACHE, retries=1)
-async def publish_preview(told: list[dict[str, Any]]) -> None:
-    """Show the purchases of a dry run; ``told`` is from ``preview_orders``, for one window or several."""
+async def publish_preview(previews: list[dict[str, Any]]) -> None:
+    """Show the purchases of a dry run; ``previews`` is from ``preview_orders``, for one window or several."""
     rows = []
-    for window in told:
+    for window in previews:
         for total in window["totals"]:
             amount, unit = shown(total["quantity"], Unit(total["unit"]))
             row = {"from": window["from"], "to": window["to"], "slot": total["slot"], "provider": total["provider"]}
             rows.append({**row, "placements": total["placements"], "amount": f"{amount:f}", "unit": unit})
-    placements, held = (sum(window[name] for window in told) for name in ("would_place", "would_hold"))
-    said = f"A dry run, nothing was bought: {placements} placements would be made, {held} would be held"
-    await show_table(rows[-_LINES:], key="preview", description=said)
+    placements, held = (sum(window[name] for window in previews) for name in ("would_place", "would_hold"))
+    description = f"A dry run, nothing was bought: {placements} placements would be made, {held} would be held"
+    await show_table(rows[-_LINES:], key="preview", description=description)
 
 
 @task(name="publish_windows", cache_policy=NO_CACHE, retries=1)
@@ -118,22 +118,22 @@ async def publish_windows(backfilled: Backfilled) -> None:
         for each in backfilled.windows
     ]
     if rows:
-        said = f"Windows that this run read: {'all' if len(rows) <= _LINES else f'the last {_LINES}'} of {len(rows)}"
-        await show_table(rows[-_LINES:], key="backfill-windows", description=said)
+        title = f"Windows that this run read: {'all' if len(rows) <= _LINES else f'the last {_LINES}'} of {len(rows)}"
+        await show_table(rows[-_LINES:], key="backfill-windows", description=title)
 
 
 @task(name="publish_audit", cache_policy=NO_CACHE, retries=1)
 async def publish_audit(audited: AuditOutcome) -> None:
     """Show the records that an audit compared at each provider, and the disagreements."""
-    told = audited.as_json()
+    result = audited.as_json()
     lines = [
         {"provider": name, **tally, "halted": for_page(tally["halted"] or "")}
-        for name, tally in told["providers"].items()
+        for name, tally in result["providers"].items()
     ]
-    days = f"{told['from']} to {told['to']}"
+    days = f"{result['from']} to {result['to']}"
     await show_table(lines, key="audit", description=f"Ledger and providers' records, {days}")
-    description = f"What disagrees, {days}; {told['remaining']} are left for a person. All: {audited.csv}"
-    rows = [{name: for_page(cell) for name, cell in finding.items()} for finding in told["findings"]]
+    description = f"What disagrees, {days}; {result['remaining']} are left for a person. All: {audited.csv}"
+    rows = [{name: for_page(cell) for name, cell in finding.items()} for finding in result["findings"]]
     await show_rest(rows, key="audit-findings", description=description, empty="The last audit found no disagreement")
 
 

@@ -94,8 +94,8 @@ def start_forked(
     # Prefect makes its home when it is imported; in the project's folder, ruff would take it for a package of ours.
     with mock.patch.dict(os.environ, {**base_environment(Path(gettempdir())), **_LOGGERS}, clear=True):
         ensure_running()
-    told = (program, arguments, folder, _LOGGERS | variables, dict(outputs))
-    process = _FORKS.Process(target=_become, args=told, daemon=True)
+    passed = (program, arguments, folder, _LOGGERS | variables, dict(outputs))
+    process = _FORKS.Process(target=_become, args=passed, daemon=True)
     process.start()
     return process
 

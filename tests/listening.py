@@ -17,7 +17,7 @@ class Listener:
     """Where to post, what was posted, and with which status it is answered; what is refused counts as lost."""
 
     url: str
-    told: list[Origin] = field(default_factory=list)
+    received: list[Origin] = field(default_factory=list)
     status: int = 204
     lost: list[Origin] = field(default_factory=list)
 
@@ -28,8 +28,8 @@ def listening() -> Iterator[Listener]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            (listener.told if listener.status < 300 else listener.lost).append(told)
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            (listener.received if listener.status < 300 else listener.lost).append(body)
             self.send_response(listener.status)
             self.end_headers()
 

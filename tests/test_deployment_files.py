@@ -390,7 +390,7 @@ BOTH = [_bought("1", 2500), _bought("2", 5000)]
 
 
 @pytest.mark.parametrize(
-    ("books", "recorded", "told", "wrong"),
+    ("books", "recorded", "waiting", "wrong"),
     [
         (BOTH, BOTH, (), set()),
         (BOTH, BOTH[:1], (), {"not recorded"}),
@@ -403,6 +403,8 @@ BOTH = [_bought("1", 2500), _bought("2", 5000)]
         ([_bought("1", 1), BOTH[1]], [_bought("1", 1), BOTH[1]], (), {"wrong"}),
     ],
 )
-def test_the_trials_verdict_finds_what_differs_and_nothing_else(books: Any, recorded: Any, told: Any, wrong: set[str]):
+def test_the_trials_verdict_finds_what_differs_and_nothing_else(
+    books: Any, recorded: Any, waiting: Any, wrong: set[str]
+):
     """What a person is told of may be bought or not; everything else is bought once and recorded."""
-    assert set(JUDGE.wrong(EARNED, books, in_books(recorded), told)) == wrong
+    assert set(JUDGE.wrong(EARNED, books, in_books(recorded), waiting)) == wrong

@@ -42,9 +42,9 @@ async def shopify_refund(run: Run, number: int, amount: str = "80.00", *, webhoo
 
 async def shopify_cancelled(run: Run, number: int, **fields: Any) -> bool:
     """Shopify tells that it was cancelled; no money goes back."""
-    told: dict[str, Any] = {"id": 5_000_000_000_000 + number, "order_number": 1000 + number, "financial_status": "paid"}
-    told |= {"cancelled_at": "2026-03-02T11:30:00Z"} | fields
-    return await deliver(run, "shopify", "orders/cancelled", told, f"cancelled-{number}")
+    body: dict[str, Any] = {"id": 5_000_000_000_000 + number, "order_number": 1000 + number, "financial_status": "paid"}
+    body |= {"cancelled_at": "2026-03-02T11:30:00Z"} | fields
+    return await deliver(run, "shopify", "orders/cancelled", body, f"cancelled-{number}")
 
 
 async def woocommerce_order(
@@ -73,11 +73,11 @@ async def woocommerce_deleted(run: Run, number: int) -> bool:
     return await deliver(run, "woocommerce", "order.deleted", {"id": 7000 + number}, f"deleted-{number}")
 
 
-async def stripe_told(run: Run, topic: str, told: Any, *, created: int | None = None) -> bool:
+async def stripe_event(run: Run, topic: str, data_object: Any, *, created: int | None = None) -> bool:
     """Stripe tells of an object, as it was so many seconds after it was made."""
     at = None if created is None else 1_772_440_000 + created
-    body = {"livemode": True, "created": at, "data": {"object": told}}
-    return await deliver(run, "stripe", topic, body, f"evt-{topic}-{told['id']}-{created}")
+    body = {"livemode": True, "created": at, "data": {"object": data_object}}
+    return await deliver(run, "stripe", topic, body, f"evt-{topic}-{data_object['id']}-{created}")
 
 
 async def stripe_paid(run: Run, number: int, *, created: int | None = None, **fields: Any) -> bool:
@@ -89,13 +89,13 @@ async def stripe_paid(run: Run, number: int, *, created: int | None = None, **fi
         "amount_total": 8000,
         "currency": "usd",
     }
-    return await stripe_told(run, "checkout.session.completed", session | fields, created=created)
+    return await stripe_event(run, "checkout.session.completed", session | fields, created=created)
 
 
 async def stripe_refund(run: Run, number: int, *, created: int | None = None) -> bool:
     """Stripe tells that all of its charge was given back."""
     charge = {"id": f"ch_{number}", "payment_intent": f"pi_{number}", "amount_refunded": 8000, "currency": "usd"}
-    return await stripe_told(run, "charge.refunded", charge | {"refunded": True}, created=created)
+    return await stripe_event(run, "charge.refunded", charge | {"refunded": True}, created=created)
 
 
 async def taken_up(world: World, run: Run) -> Processed:

@@ -21,7 +21,7 @@ from impactflow.buying.rounds import Round
 from impactflow.buying.run import Run, open_run
 from impactflow.buying.sweep import Swept
 from impactflow.buying.tracking import Tracked, Tracking
-from impactflow.intake.planning import plan, policy_digest
+from impactflow.intake.planning import plan
 from impactflow.ledger import Fresh, Status
 from impactflow.models import ProviderName, provider_ref
 from impactflow.policy import Policy
@@ -76,7 +76,7 @@ def policy_for(run: Run) -> Policy:
 
 def works_under(run: Run) -> str:
     """The digest of the policy that a run works with."""
-    return policy_digest(_POLICY_OF[id(run)])
+    return _POLICY_OF[id(run)].digest
 
 
 def fresh_of(run: Run) -> Fresh:

@@ -146,22 +146,22 @@ class Row:
         return vars(self) | rates
 
 
-def run(orders: int, seed: int, tell: Callable[[str], None]) -> list[Row]:
+def run(orders: int, seed: int, report: Callable[[str], None]) -> list[Row]:
     """
     Let every contestant place its orders, a few side by side.
 
     Args:
         orders: Number of orders for each contestant.
         seed: The source of faults and of the moments of kills; what they hit depends on the machine too.
-        tell: Called with the current step.
+        report: Called with the current step.
 
     Raises:
         RuntimeError: A contestant was not done in time, however often it was started; with the end of what it printed.
     """
-    tell("starting a Prefect server")
+    report("starting a Prefect server")
     with prefect_server() as (variables, _):
         present = [contestant for contestant in CONTESTANTS if contestant.is_there]
-        return asyncio.run(_take_turns(present, orders, seed, variables, tell))
+        return asyncio.run(_take_turns(present, orders, seed, variables, report))
 
 
 def left_out() -> list[str]:
@@ -175,13 +175,13 @@ async def _take_turns(
     orders: int,
     seed: int,
     variables: Mapping[str, str],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> list[Row]:
     places = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     async def turn(contestant: Contestant) -> Row:
         async with places:
-            tell(f"{contestant.name} places {orders} orders")
+            report(f"{contestant.name} places {orders} orders")
             return await measure(contestant, orders, seed, variables)
 
     return await asyncio.gather(*(turn(contestant) for contestant in contestants))
@@ -212,8 +212,8 @@ async def measure(contestant: Contestant, orders: int, seed: int, variables: Map
     with TemporaryDirectory(prefix="impactflow-baseline-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         async with serve(sandbox) as url:
-            told = {**variables, **environment(url), **_own_variables(folder, orders)}
-            kills = await _place(contestant, folder, told, sandbox, _moments(contestant, orders, seed))
+            all_variables = {**variables, **environment(url), **_own_variables(folder, orders)}
+            kills = await _place(contestant, folder, all_variables, sandbox, _moments(contestant, orders, seed))
             await asyncio.sleep(options.late_s)
             sandbox.catch_up()
     bought = Counter(purchase.order_id for purchase in sandbox.books.purchases)
@@ -276,8 +276,8 @@ async def _place(
         async with asyncio.timeout(longest_s):
             return await _run_until_done(start, moments, lambda: sandbox.status()[_PROVIDER]["requests"])
     except TimeoutError:
-        said = log.read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"{contestant.name} was not done in {longest_s:g} s; it printed last:\n{said}") from None
+        printed = log.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{contestant.name} was not done in {longest_s:g} s; it printed last:\n{printed}") from None
 
 
 async def _run_until_done(

@@ -58,8 +58,8 @@ def _show(aftermath: Aftermath, console: Console) -> None:
     wrong = [kind for kind, _ in answers.wrong]
     table = Table("deliveries", "answers", "wrong", title_justify="left")
     for kind, statuses in sorted(answers.statuses.items()):
-        told = ", ".join(f"{count} x {status or 'none'}" for status, count in sorted(statuses.items()))
-        table.add_row(kind, told, str(wrong.count(kind)))
+        counts = ", ".join(f"{count} x {status or 'none'}" for status, count in sorted(statuses.items()))
+        table.add_row(kind, counts, str(wrong.count(kind)))
     console.print(table)
     for kind, status in sorted(set(answers.wrong)):
         console.print(f"WRONG: {kind} was answered with {status or 'nothing'}")
@@ -67,16 +67,16 @@ def _show(aftermath: Aftermath, console: Console) -> None:
     console.print(f"{len(answers.seconds)} answers in {aftermath.took_s:.0f} s: {quantiles}")
     singles = " and, after the storm, ".join(f"{each:.1f} s" for each in aftermath.single_s)
     console.print(f"a single delivery was bought for {singles} after its answer")
-    console.print(f"after the storm all was bought {aftermath.waited_s:.1f} s later; runs: {_told(aftermath.runs)}")
+    console.print(f"after the storm all was bought {aftermath.waited_s:.1f} s later; runs: {_in_words(aftermath.runs)}")
     console.print(
         f"events lost {aftermath.lost}, not understood {aftermath.unread}, kept though no events {aftermath.strange}"
     )
-    console.print(f"{aftermath.earned} purchases were earned; in the providers' books: {_told(aftermath.wrong)}")
+    console.print(f"{aftermath.earned} purchases were earned; in the providers' books: {_in_words(aftermath.wrong)}")
     memory = ", ".join(f"{each:.0f} MB" for each in aftermath.memory_mb)
     console.print(f"the receiver's memory: {memory}; it computed for {aftermath.cpu_s:.1f} s")
 
 
-def _told(counts: Mapping[str, int]) -> str:
+def _in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 

@@ -54,13 +54,13 @@ class _Story:
     Args:
         kind: The story in a few words.
         source: The source that reports the sale.
-        told: The reports, in the order of the events, a minute apart.
+        reports: The reports, in the order of the events, a minute apart.
         left: The final state of the sale, and its number of things; None where it comes to nothing.
     """
 
     kind: str
     source: str
-    told: Callable[[_Narrator], Sequence[Origin]]
+    reports: Callable[[_Narrator], Sequence[Origin]]
     left: tuple[str, int] | None
 
 
@@ -69,147 +69,151 @@ _PARTLY = {"financial_status": "partially_refunded"}
 _STORIES = (
     _Story(
         "edited downwards", "shopify",
-        lambda tell: [tell("orders/paid", 0), tell("orders/updated", 1, "50.00", 1)],
+        lambda report: [report("orders/paid", 0), report("orders/updated", 1, "50.00", 1)],
         ("50.00", 1),
     ),
     _Story(
         "edited twice", "shopify",
-        lambda tell: [
-            tell("orders/paid", 0),
-            tell("orders/updated", 1, "50.00", 1),
-            tell("orders/updated", 2, "120.00", 3),
+        lambda report: [
+            report("orders/paid", 0),
+            report("orders/updated", 1, "50.00", 1),
+            report("orders/updated", 2, "120.00", 3),
         ],
         ("120.00", 3),
     ),
     _Story(
         "cancelled", "shopify",
-        lambda tell: [tell("orders/paid", 0), tell("orders/cancelled", 1)],
+        lambda report: [report("orders/paid", 0), report("orders/cancelled", 1)],
         None,
     ),
     _Story(
         "edited, then cancelled", "shopify",
-        lambda tell: [tell("orders/paid", 0), tell("orders/updated", 1, "120.00", 3), tell("orders/cancelled", 2)],
+        lambda report: [
+            report("orders/paid", 0),
+            report("orders/updated", 1, "120.00", 3),
+            report("orders/cancelled", 2),
+        ],
         None,
     ),
     _Story(
         "refunded in part", "shopify",
-        lambda tell: [tell("orders/paid", 0), tell("refunds/create", 1, back="30.00")],
+        lambda report: [report("orders/paid", 0), report("refunds/create", 1, back="30.00")],
         ("50.00", 2),
     ),
     _Story(
         "refunded in part, which the order shows too", "shopify",
-        lambda tell: [
-            tell("orders/paid", 0),
-            tell("refunds/create", 1, back="30.00", id=f"{tell.sale}-back"),
-            tell("orders/updated", 2, "50.00", 1, refunds=[{"id": f"{tell.sale}-back"}], **_PARTLY),
+        lambda report: [
+            report("orders/paid", 0),
+            report("refunds/create", 1, back="30.00", id=f"{report.sale}-back"),
+            report("orders/updated", 2, "50.00", 1, refunds=[{"id": f"{report.sale}-back"}], **_PARTLY),
         ],
         ("50.00", 1),
     ),
     _Story(
         "refunded twice, which is all", "shopify",
-        lambda tell: [
-            tell("orders/paid", 0),
-            tell("refunds/create", 1, back="30.00"),
-            tell("refunds/create", 2, back="50.00"),
+        lambda report: [
+            report("orders/paid", 0),
+            report("refunds/create", 1, back="30.00"),
+            report("refunds/create", 2, back="50.00"),
         ],
         None,
     ),
     _Story(
         "paid days later", "stripe",
-        lambda tell: [
-            tell(_PAID, 0, payment_status="unpaid"),
-            tell("checkout.session.async_payment_succeeded", 1),
+        lambda report: [
+            report(_PAID, 0, payment_status="unpaid"),
+            report("checkout.session.async_payment_succeeded", 1),
         ],
         ("80.00", 0),
     ),
     _Story(
         "refunded in part, then more", "stripe",
-        lambda tell: [tell(_PAID, 0), tell(_REFUNDED, 1, back="10.00"), tell(_REFUNDED, 2, back="30.00")],
+        lambda report: [report(_PAID, 0), report(_REFUNDED, 1, back="10.00"), report(_REFUNDED, 2, back="30.00")],
         ("50.00", 0),
     ),
     _Story(
         "refunded", "stripe",
-        lambda tell: [tell(_PAID, 0), tell(_REFUNDED, 1)],
+        lambda report: [report(_PAID, 0), report(_REFUNDED, 1)],
         None,
     ),
     _Story(
         "refunded, which failed", "stripe",
-        lambda tell: [tell(_PAID, 0), tell(_REFUNDED, 1), tell(_FAILED, 2)],
+        lambda report: [report(_PAID, 0), report(_REFUNDED, 1), report(_FAILED, 2)],
         ("80.00", 0),
     ),
     _Story(
         "refunded in part, which was called off", "stripe",
-        lambda tell: [
-            tell(_PAID, 0),
-            tell(_REFUNDED, 1, back="30.00"),
-            tell("charge.refund.updated", 2, back="30.00", status="canceled"),
+        lambda report: [
+            report(_PAID, 0),
+            report(_REFUNDED, 1, back="30.00"),
+            report("charge.refund.updated", 2, back="30.00", status="canceled"),
         ],
         ("80.00", 0),
     ),
     _Story(
         "refunded, which failed, and refunded again", "stripe",
-        lambda tell: [tell(_PAID, 0), tell(_REFUNDED, 1), tell(_FAILED, 2), tell(_REFUNDED, 3)],
+        lambda report: [report(_PAID, 0), report(_REFUNDED, 1), report(_FAILED, 2), report(_REFUNDED, 3)],
         None,
     ),
     _Story(
         "captured in part", "stripe",
-        lambda tell: [tell(_PAID, 0), tell("charge.captured", 1, back="30.00")],
+        lambda report: [report(_PAID, 0), report("charge.captured", 1, back="30.00")],
         ("50.00", 0),
     ),
     _Story(
         "paid after it was made", "woocommerce",
-        lambda tell: [
-            tell("order.created", 0, status="pending", date_paid_gmt=None),
-            tell("order.updated", 1),
+        lambda report: [
+            report("order.created", 0, status="pending", date_paid_gmt=None),
+            report("order.updated", 1),
         ],
         ("80.00", 2),
     ),
     _Story(
         "edited upwards", "woocommerce",
-        lambda tell: [tell("order.created", 0), tell("order.updated", 1, "120.00", 3)],
+        lambda report: [report("order.created", 0), report("order.updated", 1, "120.00", 3)],
         ("120.00", 3),
     ),
     _Story(
         "cancelled", "woocommerce",
-        lambda tell: [tell("order.created", 0), tell("order.updated", 1, status="cancelled")],
+        lambda report: [report("order.created", 0), report("order.updated", 1, status="cancelled")],
         None,
     ),
     _Story(
         "put in the trash", "woocommerce",
-        lambda tell: [tell("order.created", 0), tell("order.updated", 1), tell("order.deleted", 2)],
+        lambda report: [report("order.created", 0), report("order.updated", 1), report("order.deleted", 2)],
         None,
     ),
     _Story(
         "refunded in part", "woocommerce",
-        lambda tell: [tell("order.created", 0), tell("order.updated", 1, refunds=[{"id": 1, "total": "-30.00"}])],
+        lambda report: [report("order.created", 0), report("order.updated", 1, refunds=[{"id": 1, "total": "-30.00"}])],
         ("50.00", 2),
     ),
     _Story(
         "refunded in part, which was taken back", "woocommerce",
-        lambda tell: [
-            tell("order.created", 0),
-            tell("order.updated", 1, refunds=[{"id": 1, "total": "-30.00"}]),
-            tell("order.updated", 2),
+        lambda report: [
+            report("order.created", 0),
+            report("order.updated", 1, refunds=[{"id": 1, "total": "-30.00"}]),
+            report("order.updated", 2),
         ],
         ("80.00", 2),
     ),
     _Story(
         "told anew", "standard",
-        lambda tell: [tell("order.paid", 0), tell("order.paid", 1, "50.00", 1)],
+        lambda report: [report("order.paid", 0), report("order.paid", 1, "50.00", 1)],
         ("50.00", 1),
     ),
     _Story(
         "told anew and refunded in part", "standard",
-        lambda tell: [
-            tell("order.paid", 0),
-            tell("order.paid", 1, "120.00", 3),
-            tell("order.refunded", 2, "120.00", back="30.00"),
+        lambda report: [
+            report("order.paid", 0),
+            report("order.paid", 1, "120.00", 3),
+            report("order.refunded", 2, "120.00", back="30.00"),
         ],
         ("90.00", 3),
     ),
     _Story(
         "refunded", "standard",
-        lambda tell: [tell("order.paid", 0), tell("order.refunded", 1)],
+        lambda report: [report("order.paid", 0), report("order.refunded", 1)],
         None,
     ),
 )  # fmt: skip
@@ -252,10 +256,10 @@ def _anew(shot: Shot) -> Shot:
     return replace(shot, kind=f"{shot.kind}, told anew", post=post, event=(source, f"{name}-anew"), sold=None)
 
 
-def _shots(story: _Story, tell: _Narrator) -> list[Shot]:
+def _shots(story: _Story, report: _Narrator) -> list[Shot]:
     shots = []
-    for minute, (topic, content) in enumerate(story.told(tell)):
-        name = f"{tell.sale}-{minute}"
+    for minute, (topic, content) in enumerate(story.reports(report)):
+        name = f"{report.sale}-{minute}"
         post = signed(story.source, name, topic=topic, body=json.dumps(content).encode())
         event = (story.source, kept_as(story.source, name, post))
         shots.append(Shot(f"{story.source}: {story.kind}", post, frozenset({202}), event=event))
@@ -263,7 +267,7 @@ def _shots(story: _Story, tell: _Narrator) -> list[Shot]:
         return shots
     amount, items = story.left
     sold = {
-        "id": f"{SYSTEMS[story.source]}:{tell.sale}",
+        "id": f"{SYSTEMS[story.source]}:{report.sale}",
         "payments": [{"status": "APPROVED"}],
         "products": [{"qty": items}] if items else [],
         "amount": amount,

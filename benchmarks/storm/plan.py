@@ -86,7 +86,7 @@ def plan(count: int, slow: int, listed: Sequence[Mapping[str, Any]], random: Ran
     """
     kinds = [kind for kind, share in _SHARES.items() for _ in range(max(1, count * share // 1000))]
     kinds += ["slow", "too slow"] * slow
-    shots = [shot for order in listed if (shot := _told_too(order))]
+    shots = [shot for order in listed if (shot := _listed_too(order))]
     kinds += ["honest"] * (count - len(kinds) - len(shots))
     shots += [_shot(kind, number, random) for number, kind in enumerate(kinds)]
     random.shuffle(shots)
@@ -106,10 +106,10 @@ def honest(source: str, name: str, kind: str = "honest") -> Shot:
         "amount": sale.amount,
         "currency": sale.currency,
     }
-    return _told(kind, source, name, signed(source, name, sale=sale), order)
+    return _stored_once(kind, source, name, signed(source, name, sale=sale), order)
 
 
-def _told_too(order: Mapping[str, Any]) -> Shot | None:
+def _listed_too(order: Mapping[str, Any]) -> Shot | None:
     """A delivery of a sale in Wicked Reports, unless that order lacks a part or was paid back there."""
     source = {system: source for source, system in SYSTEMS.items()}.get(order["sourceSystem"])
     paid = {payment["status"] for payment in order.get("payments") or ()} == {"APPROVED"}
@@ -122,10 +122,10 @@ def _told_too(order: Mapping[str, Any]) -> Shot | None:
     sale = sold(order["sourceId"], amount=amount, currency=order["currency"], items=items)
     name = f"listed-{order['sourceId']}"
     post = signed(source, name, sale=sale)
-    return _told("also in Wicked Reports", source, name, post)
+    return _stored_once("also in Wicked Reports", source, name, post)
 
 
-def _told(kind: str, source: str, name: str, post: Post, sold: Mapping[str, Any] | None = None) -> Shot:
+def _stored_once(kind: str, source: str, name: str, post: Post, sold: Mapping[str, Any] | None = None) -> Shot:
     """A shot that is stored once."""
     return Shot(kind, post, frozenset({202}), event=(source, kept_as(source, name, post)), sold=sold)
 
@@ -133,7 +133,7 @@ def _told(kind: str, source: str, name: str, post: Post, sold: Mapping[str, Any]
 def _refunded(kind: str, name: str, random: Random) -> Shot:
     source = random.choice(_SIGNING)
     post = signed(source, f"{name}-back", topic=REFUNDS[source], sale=sold(name))
-    refund = _told("refund", source, f"{name}-back", post)
+    refund = _stored_once("refund", source, f"{name}-back", post)
     return replace(honest(source, name, kind), sold=None, refund=refund)
 
 

@@ -120,5 +120,5 @@ def signed(
     usual = {"content-type": "application/json"}
     if source == CNAUGHT:
         return Post(callback_path(secret, name), usual, body)
-    told = Unsigned(name, topic or TOPICS[source], body, datetime.now(UTC) - timedelta(seconds=age_s))
-    return Post(f"/webhooks/{source}", {**_SIGN[source](secret, told), **usual}, body)
+    unsigned = Unsigned(name, topic or TOPICS[source], body, datetime.now(UTC) - timedelta(seconds=age_s))
+    return Post(f"/webhooks/{source}", {**_SIGN[source](secret, unsigned), **usual}, body)

@@ -143,8 +143,8 @@ class _Scene:
         listed = [f"--orders={storm.deliveries // _LISTED}", f"--seed={storm.seed}", "--rate=1000000"]
         self._variables |= parts.start_talking("sandbox", _command("sandbox", *listed), self._variables)
         busy = {"PREFECT_API_URL": gate_url}
-        told = parts.start_talking("receiver", _command("webhooks", "--port=0"), self._variables | busy)
-        self._url: str = told["url"]
+        started = parts.start_talking("receiver", _command("webhooks", "--port=0"), self._variables | busy)
+        self._url: str = started["url"]
         self._receiver = psutil.Process(parts.pids["receiver"])
         self._start_worker = partial(parts.start_talking, "worker", _command("serve"), self._variables)
         self._api = httpx.AsyncClient(base_url=api_url, timeout=60, trust_env=False)
@@ -176,11 +176,11 @@ class _Scene:
             if trouble:
                 single_s.append(await self._single(_LAST))
                 singles.append(_LAST)
-            told = [*singles, *changes, *shots]
-            expected = earned([*listed, *(shot.sold for shot in told if shot.sold)])
+            sent = [*singles, *changes, *shots]
+            expected = earned([*listed, *(shot.sold for shot in sent if shot.sold)])
             return Aftermath(
                 answers,
-                **self._deliveries(told),
+                **self._deliveries(sent),
                 earned=len(expected),
                 wrong=await self._compare(expected, listed),
                 single_s=single_s,
@@ -198,13 +198,13 @@ class _Scene:
         memory_mb: list[float] = []
         async with asyncio.TaskGroup() as tasks:
 
-            def look(count: int) -> None:
+            def on_answer(count: int) -> None:
                 if count in {len(shots) // 10, len(shots) // 2}:
                     memory_mb.append(self._memory_mb())
                 if trouble and count == len(shots) // 3:
                     tasks.create_task(trouble())
 
-            await fire(self._url, shots, self._storm.at_once, look, answers)
+            await fire(self._url, shots, self._storm.at_once, on_answer, answers)
         return memory_mb
 
     def _memory_mb(self) -> float:

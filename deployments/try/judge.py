@@ -28,13 +28,13 @@ from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 ORDERS, SEED = 300, 7
 BOOKS = "http://127.0.0.1:8123/_sandbox"
 #: What a person is told of; everything else that was not bought is lost, or still to be bought.
-TOLD = (Status.HELD, Status.AWAITING_APPROVAL, Status.PARKED)
+WAITING = (Status.HELD, Status.AWAITING_APPROVAL, Status.PARKED)
 #: Still to be done by a further run.
 OPEN = (Status.PLANNED, Status.PLACING, Status.IN_DOUBT)
 
 
 def wrong(
-    expected: Quantities, books: Collection[Mapping[str, Any]], recorded: Collection[Line], told: Collection[What]
+    expected: Quantities, books: Collection[Mapping[str, Any]], recorded: Collection[Line], waiting: Collection[What]
 ) -> dict[str, list[Any]]:
     """
     How the promise was broken; nothing where it was kept.
@@ -43,11 +43,11 @@ def wrong(
         expected: What was earned.
         books: What the sellers have sold.
         recorded: What the ledger knows of.
-        told: What waits for a person: it may be bought or not, and recorded or not.
+        waiting: What waits for a person: it may be bought or not, and recorded or not.
     """
     found: dict[str, list[Any]] = {**differences(expected, books)}
-    found["lost"] = [what for what in found["lost"] if what not in told]
-    of_person = {row["impactflow_key"] for row in books if (row["order_id"], row["provider"]) in told}
+    found["lost"] = [what for what in found["lost"] if what not in waiting]
+    of_person = {row["impactflow_key"] for row in books if (row["order_id"], row["provider"]) in waiting}
     found["not recorded"] = sorted(line for line in in_books(books) - set(recorded) if line[0] not in of_person)
     found["recorded but not bought"] = sorted(set(recorded) - in_books(books))
     return {name: cases for name, cases in found.items() if cases}
@@ -80,11 +80,11 @@ def _ledger() -> tuple[set[Line], set[What], Mapping[Status, int]]:
                 (row["key"], row["provider"], row["quantity"], provider_ref(row["ref"]))
                 for row in await ledger.purchases()
             }
-            told = {(row["order"], row["provider"]) for row in await ledger.like_these(TOLD)}
+            waiting = {(row["order"], row["provider"]) for row in await ledger.like_these(WAITING)}
             counts: Counter[Status] = Counter()
             for (_, status), count in (await ledger.counts()).items():
                 counts[status] += count
-            return lines, told, counts
+            return lines, waiting, counts
 
     return asyncio.run(read())
 
@@ -112,31 +112,31 @@ def every_minute() -> None:
 def buying(at_least: int) -> str:
     """The run of a schedule that buys, once so many purchases are made and something is in flight."""
 
-    def look() -> str | None:
+    def buying_run() -> str | None:
         in_flight = sum(each["in_flight"] for each in httpx.get(f"{BOOKS}/status").raise_for_status().json().values())
         if not in_flight or len(_books()) < at_least:
             return None
         running = [run["id"] for run in _runs() if run["of"] == "place" and run["state_type"] == "RUNNING"]
         return running[-1] if running else None
 
-    return str(_wait(look, f"a scheduled run that makes purchase {at_least}"))
+    return str(_wait(buying_run, f"a scheduled run that makes purchase {at_least}"))
 
 
 def done(since: datetime) -> None:
     """Wait until nothing is open, a run of `place` that began since is complete, and one by prefect.yaml's schedule."""
 
-    def look() -> bool:
+    def is_done() -> bool:
         complete = [run for run in _runs() if run["auto_scheduled"] and run["state_type"] == "COMPLETED"]
         again = any(run["of"] == "place" and datetime.fromisoformat(run["start_time"]) > since for run in complete)
         _, _, counts = _ledger()
         return again and any(run["of"] == "events" for run in complete) and not sum(counts[each] for each in OPEN)
 
-    _wait(look, "an end")
+    _wait(is_done, "an end")
 
 
 def verdict(killed: str) -> int:
     """Print what happened; 0 where the promise was kept."""
-    books, (recorded, told, counts), runs = _books(), _ledger(), _runs()
+    books, (recorded, waiting, counts), runs = _books(), _ledger(), _runs()
     orders = generate_orders(ORDERS, SEED, datetime.now(UTC), currencies=CONVERTIBLE_CURRENCIES)
     expected = earned(orders)
     sandbox = httpx.get(f"{BOOKS}/status").raise_for_status().json().values()
@@ -149,7 +149,7 @@ def verdict(killed: str) -> int:
         print(f"runs of {name}: {_counted(Counter(run['state_name'] for run in of_it))}; {by_schedule} by schedules")
     (state,) = (run["state"] for run in runs if run["id"] == killed)
     print(f"the run whose worker was killed: {state['name']}: {state['message']}")
-    found = wrong(expected, books, recorded, told)
+    found = wrong(expected, books, recorded, waiting)
     if still_open := sum(counts[each] for each in OPEN):
         found["still open"] = [still_open]
     for name, cases in found.items():

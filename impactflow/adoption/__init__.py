@@ -11,14 +11,14 @@ still find that its own store made it.
 
 from impactflow.adoption.adopt import Survey, carry_out, survey
 from impactflow.adoption.check import PurchasesUnknown, check_ledger, find_unknown
-from impactflow.adoption.sorting import Finding, Known, Scope
+from impactflow.adoption.sorting import Known, Scope, UnknownPurchase
 
 __all__ = [
-    "Finding",
     "Known",
     "PurchasesUnknown",
     "Scope",
     "Survey",
+    "UnknownPurchase",
     "carry_out",
     "check_ledger",
     "find_unknown",

@@ -14,10 +14,10 @@ from typing import Any
 
 from impactflow.accounts import StoreAccount, check_account
 from impactflow.adoption.check import unattributed
-from impactflow.adoption.sorting import Finding, Known, Scope, sort
+from impactflow.adoption.sorting import Known, Scope, UnknownPurchase, sort
 from impactflow.clock import Clock
 from impactflow.errors import AlreadyRecorded
-from impactflow.ledger import Adopted, Bought, Ledger
+from impactflow.ledger import Adopted, Ledger, OurPurchase
 from impactflow.models import UNIT_OF, Kind, ProviderName
 from impactflow.providers import Provider, Record
 
@@ -43,8 +43,8 @@ class Survey:
 
     provider: ProviderName
     read: int
-    ours: Sequence[Finding]
-    unnamed: Sequence[Finding]
+    ours: Sequence[UnknownPurchase]
+    unnamed: Sequence[UnknownPurchase]
 
     def totals(self) -> list[dict[str, Any]]:
         """The totals of our purchases, by slot and by the ledger's knowledge of them."""
@@ -74,8 +74,8 @@ class _Read:
 
     seen: set[tuple[str, Kind | None, str | None]] = field(default_factory=set)
     names_keys: bool = False
-    ours: dict[tuple[str, Kind | None, str | None], Finding] = field(default_factory=dict)
-    unnamed: dict[tuple[str, Kind | None, str | None], Finding] = field(default_factory=dict)
+    ours: dict[tuple[str, Kind | None, str | None], UnknownPurchase] = field(default_factory=dict)
+    unnamed: dict[tuple[str, Kind | None, str | None], UnknownPurchase] = field(default_factory=dict)
 
 
 async def survey(account: StoreAccount, scope: Scope, since: date | None) -> Survey:
@@ -100,13 +100,13 @@ async def survey(account: StoreAccount, scope: Scope, since: date | None) -> Sur
     async for page in _pages(provider.statement(since or _BEGINNING, clock.now().astimezone(UTC).date() + _DAY)):
         await _sort_page(ledger, provider, scope, page, read)
     unnamed = [] if read.names_keys else list(read.unnamed.values())
-    nobodys = await unattributed(ledger, provider.name, scope.store, unnamed)
-    return Survey(provider.name, len(read.seen), _one_each(read.ours.values()), nobodys)
+    may_be_ours = await unattributed(ledger, provider.name, scope.store, unnamed)
+    return Survey(provider.name, len(read.seen), _one_each(read.ours.values()), may_be_ours)
 
 
-def _one_each(found: Iterable[Finding]) -> list[Finding]:
+def _one_each(found: Iterable[UnknownPurchase]) -> list[UnknownPurchase]:
     """Choose for each key the first purchase that stands: it is the placement's; another that stands is a duplicate."""
-    chosen: dict[str | None, Finding] = {}
+    chosen: dict[str | None, UnknownPurchase] = {}
     standing_first = sorted(found, key=lambda each: (each.record.cancelled, each.record.at))
     more = [each for each in standing_first if chosen.setdefault(each.record.key, each) is not each]
     surplus = [replace(each, known=Known.TWICE) for each in more if not each.record.cancelled]
@@ -126,9 +126,9 @@ async def _pages(records: AsyncIterator[Record]) -> AsyncIterator[Sequence[Recor
 
 async def _sort_page(ledger: Ledger, provider: Provider, scope: Scope, page: Sequence[Record], read: _Read) -> None:
     read.seen.update((record.ref, record.kind, record.key) for record in page)
-    told = await sort(ledger, provider, page, scope)
-    read.names_keys = read.names_keys or told.names_keys
-    for each in [await _with_amount(provider, each) for each in told.findings]:
+    result = await sort(ledger, provider, page, scope)
+    read.names_keys = read.names_keys or result.names_keys
+    for each in [await _with_amount(provider, each) for each in result.findings]:
         name = each.record.ref, each.record.kind, each.record.key
         if each.known is not None:
             read.ours[name] = each
@@ -136,14 +136,14 @@ async def _sort_page(ledger: Ledger, provider: Provider, scope: Scope, page: Seq
             read.unnamed[name] = each
 
 
-async def _with_amount(provider: Provider, found: Finding) -> Finding:
+async def _with_amount(provider: Provider, found: UnknownPurchase) -> UnknownPurchase:
     """Return a purchase of ours with its amount: ask the provider for it where the record says none."""
     if found.known is None or found.record.kind is not None:
         return found
-    told = await provider.fetch(found.record.ref)
-    if told is None or told.kind is None:
+    fetched = await provider.fetch(found.record.ref)
+    if fetched is None or fetched.kind is None:
         return found
-    return replace(found, record=replace(found.record, kind=told.kind, quantity=told.quantity), kind=told.kind)
+    return replace(found, record=replace(found.record, kind=fetched.kind, quantity=fetched.quantity), kind=fetched.kind)
 
 
 async def carry_out(ledger: Ledger, surveyed: Survey, clock: Clock, run_id: str) -> Counter[Adopted]:
@@ -163,19 +163,19 @@ async def carry_out(ledger: Ledger, surveyed: Survey, clock: Clock, run_id: str)
     return done
 
 
-async def _adopt(ledger: Ledger, purchase: Bought) -> Adopted:
+async def _adopt(ledger: Ledger, purchase: OurPurchase) -> Adopted:
     try:
         return await ledger.adopt(purchase)
     except AlreadyRecorded:
         return Adopted.KNOWN
 
 
-def _bought(found: Finding, provider: ProviderName, clock: Clock, run_id: str) -> Bought:
+def _bought(found: UnknownPurchase, provider: ProviderName, clock: Clock, run_id: str) -> OurPurchase:
     record = found.record
     if record.key is None or found.kind is None:
         msg = "a purchase without a key cannot be adopted"
         raise AssertionError(msg)
-    return Bought(
+    return OurPurchase(
         store=found.store,
         order_id=record.order_id or "",
         slot=found.slot,

@@ -5,16 +5,16 @@ The check costs one reading of each list's newest records, where they come on on
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from impactflow.adoption.sorting import Finding, Known, Scope, sort
+from impactflow.adoption.sorting import Known, Scope, UnknownPurchase, sort
 from impactflow.clock import Clock
 from impactflow.errors import AlreadyRecorded, ConfigurationError, ProviderError, TransitionRefused
 from impactflow.ledger import Ledger, Move, Status
 from impactflow.models import Kind, ProviderName, Receipt
-from impactflow.providers import Provider
+from impactflow.providers import Provider, Record
 from impactflow.texts import counted
 
 log = logging.getLogger(__name__)
@@ -38,10 +38,10 @@ class PurchasesUnknown(ConfigurationError):
         found: The purchases that were found, by provider.
     """
 
-    def __init__(self, ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> None:
+    def __init__(self, ledger: str, found: dict[ProviderName, Sequence[UnknownPurchase]]) -> None:
         super().__init__(_in_words(ledger, found))
         self.found = found
-        self.told = {"ledger": ledger, "unknown": [_as_json(name, some) for name, some in found.items()]}
+        self.details = {"ledger": ledger, "unknown": [_as_json(name, some) for name, some in found.items()]}
 
 
 async def check_ledger(
@@ -68,7 +68,7 @@ async def check_ledger(
         LedgerError: The ledger failed.
     """
     silent: dict[ProviderName, ProviderError] = {}
-    found: dict[ProviderName, Sequence[Finding]] = {}
+    found: dict[ProviderName, Sequence[UnknownPurchase]] = {}
     for provider in providers:
         try:
             some = await _find_unknown(ledger, provider, scope, clock, run_id)
@@ -82,7 +82,7 @@ async def check_ledger(
     return silent
 
 
-async def find_unknown(ledger: Ledger, provider: Provider, scope: Scope) -> Sequence[Finding]:
+async def find_unknown(ledger: Ledger, provider: Provider, scope: Scope) -> Sequence[UnknownPurchase]:
     """
     Find the purchases for which ``check_ledger`` would refuse, at one provider; nothing is changed.
 
@@ -94,44 +94,76 @@ async def find_unknown(ledger: Ledger, provider: Provider, scope: Scope) -> Sequ
 
 async def _find_unknown(
     ledger: Ledger, provider: Provider, scope: Scope, clock: Clock | None, run_id: str
-) -> Sequence[Finding]:
-    """
-    The newest purchases unknown to the ledger; with a clock, waiting placements that were bought are recorded.
-
-    Pages shift while they are read: a list of several pages is read again until a reading shows nothing new.
-    """
-    anothers: list[Finding] = []
-    unnamed: list[Finding] = []
-    names_keys = False
-    read: set[tuple[str, Kind | None, str | None]] = set()
+) -> Sequence[UnknownPurchase]:
+    """The newest purchases unknown to the ledger; with a clock, waiting placements that were bought are recorded."""
+    newest = _Newest(ledger, provider, scope, clock, run_id)
     for _ in range(_READINGS):
-        most_pages = shown = 0
-        for pages in provider.newest(_NEWEST):
-            seen = count = 0
-            async for page in pages:
-                seen, count = seen + len(page), count + bool(page)
-                new = [record for record in page if (record.ref, record.kind, record.key) not in read]
-                read |= {(record.ref, record.kind, record.key) for record in new}
-                shown += len(new)
-                told = await sort(ledger, provider, new, scope)
-                found, names_keys = told.findings, names_keys or told.names_keys
-                anothers += [each for each in found if each.known in _ANOTHERS]
-                unnamed += [each for each in found if each.known is None and scope.buys(provider.name, each.kind)]
-                waiting = [each for each in found if each.known is Known.WAITS]
-                if clock is not None:
-                    for each in waiting:
-                        await _record(ledger, provider, each, clock, run_id)
-                if seen >= _NEWEST and (clock is None or not waiting):  # else the next page may have more that wait
-                    break
-            most_pages = max(most_pages, count)
-        if most_pages <= 1 or not shown:
+        if not await newest.read():
             break
-    return [*anothers, *([] if names_keys else await unattributed(ledger, provider.name, scope.store, unnamed))]
+    return await newest.unknown()
+
+
+class _Newest:
+    """The newest purchases at one provider, as far as they were read, beside the ledger."""
+
+    def __init__(self, ledger: Ledger, provider: Provider, scope: Scope, clock: Clock | None, run_id: str) -> None:
+        self._ledger = ledger
+        self._provider = provider
+        self._scope = scope
+        self._clock = clock
+        self._run_id = run_id
+        self._read: set[tuple[str, Kind | None, str | None]] = set()
+        self._anothers: list[UnknownPurchase] = []
+        self._unnamed: list[UnknownPurchase] = []
+        self._names_keys = False
+
+    async def read(self) -> bool:
+        """
+        Read the beginning of each of the provider's lists; return whether another reading may show more.
+
+        Pages shift while they are read: a list of several pages is read again until a reading shows nothing new.
+        """
+        known = len(self._read)
+        pages = [await self._read_list(listed) for listed in self._provider.newest(_NEWEST)]
+        return max(pages, default=0) > 1 and len(self._read) > known
+
+    async def unknown(self) -> Sequence[UnknownPurchase]:
+        """The purchases that another ledger made, and those without a key that may be ours."""
+        if self._names_keys:
+            return self._anothers
+        name, store = self._provider.name, self._scope.store
+        return [*self._anothers, *await unattributed(self._ledger, name, store, self._unnamed)]
+
+    async def _read_list(self, listed: AsyncIterator[Sequence[Record]]) -> int:
+        """Read one list until enough of it is known; return the number of its pages that were read."""
+        seen = pages = 0
+        async for page in listed:
+            seen, pages = seen + len(page), pages + bool(page)
+            has_recorded = await self._compare(page)
+            if seen >= _NEWEST and not has_recorded:  # else the next page may have more that were about to be sent
+                break
+        return pages
+
+    async def _compare(self, page: Sequence[Record]) -> bool:
+        """Compare a page's records with the ledger; return whether any was about to be sent again, and is recorded."""
+        new = [record for record in page if (record.ref, record.kind, record.key) not in self._read]
+        self._read |= {(record.ref, record.kind, record.key) for record in new}
+        result = await sort(self._ledger, self._provider, new, self._scope)
+        buys, name = self._scope.buys, self._provider.name
+        self._names_keys = self._names_keys or result.names_keys
+        self._anothers += [each for each in result.findings if each.known in _ANOTHERS]
+        self._unnamed += [each for each in result.findings if each.known is None and buys(name, each.kind)]
+        if self._clock is None:
+            return False
+        waiting = [each for each in result.findings if each.known is Known.WAITS]
+        for each in waiting:
+            await _record(self._ledger, self._provider, each, self._clock, self._run_id)
+        return bool(waiting)
 
 
 async def unattributed(
-    ledger: Ledger, provider: ProviderName, store: str, unnamed: Sequence[Finding]
-) -> Sequence[Finding]:
+    ledger: Ledger, provider: ProviderName, store: str, unnamed: Sequence[UnknownPurchase]
+) -> Sequence[UnknownPurchase]:
     """
     The purchases that may be ours or not, at an account that names no keys.
 
@@ -145,7 +177,7 @@ async def unattributed(
     return [each for each in unnamed if vouched_at is None or each.record.at > vouched_at]
 
 
-async def _record(ledger: Ledger, provider: Provider, found: Finding, clock: Clock, run_id: str) -> None:
+async def _record(ledger: Ledger, provider: Provider, found: UnknownPurchase, clock: Clock, run_id: str) -> None:
     """Record as bought a placement that was about to be sent again."""
     [entry] = await ledger.holders(provider.name, refs=[], keys=[found.record.key or ""])
     now, receipt = clock.now(), Receipt(found.record.ref, found.record.price_usd_cents)
@@ -159,20 +191,20 @@ async def _record(ledger: Ledger, provider: Provider, found: Finding, clock: Clo
         )  # fmt: skip
 
 
-def _in_words(ledger: str, found: dict[ProviderName, Sequence[Finding]]) -> str:
+def _in_words(ledger: str, found: dict[ProviderName, Sequence[UnknownPurchase]]) -> str:
     """The message: first the action to take, then the reason, in short sentences."""
     ours = {name: some for name in found if (some := [each for each in found[name] if each.known is not None])}
-    nobodys = {name: some for name in found if (some := [each for each in found[name] if each.known is None])}
-    said = [_remedy(nobodys) if not ours else _REMEDY, f"The ledger is {ledger}."]
-    said += [
+    unnamed = {name: some for name in found if (some := [each for each in found[name] if each.known is None])}
+    sentences = [_remedy(unnamed) if not ours else _REMEDY, f"The ledger is {ledger}."]
+    sentences += [
         f"{name} has {counted(len(some), 'purchase')} of this store that the ledger does not know ({_newest(some)})."
         for name, some in ours.items()
     ]
-    said += [
+    sentences += [
         f"{name} has {counted(len(some), 'purchase')} without a name, perhaps of this store ({_newest(some)})."
-        for name, some in nobodys.items()
+        for name, some in unnamed.items()
     ]
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 _REMEDY = (
@@ -181,8 +213,8 @@ _REMEDY = (
 )
 
 
-def _remedy(nobodys: Iterable[ProviderName]) -> str:
-    names = " ".join(f"--not-ours {name}" for name in nobodys)
+def _remedy(unnamed: Iterable[ProviderName]) -> str:
+    names = " ".join(f"--not-ours {name}" for name in unnamed)
     return (
         "nothing was sent: no record says whether this ledger knows all that this store has bought. Set"
         " IMPACTFLOW_LEDGER_URL to the ledger that made these purchases, if there is one. If they are not of this"
@@ -190,18 +222,18 @@ def _remedy(nobodys: Iterable[ProviderName]) -> str:
     )
 
 
-def _newest(some: Sequence[Finding]) -> str:
+def _newest(some: Sequence[UnknownPurchase]) -> str:
     newest = max(some, key=lambda each: each.record.at)
-    told = (
+    parts = (
         newest.record.order_id and f"order {newest.record.order_id}",
         newest.slot and f"slot {newest.slot}",
         f"{newest.record.at:%Y-%m-%d}",
         newest.record.ref,
     )
-    return "the newest: " + ", ".join(filter(None, told))
+    return "the newest: " + ", ".join(filter(None, parts))
 
 
-def _as_json(name: ProviderName, some: Sequence[Finding]) -> dict[str, Any]:
+def _as_json(name: ProviderName, some: Sequence[UnknownPurchase]) -> dict[str, Any]:
     newest = sorted(some, key=lambda each: each.record.at, reverse=True)[:_NAMED]
     return {
         "provider": name.value,

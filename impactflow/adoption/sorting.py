@@ -35,7 +35,7 @@ class Known(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class UnknownPurchase:
     """
     A purchase that the ledger does not hold.
 
@@ -105,7 +105,7 @@ class Sorted:
         names_keys: Whether one of the records carries any key or other metadata: then our records would carry ours.
     """
 
-    findings: Sequence[Finding]
+    findings: Sequence[UnknownPurchase]
     names_keys: bool
 
 
@@ -132,23 +132,23 @@ async def sort(ledger: Ledger, provider: Provider, records: Sequence[Record], sc
         unnamed = [record for record in unnamed if record.ref in refs]
     named = [record for record in unique if record.key is not None]
     if unnamed and provider.keys_need_fetch:
-        told = await _fetch(provider, {record.ref for record in unnamed})
-        more = [record for record in told.values() if record.key is not None]
+        fetched = await _fetch(provider, {record.ref for record in unnamed})
+        more = [record for record in fetched.values() if record.key is not None]
         held.add(await ledger.holders(provider.name, refs=[], keys=[record.key or "" for record in more]))
         named += more
-        others += [record for record in told.values() if record.is_somebodys]
+        others += [record for record in fetched.values() if record.is_somebodys]
         unnamed = [
             each
             for record in unnamed
-            for each in [told.get(record.ref, record)]
+            for each in [fetched.get(record.ref, record)]
             if each.key is None and not each.is_somebodys
         ]
-    judged = [each for record in named if (each := await _classify(record, held, scope))]
-    if judged:
-        surplus = {ref for ref, _ in await ledger.surplus(provider.name, [each.record.ref for each in judged])}
-        judged = [each for each in judged if each.record.ref not in surplus]
-    may_be_ours = [Finding(record, None, kind=record.kind) for record in unnamed if not record.cancelled]
-    return Sorted([*judged, *may_be_ours], names_keys=bool(named or others))
+    findings = [each for record in named if (each := await _classify(record, held, scope))]
+    if findings:
+        surplus = {ref for ref, _ in await ledger.surplus(provider.name, [each.record.ref for each in findings])}
+        findings = [each for each in findings if each.record.ref not in surplus]
+    may_be_ours = [UnknownPurchase(record, None, kind=record.kind) for record in unnamed if not record.cancelled]
+    return Sorted([*findings, *may_be_ours], names_keys=bool(named or others))
 
 
 class _Held:
@@ -179,17 +179,21 @@ async def _fetch(provider: Provider, refs: Iterable[str]) -> Mapping[str, Record
     return {name: record for name, record in zip(names, found, strict=True) if record is not None}
 
 
-async def _classify(record: Record, held: _Held, scope: Scope) -> Finding | None:
+async def _classify(record: Record, held: _Held, scope: Scope) -> UnknownPurchase | None:
     """The finding for a record that names a key; None where there is none."""
     entry = held.by_key.get(record.key or "")
     if entry is None:
         place = await scope.place_of(record)
-        return None if place is None else Finding(record, Known.NOTHING, place[0], place[1], record.kind or place[2])
+        return (
+            None
+            if place is None
+            else UnknownPurchase(record, Known.NOTHING, place[0], place[1], record.kind or place[2])
+        )
     known = _known(entry, record)
     return (
         None
         if known is None
-        else Finding(record, known, slot=entry.placement.slot, kind=record.kind or entry.placement.kind)
+        else UnknownPurchase(record, known, slot=entry.placement.slot, kind=record.kind or entry.placement.kind)
     )
 
 

@@ -118,7 +118,7 @@ class Audit:
         self._seen = _Ids()
         self._named = _Ids()  # of those seen, whose record says the key
         self._first_extra: dict[str, str] = {}
-        self._told: set[tuple[Disagreement, str, str | None]] = set()
+        self._reported: set[tuple[Disagreement, str, str | None]] = set()
         self._cancel_up_to = cancel_up_to
         self._are_too_many = False
         self._duplicates: list[Suspect] = []  # to be cancelled once it is known that they are few enough
@@ -135,12 +135,12 @@ class Audit:
             async for suspects in self._suspects():
                 for suspect in suspects:
                     key = suspect.entry.placement.key if suspect.entry else None
-                    if (telling := (suspect.what, suspect.ref, key)) not in self._told:
-                        self._told.add(telling)
+                    if (identity := (suspect.what, suspect.ref, key)) not in self._reported:
+                        self._reported.add(identity)
                         for ready in self._ready(suspect):
-                            yield await self._tell(ready)
+                            yield await self._report(ready)
             for suspect in self._duplicates:
-                yield await self._tell(suspect)
+                yield await self._report(suspect)
         except ProviderError as error:
             self.tally.halted, self.tally.unauthorized = str(error), isinstance(error, Unauthorized)
 
@@ -155,7 +155,7 @@ class Audit:
         ready, self._duplicates, self._are_too_many = self._duplicates, [], True
         return ready
 
-    async def _tell(self, suspect: Suspect) -> Finding:
+    async def _report(self, suspect: Suspect) -> Finding:
         """Repair the suspect if repairs were asked for, count it and return the finding."""
         repaired, hindered = None, None
         if self._are_too_many and suspect.what is Disagreement.DUPLICATE and suspect.record is not None:
@@ -179,20 +179,20 @@ class Audit:
             begun = await self._ledger.being_cancelled(self.name, self._account.store)
             yield [Suspect(Disagreement.DUPLICATE, entry, None, ref) for ref, entry in begun]
         since, _ = self._window.span
-        strangers = Unmatched(await self._ledger.uncertain(self.name, self._account.store, since - _MARGIN))
+        unmatched = Unmatched(await self._ledger.uncertain(self.name, self._account.store, since - _MARGIN))
         async for records in _batches(self._provider.statement(self._window.from_, self._window.to)):
-            yield await self._compare(records, strangers)
+            yield await self._compare(records, unmatched)
         async for entries in self._unseen():
             suspects = await self._each(entries, self._ask_after)
             self.tally.agreed += suspects.count(None)
             yield _some(suspects)
         for entry in await self._ledger.bought_before(self.name, self._account.store, self._window.span):
             yield [Suspect(Disagreement.DUPLICATE, entry, None, entry.placement.provider_ref)]
-        by_now = await self._ledger.holders(self.name, refs=strangers.refs, keys=strangers.keys)
+        by_now = await self._ledger.holders(self.name, refs=unmatched.refs, keys=unmatched.keys)
         named = {entry.placement.id for entry in by_now if entry.placement.id in self._named}
-        yield [*strangers.suspects(by_now, named)]
+        yield [*unmatched.suspects(by_now, named)]
 
-    async def _compare(self, records: Sequence[Record], strangers: Unmatched) -> Sequence[Suspect]:
+    async def _compare(self, records: Sequence[Record], unmatched: Unmatched) -> Sequence[Suspect]:
         """The disagreements among some records; records that name no key are kept for later."""
         self.tally.read += len(records)
         suspects, unnamed = await self._classify(records)
@@ -207,7 +207,7 @@ class Audit:
             else:
                 self.tally.not_ours += 1
                 if not record.cancelled and not record.is_somebodys:
-                    strangers.add(record)
+                    unmatched.add(record)
         return suspects
 
     async def _classify(self, records: Sequence[Record]) -> tuple[list[Suspect], list[Record]]:

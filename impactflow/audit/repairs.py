@@ -116,8 +116,8 @@ class Repairs:
         """Let the placement hold the purchase that was first, then cancel the one that it held."""
         if not first.shows(entry.placement):
             raise _UnprovenError(f"{first.ref}, which was first, is {in_words(first.kind, first.quantity)}")
-        said = f"bought twice: {first.ref} was first, {ours.ref} is the further one"
-        await self._ledger.hold_the_earlier(self._step(entry.placement, first.ref, said))
+        detail = f"bought twice: {first.ref} was first, {ours.ref} is the further one"
+        await self._ledger.hold_the_earlier(self._step(entry.placement, first.ref, detail))
         return await self._cancel(replace(entry, placement=replace(entry.placement, ref=first.ref)), ours.ref)
 
     async def _prove_duplicate(self, entry: Entry, other: Record) -> Record:

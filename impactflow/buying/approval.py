@@ -18,12 +18,12 @@ from enum import StrEnum
 from impactflow.clock import Clock
 from impactflow.errors import ConfigurationError, NotSent, ProviderError, TransitionRefused
 from impactflow.escapes import for_page
-from impactflow.intake.planning import evaluate_again, plan, policy_digest
+from impactflow.intake.planning import evaluate_again, plan
 from impactflow.intake.source import OrderSource
 from impactflow.ledger import Approval, Awaiting, Ledger, Status
 from impactflow.models import UNIT_OF, Kind, ProviderName
 from impactflow.policy import Policy
-from impactflow.units import SHOWN, in_words, said, shown
+from impactflow.units import SHOWN, amount_in_words, in_words, shown
 from impactflow.window import Window
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ MOST_ASKED = 100
 #: Where orders cannot be read now, an order that was read within this time may be approved all the same.
 _LATELY = timedelta(hours=1)
 #: The most placements that the question itself lists one by one.
-_TOLD = 20
+_LISTED = 20
 
 
 class Decision(StrEnum):
@@ -77,7 +77,7 @@ class Answer:
         if len(units) > 1:
             return f"at_most: {' and '.join(sorted(units))} cannot be trimmed together; ask about one order and slot"
         if not at_most.is_finite() or any(_trimmed(each, at_most) < 1 for each in asked):
-            least = said(1, UNIT_OF[asked[0].kind])
+            least = amount_in_words(1, UNIT_OF[asked[0].kind])
             return f"at_most: the least that can be bought is {least}; to buy nothing, reject"
         if any(each.was_tried and _trimmed(each, at_most) < each.quantity for each in asked):
             return "at_most: it was sent before, and the provider may know it as it is; approve all of it or reject"
@@ -127,7 +127,7 @@ class Answered:
 
     def in_words(self) -> str:
         """Return the effect in Markdown, for a person."""
-        lines = [f"Order {for_page(each.order)}, slot {each.slot}: {self._said(each)}." for each in self.done]
+        lines = [f"Order {for_page(each.order)}, slot {each.slot}: {self._outcome(each)}." for each in self.done]
         lines += [
             f"Order {for_page(each.order)}, slot {each.slot}: untouched, because it is not what was shown any more;"
             f" it is {for_page(self.now.get(each.id, 'another'))} now."
@@ -140,7 +140,7 @@ class Answered:
         bought = {"quantity": quantity, "unit": UNIT_OF[each.kind].value} if quantity is not None else {}
         return {"order": each.order, "slot": each.slot, **bought}
 
-    def _said(self, each: Awaiting) -> str:
+    def _outcome(self, each: Awaiting) -> str:
         quantity = self.answer.quantity(each)
         return "rejected" if quantity is None else f"{in_words(each.kind, quantity)} approved, bought by the next run"
 
@@ -181,14 +181,14 @@ async def record_answer(
 
     async def decide(each: Awaiting) -> bool:
         try:
-            await ledger.decide(Approval(each, answer.quantity(each), by, why, now, run_id, policy_digest(policy)))
+            await ledger.decide(Approval(each, answer.quantity(each), by, why, now, run_id, policy.digest))
         except TransitionRefused:
             return False
         return True
 
-    heard = await asyncio.gather(*(decide(each) for each in asked))
-    done = [each for each, was_heard in zip(asked, heard, strict=True) if was_heard]
-    moved_on = [each for each, was_heard in zip(asked, heard, strict=True) if not was_heard]
+    decided = await asyncio.gather(*(decide(each) for each in asked))
+    done = [each for each, was_decided in zip(asked, decided, strict=True) if was_decided]
+    moved_on = [each for each, was_decided in zip(asked, decided, strict=True) if not was_decided]
     log.info(
         "%s: %d placements; %d changed meanwhile", answer.decision, len(done), len(moved_on),
         extra={"action": "approval_recorded"},
@@ -221,10 +221,10 @@ async def _read_again(
             window = Window(day, day, new_from=day + timedelta(days=1))
             planned = await plan(ledger, source, policy, window, clock, run_id, moves_watermark=False)
             if planned.missing:
-                said = f"the orders of {day} are changing while they are read"
-                raise NotSent(said, provider="wickedreports", operation="list_orders")
+                message = f"the orders of {day} are changing while they are read"
+                raise NotSent(message, provider="wickedreports", operation="list_orders")
     except (ConfigurationError, ProviderError) as error:
-        since, digest_now = clock.now() - _LATELY, policy_digest(policy)
+        since, digest_now = clock.now() - _LATELY, policy.digest
         for each in asked:
             if isinstance(error, ConfigurationError) and not each.was_listed:
                 continue  # no source lists it: only the kept order can be judged
@@ -274,8 +274,8 @@ async def ask_about(ledger: Ledger, order: str, slot: str, store: str | None = N
 
 def digest(asked: Sequence[Awaiting]) -> str:
     """Return a digest that is the same only for exactly the same question."""
-    said = "\n".join(f"{each.id} {each.since.isoformat()} {each.digest} {each.reason}" for each in asked)
-    return hashlib.sha256(said.encode()).hexdigest()
+    text = "\n".join(f"{each.id} {each.since.isoformat()} {each.digest} {each.reason}" for each in asked)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def as_rows(asked: Sequence[Awaiting]) -> Iterator[dict[str, object]]:
@@ -300,8 +300,8 @@ def question(asked: Sequence[Awaiting]) -> str:
     totals: Counter[tuple[ProviderName, Kind]] = Counter()
     for each in asked:
         totals[each.provider, each.kind] += each.quantity
-    told = ", ".join(f"{in_words(kind, quantity)} from {name}" for (name, kind), quantity in sorted(totals.items()))
-    lines = [f"- order {for_page(each.order)}, slot {each.slot}: {for_page(each.reason)}" for each in asked[:_TOLD]]
-    if len(asked) > _TOLD:
-        lines.append(f"- and {len(asked) - _TOLD} more: the artifact awaiting-approval lists them all")
-    return "\n".join([f"**May this be bought: {told}?**\n", *lines])
+    amounts = ", ".join(f"{in_words(kind, quantity)} from {name}" for (name, kind), quantity in sorted(totals.items()))
+    lines = [f"- order {for_page(each.order)}, slot {each.slot}: {for_page(each.reason)}" for each in asked[:_LISTED]]
+    if len(asked) > _LISTED:
+        lines.append(f"- and {len(asked) - _LISTED} more: the artifact awaiting-approval lists them all")
+    return "\n".join([f"**May this be bought: {amounts}?**\n", *lines])

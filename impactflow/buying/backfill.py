@@ -14,8 +14,7 @@ from typing import Any, Self
 from impactflow.buying.rounds import Round
 from impactflow.clock import Clock
 from impactflow.errors import ConfigurationError
-from impactflow.intake.planning import plan_pages, policy_digest, remember_days
-from impactflow.intake.source import OrderSource
+from impactflow.intake.planning import remember_days
 from impactflow.ledger import Ledger, Planned
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
@@ -38,6 +37,13 @@ class PlannedWindow:
     window: Window
     planned: Planned
     stopped: str | None = None
+
+    @classmethod
+    def of(cls, window: Window, planned: Planned, left: str | None) -> Self:
+        """The result of ``plan_pages`` for a window; where orders may be missing, a later run reads it again."""
+        if planned.missing:
+            left = f"no two readings of its orders agreed, {planned.missing} may be missing"
+        return cls(window, replace(planned, missing=0), left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,36 +154,4 @@ async def remember(ledger: Ledger, policy: Policy, days: Window, window: Window,
 
 
 def _mark(policy: Policy, days: Window) -> str:
-    return f"backfill from {days.from_} under {policy_digest(policy)}"
-
-
-async def plan_window(
-    ledger: Ledger,
-    source: OrderSource,
-    policy: Policy,
-    window: Window,
-    clock: Clock,
-    run_id: str,
-    *,
-    at_most: int | None,
-) -> PlannedWindow:
-    """
-    Read and plan one window, page by page.
-
-    Args:
-        ledger: The ledger.
-        source: The source of the orders.
-        policy: The policy.
-        window: The days to read.
-        clock: The clock.
-        run_id: The run's id.
-        at_most: The most placements to plan; the first order that would exceed it is left, with all orders after it.
-
-    Raises:
-        ProviderError: A page could not be read; the pages before it are planned.
-        LedgerError: A page could not be written; the pages before it are planned.
-    """
-    planned, left = await plan_pages(ledger, source, policy, window, clock, run_id, at_most=at_most)
-    if planned.missing:
-        left = f"no two readings of its orders agreed, {planned.missing} may be missing"
-    return PlannedWindow(window, replace(planned, missing=0), left)
+    return f"backfill from {days.from_} under {policy.digest}"

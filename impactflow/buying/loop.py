@@ -13,7 +13,6 @@ from impactflow.buying.rounds import Round, work_off
 from impactflow.buying.run import Run
 from impactflow.buying.sweep import Sweep, Swept
 from impactflow.errors import Unauthorized
-from impactflow.intake.planning import policy_digest
 from impactflow.ledger import UNRESOLVED
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
@@ -90,7 +89,7 @@ async def buy_at(run: Run, provider: ProviderName, policy: Policy, patience_s: f
         resolved = await steps.resolve(provider)
         return resolved if resolved.unauthorized else resolved + await steps.place(provider)
 
-    digest = policy_digest(policy)
+    digest = policy.digest
     return await work_off(run.ledger, run.clock, provider, policy.store, patience_s, once, policy=digest)
 
 
@@ -122,7 +121,7 @@ def sweep_at(
     report: Callable[[Swept], None] = lambda _: None,
 ) -> Sweep:
     """Sweep the placements that are due at one provider under a policy; see ``impactflow.buying.sweep``."""
-    account, digest = run.account(provider, policy.store), policy_digest(policy)
+    account, digest = run.account(provider, policy.store), policy.digest
     return Sweep(account, policy=digest, limit=limit, failed_sends=run.failed_sends, report=report)
 
 

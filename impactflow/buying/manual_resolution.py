@@ -17,6 +17,7 @@ from impactflow.clock import Clock
 from impactflow.errors import AlreadyRecorded, ConfigurationError, TransitionRefused
 from impactflow.ledger import Entry, Ledger, Move, Status
 from impactflow.models import Placement, ProviderName, Receipt
+from impactflow.names import wicked_id
 from impactflow.providers import Provider, Record, RepeatsSafely
 from impactflow.units import in_words
 
@@ -30,7 +31,7 @@ _OVER = frozenset({Status.FAILED, Status.CANCELLED})
 _MARGIN = timedelta(days=1)
 
 
-class Decision(StrEnum):
+class Resolution(StrEnum):
     """The outcome of a placement, as a person has found out."""
 
     #: It took effect: it is recorded under the provider's name for it.
@@ -58,7 +59,7 @@ class Ruling:
 
     order: str
     slot: str
-    decision: Decision
+    decision: Resolution
     by: str
     why: str = ""
     ref: str = ""
@@ -122,21 +123,21 @@ async def resolve_by_ruling(
     """
     entry = await _open_to_ruling(ledger, ruling)
     placement, now = entry.placement, clock.now()
-    said = f"{ruling.decision}, says {ruling.by}" + (f": {ruling.why}" if ruling.why else "")
+    detail = f"{ruling.decision}, says {ruling.by}" + (f": {ruling.why}" if ruling.why else "")
     due_at, receipt, by_key = None, None, False
     match ruling.decision:
-        case Decision.BOUGHT:
+        case Resolution.BOUGHT:
             to, due_at = Status.PLACED, now
             receipt, by_key = await _receipt(account_of(placement.provider, placement.store), placement, ruling.ref)
-            said = f"{said}; {receipt.ref}"
-        case Decision.NOT_BOUGHT:
+            detail = f"{detail}; {receipt.ref}"
+        case Resolution.NOT_BOUGHT:
             to, due_at = Status.PLANNED, now
             await _check_not_bought(account_of(placement.provider, placement.store), entry)
-        case Decision.GIVEN_UP:
+        case Resolution.GIVEN_UP:
             to = Status.CANCELLED
         case never:
             assert_never(never)
-    move = Move(placement, entry.status, to, now, run_id, said, due_at, receipt, by_key=by_key)
+    move = Move(placement, entry.status, to, now, run_id, detail, due_at, receipt, by_key=by_key)
     try:
         await (ledger.record_found(move) if receipt else ledger.move(move))
     except AlreadyRecorded:  # in this moment
@@ -158,16 +159,16 @@ async def _open_to_ruling(ledger: Ledger, ruling: Ruling) -> Entry:
             f"order {ruling.order!r} has no placement in slot {ruling.slot!r}: `impactflow status` lists what waits"
         )
     waiting = [entry for entry in entries if entry.status in OPEN_TO_RULING]
-    waiting.sort(key=lambda entry: entry.placement.order_id != ruling.order.removeprefix("wr:"))
+    waiting.sort(key=lambda entry: entry.placement.order_id != wicked_id(ruling.order))
     if not waiting:
         raise ConfigurationError(
             f"{_name(entries[0].placement)} is {entries[0].status}: only what is parked or failed is settled by hand"
         )
-    if ruling.decision is Decision.BOUGHT and not ruling.ref:
+    if ruling.decision is Resolution.BOUGHT and not ruling.ref:
         raise ConfigurationError("ref: give the provider's name for what was bought")
-    if ruling.decision is not Decision.BOUGHT and ruling.ref:
+    if ruling.decision is not Resolution.BOUGHT and ruling.ref:
         raise ConfigurationError(f"ref: what is {ruling.decision} has none")
-    if ruling.decision is Decision.NOT_BOUGHT:
+    if ruling.decision is Resolution.NOT_BOUGHT:
         _check_alone(waiting[0], entries)
     return waiting[0]
 

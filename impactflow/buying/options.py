@@ -16,7 +16,7 @@ from impactflow.providers import Provider
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedRule:
     """
     The names in one rule, checked against the account.
 
@@ -36,7 +36,7 @@ class Checked:
         return f"slot {self.slot} was not checked: {self.unchecked}"
 
 
-async def check_options(provider_of: Callable[[ProviderName], Provider], policy: Policy) -> list[Checked]:
+async def check_options(provider_of: Callable[[ProviderName], Provider], policy: Policy) -> list[CheckedRule]:
     """
     Ask the accounts about the names in each rule; names that are right are left out.
 
@@ -48,16 +48,16 @@ async def check_options(provider_of: Callable[[ProviderName], Provider], policy:
     return [each for each in checked if each.wrong or each.unchecked]
 
 
-async def _check(provider_of: Callable[[ProviderName], Provider], rule: Any) -> Checked:
-    options = {name: value for name in rule.told if (value := getattr(rule, name))}
+async def _check(provider_of: Callable[[ProviderName], Provider], rule: Any) -> CheckedRule:
+    options = {name: value for name in rule.option_fields if (value := getattr(rule, name))}
     if not options:
-        return Checked(rule.slot)
+        return CheckedRule(rule.slot)
     try:
-        return Checked(rule.slot, wrong=await provider_of(rule.provider).wrong_option(options))
+        return CheckedRule(rule.slot, wrong=await provider_of(rule.provider).wrong_option(options))
     except ImpactError as error:
-        return Checked(rule.slot, unchecked=str(error))
+        return CheckedRule(rule.slot, unchecked=str(error))
 
 
-def told(checked: Iterable[Checked]) -> list[str]:
+def as_lines(checked: Iterable[CheckedRule]) -> list[str]:
     """Return one line for each check, for a person."""
     return [str(each) for each in checked]

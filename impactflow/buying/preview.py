@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from impactflow.buying.options import check_options, told
+from impactflow.buying.options import as_lines, check_options
 from impactflow.buying.run import Run
 from impactflow.buying.slips import find_slips
 from impactflow.intake.deliveries import with_deliveries
@@ -60,7 +60,7 @@ async def wrong_with(run: Run, policy: Policy) -> list[str]:
     """The mistakes in a policy, as far as the ledger and the providers whose keys are set can show them."""
     slips = await find_slips(run.ledger, policy, run.clock.now().date())
     asked = {rule.slot for rule in policy.rules if not run.without_key(rule.provider)}
-    return slips + told(each for each in await check_options(run.provider, policy) if each.slot in asked)
+    return slips + as_lines(each for each in await check_options(run.provider, policy) if each.slot in asked)
 
 
 async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict[str, Any]:
@@ -76,8 +76,8 @@ async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict
     window = Window(today, today, open_ended=True)
     source = await with_deliveries(_NoOrders(), run.ledger, policy, senders)
     would = await preview(run.ledger, source, policy, window, run.clock)
-    told_of = as_json(would, window, run.transport.requests, notes=notes, wrong=await wrong_with(run, policy))
-    return {**told_of, "from": None, "to": None, "window": "No orders are read, only what webhook deliveries told of."}
+    report = as_json(would, window, run.transport.requests, notes=notes, wrong=await wrong_with(run, policy))
+    return {**report, "from": None, "to": None, "window": "No orders are read, only what webhook deliveries told of."}
 
 
 class _NoOrders:

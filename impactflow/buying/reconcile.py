@@ -167,11 +167,11 @@ class _Resolver:
         self, doubt: Placement, asked_at: datetime, verdict: Verdict
     ) -> tuple[Verdict | _AskAgain | None, str]:
         """The answer so far, if the provider repeats it after the settling time; and the reason, or the wait."""
-        said = _says(verdict)
+        reason = _reason(verdict)
         if not self._resolves(doubt, asked_at):
-            return None, f"{said}; asked again until what was sent before must have come"
+            return None, f"{reason}; asked again until what was sent before must have come"
         if doubt.asked_again < _ASKED_AGAIN:
-            return _AskAgain(), f"{said}; asked again before that counts ({doubt.asked_again + 1} of {_ASKED_AGAIN})"
+            return _AskAgain(), f"{reason}; asked again before that counts ({doubt.asked_again + 1} of {_ASKED_AGAIN})"
         return verdict, "the provider refuses to repeat it, and shows no purchase"
 
     async def search_records(self, provider: KeepsRecords, doubts: Sequence[Placement]) -> Resolved:
@@ -303,7 +303,7 @@ class _Resolver:
         self._resolved = replace(self._resolved, **{name: getattr(self._resolved, name) + 1})
 
 
-def _says(verdict: Verdict) -> str:
+def _reason(verdict: Verdict) -> str:
     match verdict:
         case Found(receipt):
             return f"only {receipt.ref} fits, and does not say whose it is"

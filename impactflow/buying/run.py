@@ -4,7 +4,7 @@ A run's things: settings, ledger, clients and providers, opened together and clo
 Nothing is global: two runs in one process are independent.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,9 @@ from pathlib import Path
 import httpx
 
 from impactflow.accounts import RunConfig, StoreAccount
-from impactflow.adoption import Finding, PurchasesUnknown, Scope, check_ledger, find_unknown
+from impactflow.adoption import PurchasesUnknown, Scope, UnknownPurchase, check_ledger, find_unknown
 from impactflow.buying.sweep import FailedSends
-from impactflow.callbacks import callback_path
-from impactflow.clients import open_cnaught, open_impactapi, open_oneclickimpact, open_wickedreports
+from impactflow.clients import open_wickedreports
 from impactflow.clients.http import open_transport
 from impactflow.clock import Clock, SystemClock
 from impactflow.errors import ConfigurationError, ProviderError
@@ -27,9 +26,7 @@ from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
 from impactflow.policy import Policy, load_policy
 from impactflow.providers import Provider
-from impactflow.providers.cnaught import CNaught
-from impactflow.providers.impactapi import ImpactAPI
-from impactflow.providers.oneclickimpact import OneClickImpact
+from impactflow.providers.opening import open_provider
 from impactflow.settings import Settings
 
 
@@ -87,7 +84,7 @@ class Run:
             ConfigurationError: Its key is not set.
         """
         if name not in self._providers:
-            self._providers[name] = self._open(name)
+            self._providers[name] = open_provider(name, self.settings, self.transport, self.clock)
         return self._providers[name]
 
     def account(self, name: ProviderName, store: str) -> StoreAccount:
@@ -160,7 +157,7 @@ class Run:
             PurchasesUnknown: A run would refuse.
         """
         scope = Scope(self.ledger, policy)
-        found: dict[ProviderName, Sequence[Finding]] = {}
+        found: dict[ProviderName, Sequence[UnknownPurchase]] = {}
         unasked: list[str] = []
         for name in sorted(names):
             try:
@@ -225,25 +222,6 @@ class Run:
         if path not in self._files:
             self._files[path] = OrdersFile.open(Path(path))
         return self._files[path]
-
-    def _open(self, name: ProviderName) -> Provider:
-        match name:
-            case ProviderName.ONECLICKIMPACT:
-                return OneClickImpact(open_oneclickimpact(self.settings, self.transport, self.clock))
-            case ProviderName.CNAUGHT:
-                key_age_s = self.settings.impactflow_cnaught_key_age_s
-                client = open_cnaught(self.settings, self.transport, self.clock)
-                return CNaught(client, self.clock, key_age_s=key_age_s, callback_url=_callback_url(self.settings))
-            case ProviderName.IMPACTAPI:
-                return ImpactAPI(open_impactapi(self.settings, self.transport, self.clock), self.clock)
-
-
-def _callback_url(settings: Settings) -> Callable[[str], str] | None:
-    """The URL for a provider's callbacks about the placement of a key; None where no receiver is reachable."""
-    url, secret = settings.impactflow_webhooks_url, settings.impactflow_callback_secret
-    if url is None or secret is None:
-        return None
-    return lambda key: url + callback_path(secret.get_secret_value(), key)
 
 
 def config_of(settings: Settings) -> RunConfig:

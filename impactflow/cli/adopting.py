@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from datetime import date
 from typing import Any
 
-from impactflow.adoption import Finding, Scope, Survey, carry_out, survey
+from impactflow.adoption import Scope, Survey, UnknownPurchase, carry_out, survey
 from impactflow.buying.run import Run, open_run
 from impactflow.cli.console import out, print_json, print_table
 from impactflow.cli.ledgers import none_made
@@ -98,8 +98,8 @@ def _show(surveys: Sequence[Survey], done: Counter[Adopted], left: Sequence[Surv
         )
     ours = any(each.ours for each in surveys)
     if yes:
-        told = [f"{count} {what}" for what, count in done.items() if count]
-        out.print(f"Adopted: {', '.join(told) or 'nothing'}.")
+        counts = [f"{count} {what}" for what, count in done.items() if count]
+        out.print(f"Adopted: {', '.join(counts) or 'nothing'}.")
     elif ours:
         out.print("Nothing was written: `impactflow adopt --yes` takes them over.")
     if not ours and not left:
@@ -111,7 +111,7 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "quantity": amount, "unit": unit}
 
 
-def _line(provider: ProviderName, found: Finding) -> dict[str, Any]:
+def _line(provider: ProviderName, found: UnknownPurchase) -> dict[str, Any]:
     record = found.record
     return {
         "provider": provider.value,

@@ -7,19 +7,19 @@ from impactflow.audit import Disagreement
 from impactflow.cli.console import out
 
 #: The number of findings that are printed; the file holds all of them.
-_TOLD = 20
+_SHOWN = 20
 
 
 def show(audit: Mapping[str, Any]) -> None:
     """Print the records that were compared at each provider, the disagreements, and the steps to take."""
     out.print(f"Audit of the purchases from {audit['from']} to {audit['to']}:")
     for name, tally in audit["providers"].items():
-        told = [
+        counts = [
             f"{count} {what.replace('_', ' ')}"
             for what, count in tally.items()
             if count and what not in {"halted", "left_standing"}
         ]
-        out.print(f"  {name}: {', '.join(told) or 'nothing to compare'}")
+        out.print(f"  {name}: {', '.join(counts) or 'nothing to compare'}")
         if tally["left_standing"]:
             out.print(
                 f"  {name}: {tally['left_standing']} purchases were made twice, and none was cancelled: another ledger"
@@ -27,7 +27,7 @@ def show(audit: Mapping[str, Any]) -> None:
             )
         if tally["halted"]:
             out.print(f"  {name}: the audit ended early: {tally['halted']}", markup=False)
-    for finding in audit["findings"][:_TOLD]:
+    for finding in audit["findings"][:_SHOWN]:
         _show_finding(finding)
     out.print(f"{audit['remaining']} findings are left for a person. All of them: {audit['csv']}")
 

@@ -43,9 +43,9 @@ def check_policy(file: Path, settings: Settings, *, as_json: bool) -> int:
         notes.append(remark)
     rules = [_rule(rule) for rule in policy.rules]
     if as_json:
-        limited = [{**told, **_limits(rule)} for told, rule in zip(rules, policy.rules, strict=True)]
-        told = {"policy": str(file.absolute()), "store": policy.store, "rules": limited}
-        print_json({**told, "wrong": slips, "notes": notes, "ok": not slips})
+        limited = [{**each, **_limits(rule)} for each, rule in zip(rules, policy.rules, strict=True)]
+        result = {"policy": str(file.absolute()), "store": policy.store, "rules": limited}
+        print_json({**result, "wrong": slips, "notes": notes, "ok": not slips})
     else:
         _show(file, policy, rules, slips, notes)
     return MISUSED if slips else DONE
@@ -53,14 +53,14 @@ def check_policy(file: Path, settings: Settings, *, as_json: bool) -> int:
 
 def _rule(rule: Any) -> dict[str, Any]:
     """Return a rule as the file states it."""
-    said = rule.model_dump(mode="json", exclude_defaults=True)
-    options = {name: said[name] for name in rule.told if name in said}
+    stated = rule.model_dump(mode="json", exclude_defaults=True)
+    options = {name: stated[name] for name in rule.option_fields if name in stated}
     return {
         "slot": rule.slot,
         "provider": rule.provider.value,
         "impact": rule.impact.value,
-        "quantity": said["quantity"],
-        "when": said.get("when", {}),
+        "quantity": stated["quantity"],
+        "when": stated.get("when", {}),
         "options": options,
     }
 
@@ -111,10 +111,10 @@ def _show(file: Path, policy: Policy, rules: list[dict[str, Any]], slips: list[s
     print_table("Rules", [{name: _in_words(value) for name, value in rule.items()} for rule in rules])
     print_list("Units, rounding and limits of each slot", [_limits_in_words(rule) for rule in policy.rules])
     if policy.fx:
-        told = ", ".join(f"{rate} for one {currency}" for currency, rate in policy.fx.usd_per.items())
+        rates = ", ".join(f"{rate} for one {currency}" for currency, rate in policy.fx.usd_per.items())
         held = "orders in other currencies are held where a rule needs their worth"
         out.print(
-            f"Rates of {policy.fx.as_of}, in USD: {told}; {held}.",
+            f"Rates of {policy.fx.as_of}, in USD: {rates}; {held}.",
             markup=False,
         )
     for note in notes:

@@ -66,7 +66,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     if _narrowest(table) > out.width:  # words would be broken to make the table fit
         print_list(
-            title, [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in _said(row)) for row in rows]
+            title, [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in _filled(row)) for row in rows]
         )
     else:
         out.print(table, markup=False)
@@ -77,13 +77,13 @@ def _narrowest(table: Table) -> int:
     return Measurement.get(out, out.options.update(width=10_000, markup=False), table).minimum
 
 
-def _said(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _filled(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in row.items() if value is not None and value != ""]
 
 
-def print_marked(console: Console, mark: str, style: str, said: str) -> None:
+def print_marked(console: Console, mark: str, style: str, sentence: str) -> None:
     """Print a sentence behind a coloured mark, as one text, so that lines break where the window ends."""
-    console.print(Text.assemble((mark, style), " ", for_terminal(said)))
+    console.print(Text.assemble((mark, style), " ", for_terminal(sentence)))
 
 
 def print_list(title: str, lines: Sequence[str]) -> None:

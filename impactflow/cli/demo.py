@@ -154,9 +154,10 @@ class _Narrator:
         if self._tables:
             print_table("What was bought", _bought())
         self._console.print(f"report: {report}, ledger: {FOLDER / 'impactflow.db'}")
-        said = "[bold green]The books equal the ledger.[/]" if good else "[bold red]Something differs.[/]"
+        verdict = "[bold green]The books equal the ledger.[/]" if good else "[bold red]Something differs.[/]"
         self._console.print(
-            f"{said} The flows took {seconds['flows']:.1f} s, {seconds['all']:.1f} s with the Prefect server's starts."
+            f"{verdict} The flows took {seconds['flows']:.1f} s, {seconds['all']:.1f} s with the Prefect server's"
+            " starts."
         )
 
 

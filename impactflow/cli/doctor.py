@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from impactflow.adoption import PurchasesUnknown, Scope, find_unknown
-from impactflow.buying.options import Checked, check_options
+from impactflow.buying.options import CheckedRule, check_options
 from impactflow.buying.run import Run, open_run
 from impactflow.buying.slips import find_slips
 from impactflow.cli import silence
@@ -66,7 +66,7 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
     except ConfigurationError as error:
         findings.append(_wrong("policy", error))
     try:
-        findings.append(_ok("webhooks", _told(_secrets(settings))))
+        findings.append(_ok("webhooks", _served(_secrets(settings))))
     except ConfigurationError as error:
         findings.append(_wrong("webhooks", error))
     findings += [
@@ -75,7 +75,7 @@ async def examine(policy_file: Path | None = None) -> list[dict[str, Any]]:
     ]
     findings.append(_reports(settings))
     try:
-        findings += [_ok("prefect", said) for said in remarks_on_prefect()]
+        findings += [_ok("prefect", remark) for remark in remarks_on_prefect()]
     except ImpactError as error:
         findings.append(_wrong("prefect", error))
     absent = missing_file(settings) is not None
@@ -131,7 +131,7 @@ def _secrets(settings: Settings) -> Secrets:
     return Secrets.of(settings, load_senders(settings.impactflow_senders).schemes)
 
 
-def _told(secrets: Secrets) -> str:
+def _served(secrets: Secrets) -> str:
     """Name the sources that the receiver would serve; serving none is not an error."""
     missing = ", ".join(f"{source} ({variable} is not set)" for source, variable in secrets.not_served.items())
     return f"served: {', '.join(secrets.served) or 'none'}" + (f"; not served: {missing}" if missing else "")
@@ -140,11 +140,11 @@ def _told(secrets: Secrets) -> str:
 async def _never_announced(run: Run, policy: Policy) -> list[dict[str, Any]]:
     """Name the topics that have not come from a served sender yet: no error, but the webhook may not ask for them."""
     try:
-        secrets, told = _secrets(run.settings), await run.ledger.topics(policy.store)
+        secrets, seen = _secrets(run.settings), await run.ledger.topics(policy.store)
     except (ConfigurationError, LedgerError):  # the finding on webhooks or on the ledger says so already
         return []
     missing = {
-        scheme.source: sorted(topic for topic in scheme.topics - scheme.optional if (scheme.source, topic) not in told)
+        scheme.source: sorted(topic for topic in scheme.topics - scheme.optional if (scheme.source, topic) not in seen)
         for scheme in secrets.schemes
         if scheme.source in secrets.signing
     }
@@ -165,8 +165,8 @@ async def _silent_senders(run: Run, policy: Policy) -> list[dict[str, Any]]:
         refused = await silence.refused(run.ledger, run.clock.now().date(), policy.store)
     except (ConfigurationError, LedgerError):  # the finding on webhooks or on the ledger says so already
         return []
-    findings = [_note("policy", said) for said in silence.without_products(policy, served)]
-    return findings + [_note("webhooks", said) for said in silence.refusals_in_words(refused)]
+    findings = [_note("policy", remark) for remark in silence.without_products(policy, served)]
+    return findings + [_note("webhooks", remark) for remark in silence.refusals_in_words(refused)]
 
 
 def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
@@ -219,23 +219,23 @@ async def _finding(what: str, check: Callable[[], Awaitable[str]]) -> dict[str, 
         return _wrong(what, error)
 
 
-def _named(checked: Checked) -> dict[str, Any]:
+def _named(checked: CheckedRule) -> dict[str, Any]:
     """Report a name in a rule: it is wrong, or it could not be checked."""
     return _finding_of("policy", str(checked), status=2) if checked.wrong is not None else _note("policy", str(checked))
 
 
-def _ok(what: str, said: str) -> dict[str, Any]:
-    return _finding_of(what, said)
+def _ok(what: str, sentence: str) -> dict[str, Any]:
+    return _finding_of(what, sentence)
 
 
-def _note(what: str, said: str) -> dict[str, Any]:
+def _note(what: str, sentence: str) -> dict[str, Any]:
     """Report something that is not wrong, and that a person may want to change."""
-    return _finding_of(what, said, note=True)
+    return _finding_of(what, sentence, note=True)
 
 
 def _wrong(what: str, error: ImpactError) -> dict[str, Any]:
     return _finding_of(what, str(error), status=2 if isinstance(error, MISUSES) else 1)
 
 
-def _finding_of(what: str, said: str, *, status: int = 0, note: bool = False) -> dict[str, Any]:
-    return {"what": what, "ok": not status, "note": note, "said": said, "status": status}
+def _finding_of(what: str, sentence: str, *, status: int = 0, note: bool = False) -> dict[str, Any]:
+    return {"what": what, "ok": not status, "note": note, "said": sentence, "status": status}

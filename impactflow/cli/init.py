@@ -214,8 +214,8 @@ class _Asker:
                     " (`impactflow init --help`)"
                 )
             return default
-        while says := wrong(answer := self._typed(question, default=default, choices=choices)):
-            err.print(f"{says}. Once more:", markup=False)
+        while problem := wrong(answer := self._typed(question, default=default, choices=choices)):
+            err.print(f"{problem}. Once more:", markup=False)
         return answer
 
     def ask_hidden(self, question: str) -> str:
@@ -260,12 +260,12 @@ def _refuse_odd(answers: Answers) -> None:
     Raises:
         typer.BadParameter: An option is wrong.
     """
-    if answers.goods and (says := _wrong_goods(",".join(answers.goods))):
-        raise typer.BadParameter(f"--earns: {says}")
+    if answers.goods and (problem := _wrong_goods(",".join(answers.goods))):
+        raise typer.BadParameter(f"--earns: {problem}")
     if answers.source and answers.source not in SOURCES:
         raise typer.BadParameter(f"--orders-from: {answers.source!r} is unknown; there are {', '.join(SOURCES)}")
-    if answers.store and (says := _wrong_store(answers.store)):
-        raise typer.BadParameter(f"--store: {says}")
+    if answers.store and (problem := _wrong_store(answers.store)):
+        raise typer.BadParameter(f"--store: {problem}")
 
 
 def _ask_key(asker: _Asker, variable: str, variables: dict[str, str]) -> None:

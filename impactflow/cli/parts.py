@@ -20,7 +20,7 @@ _LONGEST_END_S = 15.0
 #: The time between two checks whether a process has ended, in seconds.
 _POLL_S = 0.2
 #: The length of the log's end that is reported when a part ended by itself, in lines.
-_TOLD = 15
+_LAST_LINES = 15
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -83,7 +83,7 @@ class Parts:
 
     def start(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> None:
         """Start a process; its output goes to its log."""
-        self._start(name, command, variables, tells=False)
+        self._start(name, command, variables, is_piped=False)
 
     def start_talking(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
         """
@@ -92,14 +92,14 @@ class Parts:
         Raises:
             PartEnded: The process ended instead.
         """
-        process = self._start(name, command, variables, tells=True)
+        process = self._start(name, command, variables, is_piped=True)
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             process.wait()
             self.check()
-        told: dict[str, Any] = json.loads(line)
-        return told
+        printed: dict[str, Any] = json.loads(line)
+        return printed
 
     def check(self) -> None:
         """
@@ -110,21 +110,21 @@ class Parts:
         """
         for part in self._parts:
             if part.process.poll() is not None:
-                last = "\n".join(part.log.read_text(errors="replace").splitlines()[-_TOLD:])
+                last = "\n".join(part.log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
                 raise PartEnded(
                     f"{part.name} ended by itself (status {part.process.returncode}), so all of it was ended; its log"
                     f" {part.log} ends:\n{last}"
                 )
 
     def _start(
-        self, name: str, command: Sequence[str], variables: Mapping[str, str], *, tells: bool
+        self, name: str, command: Sequence[str], variables: Mapping[str, str], *, is_piped: bool
     ) -> subprocess.Popen[str]:
         log = self._folder / f"{name}.log"
         with log.open("w") as file:
             process = subprocess.Popen(  # noqa: S603 - ourselves and Prefect
                 command,
                 env=dict(variables),
-                stdout=subprocess.PIPE if tells else file,
+                stdout=subprocess.PIPE if is_piped else file,
                 stderr=file,
                 text=True,
                 start_new_session=True,

@@ -13,7 +13,7 @@ from impactflow.texts import counted
 from impactflow.units import shown
 
 #: The number of single orders that are printed; with ``--json`` there are more.
-_TOLD = 20
+_SHOWN = 20
 
 
 def show_preview(result: Mapping[str, Any]) -> None:
@@ -32,9 +32,9 @@ def show_preview(result: Mapping[str, Any]) -> None:
     _show_totals("Would be bought", result["totals"])
     print_list("Would be held", _held(result["lines"]))
     waiting = [line for line in result["lines"] if line["needs_approval"]]
-    print_table("Would await approval", [_line(line) for line in waiting[:_TOLD]])
+    print_table("Would await approval", [_line(line) for line in waiting[:_SHOWN]])
     bought = [line for line in result["lines"] if not line["needs_approval"] and line["held"] is None]
-    print_table("The first of what would be bought", [_line(line) for line in bought[:_TOLD]])
+    print_table("The first of what would be bought", [_line(line) for line in bought[:_SHOWN]])
     print_table("Would earn nothing", result["not_earned"])
 
 
@@ -44,7 +44,7 @@ def _show_incomplete(preview: Mapping[str, Any]) -> None:
         out.print(f"No two readings of the orders agreed: {preview['may_be_missing']} or more may be missing.")
     if broken := preview["orders"]["broken"]:
         out.print(f"{counted(broken, 'order')} cannot be read, and would earn nothing:")
-    for problem, _ in grouped(preview["problems"])[:_TOLD]:
+    for problem, _ in grouped(preview["problems"])[:_SHOWN]:
         out.print(f"  {problem}", markup=False)
 
 
@@ -129,8 +129,8 @@ def show(result: Mapping[str, Any]) -> None:
     out.print(f"Placements that this run has changed: {in_standings(result['this_run'])}.")
     if "orders" in result:
         out.print(_read(result["orders"]))
-    if (told := result.get("webhooks")) and told["deliveries"]:
-        out.print(_heard(told))
+    if (webhooks := result.get("webhooks")) and webhooks["deliveries"]:
+        out.print(_deliveries_read(webhooks))
     if result.get("window"):
         out.print(result["window"])
     _show_bought(result["bought"], result["purchases"])
@@ -158,8 +158,8 @@ def show_tracked(result: Mapping[str, Any], *, waited: bool) -> None:
         waited: Whether the command waits until all purchases are complete.
     """
     still = result["open"]
-    looks = counted(result["checked"], "look")
-    out.print(f"{looks}, {result['completed']} completed, {still} still open. Report: {result['report']}", markup=False)
+    asked = counted(result["checked"], "look")
+    out.print(f"{asked}, {result['completed']} completed, {still} still open. Report: {result['report']}", markup=False)
     if result["unanswered"]:
         out.print(f"{result['unanswered']} of them were not answered, and are asked after again.")
     if result["left_alone"] and not result["refused_keys"]:
@@ -177,18 +177,18 @@ def _read(orders: Mapping[str, Any]) -> str:
     return f"{counted(orders['read'], 'order')} read, {orders['new']} new, {orders['eligible']} count{broken}."
 
 
-def _heard(told: Mapping[str, Any]) -> str:
+def _deliveries_read(webhooks: Mapping[str, Any]) -> str:
     """Count the deliveries that were read, by kind; tests are named, because their sender looks for them."""
     parts = {
-        "of orders that were sold": told["sold"]["read"] - told["sold"]["broken"],
-        "of refunds": told["refunds"],
-        "of purchases that got further": told["hints"],
-        "unreadable": told["sold"]["broken"],
-        "tests, which buy nothing" if told["tests"] > 1 else "a test, which buys nothing": told["tests"],
-        "that ask for nothing": told["others"] - told["tests"],
+        "of orders that were sold": webhooks["sold"]["read"] - webhooks["sold"]["broken"],
+        "of refunds": webhooks["refunds"],
+        "of purchases that got further": webhooks["hints"],
+        "unreadable": webhooks["sold"]["broken"],
+        "tests, which buy nothing" if webhooks["tests"] > 1 else "a test, which buys nothing": webhooks["tests"],
+        "that ask for nothing": webhooks["others"] - webhooks["tests"],
     }
-    said = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
-    return f"{counted(told['deliveries'], 'webhook delivery', 'webhook deliveries')} read: {said}."
+    kinds = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    return f"{counted(webhooks['deliveries'], 'webhook delivery', 'webhook deliveries')} read: {kinds}."
 
 
 def _show_bought(bought: Sequence[Mapping[str, Any]], purchases: str | None) -> None:

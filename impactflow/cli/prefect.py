@@ -69,9 +69,9 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         if type(ended).__name__ == "TerminationSignal":
             raise Stopped(signal.SIGTERM) from None
         if isinstance(ended, httpx.HTTPError) or type(ended).__name__ == "PrefectHTTPStatusError":
-            said = next(iter(str(ended).splitlines()), "")
+            reason = next(iter(str(ended).splitlines()), "")
             raise ImpactError(
-                f"Prefect's server did not do its part ({type(ended).__name__}: {said}): see that it works and that"
+                f"Prefect's server did not do its part ({type(ended).__name__}: {reason}): see that it works and that"
                 " PREFECT_API_URL names it, then run this again; it goes on where it ended"
             ) from None
         raise
@@ -139,19 +139,19 @@ def ask(
 def shortcomings(server: httpx.Client) -> list[str]:
     """Return a sentence for each setting that harms our runs or opens the server to strangers, with the remedy."""
     settings = (ask(server, "GET", "admin/settings", or_none=True) or {}).get("server", {})
-    told = []
+    problems = []
     if settings.get("concurrency", {}).get("lease_storage", "").endswith(".memory"):
-        told.append(
+        problems.append(
             "Prefect's server keeps the leases of concurrency limits in memory: its restart ends the runs under way, or"
             " leaves their deployments' places taken; start it with"
             " PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem"
         )
     if settings.get("api", {}).get("cors_allowed_origins") == "*":
-        told.append(
+        problems.append(
             "any page that is open in a browser on this network may call Prefect's server: start it with"
             " PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS=http://127.0.0.1:4200,http://localhost:4200 (where its pages are)"
         )
-    return told
+    return problems
 
 
 def _check(server: httpx.Client) -> None:

@@ -36,8 +36,8 @@ def renew_rates(
         text = policy_file.read_bytes().decode("utf-8-sig")
         _replace(policy_file, renewed_text(text, policy_file, policy, renewal.fx))
     if as_json:
-        told = renewal.fx.model_dump() | {"kept": sorted(renewal.kept), "remarks": renewal.remarks}
-        console.print_json(told | {"written": str(policy_file) if write else None})
+        renewed = renewal.fx.model_dump() | {"kept": sorted(renewal.kept), "remarks": renewal.remarks}
+        console.print_json(renewed | {"written": str(policy_file) if write else None})
     else:
         console.out.print(fx_block(renewal.fx, renewal.kept), markup=False, end="", soft_wrap=True)  # to be copied
         for remark in renewal.remarks:

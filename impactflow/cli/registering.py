@@ -244,8 +244,8 @@ def _added_by_hand(name: str, ours: Sequence[Mapping[str, Any]], known: Sequence
 
 def _in_the_files_words(known: Mapping[str, Any]) -> dict[str, Any]:
     """Return one of the server's schedules in the words of ``prefect.yaml``."""
-    told = {**known["schedule"], "active": known["active"], "parameters": known["parameters"], "slug": known["slug"]}
-    return {name: value for name, value in told.items() if value is not None}
+    fields = {**known["schedule"], "active": known["active"], "parameters": known["parameters"], "slug": known["slug"]}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _when(schedule: Mapping[str, Any]) -> str:
@@ -283,5 +283,5 @@ def _differences(name: str, deployment: Mapping[str, Any], known: Mapping[str, A
 def _prefect(*arguments: str) -> None:
     ended = subprocess.run([*_PREFECT, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - Prefect
     if ended.returncode:
-        said = (ended.stdout + ended.stderr).strip()
-        raise NotRegistered(f"`prefect {' '.join(arguments)}` failed:\n{said}")
+        output = (ended.stdout + ended.stderr).strip()
+        raise NotRegistered(f"`prefect {' '.join(arguments)}` failed:\n{output}")

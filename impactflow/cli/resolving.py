@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from impactflow import stopping
-from impactflow.buying.manual_resolution import OPEN_TO_RULING, Decision, Ruled, Ruling, resolve_by_ruling
+from impactflow.buying.manual_resolution import OPEN_TO_RULING, Resolution, Ruled, Ruling, resolve_by_ruling
 from impactflow.buying.run import open_run
 from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json, print_list, print_table
@@ -23,7 +23,7 @@ _LISTED = 20
 
 
 @dataclass(frozen=True)
-class Kind:
+class Selection:
     """
     A choice of placements.
 
@@ -56,7 +56,7 @@ def resolve_one(ruling: Ruling, *, as_json: bool) -> int:
     return DONE
 
 
-def resolve_all(kind: Kind, decision: Decision, by: str, why: str, *, yes: bool, as_json: bool) -> int:
+def resolve_all(kind: Selection, decision: Resolution, by: str, why: str, *, yes: bool, as_json: bool) -> int:
     """
     List the placements of a kind, and on a yes record the same word on each.
 
@@ -71,7 +71,7 @@ def resolve_all(kind: Kind, decision: Decision, by: str, why: str, *, yes: bool,
     Raises:
         typer.BadParameter: The decision is "bought": each purchase has its own name at the provider.
     """
-    if decision is Decision.BOUGHT:
+    if decision is Resolution.BOUGHT:
         raise typer.BadParameter("--as bought needs the ref of each purchase: give ORDER and SLOT")
     with open_existing(load_settings()) as ledger:
         found = stopping.run(
@@ -120,7 +120,7 @@ def _list(found: Sequence[Mapping[str, Any]]) -> None:
     print_table("The first of them" if len(found) > _LISTED else "These are", first)
 
 
-def _is_confirmed(count: int, decision: Decision, *, as_json: bool) -> bool:
+def _is_confirmed(count: int, decision: Resolution, *, as_json: bool) -> bool:
     if as_json or not sys.stdin.isatty():
         return False
     return typer.confirm(f"Settle all {count} as {decision}?", default=False)

@@ -100,8 +100,8 @@ def send_deliveries(
     if kind is not None and kind not in sending.kinds:
         raise typer.BadParameter(f"no delivery of {source} about {kind!r} is handled: {', '.join(sending.kinds)}")
     # This variable allows plain http for this machine only; its https URL is the proxy's, which --url can name.
-    told = settings.impactflow_webhooks_url or ""
-    base = (url or (told if told.startswith("http://") else _DEFAULT_URL)).rstrip("/")
+    configured = settings.impactflow_webhooks_url or ""
+    base = (url or (configured if configured.startswith("http://") else _DEFAULT_URL)).rstrip("/")
     body = None if file is None else _content(file)
     try:
         with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as client:
@@ -151,14 +151,14 @@ class _Sending:
     def _read(self, sent: _Sent, delivery: Delivery) -> _Sent:
         """Read a file's delivery as a run will, so that a person sees its meaning before the run."""
         read = event_in_words(events.read(delivery, self._senders))
-        return replace(sent, means=read.said, is_read=read.means != "broken")
+        return replace(sent, means=read.sentence, is_read=read.means != "broken")
 
     def _signed(self, name: str, kind: str, body: bytes) -> tuple[str, Mapping[str, str], bytes]:
         if self._scheme is None:
             return callback_path(self._secret, _KEY), {}, body
         headers = self._scheme.sign(self._secret, Unsigned(name, kind, body, self._clock.now()))
-        if (told := self._scheme.topic(headers, json.loads(body))) not in {None, kind}:
-            raise typer.BadParameter(f"--file holds a delivery about {told}, not about {kind}")
+        if (topic := self._scheme.topic(headers, json.loads(body))) not in {None, kind}:
+            raise typer.BadParameter(f"--file holds a delivery about {topic}, not about {kind}")
         return f"/webhooks/{self._source}", headers, body
 
     def _test(self, name: str, kind: str) -> bytes:
@@ -172,26 +172,26 @@ class _Sending:
         return json.dumps(content).encode()
 
     def _sent(self, kind: str, answer: httpx.Response, *, is_test: bool) -> _Sent:
-        told = _object(answer)
-        result = told.get("result") if answer.is_success else None
+        body = _object(answer)
+        result = body.get("result") if answer.is_success else None
         match result:
             case "stored" if kind == CALLBACK and self._scheme is None:
-                said = "stored: the next run asks CNaught about no placement, and nothing follows"
+                sentence = "stored: the next run asks CNaught about no placement, and nothing follows"
             case "stored" if is_test:
-                said = "stored: the next run takes it for a test, and nothing is bought"
+                sentence = "stored: the next run takes it for a test, and nothing is bought"
             case "stored":
-                said = "stored: the next run does what it says, and buys what was sold in it"
+                sentence = "stored: the next run does what it says, and buys what was sold in it"
             case "known":
-                said = "known: it was stored before, and nothing follows"
+                sentence = "known: it was stored before, and nothing follows"
             case "ignored":
-                said = "not kept: this receiver does not handle it"
-            case _ if "error" in told:
-                said = f"refused: {told['error']}"
+                sentence = "not kept: this receiver does not handle it"
+            case _ if "error" in body:
+                sentence = f"refused: {body['error']}"
             case _ if answer.status_code == HTTPStatus.NOT_FOUND:
-                said = f"not served there: set {self._variable} where the receiver runs, and start it again"
+                sentence = f"not served there: set {self._variable} where the receiver runs, and start it again"
             case _:
-                said = "answered by something that is no receiver of impactflow's: see that --url is the receiver's"
-        return _Sent(kind, answer.status_code, result, said)
+                sentence = "answered by something that is no receiver of impactflow's: see that --url is the receiver's"
+        return _Sent(kind, answer.status_code, result, sentence)
 
     @property
     def _variable(self) -> str:
@@ -200,10 +200,10 @@ class _Sending:
 
 def _object(answer: httpx.Response) -> Mapping[str, Any]:
     try:
-        told = answer.json()
+        value = answer.json()
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _content(file: Path) -> bytes:

@@ -17,7 +17,7 @@ from impactflow.models import Unit
 from impactflow.reports.standing import takes_up_deliveries
 from impactflow.settings import Settings, load_settings
 from impactflow.texts import counted
-from impactflow.units import said
+from impactflow.units import amount_in_words
 
 #: The number of unreadable orders that are searched for a name.
 _LISTED = 100_000
@@ -41,9 +41,9 @@ def show_story(order: str, store: str | None, *, as_json: bool) -> None:
         story, waiting = stopping.run(_read(ledger, settings, order, store))
         if story is None and not waiting:
             meant = stopping.run(_meant(ledger, order, store))
-            told = f"did you mean {meant!r}?" if meant else "`impactflow status` says what the ledger holds"
+            hint = f"did you mean {meant!r}?" if meant else "`impactflow status` says what the ledger holds"
             raise typer.BadParameter(
-                f"no order goes by the name {order!r} in this ledger, and no waiting webhook delivery names one: {told}"
+                f"no order goes by the name {order!r} in this ledger, and no waiting webhook delivery names one: {hint}"
             )
     if as_json:
         print_json({**(story or {"order": order}), "waiting_deliveries": waiting})
@@ -98,7 +98,7 @@ def _show(story: Mapping[str, Any]) -> None:
         return
     counts = "counts" if story["counts"] else "does not count"
     out.print(f"[bold]{escape(story['order'])}[/bold], sold {story['ordered_at']:%Y-%m-%d %H:%M} UTC, {counts}")
-    out.print(_said(story), markup=False)
+    out.print(_last_reading(story), markup=False)
     out.print("known as " + ", ".join(story["names"]), markup=False)
     for refund in story["refunds"]:
         _show_refund(refund)
@@ -113,7 +113,7 @@ def _show(story: Mapping[str, Any]) -> None:
         _show_placement(placement)
 
 
-def _said(story: Mapping[str, Any]) -> str:
+def _last_reading(story: Mapping[str, Any]) -> str:
     """Return the amount, items and payments of the order's last reading."""
     amount = "no amount" if story["amount"] is None else f"{story['amount']} {story['currency'] or '(no currency)'}"
     items = "a number of items that is not told" if story["items"] is None else counted(Decimal(story["items"]), "item")
@@ -156,11 +156,11 @@ def _in_our_units(detail: str | None) -> str:
     number, _, unit = (detail or "").partition(" ")
     if not number.isdecimal() or unit not in set(Unit):
         return detail or ""
-    return said(int(number), Unit(unit))
+    return amount_in_words(int(number), Unit(unit))
 
 
 def _show_placement(placement: Mapping[str, Any]) -> None:
-    amount = "?" if placement["quantity"] is None else said(placement["quantity"], Unit(placement["unit"]))
+    amount = "?" if placement["quantity"] is None else amount_in_words(placement["quantity"], Unit(placement["unit"]))
     what = f"{amount} ({placement['kind']}) from {placement['provider']}"
     out.print(f"\n[bold]{placement['slot']}[/bold]: {what}, [bold]{placement['status']}[/bold]")
     if (cents := placement["price_usd_cents"]) is not None:

@@ -13,6 +13,7 @@ from impactflow.intake.senders import events
 from impactflow.intake.senders.mapping import Senders, load_senders, topic_of
 from impactflow.ledger import Delivery
 from impactflow.models import BrokenOrder, Order, Refund
+from impactflow.names import order_id_of
 from impactflow.settings import load_settings
 
 
@@ -23,13 +24,13 @@ class Tried:
 
     Args:
         means: One word for the meaning.
-        said: The meaning in a sentence.
-        told: Each field with the value that was read; e-mail addresses are not repeated.
+        sentence: The meaning in a sentence.
+        fields: Each field with the value that was read; e-mail addresses are not repeated.
     """
 
     means: str
-    said: str
-    told: dict[str, Any]
+    sentence: str
+    fields: dict[str, Any]
 
 
 def try_mapping(file: Path, name: str, *, as_json: bool, clock: Clock | None = None) -> int:
@@ -48,10 +49,10 @@ def try_mapping(file: Path, name: str, *, as_json: bool, clock: Clock | None = N
         raise ConfigurationError(f"{file} cannot be read ({failed.strerror})") from None
     tried = _try(body, name, senders, clock or SystemClock())
     if as_json:
-        print_json({"sender": name, "means": tried.means, "said": tried.said, **tried.told})
+        print_json({"sender": name, "means": tried.means, "said": tried.sentence, **tried.fields})
     else:
-        out.print(tried.said, markup=False)
-        for field, value in tried.told.items():
+        out.print(tried.sentence, markup=False)
+        for field, value in tried.fields.items():
             out.print(f"  {field.replace('_', ' ')}: {_shown(value)}", markup=False)
     return UNDONE if tried.means == "broken" else DONE
 
@@ -70,11 +71,11 @@ def _try(body: bytes, name: str, senders: Senders, clock: Clock) -> Tried:
     except (ValueError, RecursionError):
         return Tried("broken", "Broken: it is not JSON.", {})
     if not isinstance(topic, str) or not topic:
-        said = f"Broken: nothing at {sender.topic} says what the delivery tells of, so that the receiver refuses it."
-        return Tried("broken", said, {})
+        text = f"Broken: nothing at {sender.topic} says what the delivery tells of, so that the receiver refuses it."
+        return Tried("broken", text, {})
     if topic not in sender.topics:
-        said = f"Nothing: the mapping does not list {topic}, so that the receiver acknowledges it and keeps nothing."
-        return Tried("nothing", said, {"topic": topic})
+        text = f"Nothing: the mapping does not list {topic}, so that the receiver acknowledges it and keeps nothing."
+        return Tried("nothing", text, {"topic": topic})
     read = events.read(Delivery("", name, "tried", topic, clock.now(), body), senders)
     return event_in_words(read, topic)
 
@@ -83,7 +84,7 @@ def event_in_words(event: events.Event, topic: str = "") -> Tried:
     """Return the meaning of a delivery, for a person."""
     match event:
         case Order():
-            told = {
+            fields = {
                 "topic": topic,
                 "order": event.id,
                 "ordered_at": event.ordered_at,
@@ -93,11 +94,11 @@ def event_in_words(event: events.Event, topic: str = "") -> Tried:
                 "item_count": event.item_count,
                 "has_customer_email": event.customer_email is not None,
             }
-            return Tried("paid", f"Paid: order {event.id} was sold.", told)
+            return Tried("paid", f"Paid: order {event.id} was sold.", fields)
         case Refund():
-            told = {
+            fields = {
                 "topic": topic,
-                "order": event.names[0].removeprefix("src:"),
+                "order": order_id_of(event.names[0]),
                 "as_of": event.as_of,
                 "amount": event.amount,
                 "currency": event.currency,
@@ -105,8 +106,8 @@ def event_in_words(event: events.Event, topic: str = "") -> Tried:
                 "ref": event.ref,
             }
             how_much = "all of it" if event.is_full else "a part of it"
-            said = f"Given back or cancelled: {how_much}, of order {told['order']}."
-            return Tried("given back", said, told)
+            text = f"Given back or cancelled: {how_much}, of order {fields['order']}."
+            return Tried("given back", text, fields)
         case BrokenOrder():
             return Tried("broken", f"Broken: {event.problem}.", {"topic": topic, "order": event.id})
         case _:

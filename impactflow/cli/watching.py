@@ -29,11 +29,11 @@ async def watching(ledger_url: str, doing: str) -> AsyncIterator[None]:
     moving = err.status(doing) if err.is_terminal else None
     pace = Pace()
 
-    def show(said: str, counts: Counts, elapsed_s: float) -> None:
+    def show(line: str, counts: Counts, elapsed_s: float) -> None:
         if moving is not None:
-            moving.update(said)
+            moving.update(line)
         elif pace.is_due(counts, elapsed_s):
-            err.print(said, markup=False)
+            err.print(line, markup=False)
 
     with moving or nullcontext(), Ledger.open(ledger_url) as ledger:
         watch = asyncio.create_task(_watch(ledger, doing, show, _LINES_S if moving is None else _MOVING_S))
@@ -47,13 +47,13 @@ class Pace:
     """Decides when the next lasting line is due: at each change, otherwise ever more rarely."""
 
     def __init__(self) -> None:
-        self._told: Counts | None = None
+        self._last_counts: Counts | None = None
         self._due_s, self._pause_s = 0.0, 2 * _LINES_S
 
     def is_due(self, counts: Counts, elapsed_s: float) -> bool:
         """Whether the counts of placements are to be printed now, some seconds after the run began."""
-        if counts != self._told:
-            self._told, self._pause_s = counts, 2 * _LINES_S
+        if counts != self._last_counts:
+            self._last_counts, self._pause_s = counts, 2 * _LINES_S
         elif elapsed_s < self._due_s:
             return False
         else:

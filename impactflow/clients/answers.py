@@ -119,23 +119,23 @@ class Call:
 
     def failed(self, response: httpx.Response, now: datetime) -> ProviderError:
         """Make the error for a status outside 2xx."""
-        status, said = response.status_code, quote(response, self._masked)
+        status, quoted = response.status_code, quote(response, self._masked)
         more = self._answered(response)
         if status == httpx.codes.TOO_MANY_REQUESTS:
             wait_s = seconds_until(response.headers.get("retry-after"), now)
-            return RateLimited(f"too many requests; nothing was done{said}", retry_after_s=wait_s, **more)
+            return RateLimited(f"too many requests; nothing was done{quoted}", retry_after_s=wait_s, **more)
         if status == httpx.codes.REQUEST_TIMEOUT or not _REDIRECTS <= status < _SERVER_ERRORS:
-            return self._broke_down(said, more)
+            return self._broke_down(quoted, more)
         if status == httpx.codes.CONFLICT and self.has_key:
-            return OutcomeUnknown(f"the first request with this key is still running{said}", **more)
+            return OutcomeUnknown(f"the first request with this key is still running{quoted}", **more)
         if status < _CLIENT_ERRORS:
             return self._sent_elsewhere(more)
-        return self._declined(status, said, more)
+        return self._declined(status, quoted, more)
 
-    def _broke_down(self, said: str, more: dict[str, Any]) -> ProviderError:
+    def _broke_down(self, quoted: str, more: dict[str, Any]) -> ProviderError:
         if self.is_write:
-            return OutcomeUnknown(f"the provider broke down; it may have taken effect{said}", **more)
-        return Unavailable(f"the provider is down: try again later{said}", **more)
+            return OutcomeUnknown(f"the provider broke down; it may have taken effect{quoted}", **more)
+        return Unavailable(f"the provider is down: try again later{quoted}", **more)
 
     def _sent_elsewhere(self, more: dict[str, Any]) -> ProviderError:
         """Make the error for a redirect: following it would pass on the key, and some servers act, then redirect."""
@@ -144,27 +144,27 @@ class Call:
             return OutcomeUnknown(f"{why}; it may have taken effect", **more)
         return Refused(why, **more)
 
-    def _declined(self, status: int, said: str, more: dict[str, Any]) -> Refused:
+    def _declined(self, status: int, quoted: str, more: dict[str, Any]) -> Refused:
         match status:
             case 402:
-                return Unauthorized(f"the account cannot pay for this: check its billing{said}", **more)
+                return Unauthorized(f"the account cannot pay for this: check its billing{quoted}", **more)
             case 401:
                 todo = ", ".join(filter(None, (f"check {self.account.key_variable}", self.account.or_else)))
-                return Unauthorized(f"the key is not accepted: {todo}{said}", **more)
+                return Unauthorized(f"the key is not accepted: {todo}{quoted}", **more)
             case 403:
                 why = "not allowed to this account, or not as things stand: check its settings at the provider"
-                return Forbidden(f"{why}{said}", **more)
+                return Forbidden(f"{why}{quoted}", **more)
             case 404:
-                return self._not_found(said, more)
+                return self._not_found(quoted, more)
             case 422 if self.has_key:
-                return IdempotencyConflict(f"the idempotency key was used before with another body{said}", **more)
+                return IdempotencyConflict(f"the idempotency key was used before with another body{quoted}", **more)
             case _:
-                return Refused(f"the provider declined{said}", **more)
+                return Refused(f"the provider declined{quoted}", **more)
 
-    def _not_found(self, said: str, more: dict[str, Any]) -> NotFound | WrongAddress:
+    def _not_found(self, quoted: str, more: dict[str, Any]) -> NotFound | WrongAddress:
         if self.always_there:
-            return WrongAddress(f"nothing is there: check the path in {self.account.url_variable}{said}", **more)
-        return NotFound(f"the provider knows nothing by that name{said}", **more)
+            return WrongAddress(f"nothing is there: check the path in {self.account.url_variable}{quoted}", **more)
+        return NotFound(f"the provider knows nothing by that name{quoted}", **more)
 
     def unreadable(self, response: httpx.Response, broken: ValidationError) -> ProviderError:
         """Make the error for a successful answer that is not as documented."""

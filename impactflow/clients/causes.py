@@ -57,9 +57,9 @@ def _direct(error: Exception) -> Cause:
         case aiohttp.ClientConnectorDNSError():
             return Cause(f"no address is known for {error.host}", check)
         case aiohttp.ClientConnectorError():
-            why = f"{error.host}:{error.port}: {_said(error)}"
+            why = f"{error.host}:{error.port}: {_in_words(error)}"
             return Cause(why) if is_loopback(error.host) else Cause(why, check)
-    return Cause(_said(error), check)
+    return Cause(_in_words(error), check)
 
 
 def _certificate(error: Exception) -> Cause:
@@ -83,7 +83,7 @@ def _proxy(error: Exception, proxies: Proxies) -> Cause:
             return Cause(answered, f"{proxies.variable}, NO_PROXY")
         case aiohttp.ClientConnectorDNSError():
             return Cause(f"no address is known for {whose}", proxies.variable)
-    return Cause(f"{whose}: {_said(error)}", proxies.variable)
+    return Cause(f"{whose}: {_in_words(error)}", proxies.variable)
 
 
 def _status(status: int) -> str:
@@ -93,7 +93,7 @@ def _status(status: int) -> str:
         return str(status)
 
 
-def _said(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     """Return the system's own words for an error, where it has some."""
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number in errno.errorcode:

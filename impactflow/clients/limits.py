@@ -267,21 +267,21 @@ class RateLimit:
     def _learn(self, turn: Turn, status: int | None, headers: Mapping[str, str]) -> None:
         """Adopt the window that an answer reports."""
         now = self._clock.now()
-        told = _read_window(headers, turn.taken_at, now)
-        if told is not None and (turn.ahead or self._limit is None):
+        window = _read_window(headers, turn.taken_at, now)
+        if window is not None and (turn.ahead or self._limit is None):
             # Requests in flight, and requests finished since this one was sent, may count after it.
             overtook = self._finished - 1 - turn.finished
-            self._left = told.remaining - self._in_flight - overtook
-            self._strays = overtook if now >= told.ends_from else 0
-            self._limit, self._may_end_at, self._lapses_at = told.limit, told.ends_from, told.ends_by
+            self._left = window.remaining - self._in_flight - overtook
+            self._strays = overtook if now >= window.ends_from else 0
+            self._limit, self._may_end_at, self._lapses_at = window.limit, window.ends_from, window.ends_by
             self._learning = False
             return
         if turn.ahead and status is not None and status < TOO_MANY_REQUESTS:  # the provider reports no limit any more
             self._limit, self._left, self._lapses_at, self._learning = None, math.inf, None, False
             return
         self._strays += not self._learning and self._may_end_at is not None and now >= self._may_end_at
-        if told is not None and not self._learning:
-            self._left = min(self._left, told.remaining)  # other programs may use the same account
+        if window is not None and not self._learning:
+            self._left = min(self._left, window.remaining)  # other programs may use the same account
 
     def _pause(self, turn: Turn, headers: Mapping[str, str]) -> None:
         """Pause after a 429; several 429s of requests in flight together count as one refusal."""

@@ -48,9 +48,9 @@ def with_final_check(client: C, final_check: Callable[[], None]) -> C:
         client: Any of the four.
         final_check: As for ``HttpClient.with_final_check``.
     """
-    looks = quick_copy(client)
-    looks._http = client._http.with_final_check(final_check)  # noqa: SLF001
-    return looks
+    copied = quick_copy(client)
+    copied._http = client._http.with_final_check(final_check)  # noqa: SLF001
+    return copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ def operation(request: str, *, writes: bool = False) -> Callable[[Callable[P, R]
             except ValidationError as broken:
                 client: _Client = args[0]  # type: ignore[assignment]
                 errors = broken.errors(include_input=False, include_url=False, include_context=False)
-                told = "; ".join(_named(error, names) for error in errors)
-                raise client._http.refused(described.name, told) from None  # noqa: SLF001
+                problems = "; ".join(_named(error, names) for error in errors)
+                raise client._http.refused(described.name, problems) from None  # noqa: SLF001
             return method(*checked, **named)
 
         call.__operation__ = described  # type: ignore[attr-defined]

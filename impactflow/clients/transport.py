@@ -118,8 +118,8 @@ async def _whole(pieces: AsyncIterator[bytes], codings: Sequence[str]) -> bytes:
 
 def _codings(answer: aiohttp.ClientResponse) -> list[str]:
     """Return the codings that packed a body, the last first; empty where it is not packed."""
-    told = ",".join(answer.headers.getall("Content-Encoding", ()))
-    return [coding.strip().lower() for coding in reversed(told.split(","))] if told else []
+    header = ",".join(answer.headers.getall("Content-Encoding", ()))
+    return [coding.strip().lower() for coding in reversed(header.split(","))] if header else []
 
 
 @lru_cache(maxsize=16)

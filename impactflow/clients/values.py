@@ -58,15 +58,15 @@ def _as_mapping(value: object) -> object:
     return value or {}
 
 
-def shaped(pattern: str, told: LiteralString) -> AfterValidator:
+def shaped(pattern: str, requirement: LiteralString) -> AfterValidator:
     """
     Make the check that a text has a certain form, with an error in words.
 
     Args:
         pattern: The pattern that the whole text must match.
-        told: The end of the error's sentence "String should ...".
+        requirement: The end of the error's sentence "String should ...".
     """
-    matches, should_be = re.compile(pattern).fullmatch, "String should " + told
+    matches, should_be = re.compile(pattern).fullmatch, "String should " + requirement
 
     def check(text: str) -> str:
         if matches(text):

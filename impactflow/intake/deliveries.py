@@ -149,8 +149,8 @@ class WithDeliveries:
         async for page in self.source.read(window, missing):
             yield [after_refunds(each, self.refunds) for each in page]
             listed.update(name for order in page if isinstance(order, Order) for name in order.names)
-        told = [each for each in self.orders if isinstance(each, BrokenOrder) or listed.isdisjoint(each.names)]
-        yield [after_refunds(each, self.refunds) for each in told]
+        unlisted = [each for each in self.orders if isinstance(each, BrokenOrder) or listed.isdisjoint(each.names)]
+        yield [after_refunds(each, self.refunds) for each in unlisted]
 
 
 async def with_deliveries(
@@ -216,7 +216,7 @@ async def waiting_for(ledger: Ledger, store: str, names: Collection[str], sender
         found += [
             Waiting(each.source, each.topic, each.received_at)
             for each in page
-            if any(_is_meant(told, name) for told in _names_in(events.read(each, senders)) for name in names)
+            if any(_is_meant(full_name, name) for full_name in _names_in(events.read(each, senders)) for name in names)
         ]
         after = page[-1].id
     return found
@@ -234,8 +234,8 @@ def _names_in(event: events.Event) -> Sequence[str]:
             return ()
 
 
-def _is_meant(told: str, name: str) -> bool:
-    return told == name or told.endswith(f":{name}")
+def _is_meant(full_name: str, name: str) -> bool:
+    return full_name == name or full_name.endswith(f":{name}")
 
 
 def _is_news(order: Order, known: Order | BrokenOrder | None) -> bool:

@@ -27,8 +27,8 @@ from impactflow.escapes import public_id
 from impactflow.intake.lines import Line, heading_of, read_lines
 from impactflow.intake.problems import grouped
 from impactflow.intake.problems import named as first_of
-from impactflow.intake.source import is_system, source_name
 from impactflow.models import BrokenOrder, Order, Payment
+from impactflow.names import is_system, name_of_source, order_id_of, source_name
 from impactflow.texts import one_line
 from impactflow.window import EARLIEST, LATEST, Window
 
@@ -107,40 +107,40 @@ _DATE_LIKE = re.compile(
 )
 
 
-def _as_id(told: object) -> object:
+def _as_id(value: object) -> object:
     """Return an id as a text; JSON may write it as a number."""
-    return str(told) if type(told) is int else told
+    return str(value) if type(value) is int else value
 
 
-def _as_number(told: object) -> object:
-    if isinstance(told, str) and _NUMBER.fullmatch(told):
-        return Decimal(told)
-    if type(told) is int or isinstance(told, Decimal):
-        return told
+def _as_number(value: object) -> object:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return Decimal(value)
+    if type(value) is int or isinstance(value, Decimal):
+        return value
     raise PydanticCustomError("number", "write a number with a decimal point and no other mark, such as 1234.50")
 
 
-def _as_time(told: object) -> object:
+def _as_time(value: object) -> object:
     try:
-        if isinstance(told, str) and (found := _TIME.fullmatch(told)):
+        if isinstance(value, str) and (found := _TIME.fullmatch(value)):
             day, time, zone = found.groups()
             return _believable(datetime.fromisoformat(f"{day}T{time}{'Z' if zone in _UTC else zone}"))
-        if isinstance(told, str) and _DAY.fullmatch(told):
-            return _believable(datetime.fromisoformat(told).replace(tzinfo=UTC))
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return _believable(datetime.fromisoformat(value).replace(tzinfo=UTC))
     except ValueError:
         pass
-    said = f" (it says {told})" if isinstance(told, str) and _DATE_LIKE.fullmatch(told) else ""
-    if isinstance(told, str) and _TIME_WITHOUT_ZONE.fullmatch(told):
+    quoted = f" (it says {value})" if isinstance(value, str) and _DATE_LIKE.fullmatch(value) else ""
+    if isinstance(value, str) and _TIME_WITHOUT_ZONE.fullmatch(value):
         raise PydanticCustomError(
             "time",
             "it does not say in which time zone: add Z where it is UTC, +01:00 where it is an hour ahead, or write the"
-            " day alone{said}",
-            {"said": said},
+            " day alone{quoted}",
+            {"quoted": quoted},
         )
     raise PydanticCustomError(
         "time",
-        "write 2025-01-31T12:00:00Z, 2025-01-31T13:00:00+01:00 or a day, 2025-01-31{said}",
-        {"said": said},
+        "write 2025-01-31T12:00:00Z, 2025-01-31T13:00:00+01:00 or a day, 2025-01-31{quoted}",
+        {"quoted": quoted},
     )
 
 
@@ -150,9 +150,9 @@ def _believable(time: datetime) -> datetime:
     raise ValueError
 
 
-def _as_currency(told: object) -> object:
-    if isinstance(told, str) and _CURRENCY.fullmatch(told.upper()):
-        return told.upper()
+def _as_currency(value: object) -> object:
+    if isinstance(value, str) and _CURRENCY.fullmatch(value.upper()):
+        return value.upper()
     raise PydanticCustomError("currency", "write the currency's three letters, such as EUR")
 
 
@@ -167,15 +167,15 @@ def _between(least: int, most: Decimal | int) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _as_status(told: object) -> str:
-    text = re.sub(r"[\s_-]+", "_", told.lower()) if isinstance(told, str) else ""
+def _as_status(value: object) -> str:
+    text = re.sub(r"[\s_-]+", "_", value.lower()) if isinstance(value, str) else ""
     if text not in _STATUSES:
         raise PydanticCustomError("status", "write one of {known}", {"known": ", ".join(_STATUSES)})
     return _STATUSES[text]
 
 
-def _as_flag(told: object) -> object:
-    flag = {"true": True, "yes": True, "false": False, "no": False}.get(str(told).lower())
+def _as_flag(value: object) -> object:
+    flag = {"true": True, "yes": True, "false": False, "no": False}.get(str(value).lower())
     if flag is None:
         raise PydanticCustomError("flag", "write true or false")
     return flag
@@ -204,14 +204,14 @@ class _Named(BaseModel):
     @property
     def id(self) -> str:
         """The id as it is sent to providers."""
-        return public_id(source_name(self.source_system, self.order_id).removeprefix("src:"))
+        return public_id(order_id_of(source_name(self.source_system, self.order_id)))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names that webhooks and Wicked Reports give to the same sale."""
         ids = [each for each in (self.order_id, self.source_id) if each is not None]
         named = [source_name(self.source_system, each) for each in ids]
-        return tuple(dict.fromkeys((named[0], f"src:{self.id}", *named[1:])))
+        return tuple(dict.fromkeys((named[0], name_of_source(self.id), *named[1:])))
 
 
 class _Sold(_Named):
@@ -247,7 +247,7 @@ class _Sold(_Named):
 _FIELDS = tuple(_Sold.model_fields)
 _NEEDED = ("order_id", "ordered_at")
 #: The explanation for a person of a column that every order needs.
-_SAYS = MappingProxyType({"order_id": "the order's id or number", "ordered_at": "when the order was sold"})
+_EXPLANATIONS = MappingProxyType({"order_id": "the order's id or number", "ordered_at": "when the order was sold"})
 #: How many problems of lines are kept.
 _KEPT = 1000
 
@@ -262,7 +262,7 @@ class OrdersFile:
         columns: The names in its lines, fields of orders and others.
         days: The first and the last day, UTC, of its orders; None where none can be read.
         counts: The line that counts, for orders that occur more than once, by the hash of each name.
-        retold: How many lines do not count, because their orders occur again further down.
+        superseded: How many lines do not count, because their orders occur again further down.
         problems: The problems of the first lines that cannot be read.
         version: Size and time of the last change.
     """
@@ -271,7 +271,7 @@ class OrdersFile:
     columns: Sequence[str]
     days: tuple[date, date] | None
     counts: Mapping[int, int]
-    retold: int
+    superseded: int
     problems: Sequence[str]
     version: tuple[int, int]
 
@@ -287,14 +287,14 @@ class OrdersFile:
         columns = dict.fromkeys(heading)
         days: list[date] = []
         problems: list[str] = []
-        seen, counts, retold = set[int](), dict[int, int](), 0
+        seen, counts, superseded = set[int](), dict[int, int](), 0
         for line in read_lines(path):
             columns |= dict.fromkeys(line.fields)
             order, names = _read(line, path, has_status=False)
             hashes = set(map(hash, names))
             if not hashes.isdisjoint(seen):
                 counts |= dict.fromkeys(hashes, line.number)
-                retold += 1
+                superseded += 1
             seen |= hashes
             if isinstance(order, Order):
                 day = order.ordered_at.date()
@@ -303,7 +303,7 @@ class OrdersFile:
                 problems.append(order.problem)
         named = [name for name in columns if name]
         _check(path, named, separator)
-        return cls(path, named, (days[0], days[1]) if days else None, counts, retold, problems, version)
+        return cls(path, named, (days[0], days[1]) if days else None, counts, superseded, problems, version)
 
     @property
     def file(self) -> str:
@@ -398,17 +398,17 @@ class OrdersFile:
         ]
         if "payment_status" not in self.columns:
             notes.append("The file has no payment_status: all of its orders count as paid.")
-        if self.retold:
+        if self.superseded:
             notes.append(
-                f"Lines that do not count, since the file tells their orders again further down: {self.retold}."
+                f"Lines that do not count, since the file tells their orders again further down: {self.superseded}."
             )
         return notes
 
 
-def _said(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _filled(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The fields that are not empty."""
-    for name, told in fields.items():
-        text = told.strip() if isinstance(told, str) else told
+    for name, value in fields.items():
+        text = value.strip() if isinstance(value, str) else value
         if text is not None and text != "":
             yield name, text
 
@@ -419,10 +419,10 @@ def _shown(path: Path) -> str:
 
 def _version(path: Path) -> tuple[int, int]:
     try:
-        told = path.stat()
+        stat = path.stat()
     except OSError as error:
         raise ConfigurationError(f"orders file {path}: it cannot be read ({error.strerror or error})") from None
-    return told.st_size, told.st_mtime_ns
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _check(path: Path, columns: Sequence[str], separator: str) -> None:
@@ -443,15 +443,15 @@ def _check(path: Path, columns: Sequence[str], separator: str) -> None:
     if slips:
         problems.append(_as_slips(slips))
     if problems:
-        told = "; ".join(problems)
+        message = "; ".join(problems)
         if separator and slips and not absent and all(map(_NAME.fullmatch, columns)):
-            told += f". Its first line, corrected: {separator.join(slips.get(name, name) for name in columns)}"
-        raise ConfigurationError(f"orders file {path}: {told}")
+            message += f". Its first line, corrected: {separator.join(slips.get(name, name) for name in columns)}"
+        raise ConfigurationError(f"orders file {path}: {message}")
 
 
 def _as_absent(absent: Sequence[str], columns: Sequence[str], separator: str) -> str:
     """The missing columns, and the content they should have."""
-    fields = ", ".join(f"{name} ({_SAYS[name]})" for name in absent)
+    fields = ", ".join(f"{name} ({_EXPLANATIONS[name]})" for name in absent)
     if not separator:
         return f"it has no {' and no '.join(absent)}: each line should have the field {fields}"
     names = [name if _NAME.fullmatch(name) else "..." for name in columns]
@@ -460,8 +460,8 @@ def _as_absent(absent: Sequence[str], columns: Sequence[str], separator: str) ->
 
 
 def _as_slips(slips: Mapping[str, str]) -> str:
-    told = "; ".join(f"{place((name,))} is not read: write {field}" for name, field in slips.items())
-    return f"{told}, or rename it if something else is meant"
+    hints = "; ".join(f"{place((name,))} is not read: write {field}" for name, field in slips.items())
+    return f"{hints}, or rename it if something else is meant"
 
 
 @lru_cache(maxsize=256)
@@ -495,7 +495,7 @@ def _read(line: Line, path: Path, *, has_status: bool) -> tuple[Order | BrokenOr
     where = f"{_shown(path)} line {line.number}"
     if line.problem:
         return BrokenOrder(where, f"{where}: {line.problem}"), ()
-    fields = dict(_said(line.fields))
+    fields = dict(_filled(line.fields))
     try:
         sold, slips = _Sold.model_validate(fields), _slips(tuple(line.fields))
         problem = _as_slips(slips) if slips else None

@@ -103,8 +103,8 @@ def _cells(path: Path, lines: Iterator[str] | Sequence[str], separator: str) -> 
             yield number, cells
             number = reader.line_num + 1
     except csv.Error as error:  # what comes after it may be one cell up to the next quotation mark
-        said = f"line {number} cannot be split into columns ({error}): mend its quotation marks"
-        raise ConfigurationError(f"orders file {path}: {said}") from None
+        problem = f"line {number} cannot be split into columns ({error}): mend its quotation marks"
+        raise ConfigurationError(f"orders file {path}: {problem}") from None
 
 
 def _csv_lines(path: Path, lines: Iterator[str], separator: str) -> Iterator[Line]:
@@ -116,8 +116,8 @@ def _csv_lines(path: Path, lines: Iterator[str], separator: str) -> Iterator[Lin
         if len(cells) == len(names):
             yield Line(number, dict(zip(names, cells, strict=True)))
         else:
-            told = f"it has {len(cells)} columns and the first line {len(names)}"
-            yield Line(number, {}, f"{told}: put what holds a separator in quotes, and write amounts with a point")
+            problem = f"it has {len(cells)} columns and the first line {len(names)}"
+            yield Line(number, {}, f"{problem}: put what holds a separator in quotes, and write amounts with a point")
 
 
 def _json_lines(lines: Iterator[str]) -> Iterator[Line]:

@@ -10,7 +10,6 @@ about the orders that it leaves out.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
@@ -167,7 +166,7 @@ async def evaluate_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: s
 
 async def _kept(ledger: Ledger, policy: Policy) -> AsyncIterator[Sequence[Kept]]:
     after = 0
-    while page := await ledger.to_evaluate_again(policy.store, policy_digest(policy), after=after):
+    while page := await ledger.to_evaluate_again(policy.store, policy.digest, after=after):
         yield page
         after = page[-1].row
 
@@ -189,11 +188,6 @@ async def remember_days(ledger: Ledger, store: str, from_: date, to: date, *, be
     """Record that all days between these are planned: the watch of old orders reaches back to them without a gap."""
     if begins or await ledger.watermark(store, _BEGINS) is not None:
         await ledger.reach_back(store, _BEGINS, from_, to)
-
-
-def policy_digest(policy: Policy) -> str:
-    """Return a digest that changes whenever the policy's meaning changes."""
-    return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:16]
 
 
 @dataclass(slots=True)
@@ -293,7 +287,7 @@ async def preview(
         {(slot, why): count for (slot, why), count in outlook.unearned.items() if slot in policy.slots_for_first}
     )
     if with_planned and not would.ends_before:
-        waiting = await ledger.to_send(policy.store, Fresh.at(policy_digest(policy), clock.now()))
+        waiting = await ledger.to_send(policy.store, Fresh.at(policy.digest, clock.now()))
         is_complete = source.file is None and not would.missing
         for each in [*await _foresee_kept(ledger, policy, clock, outlook, seen), *waiting]:
             unlisted = is_complete and each.was_listed and window.contains(each.ordered_at)
@@ -354,7 +348,7 @@ def page_of(
         earnings,
         broken,
         policy.earnings,
-        policy_digest(policy),
+        policy.digest,
         run_id,
         clock.now(),
         origin,
@@ -479,7 +473,7 @@ async def choose_window(
 async def unread(ledger: Ledger, policy: Policy, clock: Clock) -> tuple[int, str]:
     """The number of planned placements that wait until their orders are read again, and the command that reads them."""
     now = clock.now()
-    count, since = await ledger.unread(policy.store, Fresh.at(policy_digest(policy), now))
+    count, since = await ledger.unread(policy.store, Fresh.at(policy.digest, now))
     is_far = since is not None and since.date() < now.date() - WATCH_DAYS * _DAY
     return count, f"impactflow place --from {since:%Y-%m-%d}" if since and is_far else "impactflow place"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 _NAMED = 3
 _OF_LINE = re.compile(r"(?P<file>.*?) line (?P<line>[0-9]+): (?P<cause>.*)", re.DOTALL)
 #: The quoted content of a field, which differs from line to line.
-_SAID = re.compile(r" \(it says [^()]*\)")
+_QUOTED = re.compile(r" \(it says [^()]*\)")
 
 
 def grouped(problems: Iterable[str]) -> list[tuple[str, Sequence[int]]]:
@@ -20,7 +20,7 @@ def grouped(problems: Iterable[str]) -> list[tuple[str, Sequence[int]]]:
     for index, problem in enumerate(problems):
         found = _OF_LINE.fullmatch(problem)
         file, line, cause = found.groups() if found else ("", "", problem)
-        groups.setdefault((file, _SAID.sub("", cause)), []).append((index, line, cause))
+        groups.setdefault((file, _QUOTED.sub("", cause)), []).append((index, line, cause))
     return [
         (_in_words(file, [line for _, line, _ in each], each[0][2]), [index for index, _, _ in each])
         for (file, _), each in groups.items()

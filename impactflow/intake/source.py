@@ -34,18 +34,3 @@ class OrderSource(Protocol):
             ProviderError: A page could not be read; the pages before are good.
         """
         ...
-
-
-def is_system(told: str) -> bool:
-    """Whether a text names the system that sold something; only then is an id in it a name."""
-    return told.strip().lower() not in {"", "unknown"}
-
-
-def source_name(system: str, source_id: str) -> str:
-    """The name of an order by the id that its source gave it: two shops may both have an order 1001."""
-    return f"src:{system.strip().lower()}:{source_id.strip()}"
-
-
-def identity(system: str, order_id: str) -> str:
-    """The name of an order by its own shop's id: two different ids are two sales, even if they share other names."""
-    return f"id:{system.strip().lower()}:{order_id.strip()}"

@@ -12,8 +12,8 @@ from decimal import Decimal
 from impactflow.clients import WickedReportsClient
 from impactflow.clients.wickedreports.models import WickedOrder, WickedProduct, WickedTouch
 from impactflow.escapes import public_id
-from impactflow.intake.source import is_system, source_name
 from impactflow.models import BrokenOrder, Click, Order, Payment, Product
+from impactflow.names import is_system, source_name, wicked_name
 from impactflow.window import Window
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def _click(touch: WickedTouch | None) -> Click | None:
 
 def _names(order: WickedOrder) -> tuple[str, ...]:
     """The names of an order; a source's id is a name only together with the source."""
-    names = dict.fromkeys((f"wr:{order.id}", f"wr:{public_id(order.id)}"))
+    names = dict.fromkeys((wicked_name(order.id), wicked_name(public_id(order.id))))
     system = order.source_system or ""
     if not is_system(system) or not order.source_id.strip():
         return tuple(names)

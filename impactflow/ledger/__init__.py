@@ -42,8 +42,8 @@ from impactflow.ledger import (
     unreadable,
     watermarks,
 )
-from impactflow.ledger.activity import Effect, Group, Line
-from impactflow.ledger.adopting import Adopted, Bought, BoughtSlot, Vouched
+from impactflow.ledger.activity import Effect, Group, GroupLine
+from impactflow.ledger.adopting import Adopted, BoughtSlot, OurPurchase, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
@@ -58,7 +58,7 @@ from impactflow.ledger.previews import Foreseen, Outlook
 from impactflow.ledger.queries import Total
 from impactflow.ledger.reasons import Need, Needs, Reason, Reasons
 from impactflow.ledger.refunds import Announcement
-from impactflow.ledger.refusals import Refused
+from impactflow.ledger.refusals import RefusedDeliveries
 from impactflow.ledger.rows import Entry
 from impactflow.ledger.states import STANDING, TRANSITIONS, UNRESOLVED, WAITS_FOR_A_PERSON, Status
 from impactflow.ledger.surplus_purchases import Step
@@ -77,7 +77,6 @@ __all__ = [
     "Announcement",
     "Approval",
     "Awaiting",
-    "Bought",
     "BoughtSlot",
     "Claim",
     "Delivery",
@@ -88,16 +87,17 @@ __all__ = [
     "Foreseen",
     "Fresh",
     "Group",
+    "GroupLine",
     "Handled",
     "Kept",
     "Ledger",
-    "Line",
     "Listing",
     "Mended",
     "Move",
     "Need",
     "Needs",
     "Origin",
+    "OurPurchase",
     "Outlook",
     "Page",
     "Pending",
@@ -105,7 +105,7 @@ __all__ = [
     "Postponement",
     "Reason",
     "Reasons",
-    "Refused",
+    "RefusedDeliveries",
     "Status",
     "Step",
     "Total",
@@ -265,7 +265,7 @@ class Ledger:
         """
         await self._writer.submit(surplus_purchases.hold_the_earlier, step)
 
-    async def adopt(self, purchase: Bought) -> Adopted:
+    async def adopt(self, purchase: OurPurchase) -> Adopted:
         """
         Write a purchase of ours that is in a provider's records; a second call changes nothing.
 
@@ -379,7 +379,7 @@ class Ledger:
         """The topics of all deliveries that ever came: source and topic."""
         return await self._read(deliveries.topics, store)
 
-    async def count_refused(self, refused: Sequence[Refused]) -> None:
+    async def count_refused(self, refused: Sequence[RefusedDeliveries]) -> None:
         """Add to the counts of refused deliveries, in one commit."""
         await self._writer.submit_all([(refusals.count, refused)])
 

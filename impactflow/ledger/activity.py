@@ -22,7 +22,7 @@ _FIRST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GroupLine:
     """One placement of a group: its order, its slot, the reason for its status, and the time since when it has it."""
 
     order: str
@@ -50,7 +50,7 @@ class Group:
     status: Status
     count: int
     since: datetime
-    first: Sequence[Line]
+    first: Sequence[GroupLine]
 
 
 class Effect(NamedTuple):
@@ -100,7 +100,7 @@ def _grouped(connection: Connection, query: Select[Any], values: dict[str, objec
     groups = []
     for (store, provider, status), rows in groupby(connection.execute(query, values), group):
         lines = list(rows)
-        first = [Line(row.order_id, row.slot, row.reason, row.since) for row in lines]
+        first = [GroupLine(row.order_id, row.slot, row.reason, row.since) for row in lines]
         groups.append(
             Group(store, ProviderName(provider), Status(status), lines[0].number, lines[0].first_since, first)
         )

@@ -21,6 +21,7 @@ from impactflow.ledger.states import UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import events, order_names, orders, placements, vouched_accounts
 from impactflow.ledger.transitions import Move
 from impactflow.models import UNIT_OF, Kind, ProviderName, Receipt
+from impactflow.names import names_of
 
 
 class BoughtSlot(NamedTuple):
@@ -33,7 +34,7 @@ class BoughtSlot(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Bought:
+class OurPurchase:
     """
     A purchase of ours, as a provider's record describes it.
 
@@ -97,7 +98,7 @@ class Vouched:
     at: datetime
 
 
-def adopt(connection: Connection, purchases: Sequence[Bought]) -> list[Adopted]:
+def adopt(connection: Connection, purchases: Sequence[OurPurchase]) -> list[Adopted]:
     """
     Write purchases, each in the way that its placement needs.
 
@@ -165,7 +166,7 @@ def parts(connection: Connection, provider: ProviderName, names: Iterable[str]) 
     return frozenset(whole[text] for text in connection.execute(query).scalars())
 
 
-def _adopt(connection: Connection, each: Bought) -> Adopted:
+def _adopt(connection: Connection, each: OurPurchase) -> Adopted:
     one_at_a_time(connection, each.store)  # like planners, which may meet the same order now
     row = connection.execute(_BY_KEY, {"key": each.key}).one_or_none()
     if row is None:
@@ -183,13 +184,13 @@ def _adopt(connection: Connection, each: Bought) -> Adopted:
     surplus_purchases.note(
         connection, placement_from_row(row, attempted_at=None, alone=False, again=False), each.ref, each.at
     )
-    told = {"placement": row.id, "at": each.at, "from_status": row.status, "to_status": row.status, "attempt": 1}
-    said = f"bought twice: {each.ref} was found beside {row.ref}"
-    connection.execute(events.insert(), told | {"run_id": each.run_id, "detail": said})
+    event = {"placement": row.id, "at": each.at, "from_status": row.status, "to_status": row.status, "attempt": 1}
+    detail = f"bought twice: {each.ref} was found beside {row.ref}"
+    connection.execute(events.insert(), event | {"run_id": each.run_id, "detail": detail})
     return Adopted.FURTHER
 
 
-def _insert(connection: Connection, each: Bought) -> None:
+def _insert(connection: Connection, each: OurPurchase) -> None:
     """Insert a placement for a purchase, and its order if that is new too."""
     status = Status.CANCELLED if each.cancelled else Status.PLACED
     values = {
@@ -206,17 +207,17 @@ def _insert(connection: Connection, each: Bought) -> None:
         "parts": json.dumps(each.parts) if each.parts else None,
         **_as_bought(each, each.quantity or 0),  # unknown is 0: the purchase itself must not be lost
     }
-    transitions.start(connection, [values], [_said(each)], each.at, each.run_id)
+    transitions.start(connection, [values], [_detail(each)], each.at, each.run_id)
 
 
-def _order_for(connection: Connection, each: Bought) -> int:
+def _order_for(connection: Connection, each: OurPurchase) -> int:
     """
     The row of the order; it is made if there is none.
 
     If the same sale has a placement in that slot under another key, the purchase gets its own row, joined to the sale
     as planning joins rows of one sale; the placement that waited there is withdrawn.
     """
-    names = _names(each.order_id)
+    names = names_of(each.order_id)
     known = order_names.c.store == each.store, order_names.c.name.in_(names)
     root = connection.execute(
         select(func.coalesce(orders.c.same_as, orders.c.id))
@@ -241,12 +242,12 @@ def _order_for(connection: Connection, each: Bought) -> int:
     if rivals:
         return _new_order(connection, each, root)
     if each.customer_email is not None:
-        told = orders.c.id == root, orders.c.customer_email.is_(None)
-        connection.execute(orders.update().where(*told).values(customer_email=each.customer_email))
+        without_email = orders.c.id == root, orders.c.customer_email.is_(None)
+        connection.execute(orders.update().where(*without_email).values(customer_email=each.customer_email))
     return int(root)
 
 
-def _new_order(connection: Connection, each: Bought, same_as: int | None) -> int:
+def _new_order(connection: Connection, each: OurPurchase, same_as: int | None) -> int:
     values = {
         "store": each.store,
         "order_id": each.order_id,
@@ -260,13 +261,7 @@ def _new_order(connection: Connection, each: Bought, same_as: int | None) -> int
     return made
 
 
-def _names(order_id: str) -> Sequence[str]:
-    """The names of an order that follow from its id: a webhook's id has the form ``SYSTEM:ID``."""
-    system, _, number = order_id.partition(":")
-    return [f"wr:{order_id}", f"src:{order_id}"] if system and number else [f"wr:{order_id}"]
-
-
-def _record(connection: Connection, each: Bought, row: Any) -> None:
+def _record(connection: Connection, each: OurPurchase, row: Any) -> None:
     """Record the purchase of a placement that had none; a placement that was never sent gets its values."""
     chosen = placements.c.id == row.id
     if not row.attempts:
@@ -276,10 +271,10 @@ def _record(connection: Connection, each: Bought, row: Any) -> None:
     placement = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
     status = Status(row.status)
     if status is Status.HELD:
-        transitions.move(connection, [Move(placement, status, Status.PLANNED, each.at, each.run_id, _said(each))])
+        transitions.move(connection, [Move(placement, status, Status.PLANNED, each.at, each.run_id, _detail(each))])
         status = Status.PLANNED
     receipt = Receipt(each.ref, each.price_usd_cents, parts=each.parts)
-    placed = Move(placement, status, Status.PLACED, each.at, each.run_id, _said(each), each.at, receipt)
+    placed = Move(placement, status, Status.PLACED, each.at, each.run_id, _detail(each), each.at, receipt)
     moves.record_found(connection, [placed])
     day = {"placed_at": each.bought_at, "placed_on": each.bought_at.astimezone(UTC).date()}
     connection.execute(placements.update().where(chosen).values(day))
@@ -288,7 +283,7 @@ def _record(connection: Connection, each: Bought, row: Any) -> None:
         transitions.move(connection, [gone])
 
 
-def _as_bought(each: Bought, quantity: int) -> dict[str, Any]:
+def _as_bought(each: OurPurchase, quantity: int) -> dict[str, Any]:
     """The columns that say what was bought, and when; the purchase counts as one attempt."""
     values: dict[str, Any] = {
         "provider": each.provider.value,
@@ -306,14 +301,14 @@ def _as_bought(each: Bought, quantity: int) -> dict[str, Any]:
     return values | {"look_alike": look_alike_of(values, each.customer_email)}
 
 
-def _name_for(connection: Connection, each: Bought) -> str:
+def _name_for(connection: Connection, each: OurPurchase) -> str:
     """The provider's name for the purchase, with a number if another purchase shares that name."""
     shared = placements.c.provider == each.provider, placements.c.ref.in_(names_for(each.ref))
     taken = connection.execute(select(func.count()).select_from(placements).where(*shared)).scalar_one()
     return f"{each.ref}#{taken + 1}" if taken else each.ref
 
 
-def _said(each: Bought) -> str:
+def _detail(each: OurPurchase) -> str:
     return f"adopted from the provider's records: {each.ref}, bought {each.bought_at:%Y-%m-%d %H:%M} UTC"
 
 

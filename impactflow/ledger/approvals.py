@@ -148,9 +148,9 @@ def set_back(connection: Connection, ids: Sequence[int], at: datetime, run_id: s
     rows = connection.execute(_ROWS, {"ids": as_list([row_id] for row_id in ids)}).mappings()
     unapproved = [row for row in rows if row["approved"] != digest(row)]
     for row in unapproved:
-        said = f"{in_words(Kind(row['kind']), row['quantity'])}: no person has approved this quantity"
-        undecided = {"due_at": None, "reason": said, "approved": None, "decided": None}
-        _move(connection, row, Status.AWAITING_APPROVAL, said, at, run_id, undecided)
+        reason = f"{in_words(Kind(row['kind']), row['quantity'])}: no person has approved this quantity"
+        undecided = {"due_at": None, "reason": reason, "approved": None, "decided": None}
+        _move(connection, row, Status.AWAITING_APPROVAL, reason, at, run_id, undecided)
     return len(unapproved)
 
 
@@ -166,15 +166,15 @@ def _decide(connection: Connection, each: Approval) -> None:
         raise TransitionRefused("its order has changed since: the next run judges it again")
     why = f": {each.why}" if each.why else ""
     if each.quantity is None:
-        approved, said = None, f"rejected by {each.by}{why}"
-        values: dict[str, Any] = {"reason": said, "decided": asked.digest}
-        _move(connection, row, Status.CANCELLED, said, each.at, each.run_id, values)
+        approved, detail = None, f"rejected by {each.by}{why}"
+        values: dict[str, Any] = {"reason": detail, "decided": asked.digest}
+        _move(connection, row, Status.CANCELLED, detail, each.at, each.run_id, values)
     else:
         bought = {**row, "quantity": each.quantity}
-        approved, said = digest(bought), f"{in_words(Kind(row['kind']), each.quantity)} approved by {each.by}{why}"
+        approved, detail = digest(bought), f"{in_words(Kind(row['kind']), each.quantity)} approved by {each.by}{why}"
         values = {"due_at": each.at, "reason": None, "decided": asked.digest, "approved": approved}
         values |= {"quantity": each.quantity, "look_alike": look_alike_of(bought, row["customer_email"])}
-        _move(connection, row, Status.PLANNED, said, each.at, each.run_id, values)
+        _move(connection, row, Status.PLANNED, detail, each.at, each.run_id, values)
         if each.policy is not None:
             read = {"read_at": each.at, "policy": each.policy}
             connection.execute(orders.update().where(orders.c.id == _first_of(asked.id)).values(read))
@@ -200,7 +200,7 @@ def _first_of(placement: int) -> Any:
 
 
 def _move(
-    connection: Connection, row: Any, to: Status, said: str, at: datetime, run_id: str, values: Mapping[str, Any]
+    connection: Connection, row: Any, to: Status, detail: str, at: datetime, run_id: str, values: Mapping[str, Any]
 ) -> None:
     """
     Change the status of a row that this transaction has locked, and write an event about it.
@@ -209,7 +209,7 @@ def _move(
         TransitionRefused: The row is not as it was read.
     """
     seen = Seen(row["id"], row["status"], row["attempts"])
-    if not transitions.revise(connection, seen, {"status": to.value, **values}, said, at, run_id):
+    if not transitions.revise(connection, seen, {"status": to.value, **values}, detail, at, run_id):
         raise TransitionRefused("another run has changed it meanwhile")
 
 

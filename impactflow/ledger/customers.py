@@ -28,10 +28,10 @@ from impactflow.ledger.sold import (
     BEGIN,
     END,
     MOST_DUPLICATES,
-    Bought,
     Duplicate,
     Index,
     Part,
+    ReportedSale,
     Sold,
     Stands,
     Unwritten,
@@ -60,14 +60,14 @@ class Comparison:
 
 def customer(store: str, email: str | None) -> str | None:
     """A digest that identifies one customer's orders; None if the customer is not known."""
-    told = (email or "").strip().casefold()
-    return hashlib.sha256(f"{store}\n{told}".encode()).hexdigest()[:24] if told else None
+    address = (email or "").strip().casefold()
+    return hashlib.sha256(f"{store}\n{address}".encode()).hexdigest()[:24] if address else None
 
 
 def compare(
     connection: Connection,
     store: str,
-    page: Sequence[Bought],
+    page: Sequence[ReportedSale],
     distinct: frozenset[str],
     wants: Callable[[frozenset[str]], bool],
     unwritten: Unwritten,
@@ -99,7 +99,7 @@ class _Beside:
         self,
         connection: Connection,
         store: str,
-        page: Sequence[Bought],
+        page: Sequence[ReportedSale],
         distinct: frozenset[str],
         wants: Callable[[frozenset[str]], bool],
         unwritten: Unwritten,
@@ -126,7 +126,7 @@ class _Beside:
         self._at_first = at_first
         self._earliest = self._read_earliest() if at_first else {}
 
-    def compare(self, each: Bought) -> Comparison:
+    def compare(self, each: ReportedSale) -> Comparison:
         """Examine a sale; sales that are examined later are compared with its new state."""
         own = self._unwritten.known[each.rows[0]] if each.rows else self._as_new(each)
         if not each.is_evaluated:
@@ -152,7 +152,7 @@ class _Beside:
             self._unwritten.unasked.add(own.row)
         return Comparison(is_first, tuple(other.as_duplicate for other in others), is_new)
 
-    def _may_be(self, each: Bought, own: Sold) -> Sequence[Sold]:
+    def _may_be(self, each: ReportedSale, own: Sold) -> Sequence[Sold]:
         """
         All sales that this one may be: the sales that are like it, and its earlier suspects.
 
@@ -171,7 +171,7 @@ class _Beside:
             found = sorted(found, key=lambda other: other.row not in each.duplicates)[:MOST_DUPLICATES]
         return sorted(found, key=lambda other: (other.at, other.order_id))
 
-    def _like(self, each: Bought, own: Sold, *parts: Part) -> Iterator[Sold]:
+    def _like(self, each: ReportedSale, own: Sold, *parts: Part) -> Iterator[Sold]:
         if each.customer is None or not each.order.amount:
             return
         for index in (self._index, self._unwritten.index):
@@ -183,7 +183,7 @@ class _Beside:
                 if is_another and not is_asked_there and (other.was_sent or self._wants(other.sources)):
                     yield other
 
-    def _suspected_before(self, each: Bought) -> Iterator[Sold]:
+    def _suspected_before(self, each: ReportedSale) -> Iterator[Sold]:
         firsts = (self._suspected[row] for row in sorted(each.duplicates & self._suspected.keys()))
         for other in (self._unwritten.known.get(first.number, first) for first in firsts):
             is_another = other.row not in each.rows and other.reporters.isdisjoint(each.reporters)
@@ -191,7 +191,7 @@ class _Beside:
             if is_another and not is_distinct and (other.was_sent or self._wants(other.sources)):
                 yield other
 
-    def _is_first(self, each: Bought, own: Sold) -> bool | None:
+    def _is_first(self, each: ReportedSale, own: Sold) -> bool | None:
         """Whether a customer bought nothing before; a sale that may be the same one is not before."""
         if each.customer is None or not self._at_first:
             return None
@@ -206,7 +206,7 @@ class _Beside:
         are_alike = own.alike == other.alike and own.reporters.isdisjoint(other.reporters) and not is_distinct
         return are_alike and abs(own.at - other.at) <= APART
 
-    def _leave_outdated(self, each: Bought, sold: Sold) -> None:
+    def _leave_outdated(self, each: ReportedSale, sold: Sold) -> None:
         """Mark other sales as outdated that were planned, or asked about, without this sale or its new state."""
         if (sold.was_sent or sold.is_due) and each.customer is not None and each.order.amount:
             parts = Part.BOUGHT, Part.ASKED
@@ -222,15 +222,15 @@ class _Beside:
             if first > sold.turn:
                 self._unwritten.outdated.setdefault(first[2], set())
 
-    def _as_new(self, each: Bought) -> Sold:
+    def _as_new(self, each: ReportedSale) -> Sold:
         self._unwritten.new += 1
-        return self._as_told(each, Stands(), self._unwritten.new)
+        return self._as_sold(each, Stands(), self._unwritten.new)
 
-    def _as_known(self, each: Bought) -> Sold:
+    def _as_known(self, each: ReportedSale) -> Sold:
         stands = [astuple(self._stands[row]) for row in each.rows if row in self._stands]
-        return self._as_told(each, Stands(*map(any, zip(*stands, strict=True))), each.rows[0])
+        return self._as_sold(each, Stands(*map(any, zip(*stands, strict=True))), each.rows[0])
 
-    def _as_told(self, each: Bought, stands: Stands, number: int) -> Sold:
+    def _as_sold(self, each: ReportedSale, stands: Stands, number: int) -> Sold:
         """A sale of the page that was not examined yet."""
         is_free = stands.is_free(each.duplicates)
         waits = (stands.is_planned or stands.waits) and (each.earns(True) or each.earns(False))
@@ -281,7 +281,7 @@ class _Beside:
         return earliest_turns(self._connection, self._store, customers, apart)
 
 
-def _customers(page: Iterable[Bought]) -> list[str]:
+def _customers(page: Iterable[ReportedSale]) -> list[str]:
     return sorted({each.customer for each in page if each.customer is not None})
 
 

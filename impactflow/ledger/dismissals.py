@@ -56,8 +56,8 @@ def _dismiss(connection: Connection, given: Dismissal) -> str:
         raise ConfigurationError(
             f"nothing by the name {given.name!r} waits that could not be read: `impactflow status` lists what does"
         )
-    told = {"store": found[0].store, "name": given.name, "problem": found[0].problem}
-    connection.execute(dismissals.insert().values(**told, at=given.at, by=given.by, why=given.why))
+    values = {"store": found[0].store, "name": given.name, "problem": found[0].problem}
+    connection.execute(dismissals.insert().values(**values, at=given.at, by=given.by, why=given.why))
     return str(found[0].problem)
 
 

@@ -230,16 +230,16 @@ def shortcomings(connection: Connection) -> list[str]:
     """The reasons why a commit may not survive a loss of power, and what to do about each; in a writing transaction."""
     if connection.dialect.name == "postgresql":
         wanted = {"synchronous_commit": ("on", "remote_apply"), "fsync": ("on",), "full_page_writes": ("on",)}
-        said = {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in wanted}
+        current = {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in wanted}
         mend = "set it to on in postgresql.conf, for the database and for the role, and reload"
     else:
         wanted = {"journal_mode": ("wal",), "synchronous": ("2", "3")}
-        said = {name: str(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in wanted}
+        current = {name: str(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in wanted}
         mend = "keep the ledger's file on a disk of this machine, not on a network share"
     return [
-        f"{name} is {said[name]}: a purchase whose intent is lost with the power is made again; {mend}"
+        f"{name} is {current[name]}: a purchase whose intent is lost with the power is made again; {mend}"
         for name in wanted
-        if said[name] not in wanted[name]
+        if current[name] not in wanted[name]
     ]
 
 
@@ -262,9 +262,9 @@ def _check_columns(engine: Engine) -> None:
         present = {(table, column) for table, column in connection.execute(query)}
     needed = {(table.name, column.name) for table in metadata.sorted_tables for column in table.columns}
     if missing := sorted(needed - present):
-        told = ", ".join(f"{table}.{column}" for table, column in missing)
+        names = ", ".join(f"{table}.{column}" for table, column in missing)
         msg = (
-            f"the ledger lacks {told}, though its schema says {HEAD}: the database was changed by hand, or a"
+            f"the ledger lacks {names}, though its schema says {HEAD}: the database was changed by hand, or a"
             " version of impactflow that was never released has; restore a backup, or add the columns as tables.py says"
         )
         raise LedgerError(msg)
@@ -299,12 +299,12 @@ def _migrate(engine: Engine) -> None:
 
 def _first_line(error: BaseException) -> str:
     """Return the first line of a database's error; the lines after it may contain details of an order."""
-    said = str(error).strip().removeprefix("connection failed: ")
-    return one_line(said.splitlines()[0]) if said else type(error).__name__
+    message = str(error).strip().removeprefix("connection failed: ")
+    return one_line(message.splitlines()[0]) if message else type(error).__name__
 
 
-#: The databases' messages, our errors and our messages; ``{said}`` is the first line of the database's message.
-_SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
+#: The databases' messages, our errors and our messages; ``{line}`` is the first line of the database's message.
+_MESSAGES: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
     (
         re.compile(r"deadlock detected|could not serialize access", re.IGNORECASE),
         LedgerContended,
@@ -323,12 +323,12 @@ _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
     (
         re.compile(r"read-only transaction", re.IGNORECASE),
         LedgerError,
-        "the ledger's database takes no writes ({said}): see that IMPACTFLOW_LEDGER_URL leads to the primary",
+        "the ledger's database takes no writes ({line}): see that IMPACTFLOW_LEDGER_URL leads to the primary",
     ),
     (
         re.compile(r"permission denied for \w+ ", re.IGNORECASE),
         LedgerRefused,
-        "the ledger's database does not let its role do this ({said}): grant it, or have the role own the database",
+        "the ledger's database does not let its role do this ({line}): grant it, or have the role own the database",
     ),
     (
         re.compile(r"unable to open database file|readonly database|permission denied", re.IGNORECASE),
@@ -347,7 +347,7 @@ _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
             re.IGNORECASE,
         ),
         LedgerRefused,
-        "IMPACTFLOW_LEDGER_URL: the ledger's database refuses it ({said}): check user, password, database and sslmode",
+        "IMPACTFLOW_LEDGER_URL: the ledger's database refuses it ({line}): check user, password, database and sslmode",
     ),
     (
         re.compile(
@@ -357,7 +357,7 @@ _SAID: tuple[tuple[re.Pattern[str], type[LedgerError], str], ...] = (
             re.IGNORECASE,
         ),
         LedgerError,
-        "the ledger's database cannot be reached ({said}): check IMPACTFLOW_LEDGER_URL, and that the database runs",
+        "the ledger's database cannot be reached ({line}): check IMPACTFLOW_LEDGER_URL, and that the database runs",
     ),
 )
 
@@ -373,11 +373,11 @@ def translated() -> Iterator[None]:
         msg = f"the ledger's database cannot keep a text: {_first_line(error)}"
         raise LedgerError(msg) from error
     except StatementError as error:
-        said = _first_line(error.orig or error)
-        for pattern, kind, message in _SAID:
+        line = _first_line(error.orig or error)
+        for pattern, kind, message in _MESSAGES:
             if pattern.search(str(error.orig or error)):
-                raise kind(message.format(said=said)) from error
-        msg = f"the ledger's database said: {said}"
+                raise kind(message.format(line=line)) from error
+        msg = f"the ledger's database said: {line}"
         raise LedgerError(msg) from error
 
 

@@ -77,11 +77,11 @@ def to_evaluate_again(connection: Connection, store: str, policy: str, after: in
     values = {"store": store, "policy": policy, "after": after, "limit": limit}
     return [
         Kept(row.id, order_from_row(row), row.read_at, row.listed is not None, row.was_held)
-        for row in connection.execute(_TO_JUDGE, values)
+        for row in connection.execute(_TO_EVALUATE, values)
     ]
 
 
-def said(order: Order) -> str:
+def content_digest(order: Order) -> str:
     """A digest of an order's whole content."""
     return _digest(_plain(order), order.ordered_at.isoformat(), order.customer_email, order.is_first)
 
@@ -350,7 +350,7 @@ _IS_HELD = (
     .exists()
 )
 _KEPT = ("id", "order_id", "ordered_at", "customer_email", "facts", "facts_at", "read_at", "listed")
-_TO_JUDGE = (
+_TO_EVALUATE = (
     select(*(FIRST.c[name] for name in _KEPT), _IS_HELD.label("was_held"))
     .join_from(_CANDIDATES, FIRST, FIRST.c.id == _CANDIDATES.c.id)
     .where(

@@ -13,6 +13,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Text, bindparam, func, or_, select
 
 from impactflow.ledger.tables import Utc, order_names, orders, placements
+from impactflow.names import LISTED
 
 #: The time for which a reading of an order counts: longer than a run that buys for a hundred thousand orders takes,
 #: shorter than the night after which a person checks whether yesterday's failure is mended.
@@ -63,6 +64,6 @@ _NAMED = orders.alias("named")
 WAS_LISTED = (
     select(order_names.c.name)
     .join(_NAMED, order_names.c.order == _NAMED.c.id)
-    .where(or_(_NAMED.c.id == FIRST.c.id, _NAMED.c.same_as == FIRST.c.id), order_names.c.name.like("wr:%"))
+    .where(or_(_NAMED.c.id == FIRST.c.id, _NAMED.c.same_as == FIRST.c.id), order_names.c.name.like(LISTED))
     .exists()
 )

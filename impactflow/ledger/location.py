@@ -21,11 +21,11 @@ def describe(url: str) -> str:
     file = sqlite_file(url)
     if file is not None:
         return str(file)
-    told = _connection(url)
-    hosts = str(told.get("host", "localhost")).split(",")
-    ports = str(told.get("port", "")).split(",")
+    target = _connection(url)
+    hosts = str(target.get("host", "localhost")).split(",")
+    ports = str(target.get("port", "")).split(",")
     places = [":".join(filter(None, place)) for place in zip_longest(hosts, ports[: len(hosts)])]
-    return f"{','.join(places)}/{told.get('dbname', '')}"
+    return f"{','.join(places)}/{target.get('dbname', '')}"
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -91,15 +91,15 @@ def missing(file: Path) -> str:
 
 def dump_command(url: str) -> str:
     """The command that copies a Postgres ledger; it asks for the password, or reads PGPASSWORD or ~/.pgpass."""
-    told = _connection(url)
+    target = _connection(url)
     options = {"--host": "host", "--port": "port", "--username": "user", "--dbname": "dbname"}
     return " ".join(
-        ["pg_dump --format=custom", *(f"{option}={told[name]}" for option, name in options.items() if name in told)]
+        ["pg_dump --format=custom", *(f"{option}={target[name]}" for option, name in options.items() if name in target)]
     )
 
 
 def _connection(url: str) -> Mapping[str, Any]:
     """The target of a Postgres URL, in libpq's words: commas separate several hosts, and their ports."""
     parsed = parse_url(url)
-    told: Mapping[str, Any] = parsed.get_dialect()().create_connect_args(parsed)[1]
-    return told
+    target: Mapping[str, Any] = parsed.get_dialect()().create_connect_args(parsed)[1]
+    return target

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
 from impactflow.ledger.tables import order_names, orders
+from impactflow.names import IDENTITY, identities_by_system
 
 
 def are_of_two(names: Iterable[str], others: Iterable[str]) -> bool:
     """Whether a shop has two different ids for the order with these names and the order with the other names."""
-    ids, other_ids = _ids(names), _ids(others)
+    ids, other_ids = identities_by_system(names), identities_by_system(others)
     return any(ids[system].isdisjoint(other_ids[system]) for system in ids.keys() & other_ids.keys())
 
 
@@ -37,19 +38,10 @@ def identities(connection: Connection, row_ids: Iterable[int]) -> Mapping[int, I
     return {sale: Identity(frozenset(names[sale]), order_id) for sale, order_id in order_ids.items()}
 
 
-def _ids(names: Iterable[str]) -> Mapping[str, set[str]]:
-    by_system: dict[str, set[str]] = defaultdict(set)
-    for name in names:
-        kind, _, rest = name.partition(":")
-        if kind == "id" and ":" in rest:
-            by_system[rest.partition(":")[0]].add(name)
-    return by_system
-
-
 _SALE = func.coalesce(orders.c.same_as, orders.c.id)
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _IDENTITIES = (
     select(orders.c.id, orders.c.order_id, order_names.c.name, _SALE.label("sale"))
-    .outerjoin(order_names, (order_names.c.order == orders.c.id) & order_names.c.name.like("id:%"))
+    .outerjoin(order_names, (order_names.c.order == orders.c.id) & order_names.c.name.like(IDENTITY))
     .where(or_(orders.c.id.in_(_IDS), orders.c.same_as.in_(_IDS)))
 )

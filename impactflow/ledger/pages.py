@@ -20,10 +20,11 @@ from impactflow.ledger.customers import Comparison
 from impactflow.ledger.facts import Origin
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.names import Identity, are_of_two, identities
-from impactflow.ledger.sold import MOST_DUPLICATES, Bought, Duplicate, Unwritten, reporters_from_text
+from impactflow.ledger.sold import MOST_DUPLICATES, Duplicate, ReportedSale, Unwritten, reporters_from_text
 from impactflow.ledger.tables import order_names, orders
 from impactflow.ledger.unlisted import unlisted_reason
 from impactflow.models import BrokenOrder, Earnings, Order, Refund
+from impactflow.names import identities_as_sources, is_identity
 
 #: The columns that only the first row of a sale keeps.
 KEPT_AT_FIRST = ("facts", "facts_at", "listed", "read_at", "policy")
@@ -119,7 +120,7 @@ def as_known(connection: Connection, page: Page, unwritten: Unwritten) -> tuple[
     for sale in sales:
         if len(sale.row_ids) > 1:
             rows[sale.row_ids[0]] = _joined([rows[row_id] for row_id in sale.row_ids])
-    known = [_as_told(page, sale, rows) if sale.row_ids else sale for sale in sales]
+    known = [_with_report(page, sale, rows) if sale.row_ids else sale for sale in sales]
     beside = _beside_others(connection, page, _after_refunds(connection, page, known), rows, unwritten)
     return [_asked_about(page, sale, rows) for sale in beside], rows
 
@@ -134,8 +135,8 @@ def rows_named(connection: Connection, store: str, names: Iterable[str]) -> Mapp
 def _sales(connection: Connection, page: Page) -> list[Sale]:
     """The page's orders as sales: orders that share a name, here or in the ledger, are one sale, as last read."""
     known = rows_named(connection, page.store, (name for order, _ in page.earnings for name in order.names))
-    is_told = any(name.startswith("id:") for order, _ in page.earnings for name in order.names)
-    shops_ids = identities(connection, set(known.values())) if known and is_told else {}
+    has_ids = any(is_identity(name) for order, _ in page.earnings for name in order.names)
+    shops_ids = identities(connection, set(known.values())) if known and has_ids else {}
     sales: list[Sale] = []
     by_name: dict[str, int] = {}
     for number, (order, earnings) in enumerate(page.earnings):
@@ -187,7 +188,7 @@ def _own(
     """
     row_ids = {known[name] for name in order.names if name in known}
     anothers = {row_id for row_id in row_ids & shops_ids.keys() if _is_anothers(order, shops_ids[row_id])}
-    own = {f"src:{name.partition(':')[2]}" for name in order.names if name.startswith("id:")}
+    own = identities_as_sources(order.names)
     claimants = {known[name] for name in own if known.get(name) in anothers}
     names = frozenset(name for name in order.names if known.get(name) not in anothers)
     return names, row_ids - anothers, frozenset(claimants)
@@ -255,9 +256,9 @@ def _beside_others(
     return [_beside(page, sale, found) for sale, found in zip(sales, comparisons, strict=True)]
 
 
-def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Bought:
+def _bought(page: Page, sale: Sale, rows: Mapping[int, Any]) -> ReportedSale:
     row = rows[sale.row_ids[0]] if sale.row_ids else None
-    return Bought(
+    return ReportedSale(
         customer=sale.customer,
         order=sale.reported,
         order_id=row.order_id if row else sale.order.id,
@@ -311,7 +312,7 @@ def _one_of(duplicates: Sequence[Duplicate]) -> str:
     return " or ".join([*(duplicate.order_id for duplicate in duplicates), *more])
 
 
-def _as_told(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
+def _with_report(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
     """A known sale with the report that holds."""
     row, order = rows[sale.row_ids[0]], sale.order
     reporters = sale.reporters.union(*(_reporters(rows[row_id]) for row_id in sale.row_ids))
@@ -336,8 +337,8 @@ def _after_refunds(connection: Connection, page: Page, sales: Sequence[Sale]) ->
 
 
 def _after(page: Page, sale: Sale, announced: Mapping[str, Sequence[Refund]]) -> Sale:
-    told = (refund for name in sorted(sale.names) for refund in announced.get(name, ()))
-    order = sale.order.after(refund for refund in told if not are_of_two(sale.names, refund.names))
+    found = (refund for name in sorted(sale.names) for refund in announced.get(name, ()))
+    order = sale.order.after(refund for refund in found if not are_of_two(sale.names, refund.names))
     if order == sale.order:
         return sale
     return replace(sale, order=order, earnings=page.evaluate(order))

@@ -112,7 +112,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
 def _digest(page: Page, sale: Sale) -> str:
     """A digest that changes when the content of the order or the policy, or a person's question about it, changes."""
     asks = next((f" {impact.asks}" for impact in sale.earnings.impacts if impact.asks), "")
-    return hashlib.sha256(f"{page.policy_digest} {facts.said(sale.order)}{asks}".encode()).hexdigest()[:24]
+    return hashlib.sha256(f"{page.policy_digest} {facts.content_digest(sale.order)}{asks}".encode()).hexdigest()[:24]
 
 
 def _with_rows_of_duplicates(sale: Sale, made: Mapping[str, int]) -> Sale:
@@ -241,8 +241,8 @@ def _adopt(connection: Connection, sale: Sale, row: Any, store: str) -> None:
     """Give the sale all its names; rows that a name has joined are one sale for good."""
     first, *others = sale.row_ids
     if _brings_reporter(sale, row):
-        told = {"reporters": reporters_as_text(sale.reporters)}
-        connection.execute(orders.update().where(orders.c.id == first).values(told))
+        values = {"reporters": reporters_as_text(sale.reporters)}
+        connection.execute(orders.update().where(orders.c.id == first).values(values))
     if others:
         kept = {name: getattr(row, name) for name in KEPT_AT_FIRST}
         connection.execute(orders.update().where(orders.c.id == first).values(kept))
@@ -287,13 +287,13 @@ def _plan_unearned(sale: Sale, row_id: int, writing: Plan) -> None:
 
 
 def _order_values(sale: Sale, page: Page) -> dict[str, Any]:
-    told = any(impact.on_behalf_of_customer for impact in sale.earnings.impacts)
+    on_behalf = any(impact.on_behalf_of_customer for impact in sale.earnings.impacts)
     values = {
         "ordered_at": sale.order.ordered_at,
         "eligible": sale.earnings.eligible,
         "refunded": sale.order.is_refunded,
         "digest": _digest(page, sale),
-        "customer_email": sale.order.customer_email if told else None,
+        "customer_email": sale.order.customer_email if on_behalf else None,
         "customer": sale.customer,
         "reporters": reporters_as_text(sale.reporters),
         "duplicates": _duplicates_as_text(sale),
@@ -308,8 +308,8 @@ def _duplicates_as_text(sale: Sale) -> str | None:
 
 def _write(connection: Connection, writing: Plan) -> None:
     if writing.placements:
-        said = [values["reason"] or f"{values['quantity']} {values['unit']}" for values in writing.placements]
-        transitions.start(connection, writing.placements, said, writing.page.at, writing.page.run_id)
+        details = [values["reason"] or f"{values['quantity']} {values['unit']}" for values in writing.placements]
+        transitions.start(connection, writing.placements, details, writing.page.at, writing.page.run_id)
         writing.begun += sum(begins(None, values["status"]) for values in writing.placements)
     if writing.unearned:
         connection.execute(unearned.insert(), writing.unearned)

@@ -25,6 +25,7 @@ from impactflow.ledger.tables import (
     unearned,
 )
 from impactflow.models import Placement, ProviderName, Unexplained
+from impactflow.names import without_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,16 +373,16 @@ def story(connection: Connection, name: str, store: str | None) -> Mapping[str, 
         "store": found.store,
         "ordered_at": found.ordered_at,
         "counts": found.eligible,
-        **_said_by(found.facts),
+        **_last_report(found.facts),
         "names": known_as,
         "refunds": _given_back(connection, found.store, known_as),
-        **_not_read(connection, found.store, {found.order_id, *(each.partition(":")[2] for each in known_as)}),
+        **_not_read(connection, found.store, {found.order_id, *map(without_kind, known_as)}),
         "unearned": [dict(row) for row in connection.execute(reasons).mappings()],
         "placements": [_life(connection, dict(row)) for row in connection.execute(bought).mappings()],
     }
 
 
-def _said_by(facts: str | None) -> Mapping[str, Any]:
+def _last_report(facts: str | None) -> Mapping[str, Any]:
     """The values of an order's last report; each is None if the ledger did not keep it yet."""
     kept = json.loads(facts) if facts is not None else {}
     return {name: kept.get(name) for name in ("amount", "currency", "items", "payments")}
@@ -389,9 +390,9 @@ def _said_by(facts: str | None) -> Mapping[str, Any]:
 
 def _given_back(connection: Connection, store: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
     """The announced refunds of a sale, each refund once, under any of its names."""
-    told = (refunds.c.ref, refunds.c.amount, refunds.c.currency, refunds.c.is_full)
+    columns = (refunds.c.ref, refunds.c.amount, refunds.c.currency, refunds.c.is_full)
     first = func.min(refunds.c.seen_at).label("seen_at")
-    query = select(*told, first).where(refunds.c.store == store, refunds.c.name.in_(names)).group_by(*told)
+    query = select(*columns, first).where(refunds.c.store == store, refunds.c.name.in_(names)).group_by(*columns)
     mine = query.order_by(first, refunds.c.ref)
     return [dict(row) for row in connection.execute(mine).mappings()]
 

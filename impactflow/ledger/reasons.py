@@ -143,13 +143,13 @@ _SOLD_SINCE = _OF_ORDERS.where(
     orders.c.store.in_(bindparam("stores", expanding=True)), orders.c.ordered_at >= bindparam("since")
 )
 #: A source lists the same old orders again and again; orders that no source lists were reported by a webhook.
-_TOLD_SINCE = _OF_ORDERS.where(
+_REPORTED_SINCE = _OF_ORDERS.where(
     orders.c.id > select(func.max(orders.c.id)).scalar_subquery() - bindparam("last"),
     orders.c.ordered_at < bindparam("since"),
     orders.c.read_at >= bindparam("since"),
     orders.c.listed.is_(None),
 )
-_UNEARNED = _most_frequent(union_all(_SOLD_SINCE, _TOLD_SINCE).subquery("lately"), "slot", "reason")
+_UNEARNED = _most_frequent(union_all(_SOLD_SINCE, _REPORTED_SINCE).subquery("lately"), "slot", "reason")
 _BY_REASON = (
     select(
         placements.c.status,

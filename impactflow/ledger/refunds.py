@@ -87,17 +87,17 @@ def _of_whom(connection: Connection, store: str, refs: Collection[str]) -> Mappi
 
 def _is_news(connection: Connection, each: Announcement) -> bool:
     """Remember a refund; return whether that changed anything."""
-    told = {"store": each.store, "ref": each.refund.ref}
-    before = {row.name: _from_row(row) for row in connection.execute(_BY_REF, told)}
+    keys = {"store": each.store, "ref": each.refund.ref}
+    before = {row.name: _from_row(row) for row in connection.execute(_BY_REF, keys)}
     merged = _merged(each.refund, before.values())
     amount = None if merged.amount is None else str(merged.amount)
     values: dict[str, Any] = {"amount": amount, "currency": merged.currency, "is_full": merged.is_full}
     values |= {"as_of": merged.as_of, "is_undone": merged.is_undone, "uncaptured": str(merged.uncaptured)}
     grown = any(replace(merged, names=(name,)) != known_before for name, known_before in before.items())
     if grown:
-        mine = (refunds.c[key] == value for key, value in told.items())
+        mine = (refunds.c[key] == value for key, value in keys.items())
         connection.execute(refunds.update().where(*mine).values(values))
-    fresh = [told | values | {"name": name, "seen_at": each.at} for name in merged.names if name not in before]
+    fresh = [keys | values | {"name": name, "seen_at": each.at} for name in merged.names if name not in before]
     if fresh:
         connection.execute(refunds.insert(), fresh)
     return grown or bool(fresh)
@@ -109,15 +109,15 @@ def _merged(refund: Refund, before: Iterable[Refund]) -> Refund:
 
     The report with the later time holds; if reports have no time, the larger amount holds.
     """
-    told = refund
+    merged = refund
     for each in before:
-        if each.as_of and told.as_of and each.as_of != told.as_of:
-            told = replace(max(each, told, key=_as_of), names=told.names)
+        if each.as_of and merged.as_of and each.as_of != merged.as_of:
+            merged = replace(max(each, merged, key=_as_of), names=merged.names)
             continue
-        if told.amount is None or (each.currency == told.currency and (each.amount or 0) > told.amount):
-            told = replace(told, amount=each.amount, currency=each.currency, uncaptured=each.uncaptured)
-        told = replace(told, is_full=told.is_full or each.is_full)
-    return told
+        if merged.amount is None or (each.currency == merged.currency and (each.amount or 0) > merged.amount):
+            merged = replace(merged, amount=each.amount, currency=each.currency, uncaptured=each.uncaptured)
+        merged = replace(merged, is_full=merged.is_full or each.is_full)
+    return merged
 
 
 def _as_of(refund: Refund) -> datetime:

@@ -16,7 +16,7 @@ from impactflow.ledger.tables import refused_deliveries
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedDeliveries:
     """
     A number of further refused deliveries.
 
@@ -35,7 +35,7 @@ class Refused:
     count: int
 
 
-def count(connection: Connection, refused: Sequence[Refused]) -> list[None]:
+def count(connection: Connection, refused: Sequence[RefusedDeliveries]) -> list[None]:
     """Add to the earlier counts."""
     for store in sorted({each.store for each in refused}):
         one_at_a_time(connection, f"deliveries of {store}")  # the same as for storing them: two locks could cross

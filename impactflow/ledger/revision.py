@@ -70,8 +70,8 @@ def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale
     else:
         values = revised(found, impact, sale, writing)
         is_other = (values["status"], values["quantity"]) != (found.status, found.quantity)
-        said = (values["reason"] or f"planned anew: {values['quantity']} {values['unit']}") if is_other else None
-        if transitions.revise(connection, found, values, said, writing.page.at, writing.page.run_id) and is_other:
+        detail = (values["reason"] or f"planned anew: {values['quantity']} {values['unit']}") if is_other else None
+        if transitions.revise(connection, found, values, detail, writing.page.at, writing.page.run_id) and is_other:
             writing.begun += begins(found.status, values["status"])
             if found.status == Status.HELD:
                 writing.released.add(sale.row_ids[0])

@@ -12,12 +12,10 @@ from sqlalchemy import ColumnElement, Connection, case, null, select
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import orders, placements
-from impactflow.models import Kind, Placement, ProviderName
+from impactflow.models import KEYLESS, Kind, Placement, ProviderName
 
 #: The most purchases of one provider that may share an identity; it has a millisecond's resolution at 1ClickImpact.
 _MOST_SHARING = 20
-#: Providers that accept no idempotency key: their records tell purchases apart only by their content.
-_KEYLESS = frozenset({ProviderName.ONECLICKIMPACT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def names_for(ref: str) -> Sequence[str]:
 
 def look_alike_of(row: Mapping[str, Any], customer_email: str | None) -> str | None:
     """The same text for all placements that the provider's records could not tell apart; None if keys do."""
-    if row["provider"] not in _KEYLESS:
+    if row["provider"] not in KEYLESS:
         return None
     customer = (customer_email or "").casefold() if row["on_behalf"] else ""
     said = "\n".join((row["provider"], row["kind"], str(row["quantity"]), customer))

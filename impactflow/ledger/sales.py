@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, or_, select
 
 from impactflow.errors import ConfigurationError
 from impactflow.ledger.tables import order_names, orders
+from impactflow.names import possible_names
 
 
 def find(connection: Connection, name: str, store: str | None) -> Any:
@@ -23,7 +24,7 @@ def find(connection: Connection, name: str, store: str | None) -> Any:
     Raises:
         ConfigurationError: Orders of several stores have the name, or several of one store.
     """
-    plain = or_(order_names.c.name.in_([name, f"wr:{name}", f"src:{name}"]), _NAMED.c.order_id == name)
+    plain = or_(order_names.c.name.in_(possible_names(name)), _NAMED.c.order_id == name)
     found = _find(connection, name, plain, store)
     if not found:  # this looks at every name: only as the last resort
         found = _find(connection, name, order_names.c.name.endswith(f":{name}", autoescape=True), store)

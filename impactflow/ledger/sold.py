@@ -25,7 +25,7 @@ BEGIN, END = datetime.min.replace(tzinfo=UTC) + APART, datetime.max.replace(tzin
 
 
 @dataclass(frozen=True, slots=True)
-class Bought:
+class ReportedSale:
     """
     A sale of a page, as it is compared with others.
 
@@ -231,7 +231,7 @@ class Unwritten:
     outdated: dict[int | str, set[Duplicate]] = field(default_factory=lambda: defaultdict(set))
     unasked: set[int] = field(default_factory=set)
 
-    def put(self, each: Bought, sold: Sold) -> None:
+    def put(self, each: ReportedSale, sold: Sold) -> None:
         """Set the new state of a sale of the page."""
         for before in {self.known[row].number: self.known[row] for row in each.rows if row in self.known}.values():
             self.index.remove(before)

@@ -13,6 +13,7 @@ from impactflow.ledger.rows import ever_bought
 from impactflow.ledger.sold import Sold, Stands, likeness, reporters_from_text
 from impactflow.ledger.states import UNSURE, WAITING, Status
 from impactflow.ledger.tables import orders, placements
+from impactflow.names import systems_of
 
 
 def stands_of(connection: Connection, rows: Collection[int]) -> Mapping[int, Stands]:
@@ -70,7 +71,7 @@ def _as_kept(row: Any, stands: Stands) -> Sold:
         at=row.ordered_at,
         alike=likeness_as_kept(row),
         reporters=reporters_from_text(row.reporters),
-        sources=frozenset(name.split(":", 2)[1] for name in names if name.startswith("src:")),
+        sources=systems_of(names),
         duplicates=duplicates,
         stands=stands,
         is_due=waits and is_free,

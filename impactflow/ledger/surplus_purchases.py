@@ -79,8 +79,8 @@ def hold_the_earlier(connection: Connection, steps: Sequence[Step]) -> list[None
         placed = placements.update().where(*holds, placements.c.status == Status.PLACED.value)
         if not connection.execute(placed.values(ref=step.ref, certificate_url=None, due_at=step.at)).rowcount:
             raise TransitionRefused("the placement holds another purchase by now, or is complete")
-        told = {"b_id": step.placement.id, "b_at": step.at, "b_run_id": step.run_id, "b_detail": step.detail}
-        connection.execute(_EVENT, told)
+        event = {"b_id": step.placement.id, "b_at": step.at, "b_run_id": step.run_id, "b_detail": step.detail}
+        connection.execute(_EVENT, event)
         note(connection, step.placement, step.placement.provider_ref, step.at)
     return [None] * len(steps)
 

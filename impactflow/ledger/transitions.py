@@ -66,7 +66,7 @@ class Seen(NamedTuple):
 
 
 def start(
-    connection: Connection, rows: Sequence[Mapping[str, Any]], said: Sequence[str], at: datetime, run_id: str
+    connection: Connection, rows: Sequence[Mapping[str, Any]], details: Sequence[str], at: datetime, run_id: str
 ) -> None:
     """
     Write new placements, with any first status.
@@ -74,25 +74,25 @@ def start(
     Args:
         connection: An open transaction.
         rows: Their columns.
-        said: The text of each placement's event.
+        details: The text of each placement's event.
         at: When.
         run_id: The run that writes them.
     """
     connection.execute(_NEW, rows)
     keys = {"keys": as_list([row["key"]] for row in rows)}
     ids = {row.key: row.id for row in connection.execute(_BY_KEY, keys)}
-    told = {"at": at, "from_status": None, "run_id": run_id}
+    same = {"at": at, "from_status": None, "run_id": run_id}
     connection.execute(
         events.insert(),
         [
-            told | {"placement": ids[row["key"]], "to_status": row["status"], "attempt": row["attempts"], "detail": why}
-            for row, why in zip(rows, said, strict=True)
+            same | {"placement": ids[row["key"]], "to_status": row["status"], "attempt": row["attempts"], "detail": why}
+            for row, why in zip(rows, details, strict=True)
         ],
     )
 
 
 def revise(
-    connection: Connection, found: Any, values: Mapping[str, Any], said: str | None, at: datetime, run_id: str
+    connection: Connection, found: Any, values: Mapping[str, Any], detail: str | None, at: datetime, run_id: str
 ) -> bool:
     """
     Change a placement for which nothing is being sent, if it is unchanged since it was read; return whether it was.
@@ -101,7 +101,7 @@ def revise(
         connection: An open transaction.
         found: The placement as it was read: ``Seen``, or a row that has those columns.
         values: The columns that change, ``status`` among them.
-        said: The event's text; None for no event, if the purchase stays as it was.
+        detail: The event's text; None for no event, if the purchase stays as it was.
         at: When.
         run_id: The run that changes it.
 
@@ -109,14 +109,14 @@ def revise(
         TransitionRefused: The table does not allow this change of status.
     """
     from_, to = Status(found.status), Status(values["status"])
-    _check(from_, to, may_stay=said is None or from_ in WAITING)
+    _check(from_, to, may_stay=detail is None or from_ in WAITING)
     as_found = (placements.c.status == from_.value) & (placements.c.attempts == found.attempts)
     changing = placements.update().where(placements.c.id == found.id, as_found).values(**values)
     if not connection.execute(changing).rowcount:
         return False
-    if said is not None:
-        told = {"from_status": from_, "to_status": to, "attempt": found.attempts, "detail": said}
-        connection.execute(events.insert(), {"placement": found.id, "at": at, "run_id": run_id, **told})
+    if detail is not None:
+        event = {"from_status": from_, "to_status": to, "attempt": found.attempts, "detail": detail}
+        connection.execute(events.insert(), {"placement": found.id, "at": at, "run_id": run_id, **event})
     return True
 
 

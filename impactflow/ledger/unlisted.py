@@ -48,7 +48,7 @@ def _leave(connection: Connection, listing: Listing) -> int:
     one_at_a_time(connection, listing.store)
     times: dict[str, Any] = {"reread": listing.at - REREAD, "fresh_since": listing.at - FRESH}
     if listing.span is None:
-        rows = connection.execute(_UNTOLD, {"store": listing.store} | times).all()
+        rows = connection.execute(_NEVER_LISTED, {"store": listing.store} | times).all()
     else:
         began, ended = listing.span
         rows = connection.execute(_ROWS, {"store": listing.store, "began": began, "ended": ended} | times).all()
@@ -61,28 +61,28 @@ def _leave(connection: Connection, listing: Listing) -> int:
 
 def unlisted_reason(read_at: datetime | None) -> str:
     """The reason for the question about an order that no source lists."""
-    told = f"last told {read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if read_at else "not told since"
-    return f"its order is not listed (any more), {told}"
+    last_report = f"last told {read_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if read_at else "not told since"
+    return f"its order is not listed (any more), {last_report}"
 
 
-def ask_about(connection: Connection, sale: int, said: str, at: datetime, run_id: str) -> None:
+def ask_about(connection: Connection, sale: int, reason: str, at: datetime, run_id: str) -> None:
     """Let every waiting placement of a sale, by its first row, await approval for this reason, too."""
     for row in connection.execute(_OF_SALE, {"sale": sale}).all():
-        _ask(connection, row, said, at, run_id)
+        _ask(connection, row, reason, at, run_id)
 
 
-def _ask(connection: Connection, row: Any, said: str, at: datetime, run_id: str) -> bool:
+def _ask(connection: Connection, row: Any, reason: str, at: datetime, run_id: str) -> bool:
     if row.status == Status.AWAITING_APPROVAL:
-        said = f"{row.reason}; {said}"
-    undecided = {"due_at": None, "reason": said, "approved": None, "decided": None}
+        reason = f"{row.reason}; {reason}"
+    undecided = {"due_at": None, "reason": reason, "approved": None, "decided": None}
     same = placements.c.id == row.id, placements.c.status == row.status
     asked = {"status": Status.AWAITING_APPROVAL.value} | undecided
     if not connection.execute(placements.update().where(*same).values(asked)).rowcount:
         return False
     if row.status != Status.AWAITING_APPROVAL:
         moved = {"from_status": row.status, "to_status": Status.AWAITING_APPROVAL, "attempt": row.attempts}
-        told_by = {"placement": row.id, "at": at, "run_id": run_id, "detail": said}
-        connection.execute(events.insert(), moved | told_by)
+        event = {"placement": row.id, "at": at, "run_id": run_id, "detail": reason}
+        connection.execute(events.insert(), moved | event)
     return True
 
 
@@ -124,4 +124,4 @@ _ROWS = _OLD.where(
     FIRST.c.ordered_at >= bindparam("began", type_=Utc()), FIRST.c.ordered_at < bindparam("ended", type_=Utc())
 )
 #: Placements that would be sent, of orders that no source has ever listed.
-_UNTOLD = _OLD.where(placements.c.status == Status.PLANNED, FIRST.c.listed.is_(None), ~WAS_LISTED)
+_NEVER_LISTED = _OLD.where(placements.c.status == Status.PLANNED, FIRST.c.listed.is_(None), ~WAS_LISTED)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam
 
 from impactflow.ledger.pages import Page
 from impactflow.ledger.tables import broken_orders
+from impactflow.names import order_id_of
 
 
 def mend_lines(connection: Connection, readings: Sequence[tuple[str, str, datetime]]) -> list[None]:
@@ -22,7 +23,7 @@ def mend_lines(connection: Connection, readings: Sequence[tuple[str, str, dateti
 def write_broken(connection: Connection, page: Page) -> None:
     """Keep a page's orders that could not be read, and forget those that can be read by now."""
     readable = {order.id for order, _ in page.earnings}
-    readable |= {name.removeprefix("src:") for order, _ in page.earnings for name in order.names}
+    readable |= {order_id_of(name) for order, _ in page.earnings for name in order.names}
     if readable:
         connection.execute(_MENDED, {"store": page.store, "names": sorted(readable)})
     for broken in page.broken:

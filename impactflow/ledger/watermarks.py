@@ -19,8 +19,8 @@ def advance(connection: Connection, marks: Sequence[tuple[str, str, date, date]]
 
     A mark never moves back, except from a future day: such a day was written by a clock that was ahead.
     """
-    for store, source, said, today in marks:
-        read_to, stands = min(said, today), watermark(connection, store, source)
+    for store, source, day, today in marks:
+        read_to, stands = min(day, today), watermark(connection, store, source)
         if stands is None or stands < read_to or stands > today:
             _mark(connection, store, source, read_to, stands)
     return [None] * len(marks)

@@ -91,7 +91,7 @@ class Writer:
                 if request.done.done():  # its caller was cancelled; the changes stand
                     continue
                 if isinstance(answer, BaseException):
-                    request.done.set_exception(_as_told(answer))
+                    request.done.set_exception(_acceptable(answer))
                 else:
                     request.done.set_result(answer)
 
@@ -145,10 +145,10 @@ def _is_of_one_change(error: BaseException) -> bool:
     return isinstance(error, Exception)
 
 
-def _as_told(error: BaseException) -> BaseException:
+def _acceptable(error: BaseException) -> BaseException:
     """An error that a future accepts: it refuses a StopIteration, and the caller would wait for ever."""
     if not isinstance(error, StopIteration):
         return error
-    told = RuntimeError("a change raised StopIteration")
-    told.__cause__ = error
-    return told
+    replacement = RuntimeError("a change raised StopIteration")
+    replacement.__cause__ = error
+    return replacement

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from impactflow.models import Click, Product
 from impactflow.policy.fields import Currency, NotEmpty, Number, Strict, Text, Written, wrong, wrong_at
-from impactflow.policy.sale import NotEarned, Sale
+from impactflow.policy.priced_order import NotEarned, PricedOrder
 
 
 def _small(text: str) -> str:
@@ -165,10 +165,10 @@ class When(Strict):
     @property
     def needs_lines(self) -> str | None:
         """The name of a condition that looks at an order's products; None where none does."""
-        looks = {name: getattr(self, name) is not None for name in ("products", "not_products", "min_items")}
-        return next((name for name, is_set in looks.items() if is_set), None)
+        conditions = {name: getattr(self, name) is not None for name in ("products", "not_products", "min_items")}
+        return next((name for name, is_set in conditions.items() if is_set), None)
 
-    def counted(self, sale: Sale) -> Sale:
+    def counted(self, sale: PricedOrder) -> PricedOrder:
         """
         Return the sale with only the products that count.
 
@@ -187,7 +187,7 @@ class When(Strict):
             return sale
         others = [each.amount for each in products if not self._counts(each)]
         known = [amount for amount in others if amount is not None]
-        return Sale(
+        return PricedOrder(
             replace(sale.order, item_count=sum((each.quantity for each in counted), Decimal(0))),
             sale.usd_per,
             left_out=sum((max(each, Decimal(0)) for each in known), Decimal(0)) if len(known) == len(others) else None,
@@ -197,7 +197,7 @@ class When(Strict):
         wanted = self.products is None or self.products.mean(product)
         return wanted and not (self.not_products is not None and self.not_products.mean(product))
 
-    def check(self, sale: Sale) -> None:
+    def check(self, sale: PricedOrder) -> None:
         """
         Check all conditions; those that need no rate come first, so that an order is not held for an unneeded rate.
 
@@ -210,7 +210,7 @@ class When(Strict):
         self._check_click(sale)
         self._check_worth(sale)
 
-    def _check_source(self, sale: Sale) -> None:
+    def _check_source(self, sale: PricedOrder) -> None:
         sources, ways = sale.order.sources, {_small(each) for each in sale.order.paid_with}
         if self.sources is not None and sources.isdisjoint(map(_small, self.sources)):
             raise NotEarned(f"its source is not {' or '.join(self.sources)}")
@@ -219,14 +219,14 @@ class When(Strict):
         if self.not_paid_with is not None and ways and ways <= set(map(_small, self.not_paid_with)):
             raise NotEarned(f"it was paid with {' and '.join(sorted(ways))}")
 
-    def _check_customer(self, sale: Sale) -> None:
+    def _check_customer(self, sale: PricedOrder) -> None:
         subscription, first = sale.order.is_subscription, sale.order.is_first
         if self.subscription is not None and subscription is not self.subscription:
             raise NotEarned(_SUBSCRIPTION[subscription])
         if self.first_order is not None and first is not self.first_order:
             raise NotEarned(_FIRST[first])
 
-    def _check_click(self, sale: Sale) -> None:
+    def _check_click(self, sale: PricedOrder) -> None:
         if self.last_click is None:
             return
         if sale.order.last_click is None:
@@ -234,7 +234,7 @@ class When(Strict):
         if not self.last_click.is_like(sale.order.last_click):
             raise NotEarned("its last click is another one")
 
-    def _check_worth(self, sale: Sale) -> None:
+    def _check_worth(self, sale: PricedOrder) -> None:
         if self.currencies is not None and sale.currency not in self.currencies:
             raise NotEarned(f"{sale.currency} is not one of {', '.join(self.currencies)}")
         if self.min_items is not None and sale.items < self.min_items:
@@ -262,7 +262,7 @@ _FIRST = {
 }
 
 
-def _threshold(thresholds: Mapping[str, Decimal], name: str, sale: Sale) -> Decimal:
+def _threshold(thresholds: Mapping[str, Decimal], name: str, sale: PricedOrder) -> Decimal:
     if sale.currency not in thresholds:
         raise NotEarned(f"{name} has no {sale.currency}")
     return thresholds[sale.currency]

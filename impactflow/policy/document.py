@@ -1,5 +1,6 @@
 """The whole policy: which orders count, exchange rates, and the rules; and what one order earns under it."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, date
@@ -24,9 +25,9 @@ from impactflow.policy.fields import (
     Written,
     wrong_at,
 )
+from impactflow.policy.priced_order import PricedOrder
 from impactflow.policy.quantities import PerAmount
 from impactflow.policy.rules import AnyRule
-from impactflow.policy.sale import Sale
 
 #: The age in days beyond which exchange rates are worth renewing.
 RENEW_AFTER_DAYS = 30
@@ -122,6 +123,11 @@ class Policy(Strict):
     rules: Annotated[tuple[AnyRule, ...], NotEmpty(), AfterValidator(_slots_once)]
     """The rules: what is bought for each order that counts."""
 
+    @cached_property
+    def digest(self) -> str:
+        """Changes whenever the meaning of the policy changes."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
     def earnings(self, order: Order) -> Earnings:
         """
         Return the impacts that an order has earned and those that it has not, with reasons.
@@ -130,7 +136,7 @@ class Policy(Strict):
         """
         if reason := self._why_not_counted(order):
             return Earnings(eligible=False, impacts=(), unearned=(Unearned(None, reason),))
-        sale = Sale(order, self.usd_per)
+        sale = PricedOrder(order, self.usd_per)
         outcomes = [rule.earn(sale) for rule in self.rules]
         return Earnings(
             eligible=True,

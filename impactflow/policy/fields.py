@@ -38,14 +38,16 @@ SMALLEST_NUMBER = Decimal("0.000000001")
 LARGEST_NUMBER = Decimal(1_000_000_000)
 
 
-def wrong(says: str) -> PydanticCustomError:
+def wrong(message: str) -> PydanticCustomError:
     """Make a problem in words that ``reading`` shows unchanged."""
-    return PydanticCustomError("policy", "{says}", {"says": says})
+    return PydanticCustomError("policy", "{message}", {"message": message})
 
 
-def wrong_at(where: tuple[str | int, ...], says: str, value: object) -> ValidationError:
+def wrong_at(where: tuple[str | int, ...], message: str, value: object) -> ValidationError:
     """Make a problem with a part inside the value that is being checked."""
-    return ValidationError.from_exception_data("policy", [InitErrorDetails(type=wrong(says), loc=where, input=value)])
+    return ValidationError.from_exception_data(
+        "policy", [InitErrorDetails(type=wrong(message), loc=where, input=value)]
+    )
 
 
 class Strict(BaseModel):
@@ -77,11 +79,13 @@ class Strict(BaseModel):
 
     @classmethod
     def _suggested(cls, error: ErrorDetails) -> InitErrorDetails:
-        says = explained(error)
+        message = explained(error)
         if error["type"] == "extra_forbidden":
             near = cls._nearest(error)
-            says = f"unknown field: did you mean {near}?" if near else f"unknown field: {_listed(cls)} are known here"
-        return InitErrorDetails(type=wrong(says), loc=error["loc"], input=error["input"])
+            message = (
+                f"unknown field: did you mean {near}?" if near else f"unknown field: {_listed(cls)} are known here"
+            )
+        return InitErrorDetails(type=wrong(message), loc=error["loc"], input=error["input"])
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -93,7 +97,7 @@ def _listed(model: type[BaseModel]) -> str:
     return ", ".join(model.model_fields)
 
 
-_SAYS = {
+_MESSAGES = {
     "missing": "is missing",
     "string_type": "must be text (put it in quotes)",
     "bool_type": "must be true or false",
@@ -112,9 +116,9 @@ def explained(error: ErrorDetails) -> str:
         case {"type": "literal_error" | "enum", "ctx": {"expected": expected}}:
             return f"must be {expected}{_not(error['input'])}"
         case {"type": "missing"}:
-            return _SAYS["missing"]
-        case {"type": kind} if kind in _SAYS:
-            return _SAYS[kind] + _not(error["input"])
+            return _MESSAGES["missing"]
+        case {"type": kind} if kind in _MESSAGES:
+            return _MESSAGES[kind] + _not(error["input"])
     return error["msg"]
 
 
@@ -163,16 +167,16 @@ class Checked(ABC):
 
 @dataclass(frozen=True)
 class Form(Checked):
-    """Text of one form: ``pattern`` describes the form to programs, ``says`` to people."""
+    """Text of one form: ``pattern`` describes the form to programs, ``description`` to people."""
 
     pattern: str
-    says: str
+    description: str
 
     def check(self, value: object) -> str:
         """Return the text, if it has the form."""
         if isinstance(value, str) and re.fullmatch(self.pattern, value, re.ASCII):
             return value
-        raise wrong(f"must be {self.says}{_not(value)}")
+        raise wrong(f"must be {self.description}{_not(value)}")
 
     def schema(self) -> JsonSchemaValue:
         """Return a pattern."""

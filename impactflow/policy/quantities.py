@@ -13,7 +13,7 @@ from typing import Annotated, Any, assert_never
 from pydantic import Discriminator, Tag
 
 from impactflow.policy.fields import Currency, Number, Percent, Strict, Written, nearest, wrong_at
-from impactflow.policy.sale import NotEarned, Sale
+from impactflow.policy.priced_order import NotEarned, PricedOrder
 
 
 class Rounding(StrEnum):
@@ -44,7 +44,7 @@ class PerOrder(Strict):
     per_order: Number
     """The quantity for each order: trees, coral fragments, kg or lb (the rule's ``unit``), cents for donations."""
 
-    def of(self, sale: Sale) -> Fraction:  # noqa: ARG002 - all four ways have one signature
+    def of(self, sale: PricedOrder) -> Fraction:  # noqa: ARG002 - all four ways have one signature
         """Return the quantity that the sale earns."""
         return Fraction(self.per_order)
 
@@ -58,7 +58,7 @@ class PerItem(Strict):
     of an order are the sum of its products' quantities.
     """
 
-    def of(self, sale: Sale) -> Fraction:
+    def of(self, sale: PricedOrder) -> Fraction:
         """Return the quantity that the sale earns."""
         if sale.items <= 0:
             raise NotEarned("the order has no items")
@@ -84,7 +84,7 @@ class PerAmount(Strict):
     per_amount: Share
     """A quantity for each stretch of the order's amount, such as one tree for each 20 USD."""
 
-    def of(self, sale: Sale) -> Fraction:
+    def of(self, sale: PricedOrder) -> Fraction:
         """Return the quantity that the sale earns."""
         share = self.per_amount
         return sale.positive_amount_in(share.currency) * Fraction(share.quantity) / Fraction(share.per)
@@ -96,7 +96,7 @@ class PercentOfOrder(Strict):
     percent_of_order: Percent
     """The percentage of the order's amount in USD; given in whole cents."""
 
-    def of(self, sale: Sale) -> Fraction:
+    def of(self, sale: PricedOrder) -> Fraction:
         """Return the quantity that the sale earns, in cents: a percent of a dollar is a cent."""
         return sale.positive_amount_in("USD") * Fraction(self.percent_of_order)
 
@@ -126,8 +126,8 @@ def _ways(value: Any) -> str:
 
 
 def _one_of(names: str) -> Discriminator:
-    says = f"must be exactly one of {names}"
-    return Discriminator(_ways, custom_error_type="policy", custom_error_message=says)
+    message = f"must be exactly one of {names}"
+    return Discriminator(_ways, custom_error_type="policy", custom_error_message=message)
 
 
 _Amount = (

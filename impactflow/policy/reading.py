@@ -29,7 +29,7 @@ Model = TypeVar("Model", bound=Strict)
 @dataclass(frozen=True, slots=True)
 class _Problem:
     line: int
-    says: str
+    message: str
 
 
 def load_policy(path: Path) -> Policy:
@@ -97,7 +97,7 @@ def _text(path: Path, what: str, hint: str) -> str:
 
 def _configuration_error(path: Path, problems: list[_Problem]) -> ConfigurationError:
     ordered = sorted(problems, key=lambda problem: problem.line)
-    return ConfigurationError("\n".join(f"{path} line {problem.line}: {problem.says}" for problem in ordered))
+    return ConfigurationError("\n".join(f"{path} line {problem.line}: {problem.message}" for problem in ordered))
 
 
 def _yaml_problem(broken: YAMLError | RecursionError, text: str, what: str) -> _Problem:
@@ -146,11 +146,11 @@ class _Document:
         root = yaml.compose(text)
         self.values = self._value(root, ()) if root is not None else {}
 
-    def problem(self, loc: _Place, says: str) -> _Problem:
+    def problem(self, loc: _Place, message: str) -> _Problem:
         """Make the problem of the field at pydantic's ``loc``, with its line or that of the mapping that lacks it."""
         place = _without_tags(loc)
         known = next(place[:length] for length in range(len(place), -1, -1) if place[:length] in self._lines)
-        return _Problem(self._lines[known], f"{_shown(place)}: {says}" if place else says)
+        return _Problem(self._lines[known], f"{_shown(place)}: {message}" if place else message)
 
     def _value(self, node: Node, place: _Place) -> Any:
         match node:

@@ -23,7 +23,11 @@ def remarks(policy: Policy) -> list[str]:
     """Return sentences for a person, one for each thing to check."""
     return [
         *_unknown_currencies(policy),
-        *(f"slot {rule.slot}: {says}" for rule in policy.rules for says in (*_rounding(rule), *_rates(policy, rule))),
+        *(
+            f"slot {rule.slot}: {remark}"
+            for rule in policy.rules
+            for remark in (*_rounding(rule), *_rates(policy, rule))
+        ),
     ]
 
 

@@ -72,7 +72,9 @@ def renew(policy: Policy, rates: ReferenceRates, asked: Collection[str] = ()) ->
         for currency, rate in found.items()
         if rate is None
     ]
-    remarks += [says for currency, rate in found.items() if rate and (says := _slip(currency, old.get(currency), rate))]
+    remarks += [
+        remark for currency, rate in found.items() if rate and (remark := _slip(currency, old.get(currency), rate))
+    ]
     if policy.fx and rates.day < policy.fx.as_of:
         remarks.append(f"these rates are of {rates.day}, the policy's of {policy.fx.as_of} are newer")
     return Renewal(
@@ -93,11 +95,11 @@ def _slip(currency: str, old: Decimal | None, new: Decimal) -> str | None:
     if old is None:
         return None
     ratio = Fraction(old) / Fraction(new)
-    says = f"{currency}: the policy says {old:f}, the reference rate is {new:f}"
+    comparison = f"{currency}: the policy says {old:f}, the reference rate is {new:f}"
     if abs(Fraction(old) * Fraction(new) - 1) <= _NEAR < abs(ratio - 1):
-        return f"{says}: the policy's looks inverse, for what is asked is USD for one {currency}"
+        return f"{comparison}: the policy's looks inverse, for what is asked is USD for one {currency}"
     if not Fraction(1, _FAR) <= ratio <= _FAR:
-        return f"{says}, more than a factor of {_FAR} away: look which is right"
+        return f"{comparison}, more than a factor of {_FAR} away: look which is right"
     return None
 
 

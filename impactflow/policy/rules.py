@@ -18,8 +18,8 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned
 from impactflow.policy.conditions import When
 from impactflow.policy.fields import UNLIMITED, Limit, Number, Slot, Strict, Text, wrong_at
+from impactflow.policy.priced_order import NeedsAttention, NotEarned, PricedOrder
 from impactflow.policy.quantities import DonationQuantity, PerItem, Quantity, Rounding, rounded
-from impactflow.policy.sale import NeedsAttention, NotEarned, Sale
 from impactflow.units import WHOLE
 
 _GRAMS: Mapping[str, Fraction] = MappingProxyType(
@@ -48,7 +48,7 @@ class Rule(Strict):
     #: The most that the provider sells at once, in ``UNIT_OF`` the impact.
     most: ClassVar[int] = 10_000_000
     #: The fields that are sent to the provider, where they are set.
-    told: ClassVar[tuple[str, ...]] = ()
+    option_fields: ClassVar[tuple[str, ...]] = ()
 
     slot: Slot
     """A lasting name, part of every idempotency key: renaming it would buy again."""
@@ -80,7 +80,7 @@ class Rule(Strict):
     when: When = When()
     """Conditions on the order; without any, every order earns the impact."""
 
-    def earn(self, sale: Sale) -> Impact | Unearned:
+    def earn(self, sale: PricedOrder) -> Impact | Unearned:
         """Return the impact that the order earns by this rule, or why it earns none, or why it waits for a person."""
         try:
             counted = self.when.counted(sale)
@@ -99,7 +99,7 @@ class Rule(Strict):
             return "per_item"
         return self.when.needs_lines
 
-    def _bought(self, sale: Sale) -> int:
+    def _bought(self, sale: PricedOrder) -> int:
         """Return the quantity in ``UNIT_OF`` the impact; rounded once, here."""
         unit = UNIT_OF[self.impact]
         quantity = rounded(self.quantity.of(sale) * self.scale, self.rounding)
@@ -112,13 +112,13 @@ class Rule(Strict):
             )
         return quantity
 
-    def _impact(self, sale: Sale, *, quantity: int | None, held: str | None) -> Impact:
+    def _impact(self, sale: PricedOrder, *, quantity: int | None, held: str | None) -> Impact:
         return Impact(
             slot=self.slot,
             provider=self.provider,
             kind=self.impact,
             quantity=quantity,
-            options={name: value for name in self.told if (value := getattr(self, name))},
+            options={name: value for name in self.option_fields if (value := getattr(self, name))},
             on_behalf_of_customer=self._for_customer and sale.order.customer_email is not None,
             held=held,
             approval_limit=self.approval_limit,
@@ -141,10 +141,10 @@ class Rule(Strict):
         """The most that is planned on one UTC day without a person's approval, in the same unit; None for no limit."""
         return self._limit(self.approve_above_per_day, A_DAY * DEFAULT_LIMIT[self.impact])
 
-    def _limit(self, told: Decimal | str | None, default: int) -> int | None:
-        if told is None:
+    def _limit(self, limit: Decimal | str | None, default: int) -> int | None:
+        if limit is None:
             return default
-        return None if told == UNLIMITED else floor(Fraction(told) * self.scale)
+        return None if limit == UNLIMITED else floor(Fraction(limit) * self.scale)
 
     @cached_property
     def scale(self) -> Fraction:
@@ -189,7 +189,7 @@ class _OneClickImpact(Rule):
             }
         }
     )
-    told: ClassVar[tuple[str, ...]] = ("notify",)
+    option_fields: ClassVar[tuple[str, ...]] = ("notify",)
 
     provider: Literal[ProviderName.ONECLICKIMPACT]
     """1ClickImpact."""
@@ -214,7 +214,7 @@ class _OneClickImpact(Rule):
 class PlantTrees(_OneClickImpact):
     """Trees; whole ones."""
 
-    told = ("category", "notify")
+    option_fields = ("category", "notify")
 
     impact: Literal[Kind.PLANT_TREES]
     """Trees planted."""
@@ -259,7 +259,7 @@ class OneClickDonation(_OneClickImpact):
     """Money given through 1ClickImpact; whole cents."""
 
     most = 1_000_000_000
-    told = ("category", "notify")
+    option_fields = ("category", "notify")
 
     impact: Literal[Kind.DONATE]
     """Money given."""
@@ -274,7 +274,7 @@ class Offset(_Weighed):
 
     #: CNaught states no limit; this is our own guard against a slip: ten thousand tonnes, in grams.
     most = 10_000_000_000
-    told = ("portfolio_id", "description")
+    option_fields = ("portfolio_id", "description")
 
     provider: Literal[ProviderName.CNAUGHT]
     """CNaught."""
@@ -294,7 +294,7 @@ class ImpactAPIDonation(Rule):
     """Money given through ImpactAPI; whole cents."""
 
     most = 1_000_000_000
-    told = ("campaign",)
+    option_fields = ("campaign",)
 
     provider: Literal[ProviderName.IMPACTAPI]
     """ImpactAPI."""

@@ -19,7 +19,7 @@ from impactflow.proof.scenario import RULES, Scenario
 from impactflow.proof.verdict import Place, place
 
 #: How often each person looks.
-_LOOKS = 6
+_ROUNDS = 6
 
 
 class Approvers:
@@ -46,7 +46,7 @@ class Approvers:
         enter(Process())
         chance, ledger = Random(name), Ledger(self._engine)
         await self._clock.sleep(self._scenario.decide_after_s)
-        for _ in range(_LOOKS):
+        for _ in range(_ROUNDS):
             await self._clock.sleep(chance.uniform(0, 120))
             asked = await ledger.awaiting()
             await self._clock.sleep(chance.uniform(0, 60))

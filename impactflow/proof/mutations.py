@@ -90,8 +90,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a 5xx after a write counts as not done",
         "impactflow.clients.answers",
-        "    def _broke_down(self, said: str, more: dict[str, Any]) -> ProviderError:\n        if self.is_write:",
-        "    def _broke_down(self, said: str, more: dict[str, Any]) -> ProviderError:\n        if not more:",
+        "    def _broke_down(self, quoted: str, more: dict[str, Any]) -> ProviderError:\n        if self.is_write:",
+        "    def _broke_down(self, quoted: str, more: dict[str, Any]) -> ProviderError:\n        if not more:",
     ),
     Mutation(
         "an unreadable answer to a write counts as not done",
@@ -300,7 +300,7 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "one item is counted where there are several",
-        "impactflow.policy.sale",
+        "impactflow.policy.priced_order",
         '        return _exact(self.order.item_count, "the order\'s number of items")',
         '        return _exact(self.order.item_count**0, "the order\'s number of items")',
     ),
@@ -336,8 +336,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "P3: another policy changes nothing that is planned",
         "impactflow.ledger.planning",
-        'f"{page.policy_digest} {facts.said(sale.order)}{asks}"',
-        'f"{facts.said(sale.order)}{asks}"',
+        'f"{page.policy_digest} {facts.content_digest(sale.order)}{asks}"',
+        'f"{facts.content_digest(sale.order)}{asks}"',
         "corrected while unpaid",
     ),
     Mutation(
@@ -399,7 +399,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "P12: metadata is compared as it is written",
         "impactflow.providers.cnaught",
-        '            named = [order for order in orders if _told(order.metadata).get("impactflow_key") == doubt.key]',
+        '            named = [order for order in orders if _fields(order.metadata).get("impactflow_key") == doubt.key]',
         "            named = [order for order in orders if order.metadata == _metadata(doubt)]",
         "metadata_reformatted",
     ),
@@ -427,8 +427,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "P13: a session in an answer is ours whatever its key",
         "impactflow.providers.impactapi",
-        '    if _text(told.metadata.get("impactflow_key")) not in {None, placement.key}:',
-        "    if told.id is None:",
+        '    if _text(answer.metadata.get("impactflow_key")) not in {None, placement.key}:',
+        "    if answer.id is None:",
         "foreign_answer",
     ),
     Mutation(

@@ -50,10 +50,10 @@ class OtherBuyers:
         if not self.are_busy:
             return
         chance = Random(f"{self._scenario.seed} busy")
-        tells_key = self._scenario.others_show_key
-        longest_s = chance.choice([60, 300]) if tells_key else 600
-        first = _KEY if tells_key else _OWN
-        report = [b"", _CUSTOMER] if tells_key else [_OWN, _OWN + _CUSTOMER]
+        shows_key = self._scenario.others_show_key
+        longest_s = chance.choice([60, 300]) if shows_key else 600
+        first = _KEY if shows_key else _OWN
+        report = [b"", _CUSTOMER] if shows_key else [_OWN, _OWN + _CUSTOMER]
         before = len(self._sandbox.books.purchases)
         while len(self._sandbox.books.purchases) == before:  # the other buyers' requests get lost, too
             self._buy(self._keyless[0], 1, first)
@@ -63,12 +63,12 @@ class OtherBuyers:
             slot = chance.choice(self._keyless)
             self._buy(slot, RULES[slot][1], chance.choice(report))
 
-    def _buy(self, slot: str, amount: int, told: bytes = b"") -> None:
+    def _buy(self, slot: str, amount: int, fields: bytes = b"") -> None:
         """Send a request and ignore its result; send none where a purchase of theirs could never be taken for ours."""
         match RULES[slot][0]["provider"]:
             case ProviderName.ONECLICKIMPACT:
                 path = _PATHS.get(KIND_OF[slot], KIND_OF[slot].value)
-                headers, body = {"x-api-key": oneclickimpact.API_KEY}, b'{"amount":%d%s}' % (amount, told)
+                headers, body = {"x-api-key": oneclickimpact.API_KEY}, b'{"amount":%d%s}' % (amount, fields)
                 self._send(Request("POST", f"/oneclickimpact/v1/{path}", "", headers, body))
             case ProviderName.CNAUGHT:
                 headers, body = {"authorization": f"Bearer {cnaught.API_KEY}"}, b'{"amount_kg":%d}' % (amount // 1000)

@@ -112,9 +112,9 @@ class PostgresServer:
                 psycopg.connect(f"{self.url}/postgres", connect_timeout=5).close()
             except psycopg.OperationalError as error:
                 if self._process.poll() is not None or time.monotonic() > until:
-                    said = self._log.read_text()
+                    output = self._log.read_text()
                     self.close()
-                    raise RuntimeError(f"Postgres did not start:\n{said}") from error
+                    raise RuntimeError(f"Postgres did not start:\n{output}") from error
                 time.sleep(0.05)
             else:
                 return

@@ -124,10 +124,10 @@ class Proof:
 
 
 #: Called with the current step, the progress, and the total; 0 of 0 where the total is unknown.
-Tell = Callable[[str, int, int], None]
+Report = Callable[[str, int, int], None]
 
 
-def prove(size: Size, report: Tell) -> Proof:
+def prove(size: Size, report: Report) -> Proof:
     """Try everything at this size."""
     proof = Proof()
     _simulate(size, proof, report)
@@ -143,7 +143,7 @@ def prove(size: Size, report: Tell) -> Proof:
     return proof
 
 
-def _simulate(size: Size, proof: Proof, report: Tell) -> None:
+def _simulate(size: Size, proof: Proof, report: Report) -> None:
     seeds = range(size.first_seed, size.first_seed + size.seeds)
     report("simulating", 0, size.seeds)
     with _timed() as took_s:
@@ -157,7 +157,7 @@ def _simulate(size: Size, proof: Proof, report: Tell) -> None:
     ]
 
 
-def _simulate_health(size: Size, proof: Proof, report: Tell) -> None:
+def _simulate_health(size: Size, proof: Proof, report: Report) -> None:
     seeds = range(size.first_seed, size.first_seed + size.healthy_seeds)
     report("simulating health", 0, len(seeds))
     with _timed() as took_s:
@@ -172,7 +172,7 @@ def _simulate_health(size: Size, proof: Proof, report: Tell) -> None:
     ]
 
 
-def _crash(size: Size, proof: Proof, report: Tell) -> None:
+def _crash(size: Size, proof: Proof, report: Report) -> None:
     total = len(list(crashpoints.settings()))
     report("crashing at every boundary", 0, total)
     with _timed() as took_s:
@@ -185,7 +185,7 @@ def _crash(size: Size, proof: Proof, report: Tell) -> None:
     proof.failures += found.failures
 
 
-def _plant(size: Size, proof: Proof, report: Tell) -> None:
+def _plant(size: Size, proof: Proof, report: Report) -> None:
     done = count(1)
     report("planting bugs", 0, len(MUTATIONS))
     every = catch_all(
@@ -199,7 +199,7 @@ def _plant(size: Size, proof: Proof, report: Tell) -> None:
     ]
 
 
-def _kill(size: Size, proof: Proof, report: Tell) -> None:
+def _kill(size: Size, proof: Proof, report: Report) -> None:
     try:
         with _timed() as took_s:
             found = processes.run(size.processes_s, size.first_seed, lambda what: report(what, 0, 0))
@@ -222,7 +222,7 @@ def _kill(size: Size, proof: Proof, report: Tell) -> None:
         proof.left_out.append(found.left_out)
 
 
-def _compare(size: Size, proof: Proof, report: Tell) -> None:
+def _compare(size: Size, proof: Proof, report: Report) -> None:
     if not (_CHECKOUT / "benchmarks" / "baselines").is_dir():
         proof.left_out.append("the usual alternatives: they are in a checkout's benchmarks/ only")
         return
@@ -234,12 +234,12 @@ def _compare(size: Size, proof: Proof, report: Tell) -> None:
             [*command, "--json", str(path)], cwd=_CHECKOUT, capture_output=True, text=True, check=False
         )
         if ended.returncode:
-            said = ended.stderr.strip()
-            (proof.failures if said.startswith(_OURS) else proof.left_out).append(f"the usual alternatives: {said}")
+            text = ended.stderr.strip()
+            (proof.failures if text.startswith(_OURS) else proof.left_out).append(f"the usual alternatives: {text}")
             return
-        told = json.loads(path.read_text())
-    proof.baselines = told["rows"]
-    proof.left_out += told["left_out"]
+        results = json.loads(path.read_text())
+    proof.baselines = results["rows"]
+    proof.left_out += results["left_out"]
     proof.failures += [
         f"among the usual alternatives: {row} ({' '.join(command[1:])})"
         for row in proof.baselines

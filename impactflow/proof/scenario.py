@@ -176,7 +176,7 @@ class Sale:
     @property
     def is_refunded_at_once(self) -> bool:
         """Whether every process knows from the beginning that nothing of the sale must be bought."""
-        return any(told.topic == REFUND and told.after_s < BEGIN_S for told in self.webhooks)
+        return any(webhook.topic == REFUND and webhook.after_s < BEGIN_S for webhook in self.webhooks)
 
 
 @dataclass(frozen=True)
@@ -338,8 +338,8 @@ class Scenario:
         earned = {sale.items_at(moment) * self._factor(moment) * RULES[slot][1] for moment in moments} - {0}
         paid = [each.body for each in sale.webhooks if each.topic == PAID and each.after_s <= at_s]
         items = {sum(line["quantity"] for line in body.get("line_items", ())) for body in paid} - {0}
-        told = {number * self._factor(at_s) * RULES[slot][1] for number in items}
-        return frozenset(earned | {less for less in told if earned and less < min(earned)})
+        announced = {number * self._factor(at_s) * RULES[slot][1] for number in items}
+        return frozenset(earned | {less for less in announced if earned and less < min(earned)})
 
     def undone(self) -> frozenset[tuple[str, str]]:
         """The purchases that must not be made, by order and slot."""
@@ -414,12 +414,12 @@ def _with_webhooks(chance: Random, sale: Sale) -> Sale:
     if chance.randrange(4):
         paid["line_items"] = [{"quantity": sale.items}]
     ids = chance.choice([("a",), ("a",), ("a", "a"), ("a", "b")])
-    told = [Webhook(chance.uniform(0, BEGIN_S + 400), f"{sale.number}{each}", PAID, paid) for each in ids]
+    webhooks = [Webhook(chance.uniform(0, BEGIN_S + 400), f"{sale.number}{each}", PAID, paid) for each in ids]
     if sale.refunded_after_s is not None:
         given_back = [{"kind": "refund", "status": "success", "amount": total, "currency": "USD"}]
         refund = {"id": sale.number, "order_id": order_id, "transactions": given_back}
-        told.append(Webhook(chance.uniform(0, BEGIN_S + 400), f"{sale.number}r", REFUND, refund))
-    return replace(sale, webhooks=told)
+        webhooks.append(Webhook(chance.uniform(0, BEGIN_S + 400), f"{sale.number}r", REFUND, refund))
+    return replace(sale, webhooks=webhooks)
 
 
 def _options(chance: Random, seed: int) -> Options:

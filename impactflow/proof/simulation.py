@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
-from impactflow.buying.manual_resolution import Decision, Ruling, resolve_by_ruling
+from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
 from impactflow.buying.run import CountingTransport, Run, config_of
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.ledger import UNRESOLVED, Delivery, Ledger, Status, Vouched
@@ -119,7 +119,7 @@ class _Simulation:
         self._providers = runs.providers_of(self._policy)
         self._clock = SimulatedClock(timedelta(seconds=scenario.later_s))
         self._sandbox = _World(scenario, self._clock)
-        self._strangers = OtherBuyers(scenario, self._sandbox, self._clock)
+        self._other_buyers = OtherBuyers(scenario, self._sandbox, self._clock)
         self._persons = Approvers(scenario, self._engine, self._clock)
         self._settings = _settings()
         self._given_up: set[Place] = set()
@@ -129,15 +129,15 @@ class _Simulation:
 
     async def run(self) -> tuple[str, ...]:
         """Run everything; return the errors found afterwards."""
-        self._strangers.came_before()
+        self._other_buyers.came_before()
         await self._vouch()
-        other_purchases = asyncio.create_task(self._strangers.keep_buying())
+        other_purchases = asyncio.create_task(self._other_buyers.keep_buying())
         vandal = asyncio.create_task(self._persons.vandalize())
-        told = (webhook for sale in self._scenario.sales for webhook in sale.webhooks)
+        webhooks = (webhook for sale in self._scenario.sales for webhook in sale.webhooks)
         await asyncio.gather(
             *(self._work(worker) for worker in self._scenario.workers),
             *(self._persons.decide(name) for name in self._scenario.persons),
-            *map(self._announce, told),
+            *map(self._announce, webhooks),
             self._cancel(),
             self._stray(),
         )
@@ -339,8 +339,8 @@ class _Simulation:
         for row in await run.ledger.attention():
             if row["status"] != Status.FAILED or row["provider"] not in refuses:
                 continue
-            ruling = Ruling(row["order_id"], row["slot"], Decision.NOT_BOUGHT, "a person")
-            given_up = replace(ruling, decision=Decision.GIVEN_UP)
+            ruling = Ruling(row["order_id"], row["slot"], Resolution.NOT_BOUGHT, "a person")
+            given_up = replace(ruling, decision=Resolution.GIVEN_UP)
             if gives_up:
                 ruling = given_up
                 self._given_up.add(place(row["order_id"], row["slot"]))
@@ -403,7 +403,7 @@ class _Simulation:
         """Whether a provider's answers decide what happened to a placement, whoever else buys there."""
         match provider:
             case ProviderName.ONECLICKIMPACT:
-                return not self._strangers.are_busy or was_bought
+                return not self._other_buyers.are_busy or was_bought
             case ProviderName.CNAUGHT:
                 return "metadata_dropped" not in self._scenario.options.poor
             case ProviderName.IMPACTAPI:
@@ -414,7 +414,7 @@ class _Simulation:
         modes = sorted(name for name in self._scenario.options.poor if POOR[name][0] == provider)
         if provider is ProviderName.ONECLICKIMPACT:
             account = ECHO if self._scenario.options.metadata == "echo" else IGNORED
-            modes.insert(0, BUSY if self._strangers.are_busy else account)
+            modes.insert(0, BUSY if self._other_buyers.are_busy else account)
         return ", ".join([f"{provider}", *modes])
 
     def _count_doubts(self) -> Counter[ProviderName]:

@@ -169,18 +169,18 @@ class CNaught:
         return order
 
     def _record(self, order: Order) -> Record:
-        told = _told(order.metadata)
+        fields = _fields(order.metadata)
         return Record(
             order.id,
             Kind.OFFSET,
             order.amount_kg * _GRAMS_PER_KG,
             customer_email=None,
             at=(order.created_on or self._clock.now()).astimezone(UTC),
-            key=told.get("impactflow_key"),
-            order_id=told.get("order_id"),
+            key=fields.get("impactflow_key"),
+            order_id=fields.get("order_id"),
             cancelled=order.state == "cancelled",
             price_usd_cents=order.price_usd_cents,
-            is_somebodys=bool(order.metadata) and "impactflow_key" not in told,
+            is_somebodys=bool(order.metadata) and "impactflow_key" not in fields,
         )
 
     async def _by_metadata(self, doubt: Placement, lease: Lease) -> Verdict:
@@ -193,7 +193,7 @@ class CNaught:
         names_return = False
         for _ in range(2):
             orders = [order async for order in self._since(doubt)]
-            named = [order for order in orders if _told(order.metadata).get("impactflow_key") == doubt.key]
+            named = [order for order in orders if _fields(order.metadata).get("impactflow_key") == doubt.key]
             if len(named) > 1:
                 return Ambiguous("several orders carry its key: " + ", ".join(order.id for order in named), so_far=True)
             if named:
@@ -232,7 +232,7 @@ def _may_be(doubt: Placement, order: Order) -> bool:
 
 def _is_another(placement: Placement, order: Order) -> str | None:
     """Say why an answer is of another order than a placement's; None where nothing shows that."""
-    if order.metadata and _told(order.metadata).get("impactflow_key") != placement.key:
+    if order.metadata and _fields(order.metadata).get("impactflow_key") != placement.key:
         return f"the answer is of order {order.id}, which does not carry the purchase's key"
     asked_kg = Decimal(placement.quantity) / _GRAMS_PER_KG
     if order.amount_kg != asked_kg:
@@ -244,13 +244,17 @@ def _metadata(placement: Placement) -> str:
     return json.dumps({"order_id": placement.order_id, "impactflow_key": placement.key}, separators=(",", ":"))
 
 
-def _told(metadata: str | None) -> dict[str, str]:
+def _fields(metadata: str | None) -> dict[str, str]:
     """Read the metadata of an order; empty where it is not in our form."""
     try:
-        told = json.loads(metadata or "null")
+        fields = json.loads(metadata or "null")
     except (ValueError, RecursionError):
         return {}
-    return {name: plain(text) for name, text in told.items() if isinstance(text, str)} if isinstance(told, dict) else {}
+    return (
+        {name: plain(text) for name, text in fields.items() if isinstance(text, str)}
+        if isinstance(fields, dict)
+        else {}
+    )
 
 
 def _text(placement: Placement, option: str) -> str | None:

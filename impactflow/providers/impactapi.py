@@ -237,19 +237,19 @@ class ImpactAPI:
         return session
 
     async def _confirm(self, placement: Placement, session: Session, lease: Lease) -> Session:
-        told = await with_final_check(self._client, lease.check).confirm_session(session.id)
-        if told is None or (told.status is None and not told.donation_intents):
+        answer = await with_final_check(self._client, lease.check).confirm_session(session.id)
+        if answer is None or (answer.status is None and not answer.donation_intents):
             try:
-                told = await self._session(session.id)
+                answer = await self._session(session.id)
             except ProviderError as error:
                 raise self._unknown(
                     f"the answer is empty, and reading the session back failed: {error.message}"
                 ) from error
-        if why := _is_of_another(placement, session.id, told):
+        if why := _is_of_another(placement, session.id, answer):
             raise self._unknown(why)
-        if told.status not in _PERHAPS_CONFIRMED:
-            raise self._unknown(f"session {session.id} is {one_line(told.status or '')}, not confirmed")
-        return told
+        if answer.status not in _PERHAPS_CONFIRMED:
+            raise self._unknown(f"session {session.id} is {one_line(answer.status or '')}, not confirmed")
+        return answer
 
     def _unknown(self, why: str) -> OutcomeUnknown:
         return OutcomeUnknown(why, provider=self.name, operation="confirm_session")
@@ -293,7 +293,7 @@ class ImpactAPI:
         if given == [(each["campaign_identifier"], each["amount"]) for each in wanted]:
             return session
         try:
-            told = await self._client.set_allocations(session.id, wanted)
+            answer = await self._client.set_allocations(session.id, wanted)
         except Unauthorized:
             raise
         except Refused:  # for example because an earlier request to confirm it has arrived by now
@@ -308,7 +308,7 @@ class ImpactAPI:
                 operation=lost.operation,
                 status=lost.status,
             ) from lost
-        return session if told is None or told.id != session.id else told
+        return session if answer is None or answer.id != session.id else answer
 
     async def _reopen(self, placement: Placement) -> Session | None:
         """
@@ -323,14 +323,14 @@ class ImpactAPI:
         return None if session.status == "expired" else session
 
 
-def _is_of_another(placement: Placement, session_id: str | None, told: Session) -> str | None:
+def _is_of_another(placement: Placement, session_id: str | None, answer: Session) -> str | None:
     """Say why an answer is of another session than a placement's; None where nothing shows that."""
-    if told.id != session_id:
-        return f"the answer is of session {told.id}, not of {session_id}"
-    if _text(told.metadata.get("impactflow_key")) not in {None, placement.key}:
-        return f"session {told.id} carries the key of another purchase"
-    if any(intent.session_id not in {None, told.id} for intent in told.donation_intents):
-        return f"session {told.id} is answered with donations of another one"
+    if answer.id != session_id:
+        return f"the answer is of session {answer.id}, not of {session_id}"
+    if _text(answer.metadata.get("impactflow_key")) not in {None, placement.key}:
+        return f"session {answer.id} carries the key of another purchase"
+    if any(intent.session_id not in {None, answer.id} for intent in answer.donation_intents):
+        return f"session {answer.id} is answered with donations of another one"
     return None
 
 

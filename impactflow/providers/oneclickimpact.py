@@ -186,24 +186,24 @@ class OneClickImpact:
 
     async def _act(self, client: OneClickImpactClient, placement: Placement) -> ImpactMade:
         options = placement.options
-        told: dict[str, Any] = {
+        common: dict[str, Any] = {
             "customer_email": placement.customer_email,
             "notify": bool(options.get("notify", False)),
             "metadata": {"order_id": placement.order_id, "impactflow_key": placement.key},
         }
         if "category" in options:
-            told["category"] = options["category"]
+            common["category"] = options["category"]
         match placement.kind:
             case Kind.PLANT_TREES:
-                return await client.plant_tree(placement.quantity, **told)
+                return await client.plant_tree(placement.quantity, **common)
             case Kind.CLEAN_OCEAN:
-                return await client.clean_ocean(placement.quantity, **told)
+                return await client.clean_ocean(placement.quantity, **common)
             case Kind.CAPTURE_CARBON:
-                return await client.capture_carbon(placement.quantity, **told)
+                return await client.capture_carbon(placement.quantity, **common)
             case Kind.RESTORE_CORAL:
-                return await client.restore_coral(placement.quantity, **told)
+                return await client.restore_coral(placement.quantity, **common)
             case Kind.DONATE:
-                return await client.donate_money(placement.quantity, **told)
+                return await client.donate_money(placement.quantity, **common)
             case Kind.OFFSET:
                 msg = "the policy pairs offsets with CNaught only"
                 raise AssertionError(msg)
@@ -263,14 +263,14 @@ def _is_somebodys(record: ImpactMade | ClientRecord | Track) -> bool:
 
 
 def _key(record: ImpactMade | ClientRecord | Track) -> str | None:
-    return _told(record, "impactflow_key")
+    return _metadata_value(record, "impactflow_key")
 
 
 def _order_id(record: ClientRecord | Track) -> str | None:
-    return _told(record, "order_id")
+    return _metadata_value(record, "order_id")
 
 
-def _told(record: ImpactMade | ClientRecord | Track, name: str) -> str | None:
+def _metadata_value(record: ImpactMade | ClientRecord | Track, name: str) -> str | None:
     value = (record.metadata or {}).get(name)
     return plain(value) if isinstance(value, str) else None
 
@@ -286,10 +286,10 @@ def _records(record: ClientRecord) -> list[Record]:
     email = record.customer.customer_email if isinstance(record, CustomerRecord) else None
     at, key, order_id, cancelled = _time(record.time_utc), _key(record), _order_id(record), bool(record.cancelled_on)
     # A record of ours without an amount is still evidence that something was bought.
-    told: list[tuple[Kind | None, int | None]] = [*_amounts(record)] or ([(None, None)] if key is not None else [])
+    amounts: list[tuple[Kind | None, int | None]] = [*_amounts(record)] or ([(None, None)] if key is not None else [])
     return [
         Record(_ref(record), kind, amount, email, at, key, order_id, cancelled, is_somebodys=_is_somebodys(record))
-        for kind, amount in told
+        for kind, amount in amounts
     ]
 
 

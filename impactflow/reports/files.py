@@ -69,7 +69,7 @@ class Reported:
     bought: Sequence[Mapping[str, Any]]
 
 
-class Bought:
+class BoughtTotals:
     """The purchases of a run, added up by slot and provider while they are read."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class Rows:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._path = path
         #: The file's path; or why it is not there, or not whole.
-        self.told = str(path)
+        self.path_or_reason = str(path)
         self._file: TextIO | None = None
         with self._failing():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ class Rows:
         try:
             yield
         except OSError as error:
-            self.told = _unwritten(self._path, error)
+            self.path_or_reason = _unwritten(self._path, error)
             file, self._file = self._file, None
             if file is not None:
                 with suppress(OSError):
@@ -174,6 +174,6 @@ def write_csv(frame: pd.DataFrame, folder: Path, name: str) -> str:
 
 def _unwritten(path: Path, error: OSError) -> str:
     """The text in place of a report's path where the report could not be written."""
-    said = f"none, {path} cannot be written ({error.strerror}): see IMPACTFLOW_REPORTS"
-    log.warning("report: %s", said)
-    return said
+    reason = f"none, {path} cannot be written ({error.strerror}): see IMPACTFLOW_REPORTS"
+    log.warning("report: %s", reason)
+    return reason

@@ -44,7 +44,7 @@ class Outcome:
         unread: How many planned placements wait until their orders are read again.
         read_by: The command that reads these orders, in words.
         rates: A sentence where the policy's exchange rates are old, else None.
-        said: Notes for a person about the source of the orders.
+        source_notes: Notes for a person about the source of the orders.
         changed: The placements that it changed, by provider and status; orders of other days included.
     """
 
@@ -62,7 +62,7 @@ class Outcome:
     unread: int = 0
     read_by: str = "`impactflow place`"
     rates: str | None = None
-    said: Sequence[str] = ()
+    source_notes: Sequence[str] = ()
     changed: Sequence[Group] = ()
 
     @property
@@ -127,7 +127,7 @@ class Outcome:
             "broken_orders": self.broken,
             "window": in_words(self.window) if self.window else None,
             "wait_to_be_read": self.unread,
-            "notes": [*self.said, *self.notes],
+            "notes": [*self.source_notes, *self.notes],
             "left_alone": self.left_alone,
             "refused_keys": self.refused_keys,
             "requests": self.requests,
@@ -164,7 +164,7 @@ class Outcome:
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
         if self.broken:
             lines.append(f"{counted(self.broken, 'order')} could not be read.")
-        lines += [*map(for_page, self.said), *self.notes]
+        lines += [*map(for_page, self.source_notes), *self.notes]
         lines.append(f"{counted(self.requests, 'request')} in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 

@@ -105,8 +105,8 @@ class Sandbox:
             case "GET", "/_sandbox/books":
                 return json_reply(200, self.books.as_json())
             case "GET", "/_sandbox/callbacks":
-                told = self.callbacks.happened(self.clock.now())
-                return json_reply(200, {"callbacks": [callback.as_json() for callback in told]})
+                happened = self.callbacks.happened(self.clock.now())
+                return json_reply(200, {"callbacks": [callback.as_json() for callback in happened]})
             case "GET", "/_sandbox/status":
                 return json_reply(200, self.status())
         return json_reply(404, {"message": "There is nothing here; docs/operations.md names the sandbox's routes."})

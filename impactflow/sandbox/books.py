@@ -53,14 +53,14 @@ class Purchase:
     @property
     def order_id(self) -> str | None:
         """The order that the metadata names."""
-        return self._told("order_id")
+        return self._from_metadata("order_id")
 
     @property
     def impactflow_key(self) -> str | None:
         """The placement's key that the metadata names."""
-        return self._told("impactflow_key")
+        return self._from_metadata("impactflow_key")
 
-    def _told(self, name: str) -> str | None:
+    def _from_metadata(self, name: str) -> str | None:
         try:
             content = json.loads(self.metadata or "null")
         except ValueError:

@@ -187,8 +187,8 @@ class CNaught(Api):
         """Return a handler that has its effect once per idempotency key, and gives a repeat the first answer."""
 
         def handler(call: Call) -> Reply:
-            told, replayed = self._keys.once(call, effect)
-            return json_reply(status, told(), {"x-idempotent-replay": "true"} if replayed else None)
+            content, replayed = self._keys.once(call, effect)
+            return json_reply(status, content(), {"x-idempotent-replay": "true"} if replayed else None)
 
         return handler
 

@@ -25,8 +25,8 @@ _FLAGS: Mapping[str, str] = MappingProxyType(
 
 def buyer(order: Any) -> dict[str, str] | None:
     """The contact that an order names, with missing fields filled in; None where the order names none."""
-    told = order.get("contact") if isinstance(order, dict) else None
-    pairs = told.items() if isinstance(told, dict) else ()
+    value = order.get("contact") if isinstance(order, dict) else None
+    pairs = value.items() if isinstance(value, dict) else ()
     texts = {name: text for name, text in pairs if isinstance(text, str) and text}
     name = next((texts[name] for name in NAMES if name in texts), None)
     return None if name is None else {"id": name, "sourceId": name, "sourceSystem": "unknown", "email": "", **texts}
@@ -112,8 +112,8 @@ def _click(
 
 def _touches(order: Mapping[str, Any]) -> Iterator[tuple[str, datetime, Mapping[str, Any]]]:
     """The clicks that an order is attributed to: the role, the time, and the click itself."""
-    told = order.get("attributions")
-    attributions = told if isinstance(told, dict) else {}
+    value = order.get("attributions")
+    attributions = value if isinstance(value, dict) else {}
     for touch in _FLAGS:
         click = attributions.get(touch)
         if not isinstance(click, dict):

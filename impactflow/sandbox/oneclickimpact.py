@@ -141,8 +141,8 @@ class OneClickImpact(Api):
 
     def distinguishes(self, other: Reply, right: Reply) -> bool:
         """Compare by kind, amount or customer; the time of a purchase says nothing to the client that asked for it."""
-        told, asked = json.loads(other.body), json.loads(right.body)
-        return any(value != asked.get(name) for name, value in told.items() if name != "time_utc")
+        answered, asked = json.loads(other.body), json.loads(right.body)
+        return any(value != asked.get(name) for name, value in answered.items() if name != "time_utc")
 
     def _whoami(self, _: Call) -> Reply:
         return json_reply(200, {"user_id": USER_ID, "email": "merchant@example.com"})

@@ -135,8 +135,8 @@ class _Resolver:
             if not self._is_failing:  # ``refusals`` counts and logs the refusals meanwhile
                 log.warning("deliveries cannot be stored: %s", error or "the ledger does not answer in time")
             self._is_failing = True
-            said = "it cannot be stored now; repeat it later"
-            raise WebhookRejected(said, HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=_LEDGER_RETRY_AFTER_S) from None
+            why = "it cannot be stored now; repeat it later"
+            raise WebhookRejected(why, HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=_LEDGER_RETRY_AFTER_S) from None
         if self._is_failing:
             log.warning("deliveries can be stored again")
         self._is_failing = False
@@ -172,7 +172,7 @@ def _serve_signed(app: FastAPI, resolver: _Resolver, scheme: Scheme, secrets: Se
         description="Handled are " + ", ".join(f"`{topic}`" for topic in sorted(scheme.topics)) + ".",
         responses=_RESPONSES,
         openapi_extra={
-            "parameters": [_parameter(name, "header", said) for name, said in scheme.headers.items()],
+            "parameters": [_parameter(name, "header", text) for name, text in scheme.headers.items()],
             "requestBody": _request_body(scheme.body),
         },
     )
@@ -192,7 +192,7 @@ def _serve_callbacks(app: FastAPI, resolver: _Resolver, secret: str) -> None:
         # For a day, CNaught repeats each callback that is answered with anything but 200, even with 202.
         return _answer(HTTPStatus.OK, Taken(result="stored" if new else "known"))
 
-    said = {"key": "The placement's key.", "token": "What proves that we gave out this path."}
+    parameters = {"key": "The placement's key.", "token": "What proves that we gave out this path."}
     app.add_api_route(
         CALLBACK_PATH,
         receive,
@@ -202,7 +202,7 @@ def _serve_callbacks(app: FastAPI, resolver: _Resolver, secret: str) -> None:
         description="Its body is a hint that something happened; what happened is asked of CNaught.",
         responses=_CALLBACK_RESPONSES,
         openapi_extra={
-            "parameters": [_parameter(name, "path", text) for name, text in said.items()],
+            "parameters": [_parameter(name, "path", text) for name, text in parameters.items()],
             "requestBody": _request_body({"type": "object"}),
         },
     )
@@ -236,10 +236,10 @@ def _object(body: bytes) -> Mapping[str, Any]:
     return content
 
 
-def _text(told: object, what: str) -> str:
+def _text(value: object, what: str) -> str:
     """Return a name from the sender, if a database can keep it."""
-    if isinstance(told, str) and 0 < len(told) <= _LONGEST_NAME and told.isascii() and told.isprintable():
-        return told
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isascii() and value.isprintable():
+        return value
     raise WebhookRejected(f"the delivery's {what} is missing or malformed", HTTPStatus.BAD_REQUEST)
 
 
@@ -250,8 +250,8 @@ def _answer(status: HTTPStatus, content: BaseModel, headers: Mapping[str, str] |
 async def _say_why(refusals: Refusals, request: Request, rejected: Exception) -> JSONResponse:
     assert isinstance(rejected, WebhookRejected)
     size = announced(request)
-    said = f"{rejected} ({size} bytes were announced)" if size else str(rejected)
-    refusals.note(_source(request), rejected.status, said)
+    why = f"{rejected} ({size} bytes were announced)" if size else str(rejected)
+    refusals.note(_source(request), rejected.status, why)
     headers = {"Connection": "close"} if rejected.status in _CLOSING else {}
     if rejected.retry_after_s is not None:
         headers["Retry-After"] = str(rejected.retry_after_s)
@@ -264,8 +264,8 @@ def _source(request: Request) -> str:
     return pattern.removeprefix("/webhooks/").partition("/")[0]
 
 
-def _parameter(name: str, where: str, said: str) -> dict[str, Any]:
-    return {"name": name, "in": where, "required": True, "schema": {"type": "string"}, "description": said}
+def _parameter(name: str, where: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": True, "schema": {"type": "string"}, "description": description}
 
 
 def _request_body(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from impactflow.clock import Clock
 from impactflow.errors import LedgerError
-from impactflow.ledger import Ledger, Refused
+from impactflow.ledger import Ledger, RefusedDeliveries
 from impactflow.webhooks.sources import CNAUGHT, CNAUGHT_VARIABLE, SCHEMES
 
 log = logging.getLogger(__name__)
@@ -45,12 +45,12 @@ _WHAT_TO_DO: Mapping[int, str] = {
 
 
 @dataclass(slots=True)
-class _Unsaid:
+class _Unlogged:
     """The refusals of a source that are not logged yet, and the time of its last line in the log."""
 
     counts: Counter[int] = field(default_factory=Counter)
     last: str = ""
-    said_at: datetime | None = None
+    logged_at: datetime | None = None
 
 
 class Refusals:
@@ -68,7 +68,7 @@ class Refusals:
         self._store = store
         self._clock = clock
         self._counts: Counter[tuple[str, date, int]] = Counter()
-        self._unsaid: dict[str, _Unsaid] = {}
+        self._unlogged: dict[str, _Unlogged] = {}
 
     def note(self, source: str, status: int, why: str) -> None:
         """
@@ -81,17 +81,17 @@ class Refusals:
         """
         now = self._clock.now()
         self._counts[source, now.astimezone(UTC).date(), status] += 1
-        unsaid = self._unsaid.setdefault(source, _Unsaid())
-        unsaid.counts[status] += 1
-        unsaid.last = why
-        self._say(source, unsaid, now)
+        unlogged = self._unlogged.setdefault(source, _Unlogged())
+        unlogged.counts[status] += 1
+        unlogged.last = why
+        self._say(source, unlogged, now)
 
     async def go_on(self) -> None:
         """Write the counts to the ledger and log the refusals, until cancelled."""
         while True:
             await self._clock.sleep(FLUSH_S)
-            for source, unsaid in self._unsaid.items():
-                self._say(source, unsaid, self._clock.now())
+            for source, unlogged in self._unlogged.items():
+                self._say(source, unlogged, self._clock.now())
             await self.flush()
 
     async def flush(self) -> None:
@@ -100,18 +100,20 @@ class Refusals:
         if not counts:
             return
         try:
-            await self._ledger.count_refused([Refused(self._store, *of, count) for of, count in sorted(counts.items())])
+            await self._ledger.count_refused(
+                [RefusedDeliveries(self._store, *of, count) for of, count in sorted(counts.items())]
+            )
         except LedgerError:  # the deliveries that come meanwhile report it
             self._counts.update(counts)
 
-    def _say(self, source: str, unsaid: _Unsaid, now: datetime) -> None:
+    def _say(self, source: str, unlogged: _Unlogged, now: datetime) -> None:
         """Log the refusals since the last line, unless that was a moment ago; a clock may have been set back."""
-        is_early = unsaid.said_at is not None and timedelta() <= now - unsaid.said_at < _LINE
-        if is_early or not unsaid.counts:
+        is_early = unlogged.logged_at is not None and timedelta() <= now - unlogged.logged_at < _LINE
+        if is_early or not unlogged.counts:
             return
-        refused = in_words(source, unsaid.counts)
-        log.warning("%s; the last: %s; %s", refused, unsaid.last, what_to_do(source, unsaid.counts))
-        self._unsaid[source] = _Unsaid(said_at=now)
+        refused = in_words(source, unlogged.counts)
+        log.warning("%s; the last: %s; %s", refused, unlogged.last, what_to_do(source, unlogged.counts))
+        self._unlogged[source] = _Unlogged(logged_at=now)
 
 
 def in_words(source: str, counts: Mapping[int, int], when: str = "") -> str:
@@ -124,8 +126,8 @@ def in_words(source: str, counts: Mapping[int, int], when: str = "") -> str:
 
 def what_to_do(source: str, counts: Mapping[int, int]) -> str:
     """Return the remedies for a person, the most frequent reason first."""
-    said = dict.fromkeys(_WHAT_TO_DO[status] for status, _ in _largest_first(counts) if status in _WHAT_TO_DO)
-    return "; ".join(said).format(source=source, variable=_VARIABLES.get(source, "the source's variable"))
+    remedies = dict.fromkeys(_WHAT_TO_DO[status] for status, _ in _largest_first(counts) if status in _WHAT_TO_DO)
+    return "; ".join(remedies).format(source=source, variable=_VARIABLES.get(source, "the source's variable"))
 
 
 def _largest_first(counts: Mapping[int, int]) -> list[tuple[int, int]]:

@@ -94,11 +94,11 @@ def verify_standard(secrets: Sequence[str], headers: Mapping[str, str], body: by
     Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md; for Svix's names
     ``webhook.ts`` of its library, read 2026-11-28.
     """
-    told = {f"webhook-{name}": standard_header(headers, name) for name in ("id", "timestamp", "signature")}
-    _check_age(told["webhook-timestamp"], "webhook-timestamp")
+    standard_headers = {f"webhook-{name}": standard_header(headers, name) for name in ("id", "timestamp", "signature")}
+    _check_age(standard_headers["webhook-timestamp"], "webhook-timestamp")
     for secret in secrets:
         try:
-            Webhook(secret).verify(body, told, json_parse=False)
+            Webhook(secret).verify(body, standard_headers, json_parse=False)
         except (WebhookVerificationError, ValueError):  # ValueError for signatures that are not base64
             continue
         return
@@ -138,13 +138,13 @@ def verify_stripe(secrets: Sequence[str], headers: Mapping[str, str], body: byte
 
     Source: https://docs.stripe.com/webhooks/signature, read 2026-11-22.
     """
-    told = required(headers, "stripe-signature")
+    header = required(headers, "stripe-signature")
     for secret in secrets:
         try:
-            WebhookSignature.verify_header(body, told, secret)
+            WebhookSignature.verify_header(body, header, secret)
         except (SignatureVerificationError, UnicodeDecodeError):
             continue
-        signed_at = _STRIPE_TIME.search(told)
+        signed_at = _STRIPE_TIME.search(header)
         _check_age(signed_at[1] if signed_at else "", "stripe-signature")
         return
     raise _no_secret_fits("stripe-signature")
@@ -177,10 +177,10 @@ def required(headers: Mapping[str, str], name: str) -> str:
 
 def _verify_digest(header: str, secrets: Sequence[str], headers: Mapping[str, str], body: bytes) -> None:
     """Verify a header that has the base64 of the HMAC-SHA256 of the body."""
-    told = required(headers, header).encode()
+    signature = required(headers, header).encode()
     for secret in secrets:
         expected = base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256))
-        if hmac.compare_digest(expected, told):
+        if hmac.compare_digest(expected, signature):
             return
     raise _no_secret_fits(header)
 

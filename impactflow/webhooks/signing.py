@@ -43,39 +43,39 @@ class Unsigned:
 Sign = Callable[[str, Unsigned], Mapping[str, str]]
 
 
-def sign_standard(secret: str, told: Unsigned) -> Mapping[str, str]:
+def sign_standard(secret: str, delivery: Unsigned) -> Mapping[str, str]:
     """Sign by Standard Webhooks."""
     return {
-        "webhook-id": told.name,
-        "webhook-timestamp": str(int(told.at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(told.name, told.at, told.text),
+        "webhook-id": delivery.name,
+        "webhook-timestamp": str(int(delivery.at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(delivery.name, delivery.at, delivery.text),
     }
 
 
-def sign_shopify(secret: str, told: Unsigned) -> Mapping[str, str]:
+def sign_shopify(secret: str, delivery: Unsigned) -> Mapping[str, str]:
     """Sign as Shopify."""
     return {
-        "x-shopify-hmac-sha256": _digest(secret, told.body),
-        "x-shopify-topic": told.topic,
-        "x-shopify-webhook-id": told.name,
-        "x-shopify-event-id": f"event-{told.name}",
+        "x-shopify-hmac-sha256": _digest(secret, delivery.body),
+        "x-shopify-topic": delivery.topic,
+        "x-shopify-webhook-id": delivery.name,
+        "x-shopify-event-id": f"event-{delivery.name}",
     }
 
 
-def sign_woocommerce(secret: str, told: Unsigned) -> Mapping[str, str]:
+def sign_woocommerce(secret: str, delivery: Unsigned) -> Mapping[str, str]:
     """Sign as WooCommerce."""
     return {
-        "x-wc-webhook-signature": _digest(secret, told.body),
-        "x-wc-webhook-topic": told.topic,
+        "x-wc-webhook-signature": _digest(secret, delivery.body),
+        "x-wc-webhook-topic": delivery.topic,
         "x-wc-webhook-id": "14",
-        "x-wc-webhook-delivery-id": told.name,
+        "x-wc-webhook-delivery-id": delivery.name,
         "x-wc-webhook-source": "https://shop.example.com/",
     }
 
 
-def sign_stripe(secret: str, told: Unsigned) -> Mapping[str, str]:
+def sign_stripe(secret: str, delivery: Unsigned) -> Mapping[str, str]:
     """Sign as Stripe: id and topic are in the body."""
-    signature = WebhookSignature.generate_signature_header(told.text, secret, int(told.at.timestamp()))
+    signature = WebhookSignature.generate_signature_header(delivery.text, secret, int(delivery.at.timestamp()))
     return {"stripe-signature": signature}
 
 

@@ -77,9 +77,9 @@ class Scheme:
 
 
 def _woocommerce_name(headers: Mapping[str, str], body: bytes) -> str:
-    told = headers.get("x-wc-webhook-delivery-id", "")
-    if told.startswith(TEST_NAME):
-        return told
+    delivery_id = headers.get("x-wc-webhook-delivery-id", "")
+    if delivery_id.startswith(TEST_NAME):
+        return delivery_id
     return hashlib.sha256(required(headers, "x-wc-webhook-topic").encode() + b"\n" + body).hexdigest()
 
 

@@ -17,7 +17,7 @@ from impactflow.models import ProviderName
 from impactflow.settings import load_settings
 
 
-class Telling(AiohttpTransport):
+class Marking(AiohttpTransport):
     """Leaves a file behind before it looks for the last time whether a request may be sent."""
 
     def __init__(self, run_id: str) -> None:
@@ -26,13 +26,13 @@ class Telling(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it."""
-        if (look := request.extensions.get("final_check")) is not None:
+        if (check := request.extensions.get("final_check")) is not None:
 
-            def look_and_tell() -> None:
+            def mark_and_check() -> None:
                 Path(f"{self._run_id}.looks").touch()
-                look()
+                check()
 
-            request.extensions["final_check"] = look_and_tell
+            request.extensions["final_check"] = mark_and_check
         return await super().handle_async_request(request)
 
 
@@ -42,7 +42,7 @@ def stand(run_id: str, policy: str, word: Connection) -> None:
 
 
 async def _sweep(run_id: str, policy: str, word: Connection) -> None:
-    async with open_run(load_settings(), run_id, transport=Telling(run_id)) as run:
+    async with open_run(load_settings(), run_id, transport=Marking(run_id)) as run:
         word.send("ready")
         await asyncio.to_thread(word.recv)
         account = run.account(ProviderName.ONECLICKIMPACT, "standing")

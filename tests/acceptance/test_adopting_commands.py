@@ -28,10 +28,10 @@ def test_n22_what_only_reads_makes_no_ledger_and_says_where_it_looked(shop):
     assert elsewhere.run("place", "--dry-run", "--json").status == 2
     assert elsewhere.run("adopt").status == 1
     checked = elsewhere.run("doctor", "--json")
-    said = {check["what"]: check for check in checked.json["checks"]}
-    assert (checked.status, said["ledger"]["said"]) == (2, f"{file}: none yet, 0 purchases")
-    assert "impactflow adopt" in said["purchases"]["said"]
-    assert f"The ledger is {file}." in said["purchases"]["said"]
+    checks = {check["what"]: check for check in checked.json["checks"]}
+    assert (checked.status, checks["ledger"]["said"]) == (2, f"{file}: none yet, 0 purchases")
+    assert "impactflow adopt" in checks["purchases"]["said"]
+    assert f"The ledger is {file}." in checks["purchases"]["said"]
     assert not file.exists()
 
 

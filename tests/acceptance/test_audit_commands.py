@@ -38,8 +38,8 @@ def tree_of(sandbox, name):
 
 def buy_again(sandbox, purchase):
     """The same once more, under the same key: what a request does that came late."""
-    told = {"order_id": purchase["order_id"], "impactflow_key": purchase["impactflow_key"]}
-    body = {"amount": purchase["quantity"], "customer_email": purchase["customer_email"], "metadata": told}
+    metadata = {"order_id": purchase["order_id"], "impactflow_key": purchase["impactflow_key"]}
+    body = {"amount": purchase["quantity"], "customer_email": purchase["customer_email"], "metadata": metadata}
     url, key = sandbox.variables["ONECLICKIMPACT_URL"], sandbox.variables["ONECLICKIMPACT_API_KEY"]
     answer = httpx.post(f"{url}/v1/plant_tree", json=body, headers={"x-api-key": key}, trust_env=False)
     made = answer.raise_for_status().json()
@@ -110,10 +110,10 @@ def test_a_parked_placement_is_shown_with_its_evidence_and_settled_in_one_comman
     again = impactflow.run("settle", "WR-2", "trees", "--as", "not-bought", "--json")
     assert again.status == 2
     assert "may still take effect" in again.json["error"] or "carries its key" in again.json["error"]
-    told = ("--ref", ref, "--why", "I asked them", "--by", "ana")
-    settled = impactflow.python_anew(WITNESSED, "settle", "WR-2", "trees", "--as", "bought", *told)
-    assert (settled.status, settled.err.strip()) == (0, "NO PREFECT")
-    assert settled.out.strip() == "Order WR-2, slot trees: was parked, is placed now."
+    options = ("--ref", ref, "--why", "I asked them", "--by", "ana")
+    resolved = impactflow.python_anew(WITNESSED, "settle", "WR-2", "trees", "--as", "bought", *options)
+    assert (resolved.status, resolved.err.strip()) == (0, "NO PREFECT")
+    assert resolved.out.strip() == "Order WR-2, slot trees: was parked, is placed now."
     assert "bought, says ana: I asked them" in impactflow.run("show", "WR-2").out
     assert impactflow.run("status").status == 0
 

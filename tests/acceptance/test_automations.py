@@ -71,7 +71,7 @@ class Post:
 
     def subjects(self) -> list[str]:
         """The messages that arrived, by their subjects."""
-        return [each["subject"] for each in self.listener.told]
+        return [each["subject"] for each in self.listener.received]
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +122,12 @@ def test_f3_a_message_that_was_lost_is_followed_by_another(post: Post):
     post.announce("waiting", "awaiting_approval", "impactapi")
     _wait(lambda: bool(post.listener.lost))
     post.listener.status = 204
-    told = "impactflow: 3 awaiting_approval at impactapi"
+    subject = "impactflow: 3 awaiting_approval at impactapi"
 
     def next_run() -> bool:
         post.announce("waiting", "awaiting_approval", "impactapi")
         time.sleep(1)
-        return told in post.subjects()
+        return subject in post.subjects()
 
     _wait(next_run)
 

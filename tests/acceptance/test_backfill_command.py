@@ -36,12 +36,12 @@ def after_a_kill(tmp_path_factory, command_line):
 
 def test_a_killed_backfill_goes_on_in_the_window_it_had_come_to(after_a_kill):
     """What the killed run had finished is not read again."""
-    told = after_a_kill[2][0].json
-    assert (told["orders"], told["backfill"]["windows"]) == (
+    output = after_a_kill[2][0].json
+    assert (output["orders"], output["backfill"]["windows"]) == (
         {"read": ORDERS, "new": 0, "eligible": ORDERS, "broken": 0, "may_be_missing": 0},
         1,
     )
-    assert (told["undone"], told["backfill"]["left_from"], after_a_kill[2][0].status) == (False, None, 0)
+    assert (output["undone"], output["backfill"]["left_from"], after_a_kill[2][0].status) == (False, None, 0)
 
 
 def test_a_killed_backfill_buys_everything_once(after_a_kill):

@@ -22,7 +22,7 @@ from impactflow.proof.programs import Ended
 DONE, UNDONE, MISUSED = 0, 1, 2
 ORDERS = [order(number) for number in range(1, 6)]
 #: A port on loopback that nobody listens on.
-NOBODY = "http://127.0.0.1:9"
+UNREACHABLE = "http://127.0.0.1:9"
 #: The command line, but a locked ledger is waited for only a moment.
 IMPATIENT = "import impactflow.ledger.engine as e; e.BUSY_S = 0.5; from impactflow.cli import main; main()"
 #: The command line, but no file may grow beyond what it takes to make the ledger: purchases cannot be recorded.
@@ -61,7 +61,7 @@ with server_settings():
 PROGRESS = re.compile(r"\w+, \d+ s: ")
 
 
-def said(ended: Ended) -> tuple[int, str]:
+def status_and_message(ended: Ended) -> tuple[int, str]:
     """The exit status and the one line, which standard output (as JSON) and standard error (for a person) share."""
     assert not ended.says_traceback, ended.err
     (line,) = [line for line in ended.err.strip().splitlines() if not PROGRESS.match(line)]
@@ -95,13 +95,13 @@ def good_run_after(sandbox: Served, impactflow: Impactflow) -> tuple[int, dict]:
 def unreachable_shop(folder, command_line) -> Ended:
     """Wicked Reports cannot be reached."""
     with opened(folder, command_line) as (_, impactflow):
-        return impactflow.but(WICKED_REPORTS_URL=NOBODY).run_anew("place", "--json")
+        return impactflow.but(WICKED_REPORTS_URL=UNREACHABLE).run_anew("place", "--json")
 
 
 def unreachable_provider(folder, command_line) -> tuple[Ended, tuple[int, dict]]:
     """CNaught cannot be reached, and later can be."""
     with opened(folder, command_line) as (sandbox, impactflow):
-        ended = impactflow.but(CNAUGHT_URL=f"{NOBODY}/v1").run("place", "--json", "--patience", "5")
+        ended = impactflow.but(CNAUGHT_URL=f"{UNREACHABLE}/v1").run("place", "--json", "--patience", "5")
         return ended, good_run_after(sandbox, impactflow)
 
 
@@ -135,7 +135,7 @@ def begun(tmp_path_factory, command_line) -> Iterator[dict[str, Future]]:
 )
 def test_a_variable_that_is_not_set_is_named(impactflow, variable):
     """Before anything is read or bought."""
-    status, message = said(impactflow.but(**{variable: None}).run("place", "--json"))
+    status, message = status_and_message(impactflow.but(**{variable: None}).run("place", "--json"))
     assert (status, message.partition(" ")[0]) == (MISUSED, variable)
 
 
@@ -161,7 +161,7 @@ def test_n11_a_url_with_another_path_is_named(impactflow, variable, wrong):
 def test_n11_nothing_is_read_or_bought_where_the_shops_url_is_wrong(impactflow):
     """One line, with exit status 2."""
     url = f"{impactflow.variables['WICKED_REPORTS_URL']}/v1"
-    status, message = said(impactflow.but(WICKED_REPORTS_URL=url).run("place", "--json"))
+    status, message = status_and_message(impactflow.but(WICKED_REPORTS_URL=url).run("place", "--json"))
     assert status == MISUSED
     assert "check the path in WICKED_REPORTS_URL" in message
 
@@ -170,7 +170,7 @@ def test_n6_a_folder_for_reports_that_cannot_be_written_is_named_before_anything
     """By ``doctor``, too."""
     (tmp_path / "file").write_text("")
     mistaken = impactflow.but(IMPACTFLOW_REPORTS=str(tmp_path / "file" / "reports"))
-    status, message = said(mistaken.run("place", "--json"))
+    status, message = status_and_message(mistaken.run("place", "--json"))
     assert status == MISUSED
     assert message == f"IMPACTFLOW_REPORTS: nothing can be written into {tmp_path}/file: name another folder"
     checks = mistaken.run("doctor", "--json").json["checks"]
@@ -221,13 +221,13 @@ def test_a_policy_that_makes_no_sense_is_refused_with_line_and_field(impactflow,
     """An unknown field, a bad slot, a nonsense quantity."""
     policy = tmp_path / "policy.yaml"
     policy.write_text((impactflow.folder / "policy.yaml").read_text().replace(*edit))
-    status, message = said(impactflow.run("place", "--json", "--policy", str(policy)))
+    status, message = status_and_message(impactflow.run("place", "--json", "--policy", str(policy)))
     assert (status, [word for word in words if word not in message]) == (MISUSED, [])
 
 
 def test_a_missing_policy_is_named(impactflow):
     """With the two ways to name another."""
-    status, message = said(impactflow.run_anew("place", "--json", "--policy", "nowhere.yaml"))
+    status, message = status_and_message(impactflow.run_anew("place", "--json", "--policy", "nowhere.yaml"))
     assert status == MISUSED
     assert "nowhere.yaml" in message
     assert "IMPACTFLOW_POLICY" in message
@@ -259,7 +259,7 @@ def test_arguments_that_make_no_sense_are_refused(impactflow, arguments, words):
 )
 def test_a_setting_that_makes_no_sense_is_named_and_not_repeated(impactflow, variable, text):
     """Its value might be a secret."""
-    status, message = said(impactflow.but(**{variable: text}).run("status", "--json"))
+    status, message = status_and_message(impactflow.but(**{variable: text}).run("status", "--json"))
     assert status == MISUSED
     assert variable in message
     assert text not in message
@@ -273,14 +273,14 @@ def test_a_newer_ledger_is_left_alone(impactflow, tmp_path, command):
         newer.execute("CREATE TABLE alembic_version (version_num TEXT)")
         newer.execute("INSERT INTO alembic_version VALUES ('9999')")
     url = f"sqlite:///{tmp_path / 'newer.db'}"
-    status, message = said(impactflow.but(IMPACTFLOW_LEDGER_URL=url).run(command, "--json"))
+    status, message = status_and_message(impactflow.but(IMPACTFLOW_LEDGER_URL=url).run(command, "--json"))
     assert status == MISUSED
     assert "upgrade impactflow" in message
 
 
 def test_a_wrong_key_for_the_orders_is_named(impactflow):
     """And neither key nor anything else is repeated."""
-    status, message = said(impactflow.but(WICKED_REPORTS_API_KEY="canary-wrong").run("place", "--json"))
+    status, message = status_and_message(impactflow.but(WICKED_REPORTS_API_KEY="canary-wrong").run("place", "--json"))
     assert status == MISUSED
     assert "check WICKED_REPORTS_API_KEY" in message
     assert "canary-wrong" not in message
@@ -290,9 +290,9 @@ def test_a_wrong_key_for_one_provider_stops_only_that_one(tmp_path, command_line
     """The others' purchases are made; its own are made by the next run with the right key."""
     with opened(tmp_path, command_line) as (sandbox, impactflow):
         ended = impactflow.but(CNAUGHT_API_KEY="canary-wrong").run("place", "--json")
-        told = ended.json
-        assert (ended.status, ended.says_traceback, told["refused_keys"]) == (MISUSED, False, ["cnaught"])
-        assert (told["placements"]["placed"], told["placements"]["planned"]) == (10, 5)
+        output = ended.json
+        assert (ended.status, ended.says_traceback, output["refused_keys"]) == (MISUSED, False, ["cnaught"])
+        assert (output["placements"]["placed"], output["placements"]["planned"]) == (10, 5)
         assert "check CNAUGHT_API_KEY" in ended.err
         assert "canary-wrong" not in ended.out + ended.err
         assert good_run_after(sandbox, impactflow) == (DONE, NONE)
@@ -301,7 +301,7 @@ def test_a_wrong_key_for_one_provider_stops_only_that_one(tmp_path, command_line
 def test_after_a_full_disk_a_run_with_room_buys_nothing_twice(tmp_path, command_line):
     """The one line asks for room; what was bought and could not be recorded is found."""
     with opened(tmp_path, command_line) as (sandbox, impactflow):
-        status, message = said(impactflow.python_anew(CRAMPED, "place", "--json"))
+        status, message = status_and_message(impactflow.python_anew(CRAMPED, "place", "--json"))
         assert status == UNDONE
         assert "make room, then run this again" in message
         assert good_run_after(sandbox, impactflow) == (DONE, NONE)
@@ -310,7 +310,7 @@ def test_after_a_full_disk_a_run_with_room_buys_nothing_twice(tmp_path, command_
 def test_a_locked_ledger_is_told_and_nothing_is_lost(begun):
     """Reading goes on meanwhile."""
     writing, reading, good = begun["locked_ledger"].result()
-    status, message = said(writing)
+    status, message = status_and_message(writing)
     assert status == UNDONE
     assert "locked by another program" in message
     assert (reading.status, good) == (DONE, (DONE, NONE))
@@ -319,15 +319,15 @@ def test_a_locked_ledger_is_told_and_nothing_is_lost(begun):
 def test_an_unreachable_provider_is_told_and_nothing_is_lost(begun):
     """The other providers' purchases are made."""
     ended, good = begun["unreachable_provider"].result()
-    told = ended.json
+    output = ended.json
     assert (ended.status, ended.says_traceback) == (UNDONE, False)
-    assert (told["placements"]["placed"], told["placements"]["planned"]) == (10, 5)
-    assert "CNAUGHT_URL" in told["left_alone"]["cnaught"]
+    assert (output["placements"]["placed"], output["placements"]["planned"]) == (10, 5)
+    assert "CNAUGHT_URL" in output["left_alone"]["cnaught"]
     assert good == (DONE, NONE)
 
 
 def test_an_unreachable_shop_is_told(begun):
     """With the variable to look at."""
-    status, message = said(begun["unreachable_shop"].result())
+    status, message = status_and_message(begun["unreachable_shop"].result())
     assert status == UNDONE
     assert "WICKED_REPORTS_URL" in message

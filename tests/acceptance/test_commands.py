@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from impactflow.__main__ import add_proof
 from impactflow.cli.commands import app
 from impactflow.cli.watching import Pace, progress
-from impactflow.ledger import Delivery, Ledger, Refused, Status
+from impactflow.ledger import Delivery, Ledger, RefusedDeliveries, Status
 from impactflow.models import ProviderName
 from impactflow.proof.bookkeeping import NONE, differences, earned
 from impactflow.proof.programs import base_environment, finish
@@ -98,8 +98,8 @@ def test_n8_n21_place_says_first_what_this_run_did_and_then_which_days_it_read(u
 def test_n23_a_run_says_every_few_seconds_how_far_it_is():
     """With how much was bought and how fast, and what stands."""
     before, now = Standing(0, 10, 10, 0, 0, 0, 0, 0, 0), Standing(5, 50, 12, 1, 0, 0, 0, 0, 0)
-    said = progress("placing", before, now, 8.0)
-    assert said == (
+    line = progress("placing", before, now, 8.0)
+    assert line == (
         "placing, 8 s: 40 placed (5.0 a second), 2 completed (0.2 a second); in all 5 planned, 50 placed, 12 completed,"
         " 1 failed"
     )
@@ -115,8 +115,8 @@ def test_n23_a_request_under_way_is_no_doubt_while_a_run_goes_on():
 def test_n23_a_line_that_stays_says_something_new_or_comes_ever_more_rarely():
     """A first one at the first look; then each change at once, and the same at growing distances."""
     pace, counts = Pace(), {(ProviderName.CNAUGHT, Status.PLACED): 7}
-    looks = [2.5 * number for number in range(1, 25)]
-    assert [at for at in looks if pace.is_due(counts, at)] == [2.5, 7.5, 17.5, 37.5]
+    times = [2.5 * number for number in range(1, 25)]
+    assert [at for at in times if pace.is_due(counts, at)] == [2.5, 7.5, 17.5, 37.5]
     assert pace.is_due({(ProviderName.CNAUGHT, Status.COMPLETED): 7}, 62.5)
 
 
@@ -152,8 +152,8 @@ def test_place_buys_what_webhooks_told_of_without_wicked_reports_and_without_a_f
 def test_track_waits_until_all_is_complete(used):
     """And its JSON says how much was looked at."""
     tracked = used[3]
-    told = {name: tracked.json[name] for name in ("completed", "open")}
-    assert (tracked.status, told) == (0, {"completed": 12, "open": 0})
+    counts = {name: tracked.json[name] for name in ("completed", "open")}
+    assert (tracked.status, counts) == (0, {"completed": 12, "open": 0})
     assert tracked.json["checked"] >= 12
 
 
@@ -172,22 +172,22 @@ def test_commands_that_need_no_prefect_do_not_load_it(used):
 
 def test_status_counts_by_provider_and_status(used):
     """For a program; a person sees the same as a table."""
-    told, shown = used[1].run("status", "--json"), used[1].run("status")
-    completed = {provider: statuses["completed"] for provider, statuses in told.json["placements"].items()}
+    result, shown = used[1].run("status", "--json"), used[1].run("status")
+    completed = {provider: statuses["completed"] for provider, statuses in result.json["placements"].items()}
     assert completed == {"oneclickimpact": 4, "cnaught": 4, "impactapi": 4}
-    assert (told.json["undone"], told.status, shown.status) == (False, 0, 0)
+    assert (result.json["undone"], result.status, shown.status) == (False, 0, 0)
     assert "completed" in shown.out
 
 
 def test_show_tells_an_orders_whole_story_without_its_customer(used):
     """Each event of each placement, by any of the order's names."""
-    told = used[1].run("show", "src:shopify:1001", "--json")
-    stories = {placement["slot"]: placement["events"] for placement in told.json["placements"]}
+    result = used[1].run("show", "src:shopify:1001", "--json")
+    stories = {placement["slot"]: placement["events"] for placement in result.json["placements"]}
     assert set(stories) == {"trees", "offset", "giving"}
     for events in stories.values():
         statuses = [event["to_status"] for event in events]
         assert statuses == ["planned", "placing", "placed", "completed"]
-    assert "@example" not in told.out + used[1].run("show", "WR-1").out
+    assert "@example" not in result.out + used[1].run("show", "WR-1").out
 
 
 def test_show_of_an_unknown_order_is_a_wrong_usage(used):
@@ -223,19 +223,19 @@ def test_doctor_checks_everything_and_changes_nothing(used):
 def test_c10_doctor_says_of_what_a_sender_has_not_told(used):
     """A webhook that was not subscribed to a topic is silent about that."""
     ended = used[1].but(IMPACTFLOW_SHOPIFY_SECRETS="hush-hush-hush-hush-hush-hush-hu").run("doctor", "--json")
-    said = "\n".join(check["said"] for check in ended.json["checks"] if check["note"])
+    notes = "\n".join(check["said"] for check in ended.json["checks"] if check["note"])
     assert ended.status == 0
-    assert "shopify has not told of orders/cancelled, orders/paid, orders/updated, refunds/create yet" in said
-    assert "stripe has not" not in said
+    assert "shopify has not told of orders/cancelled, orders/paid, orders/updated, refunds/create yet" in notes
+    assert "stripe has not" not in notes
 
 
 def test_c11_doctor_names_the_rules_that_earn_nothing_of_stripe(used):
     """Its events list no products; nothing is wrong, for Wicked Reports may list them."""
     ended = used[1].but(IMPACTFLOW_STRIPE_SECRETS="whsec_hush-hush-hush-hush").run("doctor", "--json")
-    said = [check["said"] for check in ended.json["checks"] if check["what"] == "policy"]
+    lines = [check["said"] for check in ended.json["checks"] if check["what"] == "policy"]
     assert ended.status == 0
-    [told] = [each for each in said if "stripe" in each]
-    assert told.startswith("offset (per_item): ")
+    [line] = [each for each in lines if "stripe" in each]
+    assert line.startswith("offset (per_item): ")
 
 
 def test_c20_doctor_and_status_tell_what_was_refused(used):
@@ -243,22 +243,22 @@ def test_c20_doctor_and_status_tell_what_was_refused(used):
     _, impactflow, *_ = used
     today = datetime.now(UTC).date()
     with Ledger.open(impactflow.variables["IMPACTFLOW_LEDGER_URL"]) as ledger:
-        refused = [Refused(store, "shopify", today, 413, 10) for store in ("acceptance", "another")]
+        refused = [RefusedDeliveries(store, "shopify", today, 413, 10) for store in ("acceptance", "another")]
         asyncio.run(ledger.count_refused(refused))
     examined, shown = impactflow.run("doctor", "--json"), impactflow.run("status")
-    [told] = [check["said"] for check in examined.json["checks"] if "refused" in check["said"]]
+    [line] = [check["said"] for check in examined.json["checks"] if "refused" in check["said"]]
     assert (examined.status, shown.status) == (0, 0)
-    assert told.startswith("10 deliveries of shopify were refused in the last 7 days: 10 too large (413); ")
-    assert "IMPACTFLOW_WEBHOOKS_MAX_BYTES" in told
+    assert line.startswith("10 deliveries of shopify were refused in the last 7 days: 10 too large (413); ")
+    assert "IMPACTFLOW_WEBHOOKS_MAX_BYTES" in line
     assert "20 deliveries of shopify were refused" in shown.out
 
 
 def test_doctor_says_of_a_secret_that_cannot_be_used_and_of_everything_else(used):
     """What depends on the secret is left out; nothing else is."""
     ended = used[1].but(IMPACTFLOW_SHOPIFY_SECRETS="short").run("doctor", "--json")
-    said = [(check["what"], check["ok"]) for check in ended.json["checks"]]
-    assert [("webhooks", False)] == [each for each in said if not each[1]]
-    assert ("ledger", True) in said
+    checks = [(check["what"], check["ok"]) for check in ended.json["checks"]]
+    assert [("webhooks", False)] == [each for each in checks if not each[1]]
+    assert ("ledger", True) in checks
 
 
 def test_doctor_says_everything_that_is_wrong_at_once(used):

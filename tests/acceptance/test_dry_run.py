@@ -34,25 +34,25 @@ def test_a_dry_run_buys_nothing(dry):
 
 def test_a_dry_run_tells_a_program_what_would_be_bought(dry):
     """Counts, totals by slot in the ledger's units, and what would be held for want of a rate."""
-    told = dry[2].json
-    totals = {(row["slot"], row["placements"], row["quantity"], row["unit"]) for row in told["totals"]}
+    output = dry[2].json
+    totals = {(row["slot"], row["placements"], row["quantity"], row["unit"]) for row in output["totals"]}
     assert dry[2].status == 1  # one order cannot be read
-    assert told["orders"] == {"read": 4, "eligible": 2, "broken": 1}
-    assert (told["would_place"], told["would_hold"]) == (5, 1)
+    assert output["orders"] == {"read": 4, "eligible": 2, "broken": 1}
+    assert (output["would_place"], output["would_hold"]) == (5, 1)
     assert totals == {("trees", 2, 2, "tree"), ("offset", 2, 10_000, "g"), ("giving", 1, 80, "usd_cent")}
 
 
 def test_n10_a_dry_run_tells_a_person_what_would_be_bought_and_why_something_waits(dry):
     """In the units that a person reads, order by order; with the days, what donations cost and each reason once."""
-    told = dry[3]
-    assert (told.status, told.says_traceback) == (1, False)
+    shown = dry[3]
+    assert (shown.status, shown.says_traceback) == (1, False)
     for words in ("nothing was bought", "4 orders 2 count", "5 placements", "kg CO2", "WR-1", "fx.usd_per"):
-        assert words in told.out
-    assert re.search(r"Orders of \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d are read", told.out)
-    assert "0.8 USD of that are donations" in told.out
-    assert "1 in slot giving, first order WR-2: no rate for SEK" in told.out
-    assert "1 order cannot be read, and would earn nothing:\n  " in told.out
-    assert "amount" in told.out.partition("earn nothing:\n")[2].partition("\n")[0]
+        assert words in shown.out
+    assert re.search(r"Orders of \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d are read", shown.out)
+    assert "0.8 USD of that are donations" in shown.out
+    assert "1 in slot giving, first order WR-2: no rate for SEK" in shown.out
+    assert "1 order cannot be read, and would earn nothing:\n  " in shown.out
+    assert "amount" in shown.out.partition("earn nothing:\n")[2].partition("\n")[0]
 
 
 def test_a_dry_run_of_a_backfill_needs_no_seller_s_key_and_makes_no_ledger(dry):
@@ -61,15 +61,15 @@ def test_a_dry_run_of_a_backfill_needs_no_seller_s_key_and_makes_no_ledger(dry):
     keyless = impactflow.but(ONECLICKIMPACT_API_KEY="", CNAUGHT_API_KEY="", IMPACTAPI_API_KEY="")
     today = datetime.now(UTC).date()
     days = ("--from", f"{today - timedelta(days=2)}", "--to", f"{today}")
-    for_program, told = (
+    for_program, shown = (
         keyless.run("backfill", *days, "--dry-run", "--json"),
         keyless.run("backfill", *days, "--dry-run"),
     )
     assert (for_program.status, for_program.json["would_place"], len(for_program.json["notes"])) == (1, 5, 3)
-    assert (told.status, told.says_traceback) == (1, False)
-    assert "5 placements would be made, 0 would await approval, 1 would be held" in told.out
-    assert "1 order cannot be read, and would earn nothing:\n  " in told.out
-    assert "What cnaught has sold to this store was not looked at" in told.out
+    assert (shown.status, shown.says_traceback) == (1, False)
+    assert "5 placements would be made, 0 would await approval, 1 would be held" in shown.out
+    assert "1 order cannot be read, and would earn nothing:\n  " in shown.out
+    assert "What cnaught has sold to this store was not looked at" in shown.out
     assert (sandbox.purchases(), in_ledger(impactflow.ledger_url)) == ([], set())
 
 

@@ -57,9 +57,9 @@ def test_reasons_are_told_with_how_often_each_stands(days):
     status = days[3][0]
     [held] = status.json["held"]["reasons"]
     assert (held["count"], "no rate for SEK" in held["reason"]) == (1, True)
-    told = {(each["slot"], each["reason"]): each["count"] for each in status.json["not_earned"]["reasons"]}
-    assert told["offset", "the order lists no products"] == 1
-    assert told[None, "the order lists no payments"] == 1
+    counts = {(each["slot"], each["reason"]): each["count"] for each in status.json["not_earned"]["reasons"]}
+    assert counts["offset", "the order lists no products"] == 1
+    assert counts[None, "the order lists no payments"] == 1
     assert status.json["not_earned"]["others"] == 0
 
 

@@ -46,16 +46,16 @@ def test_a_file_is_placed_once_and_a_broken_line_is_told(without):
     again = impactflow.run("place", "--orders", "orders.csv")
     assert (again.status, again.says_traceback, len(sandbox.purchases())) == (1, False, 3)
     assert "Columns of the file that are not read: Notes." in again.out
-    told = impactflow.run("status", "--json")
-    assert [row["problem"].partition(": write")[0] for row in told.json["broken_orders"]] == [
+    status = impactflow.run("status", "--json")
+    assert [row["problem"].partition(": write")[0] for row in status.json["broken_orders"]] == [
         "orders.csv line 4: field amount"
     ]
     for hidden in ("example.com", "secret words", "80,00"):
-        assert hidden not in f"{dry.out}{dry.err}{placed.out}{placed.err}{again.out}{again.err}{told.out}"
+        assert hidden not in f"{dry.out}{dry.err}{placed.out}{placed.err}{again.out}{again.err}{status.out}"
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (None, "it cannot be read (No such file or directory)"),
         ("order_id,ordered_at,ammount\n1,2026-01-01,5\n", "ammount is not read: write amount"),
@@ -66,7 +66,7 @@ def test_a_file_is_placed_once_and_a_broken_line_is_told(without):
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_before_anything_is_started(without, content, says):
+def test_a_file_that_cannot_be_used_is_told_before_anything_is_started(without, content, message):
     """One line, exit status 2; no server is named that could answer."""
     sandbox, impactflow = without
     before = sandbox.purchases()
@@ -76,7 +76,7 @@ def test_a_file_that_cannot_be_used_is_told_before_anything_is_started(without, 
         file.write_text(content)
     ended = impactflow.but(PREFECT_API_URL="http://127.0.0.1:9/api").run("place", "--orders", "wrong.csv", "--json")
     assert (ended.status, ended.says_traceback, sandbox.purchases()) == (2, False, before)
-    assert f"orders file {file}: {says}" in ended.json["error"]
+    assert f"orders file {file}: {message}" in ended.json["error"]
 
 
 def test_a_shop_without_a_key_is_told_of_the_file(without):

@@ -26,8 +26,8 @@ reconcile.Evidence.verdict = lambda *_, **__: Absent()
 @pytest.mark.timeout(480)
 def test_the_promise_holds_whoever_is_killed():
     """Workers in the midst of buying, and Postgres; on both databases, with both kinds of metadata."""
-    told: list[str] = []
-    proof = processes.run(BUDGET_S, 1, told.append)
+    lines: list[str] = []
+    proof = processes.run(BUDGET_S, 1, lines.append)
     print(f"\n{proof}")  # noqa: T201 - with -s, and where the test fails
     assert proof.left_out is None
     assert set(proof.experiments) == {(base, mode) for base in ("SQLite", "Postgres") for mode in ("echo", "ignored")}
@@ -37,7 +37,7 @@ def test_the_promise_holds_whoever_is_killed():
     assert 0 < proof.total.endangered < proof.total.purchases
     assert proof.total.kills_in_flight > 0
     assert proof.database_stops > 0
-    assert told
+    assert lines
 
 
 def test_without_postgres_the_result_says_so(monkeypatch, server):

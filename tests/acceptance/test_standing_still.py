@@ -28,7 +28,7 @@ from standing_worker import stand
 
 from impactflow.buying.loop import buy_at, steps_of
 from impactflow.buying.run import open_run
-from impactflow.intake.planning import plan, policy_digest
+from impactflow.intake.planning import plan
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
 from impactflow.proof.bookkeeping import in_books, in_ledger, undone_in_ledger
@@ -52,7 +52,7 @@ POLICY = Policy.model_validate(
         ],
     }
 )
-DIGEST = policy_digest(POLICY)
+DIGEST = POLICY.digest
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         ends = [worker.end() for worker in workers]
         asyncio.run(_buy_all(settings))
         books = sandbox.purchases()
-        told = Counter(purchase["order_id"] for purchase in books)
-        print(f"\n{unsent} of {STOPS} stopped before they sent; {sum(n > 1 for n in told.values())} twice")  # noqa: T201
-        yield Story(told, unsent, in_books(books), in_ledger(ledger_url), undone_in_ledger(ledger_url), ends)
+        bought = Counter(purchase["order_id"] for purchase in books)
+        print(f"\n{unsent} of {STOPS} stopped before they sent; {sum(n > 1 for n in bought.values())} twice")  # noqa: T201
+        yield Story(bought, unsent, in_books(books), in_ledger(ledger_url), undone_in_ledger(ledger_url), ends)
 
 
 def test_p4_who_stood_still_after_its_claim_sends_nothing_any_more(story):

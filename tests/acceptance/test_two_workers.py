@@ -56,7 +56,7 @@ class Story:
         began_after_s: From the kill until the run began that left nothing undone.
         killed: The run that was killed, as the server knows it.
         pending: The run that nobody started.
-        told: What the notification block sent.
+        notifications: What the notification block sent.
         deployments: By name, as the server knows them.
         automations: Their names, after installing them twice.
     """
@@ -68,7 +68,7 @@ class Story:
     began_after_s: float
     killed: dict[str, Any]
     pending: dict[str, Any]
-    told: list[Origin]
+    notifications: list[Origin]
     deployments: dict[str, dict[str, Any]]
     automations: list[str]
 
@@ -108,7 +108,7 @@ def story(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
         began_after_s = (_last_began(api, place) - killed_at).total_seconds()
         for run in (killed, pending):
             _wait(lambda run=run: _run(api, run)["state"]["type"] == "CRASHED", "a mark")
-        _wait(lambda: len(listener.told) >= 3, "all notifications")
+        _wait(lambda: len(listener.received) >= 3, "all notifications")
         _wait(lambda: _completed(api, place), "a scheduled run's end")
         yield Story(
             orders,
@@ -118,7 +118,7 @@ def story(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
             began_after_s,
             _run(api, killed),
             _run(api, pending),
-            list(listener.told),
+            list(listener.received),
             deployments,
             [each["name"] for each in api.post("/automations/filter", json={}).json()],
         )
@@ -269,10 +269,10 @@ def test_a_run_that_never_started_is_marked(story: Story):
 
 def test_somebody_is_told_of_both_and_of_what_is_parked(story: Story):
     """By the notification block, with their names and no more."""
-    told = {each["subject"] for each in story.told}
-    assert {f"impactflow: {run['name']} is Crashed" for run in (story.killed, story.pending)} <= told
-    assert "impactflow: 3 parked at oneclickimpact" in told
-    assert "@" not in str(story.told)
+    subjects = {each["subject"] for each in story.notifications}
+    assert {f"impactflow: {run['name']} is Crashed" for run in (story.killed, story.pending)} <= subjects
+    assert "impactflow: 3 parked at oneclickimpact" in subjects
+    assert "@" not in str(story.notifications)
 
 
 def test_serving_registers_what_the_file_says(story: Story):

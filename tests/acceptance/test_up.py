@@ -38,7 +38,7 @@ class Seen:
     What was seen of ``up`` while it was up, and after Ctrl-C.
 
     Args:
-        told: Its one JSON object.
+        output: Its one JSON object.
         pages: What the server's pages answered.
         deployments: Those that the server knows.
         entrypoints: Where their flows are.
@@ -52,7 +52,7 @@ class Seen:
         files: What its folder holds.
     """
 
-    told: dict[str, Any]
+    output: dict[str, Any]
     pages: str
     deployments: list[str]
     entrypoints: list[str]
@@ -75,22 +75,22 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, finish(process).err
-    told = YAML(typ="safe").load(line)
+    output = YAML(typ="safe").load(line)
     started = psutil.Process(process.pid).children(recursive=True)
     with httpx.Client(trust_env=False, timeout=30) as client:
-        pages = client.get(told["api_url"].removesuffix("/api"), follow_redirects=True).text
-        deployments = client.post(f"{told['api_url']}/deployments/filter", json={}).json()
-        automations = client.post(f"{told['api_url']}/automations/filter", json={}).json()
-        own = told["api_url"].removesuffix("/api")
+        pages = client.get(output["api_url"].removesuffix("/api"), follow_redirects=True).text
+        deployments = client.post(f"{output['api_url']}/deployments/filter", json={}).json()
+        automations = client.post(f"{output['api_url']}/automations/filter", json={}).json()
+        own = output["api_url"].removesuffix("/api")
         pages_of = {"its own": own, "a stranger's": "http://example.com"}
-        origins = {whose: _may_call(client, told["api_url"], page) for whose, page in pages_of.items()}
+        origins = {whose: _may_call(client, output["api_url"], page) for whose, page in pages_of.items()}
     second = command.run("up", "--json")
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     ended = finish(process)
     took_s = time.monotonic() - began
     yield Seen(
-        told,
+        output,
         pages,
         sorted(each["name"] for each in deployments),
         [each["entrypoint"] for each in deployments],
@@ -135,7 +135,7 @@ def test_o9_up_ends_with_ctrl_c_and_leaves_no_process_behind(seen: Seen):
     """All that it started, and what that has started, is gone."""
     assert seen.ended.status == 130, seen.ended.err
     assert not seen.ended.says_traceback
-    assert {"server", "sandbox", "deployments"} <= seen.told["pids"].keys()
+    assert {"server", "sandbox", "deployments"} <= seen.output["pids"].keys()
     assert seen.left == []
     assert seen.took_s < 30
 

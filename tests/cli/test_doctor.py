@@ -13,11 +13,11 @@ def test_topics_that_never_came_are_a_note_and_only_those_that_each_shop_is_told
     """``order.restored`` is for shops that take orders out of the trash again."""
     (terminal.folder / "policy.yaml").write_text(POLICY)
     terminal.set(IMPACTFLOW_WOOCOMMERCE_SECRETS="hush-hush-hush-hush-hush-hush-hush")
-    shown, told = terminal.type("doctor").out, terminal.type("doctor", "--json").json
+    shown, output = terminal.type("doctor").out, terminal.type("doctor", "--json").json
     assert "note  webhooks: woocommerce has not told of order.created, order.deleted, order.updated yet" in shown
     assert "ok    webhooks: woocommerce has not" not in shown
     assert "restored" not in shown
-    assert [check["ok"] for check in told["checks"] if check["note"]] == [True]
+    assert [check["ok"] for check in output["checks"] if check["note"]] == [True]
 
 
 def test_a_ledger_that_cannot_be_made_is_wrong(terminal):

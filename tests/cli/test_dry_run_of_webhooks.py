@@ -24,10 +24,10 @@ def test_what_webhooks_told_of_is_shown_before_anything_is_bought(terminal):
     (terminal.folder / "policy.yaml").write_text(POLICY)
     with sandbox_thread([]) as sandbox:
         terminal.set(**{name: value for name, value in sandbox.variables.items() if "WICKED" not in name})
-        told, shown = (terminal.type("place", "--webhooks", "--dry-run", *args) for args in (["--json"], []))
+        result, shown = (terminal.type("place", "--webhooks", "--dry-run", *args) for args in (["--json"], []))
         assert sandbox.purchases() == []
-    assert (told.status, told.json["would_place"], told.json["orders"]["broken"]) == (1, 2, 1)
-    assert told.json["totals"][0]["quantity"] == 4
+    assert (result.status, result.json["would_place"], result.json["orders"]["broken"]) == (1, 2, 1)
+    assert result.json["totals"][0]["quantity"] == 4
     assert "No orders are read, only what webhook deliveries told of." in shown.out
     assert terminal.type("status", "--json").json["waiting_deliveries"][0]["count"] == 3
 
@@ -46,9 +46,9 @@ def test_a_dry_run_needs_no_key_of_a_seller_and_says_what_it_could_not_look_at(t
     """What would be bought is known without one; the way to try all of it is named."""
     terminal.fill(deliveries, policy=policy_of(TREES))
     (terminal.folder / "policy.yaml").write_text(POLICY)
-    told = terminal.type("place", "--webhooks", "--dry-run", "--json").json
-    assert (told["would_place"], told["wrong_options"]) == (2, [])
-    [note] = told["notes"]
+    output = terminal.type("place", "--webhooks", "--dry-run", "--json").json
+    assert (output["would_place"], output["wrong_options"]) == (2, [])
+    [note] = output["notes"]
     assert note.startswith("What oneclickimpact has sold to this store was not looked at, as a run does first: ")
     assert "ONECLICKIMPACT_API_KEY is not set" in note
     assert terminal.type("place", "--webhooks").status == 2

@@ -159,13 +159,13 @@ def on_a_terminal(impactflow: Impactflow, *arguments: str) -> Ended:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     seen = bytearray()
 
-    def look() -> None:
+    def read_screen() -> None:
         with suppress(OSError):  # nobody has it open any more
             while block := os.read(ours, 65_536):
                 seen.extend(block)
 
-    with_final_check = threading.Thread(target=look)
-    with_final_check.start()
+    reader = threading.Thread(target=read_screen)
+    reader.start()
     screen = Path(os.ttyname(theirs))
     process = start_forked(
         at_a_terminal,
@@ -176,7 +176,7 @@ def on_a_terminal(impactflow: Impactflow, *arguments: str) -> Ended:
     )
     process.join()
     os.close(theirs)
-    with_final_check.join()
+    reader.join()
     os.close(ours)
     return Ended(process.exitcode, seen.decode().replace("\r\n", "\n"), "")
 
@@ -283,9 +283,9 @@ def test_standard_output_that_cannot_be_written_is_told_in_a_line(there, typed):
             stderr=subprocess.PIPE,
             text=True,
         )
-    said = finish(process).err.splitlines()[-1]
+    message = finish(process).err.splitlines()[-1]
     assert process.returncode == 1
-    assert said.startswith("error: standard output cannot be written (No space left on device)")
+    assert message.startswith("error: standard output cannot be written (No space left on device)")
 
 
 def test_an_error_that_no_program_can_read_any_more_is_told_in_a_line(there):

@@ -27,8 +27,8 @@ def answering(terminal, monkeypatch):
 
         def ask(question, *, password=False, default="", **_):
             asked.append((question, password))
-            said = next((said for word, said in answers.items() if word in question), default)
-            return said.pop(0) if isinstance(said, list) else said
+            reply = next((reply for word, reply in answers.items() if word in question), default)
+            return reply.pop(0) if isinstance(reply, list) else reply
 
         monkeypatch.setattr(Prompt, "ask", ask)
         monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
@@ -133,8 +133,8 @@ def test_n24_a_slip_of_the_pen_is_asked_for_again_and_loses_no_answer(terminal, 
     trees, giving = load_policy(terminal.folder / "policy.yaml").rules
     assert (ended.status, trees.quantity.per_order, str(giving.quantity.percent_of_order)) == (0, 2, "1.5")
     assert "lower-case letters" in asked[0][0]
-    for says in ("'Acme Inc.' cannot be", "tree cannot be earned", "'many' is not a whole number", "'1,5' is not"):
-        assert says in ended.err
+    for message in ("'Acme Inc.' cannot be", "tree cannot be earned", "'many' is not a whole number", "'1,5' is not"):
+        assert message in ended.err
     assert "--" not in ended.err
 
 

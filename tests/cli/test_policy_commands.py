@@ -21,7 +21,7 @@ def test_n9_doctor_names_a_slot_that_is_gone_from_the_policy(terminal):
     ended = terminal.type("doctor", "--json")
     wrong = [check["said"] for check in ended.json["checks"] if check["what"] == "policy" and not check["ok"]]
     assert ended.status == 2
-    assert any("slot trees2 of store acme is new" in said for said in wrong)
+    assert any("slot trees2 of store acme is new" in text for text in wrong)
 
 
 def test_n9_place_refuses_it_before_a_server_is_started(terminal):
@@ -39,10 +39,10 @@ def test_n9_place_refuses_it_before_a_server_is_started(terminal):
 def test_n18_policy_check_says_what_a_policy_means(terminal):
     """Nobody is asked, and no ledger is made."""
     (terminal.folder / "policy.yaml").write_text(POLICY)
-    shown, told = terminal.type("policy", "check"), terminal.type("policy", "check", "policy.yaml", "--json")
-    assert (shown.status, told.status, told.json["ok"]) == (0, 0, True)
-    assert [rule["slot"] for rule in told.json["rules"]] == ["trees", "offset", "giving"]
-    assert told.json["rules"][2]["options"] == {"campaign": "trees-for-the-future"}
+    shown, result = terminal.type("policy", "check"), terminal.type("policy", "check", "policy.yaml", "--json")
+    assert (shown.status, result.status, result.json["ok"]) == (0, 0, True)
+    assert [rule["slot"] for rule in result.json["rules"]] == ["trees", "offset", "giving"]
+    assert result.json["rules"][2]["options"] == {"campaign": "trees-for-the-future"}
     assert "percent_of_order 1" in shown.out
     assert [file.name for file in terminal.folder.iterdir()] == ["policy.yaml"]
 
@@ -54,7 +54,7 @@ def test_n18_policy_check_says_units_rounding_and_limits_set_or_not(terminal):
     )
     changed = changed.replace("quantity: {per_order: 1}", "quantity: {per_order: 0.5}\n    when: {first_order: true}")
     (terminal.folder / "policy.yaml").write_text(changed)
-    shown, told = terminal.type("policy", "check"), terminal.type("policy", "check", "--json")
+    shown, result = terminal.type("policy", "check"), terminal.type("policy", "check", "--json")
     for words in (
         "trees: quantity, minimum and limits are in trees; bought whole, rounded to the nearest, halves up",
         "up to 500 trees for one order (the default), up to 50,000 trees planned on one UTC day (the default)",
@@ -66,7 +66,7 @@ def test_n18_policy_check_says_units_rounding_and_limits_set_or_not(terminal):
         "with per_order 0.5 trees an order earns 1",
     ):
         assert words in shown.out
-    trees, _, giving = told.json["rules"]
+    trees, _, giving = result.json["rules"]
     assert (trees["approve_above"], trees["approve_above_is_default"]) == (500, True)
     assert (giving["counts_in"], giving["minimum"], giving["approve_above"]) == ("cents", 20, 50)
     assert (giving["approve_above_per_day"], giving["rounding"]) == (None, "nearest")
@@ -94,17 +94,17 @@ def test_n18_policy_check_says_where_a_policy_is_wrong(terminal):
 
 def test_n18_the_schema_is_indented_unless_a_program_reads_it(terminal):
     """The same object."""
-    shown, told = terminal.type("policy", "schema"), terminal.type("policy", "schema", "--json")
+    shown, result = terminal.type("policy", "schema"), terminal.type("policy", "schema", "--json")
     assert len(shown.out.splitlines()) > 100
-    assert json.loads(shown.out) == told.json
+    assert json.loads(shown.out) == result.json
 
 
 def test_n18_campaigns_lists_what_can_be_given_to(terminal):
     """As a rule names it."""
     with sandbox_thread([]) as sandbox:
         terminal.set(**sandbox.variables)
-        shown, told = terminal.type("campaigns"), terminal.type("campaigns", "--json")
-    slugs = [each["campaign"] for each in told.json["campaigns"]]
+        shown, result = terminal.type("campaigns"), terminal.type("campaigns", "--json")
+    slugs = [each["campaign"] for each in result.json["campaigns"]]
     assert (shown.status, "trees-for-the-future" in slugs) == (0, True)
     assert all(slug in shown.out for slug in slugs)
 

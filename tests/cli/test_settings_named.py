@@ -29,8 +29,8 @@ def test_n20_every_command_names_it_and_doctor_calls_it_wrong(terminal, caplog):
     terminal.type("status")
     assert "IMPACTFLOW_LEDGR_URL is no variable of impactflow's: did you mean IMPACTFLOW_LEDGER_URL?" in caplog.text
     checks = terminal.type("doctor", "--json").json["checks"]
-    said = {check["said"]: check["ok"] for check in checks if check["what"] == "settings"}
-    assert said == {
+    results = {check["said"]: check["ok"] for check in checks if check["what"] == "settings"}
+    assert results == {
         "IMPACTFLOW_LEDGR_URL: did you mean IMPACTFLOW_LEDGER_URL?": False,
         "IMPACTFLOW_COLOURS: nothing reads it": True,
     }

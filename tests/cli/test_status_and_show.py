@@ -13,9 +13,9 @@ async def one_delivery(world, run):
 def test_n15_a_delivery_that_waits_is_shown_and_left_undone(terminal):
     """With how many of whom, and what reads it; the exit status says that something is left."""
     terminal.fill(one_delivery)
-    told, shown = terminal.type("status", "--json"), terminal.type("status")
-    [waiting] = told.json["waiting_deliveries"]
-    assert (told.status, told.json["undone"], shown.status) == (1, True, 1)
+    result, shown = terminal.type("status", "--json"), terminal.type("status")
+    [waiting] = result.json["waiting_deliveries"]
+    assert (result.status, result.json["undone"], shown.status) == (1, True, 1)
     assert (waiting["store"], waiting["source"], waiting["count"]) == ("acme", "shopify", 1)
     assert "1 webhook delivery waits to be read (1 of shopify for acme), since 2026-03-02 12:00 UTC" in shown.out
     assert "`impactflow place`" in shown.out
@@ -55,8 +55,8 @@ def test_n13_what_failed_for_one_reason_is_one_line_with_how_often_and_the_first
 
     terminal.fill(refused, policy=policy_of(GONE, TREES), orders=[sold(number) for number in range(1, 61)])
     terminal.narrow(80)
-    shown, told = terminal.type("status"), terminal.type("status", "--json").json
-    [need] = told["needs"]
+    shown, output = terminal.type("status"), terminal.type("status", "--json").json
+    [need] = output["needs"]
     assert (need["status"], need["count"], need["order"]) == ("failed", 60, "WR-1")
     assert "60 failed at impactapi, slot giving, first order WR-1: " in " ".join(shown.out.split())
     assert shown.out.count("a-reef-that-is-gone") <= 2
@@ -75,8 +75,8 @@ def test_n13_other_reasons_are_counted(terminal):
         await taken_up(world, run)
 
     terminal.fill(held, policy=policy_of(GIVING))
-    shown, told = terminal.type("status"), terminal.type("status", "--json").json
-    assert (len(told["needs"]), len(told["needs_attention"])) == (10, 12)
+    shown, output = terminal.type("status"), terminal.type("status", "--json").json
+    assert (len(output["needs"]), len(output["needs_attention"])) == (10, 12)
     assert "and 2 more for other reasons" in shown.out
     assert shown.status == 1
 
@@ -89,8 +89,8 @@ def test_n7_totals_say_what_was_bought_in_all_and_for_how_much(terminal):
         await world.place_all(run)
 
     terminal.fill(bought, policy=policy_of(GIVING, TREES), orders=[sold(number) for number in range(1, 4)])
-    shown, told = terminal.type("status", "--totals"), terminal.type("status", "--totals", "--json").json
-    rows = {row["slot"]: row for row in told["totals"]}
+    shown, output = terminal.type("status", "--totals"), terminal.type("status", "--totals", "--json").json
+    rows = {row["slot"]: row for row in output["totals"]}
     assert (rows["trees"]["placements"], rows["trees"]["amount"], rows["trees"]["unit"]) == (3, "3", "trees")
     assert (rows["giving"]["amount"], rows["giving"]["price_usd"]) == ("2.4", "2.4")
     assert "Bought in all" in shown.out
@@ -107,12 +107,12 @@ def test_n19_show_tells_what_the_order_said(terminal):
         await world.plan(run)
 
     terminal.fill(bought, policy=policy_of(GIVING), orders=[sold(1)])
-    shown, told = terminal.type("show", "WR-1"), terminal.type("show", "WR-1", "--json").json
+    shown, order = terminal.type("show", "WR-1"), terminal.type("show", "WR-1", "--json").json
     assert "80 USD, 2 items, payments: APPROVED" in shown.out
     assert "0.8 USD (donate) from impactapi" in shown.out
     assert "80 usd_cent" not in shown.out
     assert "nothing -> planned                0.8 USD" in shown.out
-    assert (told["amount"], told["currency"], told["items"], told["payments"]) == ("80", "USD", "2", ["APPROVED"])
+    assert (order["amount"], order["currency"], order["items"], order["payments"]) == ("80", "USD", "2", ["APPROVED"])
 
 
 def test_a_name_is_found_without_its_systems_prefix_unless_two_orders_go_by_it(terminal):

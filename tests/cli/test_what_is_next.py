@@ -74,7 +74,7 @@ def test_status_says_why_its_exit_status_is_1_and_what_goes_on_with_what_is_plan
 
 def test_a_run_says_how_many_deliveries_were_tests(terminal, capsys):
     """Whoever has just sent some wants to see them arrive; what could not be read is counted apart."""
-    told = {}
+    webhooks = {}
 
     async def some(world, run):
         await shopify_paid(run, 1)
@@ -82,11 +82,11 @@ def test_a_run_says_how_many_deliveries_were_tests(terminal, capsys):
         await shopify_paid(run, 3, webhook_id="impactflow-test-3")
         await shopify_paid(run, 4, total_price="a lot")
         await shopify_refund(run, 5)
-        told.update((await taken_up(world, run)).as_json())
+        webhooks.update((await taken_up(world, run)).as_json())
 
     terminal.fill(some, policy=policy_of(TREES))
-    assert (told["deliveries"], told["tests"]) == (5, 2)
-    placed.show({**NOTHING, "webhooks": told})
+    assert (webhooks["deliveries"], webhooks["tests"]) == (5, 2)
+    placed.show({**NOTHING, "webhooks": webhooks})
     assert (
         "5 webhook deliveries read: 1 of orders that were sold, 1 of refunds, 1 unreadable, 2 tests, which buy nothing."
     ) in capsys.readouterr().out
@@ -96,7 +96,7 @@ def test_one_is_said_in_the_singular_and_an_unreadable_order_beside_those_that_w
     """On the line of the orders."""
     orders = {"read": 1, "new": 0, "eligible": 0, "broken": 1, "may_be_missing": 0}
     placed.show({**NOTHING, "orders": orders, "broken_orders": 1, "requests": 1})
-    told = capsys.readouterr().out
-    assert "1 order read, 0 new, 0 count, 1 could not be read." in told
-    assert "1 order could not be read; `impactflow status` lists it." in told
-    assert "1 request in" in told
+    text = capsys.readouterr().out
+    assert "1 order read, 0 new, 0 count, 1 could not be read." in text
+    assert "1 order could not be read; `impactflow status` lists it." in text
+    assert "1 request in" in text

@@ -16,7 +16,7 @@ from impactflow.sandbox.transport import SandboxTransport
 from impactflow.settings import load_settings
 
 LAST_WEEK = NOON.date() - timedelta(days=8), NOON.date() + timedelta(days=1)
-TOLD = {"order_id": "WR-1", "impactflow_key": "k-1"}
+METADATA = {"order_id": "WR-1", "impactflow_key": "k-1"}
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_what_oneclickimpact_sold_is_in_its_records(settings):
         client = open_oneclickimpact(settings, transport, clock)
         await client.whoami()
         made = [
-            await client.plant_tree(3, metadata=TOLD),
+            await client.plant_tree(3, metadata=METADATA),
             await client.clean_ocean(4),
             await client.capture_carbon(5, customer_email="ana@example.org", customer_name="Ana"),
             await client.donate_money(600),
@@ -94,7 +94,7 @@ def test_what_oneclickimpact_sold_is_in_its_records(settings):
 
     made, own, theirs, track = meet(work)
     assert [made[n].time_utc for n in (0, 1, 3, 4)] == [record.time_utc for record in own]
-    assert (TOLD, [5], 3) == (own[0].metadata, [record.carbon_captured for record in theirs], track.tree_planted)
+    assert (METADATA, [5], 3) == (own[0].metadata, [record.carbon_captured for record in theirs], track.tree_planted)
 
 
 def test_a_cnaught_order_is_bought_once_listed_and_cancelled(settings):
@@ -124,7 +124,7 @@ def test_an_impactapi_session_is_confirmed_however_often(settings, as_error):
         client = open_impactapi(settings, transport, clock)
         campaign = (await client.list_campaigns())[0]
         share = {"campaign_identifier": campaign.slug, "amount": 30}
-        session = await client.create_session(type="portion_of_sales", allocations=[share], metadata=TOLD)
+        session = await client.create_session(type="portion_of_sales", allocations=[share], metadata=METADATA)
         first = await client.confirm_session(session.id)
         again = await client.confirm_session(session.id)
         intent = await client.get_donation_intent(first.donation_intents[0].id)
@@ -133,7 +133,7 @@ def test_an_impactapi_session_is_confirmed_however_often(settings, as_error):
         return first, again, intent, await client.get_session(session.id)
 
     first, again, intent, read = meet(work, already_confirmed_error=as_error)
-    assert (first.donation_intents, 30, TOLD, "confirmed") == (
+    assert (first.donation_intents, 30, METADATA, "confirmed") == (
         again.donation_intents,
         intent.amount,
         dict(read.metadata),

@@ -176,11 +176,11 @@ def test_the_client_refuses_what_the_provider_would_refuse_and_nothing_else(limi
         ours, theirs = (Sandbox(Options(seed=1), clock=LoopClock()) for _ in range(2))
         ids = [(await LISTS["list_orders"](open_client(each)[0], "first")).id for each in (ours, theirs)]
         client, listening = open_client(ours)
-        told = {each: value for each, value in arguments.items() if value is not None}
+        kwargs = {each: value for each, value in arguments.items() if value is not None}
         if "{id}" in limits.path:
-            told["id"] = ids[0]
+            kwargs["id"] = ids[0]
         try:
-            answer = getattr(client, limits.name)(**told)
+            answer = getattr(client, limits.name)(**kwargs)
             await (anext(answer) if limits.name.startswith("list_") else answer)
             accepted = True
         except Refused:

@@ -187,14 +187,14 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("answer", "told"), REFUSALS.values(), ids=REFUSALS)
-async def test_o3_a_failed_connect_means_that_nothing_was_sent(trusted, monkeypatch, answer, told):
+@pytest.mark.parametrize(("answer", "message"), REFUSALS.values(), ids=REFUSALS)
+async def test_o3_a_failed_connect_means_that_nothing_was_sent(trusted, monkeypatch, answer, message):
     """The write is not in doubt; the proxy is named, its password is not."""
     provider, proxy = Provider(), Proxy(answer)
     async with listening(provider.serve, trusted.sign(HOST)) as port, listening(proxy.serve) as way:
         monkeypatch.setenv("HTTPS_PROXY", f"http://ana:passw0rd@127.0.0.1:{way}")
         async with client(f"https://{HOST}:{port}") as shop:
-            with pytest.raises(Unavailable, match=told) as refused:
+            with pytest.raises(Unavailable, match=message) as refused:
                 await shop.plant_tree(1)
     assert "passw0rd" not in str(refused.value)
     assert ([], 1) == (provider.requests, len(proxy.asked))

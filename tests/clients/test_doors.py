@@ -54,9 +54,9 @@ async def test_p19_an_order_at_cnaught_and_a_session_go_by_names_that_can_be_kep
         await client(CNaughtClient, 200, {"id": f"o{bad}", "amount_kg": 1}).submit_generic_order(
             idempotency_key="k", amount_kg=Decimal(1)
         )
-    told = {"data": {"id": f"s{bad}", "status": "confirmed"}}
+    body = {"data": {"id": f"s{bad}", "status": "confirmed"}}
     with suppress(OutcomeUnknown):  # half a character is no JSON
-        assert None is await client(ImpactAPIClient, 200, told).confirm_session("s")
+        assert None is await client(ImpactAPIClient, 200, body).confirm_session("s")
 
 
 @pytest.mark.parametrize("url", ["https://a.example/\x00", "https://a.example/\u202e", "javascript:alert(1)"])

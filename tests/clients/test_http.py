@@ -39,36 +39,36 @@ def open_client(*answers, clock=None, timeout_s=20.0):
     return client, script
 
 
-def says(status, text="", **headers):
+def reply(status, text="", **headers):
     return httpx.Response(status, content=text.encode(), headers=headers)
 
 
 WRITE_ERRORS = [
-    (says(400), Refused),
-    (says(401), Unauthorized),
-    (says(402), Unauthorized),
-    (says(403), Forbidden),
-    (says(404), NotFound),
-    (says(409), Refused),
-    (says(413), Refused),
-    (says(422), Refused),
-    (says(429), RateLimited),
-    (says(101), OutcomeUnknown),
-    (says(301, location="https://elsewhere.example"), OutcomeUnknown),
-    (says(302, location="https://elsewhere.example"), OutcomeUnknown),
-    (says(304), OutcomeUnknown),
-    (says(307, location="https://elsewhere.example"), OutcomeUnknown),
-    (says(308, location="https://elsewhere.example"), OutcomeUnknown),
-    (says(408), OutcomeUnknown),
-    (says(500), OutcomeUnknown),
-    (says(502, "<html>Bad gateway</html>"), OutcomeUnknown),
-    (says(503), OutcomeUnknown),
-    (says(600), OutcomeUnknown),
-    (says(200, "<html>Welcome</html>"), OutcomeUnknown),
-    (says(200, '{"user_id":"U77","time_u'), OutcomeUnknown),
-    (says(200, '{"user_id":"U77"}'), OutcomeUnknown),
-    (says(200), OutcomeUnknown),
-    (says(204), OutcomeUnknown),
+    (reply(400), Refused),
+    (reply(401), Unauthorized),
+    (reply(402), Unauthorized),
+    (reply(403), Forbidden),
+    (reply(404), NotFound),
+    (reply(409), Refused),
+    (reply(413), Refused),
+    (reply(422), Refused),
+    (reply(429), RateLimited),
+    (reply(101), OutcomeUnknown),
+    (reply(301, location="https://elsewhere.example"), OutcomeUnknown),
+    (reply(302, location="https://elsewhere.example"), OutcomeUnknown),
+    (reply(304), OutcomeUnknown),
+    (reply(307, location="https://elsewhere.example"), OutcomeUnknown),
+    (reply(308, location="https://elsewhere.example"), OutcomeUnknown),
+    (reply(408), OutcomeUnknown),
+    (reply(500), OutcomeUnknown),
+    (reply(502, "<html>Bad gateway</html>"), OutcomeUnknown),
+    (reply(503), OutcomeUnknown),
+    (reply(600), OutcomeUnknown),
+    (reply(200, "<html>Welcome</html>"), OutcomeUnknown),
+    (reply(200, '{"user_id":"U77","time_u'), OutcomeUnknown),
+    (reply(200, '{"user_id":"U77"}'), OutcomeUnknown),
+    (reply(200), OutcomeUnknown),
+    (reply(204), OutcomeUnknown),
     (httpx.ConnectError("no"), Unavailable),
     (httpx.ConnectTimeout("no"), Unavailable),
     (httpx.PoolTimeout("no"), Unavailable),
@@ -90,17 +90,17 @@ async def test_a_write_that_fails_says_whether_it_happened_and_is_never_repeated
 
 
 READ_ERRORS = [
-    (says(400), Refused, 1),
-    (says(401), Unauthorized, 1),
-    (says(402), Unauthorized, 1),
-    (says(403), Forbidden, 1),
-    (says(404), WrongAddress, 1),
-    (says(302), Refused, 1),
-    (says(101), Unavailable, TRIES),
-    (says(600), Unavailable, TRIES),
-    (says(429), RateLimited, TRIES),
-    (says(500), Unavailable, TRIES),
-    (says(200, "<html>"), Unavailable, TRIES),
+    (reply(400), Refused, 1),
+    (reply(401), Unauthorized, 1),
+    (reply(402), Unauthorized, 1),
+    (reply(403), Forbidden, 1),
+    (reply(404), WrongAddress, 1),
+    (reply(302), Refused, 1),
+    (reply(101), Unavailable, TRIES),
+    (reply(600), Unavailable, TRIES),
+    (reply(429), RateLimited, TRIES),
+    (reply(500), Unavailable, TRIES),
+    (reply(200, "<html>"), Unavailable, TRIES),
     (httpx.ConnectError("no"), Unavailable, TRIES),
     (httpx.ReadTimeout("no"), Unavailable, TRIES),
 ]
@@ -117,7 +117,7 @@ async def test_a_read_is_tried_again_where_that_may_help(answer, expected, tries
 
 async def test_an_answer_without_a_required_field_is_not_asked_for_again():
     """The error names provider, operation and field."""
-    client, script = open_client(says(200, '{"email":"ana@example.org"}'))
+    client, script = open_client(reply(200, '{"email":"ana@example.org"}'))
     with pytest.raises(Unavailable) as caught:
         await client.whoami()
     expected = "oneclickimpact whoami (HTTP 200): the answer cannot be read: field user_id: it is missing"
@@ -131,14 +131,14 @@ def test_the_name_of_a_broken_field_shows_no_address_either():
 
 async def test_a_read_recovers_from_a_passing_failure():
     """Down, cut short, then whole."""
-    client, _ = open_client(says(503), says(200, '{"user_'), sample("oneclickimpact", "whoami.200"))
+    client, _ = open_client(reply(503), reply(200, '{"user_'), sample("oneclickimpact", "whoami.200"))
     assert (await client.whoami()).user_id == "U123"
 
 
 async def test_a_read_waits_as_long_as_retry_after_asks():
     """Seconds, taken from the header."""
     clock = PatientClock()
-    answers = says(429, **{"retry-after": "7"}), sample("oneclickimpact", "whoami.200")
+    answers = reply(429, **{"retry-after": "7"}), sample("oneclickimpact", "whoami.200")
     client, _ = open_client(*answers, clock=clock)
     await client.whoami()
     assert [7.0] == clock.waits
@@ -146,7 +146,7 @@ async def test_a_read_waits_as_long_as_retry_after_asks():
 
 async def test_a_read_does_not_wait_for_an_hour():
     """The next run may have more luck."""
-    client, script = open_client(says(429, **{"retry-after": "3600"}))
+    client, script = open_client(reply(429, **{"retry-after": "3600"}))
     with pytest.raises(RateLimited):
         await client.whoami()
     assert 1 == len(script.requests)
@@ -157,7 +157,7 @@ async def test_a_read_does_not_wait_for_an_hour():
 )
 async def test_a_refused_write_tells_when_to_try_again(header, expected):
     """Seconds or a date; None where the provider does not say."""
-    client, _ = open_client(says(429, **({"retry-after": header} if header else {})))
+    client, _ = open_client(reply(429, **({"retry-after": header} if header else {})))
     with pytest.raises(RateLimited) as caught:
         await client.plant_tree(1)
     assert expected == caught.value.retry_after_s
@@ -165,7 +165,7 @@ async def test_a_refused_write_tells_when_to_try_again(header, expected):
 
 async def test_a_write_during_a_pause_is_not_sent_rather_than_sent_late():
     """Beyond half its timeout it would reach past its lease."""
-    client, script = open_client(says(429, **{"retry-after": "60"}))
+    client, script = open_client(reply(429, **{"retry-after": "60"}))
     with pytest.raises(RateLimited):
         await client.plant_tree(1)
     with pytest.raises(RateLimited) as caught:
@@ -197,11 +197,11 @@ async def test_a_message_quotes_the_provider_without_addresses_or_the_key():
 ECHOES = ["secret-91", "jane@example.org", "jane%40example.org", "Jane%2540example.org", "to=jane%40example.org&x=1"]
 
 
-@pytest.mark.parametrize("told", ECHOES)
+@pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize("secret", ["secret-91", SecretStr("secret-91")])
-async def test_a_message_repeats_no_secret_of_a_session_and_no_address_of_a_url(secret, told):
+async def test_a_message_repeats_no_secret_of_a_session_and_no_address_of_a_url(secret, echo):
     """Whatever was sent with the request may come back in an answer, in its text or as its id."""
-    answer = httpx.Response(400, json={"error": {"message": f"no {told} here"}}, headers={"x-request-id": f"r {told}"})
+    answer = httpx.Response(400, json={"error": {"message": f"no {echo} here"}}, headers={"x-request-id": f"r {echo}"})
     client = ImpactAPIClient("https://i.example", KEY, transport=Script(answer), timeout_s=20, clock=PatientClock())
     for asking in (
         client.get_session("s", session_secret=secret),
@@ -249,7 +249,7 @@ async def test_an_error_body_of_any_shape_is_survived(body):
 )
 async def test_a_redirect_names_the_variable_to_check(ask, expected):
     """It is not followed, for the key would go elsewhere; some servers redirect after they have done their work."""
-    client, _ = open_client(says(307, location="https://elsewhere.example"))
+    client, _ = open_client(reply(307, location="https://elsewhere.example"))
     with pytest.raises(expected, match="check ONECLICKIMPACT_URL"):
         await ask(client)
 
@@ -294,7 +294,7 @@ async def test_the_providers_own_name_of_the_request_is_kept():
 @pytest.mark.parametrize("kind", [OneClickImpactClient, CNaughtClient, ImpactAPIClient, WickedReportsClient])
 def test_a_client_shows_its_url_and_not_its_key(kind):
     """In a log or a traceback."""
-    client = kind("https://x.example", KEY, transport=Script(says(200)), timeout_s=20)
+    client = kind("https://x.example", KEY, transport=Script(reply(200)), timeout_s=20)
     assert f"{kind.__name__}('https://x.example')" == repr(client)
 
 
@@ -322,7 +322,7 @@ async def harmless(client):
 )
 async def test_each_provider_gets_the_key_in_its_own_header(kind, header, value):
     """As its reference writes it."""
-    script = Script(says(401))
+    script = Script(reply(401))
     client = kind("https://x.example:8443/p", KEY, transport=script, timeout_s=20, clock=PatientClock())
     with pytest.raises(Unauthorized):
         await harmless(client)
@@ -342,6 +342,6 @@ async def test_a_limit_told_by_headers_is_obeyed_before_it_is_hit():
 
 async def test_not_sent_covers_all_that_may_be_tried_later():
     """Callers catch by the question, never by the status."""
-    client, _ = open_client(says(429))
+    client, _ = open_client(reply(429))
     with pytest.raises(NotSent):
         await client.plant_tree(1)

@@ -517,7 +517,7 @@ async def test_choosing_no_campaign_says_so():
 
 
 @pytest.mark.parametrize(
-    ("told", "read"),
+    ("fields", "read"),
     [
         ({"available_campaigns": [TREES]}, ([TREES], [])),
         ({"allocations": [{"campaign": {"slug": TREES}, "amount": 500}]}, ([], [(None, TREES, 500)])),
@@ -529,10 +529,10 @@ async def test_choosing_no_campaign_says_so():
     ],
 )
 @pytest.mark.parametrize("wrapped", [False, True])
-async def test_what_was_given_is_read_however_the_rest_is_told(told, read, wrapped):
+async def test_what_was_given_is_read_however_the_rest_is_told(fields, read, wrapped):
     """The reference leaves it open, and the money is gone by then."""
     session = {"id": SESSION, "status": "confirmed", "donation_intents": [{"id": INTENT, "amount": 500, "campaign": 7}]}
-    client, _ = open_client(httpx.Response(200, json={"data": session | told} if wrapped else session | told))
+    client, _ = open_client(httpx.Response(200, json={"data": session | fields} if wrapped else session | fields))
     found = await client.confirm_session(SESSION)
     shares = [(one.campaign_identifier, one.campaign and one.campaign.slug, one.amount) for one in found.allocations]
     assert read == ([campaign.slug for campaign in found.available_campaigns], shares)

@@ -132,13 +132,13 @@ class StrictServer:
         self.count += 1
         if self.count > self.limit and self.announced_at is not None:
             self.too_many.append(now)
-        said = self.headers(now)
+        limit_headers = self.headers(now)
         await asyncio.sleep(back_s)
         if lost:
             return None, {}
         if self.announced_at is None:
             self.announced_at = asyncio.get_running_loop().time()
-        return 200, said
+        return 200, limit_headers
 
     def headers(self, now: float) -> dict[str, str]:
         ends_in_s = (self.window + 1) * self.window_s - self.offset_s - now
@@ -163,8 +163,8 @@ async def hammer(
         turn = await limit.take(1e6)
         sent += 1
         there_s, back_s = delays[sent % len(delays)]
-        status, said = await server.answer(there_s, back_s, lost=lost)
-        limit.finish(turn, status, said)
+        status, limit_headers = await server.answer(there_s, back_s, lost=lost)
+        limit.finish(turn, status, limit_headers)
 
     async def caller(number: int) -> None:
         for n in range(requests):

@@ -372,5 +372,5 @@ async def test_an_account_without_an_addition_is_told_so(name, expected):
     client, _ = open_client("restore_coral.404")
     with pytest.raises(NotFound) as caught:
         await SAMPLES[name].call(client)
-    said = "the provider knows nothing by that name (they say: No such route)"
-    assert f"oneclickimpact {name} (HTTP 404): {expected}: {said}" == str(caught.value)
+    reason = "the provider knows nothing by that name (they say: No such route)"
+    assert f"oneclickimpact {name} (HTTP 404): {expected}: {reason}" == str(caught.value)

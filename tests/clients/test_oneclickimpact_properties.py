@@ -181,17 +181,17 @@ def bought(sandbox: Sandbox) -> list[Any]:
 
 async def both_verdicts(name, arguments):
     """The client's and the sandbox's: accepted or not, requests that arrived, and what is in the books after it."""
-    asked, told = (Sandbox(clock=LoopClock()) for _ in range(2))
-    for sandbox in (asked, told):
+    via_client, direct = (Sandbox(clock=LoopClock()) for _ in range(2))
+    for sandbox in (via_client, direct):
         await open_client(SandboxTransport(sandbox)).plant_tree(1)
-    counting = Counting(asked)
+    counting = Counting(via_client)
     try:
         await ask(open_client(counting), name, arguments)
         accepted = True
     except Refused:
         accepted = False
-    taken = (await told.handle(raw(name, arguments))).status == httpx.codes.OK
-    return (accepted, counting.requests, bought(asked)), (taken, int(taken), bought(told))
+    taken = (await direct.handle(raw(name, arguments))).status == httpx.codes.OK
+    return (accepted, counting.requests, bought(via_client)), (taken, int(taken), bought(direct))
 
 
 def test_every_operation_with_limits_is_tried():

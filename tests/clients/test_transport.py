@@ -261,13 +261,13 @@ async def test_p4_the_final_check_comes_after_the_connection_and_before_the_firs
 
 async def test_p4_a_final_check_that_forbids_nothing_changes_nothing():
     """And each write of the client that looks is looked at, no read, and no write of the client beside it."""
-    looks = []
+    checks = []
     async with connected(answer_whole) as (client, server):
-        looks_at_it = with_final_check(client, lambda: looks.append(len(server.requests)))
-        await asyncio.gather(looks_at_it.plant_tree(1), client.plant_tree(2))
-        await looks_at_it.plant_tree(3)
-        await looks_at_it._http.read("any", "/v1", bytes)
-        assert (2, 4) == (len(looks), len(server.requests))
+        checked = with_final_check(client, lambda: checks.append(len(server.requests)))
+        await asyncio.gather(checked.plant_tree(1), client.plant_tree(2))
+        await checked.plant_tree(3)
+        await checked._http.read("any", "/v1", bytes)
+        assert (2, 4) == (len(checks), len(server.requests))
 
 
 async def test_p4_time_that_passes_while_the_request_waits_for_a_connection_is_seen():

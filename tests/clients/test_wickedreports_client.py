@@ -37,7 +37,7 @@ def a_page(*records, **more):
     return json.dumps({"status": "success", "results": list(records)} | more).encode()
 
 
-def says(*records, **more):
+def reply(*records, **more):
     return httpx.Response(200, content=a_page(*records, **more))
 
 
@@ -54,12 +54,12 @@ class Sampled:
     Args:
         call: Asks for it.
         sent: The path and query that must have been sent.
-        told: What must have been read from the sample.
+        values: What must have been read from the sample.
     """
 
     call: Callable[[WickedReportsClient], Awaitable[Any]]
     sent: str
-    told: Mapping[str, Any]
+    values: Mapping[str, Any]
 
 
 def moment(text):
@@ -142,7 +142,7 @@ async def test_each_operation_sends_and_reads_what_is_documented(name):
     record = await expected.call(client)
     (request,) = script.requests
     assert ("GET", expected.sent, b"") == (request.method, request.url.raw_path.decode(), request.content)
-    assert expected.told == {field: attrgetter(field)(record) for field in expected.told}
+    assert expected.values == {field: attrgetter(field)(record) for field in expected.values}
     assert not any(hidden in repr(record) for hidden in ("@", "Test", "tracking/url"))
 
 
@@ -170,8 +170,8 @@ async def test_each_documented_error_has_its_class(name, answer, expected):
 async def test_orders_come_page_by_page():
     """The hash of one page asks for the next."""
     client, script = open_client(
-        says(SOUND, SOUND | {"id": "WR-10"}, page=1, totalPages=2, total=3, next="0f0f"),
-        says(SOUND | {"id": "WR-11"}, page=2, totalPages=2, total=3, next="aaaa"),
+        reply(SOUND, SOUND | {"id": "WR-10"}, page=1, totalPages=2, total=3, next="0f0f"),
+        reply(SOUND | {"id": "WR-11"}, page=2, totalPages=2, total=3, next="aaaa"),
     )
     pages = [page async for page in client.list_orders(*DAYS)]
     query = {"from": "2026-02-03", "to": "2026-02-04", "limit": "1000"}
@@ -184,7 +184,7 @@ async def test_orders_come_page_by_page():
 async def test_an_order_keeps_what_a_policy_asks_about():
     """Exact amounts, aware times."""
     product, payment = {"qty": 2, "PPU": 39.95}, {"status": "APPROVED", "date": "2026-02-03T04:05:06", "amount": 79.9}
-    client, _ = open_client(says(SOUND | {"amount": 79.9, "products": [product], "payments": [payment]}, SOUND))
+    client, _ = open_client(reply(SOUND | {"amount": 79.9, "products": [product], "payments": [payment]}, SOUND))
     order, bare = (await anext(client.list_orders(*DAYS))).items
     assert (Decimal("79.9"), Decimal(2), Decimal("39.95"), "APPROVED", moment("2026-02-03T04:05:06")) == (
         order.amount,
@@ -199,7 +199,7 @@ async def test_an_order_keeps_what_a_policy_asks_about():
 async def test_a_time_that_is_the_text_null_is_none():
     """It is the schema's default."""
     contact = {"id": "C", "sourceId": "s", "email": "e@example.com", "urlWicked": "u", "links": []}
-    client, _ = open_client(says(contact | {"firstClick": {"date": "null", "source": "direct"}}))
+    client, _ = open_client(reply(contact | {"firstClick": {"date": "null", "source": "direct"}}))
     found = await first(client.list_contacts(*DAYS))
     assert (None, "direct", None) == (found.first_click.date, found.first_click.source, found.links)
 
@@ -255,7 +255,7 @@ async def test_a_listing_without_an_end_is_an_error(next_):
 
     class Endless(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request):
-            return says(SOUND, page=1, totalPages=3, next=next(names))
+            return reply(SOUND, page=1, totalPages=3, next=next(names))
 
     client = WickedReportsClient("https://w.example", "k", transport=Endless(), timeout_s=20, clock=PatientClock())
     read = []
@@ -266,7 +266,7 @@ async def test_a_listing_without_an_end_is_an_error(next_):
 
 async def test_an_empty_page_that_promises_more_is_an_error():
     """What it leaves out must not be taken for read."""
-    client, script = open_client(says(page=1, totalPages=9, next="aa"))
+    client, script = open_client(reply(page=1, totalPages=9, next="aa"))
     with pytest.raises(Unavailable, match="page 1 of 9, of 0 records, names a next one"):
         [page async for page in client.list_orders(*DAYS)]
     assert 1 == len(script.requests)
@@ -275,14 +275,14 @@ async def test_an_empty_page_that_promises_more_is_an_error():
 @pytest.mark.parametrize("name", LISTS)
 async def test_a_listing_that_is_cut_off_is_an_error(name):
     """It must not end as if it were complete; the days are named, for fewer of them can be listed."""
-    client, _ = open_client(says(page=10, totalPages=15, total=15_000))
+    client, _ = open_client(reply(page=10, totalPages=15, total=15_000))
     with pytest.raises(Unavailable, match="page 10 of 15 names no next one, so the rest of 2026-02-03 to 2026-02-04 "):
         [page async for page in LISTS[name](client, from_=DAYS[0], to=DAYS[1])]
 
 
 async def test_a_listing_that_is_cut_off_names_the_span_of_many():
     """What was listed before it was read."""
-    client, _ = open_client(says(page=1, totalPages=1), says(page=1, totalPages=2))
+    client, _ = open_client(reply(page=1, totalPages=1), reply(page=1, totalPages=2))
     pages = client.list_clicks(date(2026, 1, 2), date(2026, 2, 2))
     assert "1." == (await anext(pages)).next
     with pytest.raises(Unavailable, match="the rest of 2026-01-30 to 2026-02-02 cannot be read: ask for fewer days"):
@@ -292,7 +292,7 @@ async def test_a_listing_that_is_cut_off_names_the_span_of_many():
 @pytest.mark.parametrize("numbers", [{}, {"page": 1, "totalPages": 0}, {"page": 1, "totalPages": 1}])
 async def test_an_empty_page_is_the_last(numbers):
     """The last one may name a next all the same."""
-    client, script = open_client(says(next="aa", **numbers))
+    client, script = open_client(reply(next="aa", **numbers))
     assert [[]] == [list(page.items) async for page in client.list_orders(*DAYS)]
     assert 1 == len(script.requests)
 
@@ -310,7 +310,7 @@ def a_click(moment, contact="C-1"):
 
 async def test_thirty_days_of_clicks_are_one_request_and_more_are_several():
     """Neighbours overlap by two days; a click of these is kept from one of the two answers."""
-    client, script = open_client(says(a_click("2026-01-30T23:59:59Z"), a_click("2026-01-31T00:00:00Z")))
+    client, script = open_client(reply(a_click("2026-01-30T23:59:59Z"), a_click("2026-01-31T00:00:00Z")))
     started = date(2026, 1, 2)
     assert 2 == len([click async for click in items(client.list_clicks(started, started + 30 * DAY))])
     assert 2 == len([click async for click in items(client.list_clicks(started, started + 31 * DAY))])
@@ -321,7 +321,7 @@ async def test_thirty_days_of_clicks_are_one_request_and_more_are_several():
 
 async def test_one_contacts_clicks_are_asked_for_180_days_at_a_time():
     """Or without any days at all."""
-    client, script = open_client(says())
+    client, script = open_client(reply())
     started = date(2026, 1, 1)
     for days in ((), (started,), (None, started), (started, started + 180 * DAY), (started, started + 181 * DAY)):
         _ = [page async for page in client.list_contact_clicks("C-1", *days)]
@@ -340,14 +340,14 @@ async def test_a_listing_of_several_spans_goes_on_where_it_stopped():
     click = a_click("2026-01-10T00:00:00Z")
     days = date(2026, 1, 1), date(2026, 2, 20)
     client, _ = open_client(
-        says(click, page=1, totalPages=2, next="aa"), says(click, page=2, totalPages=2), says(click)
+        reply(click, page=1, totalPages=2, next="aa"), reply(click, page=2, totalPages=2), reply(click)
     )
     assert ["0.aa", "1.", None] == [page.next async for page in client.list_clicks(*days)]
     for cursor, expected in (
         ("0.aa", "2026-01-01&to=2026-01-31&limit=9&next=aa"),
         ("1.", "2026-01-29&to=2026-02-20&limit=9"),
     ):
-        client, script = open_client(says(click))
+        client, script = open_client(reply(click))
         await anext(client.list_clicks(*days, limit=9, cursor=cursor))
         assert f"from={expected}" == script.requests[0].url.query.decode()
 
@@ -355,7 +355,7 @@ async def test_a_listing_of_several_spans_goes_on_where_it_stopped():
 @pytest.mark.parametrize("cursor", ["2.", "9c78", "-1.aa", "x.aa"])
 async def test_a_cursor_of_another_listing_is_refused(cursor):
     """These days are two spans."""
-    client, script = open_client(says())
+    client, script = open_client(reply())
     with pytest.raises(Refused, match=r"list_clicks: cursor: .*; nothing was sent"):
         await anext(client.list_clicks(date(2026, 1, 1), date(2026, 2, 20), cursor=cursor))
     assert [] == script.requests

@@ -36,25 +36,25 @@ def ask(world, provider, method, path, body=None, **headers):
         return json.loads(reply.body or b"null")
 
 
-def buy(world, provider, told=None, quantity=None, email=None):
+def buy(world, provider, metadata=None, quantity=None, email=None):
     """Buy what the world's policy buys of this provider, told to be for a placement; the provider's name for it."""
     match provider:
         case ProviderName.ONECLICKIMPACT:
-            body = {"amount": quantity or 1} | ({"metadata": told} if told else {})
+            body = {"amount": quantity or 1} | ({"metadata": metadata} if metadata else {})
             made = ask(world, provider, "POST", "/v1/plant_tree", body | ({"customer_email": email} if email else {}))
             return f"{made['user_id']}|{made['time_utc']}"
         case ProviderName.CNAUGHT:
-            body = {"amount_kg": (quantity or 5000) / 1000} | ({"metadata": json.dumps(told)} if told else {})
+            body = {"amount_kg": (quantity or 5000) / 1000} | ({"metadata": json.dumps(metadata)} if metadata else {})
             key = {"idempotency-key": f"key-{next(NUMBERS)}"}
             return ask(world, provider, "POST", "/v1/orders", body, **key)["id"]
     shares = [{"campaign_identifier": "trees-for-the-future", "amount": quantity or 80}]
-    body = {"type": "portion_of_sales", "allocations": shares, "metadata": told}
+    body = {"type": "portion_of_sales", "allocations": shares, "metadata": metadata}
     session = ask(world, provider, "POST", "/sessions", body)["id"]
     ask(world, provider, "POST", f"/sessions/{session}/confirm")
     return session
 
 
-def told(row):
+def metadata_of(row):
     """What a provider is told of a placement."""
     return {"order_id": row["order_id"], "impactflow_key": row["key"]}
 

@@ -56,8 +56,8 @@ async def test_no_doubt_is_settled_with_another_accounts_key(new_world, provider
     first = change_account(world)
     world.clock.turn(days=2)
     async with world.run() as run:
-        settled = await resolve_at(run, provider, "acme")
-        assert (True, {"placed": 1, "in_doubt": 1}) == (settled.unauthorized, await statuses(run))
+        resolved = await resolve_at(run, provider, "acme")
+        assert (True, {"placed": 1, "in_doubt": 1}) == (resolved.unauthorized, await statuses(run))
         assert [] == world.purchases
     world.sandbox, world.carrier = first, SandboxTransport(first)
     async with world.run() as run:
@@ -81,9 +81,9 @@ async def test_an_account_that_may_not_look_is_not_taken_for_another_one(new_wor
         await sweep(run, ProviderName.CNAUGHT)
     bought, world.carrier = world.carrier, NoLooking()
     async with world.run() as run:
-        settled = await resolve_at(run, ProviderName.CNAUGHT, "acme")
-        assert (False, {"placed": 1}) == (settled.unauthorized, await statuses(run))
-        assert "not from this address" in settled.halted
+        resolved = await resolve_at(run, ProviderName.CNAUGHT, "acme")
+        assert (False, {"placed": 1}) == (resolved.unauthorized, await statuses(run))
+        assert "not from this address" in resolved.halted
 
 
 class Forgetful(httpx.AsyncBaseTransport):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, standing, told
+from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, metadata_of, standing
 from virtual_time import in_virtual_time
 from world import NONE_DIFFER, RULE_OF, differences, fresh_of, policy_of, sold, statuses
 
@@ -87,7 +87,7 @@ async def test_n1_a_fresh_ledger_is_refused_and_adopts_what_was_bought(new_world
         refused = await refuses(world, run)
         assert str(tmp_path / "another.db") in str(refused)
         assert [(seller, 3) for seller in sorted(sellers)] == [
-            (each["provider"], each["purchases"]) for each in refused.told["unknown"]
+            (each["provider"], each["purchases"]) for each in refused.details["unknown"]
         ]
         assert {} == await statuses(run)
         assert {Adopted.NEW: bought} == await adopt(world, run)
@@ -246,7 +246,7 @@ async def test_n1_a_second_purchase_under_one_key_is_kept_for_the_audit(new_worl
         await place(world, run)
         one, other, _ = await run.ledger.purchases()
     world.clock.turn(minutes=1)
-    buy(world, provider, told(one))
+    buy(world, provider, metadata_of(one))
     cancel(world, provider, other["ref"])
     async with world.run(**another(tmp_path)) as run:
         await refuses(world, run)
@@ -309,7 +309,7 @@ async def test_p10_many_duplicates_are_cancelled_only_up_to_a_number_that_somebo
         rows = await run.ledger.purchases()
         world.clock.turn(minutes=1)
         for row in rows[:6]:
-            buy(world, ONECLICK, told(row))
+            buy(world, ONECLICK, metadata_of(row))
         world.clock.turn(minutes=1)
         found = await audited(world, run, repair=True)
         assert [None] * 6 == [each.repaired for each in found]

@@ -115,16 +115,16 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("says", PROBLEMS)
+@pytest.mark.parametrize("message", PROBLEMS)
 @in_virtual_time
-async def test_what_cannot_be_done_is_said_and_changes_nothing(new_world, says):
+async def test_what_cannot_be_done_is_said_and_changes_nothing(new_world, message):
     """All of it awaits approval as before."""
-    wrong, rules = PROBLEMS[says]
+    wrong, rules = PROBLEMS[message]
     world = shop(new_world, *rules)
     async with world.run() as run:
         await world.plan(run)
         asked = await run.ledger.awaiting()
-        with pytest.raises(ConfigurationError, match=says):
+        with pytest.raises(ConfigurationError, match=message):
             await record_answer(run.ledger, run.order_source, world.policy, run.clock, run.id, asked, wrong)
         assert asked == await run.ledger.awaiting()
 
@@ -182,13 +182,13 @@ async def test_the_question_tells_what_would_be_bought_and_nobody_s_address(new_
     async with world.run() as run:
         await world.plan(run)
         asked = await run.ledger.awaiting()
-        told = question(asked)
-        assert "4875 kg CO2 (offset) from cnaught, 1950 trees (plant_trees) from oneclickimpact?" in told
-        assert "- order WR-1, slot trees: 60 trees (plant_trees), above the approval limit of 59 trees" in told
-        assert "and 44 more: the artifact awaiting-approval lists them all" in told
+        text = question(asked)
+        assert "4875 kg CO2 (offset) from cnaught, 1950 trees (plant_trees) from oneclickimpact?" in text
+        assert "- order WR-1, slot trees: 60 trees (plant_trees), above the approval limit of 59 trees" in text
+        assert "and 44 more: the artifact awaiting-approval lists them all" in text
         rows = list(as_rows(asked))
         assert (64, Decimal(150), "kg CO2") == (len(rows), rows[1]["quantity"], rows[1]["unit"])
-        assert "@" not in told + str(rows)
+        assert "@" not in text + str(rows)
 
 
 @in_virtual_time

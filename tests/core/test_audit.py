@@ -6,12 +6,12 @@ from random import Random
 
 import httpx
 import pytest
-from planting import CNAUGHT, IMPACTAPI, ONECLICK, ask, buy, cancel, change, lose, standing, told
+from planting import CNAUGHT, IMPACTAPI, ONECLICK, ask, buy, cancel, change, lose, metadata_of, standing
 from virtual_time import START, in_virtual_time
 from world import RULE_OF, TREES, fresh_of, policy_of, sold, statuses, sweep, track, work
 
 from impactflow.audit import Audit, Disagreement, choose_window
-from impactflow.buying.manual_resolution import Decision, Ruling, resolve_by_ruling
+from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
 from impactflow.errors import ConfigurationError, Forbidden
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import ProviderName, Receipt
@@ -42,7 +42,7 @@ async def audited(run, provider, *, store="acme", repair=False, days=None):
     return [finding async for finding in audit.run()], audit.tally
 
 
-async def told_in(run, order="WR-1"):
+async def details_of(run, order="WR-1"):
     """What an order's story says, event by event."""
     return [event["detail"] for event in (await run.ledger.story(order))["placements"][0]["events"]]
 
@@ -53,7 +53,7 @@ def plant(world, provider, what, row):
         case Disagreement.MISSING:
             lose(world, provider, row["ref"])
         case Disagreement.DUPLICATE:
-            return buy(world, provider, told(row))
+            return buy(world, provider, metadata_of(row))
         case Disagreement.WRONG_AMOUNT:
             change(world, provider, row["ref"])
         case Disagreement.CANCELLED_THERE:
@@ -110,7 +110,7 @@ async def test_what_is_planted_is_found_by_name_where_the_account_returns_no_met
     async with world.run() as run:
         _, row, _ = await bought(world, run, ONECLICK)
         plant(world, ONECLICK, what, row)
-        buy(world, ONECLICK, told(row))
+        buy(world, ONECLICK, metadata_of(row))
         findings, tally = await audited(run, ONECLICK)
         assert ([(what, "WR-2")], 1) == ([(each.finding, each.order) for each in findings], tally.not_ours)
 
@@ -194,7 +194,7 @@ async def test_of_two_purchases_the_later_one_is_cancelled_on_demand_and_the_led
     world = a_world(new_world, provider)
     async with world.run() as run:
         _, row, _ = await bought(world, run, provider)
-        ref = buy(world, provider, told(row))
+        ref = buy(world, provider, metadata_of(row))
         [finding], tally = await audited(run, provider, repair=True)
         assert (DUPLICATE, f"{ref} is cancelled", "", 0) == (
             finding.finding,
@@ -204,7 +204,7 @@ async def test_of_two_purchases_the_later_one_is_cancelled_on_demand_and_the_led
         )
         assert [row["ref"]] == standing(world, row)
         assert [f"bought twice: about to cancel {ref}", f"bought twice: {ref} is cancelled"] == (
-            await told_in(run, "WR-2")
+            await details_of(run, "WR-2")
         )[-2:]
         assert ([], {"placed": 3}) == ((await audited(run, provider, repair=True))[0], await statuses(run))
 
@@ -237,19 +237,19 @@ async def test_a_cancellation_that_was_cut_off_is_finished_by_the_next_repair(ne
     world = a_world(new_world, provider)
     async with world.run() as run:
         _, row, _ = await bought(world, run, provider)
-        ref = buy(world, provider, told(row))
+        ref = buy(world, provider, metadata_of(row))
     KilledAt(world, "cancel", arrives=arrives)
     with pytest.raises(Killed):
         async with world.run() as run:
             await audited(run, provider, repair=True)
     async with world.run() as run:
-        assert f"bought twice: about to cancel {ref}" == (await told_in(run, "WR-2"))[-1]
+        assert f"bought twice: about to cancel {ref}" == (await details_of(run, "WR-2"))[-1]
         looked, _ = await audited(run, provider)
         assert ([] if arrives else [DUPLICATE]) == [each.finding for each in looked]
         [finding], tally = await audited(run, provider, repair=True)
         assert (f"{ref} is cancelled", 0, [row["ref"]]) == (finding.repaired, tally.remaining, standing(world, row))
-        assert 1 == (await told_in(run, "WR-2")).count(f"bought twice: about to cancel {ref}")
-        assert f"bought twice: {ref} is cancelled" == (await told_in(run, "WR-2"))[-1]
+        assert 1 == (await details_of(run, "WR-2")).count(f"bought twice: about to cancel {ref}")
+        assert f"bought twice: {ref} is cancelled" == (await details_of(run, "WR-2"))[-1]
         assert [] == (await audited(run, provider, repair=True))[0]
 
 
@@ -260,9 +260,9 @@ async def test_two_repairs_at_once_cancel_once(new_world, provider):
     world = a_world(new_world, provider, latency_s=0.2)
     async with world.run() as one, world.run() as other:
         _, row, _ = await bought(world, one, provider)
-        ref = buy(world, provider, told(row))
+        ref = buy(world, provider, metadata_of(row))
         await asyncio.gather(*(audited(run, provider, repair=True) for run in (one, other)))
-        story = await told_in(one, "WR-2")
+        story = await details_of(one, "WR-2")
         assert [row["ref"]] == standing(world, row)
         assert [1, 1] == [
             story.count(f"bought twice: {step}") for step in (f"about to cancel {ref}", f"{ref} is cancelled")
@@ -277,7 +277,7 @@ async def test_a_duplicate_is_not_cancelled_where_the_recorded_purchase_does_not
     async with world.run() as run:
         _, row, _ = await bought(world, run, provider)
         cancel(world, provider, row["ref"])
-        ref = buy(world, provider, told(row))
+        ref = buy(world, provider, metadata_of(row))
         await audited(run, provider, repair=True)
         assert [ref] == standing(world, row)
 
@@ -290,7 +290,7 @@ async def test_a_duplicate_is_not_cancelled_where_the_recorded_purchase_has_a_wr
     async with world.run() as run:
         _, row, _ = await bought(world, run, provider)
         change(world, provider, row["ref"])
-        ref = buy(world, provider, told(row))
+        ref = buy(world, provider, metadata_of(row))
         findings, tally = await audited(run, provider, repair=True)
         assert ({DUPLICATE, WRONG_AMOUNT}, 2) == ({each.finding for each in findings}, tally.remaining)
         assert {row["ref"], ref} == set(standing(world, row))
@@ -304,7 +304,7 @@ async def test_an_account_that_cannot_cancel_is_told_so(new_world):
     world = a_world(new_world, ONECLICK, extras=False)
     async with world.run() as run:
         _, row, _ = await bought(world, run, ONECLICK)
-        buy(world, ONECLICK, told(row))
+        buy(world, ONECLICK, metadata_of(row))
         [finding], tally = await audited(run, ONECLICK, repair=True)
         assert (1, None, 2) == (tally.remaining, finding.repaired, len(standing(world, row)))
         assert "does not have cancel_impact" in finding.to_do
@@ -360,7 +360,7 @@ async def test_a_purchase_that_came_too_late_is_found_and_recorded_on_demand(new
     async with world.run() as run:
         row = await sent_in_vain(world, run, provider)
         await run.ledger.move(await doubt_ended(run, provider))
-        ref = buy(world, provider, told(row))
+        ref = buy(world, provider, metadata_of(row))
         [finding], tally = await audited(run, provider)
         assert (EXTRA, ref, None, 1) == (finding.finding, finding.ref, finding.recorded_ref, tally.remaining)
         [finding], tally = await audited(run, provider, repair=True)
@@ -383,7 +383,7 @@ async def test_of_two_purchases_that_nobody_recorded_one_is_kept_and_one_is_canc
     world = a_world(new_world, ONECLICK, 1, faults="lost_answer=1")
     async with world.run() as run:
         row = await sent_in_vain(world, run, ONECLICK)
-        buy(world, ONECLICK, told(row))
+        buy(world, ONECLICK, metadata_of(row))
         await work(run, ONECLICK)
         assert {"parked": 1} == await statuses(run)
         findings, _ = await audited(run, ONECLICK)
@@ -418,7 +418,7 @@ async def test_a_purchase_of_a_key_at_the_wrong_provider_is_a_duplicate_for_a_pe
     world = a_world(new_world, ONECLICK)
     async with world.run() as run:
         row, *_ = await bought(world, run, ONECLICK)
-        ref = buy(world, CNAUGHT, told(row))
+        ref = buy(world, CNAUGHT, metadata_of(row))
         [finding], tally = await audited(run, CNAUGHT, repair=True)
         assert (DUPLICATE, "WR-1", ref, 1) == (finding.finding, finding.order, finding.ref, tally.remaining)
         assert "one at oneclickimpact" in finding.to_do
@@ -431,7 +431,7 @@ async def test_what_somebody_cancelled_of_ours_beside_the_recorded_purchase_is_n
     world = a_world(new_world, ONECLICK)
     async with world.run() as run:
         _, row, _ = await bought(world, run, ONECLICK)
-        cancel(world, ONECLICK, buy(world, ONECLICK, told(row)))
+        cancel(world, ONECLICK, buy(world, ONECLICK, metadata_of(row)))
         assert [] == (await audited(run, ONECLICK))[0]
 
 
@@ -674,7 +674,7 @@ async def test_a_purchase_that_a_person_took_for_not_made_is_found(new_world):
         )
         await run.ledger.move(Move(doubt, Status.IN_DOUBT, Status.PARKED, run.clock.now(), run.id, "nobody can say"))
         world.clock.turn(hours=1)
-        ruling = Ruling("WR-1", "trees", Decision.NOT_BOUGHT, "ana")
+        ruling = Ruling("WR-1", "trees", Resolution.NOT_BOUGHT, "ana")
         await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
         await work(run, ONECLICK)
         [finding], tally = await audited(run, ONECLICK, repair=True)
@@ -816,7 +816,7 @@ async def test_a_finding_holds_nothing_personal(new_world):
         await world.plan(run)
         await work(run, ONECLICK)
         [row] = await run.ledger.purchases()
-        buy(world, ONECLICK, told(row), email="customer1@example.com")
+        buy(world, ONECLICK, metadata_of(row), email="customer1@example.com")
         [finding], _ = await audited(run, ONECLICK)
         assert "@" not in str(finding) + str(finding.as_row())
 

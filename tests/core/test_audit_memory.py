@@ -35,10 +35,10 @@ def fill(world, run, count):
     for number in range(1, count + 1):
         at = START - timedelta(days=1) + timedelta(milliseconds=number)
         key, time_utc = f"impactflow{number:040}", iso_millis(at)
-        told = json.dumps({"order_id": f"WR-{number}", "impactflow_key": key})
+        metadata = json.dumps({"order_id": f"WR-{number}", "impactflow_key": key})
         ref = f"U1000|{time_utc}"
         if number % 1000:
-            purchase = Purchase(ONECLICK, Kind.PLANT_TREES, 1, ref, at, told, at)
+            purchase = Purchase(ONECLICK, Kind.PLANT_TREES, 1, ref, at, metadata, at)
             api._own.append(Impact(time_utc, purchase, None))
         rows.append((number, key, ref, at))
     with run.ledger._engine.begin() as connection:

@@ -8,10 +8,10 @@ import pytest
 from virtual_time import in_virtual_time
 from world import GIVING, OFFSET, TREES, policy_of, sold, statuses
 
-from impactflow.buying.backfill import Backfilled, PlannedWindow, choose_days, plan_window, remember, windows_left
+from impactflow.buying.backfill import Backfilled, PlannedWindow, choose_days, remember, windows_left
 from impactflow.buying.rounds import Round
 from impactflow.errors import ConfigurationError
-from impactflow.intake.planning import SOURCE, preview
+from impactflow.intake.planning import SOURCE, plan_pages, preview
 from impactflow.ledger import Planned
 from impactflow.models import ProviderName
 from impactflow.window import Window
@@ -28,7 +28,8 @@ def sold_on(number, day, **fields):
 
 async def planned(run, policy, window=FEBRUARY, at_most=None):
     """Plan one window."""
-    return await plan_window(run.ledger, run.order_source(), policy, window, run.clock, run.id, at_most=at_most)
+    pages = plan_pages(run.ledger, run.order_source(), policy, window, run.clock, run.id, at_most=at_most)
+    return PlannedWindow.of(window, *await pages)
 
 
 async def days_left(run, policy, days=FEBRUARY, window_days=7):

@@ -57,15 +57,15 @@ async def test_p17_what_is_planned_beyond_the_ceiling_of_a_day_waits_for_a_perso
     rule = TREES | {"approve_above_per_day": 100}
     world = new_world(orders=[sold(number) for number in range(300)], policy=policy_of(rule))
     async with world.run() as run:
-        told = await planned(world, run)
+        plans = await planned(world, run)
         world.sandbox.shop.orders += [sold(number) for number in range(300, 310)]
         await planned(world, run)
         await world.place_all(run)
         asked = await run.ledger.awaiting()
-        said = await outcome(run, told)
-    assert (100, 200) == (len(world.purchases), told.beyond_day)
-    assert said.undone
-    assert "A ceiling for one day was reached: 200 placements beyond it wait for a person" in said.in_words()
+        summary = await outcome(run, plans)
+    assert (100, 200) == (len(world.purchases), plans.beyond_day)
+    assert summary.undone
+    assert "A ceiling for one day was reached: 200 placements beyond it wait for a person" in summary.in_words()
     assert {"1 tree (plant_trees), beyond the day's ceiling of 100 trees: approve it, or raise the rule's"} == {
         each.reason.removesuffix(" approve_above_per_day") for each in asked
     }
@@ -102,9 +102,9 @@ async def test_p17_planning_the_same_again_counts_once(new_world):
     async with world.run() as run:
         await planned(world, run)
         world.policy = policy_of(TREES | {"approve_above_per_day": 3, "minimum": 1})
-        told = await planned(world, run)
+        plans = await planned(world, run)
         await world.place_all(run)
-    assert (0, 3) == (told.beyond_day, len(world.purchases))
+    assert (0, 3) == (plans.beyond_day, len(world.purchases))
 
 
 @in_virtual_time

@@ -10,9 +10,9 @@ from webhook_senders import (
     shopify_cancelled,
     shopify_paid,
     shopify_refund,
+    stripe_event,
     stripe_paid,
     stripe_refund,
-    stripe_told,
     taken_up,
     woocommerce_deleted,
     woocommerce_order,
@@ -105,14 +105,14 @@ async def test_what_an_edited_policy_makes_of_what_waits_is_bought(new_world):
 async def test_c3_a_refund_that_fails_later_is_taken_back(new_world, turns, at_once):
     """In any order of arrival."""
     world = new_world(policy=policy_of(TREES))
-    tell = {
+    send = {
         "paid": lambda run: stripe_paid(run, 3, created=100),
         "refunded": lambda run: stripe_refund(run, 3, created=200),
-        "failed": lambda run: stripe_told(run, "refund.failed", _refund(3), created=300),
+        "failed": lambda run: stripe_event(run, "refund.failed", _refund(3), created=300),
     }
     async with world.run() as run:
         for turn in turns:
-            await tell[turn](run)
+            await send[turn](run)
             if not at_once:
                 await taken_up(world, run)
 
@@ -124,15 +124,15 @@ async def test_c3_a_refund_that_fails_later_is_taken_back(new_world, turns, at_o
 async def test_c3_a_refund_that_is_made_again_after_it_failed_counts(new_world, turns):
     """Stripe tells how much of the charge went back so far: as of later than the failure, that is all of it."""
     world = new_world(policy=policy_of(TREES))
-    tell = {
+    send = {
         "refunded": lambda run: stripe_refund(run, 3, created=200),
-        "failed": lambda run: stripe_told(run, "refund.failed", _refund(3), created=300),
+        "failed": lambda run: stripe_event(run, "refund.failed", _refund(3), created=300),
         "refunded again": lambda run: stripe_refund(run, 3, created=400),
     }
     async with world.run() as run:
         await stripe_paid(run, 3, created=100)
         for turn in turns:
-            await tell[turn](run)
+            await send[turn](run)
             await taken_up(world, run)
 
         assert [] == await next_run(world, run)
@@ -230,14 +230,14 @@ async def test_c2_a_subscriptions_refund_finds_its_sale_by_its_invoice(new_world
     """Since version 2025-03-31 neither names the other; a third event joins them."""
     world = new_world(policy=policy_of(TREES))
     paid = {"id": "inpay_2", "invoice": "in_2", "payment": {"type": "payment_intent", "payment_intent": "pi_2"}}
-    tell = {
+    send = {
         "session": lambda run: stripe_paid(run, 2, payment_intent=None, invoice="in_2", mode="subscription"),
-        "payment": lambda run: stripe_told(run, "invoice_payment.paid", paid),
+        "payment": lambda run: stripe_event(run, "invoice_payment.paid", paid),
         "refund": lambda run: stripe_refund(run, 2),
     }
     async with world.run() as run:
         for turn in turns:
-            await tell[turn](run)
+            await send[turn](run)
             await taken_up(world, run)
 
         assert [] == await next_run(world, run)
@@ -252,13 +252,13 @@ async def test_c2_a_subscription_is_bought_for_once(new_world, turns):
     """Whatever tells of its invoice besides."""
     world = new_world(policy=policy_of(TREES))
     paid = {"id": "inpay_2", "invoice": "in_2", "payment": {"type": "payment_intent", "payment_intent": "pi_2"}}
-    tell = {
+    send = {
         "session": lambda run: stripe_paid(run, 2, payment_intent=None, invoice="in_2", mode="subscription"),
-        "payment": lambda run: stripe_told(run, "invoice_payment.paid", paid, created=900),
+        "payment": lambda run: stripe_event(run, "invoice_payment.paid", paid, created=900),
     }
     async with world.run() as run:
         for turn in turns:
-            await tell[turn](run)
+            await send[turn](run)
             await taken_up(world, run)
 
         assert [("oneclickimpact", 1)] == await next_run(world, run)
@@ -271,13 +271,13 @@ async def test_c19_what_was_captured_earns(new_world, turns):
     world = new_world(policy=policy_of(GIVING))
     charge = {"id": "ch_1", "payment_intent": "pi_1", "amount": 10000, "amount_captured": 8000}
     charge |= {"amount_refunded": 2000, "currency": "usd", "refunded": False}
-    tell = {
+    send = {
         "session": lambda run: stripe_paid(run, 1, amount_total=10000),
-        "captured": lambda run: stripe_told(run, "charge.refunded", charge),
+        "captured": lambda run: stripe_event(run, "charge.refunded", charge),
     }
     async with world.run() as run:
         for turn in turns:
-            await tell[turn](run)
+            await send[turn](run)
             await taken_up(world, run)
 
         assert [("impactapi", 80)] == await next_run(world, run)
@@ -402,7 +402,7 @@ async def test_what_only_tells_names_takes_nothing_from_the_orders_of_its_page(n
             if turn == "session":
                 await stripe_paid(run, 7, currency="eur")
             else:
-                await stripe_told(run, "invoice_payment.paid", PAID_INVOICE)
+                await stripe_event(run, "invoice_payment.paid", PAID_INVOICE)
         assert [] == await next_run(world, run)
         mend(world, run, GIVING, **EUROS)
 
@@ -486,12 +486,12 @@ async def test_what_is_not_listed_any_more_still_awaits_a_person(new_world, news
                 await stripe_paid(run, 1, created=100)
             case "a name":
                 paid = {"id": "inpay_1", "invoice": "in_1", "payment": {"payment_intent": "pi_1"}}
-                await stripe_told(run, "invoice_payment.paid", paid)
+                await stripe_event(run, "invoice_payment.paid", paid)
             case "a refund that failed":
-                await stripe_told(run, "refund.failed", _refund(1))
+                await stripe_event(run, "refund.failed", _refund(1))
             case _:
                 charge = {"id": "ch_1", "payment_intent": "pi_1", "amount_refunded": 500, "currency": "usd"}
-                await stripe_told(run, "charge.refunded", charge)
+                await stripe_event(run, "charge.refunded", charge)
 
         assert [] == await webhooks_run(world, run)
 
@@ -599,12 +599,12 @@ async def test_what_is_kept_at_one_row_of_a_sale_counts_for_all(new_world):
     charge = sold(1, sourceSystem="stripe", sourceId="ch_2", currency="EUR")
     world = new_world(policy=policy_of(GIVING))
     async with world.run() as run:
-        await stripe_told(run, "invoice_payment.paid", PAID_INVOICE)
+        await stripe_event(run, "invoice_payment.paid", PAID_INVOICE)
         await taken_up(world, run)
         world.sandbox.shop.orders[:] = [charge]
         await world.plan(run)
         joins = {"id": "inpay_3", "invoice": "in_2", "payment": {"type": "charge", "charge": "ch_2"}}
-        await stripe_told(run, "invoice_payment.paid", joins)
+        await stripe_event(run, "invoice_payment.paid", joins)
         await taken_up(world, run)
         mend(world, run, GIVING, **EUROS)
 
@@ -652,7 +652,7 @@ async def test_the_customer_is_told_where_a_refund_is_taken_back(new_world, in_t
         await stripe_refund(run, 3, created=200)
         if in_turn:
             await taken_up(world, run)
-        await stripe_told(run, "refund.failed", _refund(3), created=300)
+        await stripe_event(run, "refund.failed", _refund(3), created=300)
         await next_run(world, run)
 
         assert ["ana@example.com"] == [each["customer_email"] for each in world.purchases]

@@ -82,7 +82,7 @@ MAPPED = Senders.model_validate(
 )
 
 
-TOLD_BY = {
+PAID_TOPIC = {
     "shopify": "orders/paid",
     "stripe": "checkout.session.completed",
     "woocommerce": "order.updated",
@@ -98,8 +98,8 @@ SYSTEM_OF = {"standard": "magento", "csv": "file", "jsonl": "file"}
 #: The sales: currency, whether it is the first or the second, and the amount.
 SALES = [
     (f"{currency}-{number}", currency, number, amount)
-    for currency, told in CURRENCIES.items()
-    for number, amount in enumerate(told.amounts)
+    for currency, each in CURRENCIES.items()
+    for number, amount in enumerate(each.amounts)
 ]
 
 
@@ -142,7 +142,7 @@ def earned(*, items):
     }
 
 
-async def tell(world, run, sender, file):
+async def plan_sales(world, run, sender, file):
     """The sales, each of three things, told by a sender and planned."""
     match sender:
         case "wickedreports":
@@ -162,10 +162,10 @@ async def tell(world, run, sender, file):
 
 async def _deliver(run, sender, name, currency, amount, minor):
     if sender in {"major", "minor"}:
-        told = {"total": minor} if sender == "minor" else {"total": str(amount), "lines": [{"quantity": 1}] * 3}
-        topic, body = "sold", {"type": "sold", "data": {"id": name, "currency": currency.lower()} | told}
+        fields = {"total": minor} if sender == "minor" else {"total": str(amount), "lines": [{"quantity": 1}] * 3}
+        topic, body = "sold", {"type": "sold", "data": {"id": name, "currency": currency.lower()} | fields}
     else:
-        topic = TOLD_BY[sender]
+        topic = PAID_TOPIC[sender]
         body = sample(sender, topic, name, Sale(name, SOLD_AT, amount, currency, 3))
     if sender == "stripe":
         body["data"]["object"]["amount_total"] = minor
@@ -198,8 +198,8 @@ def listed():
 async def planned(run, sender):
     """What the ledger holds for each sale, in the ledger's units, by slot."""
     names = {name: f"src:{SYSTEM_OF.get(sender, sender)}:{name}" for name, *_ in SALES}
-    stories = {name: await run.ledger.story(told) for name, told in names.items()}
-    return {name: {row["slot"]: row["quantity"] for row in told["placements"]} for name, told in stories.items()}
+    stories = {name: await run.ledger.story(known_as) for name, known_as in names.items()}
+    return {name: {row["slot"]: row["quantity"] for row in story["placements"]} for name, story in stories.items()}
 
 
 @pytest.mark.parametrize("sender", SENDERS)
@@ -209,7 +209,7 @@ async def test_an_order_earns_exactly_what_its_amount_is_worth(new_world, tmp_pa
     world = new_world(orders=listed() if sender == "wickedreports" else (), policy=policy())
     expected = earned(items=sender not in WITHOUT_ITEMS)
     async with world.run() as run:
-        await tell(world, run, sender, tmp_path / f"orders.{sender}")
+        await plan_sales(world, run, sender, tmp_path / f"orders.{sender}")
         assert expected == await planned(run, sender)
 
         await world.place_all(run)
@@ -244,7 +244,7 @@ async def test_c4_what_was_held_for_want_of_a_rate_is_exact_once_there_is_one(ne
     """The amounts that were kept meanwhile have lost no digit."""
     world = new_world(policy=policy(rates=False))
     async with world.run() as run:
-        await tell(world, run, "standard", None)
+        await plan_sales(world, run, "standard", None)
         held = [quantity for sale in (await planned(run, "standard")).values() for quantity in sale.values()].count(
             None
         )

@@ -9,8 +9,8 @@ from webhook_senders import (
     deliver,
     shopify_cancelled,
     shopify_paid,
+    stripe_event,
     stripe_paid,
-    stripe_told,
     taken_up,
     woocommerce_order,
 )
@@ -31,7 +31,7 @@ def when(**ago):
     return (START - timedelta(**ago)).isoformat().replace("+00:00", "Z")
 
 
-def told_twice(second="stripe"):
+def reported_twice(second="stripe"):
     """One sale as the shop and the payments' system tell it to Wicked Reports."""
     return [sold(1, contact=ANA), sold(2, contact={"email": "ana@example.com"}, sourceSystem=second)]
 
@@ -68,7 +68,7 @@ async def test_c14_a_sale_under_a_name_that_nothing_joins_is_asked_about(new_wor
 @in_virtual_time
 async def test_c15_a_sale_that_two_systems_tell_of_is_asked_about(new_world, page_items):
     """On one page or on two, and in a dry run just as in the run."""
-    world = new_world(orders=told_twice(), policy=policy_of(TREES), page_items=page_items)
+    world = new_world(orders=reported_twice(), policy=policy_of(TREES), page_items=page_items)
     async with world.run() as run:
         assert (1, 1) == await foreseen(world, run)
         assert [PLANTED] == await next_run(world, run)
@@ -86,7 +86,7 @@ async def test_c15_a_sale_that_two_systems_tell_of_is_asked_about(new_world, pag
 @in_virtual_time
 async def test_c15_the_answer_for_all_such_sales_stands_in_the_policy(new_world, fields, bought):
     """Nobody is asked any more, also about what waits already."""
-    world = new_world(orders=told_twice(), policy=policy_of(TREES))
+    world = new_world(orders=reported_twice(), policy=policy_of(TREES))
     async with world.run() as run:
         assert [PLANTED] == await next_run(world, run)
         world.policy = policy_of(*fields.pop("rules", [TREES]), **fields)
@@ -182,8 +182,8 @@ async def test_m5_a_dry_run_says_of_what_is_no_first_order_that_it_would_earn_no
             ("giving", "the order has no currency"): 1,
         }
         await next_run(world, run)
-        told = await run.ledger.why_unearned(START - timedelta(days=30))
-        assert {(each.slot, each.reason): each.count for each in told.first} == would.not_earned
+        unearned = await run.ledger.why_unearned(START - timedelta(days=30))
+        assert {(each.slot, each.reason): each.count for each in unearned.first} == would.not_earned
 
 
 @in_virtual_time
@@ -219,7 +219,7 @@ async def test_a_sale_told_by_two_is_one_order_of_its_customer(new_world):
         assert [PLANTED] == await next_run(world, run)
 
 
-def twins(**fields):
+def duplicates(**fields):
     """A sale as two systems tell of it, both changed in the same way."""
     return [sold(1, **{"contact": ANA} | fields), sold(2, **{"contact": ANA, "sourceSystem": "stripe"} | fields)]
 
@@ -228,9 +228,9 @@ def twins(**fields):
     "later",
     [
         [sold(1, contact=ANA, amount=70), sold(2, contact=ANA, sourceSystem="stripe")],
-        twins(amount=70),
-        twins(contact={"email": "ben@example.com"}),
-        twins(contact=None),
+        duplicates(amount=70),
+        duplicates(contact={"email": "ben@example.com"}),
+        duplicates(contact=None),
         [sold(1, contact=ANA, date=when(days=3)), sold(2, contact=ANA, sourceSystem="stripe")],
     ],
 )
@@ -238,7 +238,7 @@ def twins(**fields):
 @in_virtual_time
 async def test_c15_a_suspicion_stands_until_it_is_answered(new_world, later, rejected):
     """Whatever becomes of what the two have in common; who was told that they are one is asked again."""
-    world = new_world(orders=twins(), policy=policy_of(TREES))
+    world = new_world(orders=duplicates(), policy=policy_of(TREES))
     async with world.run() as run:
         assert [PLANTED] == await next_run(world, run)
         asked = await run.ledger.awaiting()
@@ -257,7 +257,7 @@ async def test_c15_the_one_that_is_bought_is_not_asked_about(new_world):
     world = new_world(policy=policy_of(TREES))
     joins = {"id": "inpay_1", "invoice": "in_1", "payment": {"payment_intent": "pi_1"}}
     async with world.run() as run:
-        await stripe_told(run, "invoice_payment.paid", joins)
+        await stripe_event(run, "invoice_payment.paid", joins)
         assert [] == await next_run(world, run)
         await shopify_paid(run, 1, email="ana@example.com")
         assert [PLANTED] == await next_run(world, run)
@@ -292,7 +292,7 @@ async def test_c15_what_earns_nothing_is_nobodys_twin(new_world, over):
 async def test_c14_our_own_event_and_the_shops_are_two_tellers(new_world):
     """Though both name the same system."""
     sold_there = {"source_system": "shopify", "source_id": "EN-1", "amount": "80", "currency": "USD"}
-    told = {
+    event = {
         "type": "order.paid",
         "timestamp": "2026-03-02T11:00:00Z",
         "data": sold_there | {"customer_email": "ana@example.com"},
@@ -300,7 +300,7 @@ async def test_c14_our_own_event_and_the_shops_are_two_tellers(new_world):
     world = new_world(policy=policy_of(TREES))
     async with world.run() as run:
         await shopify_paid(run, 1, email="ana@example.com")
-        await deliver(run, "standard", "order.paid", told, "event-1")
+        await deliver(run, "standard", "order.paid", event, "event-1")
         assert [PLANTED] == await next_run(world, run)
         assert {"placed": 1, "awaiting_approval": 1} == await statuses(run)
 
@@ -325,7 +325,7 @@ async def test_an_order_is_not_earlier_than_itself(new_world):
 async def test_a_sale_told_twice_is_not_earlier_than_itself(new_world, more):
     """Stripe's copy is of a minute before; whether it is asked about or left out, one of the two is bought."""
     rule = TREES | {"when": {"first_order": True} | more}
-    shop, copy = twins()
+    shop, copy = duplicates()
     world = new_world(orders=[shop, copy | {"date": when(minutes=61)}], policy=policy_of(rule))
     async with world.run() as run:
         assert [PLANTED] == await next_run(world, run)
@@ -351,10 +351,10 @@ FAILED = [{"status": "FAILED"}]
 @in_virtual_time
 async def test_c15_two_that_earn_something_late_are_compared(new_world):
     """Both were known before they were paid; of the two one is bought."""
-    world = new_world(orders=twins(payments=FAILED), policy=policy_of(TREES))
+    world = new_world(orders=duplicates(payments=FAILED), policy=policy_of(TREES))
     async with world.run() as run:
         assert [] == await next_run(world, run)
-        world.sandbox.shop.orders = twins()
+        world.sandbox.shop.orders = duplicates()
         world.clock.turn(minutes=10)
         assert (1, 1) == await foreseen(world, run)
         assert [PLANTED] == await next_run(world, run)
@@ -382,7 +382,7 @@ async def test_c15_a_join_keeps_the_suspicion_and_whose_it_is(new_world):
     async with world.run() as run:
         await shopify_paid(run, 1, email="ana@example.com")
         assert [PLANTED] == await next_run(world, run)
-        await stripe_told(run, "invoice_payment.paid", joins)
+        await stripe_event(run, "invoice_payment.paid", joins)
         await taken_up(world, run)
         await stripe_paid(run, 1, payment_intent=None, customer_email="ana@example.com", created=10)
         assert [PLANTED] == await next_run(world, run)

@@ -376,10 +376,10 @@ async def test_a_sale_that_wicked_reports_calls_refunded_is_not_bought_for_by_a_
 async def test_c5_an_order_that_was_cancelled_and_made_anew_is_bought_for_once(new_world, turns, at_once):
     """As apps do it that edit orders: in any order of arrival, taken up together or one by one, and read besides."""
     world = new_world(orders=[sold(5), sold(6)])
-    tell = {"paid": (shopify_paid, 5), "cancelled": (shopify_cancelled, 5), "paid anew": (shopify_paid, 6)}
+    senders = {"paid": (shopify_paid, 5), "cancelled": (shopify_cancelled, 5), "paid anew": (shopify_paid, 6)}
     async with world.run() as run:
         for turn in turns:
-            send, number = tell[turn]
+            send, number = senders[turn]
             await send(run, number)
             if not at_once:
                 await taken_up(world, run)
@@ -420,11 +420,11 @@ async def test_c12_a_refund_is_part_of_the_orders_story(new_world, bought_before
         await taken_up(world, run)
         story = await run.ledger.story("shopify:5000000000001")
 
-    told = [(refund["ref"], refund["amount"], refund["currency"], refund["is_full"]) for refund in story["refunds"]]
+    refunds = [(refund["ref"], refund["amount"], refund["currency"], refund["is_full"]) for refund in story["refunds"]]
     assert [
         ("shopify:1-80.00", "80.00", "USD", False),
         ("shopify:5000000000001:cancelled", None, None, True),
-    ] == told
+    ] == refunds
     assert all(refund["seen_at"] >= announced_at for refund in story["refunds"])
     expected = {Status.PLACED} if bought_before else {Status.CANCELLED}
     assert expected == {Status(placement["status"]) for placement in story["placements"]}

@@ -24,7 +24,7 @@ STEPS = st.lists(
 )
 
 
-class Origin:
+class Example:
     """The world of one example, and what happens in it."""
 
     def __init__(self, folder, known_by):
@@ -73,8 +73,8 @@ class Origin:
 def outcome(steps, known_by):
     """What one example came to."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        told = Origin(folder, known_by)
-        return runner.run(told.run(steps)), told.refunded_unplaced
+        example = Example(folder, known_by)
+        return runner.run(example.run(steps)), example.refunded_unplaced
 
 
 @settings(max_examples=15, deadline=None)
@@ -148,7 +148,7 @@ async def _become(folder, states, arrivals, listed, *, one_by_one):
     world = make_world(VirtualClock(), new_ledger(Path(folder) / "ledger.db"), policy=policy_of(GIVING))
     async with world.run() as run:
         for turn, number in enumerate(arrivals):
-            await _tell(run, states[number], number, turn)
+            await _send(run, states[number], number, turn)
             if one_by_one:
                 await taken_up(world, run)
         await taken_up(world, run)
@@ -167,12 +167,12 @@ async def _become(folder, states, arrivals, listed, *, one_by_one):
     return sum(each["quantity"] for each in purchases)
 
 
-async def _tell(run, state, number, turn):
+async def _send(run, state, number, turn):
     at, name = f"2026-03-02T11:{number:02}:00Z", f"{number}-{turn}"
     if state is None:
         await shopify_cancelled(run, 1, updated_at=at)
     else:
         price, status = state
-        told = {"current_total_price": f"{price}.00", "financial_status": status, "updated_at": at}
+        fields = {"current_total_price": f"{price}.00", "financial_status": status, "updated_at": at}
         topic = "orders/paid" if number == 0 else "orders/updated"
-        await shopify_paid(run, 1, webhook_id=name, topic=topic, **told)
+        await shopify_paid(run, 1, webhook_id=name, topic=topic, **fields)

@@ -12,7 +12,7 @@ from world import GIVING, OFFSET, TREES, policy_for, policy_of, sold, statuses, 
 from impactflow.buying.approval import Answer, Decision, record_answer
 from impactflow.buying.manual_resolution import Decision as Ruled
 from impactflow.buying.manual_resolution import Ruling, resolve_by_ruling
-from impactflow.buying.options import check_options, told
+from impactflow.buying.options import as_lines, check_options
 from impactflow.errors import NotSent
 from impactflow.intake.deliveries import process
 from impactflow.intake.planning import choose_window, plan, preview, unread
@@ -323,9 +323,9 @@ async def test_p11_a_reading_that_never_agrees_moves_no_watermark(new_world):
             if "/orders" in str(request.url) and "/wickedreports" in str(request.url):
                 number += 1
                 world.sandbox.shop.orders.append(sold(number))
-                told = answer.json()
-                told["total"] += 1
-                return httpx.Response(200, json=told, headers=answer.headers, request=request)
+                body = answer.json()
+                body["total"] += 1
+                return httpx.Response(200, json=body, headers=answer.headers, request=request)
             return answer
 
     world.carrier = Selling()
@@ -358,7 +358,7 @@ async def test_n2_a_wrong_campaign_or_portfolio_is_named_before_it_is_bought_wit
     wrong = policy_of(GIVING | {"campaign": "tres-for-the-future"}, OFFSET | {"portfolio_id": "unavailable"}, TREES)
     world = new_world(policy=wrong)
     async with world.run() as run:
-        campaign, portfolio = told(await check_options(run.provider, wrong))
+        campaign, portfolio = as_lines(await check_options(run.provider, wrong))
         assert "'tres-for-the-future'" in campaign
         assert "nearest: trees-for-the-future" in campaign
         assert "portfolio_id 'unavailable'" in portfolio

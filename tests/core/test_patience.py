@@ -64,8 +64,8 @@ async def test_what_is_due_beyond_its_patience_is_left_to_the_next_run(new_world
         await sweep(run, ONECLICK)
 
         async def once():
-            settled = await resolve_at(run, ONECLICK, "acme")
-            return Round(settled.changed)
+            resolved = await resolve_at(run, ONECLICK, "acme")
+            return Round(resolved.changed)
 
         began = world.clock.now()
         await work_off(run.ledger, run.clock, ONECLICK, "acme", 30, once, policy=None)

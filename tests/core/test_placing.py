@@ -65,9 +65,9 @@ async def test_what_is_planned_is_bought(new_world, provider):
         swept = await sweep(run, provider)
         assert (Swept(placed=12), {"placed": 12}) == (swept, await statuses(run))
         assert NONE_DIFFER == await differences(world, run)
-        told = world.purchases[0]
-        story = await run.ledger.story(told["order_id"])
-        assert story["placements"][0]["key"] == told["impactflow_key"]
+        purchase = world.purchases[0]
+        story = await run.ledger.story(purchase["order_id"])
+        assert story["placements"][0]["key"] == purchase["impactflow_key"]
 
 
 @pytest.mark.parametrize(

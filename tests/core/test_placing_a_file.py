@@ -10,7 +10,7 @@ from world import GIVING, NONE_DIFFER, TREES, differences, fresh_of, policy_of, 
 
 from impactflow.buying.approval import Answer, Decision, record_answer
 from impactflow.errors import ConfigurationError
-from impactflow.intake.planning import SOURCE, plan, policy_digest, preview
+from impactflow.intake.planning import SOURCE, plan, preview
 from impactflow.ledger import Fresh
 
 HEADER = "order_id,ordered_at,amount,currency,item_count,payment_status,source_system"
@@ -83,8 +83,8 @@ async def test_a_sale_that_is_told_in_three_ways_is_bought_for_once(new_world, s
     """In whichever order they tell of it."""
     world = new_world(orders=[sold(1)], policy=policy_of(TREES))
     async with world.run() as run:
-        for told_by in order:
-            match told_by:
+        for reporter in order:
+            match reporter:
                 case "file":
                     await plan_file(world, run, shop_file(line(1)))
                 case "webhook":
@@ -177,7 +177,7 @@ async def test_reading_the_file_again_counts_as_reading(new_world, shop_file):
         await plan_file(world, run, path)
         await world.clock.sleep(24 * 3600)
         assert [] == await bought(world, run)
-        waiting = Fresh.at(policy_digest(world.policy), run.clock.now())
+        waiting = Fresh.at(world.policy.digest, run.clock.now())
         assert 2 == (await run.ledger.unread("acme", waiting))[0]
 
         await plan_file(world, run, shop_file(line(1), line(2, status="refunded")))

@@ -29,9 +29,9 @@ from impactflow.buying.loop import resolve_at
 from impactflow.sandbox.faults import Draws, Faults
 
 
-def told_as(response, told):
+def with_body(response, body):
     """An answer with another body."""
-    return httpx.Response(response.status_code, json=told)
+    return httpx.Response(response.status_code, json=body)
 
 
 async def row_of(run, order="WR-1"):
@@ -47,8 +47,8 @@ def without(world, *fields):
             return None
         if "*" in fields and request.url.path.endswith("/confirm"):
             return httpx.Response(204)
-        told = json.loads(response.content)
-        return told_as(response, {name: value for name, value in told.items() if name not in fields})
+        body = json.loads(response.content)
+        return with_body(response, {name: value for name, value in body.items() if name not in fields})
 
     world.carrier = Tampering(world.carrier, after=strip)
 
@@ -219,12 +219,12 @@ async def test_p5_a_purchase_in_both_listings_is_not_taken_twice(new_world):
     def list_all(request, response):
         if not request.url.path.endswith("/records"):
             return None
-        told, api = json.loads(response.content), world.sandbox._lines[ONECLICK].api
+        body, api = json.loads(response.content), world.sandbox._lines[ONECLICK].api
         customers = [api._record(impact) for impact in api._for_customers]
-        told["user_records"] += [
+        body["user_records"] += [
             {name: value for name, value in each.items() if name != "customer"} for each in customers
         ]
-        return told_as(response, told)
+        return with_body(response, body)
 
     world.carrier = Tampering(world.carrier, after=list_all)
     async with world.run() as run:
@@ -272,10 +272,10 @@ async def test_p6_a_record_with_somebody_elses_metadata_is_not_ours(new_world, m
     def label(request, response):
         if "records" not in request.url.path:
             return None
-        told = json.loads(response.content)
-        for each in told.get("user_records", []):
+        body = json.loads(response.content)
+        for each in body.get("user_records", []):
             each["metadata"] = metadata
-        return told_as(response, told)
+        return with_body(response, body)
 
     async with world.run() as run:
         await world.plan(run)
@@ -298,11 +298,11 @@ async def test_p12_an_order_is_found_by_its_key_however_its_metadata_is_written(
     def rewrite(request, response):
         if "/orders" not in request.url.path or response.status_code >= 300:
             return None
-        told = json.loads(response.content)
-        for order in filter(lambda each: each.get("metadata"), told.get("data", [told])):
-            said = json.loads(order["metadata"])
-            order["metadata"] = json.dumps({"seen": 1} | dict(reversed(said.items())), indent=2)
-        return told_as(response, told)
+        body = json.loads(response.content)
+        for order in filter(lambda each: each.get("metadata"), body.get("data", [body])):
+            metadata = json.loads(order["metadata"])
+            order["metadata"] = json.dumps({"seen": 1} | dict(reversed(metadata.items())), indent=2)
+        return with_body(response, body)
 
     world.carrier = Tampering(world.carrier, after=rewrite)
     async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
@@ -360,7 +360,7 @@ async def test_p12_an_order_without_metadata_is_nobodys_we_know_where_the_accoun
         await sweep(run, CNAUGHT)
         world.sandbox.calm()
         buy(world, CNAUGHT)
-        buy(world, CNAUGHT, told={"campaign": "spring"})
+        buy(world, CNAUGHT, metadata={"campaign": "spring"})
         world.clock.turn(hours=2)
         await work(run, CNAUGHT)
         assert ({"parked": 1}, 2) == (await statuses(run), len(world.sandbox.books.purchases))
@@ -387,7 +387,7 @@ async def test_a_page_that_begins_with_the_last_record_of_the_one_before_leaves_
             pages.append(response.json())
             if len(pages) in (2, 4)[:readings]:
                 before, here = (page["user_records"] for page in pages[-2:])
-                return told_as(response, {"user_records": before + here})
+                return with_body(response, {"user_records": before + here})
         return None
 
     async with world.run() as run:
@@ -439,8 +439,8 @@ async def test_p13_a_strangers_purchase_of_just_before_in_an_answer_is_not_ours(
 
     def mix_up(request, response):
         user_id, time_utc = theirs["ref"].split("|")
-        told = {"user_id": user_id, "time_utc": time_utc, "tree_planted": 1}
-        return told_as(response, told) if request.url.path.endswith("/plant_tree") else None
+        body = {"user_id": user_id, "time_utc": time_utc, "tree_planted": 1}
+        return with_body(response, body) if request.url.path.endswith("/plant_tree") else None
 
     async with world.run() as run:
         await world.plan(run)

@@ -6,18 +6,18 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, change, standing, told
+from planting import CNAUGHT, IMPACTAPI, ONECLICK, buy, cancel, change, metadata_of, standing
 from virtual_time import in_virtual_time
 from world import OFFSET, RULE_OF, TREES, fresh_of, make_world, policy_of, sold, statuses, sweep, track, work
 
 from impactflow.buying.loop import resolve_at
-from impactflow.buying.manual_resolution import Decision, Ruling, resolve_by_ruling
+from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
 from impactflow.errors import ConfigurationError, ImpactError, NotSent, Unauthorized
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import Receipt
 from impactflow.sandbox.faults import Draws, Faults
 
-BOUGHT, NOT_BOUGHT, GIVEN_UP = Decision
+BOUGHT, NOT_BOUGHT, GIVEN_UP = Resolution
 SLOT_OF = {provider: rule["slot"] for provider, rule in RULE_OF.items()}
 
 
@@ -358,7 +358,7 @@ async def test_nothing_is_ruled_by_the_records_of_another_account(new_world, pro
         assert {"parked": 1, "placed": 1} == await statuses(run)
 
 
-@pytest.mark.parametrize("decision", Decision)
+@pytest.mark.parametrize("decision", Resolution)
 @in_virtual_time
 async def test_only_what_is_parked_or_failed_is_open_to_a_ruling(new_world, decision):
     """Not what is placed, planned or unknown."""
@@ -428,7 +428,7 @@ async def test_a_late_answer_counts_more_than_a_ruling(new_world):
         await run.ledger.move(Move(doubt, Status.IN_DOUBT, Status.PARKED, run.clock.now(), "run-2", "who knows"))
         world.clock.turn(hours=1)
         await rule(run, NOT_BOUGHT)
-        ref = buy(world, ONECLICK, told({"order_id": "WR-1", "key": placement.key}))
+        ref = buy(world, ONECLICK, metadata_of({"order_id": "WR-1", "key": placement.key}))
         late = Move(placement, Status.PLACING, Status.PLACED, run.clock.now(), run.id, due_at=now, receipt=Receipt(ref))
         await run.ledger.record_and_claim([late], claim, 0)
         await work(run, ONECLICK)

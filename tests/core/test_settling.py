@@ -149,8 +149,8 @@ async def test_cnaught_is_asked_again_under_the_same_key(new_world, fault):
     async with world.run() as run:
         await doubtful(world, run, CNAUGHT)
         assert {"in_doubt": 1} == await statuses(run)
-        settled = await resolve_at(run, CNAUGHT, "acme")
-        assert (1, {"placed": 1}, NONE_DIFFER) == (settled.placed, await statuses(run), await differences(world, run))
+        resolved = await resolve_at(run, CNAUGHT, "acme")
+        assert (1, {"placed": 1}, NONE_DIFFER) == (resolved.placed, await statuses(run), await differences(world, run))
 
 
 @pytest.mark.parametrize("bought", [True, False])
@@ -252,8 +252,8 @@ async def test_a_session_that_expired_is_opened_anew(new_world):
         await sweep(run, IMPACTAPI)
         lose.over()
         world.clock.turn(days=2)
-        settled = await resolve_at(run, IMPACTAPI, "acme")
-        assert (1, {"planned": 1}) == (settled.planned, await statuses(run))
+        resolved = await resolve_at(run, IMPACTAPI, "acme")
+        assert (1, {"planned": 1}) == (resolved.planned, await statuses(run))
         await world.plan(run)
         await sweep(run, IMPACTAPI)
         assert ({"placed": 1}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
@@ -305,12 +305,12 @@ async def test_a_purchase_at_oneclickimpact_is_found_in_the_records(new_world, m
     world = new_world(orders=[order], policy=policy_of(TREES), faults="lost_answer=1", metadata=metadata)
     async with world.run() as run:
         await doubtful(world, run, ONECLICK)
-        settled = await resolve_at(run, ONECLICK, "acme")
+        resolved = await resolve_at(run, ONECLICK, "acme")
         if metadata == "ignored":
             assert {"in_doubt": 1} == await statuses(run)
             world.clock.turn(seconds=31)
-            settled = await resolve_at(run, ONECLICK, "acme")
-        assert (1, {"placed": 1}, NONE_DIFFER) == (settled.placed, await statuses(run), await differences(world, run))
+            resolved = await resolve_at(run, ONECLICK, "acme")
+        assert (1, {"placed": 1}, NONE_DIFFER) == (resolved.placed, await statuses(run), await differences(world, run))
 
 
 @in_virtual_time
@@ -391,16 +391,16 @@ async def test_a_record_without_a_key_is_not_ours_where_others_carry_theirs(new_
         assert {"parked": 1} == await statuses(run)
 
 
-@pytest.mark.parametrize("told", [{"amount": 2}, {"amount": 1, "customer_email": "ana@example.com"}])
+@pytest.mark.parametrize("body", [{"amount": 2}, {"amount": 1, "customer_email": "ana@example.com"}])
 @pytest.mark.parametrize("path", ["/v1/plant_tree", "/v1/clean_ocean"])
 @in_virtual_time
-async def test_that_the_account_returns_keys_is_seen_from_whatever_it_lists(new_world, told, path):
+async def test_that_the_account_returns_keys_is_seen_from_whatever_it_lists(new_world, body, path):
     """Also from what was bought of another kind, for another customer or for none."""
     world = new_world(orders=[sold(1)], policy=policy_of(TREES), faults="lost_request=1")
     async with world.run() as run:
         await doubtful(world, run, ONECLICK)
         ask(world, ONECLICK, "POST", "/v1/plant_tree", {"amount": 1, "customer_email": "customer1@example.com"})
-        ask(world, ONECLICK, "POST", path, {**told, "metadata": {"impactflow_key": "another store's"}})
+        ask(world, ONECLICK, "POST", path, {**body, "metadata": {"impactflow_key": "another store's"}})
         await work(run, ONECLICK)
         assert {"parked": 1} == await statuses(run)
 
@@ -447,8 +447,8 @@ async def test_one_reading_does_not_show_that_a_record_without_a_key_is_ours(new
     )
     line = world.sandbox._lines["oneclickimpact"]
     theirs = {"amount": 7, "metadata": {"impactflow_key": "another store's"}}
-    for told in ({"amount": 7}, {"amount": 7}, theirs, {"amount": 7}, {"amount": 7}):
-        ask(world, ONECLICK, "POST", "/v1/plant_tree", told)
+    for body in ({"amount": 7}, {"amount": 7}, theirs, {"amount": 7}, {"amount": 7}):
+        ask(world, ONECLICK, "POST", "/v1/plant_tree", body)
     line._draws = Draws(Faults.parse("lost_request=1"), "oneclickimpact", 0)
     async with world.run() as run:
         await doubtful(world, run, ONECLICK)
@@ -517,9 +517,9 @@ async def test_a_provider_that_is_down_leaves_its_doubts_open(new_world, provide
         await doubtful(world, run, provider)
         world.clock.turn(minutes=5)
         world.sandbox._lines[provider]._draws = Draws(Faults.parse("error_before=1"), provider, 0)
-        settled = await resolve_at(run, provider, "acme")
-        assert (2, {"in_doubt": 2}) == (settled.open, await statuses(run))
-        assert "the provider" in settled.halted
+        resolved = await resolve_at(run, provider, "acme")
+        assert (2, {"in_doubt": 2}) == (resolved.open, await statuses(run))
+        assert "the provider" in resolved.halted
         mend(world)
         await work(run, provider)
         assert ({"placed": 2}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
@@ -534,8 +534,8 @@ async def test_a_wrong_key_settles_nothing(new_world):
     wrong = type(world.settings.cnaught_api_key)("wrong")
     world.clock.turn(minutes=5)
     async with world.run(oneclickimpact_api_key=wrong) as run:
-        settled = await resolve_at(run, ONECLICK, "acme")
-        assert (True, {"in_doubt": 1}) == (settled.unauthorized, await statuses(run))
+        resolved = await resolve_at(run, ONECLICK, "acme")
+        assert (True, {"in_doubt": 1}) == (resolved.unauthorized, await statuses(run))
 
 
 @in_virtual_time

@@ -12,7 +12,7 @@ from world import GIVING, OFFSET, TREES, policy_of
 
 from impactflow.cli import silence
 from impactflow.cli.commands import app
-from impactflow.ledger import Ledger, Reason, Refused
+from impactflow.ledger import Ledger, Reason, RefusedDeliveries
 
 #: Rules that count the items of an order, in either way.
 PER_ITEM, MIN_ITEMS = OFFSET, TREES | {"when": {"min_items": 2}}
@@ -37,27 +37,31 @@ def status(tmp_path, monkeypatch):
 
 async def refuse(ledger):
     today = datetime.now(UTC).date()
-    await ledger.count_refused([Refused("acme", "shopify", today, 413, 10), Refused("acme", "shopify", today, 401, 2)])
+    await ledger.count_refused(
+        [RefusedDeliveries("acme", "shopify", today, 413, 10), RefusedDeliveries("acme", "shopify", today, 401, 2)]
+    )
 
 
 def test_c20_status_tells_a_person_what_was_refused_and_what_to_do(status):
     """Nothing is left undone by that: anybody may have sent them."""
-    code, said = status(refuse)
+    code, printed = status(refuse)
 
-    told = "12 deliveries of shopify were refused in the last 7 days: 10 too large (413), 2 with a bad signature (401)"
-    assert (0, True) == (code, told in said)
-    assert said.index("IMPACTFLOW_WEBHOOKS_MAX_BYTES") < said.index("IMPACTFLOW_SHOPIFY_SECRETS")
+    expected = (
+        "12 deliveries of shopify were refused in the last 7 days: 10 too large (413), 2 with a bad signature (401)"
+    )
+    assert (0, True) == (code, expected in printed)
+    assert printed.index("IMPACTFLOW_WEBHOOKS_MAX_BYTES") < printed.index("IMPACTFLOW_SHOPIFY_SECRETS")
 
 
 def test_c20_status_tells_a_program_what_was_refused(status):
     """By source and status."""
-    _, said = status(refuse, "--json")
+    _, printed = status(refuse, "--json")
 
     expected = [
         {"source": "shopify", "status": 413, "count": 10},
         {"source": "shopify", "status": 401, "count": 2},
     ]
-    assert expected == json.loads(said)["refused_deliveries"]
+    assert expected == json.loads(printed)["refused_deliveries"]
 
 
 @in_virtual_time
@@ -69,10 +73,10 @@ async def test_c11_status_says_that_a_rule_earns_nothing_because_no_products_are
             await stripe_paid(run, number)
         await shopify_paid(run, 3)
         await taken_up(world, run)
-        told = (await silence.measure(run.ledger, run.clock.now())).as_json()["not_earned"]
+        not_earned = (await silence.measure(run.ledger, run.clock.now())).as_json()["not_earned"]
 
     expected = [{"reason": NO_PRODUCTS, "slot": slot, "count": 2} for slot in ("offset", "trees")]
-    assert (expected, 0) == (told["reasons"], told["others"])
+    assert (expected, 0) == (not_earned["reasons"], not_earned["others"])
 
 
 @pytest.mark.parametrize(
@@ -89,11 +93,11 @@ async def test_c11_status_says_that_a_rule_earns_nothing_because_no_products_are
 def test_c11_rules_that_count_items_are_named_where_a_source_tells_of_none(rule, when, named):
     """Unless the rule takes no orders of that source; with what to write instead."""
     policy = policy_of(rule | {"when": rule.get("when", {}) | when})
-    told = silence.without_products(policy, ["shopify", "stripe"])
+    sentences = silence.without_products(policy, ["shopify", "stripe"])
 
     assert [] == silence.without_products(policy, ["standard", "shopify", "woocommerce"])
-    assert (named is not None) == bool(told)
-    for sentence in told:
+    assert (named is not None) == bool(sentences)
+    for sentence in sentences:
         assert sentence.startswith(named)
         assert "not_sources: [stripe]" in sentence
 
@@ -106,13 +110,13 @@ async def test_c4_what_is_held_is_told_by_reason(new_world):
         for number, currency in enumerate(("HUF", "HUF", "USD", "PLN"), start=1):
             await shopify_paid(run, number, currency=currency)
         await taken_up(world, run)
-        told = await silence.measure(run.ledger, run.clock.now())
+        measured = await silence.measure(run.ledger, run.clock.now())
 
     mend = "add it to fx.usd_per in the policy"
     assert [
         Reason(f"no rate for HUF: {mend}", None, 2),
         Reason(f"no rate for PLN: {mend}", None, 1),
-    ] == told.held.first
+    ] == measured.held.first
 
 
 @in_virtual_time
@@ -123,19 +127,19 @@ async def test_c17_imported_orders_are_told_by_one_reason(new_world):
         for number in range(1, 13):
             await shopify_paid(run, number, created_at=f"2019-{number:02}-05T11:00:00Z")
         await taken_up(world, run)
-        told = await silence.measure(run.ledger, run.clock.now())
+        measured = await silence.measure(run.ledger, run.clock.now())
 
     reason = "sold more than 60 days (at_most_days_old) before a webhook told of it"
-    assert [Reason(reason, None, 12)] == told.unearned.first
+    assert [Reason(reason, None, 12)] == measured.unearned.first
 
 
 def test_status_says_nothing_where_nothing_happened(status):
     """Lists are empty, and no table is printed."""
-    code, said = status(lambda _: asyncio.sleep(0), "--json")
+    code, printed = status(lambda _: asyncio.sleep(0), "--json")
     shown = status(lambda _: asyncio.sleep(0))[1]
-    told = json.loads(said)
+    fields = json.loads(printed)
 
-    assert (0, [], 0) == (code, told["held"]["reasons"], told["held"]["others"])
-    assert ([], 0) == (told["not_earned"]["reasons"], told["not_earned"]["others"])
-    assert [] == told["refused_deliveries"]
+    assert (0, [], 0) == (code, fields["held"]["reasons"], fields["held"]["others"])
+    assert ([], 0) == (fields["not_earned"]["reasons"], fields["not_earned"]["others"])
+    assert [] == fields["refused_deliveries"]
     assert not any(word in shown for word in ("Held", "Not earned", "refused"))

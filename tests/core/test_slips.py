@@ -9,7 +9,6 @@ from world import GIVING, OFFSET, TREES, policy_of, sold
 
 from impactflow.buying.slips import find_slips, refuse_slips
 from impactflow.errors import ConfigurationError
-from impactflow.intake.planning import policy_digest
 
 TODAY = START.date()
 RENAMED = TREES | {"slot": "trees2"}
@@ -31,8 +30,8 @@ async def test_n9_a_renamed_slot_is_refused_until_it_is_said_to_be_new(new_world
     async with world.run() as run:
         with pytest.raises(ConfigurationError, match="slot trees, with 3 purchases, is gone"):
             await refuse_slips(run.ledger, policy_of(RENAMED, OFFSET), TODAY)
-        [said] = await find_slips(run.ledger, policy_of(RENAMED, OFFSET), TODAY)
-        assert "new_slots: [trees2]" in said
+        [slip] = await find_slips(run.ledger, policy_of(RENAMED, OFFSET), TODAY)
+        assert "new_slots: [trees2]" in slip
         for fine in (
             policy_of(TREES, OFFSET),
             policy_of(OFFSET),
@@ -49,9 +48,9 @@ async def test_n9_a_renamed_store_is_refused_until_its_slots_are_said_to_be_new(
     world = await bought(new_world, TREES, OFFSET)
     async with world.run() as run:
         other = policy_of(TREES, OFFSET, store="acme2")
-        told = await find_slips(run.ledger, other, TODAY)
-        assert len(told) == 2
-        assert "call the store acme again" in told[0]
+        slips = await find_slips(run.ledger, other, TODAY)
+        assert len(slips) == 2
+        assert "call the store acme again" in slips[0]
         meant = policy_of(TREES, OFFSET, store="acme2", new_slots=["trees", "offset"])
         assert await find_slips(run.ledger, meant, TODAY) == []
 
@@ -68,11 +67,11 @@ async def test_n9_a_first_run_has_nothing_to_ask(new_world):
 
 def test_n9_that_something_is_meant_makes_no_other_policy():
     """So nothing that is planned has to be read again for it."""
-    assert policy_digest(policy_of(TREES)) == policy_digest(policy_of(TREES, new_slots=["trees"]))
+    assert policy_of(TREES).digest == policy_of(TREES, new_slots=["trees"]).digest
 
 
 @pytest.mark.parametrize(
-    ("fx", "said"),
+    ("fx", "message"),
     [
         ({"as_of": date(2026, 3, 1), "usd_per": {"JPY": Decimal("175.68")}}, "looks like its inverse: write 0.005692"),
         (
@@ -84,12 +83,12 @@ def test_n9_that_something_is_meant_makes_no_other_policy():
         ({"as_of": date(2026, 3, 1), "usd_per": {"XAU": Decimal(2600)}, "above_5_usd": ["XAU"]}, None),
     ],
 )
-def test_n20_rates_of_a_day_to_come_and_rates_that_look_inverse_are_refused(fx, said):
+def test_n20_rates_of_a_day_to_come_and_rates_that_look_inverse_are_refused(fx, message):
     """Above 5 USD for one unit needs a yes in the policy."""
     policy = policy_of(GIVING, fx=fx)
-    told = policy.wrong_rates(TODAY)
-    assert [said is not None] == [bool(told)]
-    assert all(said in each for each in told)
+    messages = policy.wrong_rates(TODAY)
+    assert [message is not None] == [bool(messages)]
+    assert all(message in each for each in messages)
 
 
 def test_n20_rates_are_named_as_old_after_thirty_days():

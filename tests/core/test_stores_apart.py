@@ -8,7 +8,7 @@ from test_settling import Losing
 from virtual_time import in_virtual_time
 from world import RULE_OF, policy_of, sold, statuses, sweep, track, work
 
-from impactflow.buying.manual_resolution import Decision, Ruling, resolve_by_ruling
+from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
 from impactflow.errors import ConfigurationError, Unauthorized
 from impactflow.models import ProviderName
 
@@ -76,7 +76,7 @@ async def test_a_ruling_is_checked_at_the_account_of_its_orders_store(new_world)
     """Not bought, says a person with the other store's keys: those accounts know none of this store's purchases."""
     acme, north = two_stores(new_world, ONECLICK)
     acme.sandbox.shop.orders = [sold(1), sold(3)]
-    ruling = Ruling("WR-1", "trees", Decision.NOT_BOUGHT, "a person")
+    ruling = Ruling("WR-1", "trees", Resolution.NOT_BOUGHT, "a person")
     async with acme.run() as run:
         await parked(acme, run, ONECLICK)
         await work(run, ONECLICK)

@@ -38,8 +38,8 @@ STRIPES = {"contact": ANA, "sourceSystem": "stripe"}
 
 async def answer(run, decision, asked):
     """A person's answer to what they were shown."""
-    said = Answer(decision, "ana", "so it is")
-    return await record_answer(run.ledger, run.order_source, policy_for(run), run.clock, run.id, asked, said)
+    reply = Answer(decision, "ana", "so it is")
+    return await record_answer(run.ledger, run.order_source, policy_for(run), run.clock, run.id, asked, reply)
 
 
 async def decide(run, decision, order):
@@ -158,7 +158,7 @@ async def test_an_order_of_a_day_that_never_was_stops_no_other(new_world, date):
         assert [PLANTED] == await next_run(world, run)
 
 
-def told(system, name):
+def own_event(system, name):
     """One of our own events, about an order of some system."""
     data = {"source_system": system, "source_id": name, "amount": "80", "currency": "USD", "customer_email": EMAIL}
     return {"type": "order.paid", "timestamp": "2026-03-02T11:00:00Z", "data": data}
@@ -169,8 +169,8 @@ async def test_c15_one_sender_may_tell_of_a_sale_for_two_systems(new_world):
     """A relay of the shop's orders and of the payments."""
     world = new_world(policy=policy_of(TREES))
     async with world.run() as run:
-        await deliver(run, "standard", "order.paid", told("magento", "1"), "event-1")
-        await deliver(run, "standard", "order.paid", told("stripe", "pi_1"), "event-2")
+        await deliver(run, "standard", "order.paid", own_event("magento", "1"), "event-1")
+        await deliver(run, "standard", "order.paid", own_event("stripe", "pi_1"), "event-2")
         assert [PLANTED] == await next_run(world, run)
         assert {"placed": 1, "awaiting_approval": 1} == await statuses(run)
 
@@ -182,8 +182,8 @@ async def test_c15_a_relay_that_tells_of_both_answers_nothing(new_world):
     async with world.run() as run:
         await shopify_paid(run, 1, email=EMAIL)
         assert [PLANTED] == await next_run(world, run)
-        await deliver(run, "standard", "order.paid", told("shopify", "1001"), "event-1")
-        await deliver(run, "standard", "order.paid", told("stripe", "pi_1"), "event-2")
+        await deliver(run, "standard", "order.paid", own_event("shopify", "1001"), "event-1")
+        await deliver(run, "standard", "order.paid", own_event("stripe", "pi_1"), "event-2")
         for _ in range(2):
             world.clock.turn(minutes=10)
             assert [PLANTED] == await next_run(world, run)
@@ -331,7 +331,7 @@ async def test_c15_a_question_names_all_that_an_order_may_be(new_world):
         assert [PLANTED] * 2 == await next_run(world, run)
         both = "it may be order shopify:5000000000001 or shopify:5000000000002"
         assert {"stripe:cs_1": both, "stripe:cs_2": both} == {
-            order: said.removesuffix(" or stripe:cs_1") for order, said in (await reasons(run)).items()
+            order: reason.removesuffix(" or stripe:cs_1") for order, reason in (await reasons(run)).items()
         }
 
 
@@ -347,7 +347,7 @@ async def test_c15_two_copies_of_which_one_is_approved_are_compared_too(new_worl
         await next_run(world, run)
         asked = await reasons(run)
         assert 2 == len(asked)
-        assert 1 == sum(" or " in said for said in asked.values())
+        assert 1 == sum(" or " in reason for reason in asked.values())
 
 
 @pytest.mark.parametrize("listed_too", [True, False])
@@ -766,7 +766,7 @@ async def test_an_order_after_one_that_was_refunded_in_part_is_bought_for(new_wo
 
 
 #: How a sale may be told of, by names that nothing joins; the last digit of each name says which it is.
-TELLINGS = {
+REPORTS = {
     "shop": lambda _, run, sale: shopify_paid(run, sale, email=EMAIL),
     "stripe": lambda _, run, sale: stripe_paid(run, sale, customer_email=EMAIL),
     "shop, listed": lambda world, _, sale: listed(world, sold(sale, sourceId=f"EN-B-{sale}", contact=ANA)),
@@ -782,17 +782,17 @@ async def listed(world, row):
 
 
 @given(
-    steps=st.lists(st.sampled_from([*TELLINGS, CALLED_OFF, "run"]), max_size=9),
+    steps=st.lists(st.sampled_from([*REPORTS, CALLED_OFF, "run"]), max_size=9),
     page_items=st.sampled_from([1, 2, 10]),
 )
 @settings(max_examples=40, deadline=None)
 def test_c15_a_sale_that_is_told_by_many_names_is_bought_for_once(steps, page_items):
     """In any order and on any pages; each other name of it waits for an answer, whatever becomes of the first one."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(_told_by(Path(folder), steps, page_items))
+        runner.run(_report_by_many_names(Path(folder), steps, page_items))
 
 
-async def _told_by(folder, steps, page_items):
+async def _report_by_many_names(folder, steps, page_items):
     world = make_world(VirtualClock(), new_ledger(folder / "ledger.db"), policy=policy_of(TREES), page_items=page_items)
     async with world.run() as run:
         for step in [*steps, "run", "run"]:
@@ -802,8 +802,8 @@ async def _told_by(folder, steps, page_items):
             elif step == CALLED_OFF:
                 await shopify_cancelled(run, 1)
             else:
-                await TELLINGS[step](world, run, 1)
-        names = len({*steps} & TELLINGS.keys())
+                await REPORTS[step](world, run, 1)
+        names = len({*steps} & REPORTS.keys())
         counts = await statuses(run)
         if CALLED_OFF in steps:
             assert len(world.purchases) <= 1
@@ -814,7 +814,7 @@ async def _told_by(folder, steps, page_items):
 @given(
     steps=st.lists(
         st.one_of(
-            st.tuples(st.sampled_from([*TELLINGS]), st.sampled_from([1, 2])),
+            st.tuples(st.sampled_from([*REPORTS]), st.sampled_from([1, 2])),
             st.sampled_from(["run", "run", "answer", "deliveries", "hours", "unlisted", "lost"]).map(
                 lambda step: (step, 0)
             ),
@@ -828,10 +828,10 @@ async def _told_by(folder, steps, page_items):
 def test_c15_whoever_answers_as_the_question_permits_buys_no_sale_twice(steps, page_items):
     """A customer buys the same twice; who is asked approves of what none of the named orders is, and is heard."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(_two_told(Path(folder), steps, page_items))
+        runner.run(_report_two_sales(Path(folder), steps, page_items))
 
 
-async def _two_told(folder, steps, page_items):
+async def _report_two_sales(folder, steps, page_items):
     world = make_world(VirtualClock(), new_ledger(folder / "ledger.db"), policy=policy_of(TREES), page_items=page_items)
     async with world.run() as run:
         hours = iter([7, 7, 7])  # later than a day after its sale an order is told by no second name
@@ -852,7 +852,7 @@ async def _two_told(folder, steps, page_items):
                     with losing_requests(world):
                         await sweep(run, ProviderName.ONECLICKIMPACT)
                 case _:
-                    await TELLINGS[step](world, run, sale)
+                    await REPORTS[step](world, run, sale)
         for _ in range(8):
             await next_run(world, run)
             await _answer_truthfully(run)

@@ -9,7 +9,7 @@ from planting import ask
 from virtual_time import START, in_virtual_time
 from world import RULE_OF, policy_of, sold, statuses, sweep, track, work
 
-from impactflow.buying.manual_resolution import Decision, Ruling, resolve_by_ruling
+from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
 from impactflow.buying.tracking import Tracked, track_delay_s
 from impactflow.models import ProviderName
 from impactflow.sandbox import Request
@@ -88,7 +88,7 @@ async def test_p3_the_settling_time_begins_with_the_attempt_that_bought(new_worl
         assert {"failed": 1} == await statuses(run)
         world.sandbox.calm()
         world.clock.turn(hours=1)
-        ruling = Ruling("WR-1", RULE_OF[IMPACTAPI]["slot"], Decision.NOT_BOUGHT, "a person")
+        ruling = Ruling("WR-1", RULE_OF[IMPACTAPI]["slot"], Resolution.NOT_BOUGHT, "a person")
         await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
         await world.plan(run)
         await work(run, IMPACTAPI)
@@ -195,8 +195,8 @@ async def test_two_passes_at_once_complete_each_purchase_once(new_world):
         world.clock.turn(days=3)
         both = await asyncio.gather(track(one, CNAUGHT), track(other, CNAUGHT))
         assert (5, {"completed": 5}) == (sum(each.completed for each in both), await statuses(one))
-        told = [event["to_status"] for event in (await placement(one))["events"]]
-        assert 1 == told.count("completed")
+        to_statuses = [event["to_status"] for event in (await placement(one))["events"]]
+        assert 1 == to_statuses.count("completed")
 
 
 @in_virtual_time

@@ -136,7 +136,7 @@ class Shop:
     def placements(self):
         """Status, quantity and reason of each order's placement."""
 
-        async def look():
+        async def read():
             with Ledger.open(self.command.ledger_url) as ledger:
                 stories = [await ledger.story(each["id"]) for each in self.sandbox.shop.orders]
             return {
@@ -145,7 +145,7 @@ class Shop:
                 for row in each["placements"]
             }
 
-        return asyncio.run(look())
+        return asyncio.run(read())
 
     @property
     def bought(self):
@@ -219,16 +219,16 @@ def test_the_form_is_flat_and_says_what_would_be_bought(shop, forms, execute):
     sell(shop, 11, 12)
     run = forms.start()
     assert "Suspended" == execute(run)
-    told, fields = forms.question(run), forms.fields(run)["properties"]
-    assert "May this be bought: 120 trees (plant_trees) from oneclickimpact?" in told
-    assert "order WR-11, slot trees: 60 trees (plant_trees), above the approval limit of 59 trees" in told
+    text, fields = forms.question(run), forms.fields(run)["properties"]
+    assert "May this be bought: 120 trees (plant_trees) from oneclickimpact?" in text
+    assert "order WR-11, slot trees: 60 trees (plant_trees), above the approval limit of 59 trees" in text
     assert ["approve", "trim", "reject"] == fields["decision"]["enum"]
     assert {"at_most": "number", "by": "string", "why": "string"} == {
         name: fields[name]["type"] for name in ("at_most", "by", "why")
     }
     rows = json.loads(forms.artifact(run, "awaiting-approval"))
     assert [("WR-11", "60"), ("WR-12", "60")] == [(row["order"], row["quantity"]) for row in rows]
-    assert "@" not in json.dumps([told, rows])
+    assert "@" not in json.dumps([text, rows])
     forms.answer(run, decision="reject", by="ana")
     assert "Completed" == execute(run)
 
@@ -240,9 +240,9 @@ def test_n25_a_suspended_run_tells_of_no_error(shop, forms, execute):
     assert "Suspended" == execute(run)
     forms.answer(run, decision="reject", by="ana")
     assert "Completed" == execute(run)
-    told = Path(shop.command.variables["HOME"], "executor.log").read_text()
-    assert "Finished in state Suspended(" in told
-    assert " | ERROR " not in told
+    log = Path(shop.command.variables["HOME"], "executor.log").read_text()
+    assert "Finished in state Suspended(" in log
+    assert " | ERROR " not in log
 
 
 def test_f19_the_form_only_ever_gains_fields_that_may_be_left_out(shop, forms, execute):
@@ -261,17 +261,17 @@ def test_an_answer_that_makes_no_sense_is_asked_again_with_the_reason(shop, form
     run = forms.start(order="WR-21")
     execute(run)
     assert "REJECT" == forms.answer(run, decision="perhaps", by="ana")
-    for wrong, says in (({"decision": "trim", "by": "ana"}, "at_most: say how much"),
+    for wrong, message in (({"decision": "trim", "by": "ana"}, "at_most: say how much"),
                         ({"decision": "approve", "by": " "}, "by: say who decides")):  # fmt: skip
         assert "ACCEPT" == forms.answer(run, **wrong)
         assert "Suspended" == execute(run)
-        assert forms.question(run).startswith(f"**It was not done. {says}")
+        assert forms.question(run).startswith(f"**It was not done. {message}")
         assert "awaiting_approval" == shop.placements()["WR-21"][0]
     forms.answer(run, decision="trim", at_most=20, by="ana")
     assert "Completed" == execute(run)
     assert ("planned", 20, None) == shop.placements()["WR-21"]
-    told = forms.artifact(run, "approve-placements")
-    assert "Order WR-21, slot trees: 20 trees (plant_trees) approved, bought by the next run." in told.splitlines()
+    text = forms.artifact(run, "approve-placements")
+    assert "Order WR-21, slot trees: 20 trees (plant_trees) approved, bought by the next run." in text.splitlines()
 
 
 def test_an_answer_counts_for_just_what_was_shown(shop, forms, execute):

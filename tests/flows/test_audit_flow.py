@@ -52,7 +52,7 @@ def done(server, tmp_path_factory):
         [one] = [each for each in sandbox.purchases() if each["order_id"] == "WR-1" and each["kind"] == "plant_trees"]
         again(sandbox, one)
         ref = park(ledger, "WR-2")
-        told = run(
+        outputs = run(
             ["reconcile_providers", {"audit": True, "patience_s": 0}],
             ["reconcile_providers", {"repair": True}],
             ["settle_parked", {**RULING, "ref": "U1000|never"}],
@@ -60,7 +60,7 @@ def done(server, tmp_path_factory):
             ["reconcile_providers", {"audit": True, "repair": True, "patience_s": 0}],
             ["reconcile_providers", {"audit": True, "patience_s": 0}],
         )
-        yield SimpleNamespace(told=told, folder=folder, ref=ref, purchases=sandbox.purchases())
+        yield SimpleNamespace(outputs=outputs, folder=folder, ref=ref, purchases=sandbox.purchases())
 
 
 def again(sandbox, purchase):
@@ -76,7 +76,7 @@ def again(sandbox, purchase):
 
 def test_an_audit_tells_what_disagrees(done):
     """The second tree, and the one that the ledger has forgotten; besides what settling tells."""
-    first = done.told[0]
+    first = done.outputs[0]
     found = sorted((each["finding"], each["order"], each["slot"]) for each in first["audit"]["findings"])
     assert found == [("duplicate", "WR-1", "trees"), ("extra", "WR-2", "trees")]
     assert first["audit"]["remaining"] == 2
@@ -85,19 +85,19 @@ def test_an_audit_tells_what_disagrees(done):
 
 def test_a_repair_without_an_audit_is_refused(done):
     """Whoever asks for it means something."""
-    assert "set audit too" in done.told[1]
+    assert "set audit too" in done.outputs[1]
 
 
 def test_a_ruling_that_cannot_be_is_refused_and_one_that_can_be_is_done(done):
     """With the reason; and the result says from where to where."""
-    assert "knows no purchase of that name" in done.told[2]
+    assert "knows no purchase of that name" in done.outputs[2]
     changed = {"from": "parked", "to": "placed", "ref": done.ref}
-    assert done.told[3] == {"order": "WR-2", "slot": "trees", "provider": "oneclickimpact", **changed}
+    assert done.outputs[3] == {"order": "WR-2", "slot": "trees", "provider": "oneclickimpact", **changed}
 
 
 def test_a_repair_leaves_nothing_to_find(done):
     """The duplicate is cancelled."""
-    repaired, after = done.told[4]["audit"], done.told[5]["audit"]
+    repaired, after = done.outputs[4]["audit"], done.outputs[5]["audit"]
     assert [(each["finding"], bool(each["repaired"])) for each in repaired["findings"]] == [("duplicate", True)]
     assert (repaired["remaining"], after["findings"], after["remaining"]) == (0, [], 0)
     standing = [each["order_id"] for each in done.purchases if not each["cancelled"] and each["kind"] == "plant_trees"]
@@ -122,9 +122,9 @@ def test_what_was_compared_and_what_disagrees_are_tables(api, done):
 
 def test_all_findings_are_in_a_csv_file(done):
     """Beside the reports."""
-    with Path(done.told[0]["audit"]["csv"]).open(encoding="utf-8", newline="") as file:
+    with Path(done.outputs[0]["audit"]["csv"]).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows == done.told[0]["audit"]["findings"]
+    assert rows == done.outputs[0]["audit"]["findings"]
 
 
 def test_runs_are_named_by_what_they_do(api, done):

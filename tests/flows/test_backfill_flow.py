@@ -51,12 +51,12 @@ def done(server, tmp_path_factory):
             ),
         )
         assert ended.status == 0, ended.err
-        told = json.loads(ended.out.splitlines()[-1])
+        outputs = json.loads(ended.out.splitlines()[-1])
         with Ledger.open(ledger_url) as ledger:
             watermark = asyncio.run(ledger.watermark(STORE, SOURCE))
         yield SimpleNamespace(
             began=began,
-            told=told,
+            outputs=outputs,
             folder=folder,
             ledger_url=ledger_url,
             orders=orders,
@@ -102,18 +102,18 @@ def _waits_since(runs, event):
 
 def test_a_dry_run_says_what_each_window_would_buy(done):
     """Up to the cap, and where it would stop; a window's orders, placements and what would be held."""
-    told = done.told[0]
+    output = done.outputs[0]
     windows = [
         (each["from"], each["to"], each["orders"]["read"], each["would_place"], each["would_hold"])
-        for each in told["windows"]
+        for each in output["windows"]
     ]
     assert windows == [("2024-03-01", "2024-03-10", 3, 9, 0), ("2024-03-11", "2024-03-20", 2, 0, 0)]
-    assert (told["would_place"], told["ends_before"]) == (9, "WR-4")
+    assert (output["would_place"], output["ends_before"]) == (9, "WR-4")
 
 
 def test_a_capped_run_plans_no_more_and_says_where_it_stopped(done):
     """The next goes on there."""
-    first, second, third = (told["backfill"] for told in done.told[1:4])
+    first, second, third = (output["backfill"] for output in done.outputs[1:4])
     assert [(each["planned"], each["left_from"]) for each in (first, second, third)] == [
         (9, "2024-03-11"),
         (10, "2024-03-21"),
@@ -139,7 +139,7 @@ def test_the_watermark_of_place_stays(done):
 
 def test_days_in_the_wrong_order_are_refused(done):
     """With what to do."""
-    assert "give days in order" in done.told[4]
+    assert "give days in order" in done.outputs[4]
 
 
 def test_runs_are_named_by_store_and_days(runs):
@@ -160,11 +160,11 @@ def test_a_person_sees_windows_progress_and_what_to_do(artifacts):
         "2024-03-21",
         "2024-03-31",
     ]
-    told = artifacts[name, "backfill-orders"]["data"]
-    assert "is planned to its end" in told
-    assert "1 held at cnaught since" in told
-    assert "(WR-5 offset)" in told
-    assert "(/artifacts/key/needs-attention)" in told
+    text = artifacts[name, "backfill-orders"]["data"]
+    assert "is planned to its end" in text
+    assert "1 held at cnaught since" in text
+    assert "(WR-5 offset)" in text
+    assert "(/artifacts/key/needs-attention)" in text
     tracked = json.loads(artifacts[f"track {STORE}", "purchases"]["data"])
     assert {row["became"] for row in tracked} == {"completed"}
     assert any(row["certificate"].startswith("[certificate](https://") for row in tracked)
@@ -172,7 +172,7 @@ def test_a_person_sees_windows_progress_and_what_to_do(artifacts):
 
 def test_what_each_run_changed_is_announced_once_for_each_provider_and_status(events):
     """As the run left it, with how many and which; each run after it tells again what waits for a person."""
-    told = [
+    announced = [
         (each["event"].removeprefix("impactflow.placement."), each["payload"]["provider"], each["payload"]["count"])
         for each in events
     ]
@@ -186,9 +186,9 @@ def test_what_each_run_changed_is_announced_once_for_each_provider_and_status(ev
     third = [("placed", "cnaught", 1), ("placed", "impactapi", 1), ("placed", "oneclickimpact", 1)]
     completed = [("completed", "cnaught", 7), ("completed", "impactapi", 7), ("completed", "oneclickimpact", 8)]
     waiting = ("waiting", "cnaught", 1)
-    assert sorted(set(told) - {waiting}) == sorted({*first, *second, *third, *completed})
-    assert told.count(waiting) > 1
-    assert len(told) - told.count(waiting) == len([*first, *second, *third, *completed])
+    assert sorted(set(announced) - {waiting}) == sorted({*first, *second, *third, *completed})
+    assert announced.count(waiting) > 1
+    assert len(announced) - announced.count(waiting) == len([*first, *second, *third, *completed])
 
 
 def test_an_event_tells_what_an_automation_needs(events, runs):

@@ -61,8 +61,8 @@ def test_f4_a_run_whose_events_do_not_arrive_says_so_and_so_does_doctor(server, 
             command.but(PREFECT_API_URL=server.api_url).run("doctor", "--json"),
         )
     assert 0 == placed.status, placed.err
-    (told,) = Api(server).filter("artifacts", artifacts={"key": {"any_": ["place-impacts"]}}, sort="CREATED_DESC")[:1]
-    assert "must pass websockets" in told["data"]
+    (report,) = Api(server).filter("artifacts", artifacts={"key": {"any_": ["place-impacts"]}}, sort="CREATED_DESC")[:1]
+    assert "must pass websockets" in report["data"]
     assert ([False], [True]) == tuple(
         [each["ok"] for each in ended.json["checks"] if each["what"] == "prefect"][-1:] for ended in (behind, before)
     )

@@ -94,13 +94,13 @@ def test_where_the_code_lies_is_asked_on_the_machine_that_runs_it(deployed):
         assert [{"deployments.pulling.go_to_impactflow_home": {}}] == known["pull_steps"]
 
 
-@pytest.mark.parametrize(("home", "said"), [(None, "IMPACTFLOW_HOME is not set"), ("/nowhere", "names /nowhere")])
-def test_f12_a_run_without_its_project_says_what_to_set(monkeypatch, home, said):
+@pytest.mark.parametrize(("home", "message"), [(None, "IMPACTFLOW_HOME is not set"), ("/nowhere", "names /nowhere")])
+def test_f12_a_run_without_its_project_says_what_to_set(monkeypatch, home, message):
     """Prefect's own step completes where the variable is not set, and the run crashes without naming it."""
     monkeypatch.delenv("IMPACTFLOW_HOME", raising=False)
     if home:
         monkeypatch.setenv("IMPACTFLOW_HOME", home)
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         go_to_impactflow_home()
 
 

@@ -68,9 +68,9 @@ def test_what_needs_attention_is_a_table(artifacts):
 
 def test_the_outcome_is_told_in_words(artifacts):
     """As Markdown."""
-    told = artifacts["markdown", "place-impacts"]["data"]
-    assert "Read 60 orders: 60 new" in told
-    assert "1 held" in told
+    text = artifacts["markdown", "place-impacts"]["data"]
+    assert "Read 60 orders: 60 new" in text
+    assert "1 held" in text
 
 
 def test_what_happened_is_in_the_runs_log(api, runs):

@@ -44,7 +44,7 @@ STORE = "acme"
 
 
 @pytest.fixture(scope="module")
-def told(server, tmp_path_factory):
+def outcome(server, tmp_path_factory):
     """What each of the two flows came to, what was bought, and the ledger."""
     folder = tmp_path_factory.mktemp("events")
     url = f"sqlite:///{folder / 'impactflow.db'}"
@@ -81,18 +81,18 @@ def told(server, tmp_path_factory):
         return json.loads(ended.out.splitlines()[-1]), sandbox.purchases(), url
 
 
-def test_every_order_that_a_webhook_told_of_is_bought_for_once(told):
+def test_every_order_that_a_webhook_told_of_is_bought_for_once(outcome):
     """By the run that it came before, by the one that it came during, and by ``place_impacts``."""
-    _, purchases, _ = told
+    _, purchases, _ = outcome
     by_order = Counter(purchase["order_id"] for purchase in purchases)
 
     assert set(by_order) == {"shopify:1", "shopify:2", "shopify:3"}
     assert set(Counter((each["order_id"], each["provider"], each["kind"]) for each in purchases).values()) == {1}
 
 
-def test_a_delivery_that_comes_while_it_runs_is_taken_up_by_the_same_run(told):
+def test_a_delivery_that_comes_while_it_runs_is_taken_up_by_the_same_run(outcome):
     """A second run would have been cancelled."""
-    [events, impacts], _, url = told
+    [events, impacts], _, url = outcome
 
     async def pending():
         with Ledger.open(url) as ledger:
@@ -103,7 +103,7 @@ def test_a_delivery_that_comes_while_it_runs_is_taken_up_by_the_same_run(told):
     assert asyncio.run(pending()) is None
 
 
-def test_what_it_did_is_told_in_words_without_anything_personal(told, api):
+def test_what_it_did_is_told_in_words_without_anything_personal(outcome, api):
     """As an artifact."""
     [artifact] = api.filter("artifacts", artifacts={"key": {"any_": ["place-events"]}}, sort="CREATED_DESC")[:1]
 

@@ -220,7 +220,7 @@ def _claim_all(url, run_id):
     return asyncio.run(main())
 
 
-def _place_all_twins(url, run_id):
+def _place_all_look_alikes(url, run_id):
     """Claim and answer several at a time, as a sweep does, until nothing may be sent."""
     wanted = Claim(KEYLESS, "acme", run_id, NOON, after(60), exclusive=True, fresh=fresh())
 
@@ -247,9 +247,9 @@ async def test_whoever_claims_gets_what_nobody_else_gets(ledger, ledger_url):
 async def test_twins_are_claimed_one_by_one_by_several_runs_too(ledger, ledger_url):
     """Runs that meet at the same twins: none of them fails, and whatever is left is the next one's."""
     await plan(ledger, *((sale(number), earned(trees(number % 10 + 1))) for number in range(120)))
-    runs = [asyncio.to_thread(_place_all_twins, ledger_url, f"run-{number}") for number in range(4)]
+    runs = [asyncio.to_thread(_place_all_look_alikes, ledger_url, f"run-{number}") for number in range(4)]
     placed = [placement for each in await asyncio.gather(*runs) for placement in each]
-    placed += await asyncio.to_thread(_place_all_twins, ledger_url, "run-9")
+    placed += await asyncio.to_thread(_place_all_look_alikes, ledger_url, "run-9")
     assert (120, {"placed": 120}) == (len(placed), await counted(ledger))
 
 

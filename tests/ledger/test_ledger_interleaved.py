@@ -68,8 +68,8 @@ class Two:
 
     def refund(self, connection: Connection) -> None:
         """The sale is refunded."""
-        told = Refund(("wr:WR-1", "src:shopify:9"), "refund-1", None, None, is_full=True)
-        refunds.record(connection, [Announcement("acme", told, "run-4", after(82))])
+        refund = Refund(("wr:WR-1", "src:shopify:9"), "refund-1", None, None, is_full=True)
+        refunds.record(connection, [Announcement("acme", refund, "run-4", after(82))])
 
     def evaluate(self, connection: Connection) -> None:
         """What is in doubt turns out not to have been bought."""
@@ -185,9 +185,9 @@ def findings(engine: Engine) -> list[str]:
         if len(bought) > 1 and any(row.same_as for row in rows):
             found.append("bought twice: " + ", ".join(f"{row.id} {row.status}" for row in bought))
         for row in rows:
-            told = connection.execute(select(events).where(events.c.placement == row.id).order_by(events.c.id)).all()
-            statuses = [each.to_status for each in told]
-            if [None, *statuses[:-1]] != [each.from_status for each in told] or statuses[-1] != row.status:
+            story = connection.execute(select(events).where(events.c.placement == row.id).order_by(events.c.id)).all()
+            statuses = [each.to_status for each in story]
+            if [None, *statuses[:-1]] != [each.from_status for each in story] or statuses[-1] != row.status:
                 found.append(f"{row.id} is {row.status}, its story " + " ".join(statuses))
             if row.ref and row.status not in {"placed", "completed"}:
                 found.append(f"{row.id} was bought and is {row.status}")

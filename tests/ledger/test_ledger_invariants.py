@@ -42,8 +42,8 @@ STEPS = st.lists(
                 "answer",
                 "answer",
                 "doubt",
-                "settle",
-                "settle",
+                "resolve",
+                "resolve",
                 "expire",
                 "rule",
                 "approve",
@@ -114,7 +114,7 @@ class Happening:
     async def doubt(self, ledger, number):
         self._doubts += await claim_doubts(ledger, self.now, provider=(KEYED, KEYLESS)[number % 2])
 
-    async def settle(self, ledger, number):
+    async def resolve(self, ledger, number):
         """The provider's books are looked into; what they say may come too late to matter."""
         if not self._doubts:
             return
@@ -161,14 +161,14 @@ def check(connection, purchase_of):
     assert len({(row.order, row.slot) for row in rows.values()}) == len(rows)
     assert {(row.key, row.ref) for row in bought} <= set(purchase_of.items())
     for row in rows.values():
-        told = list(connection.execute(select(events).where(events.c.placement == row.id).order_by(events.c.id)))
-        statuses = [event.to_status for event in told]
-        assert [None, *statuses[:-1]] == [event.from_status for event in told]
+        story = list(connection.execute(select(events).where(events.c.placement == row.id).order_by(events.c.id)))
+        statuses = [event.to_status for event in story]
+        assert [None, *statuses[:-1]] == [event.from_status for event in story]
         assert row.status == statuses[-1]
-        steps = {(event.from_status, event.to_status) for event in told[1:]}
+        steps = {(event.from_status, event.to_status) for event in story[1:]}
         assert all(from_ == to or Status(to) in TRANSITIONS[Status(from_)] for from_, to in steps)
         assert statuses.count("placed") == (row.placed_at is not None)
-        assert max(event.attempt for event in told) == row.attempts
+        assert max(event.attempt for event in story) == row.attempts
         if row.attempts and row.approval_limit is not None and row.quantity > row.approval_limit:
             approved = connection.execute(select(approvals.c.digest).where(approvals.c.placement == row.id)).scalars()
             assert row.approved == digest(row._mapping)

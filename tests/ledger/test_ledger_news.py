@@ -18,10 +18,10 @@ from ledger_helpers import (
     trees,
 )
 
-from impactflow.ledger import TRANSITIONS, WAITS_FOR_A_PERSON, Line, Move, Status
+from impactflow.ledger import TRANSITIONS, WAITS_FOR_A_PERSON, GroupLine, Move, Status
 
 
-def told(groups):
+def as_tuples(groups):
     """Groups as short tuples."""
     return [(group.store, group.provider, group.status, group.count) for group in groups]
 
@@ -37,10 +37,10 @@ async def test_what_a_run_changed_is_told_as_the_run_left_it(ledger):
         ("acme", KEYED, Status.HELD, 1),
         ("acme", KEYED, Status.PLANNED, 1),
         ("acme", KEYLESS, Status.PLANNED, 1),
-    ] == told(await ledger.changed("run-plan", after=mark))
-    left = told(await ledger.changed("run-1", after=mark))
+    ] == as_tuples(await ledger.changed("run-plan", after=mark))
+    left = as_tuples(await ledger.changed("run-1", after=mark))
     assert [("acme", KEYED, Status.FAILED, 1), ("early", KEYED, Status.PLACED, 1)] == left
-    assert [] == told(await ledger.changed("run-1", after=await ledger.last_event()))
+    assert [] == as_tuples(await ledger.changed("run-1", after=await ledger.last_event()))
 
 
 async def test_a_group_tells_the_first_twenty(ledger):
@@ -49,7 +49,7 @@ async def test_a_group_tells_the_first_twenty(ledger):
         await plan_one(ledger, number, offset(None, held="no rate"), at=after(number))
     [group] = await ledger.changed("run-plan", after=0)
     assert (25, after(1), 20) == (group.count, group.since, len(group.first))
-    assert Line("WR-1", "offset", "no rate", after(1)) == group.first[0]
+    assert GroupLine("WR-1", "offset", "no rate", after(1)) == group.first[0]
     [waits] = await ledger.waiting(doubted_before=NOON)
     assert group == waits
 
@@ -58,12 +58,12 @@ async def test_what_waits_for_a_person_is_told_with_since_when(ledger):
     """What is in doubt only where that has lasted too long, counted from its beginning, however often it was tried."""
     await in_doubt(ledger, 1)
     await claim_doubts(ledger, after(100))
-    assert [] == told(await ledger.waiting(doubted_before=NOON))
+    assert [] == as_tuples(await ledger.waiting(doubted_before=NOON))
     await plan_one(ledger, 2, at=after(5))
     await record(ledger, answer(await claim(ledger, after(6)), Status.FAILED, after(7), detail="too much"))
     doubt, failed = sorted(await ledger.waiting(doubted_before=after(1)), key=lambda group: group.since)
     assert (Status.IN_DOUBT, NOON) == (doubt.status, doubt.since)
-    assert (Status.FAILED, [Line("WR-2", "offset", "too much", after(7))]) == (failed.status, failed.first)
+    assert (Status.FAILED, [GroupLine("WR-2", "offset", "too much", after(7))]) == (failed.status, failed.first)
 
 
 def test_who_sees_to_a_status_is_known_for_each():

@@ -73,7 +73,7 @@ def test_many_may_open_an_empty_database_at_once(new_database_url):
             list(threads.map(open_and_close, [url] * 4))
 
 
-def _open_when_told(url, start, outcome):
+def _open_when_started(url, start, outcome):
     start.wait(10)
     try:
         Ledger.open(url).close()
@@ -86,7 +86,7 @@ def test_two_processes_may_open_an_empty_database_at_once(database_url):
     """As two workers do on their first day."""
     processes = multiprocessing.get_context("fork")
     start, outcome = processes.Event(), processes.Queue()
-    both = [processes.Process(target=_open_when_told, args=(database_url, start, outcome)) for _ in range(2)]
+    both = [processes.Process(target=_open_when_started, args=(database_url, start, outcome)) for _ in range(2)]
     for process in both:
         process.start()
     start.set()
@@ -247,11 +247,11 @@ async def test_writes_are_durable_in_sqlite(sqlite_file):
     with Ledger.open(f"sqlite:///{sqlite_file}") as ledger:
         await plan_one(ledger)
         with ledger._engine.connect() as connection:
-            said = [
+            values = [
                 connection.exec_driver_sql(f"PRAGMA {name}").scalar()
                 for name in ("journal_mode", "synchronous", "foreign_keys")
             ]
-    assert ["wal", 2, 1] == said
+    assert ["wal", 2, 1] == values
     assert stat.S_ISREG(sqlite_file.stat().st_mode)
 
 
@@ -283,8 +283,8 @@ async def test_p9_commits_wait_for_the_disk_whatever_the_database_says(postgres,
         with Ledger.open(url) as ledger:
             with ledger._engine.begin() as connection:
                 assert "on" == connection.exec_driver_sql("SHOW synchronous_commit").scalar()
-            said = await ledger.shortcomings()
-        assert ["fsync", "full_page_writes"] == [each.split()[0] for each in said]  # off in the tests' server
+            shortcomings = await ledger.shortcomings()
+        assert ["fsync", "full_page_writes"] == [each.split()[0] for each in shortcomings]  # off in the tests' server
     finally:
         _as_owner(url, f"ALTER {whose} RESET synchronous_commit")
         postgres.give_back(url)
@@ -306,8 +306,8 @@ async def test_p9_a_file_that_would_lose_commits_is_named(sqlite_file):
         assert [] == await ledger.shortcomings()
         event.listen(ledger._engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF"))
         ledger._engine.dispose()
-        [said] = await ledger.shortcomings()
-        assert "synchronous is 0: a purchase" in said
+        [shortcoming] = await ledger.shortcomings()
+        assert "synchronous is 0: a purchase" in shortcoming
 
 
 def test_o14_transactions_read_what_is_committed_whatever_the_database_says(postgres):

@@ -146,10 +146,15 @@ async def test_a_story_tells_everything_but_personal_data(ledger):
     await record(ledger, answer(await claim(ledger, provider=KEYLESS)))
     stories = [await ledger.story(name) for name in ("WR-1", "wr:WR-1", "src:shopify:9")]
     assert stories[0] == stories[1] == stories[2]
-    told = stories[0]
-    assert ("WR-1", "acme", after(-3600), True) == (told["order"], told["store"], told["ordered_at"], told["counts"])
-    assert ["planned", "placing", "placed"] == [event["to_status"] for event in told["placements"][0]["events"]]
-    assert "@" not in str(told)
+    story = stories[0]
+    assert ("WR-1", "acme", after(-3600), True) == (
+        story["order"],
+        story["store"],
+        story["ordered_at"],
+        story["counts"],
+    )
+    assert ["planned", "placing", "placed"] == [event["to_status"] for event in story["placements"][0]["events"]]
+    assert "@" not in str(story)
 
 
 async def test_an_order_that_nobody_knows_has_no_story(ledger):

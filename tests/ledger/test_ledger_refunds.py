@@ -152,8 +152,8 @@ async def test_no_order_is_planned_past_a_refund_that_another_program_is_told_of
     with Ledger.open(ledger_url) as other:
         for number in range(10):
             name = f"src:shopify:{number}"
-            told = announce(other, refund(names=(name,)))
-            await asyncio.gather(evaluated(ledger, id=f"WR-{number}", names=(name,)), told)
+            announcing = announce(other, refund(names=(name,)))
+            await asyncio.gather(evaluated(ledger, id=f"WR-{number}", names=(name,)), announcing)
 
     assert "planned" not in await counted(ledger)
 
@@ -161,9 +161,11 @@ async def test_no_order_is_planned_past_a_refund_that_another_program_is_told_of
 async def test_an_announced_order_changes_nothing_of_one_that_counts(ledger):
     """But for its names: the announcement may know less, or be old."""
     await evaluated(ledger, names=(BY_WICKED,))
-    told = (sale(names=(BY_SHOP, BY_WICKED), amount=Decimal(7)), earned())
+    announced = (sale(names=(BY_SHOP, BY_WICKED), amount=Decimal(7)), earned())
     evaluate = {Decimal(7): earned(), Decimal(80): earned(offset())}
-    page = Page("acme", [told], (), lambda order: evaluate[order.amount], "policy-1", "run-2", NOON, Origin.ANNOUNCED)
+    page = Page(
+        "acme", [announced], (), lambda order: evaluate[order.amount], "policy-1", "run-2", NOON, Origin.ANNOUNCED
+    )
     await ledger.plan(page)
 
     assert {"planned": 1} == await counted(ledger)

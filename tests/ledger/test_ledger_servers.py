@@ -169,12 +169,12 @@ def as_role(url, role, password=""):
 
 def refused(url):
     """What is told where the ledger's URL cannot be used: in one line, with exit status 2, without the password."""
-    with pytest.raises(LedgerRefused) as told:
+    with pytest.raises(LedgerRefused) as raised:
         Ledger.open(url)
-    assert isinstance(told.value, MISUSES)
-    assert "s3cret" not in str(told.value)
-    assert 1 == len(str(told.value).splitlines())
-    return str(told.value)
+    assert isinstance(raised.value, MISUSES)
+    assert "s3cret" not in str(raised.value)
+    assert 1 == len(str(raised.value).splitlines())
+    return str(raised.value)
 
 
 def test_o15_a_wrong_password_is_named(url, role):
@@ -185,9 +185,9 @@ def test_o15_a_wrong_password_is_named(url, role):
     as_owner(url, "SELECT pg_reload_conf()")
     while _gets_in(as_role(url, role)):  # the server reads the file in its own time
         pass
-    told = refused(as_role(url, role, "s3cret"))
-    assert f'password authentication failed for user "{role}"' in told
-    assert told.startswith("IMPACTFLOW_LEDGER_URL: ")
+    message = refused(as_role(url, role, "s3cret"))
+    assert f'password authentication failed for user "{role}"' in message
+    assert message.startswith("IMPACTFLOW_LEDGER_URL: ")
 
 
 def _gets_in(url):
@@ -200,9 +200,9 @@ def _gets_in(url):
 
 def test_o15_a_database_that_is_not_there_is_named(postgres):
     """And what to check."""
-    told = refused(f"{postgres.url}/no_such_database")
-    assert 'database "no_such_database" does not exist' in told
-    assert told.endswith("check user, password, database and sslmode")
+    message = refused(f"{postgres.url}/no_such_database")
+    assert 'database "no_such_database" does not exist' in message
+    assert message.endswith("check user, password, database and sslmode")
 
 
 def test_o15_a_role_that_is_not_there_is_named(url):
@@ -229,16 +229,18 @@ def test_o15_a_role_that_may_not_read_the_tables_is_named(url, role):
 def test_o15_a_role_without_connections_left_is_named(url, role):
     """The URL may be right: it is no misuse."""
     as_owner(url, f"ALTER ROLE {role} CONNECTION LIMIT 0")
-    with pytest.raises(LedgerError, match=f'cannot be reached .*too many connections for role "{role}"') as told:
+    with pytest.raises(LedgerError, match=f'cannot be reached .*too many connections for role "{role}"') as raised:
         Ledger.open(as_role(url, role))
-    assert not isinstance(told.value, MISUSES)
+    assert not isinstance(raised.value, MISUSES)
 
 
 def test_o15_a_host_without_an_address_is_named():
     """Names that end in ``.invalid`` have none (RFC 2606)."""
-    with pytest.raises(LedgerError, match=r"cannot be reached \(.*db\.invalid.*: check IMPACTFLOW_LEDGER_URL") as told:
+    with pytest.raises(
+        LedgerError, match=r"cannot be reached \(.*db\.invalid.*: check IMPACTFLOW_LEDGER_URL"
+    ) as raised:
         Ledger.open("postgresql://ana:s3cret@db.invalid/ledger")
-    assert "s3cret" not in str(told.value)
+    assert "s3cret" not in str(raised.value)
 
 
 def test_k12_a_database_that_keeps_texts_as_bytes_is_refused(postgres):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from ledger_helpers import NOON, after, earned, offset, plan, sale, trees
 
-from impactflow.ledger import Ledger, Page, Reason, Reasons, Refused
+from impactflow.ledger import Ledger, Page, Reason, Reasons, RefusedDeliveries
 from impactflow.ledger.facts import Origin
 from impactflow.ledger.tables import refused_deliveries
 from impactflow.models import Unearned
@@ -21,11 +21,11 @@ async def test_c20_refused_deliveries_are_counted_by_source_and_status(ledger, l
             for count in (3, 2):
                 await receiver.count_refused(
                     [
-                        Refused("acme", "shopify", TODAY, 413, count),
-                        Refused("acme", "shopify", TODAY - timedelta(days=1), 413, 1),
-                        Refused("acme", "shopify", TODAY, 401, 1),
-                        Refused("other", "stripe", TODAY, 400, 1),
-                        Refused("acme", "shopify", TODAY - timedelta(days=9), 413, 1000),
+                        RefusedDeliveries("acme", "shopify", TODAY, 413, count),
+                        RefusedDeliveries("acme", "shopify", TODAY - timedelta(days=1), 413, 1),
+                        RefusedDeliveries("acme", "shopify", TODAY, 401, 1),
+                        RefusedDeliveries("other", "stripe", TODAY, 400, 1),
+                        RefusedDeliveries("acme", "shopify", TODAY - timedelta(days=9), 413, 1000),
                     ]
                 )
     week = TODAY - timedelta(days=6)
@@ -77,6 +77,6 @@ async def test_rare_reasons_are_told_by_their_number(ledger):
     """Ten reasons are told, so that a page of them never hides the first."""
     orders = [(sale(n), earned(unearned=[Unearned("trees", f"reason {n % 12:02}")])) for n in range(25)]
     await plan(ledger, *orders)
-    told = await ledger.why_unearned(NOON - timedelta(days=30))
+    unearned = await ledger.why_unearned(NOON - timedelta(days=30))
 
-    assert (10, 4, 3) == (len(told.first), told.others, told.first[0].count)
+    assert (10, 4, 3) == (len(unearned.first), unearned.others, unearned.first[0].count)

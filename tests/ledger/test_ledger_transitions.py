@@ -58,19 +58,19 @@ def test_no_other_module_writes_a_status():
     assert len(found["ledger/transitions.py"]) == 3  # start, claim, move; revise is given its columns
 
 
-@pytest.mark.parametrize("said", [None, "because"])
-async def test_a_revision_keeps_to_the_table(ledger, said):
+@pytest.mark.parametrize("detail", [None, "because"])
+async def test_a_revision_keeps_to_the_table(ledger, detail):
     """What waits may stay where it is, and whatever is told of nothing; all else is refused, and nothing is written."""
     await plan_one(ledger)
     sent = await claim(ledger)
     for from_ in Status:
         for to in Status:
-            stays = from_ is to and (said is None or from_ in WAITING)
+            stays = from_ is to and (detail is None or from_ in WAITING)
             with ledger._engine.begin() as connection:
                 connection.execute(update(placements).values(status=from_))
             events = len((await life(ledger))["events"])
             with ledger._engine.begin() as connection:
-                change = (connection, Seen(sent.id, from_, 1), {"status": to.value}, said, NOON, "run-1")
+                change = (connection, Seen(sent.id, from_, 1), {"status": to.value}, detail, NOON, "run-1")
                 if to in TRANSITIONS[from_] or stays:
                     assert transitions.revise(*change), (from_, to)
                 else:
@@ -79,7 +79,7 @@ async def test_a_revision_keeps_to_the_table(ledger, said):
             found = await life(ledger)
             is_changed = to in TRANSITIONS[from_] or stays
             assert found["status"] == (to if is_changed else from_)
-            assert len(found["events"]) - events == (is_changed and said is not None), (from_, to)
+            assert len(found["events"]) - events == (is_changed and detail is not None), (from_, to)
 
 
 async def test_a_revision_of_what_has_changed_since_changes_nothing(ledger):

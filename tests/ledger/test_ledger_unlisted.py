@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from ledger_helpers import KEYED, NOON, after, claim, counted, earned, fresh, life, offset, plan, plan_one, sale
 
-from impactflow.ledger import Adopted, Bought, Listing, placement_key
+from impactflow.ledger import Adopted, Listing, OurPurchase, placement_key
 from impactflow.models import Kind
 
 HOURS = 3600
@@ -18,7 +18,7 @@ def listing(seconds):
 
 def bought(ref="ours", order="WR-1", **fields):
     """An offset that the account shows under the order's key."""
-    return Bought(
+    return OurPurchase(
         **{
             "store": "acme",
             "order_id": order,

@@ -149,8 +149,8 @@ async def test_p8_what_the_database_gives_up_for_another_transaction_is_tried_ag
 
         def contended(connection, answers):
             if next(given_up, False):
-                said = "DO $$ BEGIN RAISE 'deadlock detected' USING ERRCODE = 'deadlock_detected'; END $$"
-                connection.exec_driver_sql(said)
+                statement = "DO $$ BEGIN RAISE 'deadlock detected' USING ERRCODE = 'deadlock_detected'; END $$"
+                connection.exec_driver_sql(statement)
             return record_answer(connection, answers)
 
         monkeypatch.setattr(moves, "record_answer", contended)

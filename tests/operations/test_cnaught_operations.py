@@ -39,9 +39,9 @@ async def test_submit_generic_order(cnaught: CNaughtClient, sandbox: Served) -> 
     """Once per key, by amount or by price."""
 
     async def submit(amount_kg: str) -> Order:
-        told = '{"order_id":"WR-1","impactflow_key":"k"}'
+        metadata = '{"order_id":"WR-1","impactflow_key":"k"}'
         return await cnaught.submit_generic_order(
-            amount_kg=Decimal(amount_kg), idempotency_key="a", metadata=told, description="Thanks"
+            amount_kg=Decimal(amount_kg), idempotency_key="a", metadata=metadata, description="Thanks"
         )
 
     first, again = await submit("2.5"), await submit("2.50")

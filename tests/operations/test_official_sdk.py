@@ -14,7 +14,7 @@ from impactflow.models import Kind
 from impactflow.sandbox.oneclickimpact import API_KEY
 
 EMAIL = "ana@example.org"
-TOLD = {"orderId": "A-1001"}
+METADATA = {"orderId": "A-1001"}
 METHODS = {
     "plant_tree",
     "clean_ocean",
@@ -75,7 +75,7 @@ def test_who_am_i(sdk: OneClickImpact) -> None:
 )
 def test_an_action_buys(sdk: OneClickImpact, sandbox: Served, action: str, field: str, kind: Kind) -> None:
     """For the account and for a customer; in the books and in both listings, with its metadata."""
-    own = getattr(sdk, action)(amount=5, metadata=TOLD)
+    own = getattr(sdk, action)(amount=5, metadata=METADATA)
     theirs = getattr(sdk, action)(amount=6, customer_email=EMAIL, customer_name="Ana", notify=False)
     assert (5, None, 6, EMAIL) == (
         getattr(own, field),
@@ -88,7 +88,7 @@ def test_an_action_buys(sdk: OneClickImpact, sandbox: Served, action: str, field
     ]
     (record,) = sdk.get_records(filter_by=field).user_records
     (customers_record,) = sdk.get_customer_records(customer_email=EMAIL, filter_by=field).customer_records
-    assert (own.time_utc, 5, TOLD) == (record.time_utc, getattr(record, field), record.metadata)
+    assert (own.time_utc, 5, METADATA) == (record.time_utc, getattr(record, field), record.metadata)
     assert (theirs.time_utc, "Ana") == (
         customers_record.time_utc,
         customers_record.customer.customer_info.customer_name,

@@ -11,7 +11,7 @@ from impactflow.errors import NotFound, Refused
 from impactflow.models import Kind
 
 ANA, BOB = "ana@example.org", "bob@example.org"
-TOLD = {"order_id": "WR-1", "impactflow_key": "k-1"}
+METADATA = {"order_id": "WR-1", "impactflow_key": "k-1"}
 
 
 def bought(sandbox: Served) -> list[tuple[Kind, float, str | None]]:
@@ -29,7 +29,7 @@ async def test_whoami(oneclickimpact: OneClickImpactClient) -> None:
 async def test_plant_tree(oneclickimpact: OneClickImpactClient, sandbox: Served) -> None:
     """Trees that bear food, for a customer, told which order they are for."""
     made = await oneclickimpact.plant_tree(
-        3, customer_email=ANA, customer_name="Ana", notify=True, category="food", metadata=TOLD
+        3, customer_email=ANA, customer_name="Ana", notify=True, category="food", metadata=METADATA
     )
     assert ("U1000", 3, "food") == (made.user_id, made.tree_planted, made.category)
     assert made.customer is not None
@@ -118,7 +118,7 @@ async def test_daily_impact(oneclickimpact: OneClickImpactClient) -> None:
 
 async def test_records(oneclickimpact: OneClickImpactClient) -> None:
     """The account's own, the newest first, page by page; another process goes on where this one stops."""
-    made = [await oneclickimpact.plant_tree(amount, metadata=TOLD) for amount in (1, 2, 3)]
+    made = [await oneclickimpact.plant_tree(amount, metadata=METADATA) for amount in (1, 2, 3)]
     await oneclickimpact.plant_tree(9, customer_email=ANA)
     await oneclickimpact.clean_ocean(9)
     pages = oneclickimpact.records(filter_by=["tree_planted"], limit=2, sort_order="desc")
@@ -126,7 +126,7 @@ async def test_records(oneclickimpact: OneClickImpactClient) -> None:
     resumed = oneclickimpact.records(filter_by=["tree_planted"], limit=2, sort_order="desc", cursor=first.next)
     found = [*first.items, *[record async for record in items(resumed)]]
     assert [one.time_utc for one in reversed(made)] == [record.time_utc for record in found]
-    assert [(3, TOLD), (2, TOLD), (1, TOLD)] == [(record.tree_planted, record.metadata) for record in found]
+    assert [(3, METADATA), (2, METADATA), (1, METADATA)] == [(record.tree_planted, record.metadata) for record in found]
 
 
 async def test_customer_records(oneclickimpact: OneClickImpactClient) -> None:
@@ -151,9 +151,9 @@ async def test_customers(oneclickimpact: OneClickImpactClient) -> None:
 
 async def test_track(oneclickimpact: OneClickImpactClient) -> None:
     """From the very answer of the purchase; of another time there is nothing."""
-    made = await oneclickimpact.plant_tree(3, metadata=TOLD)
+    made = await oneclickimpact.plant_tree(3, metadata=METADATA)
     track = await oneclickimpact.track(made.user_id, made.time_utc)
-    assert (3, made.time_utc, None, TOLD) == (
+    assert (3, made.time_utc, None, METADATA) == (
         track.tree_planted,
         track.impact_initiated,
         track.impact_completed,

@@ -92,7 +92,7 @@ class Gateway(Loopback, ABC):
         self.seed, self.faults = seed, faults
         self.asked: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
-        self.told: Counter[str] = Counter()
+        self.played: Counter[str] = Counter()
         """How often each fault was played."""
         self.log: list[str] = []
         """One line for each request: when, what, which fault, which status."""
@@ -125,9 +125,9 @@ class Gateway(Loopback, ABC):
     def error(self, refused: Refused) -> Answer:
         """Tell an error in the seller's form."""
 
-    def oddly(self, told: Any, draw: Random) -> Any:
+    def oddly(self, value: Any, draw: Random) -> Any:
         """Make an answer unusual in ways that JSON allows."""
-        return odd(told, draw)
+        return odd(value, draw)
 
     # What every request goes through.
 
@@ -138,15 +138,15 @@ class Gateway(Loopback, ABC):
         subject = self.subject(kind, name, request, text)
         draw = self.draw(kind, subject)
         if refused := self.refuses(request):
-            return told_as_json(refused)
+            return json_response(refused)
         fault = self.fault(kind, subject, draw)
 
         def effect() -> Answer:
             try:
-                told = self.act(kind, name, handler, request, text, fault)
+                answer = self.act(kind, name, handler, request, text, fault)
             except Refused as refused:
                 return self.error(refused)
-            return told[0], self.oddly(told[1], draw)
+            return answer[0], self.oddly(answer[1], draw)
 
         self.watch(kind)
         response = await self.play(fault, kind, subject, effect, draw, request)
@@ -181,7 +181,7 @@ class Gateway(Loopback, ABC):
         if fault == "missing" and kind not in self.can_be_missing:
             return "fine"
         self.failed[f"{kind} {subject}"] += 1
-        self.told[fault] += 1
+        self.played[fault] += 1
         return fault
 
     async def play(
@@ -192,7 +192,7 @@ class Gateway(Loopback, ABC):
         if fault == "lost_request":
             return self.close(request)
         if fault == "missing":
-            return told_as_json(self.error(self.not_found))
+            return json_response(self.error(self.not_found))
         await asyncio.sleep({"slow": draw.uniform(0.1, 0.5), "late_effect": self.faults.late_s}.get(fault, 0))
         if what in self.pages:
             if when == "after":
@@ -201,23 +201,23 @@ class Gateway(Loopback, ABC):
             return web.Response(status=draw.choice(statuses), text=page, content_type=kind_of)
         if fault == "repeated":
             effect()
-        told = self.mixed(kind, subject, effect(), draw, swap=fault == "mixed")
+        answer = self.mixed(kind, subject, effect(), draw, swap=fault == "mixed")
         if fault in {"lost_answer", "late_effect"}:
             return self.close(request)
         if fault == "cut_answer":
-            return await self.cut(request, *told)
-        return told_as_json(told)
+            return await self.cut(request, *answer)
+        return json_response(answer)
 
-    def mixed(self, kind: str, subject: str, told: Answer, draw: Random, *, swap: bool) -> Answer:
+    def mixed(self, kind: str, subject: str, answer: Answer, draw: Random, *, swap: bool) -> Answer:
         """Remember an answer, and give instead one that belonged to another recent request, if it is to be so."""
         recent = self.recent.setdefault(kind, deque(maxlen=8))
         others = [other for whose, other in recent if whose != subject]
-        recent.append((subject, told))
-        return draw.choice(others) if swap and others else told
+        recent.append((subject, answer))
+        return draw.choice(others) if swap and others else answer
 
-    async def cut(self, request: web.Request, status: int, told: Any) -> web.StreamResponse:
+    async def cut(self, request: web.Request, status: int, body: Any) -> web.StreamResponse:
         """Send half an answer, then end the connection."""
-        text = json.dumps(told).encode()
+        text = json.dumps(body).encode()
         half = web.StreamResponse(status=status, headers={"Content-Length": str(len(text))})
         half.content_type = "application/json"
         await half.prepare(request)
@@ -231,9 +231,9 @@ class Gateway(Loopback, ABC):
         return web.Response()
 
 
-def told_as_json(told: Answer) -> web.Response:
-    """Make an answer of a status and what is told."""
-    return web.json_response(told[1], status=told[0])
+def json_response(answer: Answer) -> web.Response:
+    """Make a response of a status and a body."""
+    return web.json_response(answer[1], status=answer[0])
 
 
 def without(full: Json, **poor: bool) -> Json:
@@ -244,23 +244,23 @@ def without(full: Json, **poor: bool) -> Json:
 ABSENT = object()
 
 
-def odd(told: Any, draw: Random, *, floats: bool = False) -> Any:
+def odd(value: Any, draw: Random, *, floats: bool = False) -> Any:
     """
     Make an answer unusual in ways that JSON allows: another order, more fields, null for what is absent.
 
     With `floats` whole numbers get a fraction of 0.
     """
-    if isinstance(told, list):
-        return [odd(part, draw, floats=floats) for part in told]
-    if floats and type(told) is int:
-        return float(told)
-    if not isinstance(told, dict):
-        return told
+    if isinstance(value, list):
+        return [odd(part, draw, floats=floats) for part in value]
+    if floats and type(value) is int:
+        return float(value)
+    if not isinstance(value, dict):
+        return value
     nulls = draw.random() < 0.5
     fields = [
-        (name, value if name == "metadata" else odd(value, draw, floats=floats))
-        for name, value in told.items()
-        if value is not ABSENT or nulls
+        (name, part if name == "metadata" else odd(part, draw, floats=floats))
+        for name, part in value.items()
+        if part is not ABSENT or nulls
     ]
     fields.append(("x_trace", {"hops": [1, 2.5, None, "√"]}))
     draw.shuffle(fields)

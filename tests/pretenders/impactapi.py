@@ -50,7 +50,7 @@ class Poor:
     """A confirmed session whose time is over answers 404 too: sessions are called temporary."""
 
     @property
-    def tells_intents(self) -> bool:
+    def shows_intents(self) -> bool:
         """Whether anything connects a donation intent with the session it came from."""
         return not (
             self.session_without_intents
@@ -158,8 +158,8 @@ class ImpactAPI(Gateway):
 
     def error(self, refused: Refused) -> Answer:
         """Tell an error in ImpactAPI's form."""
-        told = {"code": refused.code, "message": "This is refused.", "correlation_id": f"{len(self.log)}"}
-        return refused.status, {"error": told}
+        error = {"code": refused.code, "message": "This is refused.", "correlation_id": f"{len(self.log)}"}
+        return refused.status, {"error": error}
 
     # What ImpactAPI does.
 
@@ -199,7 +199,7 @@ class ImpactAPI(Gateway):
             lag_s=draw.uniform(0, self.lag.created_s),
         )
         self.sessions[session.id] = session
-        return 201, {"id": session.id} if self.poor.created_is_only_an_id else self.tell(session, RICH)
+        return 201, {"id": session.id} if self.poor.created_is_only_an_id else self.session_json(session, RICH)
 
     def find(self, name: str, *, reading: bool = False) -> Session:
         """Find a session that is still there and, for a read, already seen."""
@@ -213,9 +213,9 @@ class ImpactAPI(Gateway):
 
     def read(self, name: str) -> Answer:
         """Tell a session's state, maybe an older one."""
-        return 200, self.tell(self.find(name, reading=True), self.poor, stale=True)
+        return 200, self.session_json(self.find(name, reading=True), self.poor, stale=True)
 
-    def tell(self, session: Session, poor: Poor, *, stale: bool = False) -> Json:
+    def session_json(self, session: Session, poor: Poor, *, stale: bool = False) -> Json:
         """Tell a session, without what the switches leave out."""
         confirmed, intents = session.confirmed, [i for i in session.intents if not i.cancelled]
         draw = Random(f"{self.seed} stale {session.id}")
@@ -228,7 +228,7 @@ class ImpactAPI(Gateway):
             "id": session.id,
             "type": "portion_of_sales",
             "status": status,
-            "donation_intents": [self.tell_intent(intent, poor) for intent in intents],
+            "donation_intents": [self.intent_json(intent, poor) for intent in intents],
             "metadata": session.metadata or [],
             "allocations": session.allocations,
             "customer_id": session.customer_id,
@@ -260,7 +260,7 @@ class ImpactAPI(Gateway):
                 if session.confirmed or time.time() > session.ends:
                     raise Refused(400, "session.cannot-update")
                 setattr(session, part, body[part])
-        return 200, self.tell(session, self.poor)
+        return 200, self.session_json(session, self.poor)
 
     def allocate(self, name: str, body: Json) -> Answer:
         """Change what an unconfirmed session would donate."""
@@ -268,7 +268,7 @@ class ImpactAPI(Gateway):
         if session.confirmed:
             raise Refused(400, "session.already-confirmed")
         session.allocations = checked(body.get("allocations"))
-        return 200, self.tell(session, self.poor)
+        return 200, self.session_json(session, self.poor)
 
     def process(self, name: str, body: Json | None) -> Answer:
         """Lock a session, and give it more time."""
@@ -277,7 +277,7 @@ class ImpactAPI(Gateway):
             raise Refused(400, "session.already-confirmed")
         session.processing = True
         session.ends += (body or {}).get("extends_by", 10080) * self.minute_s
-        return 200, self.tell(session, self.poor)
+        return 200, self.session_json(session, self.poor)
 
     def confirm(self, name: str) -> Answer:
         """Donate what a session says, the first time."""
@@ -292,7 +292,9 @@ class ImpactAPI(Gateway):
             session.intents = [self.book(a, session.id, session.metadata) for a in session.allocations]
         if self.poor.confirmed_says_nothing:
             return 200, {"message": "The session is confirmed."}
-        return 200, self.tell(session, replace(RICH, session_without_intents=self.poor.confirmed_without_intents))
+        return 200, self.session_json(
+            session, replace(RICH, session_without_intents=self.poor.confirmed_without_intents)
+        )
 
     def book(self, allocation: Json, session: str | None, metadata: Json) -> Intent:
         """Write a donation into the books."""
@@ -309,7 +311,7 @@ class ImpactAPI(Gateway):
         self.intents.append(intent)
         return intent
 
-    def tell_intent(self, intent: Intent, poor: Poor) -> Json:
+    def intent_json(self, intent: Intent, poor: Poor) -> Json:
         """Tell a donation intent, without what the switches leave out."""
         full = {
             "id": intent.id,
@@ -332,7 +334,7 @@ class ImpactAPI(Gateway):
         if not isinstance(body, list) or not 1 <= len(body) <= 50:
             raise Refused(422, "validation.failed")
         made = [self.book(line, None, line.get("metadata") or {}) for line in checked(body, most=50)]
-        return 201, [self.tell_intent(intent, self.poor) for intent in made]
+        return 201, [self.intent_json(intent, self.poor) for intent in made]
 
     def seen(self) -> list[Intent]:
         """Give the donations that reads see."""
@@ -347,7 +349,7 @@ class ImpactAPI(Gateway):
         part = found[(page - 1) * size : page * size]
         first = (page - 1) * size + 1 if part else None
         return 200, {
-            "data": [self.tell_intent(intent, self.poor) for intent in part],
+            "data": [self.intent_json(intent, self.poor) for intent in part],
             "current_page": page,
             "from": first,
             "to": first + len(part) - 1 if first else None,
@@ -365,7 +367,7 @@ class ImpactAPI(Gateway):
 
     def read_intent(self, name: str) -> Answer:
         """Tell one donation."""
-        return 200, self.tell_intent(self.find_intent(name), self.poor)
+        return 200, self.intent_json(self.find_intent(name), self.poor)
 
     def cancel(self, name: str) -> Answer:
         """Cancel one donation for good."""

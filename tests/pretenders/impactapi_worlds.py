@@ -22,7 +22,7 @@ from pretenders import impactapi
 from pretenders.gateway import FAULTLESS, Faults
 from pretenders.impactapi import RICH, ImpactAPI, Lag, Poor
 from pretenders.shop import Order
-from pretenders.worlds import Judged, Run, campaign, options
+from pretenders.worlds import Run, Verdict, campaign, options
 
 FIXED = 25
 POLICY = f"""
@@ -66,7 +66,7 @@ class World:
     """How long nobody runs after the kills."""
     cancels: bool = False
     """Whether a person cancels one donation at ImpactAPI when all is complete."""
-    strangers: int = 0
+    others: int = 0
     """Donations of others in the same account, of the same amounts."""
 
     @property
@@ -77,7 +77,7 @@ class World:
     @property
     def undecidable(self) -> bool:
         """Whether nobody could tell, once a session has vanished, what became of it."""
-        return self.forgets and not self.poor.tells_intents
+        return self.forgets and not self.poor.shows_intents
 
 
 class Buying(Run):
@@ -107,19 +107,19 @@ class Buying(Run):
         """Draw an order's amount in USD, such that no two shares are the same."""
         return round(20 + number * 7 + self.draw.random() * 6, 2)
 
-    def perform(self) -> Judged:
+    def perform(self) -> Verdict:
         """Let all of it happen, and judge."""
         began = time.time()
         with self.shop, self.api:
             self.place_under_fire()
-            self.settle_down()
+            self.run_until_quiet()
             rows = {} if self.agrees() else self.rows()
             if rows:
-                self.judge(rows)
+                self.evaluate(rows)
             self.audit(rows)
-        self.judged.seconds = time.time() - began
-        self.judged.faults = sum(self.api.told.values())
-        return self.judged
+        self.verdict.seconds = time.time() - began
+        self.verdict.faults = sum(self.api.played.values())
+        return self.verdict
 
     def place_under_fire(self) -> None:
         """Place while runs are killed, answers go wrong and the shop's orders change."""
@@ -138,13 +138,13 @@ class Buying(Run):
                 list(both.map(lambda _: self.type("place", "--patience", "15"), range(2)))
         else:
             self.type("place", "--patience", "10")
-        for _ in range(self.world.strangers):
+        for _ in range(self.world.others):
             self.api.book({"amount": FIXED, "campaign_identifier": "trees-for-the-future"}, None, {})
 
     def agrees(self) -> bool:
         """Whether the books hold what each order has earned, once, and `status` counts as many."""
         books = self.booked()
-        self.judged.bought = sum(map(len, books.values()))
+        self.verdict.bought = sum(map(len, books.values()))
         wanted = {(order.id, slot) for order in self.shop.orders.values() if order.counts for slot in SLOTS.values()}
         right = all(len(i) == 1 and i[0].cents in self.earned(*place) for place, i in books.items())
         counts = {status: number for status, number in self.counts().items() if number and status != "cancelled"}
@@ -162,59 +162,59 @@ class Buying(Run):
                 books[intent.metadata["order_id"], SLOTS[intent.campaign]].append(intent)
         return books
 
-    def judge(self, rows: dict[tuple[str, str], dict[str, Any]]) -> None:
+    def evaluate(self, rows: dict[tuple[str, str], dict[str, Any]]) -> None:
         """Hold the ledger's words against the books."""
         books = self.booked()
         for order in self.shop.orders.values():
             for slot in SLOTS.values():
-                self.judge_one(order, slot, rows.get((order.id, slot)), books.get((order.id, slot), []))
+                self.evaluate_one(order, slot, rows.get((order.id, slot)), books.get((order.id, slot), []))
         for stray in set(books) - {(order, slot) for order in self.shop.orders for slot in SLOTS.values()}:
-            self.judged.wrong.append(f"{stray} donated for no order")
+            self.verdict.wrong.append(f"{stray} donated for no order")
         duplicates = defaultdict(list)
         for place, row in rows.items():
             if row["ref"]:
                 duplicates[row["ref"]].append(place)
         for ref, places in duplicates.items():
             if len(places) > 1:
-                self.judged.wrong.append(f"one session {ref} recorded for {places}")
+                self.verdict.wrong.append(f"one session {ref} recorded for {places}")
 
-    def judge_one(self, order: Order, slot: str, row: dict[str, Any] | None, books: list[impactapi.Intent]) -> None:
+    def evaluate_one(self, order: Order, slot: str, row: dict[str, Any] | None, books: list[impactapi.Intent]) -> None:
         """Judge one order's one slot."""
         status, reason = (row["status"], row["reason"]) if row else ("nothing", None)
         what = f"{order.id} {slot}: {len(books)} donations, ledger says {status}" + (f" ({reason})" if reason else "")
         wanted = self.earned(order.id, slot)
         if len(books) > 1:
-            self.judged.wrong.append(f"twice: {what}")
+            self.verdict.wrong.append(f"twice: {what}")
         if any(intent.cents not in wanted for intent in books):
-            self.judged.wrong.append(f"amount {[i.cents for i in books]}, not of {wanted}: {what}")
+            self.verdict.wrong.append(f"amount {[i.cents for i in books]}, not of {wanted}: {what}")
         if books and status in {"nothing", "cancelled", "failed", "held", "planned"}:
-            self.judged.wrong.append(f"lost: {what}")
+            self.verdict.wrong.append(f"lost: {what}")
         if not books and status in BOUGHT:
-            self.judged.wrong.append(f"never bought: {what}")
+            self.verdict.wrong.append(f"never bought: {what}")
         if (
             books
             and len(order.amounts) == 1
             and order.status in {"REFUNDED", "FAILED"}
             and order.id.endswith(("R", "F"))
         ):
-            self.judged.wrong.append(f"does not count: {what}")
+            self.verdict.wrong.append(f"does not count: {what}")
         if status in {"in_doubt", "parked", "placing", "planned", "failed", "held"}:
-            (self.judged.notes if self.world.undecidable else self.judged.undone).append(what)
+            (self.verdict.notes if self.world.undecidable else self.verdict.undone).append(what)
         if status == "placed" and books:
-            (self.judged.notes if self.world.forgets else self.judged.undone).append(f"still open: {what}")
+            (self.verdict.notes if self.world.forgets else self.verdict.undone).append(f"still open: {what}")
         if order.counts and not books and status in {"nothing", "cancelled"}:
-            self.judged.wrong.append(f"not bought: {what}")
+            self.verdict.wrong.append(f"not bought: {what}")
 
     def audit(self, rows: dict[tuple[str, str], dict[str, Any]]) -> None:
         """Audit, let a person cancel something, repair; compare before and after."""
         audited = self.type("reconcile", "--patience", "0", "--audit")
-        found = audited.told.get("audit", {})
+        found = audited.output.get("audit", {})
         halted = found.get("providers", {}).get("impactapi", {}).get("halted") if found else audited.err[-300:]
         if halted:
-            self.judged.undone.append(f"audit: nothing compared: {halted}")
+            self.verdict.undone.append(f"audit: nothing compared: {halted}")
         for finding in found.get("findings", []):
-            stranger = self.world.strangers and finding.get("finding") == "extra"
-            (self.judged.notes if stranger else self.judged.undone).append(f"audit: {json.dumps(finding)}"[:400])
+            not_ours = self.world.others and finding.get("finding") == "extra"
+            (self.verdict.notes if not_ours else self.verdict.undone).append(f"audit: {json.dumps(finding)}"[:400])
         before, counts = self.booked(), self.counts()
         gone: tuple[str, str] | None = None
         if self.world.cancels and before:
@@ -222,21 +222,21 @@ class Buying(Run):
             before[gone][0].cancelled = True
         single = [intents[0] for intents in before.values() if len(intents) == 1 and not intents[0].cancelled]
         others = [intent for intent in self.api.intents if "order_id" not in intent.metadata]
-        fixed = self.type("reconcile", "--patience", "0", "--audit", "--repair").told.get("audit", {})
+        fixed = self.type("reconcile", "--patience", "0", "--audit", "--repair").output.get("audit", {})
         if any(intent.cancelled for intent in single + others):
-            self.judged.wrong.append(f"repair cancelled what is right: {json.dumps(fixed)[:400]}")
+            self.verdict.wrong.append(f"repair cancelled what is right: {json.dumps(fixed)[:400]}")
         self.type("track")
         if self.counts() == counts and not gone:
             return
         for place, row in self.rows().items():
             status, was = row["status"], rows[place]["status"] if rows else row["status"]
             if place == gone and status != "cancelled":
-                (self.judged.undone if self.world.poor.tells_intents else self.judged.notes).append(
+                (self.verdict.undone if self.world.poor.shows_intents else self.verdict.notes).append(
                     f"cancelled there, ledger says {status}: {place}"
                 )
             proven = status in BOUGHT and len(before.get(place, [])) == 1
             if place != gone and status != was and not proven:
-                self.judged.wrong.append(f"repair made {place} {status} from {was}: {row['reason']}")
+                self.verdict.wrong.append(f"repair made {place} {status} from {was}: {row['reason']}")
 
 
 def one_percent(amount: float) -> int:
@@ -263,7 +263,7 @@ def drawn(seed: int, spared: frozenset[str] = frozenset()) -> World:
         kills=draw.choice([0, 1, 2, 4]),
         at_once=draw.random() < 0.2,
         cancels=draw.random() < 0.3,
-        strangers=draw.choice([0, 0, 2]),
+        others=draw.choice([0, 0, 2]),
     )
 
 
@@ -287,9 +287,9 @@ def hard(spared: frozenset[str] = frozenset()) -> list[World]:
         {"name": "spent and expired are gone", "poor": only("spent_is_gone", "expired_is_gone"), **short},
         {"name": "rich, long lag", "lag": Lag(6, 6, 9), "kills": 1, "faults": Faults(0.15)},
         {"name": "rich, two at once", "at_once": True, **fire},
-        {"name": "rich, cancelled there", "cancels": True, "strangers": 2},
-        {"name": "poorest", "poor": only(*poorest), "strangers": 2, **fire},
-        {"name": "poorest, calm", "poor": only(*poorest), "strangers": 2, "cancels": True},
+        {"name": "rich, cancelled there", "cancels": True, "others": 2},
+        {"name": "poorest", "poor": only(*poorest), "others": 2, **fire},
+        {"name": "poorest, calm", "poor": only(*poorest), "others": 2, "cancels": True},
         {
             "name": "poorest but metadata, mixed",
             "poor": only(*(n for n in poorest if "metadata" not in n)),
@@ -313,11 +313,9 @@ def quick() -> list[World]:
     fire = {"lag": Lag(2, 3, 3), "faults": Faults(0.3), "kills": 1}
     return [
         World(1, "rich, two at once", orders=6, at_once=True, **fire),
-        World(2, "poorest", poor=only(*lasting), orders=6, strangers=2, **fire),
+        World(2, "poorest", poor=only(*lasting), orders=6, others=2, **fire),
         World(3, "mixed, expired is gone", poor=only("expired_is_gone"), faults=Faults(0.1, mixed=0.15), kills=1),
-        World(
-            4, "cancelled there", poor=only("session_without_status", "again_is_an_error"), cancels=True, strangers=2
-        ),
+        World(4, "cancelled there", poor=only("session_without_status", "again_is_an_error"), cancels=True, others=2),
     ]
 
 

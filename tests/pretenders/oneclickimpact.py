@@ -190,9 +190,9 @@ class OneClickImpact(Gateway):
         """Tell an error in 1ClickImpact's form."""
         return refused.status, {"type": refused.code, "message": "This is refused."}
 
-    def oddly(self, told: Any, draw: Random) -> Any:
+    def oddly(self, value: Any, draw: Random) -> Any:
         """Make an answer unusual in ways that JSON allows; whole numbers may have a fraction of 0."""
-        return odd(told, draw, floats=draw.random() < 0.5)
+        return odd(value, draw, floats=draw.random() < 0.5)
 
     # What 1ClickImpact does.
 
@@ -206,7 +206,7 @@ class OneClickImpact(Gateway):
         def bought(body: Json, fault: str) -> Answer:
             purchase = self.book(action, body, fault=fault, ours=True)
             self.beside(self, purchase)
-            return 200, self.tell(purchase, metadata=not self.poor.metadata_in_records_only)
+            return 200, self.purchase_json(purchase, metadata=not self.poor.metadata_in_records_only)
 
         return bought
 
@@ -251,17 +251,17 @@ class OneClickImpact(Gateway):
         """Say how many purchases may share a millisecond: of two each is listed in one order at least."""
         return 1 if not self.poor.same_millisecond else 2 if self.poor.page_after_time else math.inf
 
-    def tell(self, purchase: Purchase, *, metadata: bool, customer: bool = True) -> Json:
+    def purchase_json(self, purchase: Purchase, *, metadata: bool, customer: bool = True) -> Json:
         """Tell a purchase as answers and records do."""
-        told: Json = dict.fromkeys(FIELDS.values(), 0) if self.poor.zeros else {}
-        told |= {"user_id": USER, "time_utc": purchase.time_utc, FIELDS[purchase.action]: purchase.amount}
+        fields: Json = dict.fromkeys(FIELDS.values(), 0) if self.poor.zeros else {}
+        fields |= {"user_id": USER, "time_utc": purchase.time_utc, FIELDS[purchase.action]: purchase.amount}
         if metadata and purchase.metadata and not self.poor.metadata_dropped:
-            told["metadata"] = purchase.metadata
+            fields["metadata"] = purchase.metadata
         if purchase.email and customer:
-            told["customer"] = customer_of(purchase)
+            fields["customer"] = customer_of(purchase)
         if purchase.cancelled_on:
-            told["cancelled_on"] = purchase.cancelled_on
-        return told
+            fields["cancelled_on"] = purchase.cancelled_on
+        return fields
 
     def seen(self) -> list[Purchase]:
         """Give what records list by now, the oldest first."""
@@ -271,13 +271,13 @@ class OneClickImpact(Gateway):
         """List what was bought for nobody, and maybe what was bought for customers."""
         found = [p for p in self.seen() if not p.email or self.poor.records_of_customers_too]
         page, cursor = self.page(found, query)
-        return 200, {"user_records": [self.tell(p, metadata=True, customer=False) for p in page], **cursor}
+        return 200, {"user_records": [self.purchase_json(p, metadata=True, customer=False) for p in page], **cursor}
 
     def customer_records(self, query: Any) -> Answer:
         """List what was bought for customers, or for one."""
         found = [p for p in self.seen() if p.email and query.get("customer_email", p.email) == p.email]
         page, cursor = self.page(found, query)
-        return 200, {"customer_records": [self.tell(p, metadata=True) for p in page], **cursor}
+        return 200, {"customer_records": [self.purchase_json(p, metadata=True) for p in page], **cursor}
 
     def page(self, found: list[Purchase], query: Any) -> tuple[list[Purchase], Json]:
         """Cut a page out of a list as the query wants it, and make the cursor to the next one."""
@@ -304,7 +304,7 @@ class OneClickImpact(Gateway):
             return page, {}
         if self.ends_early and order == self.early_order:
             self.ends_early -= 1
-            self.told["ends_early"] += 1
+            self.played["ends_early"] += 1
             return page, {}
         place = json.dumps([begin + limit, page[-1].time_utc])
         return page, {"cursor": base64.b64encode(place.encode()).decode()}
@@ -321,15 +321,15 @@ class OneClickImpact(Gateway):
         for purchase in self.seen():
             if purchase.email and query.get("customer_email", purchase.email) == purchase.email:
                 first.setdefault(purchase.email, purchase)
-        told = [{**customer_of(p), "onboarded_on": p.time_utc} for p in first.values()]
-        return 200, {"customers": told[: int(query.get("limit", 10))]}
+        listed = [{**customer_of(p), "onboarded_on": p.time_utc} for p in first.values()]
+        return 200, {"customers": listed[: int(query.get("limit", 10))]}
 
     def impact(self, _: Any) -> Answer:
         """Tell the totals."""
         own = [p for p in self.seen() if not p.email and not p.cancelled_on]
         others = [p for p in self.seen() if p.email and not p.cancelled_on]
-        told = {"user_impact": totals(own), "customer_impact": totals(others)}
-        return 200, {"user_id": USER, **totals(own + others), **told}
+        impacts = {"user_impact": totals(own), "customer_impact": totals(others)}
+        return 200, {"user_id": USER, **totals(own + others), **impacts}
 
     def daily(self, query: Any) -> Answer:
         """Tell the totals of each day."""
@@ -352,16 +352,16 @@ class OneClickImpact(Gateway):
         purchase = self.find(query)
         if purchase.tracked > time.time():
             raise self.not_found
-        told = self.tell(purchase, metadata=not self.poor.metadata_in_records_only, customer=False)
-        told |= {"tracking_id": f"{USER}-{purchase.time_utc}", "impact_initiated": purchase.time_utc}
-        del told["user_id"], told["time_utc"]
+        fields = self.purchase_json(purchase, metadata=not self.poor.metadata_in_records_only, customer=False)
+        fields |= {"tracking_id": f"{USER}-{purchase.time_utc}", "impact_initiated": purchase.time_utc}
+        del fields["user_id"], fields["time_utc"]
         if purchase.category:
-            told["category"] = purchase.category
+            fields["category"] = purchase.category
         if not self.poor.untracked:
-            told |= {"donation_available": purchase.time_utc, "assigned_agent": "Planting On Demand"}
+            fields |= {"donation_available": purchase.time_utc, "assigned_agent": "Planting On Demand"}
         if time.time() >= purchase.at + self.complete_s and not purchase.cancelled_on:
-            told["impact_completed"] = millisecond(purchase.at + self.complete_s)
-        return 200, told
+            fields["impact_completed"] = millisecond(purchase.at + self.complete_s)
+        return 200, fields
 
     def cancel(self, body: Json, _: str) -> Answer:
         """Take a purchase back, if this account can."""
@@ -369,8 +369,8 @@ class OneClickImpact(Gateway):
             raise Refused(404, "not_found")
         purchase = self.find(body)
         purchase.cancelled_on = purchase.cancelled_on or millisecond(time.time())
-        told = {"user_id": USER, "time_utc": purchase.time_utc, "cancelled_on": purchase.cancelled_on}
-        return 200, {**told, "message": "The impact is cancelled."}
+        fields = {"user_id": USER, "time_utc": purchase.time_utc, "cancelled_on": purchase.cancelled_on}
+        return 200, {**fields, "message": "The impact is cancelled."}
 
 
 def checked(action: str, body: Json) -> None:
@@ -405,7 +405,7 @@ def customer_of(purchase: Purchase) -> Json:
 
 def totals(purchases: list[Purchase]) -> Json:
     """Add purchases up by kind."""
-    return {told: sum(p.amount for p in purchases if FIELDS[p.action] == told) for told in FIELDS.values()}
+    return {field: sum(p.amount for p in purchases if FIELDS[p.action] == field) for field in FIELDS.values()}
 
 
 def day(text: str | None) -> str | None:

@@ -169,29 +169,29 @@ class Buying(Run):
             self.buy_earlier()
             self.claim()
             self.place_under_fire()
-            self.settle_down()
+            self.run_until_quiet()
             if self.world.loses_ledger:
                 self.lose_ledger()
             if not (self.world.loses_ledger and self.world.poor.metadata_dropped):  # Else refusing is all there is.
                 rows = self.rows()
-                self.judge(rows)
+                self.evaluate(rows)
                 self.audit(rows)
         if self.api.stalled_s > 1:
-            self.judged.notes.append(f"the seller's process stood still for {self.api.stalled_s:.1f} s")
-        self.judged.seconds = time.time() - began
-        self.judged.faults = sum(self.api.told.values())
+            self.verdict.notes.append(f"the seller's process stood still for {self.api.stalled_s:.1f} s")
+        self.verdict.seconds = time.time() - began
+        self.verdict.faults = sum(self.api.played.values())
         buys = tuple(oneclickimpact.FIELDS)
-        self.judged.doubts = sum(n for what, n in self.api.failed.items() if what.startswith(buys))
-        self.judged.bought = sum(map(len, self.booked().values()))
-        return self.judged
+        self.verdict.doubts = sum(n for what, n in self.api.failed.items() if what.startswith(buys))
+        self.verdict.bought = sum(map(len, self.booked().values()))
+        return self.verdict
 
     def claim(self) -> None:
         """Say that what was bought earlier is not ours, where the records name nobody; `place` refuses until then."""
         if not self.world.earlier:
             return
-        said = self.type("place", "--patience", "0", expected=frozenset({2}))
-        if said.status != 2 or self.booked():
-            self.judged.wrong.append(f"`place` did not refuse an account with earlier purchases: {said.status}")
+        result = self.type("place", "--patience", "0", expected=frozenset({2}))
+        if result.status != 2 or self.booked():
+            self.verdict.wrong.append(f"`place` did not refuse an account with earlier purchases: {result.status}")
         for _ in range(_ASKED_AGAIN):  # a gateway may refuse one of its reads; a person types it once more
             if self.type("adopt", "--not-ours", "oneclickimpact", "--yes", expected=frozenset({0, 1, 2})).status == 0:
                 return
@@ -217,15 +217,15 @@ class Buying(Run):
         for file in self.folder.glob("ledger.db*"):
             file.unlink()
         before = len(self.api.purchases)
-        said = self.type("place", "--patience", "0", expected=frozenset({2}))
-        if said.status != 2 or len(self.api.purchases) != before:
-            self.judged.wrong.append(f"`place` bought with an empty ledger: {said.status}, {said.err[-200:]}")
+        result = self.type("place", "--patience", "0", expected=frozenset({2}))
+        if result.status != 2 or len(self.api.purchases) != before:
+            self.verdict.wrong.append(f"`place` bought with an empty ledger: {result.status}, {result.err[-200:]}")
         if self.world.poor.metadata_dropped:
             return
         self.type("adopt")
         self.type("adopt", "--yes")
         self.type("place", "--patience", "5")
-        self.settle_down()
+        self.run_until_quiet()
 
     # What the books say.
 
@@ -246,43 +246,43 @@ class Buying(Run):
         """Give what records tell of a purchase besides its time, where metadata is dropped."""
         return one.action, one.amount, one.email
 
-    def judge(self, rows: dict[Place, dict[str, Any]]) -> None:
+    def evaluate(self, rows: dict[Place, dict[str, Any]]) -> None:
         """Hold the ledger's words against the books."""
         books = self.booked()
         for order in self.shop.orders.values():
             for slot in SLOTS:
-                self.judge_one(order, slot, rows.get((order.id, slot)), books.get((order.id, slot), []))
+                self.evaluate_one(order, slot, rows.get((order.id, slot)), books.get((order.id, slot), []))
         for stray in set(books) - {(order, slot) for order in self.shop.orders for slot in SLOTS}:
-            self.judged.wrong.append(f"{stray} bought for no order")
-        self.judge_names(rows)
+            self.verdict.wrong.append(f"{stray} bought for no order")
+        self.evaluate_names(rows)
 
-    def judge_one(self, order: Order, slot: str, row: dict[str, Any] | None, books: list[Purchase]) -> None:
+    def evaluate_one(self, order: Order, slot: str, row: dict[str, Any] | None, books: list[Purchase]) -> None:
         """Judge one order's one slot."""
         status, reason = (row["status"], row["reason"]) if row else ("nothing", None)
         what = f"{order.id} {slot}: {len(books)} bought ({', '.join(p.fault for p in books)}), ledger says {status}"
         what += f" ({reason})" if reason else ""
         wanted = 1 if slot != "share" else int(Decimal(str(order.amount)).quantize(Decimal(1), ROUND_HALF_UP))
         if len(books) > 1:
-            self.judged.wrong.append(f"twice: {what}")
+            self.verdict.wrong.append(f"twice: {what}")
         if any(p.amount != wanted or p.email != order.email or (p.email and p.notify) for p in books):
-            self.judged.wrong.append(f"amount or customer {books}: {what}")
+            self.verdict.wrong.append(f"amount or customer {books}: {what}")
         if books and status in {"nothing", "cancelled", "failed", "held", "planned"}:
-            self.judged.wrong.append(f"lost: {what}")
+            self.verdict.wrong.append(f"lost: {what}")
         if not books and status in BOUGHT:
-            self.judged.wrong.append(f"never bought: {what}")
+            self.verdict.wrong.append(f"never bought: {what}")
         if books and order.id.endswith(("R", "F", "N")):
-            self.judged.wrong.append(f"does not count: {what}")
+            self.verdict.wrong.append(f"does not count: {what}")
         if order.counts and not books and status in {"nothing", "cancelled"} and not order.id.endswith("N"):
-            self.judged.wrong.append(f"not bought: {what}")
+            self.verdict.wrong.append(f"not bought: {what}")
         if status == "parked" and self.world.poor.metadata_dropped:
-            self.judged.parked += 1
-            self.judged.notes.append(f"parked: {what}")
+            self.verdict.parked += 1
+            self.verdict.notes.append(f"parked: {what}")
         elif status in OPEN and not order.id.endswith("N"):
-            self.judged.undone.append(what)
+            self.verdict.undone.append(what)
         if status == "placed" and books:
-            self.judged.undone.append(f"still open: {what}")
+            self.verdict.undone.append(f"still open: {what}")
 
-    def judge_names(self, rows: dict[Place, dict[str, Any]]) -> None:
+    def evaluate_names(self, rows: dict[Place, dict[str, Any]]) -> None:
         """Judge which purchases the ledger's rows name: each its own, or one that the records tell just so."""
         named = defaultdict(list)
         for place, row in rows.items():
@@ -295,31 +295,31 @@ class Buying(Run):
             if own:
                 continue
             if not any(p.ours for p in found):
-                self.judged.wrong.append(f"somebody else's purchase recorded as ours: {place} {row['ref']} {found}")
+                self.verdict.wrong.append(f"somebody else's purchase recorded as ours: {place} {row['ref']} {found}")
             elif not (
                 self.world.poor.metadata_dropped and mine and {*map(self.alike, mine)} & {*map(self.alike, found)}
             ):
-                told = f"another order's purchase recorded: {place} {row['ref']}, own {[p.ref for p in mine]}"
-                (self.judged.notes if self.world.faults.mixed else self.judged.wrong).append(told)
+                message = f"another order's purchase recorded: {place} {row['ref']}, own {[p.ref for p in mine]}"
+                (self.verdict.notes if self.world.faults.mixed else self.verdict.wrong).append(message)
         for ref, places in named.items():
             there = [p for p in self.api.purchases if p.ref == ref and p.ours]
             if len(places) > max(1, len(there)):
-                self.judged.wrong.append(f"one purchase {ref} recorded for {places}")
+                self.verdict.wrong.append(f"one purchase {ref} recorded for {places}")
 
     # What the audit says.
 
     def audit(self, rows: dict[Place, dict[str, Any]]) -> None:
         """Audit, let a person cancel something, repair; compare before and after."""
         audited = self.type("reconcile", "--patience", "0", "--audit")
-        found = audited.told.get("audit", {})
+        found = audited.output.get("audit", {})
         halted = found.get("providers", {}).get(self.provider, {}).get("halted") if found else audited.err[-300:]
         if halted:
-            self.judged.undone.append(f"audit: nothing compared: {halted}")
+            self.verdict.undone.append(f"audit: nothing compared: {halted}")
         undecided = any(row["status"] in OPEN for row in rows.values())
-        quiet = self.world.healthy and not undecided and not self.judged.wrong
+        quiet = self.world.healthy and not undecided and not self.verdict.wrong
         for finding in found.get("findings", []):
-            told = f"audit: {json.dumps(finding)}"[:400]
-            (self.judged.undone if quiet else self.judged.notes).append(told)
+            message = f"audit: {json.dumps(finding)}"[:400]
+            (self.verdict.undone if quiet else self.verdict.notes).append(message)
         self.repair(rows)
 
     def repair(self, rows: dict[Place, dict[str, Any]]) -> None:
@@ -332,10 +332,10 @@ class Buying(Run):
         standing = [p for p in self.api.purchases if not p.cancelled_on]
         single = [p for p in standing if not p.ours or len(before[self.place_of(p)]) == 1]
         words = ("reconcile", "--patience", "0", "--audit", "--repair")
-        fixed = self.type(*words).told.get("audit", {})
+        fixed = self.type(*words).output.get("audit", {})
         self.type("track")
         if any(p.cancelled_on for p in single):
-            self.judged.wrong.append(f"repair cancelled what is right: {json.dumps(fixed)[:600]}")
+            self.verdict.wrong.append(f"repair cancelled what is right: {json.dumps(fixed)[:600]}")
         if self.counts() == counts and not gone and not self.world.faults.mixed:
             return
         after = self.rows()
@@ -343,15 +343,15 @@ class Buying(Run):
             status, was = row["status"], rows[place]["status"]
             if place == gone:
                 if status != "cancelled":
-                    self.judged.undone.append(f"cancelled there, ledger says {status}: {place}")
+                    self.verdict.undone.append(f"cancelled there, ledger says {status}: {place}")
             elif status == "cancelled" and was != "cancelled" and before.get(place):
-                self.judged.wrong.append(f"stands, and repair recorded it as cancelled: {place}: {row['reason']}")
+                self.verdict.wrong.append(f"stands, and repair recorded it as cancelled: {place}: {row['reason']}")
             elif (status, row["ref"]) != (was, rows[place]["ref"]) and self.world.healthy:
                 proven = status in BOUGHT and len(before.get(place, [])) == 1
-                told = f"repair made {place} {status} {row['ref']} from {was} {rows[place]['ref']}"
-                (self.judged.notes if proven and was in OPEN | {"placed"} else self.judged.wrong).append(told)
+                message = f"repair made {place} {status} {row['ref']} from {was} {rows[place]['ref']}"
+                (self.verdict.notes if proven and was in OPEN | {"placed"} else self.verdict.wrong).append(message)
         if self.world.faults.mixed:
-            self.judge_names(after)
+            self.evaluate_names(after)
 
 
 def only(*switches: str) -> Poor:

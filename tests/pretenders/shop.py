@@ -40,7 +40,7 @@ class Order:
         """Whether the order earns something: it is paid and not refunded."""
         return self.status in {"APPROVED", "MANUAL"}
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The order in the list: what the schema requires, and what a policy needs."""
         moment = self.date.strftime("%Y-%m-%dT%H:%M:%S.000Z")
         payments = [
@@ -89,8 +89,8 @@ class Shop(Loopback):
             return web.json_response({"status": "error", "message": "Not authorized."}, status=401, headers=headers)
         query = request.query
         if request.path != "/orders" or not {"from", "to"} <= query.keys():
-            told = {"status": "error", "message": "There was some problem with your request."}
-            return web.json_response(told, status=400, headers=headers)
+            error = {"status": "error", "message": "There was some problem with your request."}
+            return web.json_response(error, status=400, headers=headers)
         limit = min(int(query.get("limit", 100)), 1000)
         found = [o for o in self.orders.values() if query["from"] <= f"{o.date:%Y-%m-%d}" <= query["to"]]
         pages = max(1, math.ceil(len(found) / limit))
@@ -99,7 +99,7 @@ class Shop(Loopback):
         page = names.get(query.get("next", ""), 1)
         body = {
             "status": "success",
-            "results": [order.told() for order in found[(page - 1) * limit : page * limit]],
+            "results": [order.as_json() for order in found[(page - 1) * limit : page * limit]],
             "page": page,
             "totalPages": pages,
             "total": len(found),

@@ -15,7 +15,7 @@ from pretenders.worlds import apart
 MORE = int(os.environ.get("IMPACTFLOW_PRETENDERS", "0"))
 
 
-def judged(server: PrefectServer, *words: str) -> dict[str, dict]:
+def run_campaign(server: PrefectServer, *words: str) -> dict[str, dict]:
     timeout_s = 270 + 120 * MORE
     worlds = apart("pretenders.impactapi_worlds", *words, prefect_api_url=server.api_url, timeout_s=timeout_s)
     return pytest.skip("this machine was too busy") if worlds is None else worlds
@@ -23,7 +23,7 @@ def judged(server: PrefectServer, *words: str) -> dict[str, dict]:
 
 @pytest.fixture(scope="module")
 def worlds(server: PrefectServer) -> dict[str, dict]:
-    return judged(server, "--quick", "--at-once", "3")
+    return run_campaign(server, "--quick", "--at-once", "3")
 
 
 @pytest.mark.parametrize("name", [world.name for world in quick()])
@@ -39,7 +39,9 @@ def test_each_order_is_donated_for_once_and_the_ledger_says_so(worlds, name):
 @pytest.mark.skipif(not MORE, reason="IMPACTFLOW_PRETENDERS says how many")
 @pytest.mark.timeout(300 + 120 * MORE)
 def test_many_worlds_drawn_at_random(server: PrefectServer):
-    told = judged(server, "--worlds", str(MORE), "--first-seed", os.environ.get("IMPACTFLOW_PRETENDERS_SEED", "1000"))
+    results = run_campaign(
+        server, "--worlds", str(MORE), "--first-seed", os.environ.get("IMPACTFLOW_PRETENDERS_SEED", "1000")
+    )
     assert {
-        name: world["wrong"] + world["undone"] for name, world in told.items() if world["wrong"] or world["undone"]
+        name: world["wrong"] + world["undone"] for name, world in results.items() if world["wrong"] or world["undone"]
     } == {}

@@ -48,7 +48,7 @@ def command(arguments: list[str], environment: dict[str, str], folder: str, outp
 
 
 @dataclass
-class Said:
+class Result:
     """What a command has said: its exit status, None where it was killed, and its two outputs."""
 
     status: int | None
@@ -57,7 +57,7 @@ class Said:
     seconds: float
 
     @property
-    def told(self) -> dict[str, Any]:
+    def output(self) -> dict[str, Any]:
         """The one JSON object of `--json`; empty where there is none."""
         try:
             return json.loads(self.out)
@@ -72,7 +72,7 @@ def typed(
     *,
     timeout_s: float = 120,
     killer: Callable[[Callable[[], None]], None] | None = None,
-) -> Said:
+) -> Result:
     """Run one command to its end; `killer` is given what kills it with SIGKILL."""
     with tempfile.TemporaryDirectory(dir=folder) as output:
         process = FORKS.Process(target=command, args=(arguments, environment, str(folder), output), daemon=True)
@@ -93,4 +93,4 @@ def typed(
             process.join(10)
         texts = [Path(output, name).read_text() if Path(output, name).exists() else "" for name in ("out", "err")]
         status = None if killed.is_set() and process.exitcode == -9 else LATE if late else process.exitcode
-        return Said(status, *texts, time.monotonic() - began)
+        return Result(status, *texts, time.monotonic() - began)

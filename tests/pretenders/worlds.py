@@ -29,7 +29,7 @@ from typing import Any, Protocol
 from pretenders import shop
 from pretenders.gateway import Gateway
 from pretenders.shop import Order, Shop
-from pretenders.typed import LATE, Said, typed
+from pretenders.typed import LATE, Result, typed
 
 TESTS = Path(__file__).parent.parent
 
@@ -44,7 +44,7 @@ class AnyWorld(Protocol):
 
 
 @dataclass
-class Judged:
+class Verdict:
     """What one world came to."""
 
     world: Any
@@ -82,8 +82,8 @@ class Run(ABC):
     def __init__(self, world: AnyWorld, folder: Path, policy: str, orders: list[Order], api: Gateway):
         self.folder, self.shop, self.api = folder, Shop(orders), api
         self.draw = Random(f"world {world.seed}")
-        self.judged = Judged(world)
-        self.said: list[tuple[str, Said]] = []
+        self.verdict = Verdict(world)
+        self.commands: list[tuple[str, Result]] = []
         (folder / "policy.yaml").write_text(policy)
 
     @abstractmethod
@@ -91,7 +91,7 @@ class Run(ABC):
         """Give the environment's variables that name the seller."""
 
     @abstractmethod
-    def perform(self) -> Judged:
+    def perform(self) -> Verdict:
         """Let all of it happen, and judge."""
 
     def environment(self) -> dict[str, str]:
@@ -114,18 +114,18 @@ class Run(ABC):
         *words: str,
         killer: Callable[[Callable[[], None]], None] | None = None,
         expected: frozenset[int | None] = frozenset({0, 1, None}),
-    ) -> Said:
+    ) -> Result:
         """Type one command with `--json`; an exit status that is not expected is noted."""
         for _ in range(3):
-            said = typed([*words, "--json"], self.environment(), self.folder, killer=killer)
-            self.said.append((" ".join(words), said))
-            if "no Prefect server answers" not in said.err:
+            result = typed([*words, "--json"], self.environment(), self.folder, killer=killer)
+            self.commands.append((" ".join(words), result))
+            if "no Prefect server answers" not in result.err:
                 break
-        if said.status == LATE or "no Prefect server answers" in said.err:
+        if result.status == LATE or "no Prefect server answers" in result.err:
             raise TooBusyError(" ".join(words))
-        if said.status not in expected:
-            self.judged.notes.append(f"`{' '.join(words)}` ended with {said.status}: {said.err[-300:]}")
-        return said
+        if result.status not in expected:
+            self.verdict.notes.append(f"`{' '.join(words)}` ended with {result.status}: {result.err[-300:]}")
+        return result
 
     def killer(self, most: int) -> Callable[[Callable[[], None]], None]:
         """Kill once the seller has seen so many moments of requests, at most `most`, or after some seconds."""
@@ -136,18 +136,18 @@ class Run(ABC):
                 left[0] -= kind not in self.unwatched
                 if left[0] == 0:
                     kill()
-                    self.judged.kills += 1
+                    self.verdict.kills += 1
 
             self.api.watch = watch
 
         return prepare
 
-    def settle_down(self) -> None:
+    def run_until_quiet(self) -> None:
         """Stop all faults; run until nothing moves any more, as the schedule would."""
         self.api.calm()
         before, asked = "", False
         for _ in range(self.rounds):
-            status = self.type("status").told
+            status = self.type("status").output
             failed = [one for one in status["needs_attention"] if one["status"] == "failed"]
             if not failed and not status["undone"]:
                 break
@@ -155,7 +155,7 @@ class Run(ABC):
             if failed and not asked:
                 asked = True
                 for one in failed:
-                    self.judged.notes.append(
+                    self.verdict.notes.append(
                         f"failed, settled as not bought: {one['order_id']} {one['slot']}: {one['reason']}"
                     )
                     self.type("settle", one["order_id"], one["slot"], "--as", "not-bought")
@@ -167,13 +167,13 @@ class Run(ABC):
 
     def counts(self) -> dict[str, int]:
         """Ask `status` how many placements have which status."""
-        return self.type("status").told.get("placements", {}).get(self.provider, {})
+        return self.type("status").output.get("placements", {}).get(self.provider, {})
 
     def rows(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Ask `show` for each placement of each order."""
         rows = {}
         for order in self.shop.orders:
-            for row in self.type("show", order).told.get("placements", []):
+            for row in self.type("show", order).output.get("placements", []):
                 rows[order, row["slot"]] = row
         return rows
 
@@ -183,28 +183,28 @@ class Run(ABC):
 
     def story(self) -> str:
         """Tell all that happened."""
-        lines = [str(self.judged), "", *self.api.log, "", *map(str, self.books()), ""]
+        lines = [str(self.verdict), "", *self.api.log, "", *map(str, self.books()), ""]
         lines += [
-            f"## {words} -> {said.status}, {said.seconds:.1f} s\n{said.out[:6000]}\n{said.err[-1500:]}"
-            for words, said in self.said
+            f"## {words} -> {result.status}, {result.seconds:.1f} s\n{result.out[:6000]}\n{result.err[-1500:]}"
+            for words, result in self.commands
         ]
         return "\n".join(lines)
 
 
-def perform(run_in: Callable[[Any, Path], Run], world: AnyWorld) -> Judged:
+def perform(run_in: Callable[[Any, Path], Run], world: AnyWorld) -> Verdict:
     """Run one world in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         run = run_in(world, Path(folder))
         try:
-            judged = run.perform()
+            verdict = run.perform()
         except TooBusyError as busy:
-            judged = Judged(world, void=True, notes=[f"`{busy}` did not end, or Prefect did not answer"])
+            verdict = Verdict(world, void=True, notes=[f"`{busy}` did not end, or Prefect did not answer"])
         except Exception as broken:  # noqa: BLE001
-            judged = Judged(world, wrong=[f"this judge broke: {broken!r}"])
+            verdict = Verdict(world, wrong=[f"this judge broke: {broken!r}"])
         if kept := os.environ.get("PRETENDERS_KEEP"):
             name = f"{world.seed}-{world.name[:60]}.txt".replace(" ", "_").replace("/", "_")
-            Path(kept, name).write_text(f"{judged}\n{run.story()}")
-        return judged
+            Path(kept, name).write_text(f"{verdict}\n{run.story()}")
+        return verdict
 
 
 @contextmanager
@@ -260,29 +260,29 @@ def campaign(run_in: Callable[[Any, Path], Run], worlds: list[Any], chosen: argp
     """Run worlds, some at a time, and tell what is wrong with each; SIGTERM ends all of it."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     worlds = [world for world in worlds if chosen.name in world.name and world.seed >= chosen.first_seed]
-    all_judged: list[Judged] = []
+    verdicts: list[Verdict] = []
     os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
     with prefect(), ThreadPoolExecutor(chosen.at_once) as pool:
         for done in as_completed([pool.submit(perform, run_in, world) for world in worlds]):
-            judged = done.result()
-            all_judged.append(judged)
-            print(json.dumps(dataclasses.asdict(judged)) if chosen.json else tell(judged), flush=True)  # noqa: T201
-    wrong = sum(bool(judged.wrong or judged.undone) for judged in all_judged)
+            verdict = done.result()
+            verdicts.append(verdict)
+            print(json.dumps(dataclasses.asdict(verdict)) if chosen.json else summary(verdict), flush=True)  # noqa: T201
+    wrong = sum(bool(verdict.wrong or verdict.undone) for verdict in verdicts)
     if not chosen.json:
-        parked, doubts, bought = (sum(getattr(j, part) for j in all_judged) for part in ("parked", "doubts", "bought"))
-        void = sum(judged.void for judged in all_judged)
+        parked, doubts, bought = (sum(getattr(j, part) for j in verdicts) for part in ("parked", "doubts", "bought"))
+        void = sum(verdict.void for verdict in verdicts)
         print(f"{len(worlds)} worlds, {void} void, {wrong} with something wrong or undone; {bought} bought")  # noqa: T201
         print(f"{doubts} purchases of unknown outcome, {parked} of them left for a person")  # noqa: T201
     return bool(wrong)
 
 
-def tell(judged: Judged) -> str:
+def summary(verdict: Verdict) -> str:
     """Tell one world's judgement in a few lines."""
-    world = judged.world
-    head = f"seed {world.seed} [{world.name}] {judged.bought} bought, {judged.faults} faults, {judged.kills} kills, "
-    parts = [("WRONG", judged.wrong), ("UNDONE", judged.undone), ("note", judged.notes)]
-    lines = [f"    {label} {line}" for label, told in parts for line in told]
-    return "\n".join([head + f"{judged.seconds:.0f} s" + ", VOID" * judged.void, *lines])
+    world = verdict.world
+    head = f"seed {world.seed} [{world.name}] {verdict.bought} bought, {verdict.faults} faults, {verdict.kills} kills, "
+    parts = [("WRONG", verdict.wrong), ("UNDONE", verdict.undone), ("note", verdict.notes)]
+    lines = [f"    {label} {line}" for label, texts in parts for line in texts]
+    return "\n".join([head + f"{verdict.seconds:.0f} s" + ", VOID" * verdict.void, *lines])
 
 
 def apart(module: str, *words: str, prefect_api_url: str, timeout_s: float) -> dict[str, dict[str, Any]] | None:

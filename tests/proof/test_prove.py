@@ -65,10 +65,10 @@ def test_planted_bugs_show_how_far_they_are(monkeypatch):
         return caught
 
     monkeypatch.setattr(prove, "catch_all", catch_all)
-    told = []
-    proof = prove.prove(Size(seeds=5, processes_s=0, baseline_orders=0), lambda *how_far: told.append(how_far))
+    progress = []
+    proof = prove.prove(Size(seeds=5, processes_s=0, baseline_orders=0), lambda *how_far: progress.append(how_far))
     total = len(MUTATIONS)
-    assert [("planting bugs", done, total) for done in range(total + 1)] == told[-total - 1 :]
+    assert [("planting bugs", done, total) for done in range(total + 1)] == progress[-total - 1 :]
     assert not proof.holds
     (failure,) = proof.failures
     assert f"python -m impactflow.proof.mutations '{MUTATIONS[0].name}'" in failure
@@ -90,10 +90,10 @@ def test_a_crash_that_is_not_recovered_from_is_told_with_how_to_see_it_again(mon
 def alternatives(monkeypatch):
     """Have the usual alternatives come to something without running them."""
 
-    def come_to(*rows, status=0, said="", left_out=()):
+    def come_to(*rows, status=0, stderr="", left_out=()):
         def run(command, **_):
             Path(command[-1]).write_text(json.dumps({"rows": rows, "left_out": left_out}))
-            return subprocess.CompletedProcess(command, status, "", said)
+            return subprocess.CompletedProcess(command, status, "", stderr)
 
         monkeypatch.setattr(prove.subprocess, "run", run)
         return proved(baseline_orders=1)
@@ -121,8 +121,8 @@ def test_who_cannot_take_part_is_told(alternatives):
 
 def test_who_is_not_done_in_time_is_told(alternatives):
     """It is a failure where it is us."""
-    assert "mark_first was not done" in alternatives(status=1, said="mark_first was not done in 9 s").left_out[0]
-    assert not alternatives(status=1, said="impactflow was not done in 9 s").holds
+    assert "mark_first was not done" in alternatives(status=1, stderr="mark_first was not done in 9 s").left_out[0]
+    assert not alternatives(status=1, stderr="impactflow was not done in 9 s").holds
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no server"), TimeoutError("it did not end")])

@@ -24,10 +24,10 @@ TWO_DAYS_S, DAY = 2 * 86_400, timedelta(days=1)
 
 def due(sandbox: Sandbox, status: int | None = 200) -> list[tuple[str, str]]:
     """What is to be told now, and by whom it was answered with this status."""
-    told = sandbox.callbacks.take_due(sandbox.clock.now())
-    for callback in told:
+    callbacks = sandbox.callbacks.take_due(sandbox.clock.now())
+    for callback in callbacks:
         sandbox.callbacks.answered(callback, status, sandbox.clock.now())
-    return [(callback.content["order"]["id"], callback.content["order"]["state"]) for callback in told]
+    return [(callback.content["order"]["id"], callback.content["order"]["state"]) for callback in callbacks]
 
 
 def test_an_order_that_is_fulfilled_is_told_of_once():
@@ -47,10 +47,10 @@ def test_an_order_that_is_cancelled_is_told_of_and_never_as_fulfilled():
     sandbox = make()
     order_id = offset(sandbox, amount_kg=1, **HOOK).json["id"]
     ask(sandbox, "POST", f"{ORDERS}/{order_id}/cancel")
-    told = due(sandbox)
+    first = due(sandbox)
     sandbox.clock.advance(TWO_DAYS_S)
 
-    assert ([(order_id, "cancelled")], [], None) == (told, due(sandbox), sandbox.callbacks.next_at())
+    assert ([(order_id, "cancelled")], [], None) == (first, due(sandbox), sandbox.callbacks.next_at())
 
 
 def test_an_order_that_is_cancelled_after_its_fulfilment_is_told_of_twice():
@@ -127,13 +127,13 @@ def test_a_callback_is_repeated_for_a_day_or_until_it_is_taken(statuses, speed):
 def test_callbacks_fall_due_in_the_order_of_their_times(plan):
     """None is forgotten, and those withdrawn never are due."""
     callbacks = Callbacks(1.0)
-    told = [(callbacks.notify("http://localhost/", {}, START + timedelta(seconds=s)), keep) for s, keep in plan]
-    for callback, keep in told:
+    planned = [(callbacks.notify("http://localhost/", {}, START + timedelta(seconds=s)), keep) for s, keep in plan]
+    for callback, keep in planned:
         if not keep:
             callbacks.withdraw(callback)
     taken = [callback for second in range(51) for callback in callbacks.take_due(START + timedelta(seconds=second))]
 
-    kept = [callback for callback, keep in told if keep]
+    kept = [callback for callback, keep in planned if keep]
     assert sorted(kept, key=lambda callback: callback.happened_at) == taken
 
 
@@ -207,9 +207,9 @@ async def test_nobody_at_the_url_is_no_trouble():
             submitted = await client.post(ORDERS, json={"amount_kg": 1, "notification_config": {"url": target}})
             await client.post(f"{ORDERS}/{submitted.json()['id']}/cancel")
         await until(lambda: all(callback.answers for callback in sandbox.callbacks.happened(sandbox.clock.now())))
-        told = (await client.get("/_sandbox/callbacks")).json()["callbacks"]
+        callbacks = (await client.get("/_sandbox/callbacks")).json()["callbacks"]
 
-    assert [[None], [None]] == [callback["answers"] for callback in told]
+    assert [[None], [None]] == [callback["answers"] for callback in callbacks]
 
 
 async def test_the_server_closes_quickly_while_a_callback_is_unanswered():

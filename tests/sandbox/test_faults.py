@@ -277,9 +277,9 @@ def test_whoever_is_told_of_a_success_finds_it_in_the_books(seed, fault):
     """No fault invents a purchase: a readable 201 is always true."""
     sandbox = make(f"{fault}=0.5", seed=seed)
     answers = [offset(sandbox, f"k{number}") for number in range(20)]
-    told = {answer.json["id"] for answer in answers if answer.status == 201 and is_json(answer)}
+    ids = {answer.json["id"] for answer in answers if answer.status == 201 and is_json(answer)}
 
-    assert told <= {purchase.ref for purchase in sandbox.books.purchases}
+    assert ids <= {purchase.ref for purchase in sandbox.books.purchases}
 
 
 def test_a_passing_404_hides_a_name_for_a_moment():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from impactflow.ledger import Group, Status
-from impactflow.ledger.activity import Line
+from impactflow.ledger.activity import GroupLine
 from impactflow.models import ProviderName
 from tasks import announcing
 
@@ -17,17 +17,17 @@ GROUP = Group(
     status=Status.PARKED,
     count=1_000_000,
     since=NOW,
-    first=[Line("WR-" + "7" * 1_000_000, "trees", "because " * 100_000, NOW)] * 20,
+    first=[GroupLine("WR-" + "7" * 1_000_000, "trees", "because " * 100_000, NOW)] * 20,
 )
 
 
 def test_f8_an_event_is_small_whatever_it_tells_of(monkeypatch: pytest.MonkeyPatch):
     """Prefect refuses one above 1.5 MB."""
-    told = []
-    monkeypatch.setattr(announcing, "emit_event", lambda **event: told.append(event))
+    events = []
+    monkeypatch.setattr(announcing, "emit_event", lambda **event: events.append(event))
     announcing._emit("parked", GROUP)
-    assert len(json.dumps(told)) < 20_000
-    assert 1_000_000 == told[0]["payload"]["count"]
+    assert len(json.dumps(events)) < 20_000
+    assert 1_000_000 == events[0]["payload"]["count"]
 
 
 def test_f8_an_event_that_is_refused_fails_no_run(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):

@@ -126,7 +126,7 @@ def test_a_threshold_in_the_orders_own_currency_needs_no_rate(when: Any, currenc
 
 
 @pytest.mark.parametrize(
-    ("told", "wanted", "outcome"),
+    ("is_subscription", "wanted", "outcome"),
     [
         (True, True, 1),
         (False, False, 1),
@@ -135,9 +135,9 @@ def test_a_threshold_in_the_orders_own_currency_needs_no_rate(when: Any, currenc
         (None, False, "the order does not say whether it is of a subscription"),
     ],
 )
-def test_a_subscriptions_payment_is_told_apart(told: bool | None, wanted: bool, outcome: object) -> None:
+def test_a_subscriptions_payment_is_told_apart(is_subscription: bool | None, wanted: bool, outcome: object) -> None:
     """As far as the source says."""
-    assert outcome == earned(replace(ORDER, is_subscription=told), subscription=wanted)
+    assert outcome == earned(replace(ORDER, is_subscription=is_subscription), subscription=wanted)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_an_order_of_which_nothing_is_left_earns_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("when", "says"),
+    ("when", "message"),
     [
         ({"products": {}}, "must have at least one of ids, names, gift_cards"),
         ({"not_products": {"gift_cards": None}}, "must have at least one of"),
@@ -176,7 +176,7 @@ def test_an_order_of_which_nothing_is_left_earns_nothing() -> None:
         ({"first_order": "yes"}, "must be true or false"),
     ],
 )
-def test_a_condition_that_means_nothing_is_refused(when: Any, says: str) -> None:
+def test_a_condition_that_means_nothing_is_refused(when: Any, message: str) -> None:
     """In words that say what to write."""
-    with pytest.raises(ValidationError, match=says):
+    with pytest.raises(ValidationError, match=message):
         earned(**when)

@@ -14,7 +14,7 @@ def test_rows_are_written_under_their_columns(tmp_path):
     """Also what holds a comma or a line's end."""
     with csv_rows(tmp_path / "reports", "audit", ["order", "means"]) as file:
         file.write({"order": "WR-1", "means": "one, two\nthree"})
-    assert str(tmp_path / "reports" / "audit.csv") == file.told
+    assert str(tmp_path / "reports" / "audit.csv") == file.path_or_reason
     with (tmp_path / "reports" / "audit.csv").open(newline="") as written:
         assert [{"order": "WR-1", "means": "one, two\nthree"}] == list(csv.DictReader(written))
 
@@ -34,8 +34,8 @@ def test_n6_a_report_that_cannot_be_made_says_so_and_disturbs_nobody(tmp_path):
     (tmp_path / "file").write_text("a file")
     with csv_rows(tmp_path / "file", "audit", ["order"]) as file:
         file.write({"order": "WR-1"})
-    assert file.told.startswith(f"none, {tmp_path}/file/audit.csv cannot be written (")
-    assert file.told.endswith("see IMPACTFLOW_REPORTS")
+    assert file.path_or_reason.startswith(f"none, {tmp_path}/file/audit.csv cannot be written (")
+    assert file.path_or_reason.endswith("see IMPACTFLOW_REPORTS")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
@@ -47,5 +47,6 @@ def test_n6_a_disk_that_fills_up_ends_a_report_and_nothing_else(tmp_path, rows):
         for _ in range(rows):
             file.write({"order": "WR-1"})
     assert (
-        f"none, {tmp_path}/audit.csv cannot be written (No space left on device): see IMPACTFLOW_REPORTS" == file.told
+        f"none, {tmp_path}/audit.csv cannot be written (No space left on device): see IMPACTFLOW_REPORTS"
+        == file.path_or_reason
     )

@@ -36,7 +36,11 @@ def test_an_error_travels_whole(kind, travel):
 def test_an_error_in_other_words_keeps_all_else():
     """The first one stays as it was."""
     error = Forbidden("no", **WHO)
-    told = error.with_message("not now")
-    assert (Forbidden, "cnaught cancel_order (HTTP 403): not now", ("not now",)) == (type(told), str(told), told.args)
-    assert vars(error) | {"message": "not now"} == vars(told)
+    reworded = error.with_message("not now")
+    assert (Forbidden, "cnaught cancel_order (HTTP 403): not now", ("not now",)) == (
+        type(reworded),
+        str(reworded),
+        reworded.args,
+    )
+    assert vars(error) | {"message": "not now"} == vars(reworded)
     assert ("no", ("no",)) == (error.message, error.args)

@@ -139,7 +139,7 @@ class TestALine:
         assert ("file:7", Decimal("0.1"), Decimal(2)) == (order.id, order.amount, order.item_count)
 
     @pytest.mark.parametrize(
-        ("told", "status"),
+        ("value", "status"),
         [
             ("APPROVED", "APPROVED"),
             ("Paid", "APPROVED"),
@@ -154,13 +154,13 @@ class TestALine:
             ("failed", "FAILED"),
         ],
     )
-    async def test_a_payment_is_said_in_the_shops_words(self, given_file: Any, told: str, status: str) -> None:
+    async def test_a_payment_is_said_in_the_shops_words(self, given_file: Any, value: str, status: str) -> None:
         """They become those of the policy."""
-        order = await only(given_file(as_csv([FULL | {"payment_status": told}])))
+        order = await only(given_file(as_csv([FULL | {"payment_status": value}])))
         assert (Payment(status),) == order.payments
 
     @pytest.mark.parametrize(
-        "told",
+        "value",
         [
             "2026-03-01T11:00+01:00",
             "2026-03-01 11:00:00 +0100",
@@ -169,15 +169,15 @@ class TestALine:
             "2026-03-01T10:00 GMT",
         ],
     )
-    async def test_a_time_says_its_zone_in_the_ways_of_exports(self, given_file: Any, told: str) -> None:
+    async def test_a_time_says_its_zone_in_the_ways_of_exports(self, given_file: Any, value: str) -> None:
         """None is guessed."""
-        order = await only(given_file(as_csv([FULL | {"ordered_at": told}])))
+        order = await only(given_file(as_csv([FULL | {"ordered_at": value}])))
         assert datetime(2026, 3, 1, 10, tzinfo=UTC) == order.ordered_at
 
-    @pytest.mark.parametrize("told", ["ada@example.com", "12 Main Street", "+49 170 1234567"])
-    async def test_what_is_no_time_at_all_is_not_repeated(self, given_file: Any, told: str) -> None:
+    @pytest.mark.parametrize("value", ["ada@example.com", "12 Main Street", "+49 170 1234567"])
+    async def test_what_is_no_time_at_all_is_not_repeated(self, given_file: Any, value: str) -> None:
         """It may be anything of a customer's."""
-        assert told not in await problem(given_file(as_csv([FULL | {"ordered_at": told}])))
+        assert value not in await problem(given_file(as_csv([FULL | {"ordered_at": value}])))
 
     async def test_an_id_with_an_address_in_it_becomes_a_digest(self, given_file: Any) -> None:
         """Providers, logs and pages are told the id; the address stays among the names, to join the sale."""
@@ -186,7 +186,7 @@ class TestALine:
         assert ("src:shopify:ada@example.com", f"src:{order.id}") == order.names
 
     @pytest.mark.parametrize(
-        ("field", "told", "says"),
+        ("field", "value", "message"),
         [
             ("amount", "79,90", "decimal point"),
             ("amount", "1,079.90", "decimal point"),
@@ -212,19 +212,23 @@ class TestALine:
         ],
     )
     async def test_a_field_that_cannot_be_read_breaks_its_order_alone(
-        self, given_file: Any, field: str, told: str, says: str
+        self, given_file: Any, field: str, value: str, message: str
     ) -> None:
         """The line and the field are named, and nothing that stands there; the others are read."""
-        rows = [FULL | {"order_id": "1", "source_id": ""}, FULL | {"order_id": "2", "source_id": "", field: told}, FULL]
+        rows = [
+            FULL | {"order_id": "1", "source_id": ""},
+            FULL | {"order_id": "2", "source_id": "", field: value},
+            FULL,
+        ]
         first, broken, _ = await orders_of(given_file(as_csv(rows)))
         assert isinstance(first, Order)
         assert isinstance(broken, BrokenOrder)
         assert broken.problem.startswith(f"orders.csv line 3: field {field}: ")
-        assert says in broken.problem
-        if field == "ordered_at" and told:
-            assert broken.problem.endswith(f" (it says {told})")
+        assert message in broken.problem
+        if field == "ordered_at" and value:
+            assert broken.problem.endswith(f" (it says {value})")
         else:
-            assert not told or told not in broken.problem
+            assert not value or value not in broken.problem
         assert broken.id in {"shopify:2", "orders.csv line 3"}
 
     async def test_a_broken_order_is_known_by_its_id_or_else_by_its_line(self, given_file: Any) -> None:
@@ -316,7 +320,7 @@ class TestAFile:
             _ = [page async for page in file.read(file.window(None, None, TODAY))]
 
     @pytest.mark.parametrize(
-        ("content", "says"),
+        ("content", "message"),
         [
             ("", "its first line is empty"),
             ("\n" + as_csv([FULL]), "its first line is empty"),
@@ -347,14 +351,14 @@ class TestAFile:
         ],
     )
     async def test_what_is_wrong_with_a_whole_file_stops_it(
-        self, given_file: Any, content: str | bytes, says: str
+        self, given_file: Any, content: str | bytes, message: str
     ) -> None:
         """Before anything is bought; what a file without columns begins with is not repeated."""
         path = given_file(content)
         with pytest.raises(ConfigurationError) as refused:
             OrdersFile.open(path)
         assert str(refused.value).startswith(f"orders file {path}: ")
-        assert says in str(refused.value)
+        assert message in str(refused.value)
         assert "example.com" not in str(refused.value)
 
     async def test_m4_all_columns_are_told_at_once_with_the_first_line_that_would_be_right(
@@ -364,19 +368,19 @@ class TestAFile:
         path = given_file("Order ID;Date;Total;Currency;Email;Items;Note\n1;2026-03-01;5;EUR;ada@example.com;2;x\n")
         with pytest.raises(ConfigurationError) as refused:
             OrdersFile.open(path)
-        told = str(refused.value)
+        message = str(refused.value)
         for name, field in {
             "Order ID": "order_id",
             "Date": "ordered_at",
             "Total": "amount",
             "Items": "item_count",
         }.items():
-            assert f"{name} is not read: write {field}" in told
-        assert told.endswith(
+            assert f"{name} is not read: write {field}" in message
+        assert message.endswith(
             "Its first line, corrected: order_id;ordered_at;amount;currency;customer_email;item_count;Note"
         )
         path.write_text(
-            path.read_text().replace("Order ID;Date;Total;Currency;Email;Items", told.rpartition(": ")[2][:-5])
+            path.read_text().replace("Order ID;Date;Total;Currency;Email;Items", message.rpartition(": ")[2][:-5])
         )
         assert "file:1" == (await only(path)).id
 
@@ -386,10 +390,10 @@ class TestAFile:
         file = OrdersFile.open(given_file(as_csv([*rows, {"order_id": "", "ordered_at": "2026-11-25"}])))
         with pytest.raises(ConfigurationError) as refused:
             file.require_orders()
-        told = str(refused.value)
-        assert "orders.csv lines 2, 3, 4 and 3 more: field ordered_at: it does not say in which time zone" in told
-        assert 1 == told.count("(it says 2026-11-25 14:0")
-        assert "orders.csv line 8: field order_id: it is missing" in told
+        message = str(refused.value)
+        assert "orders.csv lines 2, 3, 4 and 3 more: field ordered_at: it does not say in which time zone" in message
+        assert 1 == message.count("(it says 2026-11-25 14:0")
+        assert "orders.csv line 8: field order_id: it is missing" in message
         OrdersFile.open(given_file("order_id,ordered_at\n")).require_orders()
         OrdersFile.open(given_file(as_csv([FULL, *rows]))).require_orders()
 
@@ -411,9 +415,9 @@ class TestAFile:
     async def test_where_some_lines_of_json_say_what_was_paid_all_must(self, given_file: Any) -> None:
         """Or an order that nobody paid for would count as the paid ones do."""
         rows: list[Row] = [{"order_id": 1, "ordered_at": "2026-03-01"}, FULL]
-        unsaid, _ = await orders_of(given_file(as_json(rows)))
-        assert isinstance(unsaid, BrokenOrder)
-        assert "field payment_status" in unsaid.problem
+        broken, _ = await orders_of(given_file(as_json(rows)))
+        assert isinstance(broken, BrokenOrder)
+        assert "field payment_status" in broken.problem
 
     async def test_other_columns_are_named_and_what_nothing_can_be_earned_without(self, given_file: Any) -> None:
         """One that is like a field is no slip where the field is there as well."""
@@ -458,9 +462,9 @@ async def test_what_was_written_is_what_is_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], form: str
 ) -> None:
     """Whatever the texts hold: separators, quotation marks, other scripts."""
-    told = [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
+    texts = [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
     path = tmp_path_factory.mktemp("orders") / "orders"
-    content = as_json(told) if form == "json" else as_csv(told, ";" if form == "semicolons" else ",")
+    content = as_json(texts) if form == "json" else as_csv(texts, ";" if form == "semicolons" else ",")
     path.write_text(content, encoding="utf-8", newline="")
     read = [order for order in await orders_of(path) if isinstance(order, Order)]
     for row, order in zip(rows, read, strict=True):

@@ -90,7 +90,7 @@ def mapped(**fields):
     return senders(**{"checkout.done": changed})
 
 
-def told(source, topic, body, by):
+def read_event(source, topic, body, by):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return read(Delivery("acme", source, "w-1", topic, AT, content), by)
 
@@ -99,13 +99,13 @@ def polar(**data):
     """What an order of Polar's means, with fields of its data changed."""
     topic = data.pop("type", "order.paid")
     body = POLAR | {"type": topic, "data": POLAR["data"] | data}
-    return told("polar", topic, body, load_senders(DOCUMENTED))
+    return read_event("polar", topic, body, load_senders(DOCUMENTED))
 
 
 def shop(order=None, by=None, **event):
     """What the made-up shop's order means."""
     body = {"event": SHOP["event"] | event, "order": SHOP["order"] | (order or {})}
-    return told("shop", "checkout.done", body, by or senders())
+    return read_event("shop", "checkout.done", body, by or senders())
 
 
 def test_c18_an_order_of_polar_is_read_by_the_documented_mapping():
@@ -138,7 +138,7 @@ def test_c18_a_refund_of_polar_is_all_that_was_given_back_so_far():
 
 def test_c18_an_order_of_etsy_is_read_by_the_documented_mapping():
     """Etsy tells where the order can be read and nothing else: its id is at the end of an address."""
-    order = told("etsy", "order.paid", ETSY, load_senders(DOCUMENTED))
+    order = read_event("etsy", "order.paid", ETSY, load_senders(DOCUMENTED))
 
     assert isinstance(order, Order)
     assert ("etsy:54321", AT, None) == (order.id, order.ordered_at, order.amount)
@@ -146,7 +146,7 @@ def test_c18_an_order_of_etsy_is_read_by_the_documented_mapping():
 
 def test_c18_what_polar_sends_as_our_own_event_is_broken_and_says_what_to_do():
     """It has our own type's name and fields of its own."""
-    event = told("standard", "order.paid", POLAR, load_senders(DOCUMENTED))
+    event = read_event("standard", "order.paid", POLAR, load_senders(DOCUMENTED))
 
     assert isinstance(event, BrokenOrder)
     assert "docs/webhooks.md" in event.problem
@@ -202,7 +202,7 @@ def test_what_is_null_is_not_told_and_what_is_optional_may_be_missing():
 
 
 @pytest.mark.parametrize(
-    ("says", "found", "is_test"),
+    ("condition", "found", "is_test"),
     [
         ("event.sandbox", True, True),
         ("event.sandbox", None, False),
@@ -214,9 +214,9 @@ def test_what_is_null_is_not_told_and_what_is_optional_may_be_missing():
         ({"path": "event.sandbox", "equals": "demo"}, ["demo"], False),
     ],
 )
-def test_a_test_order_is_told_by_what_stands_somewhere(says, found, is_test):
+def test_a_test_order_is_told_by_what_stands_somewhere(condition, found, is_test):
     """True is not 1, and what stands there may be anything."""
-    event = shop(by=mapped(test=says), sandbox=found)
+    event = shop(by=mapped(test=condition), sandbox=found)
 
     assert isinstance(event, NothingForUs if is_test else Order)
 
@@ -267,14 +267,14 @@ def test_a_source_system_may_be_another_one_and_stand_in_the_delivery():
 @pytest.mark.parametrize("source", ["shop", "gone"])
 def test_c18_a_delivery_without_a_mapping_is_kept_for_one(source):
     """A flow that does not know the sender, or the topic, must not take it for nothing."""
-    event = told(source, "checkout.begun", SHOP, senders())
+    event = read_event(source, "checkout.begun", SHOP, senders())
 
     assert event.id == f"{source} delivery w-1"
     assert ("mapping" if source == "shop" else "IMPACTFLOW_SENDERS") in event.problem
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("senders:\n  shopify: {topics: {a: {means: cancelled, source_id: a}}}", "line 2: senders.shopify: shopify is"),
         ("senders:\n  webhook: {topics: {a: {means: cancelled, source_id: a}}}", "call the sender something else"),
@@ -296,12 +296,12 @@ def test_c18_a_delivery_without_a_mapping_is_kept_for_one(source):
         ("senders: [", "is not YAML"),
     ],
 )
-def test_c18_what_is_wrong_with_a_file_of_senders_is_said_with_its_line(tmp_path, text, says):
+def test_c18_what_is_wrong_with_a_file_of_senders_is_said_with_its_line(tmp_path, text, message):
     """As with a policy."""
     (tmp_path / "senders.yaml").write_text(text)
     with pytest.raises(ConfigurationError, match=r"senders\.yaml") as refused:
         load_senders(tmp_path / "senders.yaml")
-    assert says in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_the_example_of_the_documentation_is_a_mapping(tmp_path):
@@ -390,14 +390,14 @@ JSON = st.recursive(
 @given(order=st.dictionaries(st.sampled_from([*SHOP["order"]]), JSON), body=JSON | st.none())
 def test_c18_whatever_a_mapped_sender_signs_is_understood_or_broken(order, body):
     """Never an exception, which would keep all that came after it waiting."""
-    for event in (shop(order), told("shop", "checkout.done", json.dumps(body).encode(), senders())):
+    for event in (shop(order), read_event("shop", "checkout.done", json.dumps(body).encode(), senders())):
         assert isinstance(event, Order | Refund | BrokenOrder | NothingForUs)
 
 
 @given(body=st.binary(max_size=60) | st.sampled_from([b"[" * 9000, b"9" * 5000, b'{"order":1e999999999999999999}']))
 def test_what_is_no_json_is_broken(body):
     """By the name of its delivery."""
-    event = told("shop", "checkout.done", body, senders())
+    event = read_event("shop", "checkout.done", body, senders())
 
     assert isinstance(event, BrokenOrder)
     assert event.id == "shop delivery w-1"

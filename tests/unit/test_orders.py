@@ -135,7 +135,7 @@ class TestAWindow:
             parse(text) if option == "--from" else parse(to_text=text)
 
     @pytest.mark.parametrize(
-        ("from_text", "to_text", "says"),
+        ("from_text", "to_text", "message"),
         [
             ("2025-02-02", "2025-02-01", "--from 2025-02-02 is after --to 2025-02-01"),
             ("2025-03-11", None, "--from 2025-03-11 is after --to 2025-03-10 (the default)"),
@@ -143,12 +143,12 @@ class TestAWindow:
         ],
     )
     def test_a_window_that_ends_before_it_begins_is_refused(
-        self, from_text: str | None, to_text: str | None, says: str
+        self, from_text: str | None, to_text: str | None, message: str
     ) -> None:
         """The message tells which day nobody gave."""
         with pytest.raises(ConfigurationError) as refused:
             parse(from_text, to_text)
-        assert str(refused.value).startswith(says)
+        assert str(refused.value).startswith(message)
 
     @given(st.dates(date(1970, 1, 1), date(2999, 12, 31)), st.integers(-3, 3), st.booleans())
     def test_what_it_contains_is_always_read(self, day: date, off_by: int, open_ended: bool) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from impactflow.buying.rounds import Round
 from impactflow.buying.tracking import Tracked
-from impactflow.ledger import WAITS_FOR_A_PERSON, Group, Line, Planned, Status
+from impactflow.ledger import WAITS_FOR_A_PERSON, Group, GroupLine, Planned, Status
 from impactflow.models import ProviderName
 from impactflow.reports.standing import Standing, by_provider
 from impactflow.reports.summary import Outcome, TrackOutcome, needs_in_words
@@ -102,7 +102,7 @@ def test_a_run_that_read_nothing_tells_of_no_orders():
 def test_c13_what_the_run_itself_did_comes_first():
     """Whatever the days that it read: a webhook may tell of an order of two months ago."""
     at = datetime(2026, 3, 2, tzinfo=UTC)
-    line = Line("WR-1", "trees", None, at)
+    line = GroupLine("WR-1", "trees", None, at)
     left = [
         Group(store, CNAUGHT, status, count, at, [line])
         for store, status, count in (("a", Status.PLACED, 2), ("b", Status.PLACED, 1), ("a", Status.IN_DOUBT, 1))
@@ -152,11 +152,11 @@ def test_status_names_every_provider_and_every_status():
 def test_a_person_is_told_what_to_do_next(status):
     """How many, since when, which, and where all of it is; a status without words of its own refers to the reason."""
     since = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    lines = [Line(f"WR-{number}", "trees", "why", since) for number in range(1, 6)]
-    told = needs_in_words([Group("acme", CNAUGHT, status, 5, since, lines)])
-    assert f"5 {status.replace('_', ' ')} at cnaught since 2026-03-02 12:00 UTC: " in told
-    assert "(WR-1 trees, WR-2 trees, WR-3 trees and 2 more)" in told
-    assert "(/artifacts/key/needs-attention)" in told
+    lines = [GroupLine(f"WR-{number}", "trees", "why", since) for number in range(1, 6)]
+    text = needs_in_words([Group("acme", CNAUGHT, status, 5, since, lines)])
+    assert f"5 {status.replace('_', ' ')} at cnaught since 2026-03-02 12:00 UTC: " in text
+    assert "(WR-1 trees, WR-2 trees, WR-3 trees and 2 more)" in text
+    assert "(/artifacts/key/needs-attention)" in text
 
 
 def test_where_nothing_waits_a_person_is_told_so():
@@ -167,9 +167,9 @@ def test_where_nothing_waits_a_person_is_told_so():
 def test_tracking_is_told_in_words():
     """With why it ended early, where it did."""
     tracked = Tracked(checked=5, completed=2, cancelled=1, unanswered=1, halted="check CNAUGHT_API_KEY")
-    told = TrackOutcome(tracked, 3, 1.0, "reports/tracked.csv").in_words()
+    text = TrackOutcome(tracked, 3, 1.0, "reports/tracked.csv").in_words()
     for words in ("5 placements, of which 2 are complete", "1 were cancelled", "3 are open", "check CNAUGHT_API_KEY"):
-        assert words in told
+        assert words in text
 
 
 def test_old_exchange_rates_are_told_to_people_and_programs():

@@ -178,8 +178,8 @@ class TestWhichOrdersCount:
         """UTC, however the order is told."""
         order = replace(SALE, ordered_at=datetime.fromisoformat(f"{day}T23:30:00+00:00").astimezone(HERE))
         earnings = policy(TREES, not_before="2020-01-01").earnings(order)
-        told = () if counts else (Unearned(None, "sold before 2020-01-01, the policy's not_before"),)
-        assert (counts, told) == (earnings.eligible, earnings.unearned)
+        unearned = () if counts else (Unearned(None, "sold before 2020-01-01, the policy's not_before"),)
+        assert (counts, unearned) == (earnings.eligible, earnings.unearned)
 
     @pytest.mark.parametrize(
         ("fields", "days", "counts"),
@@ -452,7 +452,7 @@ class TestWhatProvidersAreTold:
         assert options == earned.options
 
     @pytest.mark.parametrize(
-        ("rule", "email", "told"),
+        ("rule", "email", "expected"),
         [
             (TREES, "ada@example.com", True),
             (TREES, None, False),
@@ -463,12 +463,12 @@ class TestWhatProvidersAreTold:
         ],
     )
     def test_the_customer_is_told_to_1clickimpact_only(
-        self, rule: dict[str, Any], email: str | None, told: bool
+        self, rule: dict[str, Any], email: str | None, expected: bool
     ) -> None:
         """And only where the order has an address and the rule does not say merchant."""
         earned = outcome(rule, replace(SALE, customer_email=email))
         assert isinstance(earned, Impact)
-        assert told == earned.on_behalf_of_customer
+        assert expected == earned.on_behalf_of_customer
 
 
 TEXT = """\
@@ -494,7 +494,7 @@ rules:
 
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
-        ("old", "new", "line", "says"),
+        ("old", "new", "line", "message"),
         [
             ("store: acme", "shop: acme", 1, "store: is missing"),
             ("store: acme", "store: Acme Ltd", 1, "store: must be lower-case letters"),
@@ -599,12 +599,12 @@ class TestWhatIsRefused:
             ("slot: trees", "slot: *trees", 6, "is not YAML"),
         ],
     )
-    def test_a_mistake_is_pointed_at(self, tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
+    def test_a_mistake_is_pointed_at(self, tmp_path: Path, old: str, new: str, line: int, message: str) -> None:
         """The message has the file, the line and the field."""
         with pytest.raises(ConfigurationError) as refused:
             load_text(tmp_path, TEXT.replace(old, new, 1))
         assert f"{tmp_path / 'policy.yaml'} line {line}: " in str(refused.value)
-        assert says in str(refused.value)
+        assert message in str(refused.value)
 
     def test_n18_a_misspelt_field_is_one_mistake_and_not_missing_besides(self, tmp_path: Path) -> None:
         """Where the field is required."""
@@ -632,7 +632,7 @@ class TestWhatIsRefused:
         assert lines == [2, 5, 7, 14, 18, 19]
 
     @pytest.mark.parametrize(
-        ("content", "says"),
+        ("content", "message"),
         [
             (b"", "line 1: store: is missing"),
             (b"- 1\n", "line 1: must be a mapping"),
@@ -645,12 +645,12 @@ class TestWhatIsRefused:
         ],
     )
     def test_what_is_no_policy_at_all_is_refused_in_one_line_each(
-        self, tmp_path: Path, content: bytes, says: str
+        self, tmp_path: Path, content: bytes, message: str
     ) -> None:
         """Never a traceback."""
         with pytest.raises(ConfigurationError, match=r"policy\.yaml") as refused:
             load_text(tmp_path, content)
-        assert says in str(refused.value)
+        assert message in str(refused.value)
 
     def test_a_file_that_is_not_there_says_how_to_give_another(self, tmp_path: Path) -> None:
         """The message names the option and the variable."""

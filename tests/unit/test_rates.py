@@ -178,7 +178,7 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
 
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
-        ("content", "says"),
+        ("content", "message"),
         [
             (XML.replace("?>\n", f"?>\n{BOMB}\n", 1), "DOCTYPE"),
             ("<!DOCTYPE html><html><body>blocked</body></html>", "DOCTYPE, as web pages have"),
@@ -206,15 +206,15 @@ class TestWhatIsRefused:
             (b"PK\x03\x04 torn", "a zip that cannot be unpacked"),
         ],
     )
-    def test_a_bad_file_is_told_in_one_line_that_says_what_to_do(self, made, content: Any, says: str) -> None:
+    def test_a_bad_file_is_told_in_one_line_that_says_what_to_do(self, made, content: Any, message: str) -> None:
         """With the file's name first and the way out last."""
         with pytest.raises(ConfigurationError) as refused:
             read_reference_rates(made(content))
-        told = str(refused.value)
-        assert says in told
-        assert told.startswith(str(made(content)))
-        assert told.endswith("from the European Central Bank again, and give it as it is")
-        assert "\n" not in told
+        text = str(refused.value)
+        assert message in text
+        assert text.startswith(str(made(content)))
+        assert text.endswith("from the European Central Bank again, and give it as it is")
+        assert "\n" not in text
 
     def test_a_zip_holds_one_file(self, made) -> None:
         """Which of several is meant cannot be known."""
@@ -234,7 +234,7 @@ class TestWhatIsRefused:
 
 class TestRenewal:
     @pytest.mark.parametrize(
-        ("usd_per", "says"),
+        ("usd_per", "message"),
         [
             ({"EUR": "0.862"}, "EUR: the policy says 0.862, the reference rate is 1.16: the policy's looks inverse"),
             ({"HUF": "337"}, "looks inverse, for what is asked is USD for one HUF"),
@@ -245,10 +245,10 @@ class TestRenewal:
             ({"GBP": "0.6"}, "more than a factor of 2 away"),
         ],
     )
-    def test_a_present_rate_that_is_far_off_is_told(self, made, usd_per: dict[str, str], says: str) -> None:
+    def test_a_present_rate_that_is_far_off_is_told(self, made, usd_per: dict[str, str], message: str) -> None:
         """An inverse one is called so, also where it is near."""
         (remark,) = renew(policy_of(**usd_per), read_reference_rates(made(XML))).remarks
-        assert says in remark
+        assert message in remark
 
     @pytest.mark.parametrize("usd_per", [{"EUR": "1.03"}, {"EUR": "0.97"}, {"GBP": "0.7"}, {"CHF": "1.001"}])
     def test_the_market_alone_is_no_slip(self, usd_per: dict[str, str]) -> None:
@@ -412,7 +412,7 @@ class TestTheCommand:
         assert "as_of: 2025-09-23" in policy_file.read_text()
 
     @pytest.mark.parametrize(
-        ("arguments", "says"),
+        ("arguments", "message"),
         [
             (["--ecb", "{policy}"], "no file of reference rates"),
             (["--ecb", "{folder}"], "cannot be read (Is a directory)"),
@@ -422,7 +422,7 @@ class TestTheCommand:
     )
     @pytest.mark.parametrize("write", [[], ["--write"]])
     def test_what_cannot_be_used_ends_with_status_2(
-        self, made, policy_file: Path, monkeypatch, capsys, arguments: list[str], says: str, write: list[str]
+        self, made, policy_file: Path, monkeypatch, capsys, arguments: list[str], message: str, write: list[str]
     ) -> None:
         """One object for a program, no traceback, and the policy as it was."""
         before = policy_file.read_text()
@@ -434,12 +434,12 @@ class TestTheCommand:
         with pytest.raises(SystemExit) as ended:
             main()
         assert (ended.value.code, policy_file.read_text()) == (2, before)
-        assert says in json.loads(capsys.readouterr().out)["error"]
+        assert message in json.loads(capsys.readouterr().out)["error"]
 
 
 class TestTheAge:
     @pytest.mark.parametrize(
-        ("today", "says"),
+        ("today", "message"),
         [
             (date(2026, 9, 1), None),
             (date(2026, 10, 1), None),
@@ -448,25 +448,25 @@ class TestTheAge:
             (date(2026, 8, 30), "fx.as_of is 2026-09-01, which is still to come"),
         ],
     )
-    def test_old_rates_are_told(self, today: date, says: str | None) -> None:
+    def test_old_rates_are_told(self, today: date, message: str | None) -> None:
         """After a month; and so is a day that is still to come."""
         remark = policy_of(EUR="1.15").remark_on_rates(today)
-        assert (remark is None) == (says is None)
-        assert remark is None or remark.startswith(str(says))
+        assert (remark is None) == (message is None)
+        assert remark is None or remark.startswith(str(message))
 
     def test_a_policy_without_rates_has_none_that_are_old(self) -> None:
         """There is nothing to renew."""
         assert policy_of().model_copy(update={"fx": None}).remark_on_rates(date(2030, 1, 1)) is None
 
     @pytest.mark.parametrize(
-        ("as_of", "ok", "says"),
+        ("as_of", "ok", "message"),
         [("2025-01-01", True, "days old (fx.as_of is 2025-01-01)"), ("2099-01-01", False, "which is still to come")],
     )
-    def test_doctor_tells_it(self, policy_file: Path, monkeypatch, as_of: str, ok: bool, says: str) -> None:
+    def test_doctor_tells_it(self, policy_file: Path, monkeypatch, as_of: str, ok: bool, message: str) -> None:
         """Old rates are nothing wrong; a day that is still to come is."""
         policy_file.write_text(policy_file.read_text().replace("2026-09-01", as_of))
         monkeypatch.chdir(policy_file.parent)
         monkeypatch.setenv("IMPACTFLOW_POLICY", str(policy_file))
         ended = CliRunner().invoke(app, ["doctor", "--json"])
         checks = [check for check in json.loads(ended.stdout)["checks"] if check["what"] == "policy"]
-        assert [check["ok"] for check in checks if says in check["said"]] == [ok]
+        assert [check["ok"] for check in checks if message in check["said"]] == [ok]

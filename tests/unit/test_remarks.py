@@ -21,20 +21,20 @@ GIVING: dict[str, Any] = {
 RATES = {"as_of": "2026-11-01", "usd_per": {"EUR": Decimal("1.16")}}
 
 
-def said(rule: dict[str, Any], fx: dict[str, Any] | None = RATES) -> list[str]:
+def remarks_on(rule: dict[str, Any], fx: dict[str, Any] | None = RATES) -> list[str]:
     """The remarks on a policy of one rule."""
     return remarks(Policy.model_validate({"store": "acme", "fx": fx, "rules": [{"slot": "one", **rule}]}))
 
 
 def test_n18_a_plain_policy_needs_no_look():
     """Whole trees, a share of amounts that have rates, whole grams."""
-    assert said(TREES, None) == []
-    assert said(GIVING) == []
-    assert said({"provider": "cnaught", "impact": "offset", "quantity": {"per_item": Decimal("2.5")}}) == []
+    assert remarks_on(TREES, None) == []
+    assert remarks_on(GIVING) == []
+    assert remarks_on({"provider": "cnaught", "impact": "offset", "quantity": {"per_item": Decimal("2.5")}}) == []
 
 
 @pytest.mark.parametrize(
-    ("rule", "says"),
+    ("rule", "message"),
     [
         (
             {**TREES, "quantity": {"per_order": Decimal("0.5")}},
@@ -46,15 +46,15 @@ def test_n18_a_plain_policy_needs_no_look():
         ({**GIVING, "quantity": {"per_order": Decimal("0.5")}}, "cents are bought whole: with per_order 0.5 cents"),
     ],
 )
-def test_n18_a_quantity_that_is_rounded_is_named(rule: dict[str, Any], says: str):
+def test_n18_a_quantity_that_is_rounded_is_named(rule: dict[str, Any], message: str):
     """With what an order earns by it."""
-    (only,) = said(rule)
+    (only,) = remarks_on(rule)
     assert only.startswith("slot one: ")
-    assert says in only
+    assert message in only
 
 
 @pytest.mark.parametrize(
-    ("rule", "fx", "says"),
+    ("rule", "fx", "message"),
     [
         (GIVING, None, "needs an order's worth in USD, so orders in other currencies are held"),
         ({**TREES, "when": {"min_amount_usd": 5}}, None, "needs an order's worth in USD"),
@@ -63,18 +63,18 @@ def test_n18_a_quantity_that_is_rounded_is_named(rule: dict[str, Any], says: str
         ({**TREES, "quantity": {"per_amount": {"quantity": 1, "per": 9, "currency": "SEK"}}}, RATES, "worth in SEK"),
     ],
 )
-def test_n18_orders_that_are_held_for_want_of_a_rate_are_named(rule: dict[str, Any], fx: Any, says: str):
+def test_n18_orders_that_are_held_for_want_of_a_rate_are_named(rule: dict[str, Any], fx: Any, message: str):
     """With the command that writes the rates."""
-    (only,) = said(rule, fx)
-    assert says in only
+    (only,) = remarks_on(rule, fx)
+    assert message in only
     assert "impactflow rates" in only
 
 
 def test_n18_a_rule_for_orders_in_its_own_currency_needs_no_rate():
     """Where conditions leave no other."""
-    assert said({**GIVING, "when": {"currencies": ["USD"]}}, None) == []
+    assert remarks_on({**GIVING, "when": {"currencies": ["USD"]}}, None) == []
     share = {"per_amount": {"quantity": 1, "per": 9, "currency": "EUR"}}
-    assert said({**TREES, "quantity": share, "when": {"min_amount": {"EUR": 5}}}, None) == []
+    assert remarks_on({**TREES, "quantity": share, "when": {"min_amount": {"EUR": 5}}}, None) == []
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_n18_a_rule_for_orders_in_its_own_currency_needs_no_rate():
 )
 def test_n18_a_currency_that_does_not_exist_is_named(rule: dict[str, Any], usd_per: dict[str, Decimal], place: str):
     """Wherever it stands; the policy loads all the same."""
-    told = said({**TREES, **rule}, {"as_of": "2026-11-01", "usd_per": {"EUR": 1, **usd_per}})
-    assert any(each.startswith(f"{place} is not a currency of ISO 4217") for each in told)
+    found = remarks_on({**TREES, **rule}, {"as_of": "2026-11-01", "usd_per": {"EUR": 1, **usd_per}})
+    assert any(each.startswith(f"{place} is not a currency of ISO 4217") for each in found)
 
 
 def test_n18_the_currencies_of_the_sandbox_are_known():

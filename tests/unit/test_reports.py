@@ -72,15 +72,15 @@ def test_where_nothing_was_bought_the_csv_has_its_heading(tmp_path):
 def test_n6_a_report_that_cannot_be_written_says_so(tmp_path):
     """In the place of its path, with the variable to look at."""
     (tmp_path / "file").write_text("")
-    told = write_csv(bought(TOTALS), tmp_path / "file", "bought")
-    assert told.startswith(f"none, {tmp_path}/file/bought.csv cannot be written (")
-    assert told.endswith("see IMPACTFLOW_REPORTS")
+    path_or_reason = write_csv(bought(TOTALS), tmp_path / "file", "bought")
+    assert path_or_reason.startswith(f"none, {tmp_path}/file/bought.csv cannot be written (")
+    assert path_or_reason.endswith("see IMPACTFLOW_REPORTS")
 
 
 def test_a_purchase_is_a_row_that_a_person_reads():
     """Kilograms and dollars; empty where the provider does not say."""
-    said = effect_row(Effect(7, "placed", "WR-1", "offset", "cnaught", 2500, "g", 1250, "https://example.com/c"))
-    assert list(said.values()) == [
+    row = effect_row(Effect(7, "placed", "WR-1", "offset", "cnaught", 2500, "g", 1250, "https://example.com/c"))
+    assert list(row.values()) == [
         "WR-1",
         "offset",
         "cnaught",
@@ -90,6 +90,6 @@ def test_a_purchase_is_a_row_that_a_person_reads():
         "12.5",
         "https://example.com/c",
     ]
-    unsaid = effect_row(Effect(8, "completed", "WR-1", "trees", "oneclickimpact", 1, "tree", None, None))
-    assert (unsaid["price_usd"], unsaid["certificate"]) == ("", "")
-    assert tuple(said) == EFFECT_COLUMNS
+    unpriced = effect_row(Effect(8, "completed", "WR-1", "trees", "oneclickimpact", 1, "tree", None, None))
+    assert (unpriced["price_usd"], unpriced["certificate"]) == ("", "")
+    assert tuple(row) == EFFECT_COLUMNS

@@ -6,7 +6,7 @@ from impactflow.cli.prefect_check import remark_on_schedule
 
 
 @pytest.mark.parametrize(
-    ("schedule", "said"),
+    ("schedule", "message"),
     [
         ({"cron": "5 * * * *", "timezone": "UTC"}, ""),
         ({"cron": "30 2 * * *", "timezone": None}, ""),
@@ -18,8 +18,8 @@ from impactflow.cli.prefect_check import remark_on_schedule
         ({"rrule": "FREQ=DAILY", "timezone": "Europe/Berlin"}, ""),
     ],
 )
-def test_f10_what_is_odd_about_a_schedule_is_said(schedule, said):
+def test_f10_what_is_odd_about_a_schedule_is_said(schedule, message):
     """Summer time, and a sixth field; UTC has neither nights that are short nor long ones."""
     remark = remark_on_schedule(schedule)
-    assert said in remark
-    assert bool(said) is bool(remark)
+    assert message in remark
+    assert bool(message) is bool(remark)

@@ -88,7 +88,7 @@ class TestUrls:
 
     @pytest.mark.parametrize("variable", URLS)
     @pytest.mark.parametrize(
-        ("url", "says"),
+        ("url", "message"),
         [
             ("http://api.example.com", "must begin with https://"),
             ("http://10.0.0.1", "must begin with https://"),
@@ -103,13 +103,13 @@ class TestUrls:
         ],
     )
     def test_any_other_url_is_refused_by_its_variable(
-        self, monkeypatch: pytest.MonkeyPatch, variable: str, url: str, says: str
+        self, monkeypatch: pytest.MonkeyPatch, variable: str, url: str, message: str
     ) -> None:
         """The message does not repeat what may hold a password."""
         monkeypatch.setenv(variable, url)
         with pytest.raises(ConfigurationError) as refused:
             load_settings()
-        assert str(refused.value).startswith(f"{variable}: {says}")
+        assert str(refused.value).startswith(f"{variable}: {message}")
         assert "hush" not in str(refused.value)
 
 
@@ -251,18 +251,18 @@ def test_no_password_of_the_ledger_shows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("postgresql://ana:hush@db/prefect", "postgresql\\+asyncpg://"),
         ("postgresql+asyncpg://ana:hush@db/prefect?sslmode=require", "ssl=require"),
     ],
 )
 def test_f16_a_database_url_that_prefects_server_does_not_start_with_is_refused(
-    monkeypatch: pytest.MonkeyPatch, url: str, said: str
+    monkeypatch: pytest.MonkeyPatch, url: str, message: str
 ) -> None:
     """By its variable, with the right form and without the password."""
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", url)
-    with pytest.raises(ConfigurationError, match=f"PREFECT_SERVER_DATABASE_CONNECTION_URL.*{said}") as refused:
+    with pytest.raises(ConfigurationError, match=f"PREFECT_SERVER_DATABASE_CONNECTION_URL.*{message}") as refused:
         load_prefect_api()
     assert "hush" not in str(refused.value)
 

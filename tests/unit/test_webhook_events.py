@@ -145,7 +145,7 @@ SOLD = {"source_system": "WooCommerce", "source_id": "1001", "amount": "80.10", 
 RETURNED = {"source_system": "woocommerce", "source_id": "1001", "refund_id": "r1", "amount": "5", "currency": "USD"}
 
 
-def told(source, topic, body, webhook_id="w-1"):
+def read_event(source, topic, body, webhook_id="w-1"):
     """What a delivery of this content means."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return read(Delivery("acme", source, webhook_id, topic, AT, content))
@@ -153,32 +153,36 @@ def told(source, topic, body, webhook_id="w-1"):
 
 def paid(**fields):
     """A paid order of Shopify's; fields that are None are left out."""
-    return told("shopify", "orders/paid", {name: value for name, value in (PAID | fields).items() if value is not None})
+    return read_event(
+        "shopify", "orders/paid", {name: value for name, value in (PAID | fields).items() if value is not None}
+    )
 
 
 def session(topic="checkout.session.completed", *, livemode=True, **fields):
     """A checkout session of Stripe's."""
-    return told("stripe", topic, {"created": 1772452800, "livemode": livemode, "data": {"object": SESSION | fields}})
+    return read_event(
+        "stripe", topic, {"created": 1772452800, "livemode": livemode, "data": {"object": SESSION | fields}}
+    )
 
 
-def stripe(told):
+def stripe(data_object):
     """An event about an object of Stripe's."""
-    return {"created": 1772452800, "livemode": True, "data": {"object": told}}
+    return {"created": 1772452800, "livemode": True, "data": {"object": data_object}}
 
 
 def charge(*, livemode=True, **fields):
     """A refunded charge of Stripe's."""
-    return told("stripe", "charge.refunded", {"livemode": livemode, "data": {"object": CHARGE | fields}})
+    return read_event("stripe", "charge.refunded", {"livemode": livemode, "data": {"object": CHARGE | fields}})
 
 
 def woo(topic="order.updated", **fields):
     """An order of WooCommerce's."""
-    return told("woocommerce", topic, WOO | fields)
+    return read_event("woocommerce", topic, WOO | fields)
 
 
 def standard(topic, data, **fields):
     """An event of our own."""
-    return told("standard", topic, {"type": topic, "timestamp": "2026-03-02T11:00:00Z", "data": data | fields})
+    return read_event("standard", topic, {"type": topic, "timestamp": "2026-03-02T11:00:00Z", "data": data | fields})
 
 
 def test_a_paid_order_of_shopify_is_known_by_its_id_and_by_its_number():
@@ -233,7 +237,7 @@ def test_c16_the_lines_of_a_session_are_read_where_it_has_them():
 
 def test_what_shopify_leaves_out_is_not_known():
     """Nothing but the id and a status is needed."""
-    assert told("shopify", "orders/paid", {"id": 7, "financial_status": "paid"}) == Order(
+    assert read_event("shopify", "orders/paid", {"id": 7, "financial_status": "paid"}) == Order(
         "shopify:7", ("id:shopify:7", "src:shopify:7"), AT, None, None, None, APPROVED, None
     )
 
@@ -257,8 +261,8 @@ def test_what_shopify_signed_as_something_else_is_no_paid_order(order_id):
     """Its signature does not cover the topic: a refund, a customer or a draft that is sent again must buy nothing."""
     signed = {"id": 7, "created_at": "2026-03-02T05:59:00-05:00", "email": "ana@example.com", **order_id}
 
-    assert isinstance(told("shopify", "orders/paid", signed), BrokenOrder)
-    assert isinstance(told("shopify", "refunds/create", PAID), BrokenOrder)
+    assert isinstance(read_event("shopify", "orders/paid", signed), BrokenOrder)
+    assert isinstance(read_event("shopify", "refunds/create", PAID), BrokenOrder)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +299,7 @@ def test_a_test_order_is_nothing_for_us(event):
 
 def test_a_refund_of_shopify_is_what_its_transactions_gave_back():
     """Those that failed gave nothing."""
-    assert told("shopify", "refunds/create", GIVEN_BACK) == Refund(
+    assert read_event("shopify", "refunds/create", GIVEN_BACK) == Refund(
         ("id:shopify:5324830114101", "src:shopify:5324830114101"),
         "shopify:929361464",
         Decimal("42.10"),
@@ -307,7 +311,7 @@ def test_a_refund_of_shopify_is_what_its_transactions_gave_back():
 @pytest.mark.parametrize("transactions", [None, [], [{"kind": "void", "amount": "5", "currency": "USD"}]])
 def test_a_refund_of_shopify_by_which_no_money_went_back_is_none(transactions):
     """Goods came back into stock, or the order was cancelled before it was paid."""
-    assert told("shopify", "refunds/create", GIVEN_BACK | {"transactions": transactions}) == NothingForUs()
+    assert read_event("shopify", "refunds/create", GIVEN_BACK | {"transactions": transactions}) == NothingForUs()
 
 
 def in_both(shop, customers):
@@ -322,7 +326,7 @@ def given_back(amount, *lines, **more):
     """A refund in EUR of a shop that sells in USD."""
     transactions = [{"kind": "refund", "status": "success", "amount": amount, "currency": "EUR"}]
     body = GIVEN_BACK | {"transactions": transactions, "refund_line_items": lines}
-    return told("shopify", "refunds/create", body | more)
+    return read_event("shopify", "refunds/create", body | more)
 
 
 def test_c8_a_refund_in_the_customers_currency_is_told_in_the_shops():
@@ -341,7 +345,7 @@ def test_c8_a_refund_in_the_shops_own_currency_is_told_as_it_is():
         "transactions": [{"kind": "refund", "amount": "1.234", "currency": "KWD"}],
         "refund_line_items": [{"subtotal_set": in_both(("1.000", "KWD"), ("1.000", "KWD"))}],
     }
-    event = told("shopify", "refunds/create", body)
+    event = read_event("shopify", "refunds/create", body)
     assert (event.amount, event.currency) == (Decimal("1.234"), "KWD")
 
 
@@ -441,20 +445,20 @@ def test_c6_an_order_that_is_paid_and_cancelled_is_undone():
     undone = Refund(names, "shopify:5324830114101:cancelled", None, None, is_full=True)
     cancelled = PAID | {"cancelled_at": "2026-03-02T22:00:00Z"}
 
-    assert told("shopify", "orders/paid", cancelled) == undone
-    assert told("shopify", "orders/cancelled", cancelled | {"financial_status": "voided"}) == undone
-    assert told("shopify", "orders/cancelled", cancelled | {"test": True}) == TEST
+    assert read_event("shopify", "orders/paid", cancelled) == undone
+    assert read_event("shopify", "orders/cancelled", cancelled | {"financial_status": "voided"}) == undone
+    assert read_event("shopify", "orders/cancelled", cancelled | {"test": True}) == TEST
 
 
 def test_c5_an_order_that_is_not_cancelled_cancels_nothing():
     """The signature does not cover the topic: somebody who saw the delivery could send it again as another one."""
-    assert isinstance(told("shopify", "orders/cancelled", PAID), BrokenOrder)
+    assert isinstance(read_event("shopify", "orders/cancelled", PAID), BrokenOrder)
 
 
 def test_a_refund_in_two_currencies_cannot_be_added_up():
     """It is partial then, whatever it comes to."""
     mixed = [{"kind": "refund", "amount": "5", "currency": currency} for currency in ("USD", "EUR")]
-    event = told("shopify", "refunds/create", GIVEN_BACK | {"transactions": mixed})
+    event = read_event("shopify", "refunds/create", GIVEN_BACK | {"transactions": mixed})
 
     assert (event.amount, event.currency) == (None, None)
 
@@ -524,7 +528,7 @@ def test_an_order_of_woocommerce_in_the_trash_is_undone():
     names = ("id:woocommerce:1843", "src:woocommerce:1843")
     undone = Refund(names, "woocommerce:1843:cancelled", None, None, is_full=True, as_of=AT)
 
-    assert told("woocommerce", "order.deleted", {"id": 1843}) == undone
+    assert read_event("woocommerce", "order.deleted", {"id": 1843}) == undone
 
 
 def refunds_of(*totals):
@@ -592,7 +596,7 @@ def test_an_order_of_woocommerce_that_is_not_as_documented_is_broken(fields, nam
 
 def test_the_first_version_of_woocommerces_interface_is_refused():
     """It does not say in which zone its times are: nothing would ever count as paid."""
-    event = told("woocommerce", "order.updated", {k: v for k, v in WOO.items() if not k.endswith("_gmt")})
+    event = read_event("woocommerce", "order.updated", {k: v for k, v in WOO.items() if not k.endswith("_gmt")})
 
     assert isinstance(event, BrokenOrder)
     assert "date_paid_gmt" in event.problem
@@ -601,7 +605,7 @@ def test_the_first_version_of_woocommerces_interface_is_refused():
 def test_an_error_that_woocommerce_tells_in_place_of_an_order_says_what_to_do():
     """The body is what the interface answers to the user who saved the webhook."""
     error = {"code": "woocommerce_rest_cannot_view", "message": "Sorry, ...", "data": {"status": 403}}
-    event = told("woocommerce", "order.updated", error, "w-9")
+    event = read_event("woocommerce", "order.updated", error, "w-9")
 
     assert event.id == "woocommerce delivery w-9"
     assert "may not read orders" in event.problem
@@ -617,13 +621,13 @@ def test_an_error_that_woocommerce_tells_in_place_of_an_order_says_what_to_do():
 )
 def test_what_woocommerce_signed_as_something_else_is_no_order(signed):
     """Its signature does not cover the topic."""
-    assert isinstance(told("woocommerce", "order.updated", signed), BrokenOrder)
-    assert isinstance(told("woocommerce", "order.deleted", signed), BrokenOrder)
+    assert isinstance(read_event("woocommerce", "order.updated", signed), BrokenOrder)
+    assert isinstance(read_event("woocommerce", "order.deleted", signed), BrokenOrder)
 
 
 def test_an_order_of_woocommerce_that_was_not_deleted_deletes_nothing():
     """Somebody who saw the delivery could send it again as another one."""
-    assert isinstance(told("woocommerce", "order.deleted", WOO), BrokenOrder)
+    assert isinstance(read_event("woocommerce", "order.deleted", WOO), BrokenOrder)
 
 
 def test_a_paid_session_of_stripe_goes_by_every_id_of_its_own():
@@ -644,10 +648,10 @@ def test_a_paid_session_of_stripe_goes_by_every_id_of_its_own():
 def test_c2_an_invoice_and_its_payment_are_of_one_sale():
     """Since version 2025-03-31 neither the session of a subscription nor its charge names the other."""
     paid = {"type": "payment_intent", "payment_intent": "pi_2"}
-    event = told("stripe", "invoice_payment.paid", stripe({"id": "inpay_2", "invoice": "in_2", "payment": paid}))
+    event = read_event("stripe", "invoice_payment.paid", stripe({"id": "inpay_2", "invoice": "in_2", "payment": paid}))
 
     assert (event.names, event.only_names) == (("src:stripe:in_2", "src:stripe:pi_2"), True)
-    alone = told("stripe", "invoice_payment.paid", stripe({"id": "inpay_2", "invoice": "in_2"}))
+    alone = read_event("stripe", "invoice_payment.paid", stripe({"id": "inpay_2", "invoice": "in_2"}))
     assert alone == NothingForUs()
 
 
@@ -655,23 +659,25 @@ def test_c2_an_invoice_and_its_payment_are_of_one_sale():
 def test_c3_a_refund_that_failed_is_taken_back(topic):
     """One that only got further is nothing for us."""
     refund = {"id": "re_1", "charge": "ch_1", "payment_intent": "pi_1", "amount": 8010, "currency": "usd"}
-    failed = told("stripe", topic, stripe(refund | {"status": "failed"}))
+    failed = read_event("stripe", topic, stripe(refund | {"status": "failed"}))
 
     assert (failed.ref, failed.amount, failed.is_undone) == ("stripe:re_1:failed", Decimal("80.10"), True)
     assert failed.names == ("src:stripe:pi_1", "src:stripe:ch_1")
-    assert told("stripe", topic, stripe(refund | {"status": "succeeded"})) == NothingForUs()
+    assert read_event("stripe", topic, stripe(refund | {"status": "succeeded"})) == NothingForUs()
 
 
 @pytest.mark.parametrize("topic", ["charge.captured", "charge.refunded"])
 def test_c19_what_was_never_captured_is_no_refund(topic):
     """Stripe counts it as refunded, without a word of money that went back."""
     charge = CHARGE | {"amount": 10000, "amount_captured": 8000, "amount_refunded": 2000, "refunded": False}
-    event = told("stripe", topic, stripe(charge))
+    event = read_event("stripe", topic, stripe(charge))
     assert (event.amount, event.uncaptured, event.is_full) == (Decimal(20), Decimal(20), False)
 
-    event = told("stripe", topic, stripe(charge | {"amount_refunded": 2500}))
+    event = read_event("stripe", topic, stripe(charge | {"amount_refunded": 2500}))
     assert (event.amount, event.uncaptured) == (Decimal(25), Decimal(20))
-    assert told("stripe", topic, stripe(charge | {"amount_captured": 10000, "amount_refunded": 0})) == NothingForUs()
+    assert (
+        read_event("stripe", topic, stripe(charge | {"amount_captured": 10000, "amount_refunded": 0})) == NothingForUs()
+    )
 
 
 def test_a_session_that_holds_its_payment_intent_whole_tells_the_charge_too():
@@ -741,7 +747,7 @@ def test_an_event_of_our_own_with_a_slip_is_broken_and_says_where(topic, data, n
 def test_what_is_broken_is_listed_by_its_order_or_else_by_its_delivery():
     """So that a good reading of the order mends it; nothing of its content is repeated."""
     by_order = paid(total_price="80 ana@example.com")
-    by_delivery = told("shopify", "orders/paid", b'{"id": null}', "w-9")
+    by_delivery = read_event("shopify", "orders/paid", b'{"id": null}', "w-9")
 
     assert (by_order.id, by_delivery.id) == ("shopify:5324830114101", "shopify delivery w-9")
     assert "total_price" in by_order.problem
@@ -751,8 +757,8 @@ def test_what_is_broken_is_listed_by_its_order_or_else_by_its_delivery():
 def test_a_callback_of_cnaught_hints_at_its_placement_whatever_it_says():
     """The body is not believed, nor even read."""
     key = "impactflow" + "0" * 40
-    assert told("cnaught", "order", b"nonsense", f"{key}:1f") == Hint(key)
-    assert told("cnaught", "order", b"nonsense", "another") == NothingForUs()
+    assert read_event("cnaught", "order", b"nonsense", f"{key}:1f") == Hint(key)
+    assert read_event("cnaught", "order", b"nonsense", "another") == NothingForUs()
 
 
 @pytest.mark.parametrize(
@@ -761,7 +767,7 @@ def test_a_callback_of_cnaught_hints_at_its_placement_whatever_it_says():
 )
 def test_another_topic_is_nothing_for_us(source, topic):
     """Whatever it holds."""
-    assert told(source, topic, b"not even JSON") == NothingForUs()
+    assert read_event(source, topic, b"not even JSON") == NothingForUs()
 
 
 TOPICS = {
@@ -786,7 +792,7 @@ JSON = st.recursive(
 )
 def test_whatever_a_sender_signs_is_understood_or_broken(topic, body, wrapped):
     """Never an exception, which would keep all that came after it waiting."""
-    event = told(*topic, b'{"id": 1, "data": {"object": %b}}' % body if wrapped else body)
+    event = read_event(*topic, b'{"id": 1, "data": {"object": %b}}' % body if wrapped else body)
 
     assert isinstance(event, Order | Refund | BrokenOrder | NothingForUs)
 
@@ -794,7 +800,7 @@ def test_whatever_a_sender_signs_is_understood_or_broken(topic, body, wrapped):
 def test_the_documented_events_are_understood():
     """Every example of the page."""
     examples = re.findall(r"```json\n(.*?)```", (DOCS / "webhooks-events.md").read_text(), re.DOTALL)
-    kinds = [type(told("standard", json.loads(example)["type"], example.encode())) for example in examples]
+    kinds = [type(read_event("standard", json.loads(example)["type"], example.encode())) for example in examples]
 
     assert kinds == [Order, Refund, Refund]
 
@@ -818,13 +824,13 @@ def test_the_order_in_the_documentation_is_one():
     body = json.loads((DOCS / "woocommerce-order.json").read_text())
     refunded = body | {"refunds": [{"id": 1, "total": "-10.00"}], "date_modified_gmt": "2026-11-28T10:41:05"}
 
-    order = told("woocommerce", "order.updated", body)
+    order = read_event("woocommerce", "order.updated", body)
     assert (Decimal("80.10"), APPROVED) == (order.amount, order.payments)
-    assert Decimal("70.10") == told("woocommerce", "order.updated", refunded).amount
+    assert Decimal("70.10") == read_event("woocommerce", "order.updated", refunded).amount
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"id": None}, "field id: "),
         ({"id": ""}, "field id: it is blank or too short"),
@@ -833,12 +839,12 @@ def test_the_order_in_the_documentation_is_one():
         ({"line_items": "none"}, "field line_items: it is no list"),
     ],
 )
-def test_n16_what_cannot_be_read_is_said_in_plain_words(change, said):
+def test_n16_what_cannot_be_read_is_said_in_plain_words(change, message):
     """Of nobody's library."""
     body = {"id": 1, "created_at": "2026-03-02T11:00:00Z", "total_price": "80.00", "financial_status": "paid"}
     at = datetime(2026, 3, 2, 12, tzinfo=UTC)
     event = read(Delivery("acme", "shopify", "w-1", "orders/paid", at, json.dumps(body | change).encode()))
     assert isinstance(event, BrokenOrder)
-    assert said in event.problem
+    assert message in event.problem
     for word in ("Input should", "valid", "Value error", "pydantic", "unable to"):
         assert word not in event.problem

@@ -39,9 +39,9 @@ def command(tmp_path):
 def test_o9_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
     """One line of JSON once it listens; SIGTERM is exit 143; nothing secret is printed, and what came is on disk."""
     process = command.but(IMPACTFLOW_STRIPE_SECRETS=None).start("webhooks", "--port", "0", "--json")
-    told = json.loads(process.stdout.readline())
+    output = json.loads(process.stdout.readline())
     post = signed("shopify", "d1")
-    with httpx.Client(base_url=told["url"], trust_env=False) as client:
+    with httpx.Client(base_url=output["url"], trust_env=False) as client:
         statuses = [client.post(post.path, content=post.body, headers=post.headers).status_code for _ in range(2)]
         statuses += [client.get("/health").status_code, client.post("/webhooks/stripe").status_code]
     process.send_signal(signal.SIGTERM)
@@ -51,8 +51,8 @@ def test_o9_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
 
     assert [202, 200, 200, 404] == statuses
     assert delivery.body == post.body
-    assert told["not_served"] == {"stripe": "IMPACTFLOW_STRIPE_SECRETS"}
-    assert told["addresses"]["shopify"] == told["url"] + "/webhooks/shopify"
+    assert output["not_served"] == {"stripe": "IMPACTFLOW_STRIPE_SECRETS"}
+    assert output["addresses"]["shopify"] == output["url"] + "/webhooks/shopify"
     assert (143, "") == (ended.status, ended.out)
     assert not any(secret in ended.err for secret in SECRETS.values())
     assert ended.err.count("INFO stored 1 delivery of shopify: 1 ") == 1
@@ -62,9 +62,9 @@ def test_o9_it_serves_what_has_a_secret_and_ends_in_peace(command, tmp_path):
 def test_c20_what_was_refused_is_counted_although_the_receiver_is_ended_at_once(command, tmp_path):
     """The last numbers are kept before it ends; the log says so once."""
     process = command.start("webhooks", "--port", "0", "--json")
-    told = json.loads(process.stdout.readline())
+    output = json.loads(process.stdout.readline())
     post = signed("shopify", "d1", secret="another-secret-altogether")
-    with httpx.Client(base_url=told["url"], trust_env=False) as client:
+    with httpx.Client(base_url=output["url"], trust_env=False) as client:
         statuses = [client.post(post.path, content=post.body, headers=post.headers).status_code for _ in range(3)]
     process.send_signal(signal.SIGTERM)
     ended = finish(process, 20)

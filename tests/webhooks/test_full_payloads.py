@@ -35,10 +35,10 @@ def post(name: str, number: int) -> Post:
     """A payload as its sender posts it."""
     source, topic = name.split(" ")
     body = (PAYLOADS / f"{name}.json").read_bytes()
-    told = Unsigned(
+    delivery = Unsigned(
         f"delivery-{number}", topic.replace("_", "/") if source == "shopify" else topic, body, datetime.now(UTC)
     )
-    return Post(f"/webhooks/{source}", dict(SIGN[source](SECRETS[source], told)), body)
+    return Post(f"/webhooks/{source}", dict(SIGN[source](SECRETS[source], delivery)), body)
 
 
 @pytest.mark.parametrize(

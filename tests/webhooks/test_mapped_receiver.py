@@ -42,8 +42,8 @@ def signed(body, *, prefix="webhook", secret=SECRET, name="msg_1"):
     """A delivery as a sender of Standard Webhooks sends it: content and headers."""
     content, at = json.dumps(body).encode(), datetime.now(UTC)
     signature = Webhook(secret).sign(name, at, content.decode())
-    told = {"id": name, "timestamp": str(int(at.timestamp())), "signature": signature}
-    return {"content": content, "headers": {f"{prefix}-{each}": value for each, value in told.items()}}
+    headers = {"id": name, "timestamp": str(int(at.timestamp())), "signature": signature}
+    return {"content": content, "headers": {f"{prefix}-{each}": value for each, value in headers.items()}}
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ async def test_f20_a_paused_deployment_gets_no_run_until_it_is_resumed(prefect, 
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "message"),
     [
         (503, "status 503"),
         (500, "status 500"),
@@ -136,7 +136,7 @@ async def test_f20_a_paused_deployment_gets_no_run_until_it_is_resumed(prefect, 
         (None, "ConnectError"),
     ],
 )
-async def test_trouble_is_told_once_and_so_is_its_end(ledger, caplog, status, said):
+async def test_trouble_is_told_once_and_so_is_its_end(ledger, caplog, status, message):
     """Nothing is lost by it, and the log does not fill up."""
     down = True
 
@@ -157,7 +157,7 @@ async def test_trouble_is_told_once_and_so_is_its_end(ledger, caplog, status, sa
         await trigger.check(now + timedelta(seconds=15))
 
     first, last = [record.getMessage() for record in caplog.records if record.name.startswith("impactflow")]
-    assert said in first
+    assert message in first
     assert "can be made again" in last
 
 

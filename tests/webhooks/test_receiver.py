@@ -212,11 +212,11 @@ async def test_a_signed_time_must_be_within_five_minutes(ledger, source, age_s, 
     assert answer.status_code == status
 
 
-@pytest.mark.parametrize("told", ["soon", "nan", "inf", "-inf", "1e400", "9" * 400])
-async def test_a_time_that_is_none_is_refused(ledger, told):
+@pytest.mark.parametrize("timestamp", ["soon", "nan", "inf", "-inf", "1e400", "9" * 400])
+async def test_a_time_that_is_none_is_refused(ledger, timestamp):
     """No number of that kind is near now."""
     async with serving(ledger) as client:
-        answer = await send(client, signed("standard", "d1").with_headers(webhook_timestamp=told))
+        answer = await send(client, signed("standard", "d1").with_headers(webhook_timestamp=timestamp))
 
     assert answer.status_code in {400, 401}
 
@@ -282,17 +282,17 @@ async def test_a_body_that_is_too_large_is_refused_as_soon_as_that_shows(ledger,
 
     async with serving(ledger, Bounds(max_bytes=10_000)) as client:
         post = signed(source, "d1")
-        told = await client.post(post.path, content=b"x" * 10_001, headers=post.headers)
+        declared = await client.post(post.path, content=b"x" * 10_001, headers=post.headers)
         shown = await client.post(post.path, content=endless(), headers=post.headers)
 
-    assert [413, 413] == [told.status_code, shown.status_code]
+    assert [413, 413] == [declared.status_code, shown.status_code]
     assert shown.headers["connection"] == "close"
     assert len(read) <= 12
-    [said] = [record.getMessage() for record in caplog.records if record.name == "impactflow.webhooks.refusals"]
-    assert f"1 delivery of {source} was refused: 1 too large (413)" in said
-    assert "10001 bytes" in said
-    assert "IMPACTFLOW_WEBHOOKS_MAX_BYTES" in said
-    assert post.path not in said  # a callback's path is its proof
+    [message] = [record.getMessage() for record in caplog.records if record.name == "impactflow.webhooks.refusals"]
+    assert f"1 delivery of {source} was refused: 1 too large (413)" in message
+    assert "10001 bytes" in message
+    assert "IMPACTFLOW_WEBHOOKS_MAX_BYTES" in message
+    assert post.path not in message  # a callback's path is its proof
     assert {source: {413: 2}} == await ledger.refused(date(2000, 1, 1))
 
 
@@ -415,10 +415,10 @@ async def test_o2_health_says_whether_deliveries_can_be_stored_not_only_read(tmp
         (each.status_code, each.json()["ledger"]) for each in (healthy, sick)
     ]
     assert [503, 503, 503, 202] == [each.status_code for each in answers]
-    said = [record.message for record in caplog.records if record.name == "impactflow.webhooks.app"]
-    assert 2 == len(said)
-    assert said[0].startswith("deliveries cannot be stored: ")
-    assert said[1] == "deliveries can be stored again"
+    messages = [record.message for record in caplog.records if record.name == "impactflow.webhooks.app"]
+    assert 2 == len(messages)
+    assert messages[0].startswith("deliveries cannot be stored: ")
+    assert messages[1] == "deliveries can be stored again"
 
 
 def _takes_no_writes(connection, _):

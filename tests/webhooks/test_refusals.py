@@ -48,9 +48,9 @@ async def test_c20_a_stranger_fills_neither_the_disk_nor_the_log(ledger, caplog)
 
     assert {"shopify": {400: 1000}, "cnaught": {404: 1}} == await ledger.refused(EVER)
     assert 2 == rows(ledger)
-    said = [record.getMessage() for record in caplog.records if record.name == "impactflow.webhooks.refusals"]
-    assert 2 == len(said)
-    assert "some-" not in said[1]
+    messages = [record.getMessage() for record in caplog.records if record.name == "impactflow.webhooks.refusals"]
+    assert 2 == len(messages)
+    assert "some-" not in messages[1]
 
 
 @in_virtual_time
@@ -67,10 +67,12 @@ async def test_c20_the_log_has_one_line_a_minute_for_each_source_with_the_number
     await clock.sleep(120)
     going.cancel()
 
-    said = [record.getMessage() for record in caplog.records]
-    assert [1, 1, 99, 99] == [int(line.split()[0]) for line in said]
-    assert said[2].startswith("99 deliveries of shopify were refused: 90 too large (413), 9 with a bad signature (401)")
-    assert "the last: number 99" in said[2]
+    messages = [record.getMessage() for record in caplog.records]
+    assert [1, 1, 99, 99] == [int(line.split()[0]) for line in messages]
+    assert messages[2].startswith(
+        "99 deliveries of shopify were refused: 90 too large (413), 9 with a bad signature (401)"
+    )
+    assert "the last: number 99" in messages[2]
     assert {"shopify": {413: 90, 401: 10}, "stripe": {400: 100}} == await ledger.refused(EVER)
 
 
@@ -140,12 +142,12 @@ async def test_c20_days_are_those_of_utc(ledger):
 
 def test_c20_refusals_are_put_into_words_with_what_to_do():
     """Most first; each source's own variable."""
-    told = in_words("shopify", {401: 2, 413: 10}, "in the last 7 days")
+    text = in_words("shopify", {401: 2, 413: 10}, "in the last 7 days")
 
     expected = (
         "12 deliveries of shopify were refused in the last 7 days: 10 too large (413), 2 with a bad signature (401)"
     )
-    assert expected == told
+    assert expected == text
     assert "1 delivery of stripe was refused: 1 refused (418)" == in_words("stripe", {418: 1})
     to_do = what_to_do("shopify", {401: 2, 413: 10})
     assert to_do.index("IMPACTFLOW_WEBHOOKS_MAX_BYTES") < to_do.index("IMPACTFLOW_SHOPIFY_SECRETS")

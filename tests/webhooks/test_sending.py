@@ -100,21 +100,21 @@ def test_there_is_a_sample_of_everything_that_the_receiver_handles_and_the_docs_
 def test_o9_a_test_of_each_kind_is_stored_and_buys_nothing(receiver, sender, capsys, source):
     """Also sent again; nothing is planned, broken or held, and `doctor` still says that the sender never told of it."""
     url, ledger_url = receiver
-    told, status = sent(capsys, source, url=url)
+    output, status = sent(capsys, source, url=url)
     again, _ = sent(capsys, source, KINDS[source][0], url=url + "/")
     with Ledger.open(ledger_url) as ledger:
         pending = asyncio.run(ledger.pending_deliveries("acme"))
         planned, taken = asyncio.run(taken_up(ledger))
         broken, topics = asyncio.run(ledger.broken()), asyncio.run(ledger.topics("acme"))
 
-    assert KINDS[source] == [each["kind"] for each in told["deliveries"]]
-    assert {"stored"} == {each["result"] for each in [*told["deliveries"], *again["deliveries"]]}
-    assert all(200 <= each["status"] < 300 for each in told["deliveries"])
-    assert (True, 0) == (told["accepted"], status)
+    assert KINDS[source] == [each["kind"] for each in output["deliveries"]]
+    assert {"stored"} == {each["result"] for each in [*output["deliveries"], *again["deliveries"]]}
+    assert all(200 <= each["status"] < 300 for each in output["deliveries"])
+    assert (True, 0) == (output["accepted"], status)
     assert [*KINDS[source], KINDS[source][0]] == [each.topic for each in pending]
     assert (0, 0, 0) == (planned, taken.planned.read, taken.refunds)
     assert [] == list(broken)
-    assert source == "cnaught" or source not in {told for told, _ in topics}
+    assert source == "cnaught" or source not in {whose for whose, _ in topics}
 
 
 @pytest.mark.parametrize("source", [source for source in TOPICS if source != "cnaught"])
@@ -187,10 +187,10 @@ def test_a_receiver_that_does_not_serve_the_sender_is_said(sender, capsys, monke
     other.write_text("senders: {myshop: {topics: {sold: {means: paid, source_id: data.id}}}}")
     monkeypatch.setenv("IMPACTFLOW_SENDERS", str(other))
     monkeypatch.setenv("IMPACTFLOW_MYSHOP_SECRETS", SETTINGS["IMPACTFLOW_POLAR_SECRETS"])
-    told, status = sent(capsys, "myshop", url=receiver[0])
+    output, status = sent(capsys, "myshop", url=receiver[0])
 
-    assert (1, 404, False) == (status, told["deliveries"][0]["status"], told["accepted"])
-    assert "set IMPACTFLOW_MYSHOP_SECRETS where the receiver runs" in told["deliveries"][0]["said"]
+    assert (1, 404, False) == (status, output["deliveries"][0]["status"], output["accepted"])
+    assert "set IMPACTFLOW_MYSHOP_SECRETS where the receiver runs" in output["deliveries"][0]["said"]
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,8 @@ class Listing(Answer, Generic[T_co]):
     @property
     def is_cut_off(self) -> bool:
         """Whether it counts more pages but names none: only 10,000 clicks of one contact are listed at a time."""
-        told = self.page is not None and self.total_pages is not None and self.page < self.total_pages
-        return told and not self.following
+        counts_more = self.page is not None and self.total_pages is not None and self.page < self.total_pages
+        return counts_more and not self.following
 
     def has_no_end(self, count: int) -> bool:
         """Whether it names a next page although it is empty, or although more pages than it counts were read."""

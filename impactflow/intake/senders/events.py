@@ -17,9 +17,9 @@ from impactflow.clients.answers import broken_fields
 from impactflow.intake.senders import mapped, shopify, standard, stripe, woocommerce
 from impactflow.intake.senders.mapping import NO_SENDERS, Senders
 from impactflow.intake.senders.values import A_TEST, Hint, NothingForUs
-from impactflow.intake.source import source_name
 from impactflow.ledger import Delivery
 from impactflow.models import BrokenOrder, Order, Refund
+from impactflow.names import order_id_of, source_name
 from impactflow.webhooks.sources import STANDARD
 
 Event = Order | Refund | Hint | BrokenOrder | NothingForUs
@@ -90,11 +90,11 @@ def _read_mapped(delivery: Delivery, senders: Senders) -> Event:
     if sender is None:
         why = "there is no such sender here: name the file in IMPACTFLOW_SENDERS wherever flows run"
         return BrokenOrder(_of_delivery(delivery), f"{delivery.topic}: {why}")
-    told = (delivery.source, sender, delivery.topic)
+    arguments = (delivery.source, sender, delivery.topic)
     try:
-        return mapped.read(delivery.body, delivery.received_at, *told)
+        return mapped.read(delivery.body, delivery.received_at, *arguments)
     except mapped.NotAsMapped as broken:
-        name = (mapped.named(delivery.body, *told) or "").removeprefix("src:")
+        name = order_id_of(mapped.named(delivery.body, *arguments) or "")
         return BrokenOrder(_listed(name) or _of_delivery(delivery), f"{delivery.topic}: {broken}")
 
 
@@ -119,8 +119,8 @@ def _name(delivery: Delivery, path: Sequence[str]) -> str:
         system = found["data"]["source_system"] if delivery.source == "standard" else delivery.source
         for step in path:
             found = found[step]
-        name = source_name(system, str(found)).removeprefix("src:")
+        name = order_id_of(source_name(system, str(found)))
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         name = ""
-    told = _listed(name) if isinstance(found, str | int) else None
-    return told or _of_delivery(delivery)
+    listed = _listed(name) if isinstance(found, str | int) else None
+    return listed or _of_delivery(delivery)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from impactflow.clients.answers import broken_fields
 from impactflow.clients.values import Answer, Aside
 from impactflow.clients.wickedreports.models import Text
-from impactflow.intake.senders.mapping import At, Cancelled, Count, Fixed, Paid, Refunded, Says, Sender, Topic
+from impactflow.intake.senders.mapping import At, Cancelled, Condition, Count, Fixed, Paid, Refunded, Sender, Topic
 from impactflow.intake.senders.paths import find, says_each
 from impactflow.intake.senders.standard import PaidOrder, RefundedOrder, order_of, refund_of
 from impactflow.intake.senders.values import A_TEST, Minor, Moment, NothingForUs, currency_code, from_minor
@@ -62,20 +62,20 @@ def read(body: bytes, received_at: datetime, name: str, sender: Sender, topic: s
     """
     if topic not in sender.topics:
         raise NotAsMapped("the mapping does not say what this topic means")
-    told = sender.topics[topic]
-    reading = _Reading(_content(body), name, sender, told)
-    if told.test is not None and reading.flag("test", told.test):
+    meaning = sender.topics[topic]
+    reading = _Reading(_content(body), name, sender, meaning)
+    if meaning.test is not None and reading.flag("test", meaning.test):
         return A_TEST
-    match told:
+    match meaning:
         case Paid():
-            event: Order | Refund | NothingForUs = order_of(reading.paid(told), received_at)
+            event: Order | Refund | NothingForUs = order_of(reading.paid(meaning), received_at)
         case Refunded():
-            event = refund_of(reading.refunded(told))
+            event = refund_of(reading.refunded(meaning))
         case Cancelled():
             order = reading.order()
             event = Refund((order,), f"{order}:cancelled", None, None, is_full=True)
         case _:
-            assert_never(told)
+            assert_never(meaning)
     as_of = reading.as_of()
     if as_of is None or isinstance(event, NothingForUs):
         return event
@@ -115,35 +115,35 @@ class _Reading:
 
     def as_of(self) -> datetime | None:
         """The time of the reported state, where the sender says it."""
-        told = self._value("as_of", self._topic.as_of)
-        return None if told is None else self._checked(_As, {"as_of": told}).as_of
+        value = self._value("as_of", self._topic.as_of)
+        return None if value is None else self._checked(_As, {"as_of": value}).as_of
 
     def paid(self, topic: Paid) -> PaidOrder:
         """An order that is paid, in the form of our own events."""
-        told = {
+        values = {
             "ordered_at": self._value("ordered_at", topic.ordered_at),
             "item_count": self._count("item_count", topic.item_count),
             "customer_email": self._email(topic.customer_email),
         }
-        return self._checked(PaidOrder, self._named() | told | self._money(topic))
+        return self._checked(PaidOrder, self._named() | values | self._money(topic))
 
     def refunded(self, topic: Refunded) -> RefundedOrder:
         """A refund, in the form of our own events."""
-        told = {
+        values = {
             "refund_id": _SO_FAR if topic.refund_id is None else self._value("refund_id", topic.refund_id),
-            "full": topic.full is True or (isinstance(topic.full, Says) and self.flag("full", topic.full)),
+            "full": topic.full is True or (isinstance(topic.full, Condition) and self.flag("full", topic.full)),
         }
-        return self._checked(RefundedOrder, self._named() | told | self._money(topic))
+        return self._checked(RefundedOrder, self._named() | values | self._money(topic))
 
-    def flag(self, field: str, says: Says) -> bool:
+    def flag(self, field: str, where: Condition) -> bool:
         """Whether something is so."""
-        found = self._found(field, says)
-        if says.equals is not None:
+        found = self._found(field, where)
+        if where.equals is not None:
             # To Python 1 is true, and true is 1.
-            return isinstance(found, bool) == isinstance(says.equals, bool) and bool(found == says.equals)
+            return isinstance(found, bool) == isinstance(where.equals, bool) and bool(found == where.equals)
         if found is None or isinstance(found, bool):
             return bool(found)
-        raise NotAsMapped(f"{field}: {says.path} is neither true nor false: say what it equals")
+        raise NotAsMapped(f"{field}: {where.path} is neither true nor false: say what it equals")
 
     def _named(self) -> dict[str, Any]:
         system = self._value("source_system", self._system)
@@ -191,7 +191,7 @@ class _Reading:
         except NotAsMapped:
             return None
 
-    def _found(self, field: str, where: At | Count | Says) -> Any:
+    def _found(self, field: str, where: At | Count | Condition) -> Any:
         try:
             return find(where.path, self._content)
         except LookupError:
@@ -199,7 +199,7 @@ class _Reading:
                 return None
             raise NotAsMapped(f"{field}: nothing stands at {where.path}") from None
 
-    def _checked(self, model: type[Model], told: Mapping[str, Any]) -> Model:
+    def _checked(self, model: type[Model], values: Mapping[str, Any]) -> Model:
         """
         Return the values that were found, as a model.
 
@@ -207,7 +207,7 @@ class _Reading:
             NotAsMapped: They do not fit the model; the message names the wrong fields, each with its path.
         """
         try:
-            return model.model_validate(told)
+            return model.model_validate(values)
         except ValidationError as broken:
             fields = {str(error["loc"][0]) for error in broken.errors() if error["loc"]}
             paths = [f"{each} is at {path}" for each in sorted(fields) if (path := self._path(each)) is not None]
@@ -218,7 +218,7 @@ class _Reading:
         return getattr(where, "path", None)
 
 
-def _number(told: object) -> Decimal:
-    if isinstance(told, bool) or not isinstance(told, int | str | Decimal):
+def _number(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise TypeError
-    return Decimal(told)
+    return Decimal(value)

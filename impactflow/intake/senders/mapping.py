@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, model_validator
 
 from impactflow.intake.senders.paths import find, is_path, says_each
-from impactflow.intake.source import is_system
+from impactflow.names import is_system
 from impactflow.policy.fields import Form, NotEmpty, Strict, Text, wrong
 from impactflow.policy.reading import load_file
 from impactflow.webhooks.sources import CNAUGHT, SCHEMES, STANDARD, Scheme
@@ -87,7 +87,7 @@ class Count(Strict):
     """As in ``At``."""
 
 
-class Says(Strict):
+class Condition(Strict):
     """Whether something is so."""
 
     path: OnePath
@@ -97,15 +97,15 @@ class Says(Strict):
     """As in ``At``; what is left out is not so."""
 
 
-def _path(told: object) -> object:
+def _path(value: object) -> object:
     """Read a path alone as short for a mapping with only that path."""
-    return {"path": told} if isinstance(told, str) else told
+    return {"path": value} if isinstance(value, str) else value
 
 
-def _which(told: object) -> str | None:
-    if isinstance(told, Fixed) or (isinstance(told, Mapping) and "text" in told):
+def _which(value: object) -> str | None:
+    if isinstance(value, Fixed) or (isinstance(value, Mapping) and "text" in value):
         return "a text"
-    return "a path" if isinstance(told, At | Mapping) else None
+    return "a path" if isinstance(value, At | Mapping) else None
 
 
 Value = Annotated[
@@ -118,7 +118,7 @@ Value = Annotated[
     BeforeValidator(_path),
 ]
 Counted = Annotated[Count, BeforeValidator(_path)]
-Flag = Annotated[Says, BeforeValidator(_path)]
+Flag = Annotated[Condition, BeforeValidator(_path)]
 Always = Literal[True]
 
 
@@ -181,8 +181,8 @@ class Cancelled(_Topic):
     means: Literal["cancelled"]
 
 
-def _meaning(told: object) -> str | None:
-    means = told.get("means") if isinstance(told, Mapping) else getattr(told, "means", None)
+def _meaning(value: object) -> str | None:
+    means = value.get("means") if isinstance(value, Mapping) else getattr(value, "means", None)
     return f"what is {means}" if means in {"paid", "refunded", "cancelled"} else None
 
 

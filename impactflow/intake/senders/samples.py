@@ -158,28 +158,33 @@ def _woocommerce_order(sale: Sale) -> Content:
 def _stripe(topic: str, name: str, sale: Sale) -> Content:
     charge = {"charge": f"ch_{sale.id}", "payment_intent": f"pi_{sale.id}"}
     amount, back = to_minor(sale.amount, sale.currency), to_minor(sale.back, sale.currency)
-    told: Content
+    content: Content
     match topic.split("."):
         case "checkout", *_:
-            told = {"id": sale.id, "object": "checkout.session", "mode": "payment", "payment_status": "paid"}
-            told |= {"payment_intent": charge["payment_intent"], "invoice": None, "amount_total": amount}
-            told |= {"customer_details": {"email": sale.customer_email}}
+            content = {"id": sale.id, "object": "checkout.session", "mode": "payment", "payment_status": "paid"}
+            content |= {"payment_intent": charge["payment_intent"], "invoice": None, "amount_total": amount}
+            content |= {"customer_details": {"email": sale.customer_email}}
         case "invoice_payment", _:
             paid = {"type": "payment_intent", "payment_intent": charge["payment_intent"]}
-            told = {"id": f"inpay_{sale.id}", "object": "invoice_payment", "invoice": f"in_{sale.id}"}
-            told |= {"status": "paid", "amount_paid": amount, "payment": paid}
+            content = {"id": f"inpay_{sale.id}", "object": "invoice_payment", "invoice": f"in_{sale.id}"}
+            content |= {"status": "paid", "amount_paid": amount, "payment": paid}
         case "charge", "captured" | "refunded":
-            told = {"id": charge["charge"], "object": "charge", "payment_intent": charge["payment_intent"]}
-            told |= {"amount": amount, "amount_captured": amount, "amount_refunded": back, "refunded": back == amount}
+            content = {"id": charge["charge"], "object": "charge", "payment_intent": charge["payment_intent"]}
+            content |= {
+                "amount": amount,
+                "amount_captured": amount,
+                "amount_refunded": back,
+                "refunded": back == amount,
+            }
             if topic == "charge.captured":  # only part of what was authorized, and the rest was let go
-                told |= {"amount_captured": amount - back, "refunded": False}
+                content |= {"amount_captured": amount - back, "refunded": False}
         case _:
-            told = {"id": f"re_{name}", "object": "refund", **charge, "amount": back, "status": "failed"}
+            content = {"id": f"re_{name}", "object": "refund", **charge, "amount": back, "status": "failed"}
     return {
         "id": name,
         "object": "event",
         "type": topic,
         "livemode": not sale.is_test,
         "created": int(sale.at.timestamp()),
-        "data": {"object": told | {"currency": sale.currency.lower()}},
+        "data": {"object": content | {"currency": sale.currency.lower()}},
     }

@@ -26,8 +26,8 @@ from impactflow.intake.senders.values import (
     product,
     smallest_unit,
 )
-from impactflow.intake.source import identity, source_name
 from impactflow.models import Order, Payment, Product, Refund
+from impactflow.names import identity, source_name
 
 _SYSTEM = "shopify"
 #: The meaning of ``financial_status`` in Wicked Reports' words; any other status is no payment that counts.
@@ -66,8 +66,8 @@ class _Line(Line):
             discounts = sum((each.amount or Decimal(0) for each in self.discount_allocations or ()), Decimal(0))
             taxes = sum((each.price or Decimal(0) for each in self.tax_lines or ()), Decimal(0))
             sold_for = self.price * self.quantity - discounts + (Decimal(0) if taxes_included else taxes)
-        told = product(self, (self.product_id, self.variant_id, self.sku), self.name, sold_for)
-        return replace(told, is_gift_card=bool(self.gift_card))
+        sold = product(self, (self.product_id, self.variant_id, self.sku), self.name, sold_for)
+        return replace(sold, is_gift_card=bool(self.gift_card))
 
 
 class _RefundMade(Answer):
@@ -171,7 +171,7 @@ class _Part(Answer):
     tax_amount_set: Aside[_Both] = None
 
     @property
-    def told(self) -> list[_Both]:
+    def amounts(self) -> list[_Both]:
         """The amounts that are given in both currencies."""
         sets = (self.subtotal_set, self.total_tax_set, self.subtotal_amount_set, self.amount_set, self.tax_amount_set)
         return [each for each in sets if each is not None]
@@ -191,7 +191,7 @@ class _Refund(Answer):
     def parts(self) -> list[_Both]:
         """All amounts of the refund that are given in both currencies."""
         lists = (self.refund_line_items, self.refund_shipping_lines, self.order_adjustments)
-        return [each for parts in lists for part in parts or () for each in part.told]
+        return [each for parts in lists for part in parts or () for each in part.amounts]
 
 
 def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingForUs:
@@ -201,25 +201,25 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund | NothingFo
     Raises:
         ValidationError: It is not as documented.
     """
-    told = _Order.model_validate_json(body)
-    if told.test:
+    order = _Order.model_validate_json(body)
+    if order.test:
         return A_TEST
-    if told.cancelled_at is not None:
-        return _undone(told)
+    if order.cancelled_at is not None:
+        return _undone(order)
     return Order(
-        id=f"{_SYSTEM}:{told.id}",
-        names=told.names,
-        ordered_at=told.processed_at or told.created_at or received_at,
-        amount=told.total_price if told.current_total_price is None else told.current_total_price,
-        as_of=told.updated_at,
-        refunds=told.shown_refunds,
-        currency=currency_code(told.currency),
-        item_count=item_count(told.line_items),
-        payments=(_payment(told.financial_status),),
-        customer_email=(told.email or told.contact_email or "").strip() or None,
-        products=told.products,
-        paid_with=tuple(told.payment_gateway_names or ()),
-        is_subscription=told.is_subscription,
+        id=f"{_SYSTEM}:{order.id}",
+        names=order.names,
+        ordered_at=order.processed_at or order.created_at or received_at,
+        amount=order.total_price if order.current_total_price is None else order.current_total_price,
+        as_of=order.updated_at,
+        refunds=order.shown_refunds,
+        currency=currency_code(order.currency),
+        item_count=item_count(order.line_items),
+        payments=(_payment(order.financial_status),),
+        customer_email=(order.email or order.contact_email or "").strip() or None,
+        products=order.products,
+        paid_with=tuple(order.payment_gateway_names or ()),
+        is_subscription=order.is_subscription,
     )
 
 
@@ -234,8 +234,8 @@ def read_cancellation(body: bytes) -> Refund | NothingForUs:
     Raises:
         ValidationError: It is not as documented.
     """
-    told = _Cancelled.model_validate_json(body)
-    return A_TEST if told.test else _undone(told)
+    order = _Cancelled.model_validate_json(body)
+    return A_TEST if order.test else _undone(order)
 
 
 def read_refund(body: bytes) -> Refund | NothingForUs:
@@ -245,17 +245,17 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
     Raises:
         ValidationError: It is not as documented.
     """
-    told = _Refund.model_validate_json(body)
-    paid = [each for each in told.transactions or () if each.kind == "refund" and each.status not in _IN_VAIN]
+    refund = _Refund.model_validate_json(body)
+    paid = [each for each in refund.transactions or () if each.kind == "refund" and each.status not in _IN_VAIN]
     if not paid:
         return NothingForUs()  # goods came back, or nothing did
     currencies = {currency_code(each.currency) for each in paid}
     amount, currency = None, None
     if len(currencies) == 1 and all(each.amount is not None for each in paid):
         given_back = sum((each.amount or Decimal(0) for each in paid), Decimal(0))
-        amount, currency = _in_the_shops_currency(given_back, currencies.pop(), told.parts)
-    names = (identity(_SYSTEM, told.order_id), source_name(_SYSTEM, told.order_id))
-    return Refund(names, _ref(told.id), amount, currency, is_full=False)
+        amount, currency = _in_the_shops_currency(given_back, currencies.pop(), refund.parts)
+    names = (identity(_SYSTEM, refund.order_id), source_name(_SYSTEM, refund.order_id))
+    return Refund(names, _ref(refund.id), amount, currency, is_full=False)
 
 
 def _ref(refund_id: str) -> str:

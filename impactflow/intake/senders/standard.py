@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from impactflow.clients.wickedreports.models import MOST_ITEMS, MOST_MONEY, Text
 from impactflow.escapes import public_id
 from impactflow.intake.senders.values import A_TEST, Id, Moment, NothingForUs
-from impactflow.intake.source import is_system, source_name
 from impactflow.models import Order, Payment, Product, Refund
+from impactflow.names import is_system, name_of_source, order_id_of, source_name
 
 _Amount = Annotated[Decimal, Field(ge=0, le=MOST_MONEY)]
 _Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
@@ -129,25 +129,25 @@ def read_order(body: bytes, received_at: datetime) -> Order | NothingForUs:
     return replace(order, as_of=event.timestamp) if isinstance(order, Order) else order
 
 
-def order_of(told: PaidOrder, at: datetime) -> Order | NothingForUs:
+def order_of(paid: PaidOrder, at: datetime) -> Order | NothingForUs:
     """The order that was sold, at the given time where the event has none; a test order is not an order."""
-    if told.test:
+    if paid.test:
         return A_TEST
-    order_id = public_id(told.name.removeprefix("src:"))
-    products = tuple(each.product for each in told.products)
+    order_id = public_id(order_id_of(paid.name))
+    products = tuple(each.product for each in paid.products)
     counted = sum((each.quantity for each in products), Decimal(0)) if products else None
     return Order(
         id=order_id,
-        names=tuple(dict.fromkeys((told.name, f"src:{order_id}"))),
-        ordered_at=told.ordered_at or at,
-        amount=told.amount,
-        currency=told.currency,
-        item_count=counted if told.item_count is None else told.item_count,
+        names=tuple(dict.fromkeys((paid.name, name_of_source(order_id)))),
+        ordered_at=paid.ordered_at or at,
+        amount=paid.amount,
+        currency=paid.currency,
+        item_count=counted if paid.item_count is None else paid.item_count,
         payments=(Payment("APPROVED"),),
-        customer_email=(told.customer_email or "").strip() or None,
+        customer_email=(paid.customer_email or "").strip() or None,
         products=products,
-        paid_with=told.paid_with,
-        is_subscription=told.subscription,
+        paid_with=paid.paid_with,
+        is_subscription=paid.subscription,
     )
 
 
@@ -161,9 +161,11 @@ def read_refund(body: bytes) -> Refund:
     return refund_of(OrderRefunded.model_validate_json(body).data)
 
 
-def refund_of(told: RefundedOrder) -> Refund:
+def refund_of(refunded: RefundedOrder) -> Refund:
     """The refund in an event."""
-    return Refund((told.name,), f"{told.name}:{told.refund_id}", told.amount, told.currency, told.full)
+    return Refund(
+        (refunded.name,), f"{refunded.name}:{refunded.refund_id}", refunded.amount, refunded.currency, refunded.full
+    )
 
 
 def event_schema() -> dict[str, Any]:

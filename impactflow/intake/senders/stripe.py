@@ -25,8 +25,8 @@ from impactflow.intake.senders.values import (
     item_count,
     product,
 )
-from impactflow.intake.source import source_name
 from impactflow.models import Order, Payment, Product, Refund
+from impactflow.names import source_name
 
 T = TypeVar("T", bound=Answer)
 
@@ -153,27 +153,27 @@ def read_session(body: bytes, received_at: datetime) -> Order | NothingForUs:
         ValidationError: It is not as documented.
     """
     event = _Event[_Session].model_validate_json(body)
-    told = event.data.object
+    session = event.data.object
     if not event.livemode:
         return A_TEST
-    if told.payment_status != "paid":
+    if session.payment_status != "paid":
         return NothingForUs()  # not yet, or nothing had to be paid
-    charge = told.intent.latest_charge if told.intent else None
-    details = told.customer_details.email if told.customer_details else None
-    currency = currency_code(told.currency)
-    lines = told.line_items.data if told.line_items else None
+    charge = session.intent.latest_charge if session.intent else None
+    details = session.customer_details.email if session.customer_details else None
+    currency = currency_code(session.currency)
+    lines = session.line_items.data if session.line_items else None
     return Order(
-        id=f"{_SYSTEM}:{told.id}",
-        names=_names(told.id, told.payment_intent, told.invoice, charge),
+        id=f"{_SYSTEM}:{session.id}",
+        names=_names(session.id, session.payment_intent, session.invoice, charge),
         ordered_at=event.created or received_at,
-        amount=_major(told.amount_total, currency),
+        amount=_major(session.amount_total, currency),
         currency=currency,
         item_count=item_count(lines),
         payments=(Payment("APPROVED"),),
-        customer_email=(details or told.customer_email or "").strip() or None,
+        customer_email=(details or session.customer_email or "").strip() or None,
         as_of=event.created,
         products=tuple(line.product(currency) for line in lines or ()),
-        is_subscription=None if told.mode is None else told.mode == "subscription",
+        is_subscription=None if session.mode is None else session.mode == "subscription",
     )
 
 
@@ -185,15 +185,15 @@ def read_invoice_payment(body: bytes, received_at: datetime) -> Order | NothingF
         ValidationError: It is not as documented.
     """
     event = _Event[_InvoicePayment].model_validate_json(body)
-    told = event.data.object
-    paid = told.payment or _Paid()
-    names = _names(told.invoice, paid.payment_intent, paid.charge)
+    invoice_payment = event.data.object
+    paid = invoice_payment.payment or _Paid()
+    names = _names(invoice_payment.invoice, paid.payment_intent, paid.charge)
     if not event.livemode:
         return A_TEST
     if len(names) < 2:  # noqa: PLR2004 - one name joins nothing
         return NothingForUs()
     return Order(
-        id=f"{_SYSTEM}:{told.invoice or told.id}",
+        id=f"{_SYSTEM}:{invoice_payment.invoice or invoice_payment.id}",
         names=names,
         ordered_at=event.created or received_at,
         amount=None,
@@ -212,20 +212,20 @@ def read_refund(body: bytes) -> Refund | NothingForUs:
         ValidationError: It is not as documented.
     """
     event = _Event[_Charge].model_validate_json(body)
-    told = event.data.object
+    charge = event.data.object
     if not event.livemode:
         return A_TEST
-    if not told.amount_refunded and not told.refunded:
+    if not charge.amount_refunded and not charge.refunded:
         return NothingForUs()  # captured as it was authorized
-    currency = currency_code(told.currency)
+    currency = currency_code(charge.currency)
     return Refund(
-        names=_names(told.id, told.payment_intent, told.invoice),
-        ref=f"{_SYSTEM}:{told.id}",
-        amount=_major(told.amount_refunded, currency),
+        names=_names(charge.id, charge.payment_intent, charge.invoice),
+        ref=f"{_SYSTEM}:{charge.id}",
+        amount=_major(charge.amount_refunded, currency),
         currency=currency,
-        is_full=told.refunded,
+        is_full=charge.refunded,
         as_of=event.created,
-        uncaptured=_major(told.uncaptured, currency) or Decimal(0),
+        uncaptured=_major(charge.uncaptured, currency) or Decimal(0),
     )
 
 
@@ -237,16 +237,16 @@ def read_failed_refund(body: bytes) -> Refund | NothingForUs:
         ValidationError: It is not as documented.
     """
     event = _Event[_FailedRefund].model_validate_json(body)
-    told = event.data.object
+    refund = event.data.object
     if not event.livemode:
         return A_TEST
-    if told.status not in {"failed", "canceled"}:
+    if refund.status not in {"failed", "canceled"}:
         return NothingForUs()
-    currency = currency_code(told.currency)
+    currency = currency_code(refund.currency)
     return Refund(
-        names=_names(told.payment_intent, told.charge),
-        ref=f"{_SYSTEM}:{told.id}:failed",
-        amount=_major(told.amount, currency),
+        names=_names(refund.payment_intent, refund.charge),
+        ref=f"{_SYSTEM}:{refund.id}:failed",
+        amount=_major(refund.amount, currency),
         currency=currency,
         is_full=False,
         as_of=event.created,

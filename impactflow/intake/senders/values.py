@@ -83,9 +83,9 @@ def smallest_unit(currency: str | None) -> Decimal:
     return Decimal(1).scaleb(-_ISO_DIGITS.get(currency or "", 2))
 
 
-def currency_code(told: str | None) -> str | None:
+def currency_code(currency: str | None) -> str | None:
     """A currency as ISO 4217 writes it; some senders write it small."""
-    return (told or "").strip().upper() or None
+    return (currency or "").strip().upper() or None
 
 
 class Line(Answer):
@@ -97,8 +97,8 @@ class Line(Answer):
     @property
     def count(self) -> Decimal:
         """The number that is left now; a line without a quantity counts as one."""
-        told = self.quantity if self.current_quantity is None else self.current_quantity
-        return Decimal(1) if told is None else told
+        quantity = self.quantity if self.current_quantity is None else self.current_quantity
+        return Decimal(1) if quantity is None else quantity
 
 
 def product(line: Line, ids: Iterable[str | None], name: str | None, sold_for: Decimal | None) -> Product:

@@ -16,8 +16,8 @@ from pydantic_core import PydanticCustomError
 from impactflow.clients.values import Answer, Aside, Time
 from impactflow.clients.wickedreports.models import Money, Text
 from impactflow.intake.senders.values import Id, Line, currency_code, item_count, other_status, product
-from impactflow.intake.source import identity, source_name
 from impactflow.models import Order, Payment, Product, Refund
+from impactflow.names import identity, source_name
 
 _SYSTEM = "woocommerce"
 #: The statuses of a paid order that also says when it was paid: cash on delivery is processing before it is paid.
@@ -83,14 +83,14 @@ class _Order(Answer):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_no_error(cls, told: Any) -> Any:
-        if isinstance(told, dict) and "code" in told and "id" not in told:
+    def _is_no_error(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "code" in value and "id" not in value:
             raise PydanticCustomError(
                 "woocommerce_error",
                 "WooCommerce sent an error in place of the order: the order is gone, or the user who saved the webhook"
                 " may not read orders",
             )
-        return told
+        return value
 
     @property
     def payment(self) -> Payment:
@@ -139,25 +139,25 @@ def read_order(body: bytes, received_at: datetime) -> Order | Refund:
     Raises:
         ValidationError: It is not as documented.
     """
-    told = _Order.model_validate_json(body)
-    names = _names(told.id, told.number)
-    if told.is_undone:
-        return _undone(told.id, names, told.date_modified_gmt)
-    order = Order(
-        id=f"{_SYSTEM}:{told.id}",
+    order = _Order.model_validate_json(body)
+    names = _names(order.id, order.number)
+    if order.is_undone:
+        return _undone(order.id, names, order.date_modified_gmt)
+    sold = Order(
+        id=f"{_SYSTEM}:{order.id}",
         names=names,
-        ordered_at=told.date_created_gmt or received_at,
-        amount=told.total,
-        currency=currency_code(told.currency),
-        item_count=item_count(told.line_items),
-        payments=(told.payment,),
-        customer_email=((told.billing.email if told.billing else None) or "").strip() or None,
-        as_of=told.date_modified_gmt,
-        products=tuple(line.product for line in told.line_items or ()),
-        paid_with=(told.payment_method,) if told.payment_method else (),
-        is_subscription=told.is_subscription,
+        ordered_at=order.date_created_gmt or received_at,
+        amount=order.total,
+        currency=currency_code(order.currency),
+        item_count=item_count(order.line_items),
+        payments=(order.payment,),
+        customer_email=((order.billing.email if order.billing else None) or "").strip() or None,
+        as_of=order.date_modified_gmt,
+        products=tuple(line.product for line in order.line_items or ()),
+        paid_with=(order.payment_method,) if order.payment_method else (),
+        is_subscription=order.is_subscription,
     )
-    return order.after(told.refunds_made())
+    return sold.after(order.refunds_made())
 
 
 def read_deletion(body: bytes, received_at: datetime) -> Refund:
@@ -167,8 +167,8 @@ def read_deletion(body: bytes, received_at: datetime) -> Refund:
     Raises:
         ValidationError: It is not as documented.
     """
-    told = _Deleted.model_validate_json(body)
-    return _undone(told.id, _names(told.id), received_at)
+    deleted = _Deleted.model_validate_json(body)
+    return _undone(deleted.id, _names(deleted.id), received_at)
 
 
 def _names(order_id: str, number: str | None = None) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ deciding_app = typer.Typer()
 _DECISIONS = ("bought", "not-bought", "given-up")
 
 
-def _decided(told: str) -> str:
-    if told not in _DECISIONS:
-        raise typer.BadParameter(f"{told!r} is no decision: write bought, not-bought or given-up")
-    return told
+def _decided(value: str) -> str:
+    if value not in _DECISIONS:
+        raise typer.BadParameter(f"{value!r} is no decision: write bought, not-bought or given-up")
+    return value
 
 
 @deciding_app.command(
@@ -59,8 +59,8 @@ def settle(
     json: Json = False,
 ) -> int:
     """Record what became of parked or failed placements. The provider's records are asked whether that can be so."""
-    from impactflow.buying.manual_resolution import Decision, Ruling
-    from impactflow.cli.resolving import Kind, resolve_all, resolve_one, statuses
+    from impactflow.buying.manual_resolution import Resolution, Ruling
+    from impactflow.cli.resolving import Selection, resolve_all, resolve_one, statuses
 
     is_many = failed or parked or of_slot is not None or reason
     if order and is_many:
@@ -68,12 +68,12 @@ def settle(
     if order and not slot:
         raise typer.BadParameter("give the order's SLOT too: `impactflow status` lists it")
     if order:
-        ruling = Ruling(order, slot, Decision(decision), by or whoever_types(), why, ref, store)
+        ruling = Ruling(order, slot, Resolution(decision), by or whoever_types(), why, ref, store)
         return resolve_one(ruling, as_json=json)
     if not is_many:
         raise typer.BadParameter("give ORDER and SLOT, or for many at once --failed, --parked, --slot or --reason")
-    kind = Kind(statuses(failed=failed, parked=parked), of_slot, reason, store)
-    return resolve_all(kind, Decision(decision), by or whoever_types(), why, yes=yes, as_json=json)
+    selection = Selection(statuses(failed=failed, parked=parked), of_slot, reason, store)
+    return resolve_all(selection, Resolution(decision), by or whoever_types(), why, yes=yes, as_json=json)
 
 
 @deciding_app.command(epilog="Example: impactflow approve WR-000017 trees --at-most 20 --why 'a wholesaler'")

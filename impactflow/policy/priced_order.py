@@ -28,7 +28,7 @@ class NeedsAttention(Exception):
 
 
 @dataclass(frozen=True)
-class Sale:
+class PricedOrder:
     """
     An order, with exchange rates.
 

@@ -1,4 +1,4 @@
-"""The list of commands, and the way each ends; the commands themselves are in ``*_commands``."""
+"""The list of commands, and the way each ends; the commands themselves are in the modules beside it."""
 
 import logging
 import os
@@ -9,13 +9,13 @@ import typer
 
 from impactflow import stopping
 from impactflow.cli import console, stopped
-from impactflow.cli.buying_commands import buying_app
 from impactflow.cli.command import MISUSED, UNDONE, fail
-from impactflow.cli.deciding_commands import deciding_app
-from impactflow.cli.looking_commands import looking_app
-from impactflow.cli.policy_commands import policy_app, setup_app
-from impactflow.cli.serving_commands import serving_app
-from impactflow.cli.webhook_commands import webhooks_app
+from impactflow.cli.commands.buying import buying_app
+from impactflow.cli.commands.deciding import deciding_app
+from impactflow.cli.commands.looking import looking_app
+from impactflow.cli.commands.policy import policy_app, setup_app
+from impactflow.cli.commands.serving import serving_app
+from impactflow.cli.commands.webhooks import webhooks_app
 from impactflow.errors import MISUSES, ImpactError
 
 #: The parts of the list of commands in the help, in the order in which a new user needs them.
@@ -54,7 +54,7 @@ _UsageError: Any = typer.BadParameter.__base__
 
 def _show_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version  # noqa: PLC0415 - nothing else needs it
+        from importlib.metadata import version
 
         typer.echo(f"impactflow {version('impactflow')}")
         raise typer.Exit
@@ -86,7 +86,7 @@ def _log_to_stderr() -> None:
 def _spare_loopback() -> None:
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return
-    from impactflow.clients.proxies import spare_loopback  # noqa: PLC0415 - `--help` answers at once
+    from impactflow.clients.proxies import spare_loopback
 
     spare_loopback(os.environ)
 
@@ -107,7 +107,7 @@ def run() -> NoReturn:
         sys.exit(MISUSED)
     except ImpactError as error:
         misused = isinstance(error, MISUSES)
-        sys.exit(fail(str(error), MISUSED if misused else UNDONE, as_json=as_json, **error.told))
+        sys.exit(fail(str(error), MISUSED if misused else UNDONE, as_json=as_json, **error.details))
     except typer.Abort:  # Ctrl-D, or the end of the input, at a question
         sys.exit(fail("stopped: there was no answer", UNDONE, as_json=as_json))
     except stopping.Stopped as signal:
