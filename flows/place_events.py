@@ -59,6 +59,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
                 in_window=overall,
                 overall=overall,
                 broken=await run.ledger.broken_count(),
+                pauses=await run.ledger.pauses(),
                 changed=await run.ledger.changed(run.id, after=run.mark),
                 halted=halted,
                 requests=run.transport.requests,

@@ -73,6 +73,7 @@ async def reconcile_providers(
             in_window=overall,
             overall=overall,
             broken=await run.ledger.broken_count(),
+            pauses=await run.ledger.pauses(),
             changed=await run.ledger.changed(run.id, after=run.mark),
             halted=dict(zip(ProviderName, rounds, strict=True)),
             requests=run.transport.requests,

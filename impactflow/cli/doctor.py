@@ -21,6 +21,7 @@ from impactflow.ledger import Status
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
 from impactflow.policy import Policy, load_policy
+from impactflow.reports.standing import in_force
 from impactflow.settings import Settings, did_you_mean, load_settings, require_folder, unknown_variables
 from impactflow.texts import counted
 from impactflow.webhooks.sources import Secrets
@@ -97,6 +98,7 @@ async def _examine(
         findings = [await _finding("ledger", lambda: _check_ledger(run, where, absent=absent))]
         findings.append(await _finding("wickedreports", lambda: _read_orders(run)))
         accounts = [await _finding(name, partial(_check, run, name)) for name in providers]
+        findings += await _pauses(run)
         if policy is not None:
             findings += await _slips(run, policy)
             findings += _rates(policy, run.clock.now().date())
@@ -173,6 +175,14 @@ def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
     """Report exchange rates that are old: no error, but worth renewing."""
     remark = policy.remark_on_rates(today)
     return [] if remark is None or policy.wrong_rates(today) else [_note("policy", remark)]
+
+
+async def _pauses(run: Run) -> list[dict[str, Any]]:
+    """Report the pauses that stand: no errors, since a person wants them."""
+    try:
+        return [_note("pause", in_force(each)) for each in await run.ledger.pauses()]
+    except LedgerError:  # the finding on the ledger says so already
+        return []
 
 
 async def _slips(run: Run, policy: Policy) -> list[dict[str, Any]]:

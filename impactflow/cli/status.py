@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from impactflow import stopping
-from impactflow.cli import dismiss, ledgers, silence
+from impactflow.cli import dismiss, ledgers, pausing, silence
 from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json, print_list, print_table
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError
 from impactflow.intake.problems import grouped, named
-from impactflow.ledger import Ledger, Need, Needs, Pending, Status, Total
+from impactflow.ledger import Ledger, Need, Needs, Pause, Pending, Status, Total
 from impactflow.ledger.location import describe
 from impactflow.models import Unit
 from impactflow.reports.standing import (
@@ -22,6 +22,7 @@ from impactflow.reports.standing import (
     Counts,
     Standing,
     by_provider,
+    in_force,
     reads_again,
     takes_up_deliveries,
 )
@@ -50,6 +51,8 @@ class _Now:
         places: The command that processes deliveries and buys planned placements.
         silence: The reasons for held placements, for orders that did not earn, and for refusals.
         totals: The purchases, where the caller asked for them.
+        pauses: The pauses that stand.
+        paused: The number of planned placements that they hold back.
     """
 
     counts: Counts
@@ -61,6 +64,8 @@ class _Now:
     places: str
     silence: silence.Silence
     totals: Sequence[Total] | None
+    pauses: Sequence[Pause]
+    paused: int
 
     @property
     def undone(self) -> bool:
@@ -104,6 +109,8 @@ async def _read(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
         takes_up_deliveries(settings),
         await silence.measure(ledger, SystemClock().now()),
         await ledger.totals() if totals else None,
+        await ledger.pauses(),
+        await ledger.paused(),
     )
 
 
@@ -128,6 +135,8 @@ def _as_json(now: _Now, where: str) -> dict[str, Any]:
         "broken_orders": now.broken,
         "waiting_deliveries": [asdict(each) for each in now.pending],
         "wait_to_be_read": now.unread[0],
+        "pauses": [pausing.as_row(each) for each in now.pauses],
+        "wait_for_a_pause": now.paused,
         "ledger": where,
         **totals,
         **now.silence.as_json(),
@@ -154,13 +163,18 @@ def _show(now: _Now, where: str) -> None:
         )
     out.print(f"Ledger: {where}", markup=False)
     _show_pending(now.pending, now.places)
+    for each in now.pauses:
+        out.print(in_force(each), markup=False)
+    if now.pauses:
+        wait = "waits" if now.paused == 1 else "wait"
+        out.print(f"{counted(now.paused, 'planned placement')} {wait} for that.", markup=False)
     waiting, read_by = now.unread
     if waiting:
         wait = "waits" if waiting == 1 else "wait"
         out.print(
             f"{counted(waiting, 'planned placement')} {wait} to be read again: {read_by} does that.", markup=False
         )
-    if ready := Standing.of(now.counts).planned - waiting:
+    if (ready := Standing.of(now.counts).planned - waiting - now.paused) > 0:
         out.print(
             f"{counted(ready, 'planned placement')} still to be bought: {now.places} goes on with that.", markup=False
         )

@@ -9,7 +9,7 @@ The ledger: every placement and every event of its life, in SQLite or Postgres.
     what is known        facts (of an order), names, customers, sold, sold_before, fresh, unlisted, unreadable,
                          watermarks
     plans become events  moves (claims, outcomes, leases), joined_sales, surplus_purchases
-    persons decide       approvals, dismissals, adopting; refunds withdraw
+    persons decide       approvals, dismissals, adopting, pauses; refunds withdraw
     webhooks             deliveries, refusals
     questions            queries, sales (by a name), reasons, activity
 """
@@ -30,6 +30,7 @@ from impactflow.ledger import (
     dismissals,
     facts,
     moves,
+    pauses,
     planning,
     previews,
     queries,
@@ -52,6 +53,7 @@ from impactflow.ledger.facts import Kept, Origin
 from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.moves import Claim, Due, Postponement
 from impactflow.ledger.pages import Page
+from impactflow.ledger.pauses import Pause, PauseScope, Resumption
 from impactflow.ledger.plan_rows import placement_key
 from impactflow.ledger.planning import Planned
 from impactflow.ledger.previews import Foreseen, Outlook
@@ -100,12 +102,15 @@ __all__ = [
     "OurPurchase",
     "Outlook",
     "Page",
+    "Pause",
+    "PauseScope",
     "Pending",
     "Planned",
     "Postponement",
     "Reason",
     "Reasons",
     "RefusedDeliveries",
+    "Resumption",
     "Status",
     "Step",
     "Total",
@@ -354,6 +359,27 @@ class Ledger:
             ConfigurationError: Nothing with that name needs a person, or things of several stores do.
         """
         return await self._writer.submit(dismissals.dismiss, dismissal)
+
+    async def pause(self, pause: Pause) -> None:
+        """Send nothing new within a scope from now on; what a run has claimed already is sent and recorded."""
+        await self._writer.submit(pauses.pause, pause)
+
+    async def resume(self, resumption: Resumption) -> Sequence[Pause]:
+        """
+        End pauses; return those that ended.
+
+        Raises:
+            ConfigurationError: No pause of the scope stands.
+        """
+        return await self._writer.submit(pauses.resume, resumption)
+
+    async def pauses(self) -> Sequence[Pause]:
+        """The pauses that stand, the oldest first."""
+        return await self._read(pauses.standing)
+
+    async def paused(self) -> int:
+        """The number of planned placements that pauses hold back."""
+        return await self._read(queries.paused)
 
     async def record_refund(self, announcement: Announcement) -> int:
         """Remember a refund, of a known order or not, and withdraw its waiting placements; return how many."""

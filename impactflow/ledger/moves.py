@@ -20,6 +20,7 @@ from impactflow.ledger import approvals, joined_sales, refunds, surplus_purchase
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.json_rows import as_list, listed
+from impactflow.ledger.pauses import IS_DOUBT_PAUSED, IS_PAUSED
 from impactflow.ledger.rows import ever_bought, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import LONGEST_DELAY, TRANSITIONS, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
@@ -390,6 +391,7 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
             placements.c.due_at <= _NOW,
             orders.c.store == bindparam("store", type_=sa.Text()),
             IS_FRESH,
+            ~IS_PAUSED,
         )
         .order_by(placements.c.due_at, placements.c.id)
         .limit(bindparam("count"))
@@ -419,6 +421,7 @@ _DOUBTS = (
         placements.c.status == Status.IN_DOUBT.value,
         placements.c.due_at <= _NOW,
         orders.c.store == bindparam("store", type_=sa.Text()),
+        ~IS_DOUBT_PAUSED,
     )
     .order_by(placements.c.due_at, placements.c.id)
     .limit(1000)

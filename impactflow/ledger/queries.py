@@ -11,6 +11,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, case, false, func, 
 from impactflow.ledger import dismissals, sales, surplus_purchases
 from impactflow.ledger.fresh import FIRST, IS_FRESH, WITH_FIRST, Fresh
 from impactflow.ledger.json_rows import as_list, listed
+from impactflow.ledger.pauses import IS_DOUBT_PAUSED, IS_PAUSED
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.sales import same_sale
 from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, STANDING, UNRESOLVED, WAITING, Status
@@ -66,6 +67,12 @@ def unread(connection: Connection, store: str, fresh: Fresh) -> tuple[int, datet
     """The number of planned placements that wait for a new reading of their orders, and the first sale time."""
     count, ordered_at = connection.execute(_UNREAD, {"store": store} | fresh.values).one()
     return count, ordered_at
+
+
+def paused(connection: Connection) -> int:
+    """The number of planned placements that pauses hold back."""
+    count: int = connection.execute(_PAUSED).scalar_one()
+    return count
 
 
 def oldest_waiting(connection: Connection, store: str) -> datetime | None:
@@ -434,6 +441,7 @@ _NEXT_DUE = (
         placements.c.provider == bindparam("provider"),
         placements.c.status.in_(_STATUSES),
         orders.c.store == bindparam("store"),
+        (placements.c.status != Status.IN_DOUBT.value) | ~IS_DOUBT_PAUSED,
     )
 )
 _NEXT_TO_SEND = (
@@ -444,6 +452,7 @@ _NEXT_TO_SEND = (
         placements.c.status == Status.PLANNED.value,
         orders.c.store == bindparam("store"),
         IS_FRESH,
+        ~IS_PAUSED,
     )
 )
 _UNREAD = (
@@ -454,6 +463,11 @@ _UNREAD = (
         placements.c.status == Status.PLANNED.value,
         ~func.coalesce(IS_FRESH, false()),
     )
+)
+_PAUSED = (
+    select(func.count())
+    .select_from(placements.join(orders, placements.c.order == orders.c.id))
+    .where(placements.c.status == Status.PLANNED.value, IS_PAUSED)
 )
 _OLDEST_WAITING = (
     select(func.min(FIRST.c.ordered_at))

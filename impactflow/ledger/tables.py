@@ -353,6 +353,24 @@ vouched_accounts = Table(
     Column("by", Text, nullable=False),
 )
 
+#: Pauses: while one stands, nothing new is sent within its scope. An ended one is kept for good.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # What it holds back; NULL for every store, provider or slot.
+    Column("store", Text),
+    Column("provider", Text),
+    Column("slot", Text),
+    Column("at", Utc, nullable=False),
+    # Who says so.
+    Column("by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    # When a person ended it, and who; NULL while it stands.
+    Column("resumed_at", Utc),
+    Column("resumed_by", Text),
+)
+
 #: The quantity planned in each slot on each UTC day: more than the policy's ceiling waits for a person.
 planned_on = Table(
     "planned_on",

@@ -460,6 +460,27 @@ MUTATIONS: Sequence[Mutation] = (
         "empty ledger",
     ),
     Mutation(
+        "a claim does not see a pause",
+        "impactflow.ledger.moves",
+        "            IS_FRESH,\n            ~IS_PAUSED,\n",
+        "            IS_FRESH,\n",
+        "paused",
+    ),
+    Mutation(
+        "a doubt is resolved by selling again in spite of a pause",
+        "impactflow.ledger.pauses",
+        "placements.c.provider.not_in([name.value for name in sorted(KEYLESS)]) & IS_PAUSED",
+        "placements.c.provider.in_([]) & IS_PAUSED",
+        "paused",
+    ),
+    Mutation(
+        "a pause of one slot is forgotten",
+        "impactflow.ledger.pauses",
+        "    or_(pauses.c.slot.is_(None), pauses.c.slot == placements.c.slot),",
+        "    pauses.c.slot.is_(None),",
+        "paused",
+    ),
+    Mutation(
         "the loop checks the ledger at the first provider only",
         "impactflow.buying.loop",
         "        if provider not in run.checked and (silent",

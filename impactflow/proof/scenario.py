@@ -14,6 +14,7 @@ from math import inf
 from random import Random
 from typing import Any
 
+from impactflow.ledger import PauseScope
 from impactflow.models import Kind, ProviderName
 from impactflow.policy import Policy
 from impactflow.proof.process import Act, Boundary, Fate
@@ -261,6 +262,8 @@ class Scenario:
         cancelled_after_s: When a person cancels our purchases at the providers; None for never.
         stray: The other ledger that a process works with: ``empty`` or ``older``; an empty text where none does.
         stray_after_s: When the process works with the other ledger.
+        paused_s: When a person pauses buying, and when they let it go on; None for never.
+        paused: What is paused.
     """
 
     seed: int
@@ -291,6 +294,8 @@ class Scenario:
     cancelled_after_s: float | None = None
     stray: str = ""
     stray_after_s: float = 0.0
+    paused_s: tuple[float, float] | None = None
+    paused: PauseScope = field(default_factory=PauseScope)
 
     def policy(self, now_s: float = 0.0) -> Policy:
         """Return the policy at a time of the simulation, in seconds."""

@@ -19,14 +19,14 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, and_, bindparam, func, or_, select
 
 from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
 from impactflow.buying.run import CountingTransport, Run, config_of
 from impactflow.errors import ConfigurationError, ImpactError
-from impactflow.ledger import UNRESOLVED, Delivery, Ledger, Status, Vouched
-from impactflow.ledger.tables import events, placements
-from impactflow.models import ProviderName
+from impactflow.ledger import UNRESOLVED, Delivery, Ledger, Pause, Resumption, Status, Vouched
+from impactflow.ledger.tables import events, orders, placements
+from impactflow.models import KEYLESS, ProviderName
 from impactflow.policy import Policy
 from impactflow.proof import runs
 from impactflow.proof.approvers import Approvers
@@ -140,6 +140,7 @@ class _Simulation:
             *map(self._announce, webhooks),
             self._cancel(),
             self._stray(),
+            self._pause(),
         )
         self._sandbox.calm()
         other_purchases.cancel()
@@ -201,6 +202,27 @@ class _Simulation:
             for request in _cancelling(purchase):
                 with self._sandbox.exchange(request):
                     pass
+
+    async def _pause(self) -> None:
+        """Pause buying for a while, as a person would; nothing may be claimed within the pause's scope meanwhile."""
+        if self._scenario.paused_s is None:
+            return
+        from_s, to_s = self._scenario.paused_s
+        await self._clock.sleep(from_s)
+        enter(Process())
+        ledger, scope = Ledger(self._engine), self._scenario.paused
+        await ledger.pause(Pause(scope, "a person", "a change", self._clock.now()))
+        first = await ledger.last_event()
+        await self._clock.sleep(to_s - from_s)
+        last = await ledger.last_event()
+        await ledger.resume(Resumption(scope, "a person", self._clock.now()))
+        with self._engine.connect() as connection:
+            sent = connection.execute(_SENT, {"first": first, "last": last}).all()
+        self._found += [
+            f"sent while it was paused: {row.order_id}, {row.slot}"
+            for row in sent
+            if scope.provider in {None, row.provider} and scope.slot in {None, row.slot}
+        ]
 
     async def _stray(self) -> None:
         """Run one process with another ledger; it must not buy if that ledger knows less than the providers list."""
@@ -485,6 +507,25 @@ def _new_loop() -> SimulatedLoop:
     return loop
 
 
+#: The attempts between two events; a doubt's attempt may buy where the provider is asked to sell again.
+_SENT = (
+    select(orders.c.order_id, placements.c.slot, placements.c.provider)
+    .join(placements, placements.c.order == orders.c.id)
+    .join(events, events.c.placement == placements.c.id)
+    .where(
+        events.c.id > bindparam("first"),
+        events.c.id <= bindparam("last"),
+        or_(
+            events.c.to_status == Status.PLACING.value,
+            and_(
+                events.c.from_status == Status.IN_DOUBT.value,
+                events.c.to_status == Status.IN_DOUBT.value,
+                events.c.detail.is_(None),
+                placements.c.provider.not_in(sorted(KEYLESS)),
+            ),
+        ),
+    )
+)
 #: The statuses that a simulation may leave placements in.
 _ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED, Status.AWAITING_APPROVAL})
 

@@ -12,6 +12,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
+from impactflow.ledger import PauseScope
 from impactflow.models import ProviderName
 from impactflow.proof.scenario import (
     BEGIN_S,
@@ -46,7 +47,23 @@ def scenario(seed: int) -> Scenario:
     if chance.randrange(2):
         chosen.append(chance.choice([name for name in HABITS if not chosen or name not in HASTY]))
     twisted = twist(plain_scenario(seed), chosen)
+    if not (pausing := Random(f"{seed} pause")).randrange(8):
+        twisted = _paused(pausing, twisted)
     return replace(twisted, repairs=not chance.randrange(4))
+
+
+def _paused(chance: Random, plain: Scenario) -> Scenario:
+    """A person pauses buying, all of it or a part, while workers buy."""
+    slot = chance.choice(plain.slots)
+    scopes = (
+        PauseScope(),
+        PauseScope(slot=slot),
+        PauseScope(provider=ProviderName(RULES[slot][0]["provider"])),
+        PauseScope("acme"),
+    )
+    from_s = BEGIN_S + chance.expovariate(1 / 20)
+    paused_s = from_s, from_s + chance.choice([1.0, 10.0, LEASE_S + SETTLE_S])
+    return replace(plain, paused_s=paused_s, paused=chance.choice(scopes), twists=(*plain.twists, "paused"))
 
 
 def healthy(seed: int) -> Scenario:

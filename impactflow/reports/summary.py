@@ -14,9 +14,9 @@ from impactflow.buying.rounds import Round
 from impactflow.buying.tracking import Tracked
 from impactflow.escapes import for_page
 from impactflow.intake.planning import in_words
-from impactflow.ledger import Group, Planned, Status
+from impactflow.ledger import Group, Pause, Planned, Status
 from impactflow.models import ProviderName
-from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_standings
+from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_force, in_standings
 from impactflow.texts import counted
 from impactflow.window import Window
 
@@ -46,6 +46,7 @@ class Outcome:
         rates: A sentence where the policy's exchange rates are old, else None.
         source_notes: Notes for a person about the source of the orders.
         changed: The placements that it changed, by provider and status; orders of other days included.
+        pauses: The pauses that stand.
     """
 
     planned: Planned | None
@@ -64,6 +65,7 @@ class Outcome:
     rates: str | None = None
     source_notes: Sequence[str] = ()
     changed: Sequence[Group] = ()
+    pauses: Sequence[Pause] = ()
 
     @property
     def this_run(self) -> dict[str, int]:
@@ -127,7 +129,7 @@ class Outcome:
             "broken_orders": self.broken,
             "window": in_words(self.window) if self.window else None,
             "wait_to_be_read": self.unread,
-            "notes": [*self.source_notes, *self.notes],
+            "notes": [*self.source_notes, *map(in_force, self.pauses), *self.notes],
             "left_alone": self.left_alone,
             "refused_keys": self.refused_keys,
             "requests": self.requests,
@@ -164,7 +166,7 @@ class Outcome:
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
         if self.broken:
             lines.append(f"{counted(self.broken, 'order')} could not be read.")
-        lines += [*map(for_page, self.source_notes), *self.notes]
+        lines += [*map(for_page, [*self.source_notes, *map(in_force, self.pauses)]), *self.notes]
         lines.append(f"{counted(self.requests, 'request')} in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 

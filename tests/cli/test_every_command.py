@@ -55,6 +55,8 @@ TYPED = {
     "settle": "settle WR-1 trees --as given-up",
     "approve": "approve",
     "dismiss": "dismiss WR-1 --why nothing",
+    "pause": "pause --slot another --why nothing",
+    "resume": "resume",
     "adopt": "adopt",
     "demo": "demo --orders 3",
     "prove": "prove --help",
@@ -86,6 +88,8 @@ backup        |          0 |    0 |      0 |        0 |       0 |               
 settle        |          2 |    2 |      2 |        2 |       2 |                2
 approve       |          0 |    0 |      0 |        0 |       0 |                2
 dismiss       |          2 |    2 |      2 |        2 |       2 |                2
+pause         |          0 |    0 |      0 |        0 |       0 |                2
+resume        |          0 |    0 |      0 |        0 |       0 |                2
 adopt         |          0 |    0 |      0 |        0 |       0 |                2
 demo          |          0 |    0 |      0 |        0 |       0 |                2
 prove         |          0 |    0 |      0 |        0 |       0 |                0

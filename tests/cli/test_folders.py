@@ -19,6 +19,8 @@ POLICY = Path(__file__).parents[2] / "policy.yaml"
         ["approve"],
         ["approve", "WR-1", "trees"],
         ["dismiss", "WR-1", "--why", "x"],
+        ["pause", "--why", "x"],
+        ["resume"],
         ["status"],
         ["show", "WR-1"],
     ],

@@ -10,6 +10,9 @@ from impactflow.cli.command import DONE, UNDONE, By, Json, PolicyFile, Store, en
 from impactflow.models import ProviderName
 
 deciding_app = typer.Typer()
+PausedProvider = Annotated[ProviderName | None, typer.Option("--provider", help="Provider at which nothing is bought.")]
+PausedSlot = Annotated[str | None, typer.Option("--slot", metavar="SLOT", help="Slot in which nothing is bought.")]
+PausedStore = Annotated[str | None, typer.Option("--store", metavar="NAME", help="Store for which nothing is bought.")]
 #: The results that a person may have found out.
 _DECISIONS = ("bought", "not-bought", "given-up")
 
@@ -108,6 +111,44 @@ def approve(
     decision = Decision.REJECT if reject else Decision.APPROVE if at_most is None else Decision.TRIM
     quantity = None if at_most is None else Decimal(str(at_most))
     approving.decide(order, slot, store, Answer(decision, by or whoever_types(), why, quantity), as_json=json)
+    return DONE
+
+
+@deciding_app.command(epilog="Example: impactflow pause --provider cnaught --why 'the portfolio is being changed'")
+@ending
+def pause(
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why nothing is to be bought; kept in the ledger.")],
+    provider: PausedProvider = None,
+    slot: PausedSlot = None,
+    store: PausedStore = None,
+    by: By = "",
+    json: Json = False,
+) -> int:
+    """Buy nothing for now: at all, or at a provider, in a slot, for a store. Orders are read and planned as before."""
+    from impactflow.cli import pausing
+    from impactflow.clock import SystemClock
+    from impactflow.ledger import PauseScope
+
+    pausing.pause(PauseScope(store, provider, slot), why, by or whoever_types(), SystemClock(), as_json=json)
+    return DONE
+
+
+@deciding_app.command(epilog="Example: impactflow resume --provider cnaught")
+@ending
+def resume(
+    provider: PausedProvider = None,
+    slot: PausedSlot = None,
+    store: PausedStore = None,
+    by: By = "",
+    json: Json = False,
+) -> int:
+    """End the pause that has the same options; without options, end every pause. The next run buys what waited."""
+    from impactflow.cli import pausing
+    from impactflow.clock import SystemClock
+    from impactflow.ledger import PauseScope
+
+    scope = PauseScope(store, provider, slot) if provider or slot or store else None
+    pausing.resume(scope, by or whoever_types(), SystemClock(), as_json=json)
     return DONE
 
 

@@ -1,4 +1,8 @@
-"""Columns get the words of the code; a doubt counts its questions; a person vouches for an account of one store."""
+"""
+Columns get the words of the code; a doubt counts its questions; a person vouches for an account of one store.
+
+And a person may pause buying.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -45,3 +49,17 @@ def upgrade() -> None:
         " SELECT '', provider, vouched_at, \"by\" FROM accounts"
     )
     op.drop_table("accounts")
+
+    op.create_table(
+        "pauses",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("store", sa.Text(), nullable=True),
+        sa.Column("provider", sa.Text(), nullable=True),
+        sa.Column("slot", sa.Text(), nullable=True),
+        sa.Column("at", Utc(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("resumed_at", Utc(), nullable=True),
+        sa.Column("resumed_by", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pauses")),
+    )
