@@ -87,6 +87,7 @@ async def backfill_orders(
             overall=await run.ledger.counts(),
             broken=await run.ledger.broken_count(),
             pauses=await run.ledger.pauses(),
+            on_hold=await run.ledger.on_hold(run.clock.now()),
             changed=await run.ledger.changed(run.id, after=run.mark),
             halted=halted,
             requests=run.transport.requests,

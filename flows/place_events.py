@@ -60,6 +60,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
                 overall=overall,
                 broken=await run.ledger.broken_count(),
                 pauses=await run.ledger.pauses(),
+                on_hold=await run.ledger.on_hold(run.clock.now()),
                 changed=await run.ledger.changed(run.id, after=run.mark),
                 halted=halted,
                 requests=run.transport.requests,

@@ -74,6 +74,7 @@ async def reconcile_providers(
             overall=overall,
             broken=await run.ledger.broken_count(),
             pauses=await run.ledger.pauses(),
+            on_hold=await run.ledger.on_hold(run.clock.now()),
             changed=await run.ledger.changed(run.id, after=run.mark),
             halted=dict(zip(ProviderName, rounds, strict=True)),
             requests=run.transport.requests,

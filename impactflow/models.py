@@ -282,6 +282,7 @@ class Impact:
         is_default_limit: Whether that limit is the default.
         day_limit: The most that is planned in the slot on one UTC day without a person's approval; None for no limit.
         asks: Why a person is asked, whatever the quantity; None where no person is asked.
+        hold_days: The days after the order's sale before which it is not bought.
     """
 
     slot: str
@@ -295,6 +296,7 @@ class Impact:
     is_default_limit: bool = False
     day_limit: int | None = None
     asks: str | None = None
+    hold_days: int = 0
 
     @property
     def needs_approval(self) -> bool:

@@ -45,6 +45,7 @@ def as_json(
         "wrong_options": list(wrong),
         "would_hold": would.held,
         "would_await_approval": would.awaiting_approval,
+        "would_be_on_hold": would.on_hold,
         "totals": totals,
         "lines": would.lines,
         "not_earned": [

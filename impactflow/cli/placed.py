@@ -24,7 +24,7 @@ def show_preview(result: Mapping[str, Any]) -> None:
         f"Dry run, nothing was bought: of {counted(orders['read'], 'order')} {orders['eligible']} count;"
         f" {counted(result['would_place'], 'placement')} would be made, {result['would_await_approval']} would await"
         " approval,"
-        f" {result['would_hold']} would be held."
+        f" {result['would_hold']} would be held, {result['would_be_on_hold']} would be on hold for some days."
     )
     _show_incomplete(result)
     for note in (*result["notes"], *result["wrong_options"]):
@@ -33,8 +33,11 @@ def show_preview(result: Mapping[str, Any]) -> None:
     print_list("Would be held", _held(result["lines"]))
     waiting = [line for line in result["lines"] if line["needs_approval"]]
     print_table("Would await approval", [_line(line) for line in waiting[:_SHOWN]])
-    bought = [line for line in result["lines"] if not line["needs_approval"] and line["held"] is None]
+    rest = [line for line in result["lines"] if not line["needs_approval"] and line["held"] is None]
+    bought = [line for line in rest if line["on_hold_until"] is None]
     print_table("The first of what would be bought", [_line(line) for line in bought[:_SHOWN]])
+    on_hold = [line for line in rest if line["on_hold_until"] is not None]
+    print_table("Would be on hold", [_line(line, "held", "needs_approval") for line in on_hold[:_SHOWN]])
     print_table("Would earn nothing", result["not_earned"])
 
 
@@ -70,7 +73,7 @@ def show_previews(result: Mapping[str, Any]) -> None:
         out.print(
             f"{window['from']} to {window['to']}: of {counted(orders['read'], 'order')} {orders['eligible']} count;"
             f" {counted(would, 'placement')} would be made, {window['would_await_approval']} would await approval,"
-            f" {window['would_hold']} would be held."
+            f" {window['would_hold']} would be held, {window['would_be_on_hold']} would be on hold for some days."
         )
         _show_incomplete(window)
         print_table("", [_readable(row) for row in window["totals"]])
@@ -120,8 +123,9 @@ def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "quantity": amount, "unit": unit}
 
 
-def _line(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in _readable(line).items() if name not in {"held", "needs_approval"}}
+def _line(line: Mapping[str, Any], *left_out: str) -> dict[str, Any]:
+    left_out = left_out or ("held", "needs_approval", "on_hold_until")
+    return {name: value for name, value in _readable(line).items() if name not in left_out}
 
 
 def show(result: Mapping[str, Any]) -> None:

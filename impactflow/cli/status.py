@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +24,7 @@ from impactflow.reports.standing import (
     Standing,
     by_provider,
     in_force,
+    on_hold_in_words,
     reads_again,
     takes_up_deliveries,
 )
@@ -51,6 +53,7 @@ class _Now:
         places: The command that processes deliveries and buys planned placements.
         silence: The reasons for held placements, for orders that did not earn, and for refusals.
         totals: The purchases, where the caller asked for them.
+        on_hold: The number of planned placements that are on hold, and the end of the first hold.
         pauses: The pauses that stand.
         paused: The number of planned placements that they hold back.
     """
@@ -64,6 +67,7 @@ class _Now:
     places: str
     silence: silence.Silence
     totals: Sequence[Total] | None
+    on_hold: tuple[int, datetime | None]
     pauses: Sequence[Pause]
     paused: int
 
@@ -71,7 +75,7 @@ class _Now:
     def undone(self) -> bool:
         """Whether anything is left for a person or a further run."""
         standing = Standing.of(self.counts)
-        return bool(standing.waiting or standing.failed or self.broken or self.pending)
+        return bool(standing.waiting > self.on_hold[0] or standing.failed or self.broken or self.pending)
 
 
 def show_status(*, totals: bool, as_json: bool) -> int:
@@ -109,6 +113,7 @@ async def _read(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
         takes_up_deliveries(settings),
         await silence.measure(ledger, SystemClock().now()),
         await ledger.totals() if totals else None,
+        await ledger.on_hold(SystemClock().now()),
         await ledger.pauses(),
         await ledger.paused(),
     )
@@ -135,6 +140,7 @@ def _as_json(now: _Now, where: str) -> dict[str, Any]:
         "broken_orders": now.broken,
         "waiting_deliveries": [asdict(each) for each in now.pending],
         "wait_to_be_read": now.unread[0],
+        "on_hold": now.on_hold[0],
         "pauses": [pausing.as_row(each) for each in now.pauses],
         "wait_for_a_pause": now.paused,
         "ledger": where,
@@ -163,18 +169,14 @@ def _show(now: _Now, where: str) -> None:
         )
     out.print(f"Ledger: {where}", markup=False)
     _show_pending(now.pending, now.places)
-    for each in now.pauses:
-        out.print(in_force(each), markup=False)
-    if now.pauses:
-        wait = "waits" if now.paused == 1 else "wait"
-        out.print(f"{counted(now.paused, 'planned placement')} {wait} for that.", markup=False)
+    _show_held_back(now)
     waiting, read_by = now.unread
     if waiting:
         wait = "waits" if waiting == 1 else "wait"
         out.print(
             f"{counted(waiting, 'planned placement')} {wait} to be read again: {read_by} does that.", markup=False
         )
-    if (ready := Standing.of(now.counts).planned - waiting - now.paused) > 0:
+    if (ready := Standing.of(now.counts).planned - waiting - now.paused - now.on_hold[0]) > 0:
         out.print(
             f"{counted(ready, 'planned placement')} still to be bought: {now.places} goes on with that.", markup=False
         )
@@ -185,6 +187,17 @@ def _show(now: _Now, where: str) -> None:
     now.silence.show()
     if now.undone:
         out.print("Something is left undone, as said above, so the exit status is 1.")
+
+
+def _show_held_back(now: _Now) -> None:
+    """Print what the policy's hold and persons' pauses keep from being bought."""
+    if hold := on_hold_in_words(*now.on_hold):
+        out.print(hold, markup=False)
+    for each in now.pauses:
+        out.print(in_force(each), markup=False)
+    if now.pauses:
+        wait = "waits" if now.paused == 1 else "wait"
+        out.print(f"{counted(now.paused, 'planned placement')} {wait} for that.", markup=False)
 
 
 def _broken(broken: Sequence[Mapping[str, Any]]) -> list[str]:

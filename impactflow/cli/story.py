@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from impactflow import stopping
 from impactflow.cli.console import out, print_json
 from impactflow.cli.dismiss import HOW
 from impactflow.cli.ledgers import open_existing
-from impactflow.ledger import Ledger
+from impactflow.ledger import Ledger, Status
 from impactflow.models import Unit
 from impactflow.reports.standing import takes_up_deliveries
 from impactflow.settings import Settings, load_settings
@@ -165,6 +166,8 @@ def _show_placement(placement: Mapping[str, Any]) -> None:
     out.print(f"\n[bold]{placement['slot']}[/bold]: {what}, [bold]{placement['status']}[/bold]")
     if (cents := placement["price_usd_cents"]) is not None:
         out.print(f"  price: {Decimal(cents) / 100:f} USD")
+    if placement["status"] == Status.PLANNED and (until := placement["buy_from"]) and until > datetime.now(UTC):
+        out.print(f"  on hold until {until:%Y-%m-%d %H:%M} UTC, as the policy says")
     for name in ("reason", "ref", "certificate_url", "key"):
         if placement[name]:
             out.print(f"  {name.replace('_', ' ')}: {placement[name]}", markup=False)

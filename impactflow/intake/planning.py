@@ -14,7 +14,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from impactflow.clock import Clock
 from impactflow.intake.source import OrderSource
@@ -203,7 +203,9 @@ class Preview:
         totals: How much by (slot, provider, unit): purchases and quantity.
         held: How many purchases would wait until a person has corrected something.
         awaiting_approval: How many would wait until a person has approved them.
-        lines: The first purchases, one line each: order, slot, provider, unit, quantity, held, needs_approval.
+        on_hold: How many would be planned, and bought only once their hold is over.
+        lines: The first purchases, one line each: order, slot, provider, unit, quantity, held,
+            needs_approval, on_hold_until.
         ends_before: The first order that would exceed the limit, and was not looked at; None where all were.
         new: How many of the purchases are not planned yet.
         missing: How many orders may be missing, because no two readings of their days agreed.
@@ -217,6 +219,7 @@ class Preview:
     placements: int = 0
     held: int = 0
     awaiting_approval: int = 0
+    on_hold: int = 0
     totals: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
     lines: list[dict[str, str | int | bool | None]] = field(default_factory=list)
     ends_before: str | None = None
@@ -280,7 +283,7 @@ async def preview(
         fits = [(as_read[order.id], earned) for order, earned in fits]  # the ledger knows the refunds, and more
         for each in await ledger.foresee(page_of(policy, fits, clock), outlook):
             read.add(each.placement or 0)
-            _foresee(would, each)
+            _foresee(would, each, clock.now())
         if would.ends_before:
             break
     would.not_earned.update(
@@ -293,7 +296,7 @@ async def preview(
             unlisted = is_complete and each.was_listed and window.contains(each.ordered_at)
             if each.placement not in read and not unlisted:
                 read.add(each.placement or 0)
-                _foresee(would, each)
+                _foresee(would, each, clock.now())
     return would
 
 
@@ -398,13 +401,16 @@ def _is_bought(impact: Impact) -> bool:
     return impact.held is None and not impact.needs_approval
 
 
-def _foresee(would: Preview, each: Foreseen) -> None:
+def _foresee(would: Preview, each: Foreseen, now: datetime) -> None:
+    is_on_hold = each.status is Status.PLANNED and each.buy_from is not None and each.buy_from > now
     unit = UNIT_OF[each.kind]
     held = each.reason if each.status is Status.HELD else None
     if each.status is Status.HELD:
         would.held += 1
     elif each.status is Status.AWAITING_APPROVAL:
         would.awaiting_approval += 1
+    elif is_on_hold:
+        would.on_hold += 1
     else:
         would.placements += 1
         count, quantity = would.totals.get((each.slot, each.provider, unit), (0, 0))
@@ -412,7 +418,8 @@ def _foresee(would: Preview, each: Foreseen) -> None:
     if len(would.lines) < _PREVIEW_LINES:
         line = {"order": each.order, "slot": each.slot, "provider": each.provider.value, "unit": unit.value}
         waits = {"held": held, "needs_approval": each.status is Status.AWAITING_APPROVAL}
-        would.lines.append({**line, "quantity": each.quantity, **waits})
+        buy_from = each.buy_from.isoformat() if is_on_hold and each.buy_from else None
+        would.lines.append({**line, "quantity": each.quantity, **waits, "on_hold_until": buy_from})
 
 
 def _is_taken(order: Order, window: Window, known: Mapping[tuple[str, str], bool]) -> bool:
@@ -464,7 +471,7 @@ async def choose_window(
         from_, watches = min(from_, max(begins, furthest)), True
         if from_ < window.from_:
             why = f"once a day the last {WATCH_DAYS} days, as far as they were read before"
-    waiting = await ledger.oldest_waiting(store)
+    waiting = await ledger.oldest_waiting(store, clock.now())
     if waiting is not None and (since := max(waiting.date(), furthest)) < from_:
         from_, why = since, "back to the oldest order of which something is still to be sent"
     return replace(window, from_=from_, new_from=begins, watches=watches, why=why)

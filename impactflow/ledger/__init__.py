@@ -449,9 +449,13 @@ class Ledger:
         """The number of planned placements that wait for a new reading of their orders, and the first sale time."""
         return await self._read(queries.unread, store, fresh)
 
-    async def oldest_waiting(self, store: str) -> datetime | None:
+    async def on_hold(self, now: datetime) -> tuple[int, datetime | None]:
+        """The number of planned placements that are on hold, and the end of the first hold."""
+        return await self._read(queries.on_hold, now)
+
+    async def oldest_waiting(self, store: str, now: datetime) -> datetime | None:
         """The sale time of the first order with something not sent yet: planned, held or awaiting approval."""
-        return await self._read(queries.oldest_waiting, store)
+        return await self._read(queries.oldest_waiting, store, now)
 
     async def changes(self) -> Mapping[tuple[Status | None, Status], int]:
         """How often placements went from one status to another."""

@@ -16,15 +16,13 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, union
 
-from impactflow.ledger.fresh import FIRST, FRESH
+from impactflow.ledger.fresh import FIRST, FRESH, RELEASED
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Click, Order, Payment, Product, ProviderName
 
 #: The time after a change of an order during which its source may still list the order unchanged.
 _LAG = timedelta(days=1)
-#: The greatest age of a webhook's report when an order that was held because of the policy is bought after all.
-RELEASED = timedelta(days=60)
 
 
 class Origin(StrEnum):
@@ -48,7 +46,7 @@ class Kept:
         order: The order's content.
         read_at: The time when it was last read or announced.
         was_listed: Whether its source has listed it.
-        was_held: Whether one of its placements was held.
+        was_held: Whether one of its placements was held, or on hold.
     """
 
     row: int
@@ -346,7 +344,10 @@ _CANDIDATES = union(_WAITS, _ANNOUNCED).subquery("candidates")
 _IS_HELD = (
     select(placements.c.id)
     .join(orders, placements.c.order == orders.c.id)
-    .where(or_(orders.c.id == FIRST.c.id, orders.c.same_as == FIRST.c.id), placements.c.status == Status.HELD)
+    .where(
+        or_(orders.c.id == FIRST.c.id, orders.c.same_as == FIRST.c.id),
+        or_(placements.c.status == Status.HELD, placements.c.buy_from.is_not(None)),
+    )
     .exists()
 )
 _KEPT = ("id", "order_id", "ordered_at", "customer_email", "facts", "facts_at", "read_at", "listed")

@@ -22,6 +22,10 @@ FRESH = timedelta(hours=6)
 #: that a complete reading does not list was last read longer ago than this.
 REREAD = timedelta(minutes=5)
 
+#: The greatest age of a webhook's report when an order that only webhooks report is bought, because a hold is over or
+#: a person has mended the policy: what changes such an order is announced as well.
+RELEASED = timedelta(days=60)
+
 #: The digest of an order that is not listed: no order that is read has this digest, so a reading plans it anew.
 UNLISTED = "not listed"
 
@@ -46,8 +50,9 @@ class Fresh:
 
     @property
     def values(self) -> dict[str, object]:
-        """The parameters of ``IS_FRESH``."""
-        return {"policy": self.policy, "fresh_since": self.since}
+        """The parameters of ``IS_FRESH`` and ``IS_OFF_HOLD``."""
+        now = self.since + FRESH
+        return {"policy": self.policy, "fresh_since": self.since, "fresh_now": now, "told_since": now - RELEASED}
 
 
 #: The first row of a sale; only this row keeps the time when the sale was read.
@@ -56,8 +61,16 @@ FIRST = orders.alias("first")
 WITH_FIRST: Any = placements.join(orders, placements.c.order == orders.c.id).join(
     FIRST, FIRST.c.id == func.coalesce(orders.c.same_as, orders.c.id)
 )
-IS_FRESH: ColumnElement[bool] = (FIRST.c.policy == bindparam("policy", type_=Text())) & (
-    FIRST.c.read_at >= bindparam("fresh_since", type_=Utc())
+#: Whether an order was planned under the policy and read lately; what was on hold, and no source lists, is not read.
+IS_FRESH: ColumnElement[bool] = (FIRST.c.policy == bindparam("policy", type_=Text())) & or_(
+    FIRST.c.read_at >= bindparam("fresh_since", type_=Utc()),
+    placements.c.buy_from.is_not(None)
+    & FIRST.c.listed.is_(None)
+    & (FIRST.c.read_at >= bindparam("told_since", type_=Utc())),
+)
+#: Whether a placement may be bought by now, as far as its hold is concerned.
+IS_OFF_HOLD: ColumnElement[bool] = or_(
+    placements.c.buy_from.is_(None), placements.c.buy_from <= bindparam("fresh_now", type_=Utc())
 )
 _NAMED = orders.alias("named")
 #: Whether Wicked Reports has listed a sale at some time.

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from impactflow.errors import AlreadyRecorded, TransitionRefused
 from impactflow.ledger import approvals, joined_sales, refunds, surplus_purchases, transitions
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.fresh import IS_FRESH, WITH_FIRST, Fresh
+from impactflow.ledger.fresh import IS_FRESH, IS_OFF_HOLD, WITH_FIRST, Fresh
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.pauses import IS_DOUBT_PAUSED, IS_PAUSED
 from impactflow.ledger.rows import ever_bought, names_for, placement_columns, placement_from_row
@@ -391,6 +391,7 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
             placements.c.due_at <= _NOW,
             orders.c.store == bindparam("store", type_=sa.Text()),
             IS_FRESH,
+            IS_OFF_HOLD,
             ~IS_PAUSED,
         )
         .order_by(placements.c.due_at, placements.c.id)

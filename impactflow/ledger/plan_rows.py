@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
@@ -126,6 +126,7 @@ def impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
         "status": status.value,
         "reason": reason,
         "due_at": at if status is Status.PLANNED else None,
+        "buy_from": order.ordered_at + timedelta(days=impact.hold_days) if impact.hold_days else None,
     }
     values["look_alike"] = look_alike_of(values, order.customer_email)
     return values

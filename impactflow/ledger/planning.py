@@ -20,7 +20,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 from impactflow.ledger import facts, transitions, unlisted
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Origin
-from impactflow.ledger.fresh import REREAD, UNLISTED
+from impactflow.ledger.fresh import RELEASED, REREAD, UNLISTED
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.pages import (
     KEPT_AT_FIRST,
@@ -233,7 +233,7 @@ def _reported_at(sale: Sale, row: Any, writing: Plan) -> datetime:
     """
     if writing.page.origin is not Origin.KEPT:
         return sale.reported_at
-    announced_lately: bool = row.read_at is not None and writing.page.at - row.read_at < facts.RELEASED
+    announced_lately: bool = row.read_at is not None and writing.page.at - row.read_at < RELEASED
     return writing.page.at if row.id in writing.released and row.listed is None and announced_lately else row.read_at
 
 

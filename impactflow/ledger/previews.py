@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from impactflow.ledger.fresh import FIRST, IS_FRESH, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
+from impactflow.ledger.fresh import FIRST, IS_FRESH, IS_OFF_HOLD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.pages import (
     Page,
     Sale,
@@ -38,6 +38,7 @@ class Foreseen:
         placement: The ledger's row; None where it is new.
         ordered_at: The time when the order was sold.
         was_listed: Whether the source listed it in the last reading; a webhook, or a person, may have reported it.
+        buy_from: The end of its hold; None without a hold, or where the hold is over.
     """
 
     order: str
@@ -50,6 +51,7 @@ class Foreseen:
     placement: int | None
     ordered_at: datetime
     was_listed: bool = True
+    buy_from: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -126,6 +128,7 @@ def _foreseen(sale: Sale, impact: Impact, values: Mapping[str, Any], found: Any)
         values.get("reason"),
         None if found is None else found.id,
         sale.order.ordered_at,
+        buy_from=values["buy_from"],
     )
 
 
@@ -147,6 +150,7 @@ _TO_SEND = (
         FIRST.c.store == bindparam("store"),
         placements.c.status == Status.PLANNED.value,
         IS_FRESH,
+        IS_OFF_HOLD,
     )
     .order_by(placements.c.id)
 )

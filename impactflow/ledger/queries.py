@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, case, false, func, or_, select
 
 from impactflow.ledger import dismissals, sales, surplus_purchases
-from impactflow.ledger.fresh import FIRST, IS_FRESH, WITH_FIRST, Fresh
+from impactflow.ledger.fresh import FIRST, IS_FRESH, IS_OFF_HOLD, WITH_FIRST, Fresh
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.pauses import IS_DOUBT_PAUSED, IS_PAUSED
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.sales import same_sale
 from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, STANDING, UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import (
+    Utc,
     approvals,
     broken_orders,
     events,
@@ -75,9 +76,19 @@ def paused(connection: Connection) -> int:
     return count
 
 
-def oldest_waiting(connection: Connection, store: str) -> datetime | None:
-    """The sale time of the first order with something still to be sent, or that waits for a person before that."""
-    return connection.execute(_OLDEST_WAITING, {"store": store}).scalar()
+def on_hold(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
+    """The number of planned placements that are on hold, and the end of the first hold."""
+    count, first = connection.execute(_ON_HOLD, {"now": now}).one()
+    return count, first
+
+
+def oldest_waiting(connection: Connection, store: str, now: datetime) -> datetime | None:
+    """
+    The sale time of the first order with something still to be sent, or that waits for a person before that.
+
+    An order that is on hold is read again when its hold is over.
+    """
+    return connection.execute(_OLDEST_WAITING, {"store": store, "fresh_now": now}).scalar()
 
 
 def counts(
@@ -452,6 +463,7 @@ _NEXT_TO_SEND = (
         placements.c.status == Status.PLANNED.value,
         orders.c.store == bindparam("store"),
         IS_FRESH,
+        IS_OFF_HOLD,
         ~IS_PAUSED,
     )
 )
@@ -462,7 +474,11 @@ _UNREAD = (
         FIRST.c.store == bindparam("store"),
         placements.c.status == Status.PLANNED.value,
         ~func.coalesce(IS_FRESH, false()),
+        IS_OFF_HOLD,
     )
+)
+_ON_HOLD = select(func.count(), func.min(placements.c.buy_from)).where(
+    placements.c.status == Status.PLANNED.value, placements.c.buy_from > bindparam("now", type_=Utc())
 )
 _PAUSED = (
     select(func.count())
@@ -472,7 +488,7 @@ _PAUSED = (
 _OLDEST_WAITING = (
     select(func.min(FIRST.c.ordered_at))
     .select_from(WITH_FIRST)
-    .where(FIRST.c.store == bindparam("store"), placements.c.status.in_(WAITING))
+    .where(FIRST.c.store == bindparam("store"), placements.c.status.in_(WAITING), IS_OFF_HOLD)
 )
 _PLACED = (
     select(*placement_columns())

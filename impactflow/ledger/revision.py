@@ -75,6 +75,8 @@ def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale
             writing.begun += begins(found.status, values["status"])
             if found.status == Status.HELD:
                 writing.released.add(sale.row_ids[0])
+        if found.buy_from is not None and values["buy_from"] is None:
+            writing.released.add(sale.row_ids[0])
 
 
 def may_change(found: Any) -> bool:
@@ -97,7 +99,8 @@ def revised(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, 
     look_alike = look_alike_of(
         {**values, "quantity": found.quantity}, order.customer_email
     )  # the provider may get another customer
-    return {"status": found.status, "quantity": found.quantity, "look_alike": look_alike}
+    kept = {"status": found.status, "quantity": found.quantity}
+    return {**kept, "look_alike": look_alike, "buy_from": values["buy_from"]}
 
 
 #: The status of a placement before its last event.
@@ -120,6 +123,7 @@ PLACEMENTS = (
                 "status",
                 "attempts",
                 "due_at",
+                "buy_from",
                 "approved",
                 "decided",
                 "on_behalf",

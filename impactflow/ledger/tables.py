@@ -174,6 +174,8 @@ placements = Table(
     Column("status", Text, nullable=False),
     # The reason why it is held, failed, parked, in doubt or waiting.
     Column("reason", Text),
+    # The end of its hold: nothing is bought before; NULL without a hold.
+    Column("buy_from", Utc),
     # The next time when it is due (see states.py); NULL when it is at an end or waits for a person.
     Column("due_at", Utc),
     Column("attempts", Integer, nullable=False),

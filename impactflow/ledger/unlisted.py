@@ -3,9 +3,9 @@ Orders that no source lists, or not any more: nothing is bought for them unless 
 
 A complete reading of some days does not list orders that were deleted at the shop, nor orders that only a webhook has
 reported. A deleted order is known at once. An order from a webhook may still come to be listed, and waits until the
-webhook's report is old. Both then await approval, which counts as a reading. An order from a webhook also awaits
-approval if no run reads orders at all. Once listed, or reported again, they are planned anew. A handler for the
-``Writer``.
+webhook's report is old; after a hold the report still counts, since what changes an order is reported as well. Both
+then await approval, which counts as a reading. An order from a webhook also awaits approval if no run reads orders at
+all. Once listed, or reported again, they are planned anew. A handler for the ``Writer``.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, or_, select
 
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.fresh import FIRST, FRESH, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST
+from impactflow.ledger.fresh import FIRST, FRESH, RELEASED, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 
@@ -47,6 +47,7 @@ def leave_to_person(connection: Connection, listings: Sequence[Listing]) -> list
 def _leave(connection: Connection, listing: Listing) -> int:
     one_at_a_time(connection, listing.store)
     times: dict[str, Any] = {"reread": listing.at - REREAD, "fresh_since": listing.at - FRESH}
+    times |= {"told_since": listing.at - RELEASED}
     if listing.span is None:
         rows = connection.execute(_NEVER_LISTED, {"store": listing.store} | times).all()
     else:
@@ -113,6 +114,7 @@ _OLD = (
             FIRST.c.read_at
             < case(
                 (WAS_LISTED & (FIRST.c.digest != UNLISTED), bindparam("reread", type_=Utc())),
+                (placements.c.buy_from.is_not(None) & ~WAS_LISTED, bindparam("told_since", type_=Utc())),
                 else_=bindparam("fresh_since", type_=Utc()),
             ),
         ),

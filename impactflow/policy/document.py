@@ -15,6 +15,7 @@ from impactflow.models import Earnings, Impact, Order, Unearned
 from impactflow.policy.fields import (
     Currency,
     Day,
+    HoldDays,
     Limit,
     NotEmpty,
     Number,
@@ -111,6 +112,11 @@ class Policy(Strict):
     """Orders of earlier days, UTC, earn nothing."""
     at_most_days_old: Limit = Decimal(60)
     """An order that a webhook reports longer than this after its sale earns nothing: shops import old orders."""
+    hold_days: HoldDays = 0
+    """
+    Nothing is bought for an order until this many days after its sale, and only if the order still counts then. A rule
+    may say its own.
+    """
     distinct_sources: Annotated[tuple[Text, ...], NotEmpty()] | None = None
     """
     Systems whose orders are always sales of their own. Where two orders of other systems have one customer, amount and
@@ -137,7 +143,7 @@ class Policy(Strict):
         if reason := self._why_not_counted(order):
             return Earnings(eligible=False, impacts=(), unearned=(Unearned(None, reason),))
         sale = PricedOrder(order, self.usd_per)
-        outcomes = [rule.earn(sale) for rule in self.rules]
+        outcomes = [rule.earn(sale, self.hold_days) for rule in self.rules]
         return Earnings(
             eligible=True,
             impacts=tuple(outcome for outcome in outcomes if isinstance(outcome, Impact)),

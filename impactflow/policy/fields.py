@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
@@ -274,6 +275,8 @@ class NotEmpty:
 Day = Annotated[date, WholeDay()]
 Number = Annotated[Decimal, Between()]
 Limit = Annotated[Decimal | Literal["unlimited"], Ceiling()]
+#: Days of hold: less than the days for which orders are read again, so that a refund is seen before the hold is over.
+HoldDays = Annotated[int, Field(strict=True, ge=0, le=45)]
 Percent = Annotated[Decimal, Between(most=Decimal(100))]
 Store = Annotated[str, Form("[a-z0-9][a-z0-9_-]{0,39}", "lower-case letters, digits, - and _, at most 40 of them")]
 Slot = Annotated[

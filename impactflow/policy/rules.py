@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned
 from impactflow.policy.conditions import When
-from impactflow.policy.fields import UNLIMITED, Limit, Number, Slot, Strict, Text, wrong_at
+from impactflow.policy.fields import UNLIMITED, HoldDays, Limit, Number, Slot, Strict, Text, wrong_at
 from impactflow.policy.priced_order import NeedsAttention, NotEarned, PricedOrder
 from impactflow.policy.quantities import DonationQuantity, PerItem, Quantity, Rounding, rounded
 from impactflow.units import WHOLE
@@ -77,19 +77,28 @@ class Rule(Strict):
     The most that is planned in this slot on one UTC day without a person's approval; unlimited: no limit. Counted as
     ``approve_above`` is, in cents for donations. Unless set: a hundred times what ``approve_above`` is unless set.
     """
+    hold_days: HoldDays | None = None
+    """Days after the sale before which nothing is bought in this slot. Unless set: the policy's ``hold_days``."""
     when: When = When()
     """Conditions on the order; without any, every order earns the impact."""
 
-    def earn(self, sale: PricedOrder) -> Impact | Unearned:
-        """Return the impact that the order earns by this rule, or why it earns none, or why it waits for a person."""
+    def earn(self, sale: PricedOrder, hold_days: int) -> Impact | Unearned:
+        """
+        Return the impact that the order earns by this rule, or why it earns none, or why it waits for a person.
+
+        Args:
+            sale: The order.
+            hold_days: The days of hold where the rule says none.
+        """
+        hold_days = hold_days if self.hold_days is None else self.hold_days
         try:
             counted = self.when.counted(sale)
             self.when.check(counted)
-            return self._impact(sale, quantity=self._bought(counted), held=None)
+            return self._impact(sale, hold_days, quantity=self._bought(counted), held=None)
         except NotEarned as nothing:
             return Unearned(self.slot, str(nothing))
         except NeedsAttention as needs:
-            return self._impact(sale, quantity=None, held=str(needs))
+            return self._impact(sale, hold_days, quantity=None, held=str(needs))
 
     def counts_items_of(self, source: str) -> str | None:
         """Name the part of the rule, such as per_item, that looks at items of this system's orders; None for none."""
@@ -112,7 +121,7 @@ class Rule(Strict):
             )
         return quantity
 
-    def _impact(self, sale: PricedOrder, *, quantity: int | None, held: str | None) -> Impact:
+    def _impact(self, sale: PricedOrder, hold_days: int, *, quantity: int | None, held: str | None) -> Impact:
         return Impact(
             slot=self.slot,
             provider=self.provider,
@@ -124,6 +133,7 @@ class Rule(Strict):
             approval_limit=self.approval_limit,
             is_default_limit=self.approve_above is None,
             day_limit=self.day_limit,
+            hold_days=hold_days,
         )
 
     @cached_property

@@ -460,10 +460,24 @@ MUTATIONS: Sequence[Mutation] = (
         "empty ledger",
     ),
     Mutation(
+        "a claim does not see a hold",
+        "impactflow.ledger.moves",
+        "            IS_OFF_HOLD,\n",
+        "",
+        "on hold",
+    ),
+    Mutation(
+        "a hold counts from the reading of the order",
+        "impactflow.ledger.plan_rows",
+        "order.ordered_at + timedelta(days=impact.hold_days)",
+        "at + timedelta(days=impact.hold_days)",
+        "on hold",
+    ),
+    Mutation(
         "a claim does not see a pause",
         "impactflow.ledger.moves",
-        "            IS_FRESH,\n            ~IS_PAUSED,\n",
-        "            IS_FRESH,\n",
+        "            ~IS_PAUSED,\n",
+        "",
         "paused",
     ),
     Mutation(

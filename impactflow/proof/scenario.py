@@ -264,6 +264,7 @@ class Scenario:
         stray_after_s: When the process works with the other ledger.
         paused_s: When a person pauses buying, and when they let it go on; None for never.
         paused: What is paused.
+        hold_days: The days after its sale before which nothing is bought for an order.
     """
 
     seed: int
@@ -296,6 +297,7 @@ class Scenario:
     stray_after_s: float = 0.0
     paused_s: tuple[float, float] | None = None
     paused: PauseScope = field(default_factory=PauseScope)
+    hold_days: int = 0
 
     def policy(self, now_s: float = 0.0) -> Policy:
         """Return the policy at a time of the simulation, in seconds."""
@@ -309,7 +311,7 @@ class Scenario:
             rule |= {"approve_above": "unlimited", "approve_above_per_day": "unlimited"}
             if rule["slot"] in self.asks_above:
                 rule["approve_above"] = rule["quantity"]["per_item"] * self.asks_above[rule["slot"]]
-        return Policy.model_validate({"store": "acme", "rules": rules})
+        return Policy.model_validate({"store": "acme", "hold_days": self.hold_days, "rules": rules})
 
     def _factor(self, now_s: float) -> int:
         return TYPO if self.typo_until_s is not None and now_s < self.typo_until_s else 1

@@ -315,7 +315,8 @@ class _Simulation:
             return
         self._sandbox.open_shop()
         would = await runs.preview(self._open_unharmed("dry run"), self._policy_now)
-        lines = [line for line in would.lines if not line["held"] and not line["needs_approval"]]
+        waits = ("held", "needs_approval", "on_hold_until")
+        lines = [line for line in would.lines if not any(line[name] for name in waits)]
         shown = Counter((place(str(line["order"]), str(line["slot"])), line["quantity"]) for line in lines)
         before = len(self._bought())
         await self._start(unharmed, self._clock, _ENDLESS_S)
@@ -397,6 +398,7 @@ class _Simulation:
         found += self._persons.findings(bought, await ledger.awaiting())
         if self._scenario.vandal_after_s is None:
             found += filter(None, map(self._unearned, ours))
+        found += filter(None, map(self._too_early, ours))
         undone = {where for where, _ in bought} & self._scenario.undone()
         found += [f"bought in spite of its refund: {where}" for where in sorted(undone)]
         if await ledger.pending_since(self._policy.store) is not None:
@@ -409,6 +411,14 @@ class _Simulation:
             if self._would_show(ProviderName(provider), was_bought=where in bought_places)
         ]
         return tuple(found)
+
+    def _too_early(self, purchase: Mapping[str, Any]) -> str | None:
+        """The error in a purchase that was made before its order's hold was over."""
+        order_id, slot = sold(purchase)
+        (sold_s,) = (sale.sold_s for sale in self._scenario.sales if order_id == f"WR-{sale.number}")
+        over = START + timedelta(seconds=sold_s, days=self._scenario.hold_days)
+        is_early = self._scenario.hold_days and datetime.fromisoformat(purchase["at"]) < over
+        return f"bought within its hold: {order_id}, {slot}" if is_early else None
 
     def _unearned(self, purchase: Mapping[str, Any]) -> str | None:
         """The error in a purchase that shop and policy did not let its order earn when it was made."""

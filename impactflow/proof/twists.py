@@ -49,6 +49,8 @@ def scenario(seed: int) -> Scenario:
     twisted = twist(plain_scenario(seed), chosen)
     if not (pausing := Random(f"{seed} pause")).randrange(8):
         twisted = _paused(pausing, twisted)
+    if not (holding := Random(f"{seed} hold")).randrange(12):
+        twisted = _on_hold(holding, plain_scenario(seed))
     return replace(twisted, repairs=not chance.randrange(4))
 
 
@@ -64,6 +66,23 @@ def _paused(chance: Random, plain: Scenario) -> Scenario:
     from_s = BEGIN_S + chance.expovariate(1 / 20)
     paused_s = from_s, from_s + chance.choice([1.0, 10.0, LEASE_S + SETTLE_S])
     return replace(plain, paused_s=paused_s, paused=chance.choice(scopes), twists=(*plain.twists, "paused"))
+
+
+def _on_hold(chance: Random, plain: Scenario) -> Scenario:
+    """Runs on some days, a hold that ends between two of them, and refunds and edits before it ends or after."""
+    days, changes_s = chance.randrange(2, 20), partial(chance.uniform, BEGIN_S, 22 * DAY_S)
+    starts_s = BEGIN_S, *sorted(chance.uniform(0.2, 21) * DAY_S for _ in range(4)), 22 * DAY_S
+    weeks = replace(_weeks(plain, *starts_s), hold_days=days, twists=(*plain.twists, "on hold"))
+    sales = []
+    for sale in weeks.sales:
+        sale = replace(sale, sold_s=-chance.uniform(0.1, 5) * DAY_S)  # noqa: PLW2901 - the sale as it was made
+        match chance.randrange(3):
+            case 0:
+                sale = replace(sale, refunded_after_s=changes_s())  # noqa: PLW2901 - the sale as it changes
+            case 1:
+                sale = replace(sale, edited_after_s=changes_s())  # noqa: PLW2901
+        sales.append(sale)
+    return replace(weeks, sales=sales)
 
 
 def healthy(seed: int) -> Scenario:

@@ -6,6 +6,7 @@ This module needs only the ledger's statuses, so that ``impactflow status`` answ
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -43,6 +44,14 @@ def in_force(pause: Pause) -> str:
         f"Paused by {pause.by} since {pause.at:%Y-%m-%d %H:%M} UTC: {pause.scope.in_words} ({pause.why})."
         f" `{resume}` lets it go on."
     )
+
+
+def on_hold_in_words(count: int, first: datetime | None) -> str:
+    """The number of placements that are on hold, and the end of the first hold; empty without any."""
+    if first is None:
+        return ""
+    is_one = "1 planned placement is" if count == 1 else f"{count} planned placements are"
+    return f"{is_one} on hold, as the policy says, until {first:%Y-%m-%d %H:%M} UTC{'' if count == 1 else ' or later'}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ Called at the end of the flows.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from impactflow.audit import Disagreement, Finding, Tally
@@ -16,7 +17,7 @@ from impactflow.escapes import for_page
 from impactflow.intake.planning import in_words
 from impactflow.ledger import Group, Pause, Planned, Status
 from impactflow.models import ProviderName
-from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_force, in_standings
+from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_force, in_standings, on_hold_in_words
 from impactflow.texts import counted
 from impactflow.window import Window
 
@@ -47,6 +48,7 @@ class Outcome:
         source_notes: Notes for a person about the source of the orders.
         changed: The placements that it changed, by provider and status; orders of other days included.
         pauses: The pauses that stand.
+        on_hold: The number of planned placements that are on hold, and the end of the first hold.
     """
 
     planned: Planned | None
@@ -66,6 +68,7 @@ class Outcome:
     source_notes: Sequence[str] = ()
     changed: Sequence[Group] = ()
     pauses: Sequence[Pause] = ()
+    on_hold: tuple[int, datetime | None] = (0, None)
 
     @property
     def this_run(self) -> dict[str, int]:
@@ -89,12 +92,13 @@ class Outcome:
     def undone(self) -> bool:
         """Whether anything failed, or is left for a further run or for a person."""
         missing = self.planned is not None and self.planned.missing
-        return bool(Standing.of(self.overall).waiting or Standing.of(self.in_window).failed or self.broken or missing)
+        waiting = Standing.of(self.overall).waiting > self.on_hold[0]
+        return bool(waiting or Standing.of(self.in_window).failed or self.broken or missing)
 
     @property
     def notes(self) -> list[str]:
         """More notes for a person: orders that were not read, placements that wait for them, and old exchange rates."""
-        notes = []
+        notes = [hold] if (hold := on_hold_in_words(*self.on_hold)) else []
         if self.planned and self.planned.missing:
             notes.append(
                 f"No two readings of the orders agreed: {self.planned.missing} or more may be missing. The next run"
@@ -129,6 +133,7 @@ class Outcome:
             "broken_orders": self.broken,
             "window": in_words(self.window) if self.window else None,
             "wait_to_be_read": self.unread,
+            "on_hold": self.on_hold[0],
             "notes": [*self.source_notes, *map(in_force, self.pauses), *self.notes],
             "left_alone": self.left_alone,
             "refused_keys": self.refused_keys,

@@ -10,7 +10,7 @@ from webhook_senders import shopify_paid
 from world import GIVING, OFFSET, TREES, policy_for, policy_of, sold, statuses, sweep
 
 from impactflow.buying.approval import Answer, Decision, record_answer
-from impactflow.buying.manual_resolution import Decision as Ruled
+from impactflow.buying.manual_resolution import Resolution as Ruled
 from impactflow.buying.manual_resolution import Ruling, resolve_by_ruling
 from impactflow.buying.options import as_lines, check_options
 from impactflow.errors import NotSent

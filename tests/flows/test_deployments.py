@@ -143,7 +143,7 @@ def test_every_parameter_of_every_form_is_explained_and_flat(deployed):
 def test_the_form_that_settles_offers_the_decisions(deployed):
     """A select, not a text to mistype; everything else is flat."""
     schema = deployed["settle"]["parameter_openapi_schema"]
-    assert schema["definitions"]["Decision"]["enum"] == ["bought", "not-bought", "given-up"]
+    assert schema["definitions"]["Resolution"]["enum"] == ["bought", "not-bought", "given-up"]
     assert [name for name in schema["properties"] if name not in schema["required"]] == ["why", "ref", "store"]
     assert all("description" in schema["properties"][name] for name in ("order", "slot", "by", "why", "ref", "store"))
 

@@ -6,7 +6,7 @@ import pytest
 
 from impactflow.buying.rounds import Round
 from impactflow.buying.tracking import Tracked
-from impactflow.ledger import WAITS_FOR_A_PERSON, Group, GroupLine, Planned, Status
+from impactflow.ledger import WAITS_FOR_A_PERSON, Group, GroupLine, Pause, PauseScope, Planned, Status
 from impactflow.models import ProviderName
 from impactflow.reports.standing import Standing, by_provider
 from impactflow.reports.summary import Outcome, TrackOutcome, needs_in_words
@@ -70,6 +70,28 @@ def test_an_old_failure_does_not_make_a_new_run_fail():
     """What is refused for good cannot be mended by running again; what waits outside the window still counts."""
     assert not outcome(overall=counts(failed=1)).undone
     assert outcome(overall=counts(parked=1)).undone
+
+
+def test_what_is_on_hold_leaves_nothing_undone():
+    """The policy says so, and a later run buys it; anything else that is planned is still left undone."""
+    until = datetime(2026, 3, 16, 11, tzinfo=UTC)
+    waits = outcome(overall=counts(placed=2, planned=3), on_hold=(3, until))
+    assert not waits.undone
+    assert waits.as_json()["on_hold"] == 3
+    assert "3 planned placements are on hold, as the policy says, until 2026-03-16 11:00 UTC or later." in waits.notes
+    assert outcome(overall=counts(placed=2, planned=4), on_hold=(3, until)).undone
+
+
+def test_a_pause_is_named_with_the_command_that_ends_it():
+    """On the page its text is escaped: a person typed it."""
+    pause = Pause(PauseScope(slot="trees"), "ana", "a | b", datetime(2026, 3, 2, tzinfo=UTC))
+    text = (
+        "Paused by ana since 2026-03-02 00:00 UTC: slot trees (a | b). `impactflow resume --slot trees` lets it go on."
+    )
+    paused = outcome(pauses=[pause])
+    assert paused.as_json()["notes"] == [text]
+    assert "(a | b)" not in paused.in_words()
+    assert "impactflow resume" in paused.in_words()
 
 
 def test_an_order_that_cannot_be_read_leaves_something_undone():

@@ -1,7 +1,7 @@
 """
 Columns get the words of the code; a doubt counts its questions; a person vouches for an account of one store.
 
-And a person may pause buying.
+A person may pause buying, and what an order has earned may be on hold for some days.
 """
 
 import sqlalchemy as sa
@@ -29,6 +29,7 @@ def upgrade() -> None:
         placements = sa.table("placements", sa.column("reason"), sa.column("status"))
         op.execute(placements.update().where(sa.column("status") == "in_doubt").values(reason=reason))
     op.add_column("placements", sa.Column("asked_again", sa.Integer(), nullable=True))
+    op.add_column("placements", sa.Column("buy_from", Utc(), nullable=True))
 
     op.drop_index(op.f("ix_placements_twin"), "placements")
     for table, before, now in _RENAMED:  # in place: Alembic's own way would copy the whole table on SQLite
