@@ -79,6 +79,11 @@ class Rule(Strict):
     """
     hold_days: HoldDays | None = None
     """Days after the sale before which nothing is bought in this slot. Unless set: the policy's ``hold_days``."""
+    price_usd: Annotated[Number | None, Field(exclude=True)] = None
+    """
+    The price in USD of one unit of the rule's quantity, for ``impactflow plan``; it changes nothing that is bought.
+    Donations cost what they are.
+    """
     when: When = When()
     """Conditions on the order; without any, every order earns the impact."""
 
@@ -135,6 +140,15 @@ class Rule(Strict):
             day_limit=self.day_limit,
             hold_days=hold_days,
         )
+
+    def cost_usd(self, quantity: int) -> Decimal | None:
+        """The cost of a quantity in ``UNIT_OF`` the impact, in USD to the cent; None where the rule says no price."""
+        if self.impact is Kind.DONATE:
+            return Decimal(quantity) / 100
+        if self.price_usd is None:
+            return None
+        cents = rounded(Fraction(quantity) / self.scale * Fraction(self.price_usd) * 100, Rounding.NEAREST)
+        return Decimal(cents) / 100
 
     @cached_property
     def least(self) -> int:

@@ -40,6 +40,7 @@ STOPPED = 130
 #: ``test_up``, ``test_two_workers``, ``test_proof_processes``, ``test_commands`` and ``webhooks/test_command``.
 TYPED = {
     "init": "init",
+    "plan": "plan",
     "campaigns": "campaigns",
     "rates": "rates --ecb eurofxref-daily.xml",
     "policy check": "policy check",
@@ -73,6 +74,7 @@ TYPED = {
 TABLE = """
 command       | 80 columns | pipe | --json | NO_COLOR | no HOME | read-only folder
 init          |          2 |    2 |      2 |        2 |       2 |                2
+plan          |          0 |    0 |      0 |        0 |       0 |                0
 campaigns     |          0 |    0 |      0 |        0 |       0 |                0
 rates         |          2 |    2 |      2 |        2 |       2 |                2
 policy check  |          0 |    0 |      0 |        0 |       0 |                0

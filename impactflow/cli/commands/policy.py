@@ -39,6 +39,39 @@ def init(
     return set_up(Answers(store, orders_from, split(earns) if earns else ()), as_json=json)
 
 
+@setup_app.command(epilog="Example: impactflow plan --policy new.yaml --against policy.yaml --from 2025-01-01")
+@ending
+def plan(
+    policy: PolicyFile = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Another policy: print the difference to it, too.")
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="DAY", help="First day of orders, UTC. Default: thirty days ago; of a file its first day."
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="Last day of orders, included. Default: today, or the file's last."),
+    ] = None,
+    orders: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read this CSV or JSON lines file of orders in the place of Wicked Reports."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Say what a policy would have bought over past orders, and what that would have cost. Nothing is written."""
+    from impactflow.cli.estimating import show_estimates
+    from impactflow.clock import SystemClock
+    from impactflow.settings import load_settings
+
+    path = only("--policy", policy) or load_settings().impactflow_policy
+    show_estimates([path, *([against] if against else [])], from_, to, orders, SystemClock(), as_json=json)
+    return DONE
+
+
 @setup_app.command(epilog="Example: impactflow campaigns")
 @ending
 def campaigns(json: Json = False) -> int:
