@@ -72,6 +72,7 @@ def _limits(rule: Any) -> dict[str, Any]:
         "rounding": rule.rounding.value,
         "unit": UNIT_OF[rule.impact].value,
         "minimum": rule.least,
+        "most_per_order": rule.most_of_order,
         "approve_above": rule.approval_limit,
         "approve_above_is_default": rule.approve_above is None,
         "approve_above_per_day": rule.day_limit,
@@ -87,6 +88,8 @@ def _limits_in_words(rule: Any) -> str:
     whole = WHOLE[UNIT_OF[rule.impact]]
     bought = "bought whole" if whole == rule.counts_in else f"bought in whole {whole}"
     minimum = f"; nothing below {_amount(rule, rule.least)} is bought" if rule.least > 1 else ""
+    if rule.most_of_order is not None:
+        minimum += f"; at most {_amount(rule, rule.most_of_order)} for one order"
     order = _limit(rule, rule.approval_limit, "for one order", is_default=rule.approve_above is None)
     day = _limit(rule, rule.day_limit, "planned on one UTC day", is_default=rule.approve_above_per_day is None)
     return (

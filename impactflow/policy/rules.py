@@ -65,6 +65,8 @@ class Rule(Strict):
     The smallest purchase: less than this buys nothing. Counted as the rule's quantity is: in trees, coral fragments, kg
     or lb (``unit``), and in cents for donations, where 500 is 5 USD.
     """
+    most_per_order: Number | None = None
+    """The most that one order earns, counted as the rule's quantity is: an order that comes to more earns just this."""
     approve_above: Limit | None = None
     """
     The most that is bought for one order without a person's approval; 0: always ask, unlimited: never ask. Counted
@@ -86,6 +88,13 @@ class Rule(Strict):
     """
     when: When = When()
     """Conditions on the order; without any, every order earns the impact."""
+
+    @model_validator(mode="after")
+    def _room_for_a_purchase(self) -> Self:
+        if self.most_of_order is not None and self.most_of_order < self.least:
+            smallest = "the rule's minimum" if self.minimum else "the smallest thing that can be bought"
+            raise wrong_at(("most_per_order",), f"must not be less than {smallest}", self.most_per_order)
+        return self
 
     def earn(self, sale: PricedOrder, hold_days: int) -> Impact | Unearned:
         """
@@ -117,6 +126,8 @@ class Rule(Strict):
         """Return the quantity in ``UNIT_OF`` the impact; rounded once, here."""
         unit = UNIT_OF[self.impact]
         quantity = rounded(self.quantity.of(sale) * self.scale, self.rounding)
+        if self.most_of_order is not None:
+            quantity = min(quantity, self.most_of_order)
         if quantity < self.least:
             # Without the quantity, so that all such orders are reported as one number.
             raise NotEarned(f"it comes to less than the minimum of {self.least} {unit}")
@@ -154,6 +165,11 @@ class Rule(Strict):
     def least(self) -> int:
         """The smallest purchase, in ``UNIT_OF`` the impact."""
         return max(1, ceil(Fraction(self.minimum) * self.scale)) if self.minimum is not None else 1
+
+    @cached_property
+    def most_of_order(self) -> int | None:
+        """The most that one order earns, in ``UNIT_OF`` the impact; None for no limit."""
+        return None if self.most_per_order is None else floor(Fraction(self.most_per_order) * self.scale)
 
     @cached_property
     def approval_limit(self) -> int | None:

@@ -260,6 +260,18 @@ class TestHowMuch:
         assert why_not(rule, below) == "it comes to less than the minimum of 3000 g"
 
     @pytest.mark.parametrize(
+        ("most", "items", "quantity"), [(2, 1, 1_000), (2, 2, 2_000), (2, 900, 2_000), (Decimal("2.5"), 3, 2_500)]
+    )
+    def test_an_order_that_comes_to_more_than_the_most_earns_just_that(
+        self, most: Decimal, items: int, quantity: int
+    ) -> None:
+        """In the rule's own unit; what awaits approval is what is left."""
+        rule = OFFSET | {"quantity": {"per_item": 1}, "most_per_order": most, "approve_above": 3}
+        earned = outcome(rule, replace(SALE, item_count=Decimal(items)))
+        assert isinstance(earned, Impact)
+        assert (earned.quantity, earned.needs_approval) == (quantity, False)
+
+    @pytest.mark.parametrize(
         ("rule", "limit", "needs_approval"),
         [
             (OFFSET | {"quantity": {"per_item": 1}, "approve_above": Decimal("2.9994")}, 2_999, True),
@@ -565,6 +577,18 @@ class TestWhatIsRefused:
                 10,
                 "rules[0].rounding: must be 'nearest', 'up' or",
             ),
+            (
+                "{per_order: 1}",
+                "{per_order: 1}\n    minimum: 3\n    most_per_order: 2",
+                11,
+                "rules[0].most_per_order: must not be less than the rule's minimum",
+            ),
+            (
+                "{per_order: 1}",
+                "{per_order: 1}\n    most_per_order: 0.5",
+                10,
+                "rules[0].most_per_order: must not be less than the smallest thing that can be bought",
+            ),
             ("{per_order: 1}", "{per_order: 1}\n    minimum: 0", 10, "rules[0].minimum: must be a number above 0"),
             (
                 "{per_order: 1}",
@@ -737,6 +761,9 @@ NAMES = st.sampled_from(
         *(
             "rounding",
             "minimum",
+            "most_per_order",
+            "hold_days",
+            "price_usd",
             "approve_above",
             "approve_above_per_day",
             "when",
