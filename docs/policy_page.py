@@ -71,9 +71,10 @@ European Central Bank.
 _UNITS = """\
 ## Units and limits
 
-`quantity`, `minimum`, `most_per_order`, `approve_above` and `approve_above_per_day` of a rule are all in one unit. **For
-donations that unit is the cent**: `approve_above: 5000` is 50 USD. What an order earns is rounded once, to a whole number of what is
-bought. Where a rule does not set its limits, those on the right hold: more awaits a person's approval.
+`quantity`, `minimum`, `most_per_order`, `approve_above` and `approve_above_per_day` of a rule are all in one unit.
+**For donations that unit is the cent**: `approve_above: 5000` is 50 USD. What an order earns is rounded once, to a
+whole number of what is bought. Where a rule does not set its limits, those on the right hold: more awaits a person's
+approval.
 
 | impact | the rule's unit | bought in whole | limit for one order | limit for what is planned on one UTC day |
 |---|---|---|---|---|"""

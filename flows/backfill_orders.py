@@ -23,7 +23,7 @@ from impactflow.buying.run import Run
 from impactflow.intake.planning import unread
 from impactflow.models import ProviderName
 from impactflow.policy import Policy, load_policy
-from impactflow.reports.standing import in_force, reads_again
+from impactflow.reports.standing import reads_again
 from impactflow.reports.summary import Outcome
 from impactflow.window import Window
 from tasks.announcing import announce
@@ -72,7 +72,7 @@ async def backfill_orders(
         windows = await windows_left(run.ledger, policy, days, window_days)
         if dry_run:
             unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
-            notes = [*unasked, *map(in_force, await run.ledger.pauses())]
+            notes = [*unasked, *(each.in_words for each in await run.ledger.pauses())]
             wrong = await wrong_with(run, policy)
             return await preview_all(policy, windows, at_most) | {"notes": notes, "wrong_options": wrong}
         run.require_keys({rule.provider for rule in policy.rules})

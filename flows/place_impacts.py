@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from impactflow.intake.columns import columns_needed
 from impactflow.intake.planning import choose_window, unread
 from impactflow.policy import load_policy
-from impactflow.reports.standing import in_force, reads_again
+from impactflow.reports.standing import reads_again
 from impactflow.reports.summary import Outcome
 from tasks.announcing import announce
 from tasks.buying import buy_all
@@ -68,7 +68,7 @@ async def place_impacts(
         if dry_run:
             unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
             preview = await preview_orders(policy, window, orders_file=orders_file)
-            preview["notes"] += [*unasked, *map(in_force, await run.ledger.pauses())]
+            preview["notes"] += [*unasked, *(each.in_words for each in await run.ledger.pauses())]
             await publish_preview([preview])
             return preview
         run.require_keys({rule.provider for rule in policy.rules}, orders_file)

@@ -73,6 +73,7 @@ async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict
         PurchasesUnknown: A run would refuse this ledger.
     """
     notes = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
+    notes += [each.in_words for each in await run.ledger.pauses()]
     today = run.clock.now().date()
     window = Window(today, today, open_ended=True)
     source = await with_deliveries(_NoOrders(), run.ledger, policy, senders)

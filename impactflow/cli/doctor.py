@@ -21,7 +21,6 @@ from impactflow.ledger import Status
 from impactflow.ledger.location import describe
 from impactflow.models import ProviderName
 from impactflow.policy import Policy, load_policy
-from impactflow.reports.standing import in_force
 from impactflow.settings import Settings, did_you_mean, load_settings, require_folder, unknown_variables
 from impactflow.texts import counted
 from impactflow.webhooks.sources import Secrets
@@ -180,7 +179,7 @@ def _rates(policy: Policy, today: date) -> list[dict[str, Any]]:
 async def _pauses(run: Run) -> list[dict[str, Any]]:
     """Report the pauses that stand: no errors, since a person wants them."""
     try:
-        return [_note("pause", in_force(each)) for each in await run.ledger.pauses()]
+        return [_note("pause", each.in_words) for each in await run.ledger.pauses()]
     except LedgerError:  # the finding on the ledger says so already
         return []
 

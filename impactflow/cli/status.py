@@ -23,7 +23,6 @@ from impactflow.reports.standing import (
     Counts,
     Standing,
     by_provider,
-    in_force,
     on_hold_in_words,
     reads_again,
     takes_up_deliveries,
@@ -115,7 +114,7 @@ async def _read(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
         await ledger.totals() if totals else None,
         await ledger.on_hold(SystemClock().now()),
         await ledger.pauses(),
-        await ledger.paused(),
+        await ledger.paused(SystemClock().now()),
     )
 
 
@@ -194,7 +193,7 @@ def _show_held_back(now: _Now) -> None:
     if hold := on_hold_in_words(*now.on_hold):
         out.print(hold, markup=False)
     for each in now.pauses:
-        out.print(in_force(each), markup=False)
+        out.print(each.in_words, markup=False)
     if now.pauses:
         wait = "waits" if now.paused == 1 else "wait"
         out.print(f"{counted(now.paused, 'planned placement')} {wait} for that.", markup=False)

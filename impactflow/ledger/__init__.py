@@ -377,9 +377,9 @@ class Ledger:
         """The pauses that stand, the oldest first."""
         return await self._read(pauses.standing)
 
-    async def paused(self) -> int:
-        """The number of planned placements that pauses hold back."""
-        return await self._read(queries.paused)
+    async def paused(self, now: datetime) -> int:
+        """The number of planned placements that only pauses hold back; those on hold are counted there."""
+        return await self._read(queries.paused, now)
 
     async def record_refund(self, announcement: Announcement) -> int:
         """Remember a refund, of a known order or not, and withdraw its waiting placements; return how many."""

@@ -61,17 +61,6 @@ FIRST = orders.alias("first")
 WITH_FIRST: Any = placements.join(orders, placements.c.order == orders.c.id).join(
     FIRST, FIRST.c.id == func.coalesce(orders.c.same_as, orders.c.id)
 )
-#: Whether an order was planned under the policy and read lately; what was on hold, and no source lists, is not read.
-IS_FRESH: ColumnElement[bool] = (FIRST.c.policy == bindparam("policy", type_=Text())) & or_(
-    FIRST.c.read_at >= bindparam("fresh_since", type_=Utc()),
-    placements.c.buy_from.is_not(None)
-    & FIRST.c.listed.is_(None)
-    & (FIRST.c.read_at >= bindparam("told_since", type_=Utc())),
-)
-#: Whether a placement may be bought by now, as far as its hold is concerned.
-IS_OFF_HOLD: ColumnElement[bool] = or_(
-    placements.c.buy_from.is_(None), placements.c.buy_from <= bindparam("fresh_now", type_=Utc())
-)
 _NAMED = orders.alias("named")
 #: Whether Wicked Reports has listed a sale at some time.
 WAS_LISTED = (
@@ -79,4 +68,22 @@ WAS_LISTED = (
     .join(_NAMED, order_names.c.order == _NAMED.c.id)
     .where(or_(_NAMED.c.id == FIRST.c.id, _NAMED.c.same_as == FIRST.c.id), order_names.c.name.like(LISTED))
     .exists()
+)
+#: Whether a placement is as its order is under the policy, and its order was read lately, and after its hold. An order
+#: that no source lists is not read again after a hold: what changes it is reported.
+IS_FRESH: ColumnElement[bool] = (
+    (FIRST.c.policy == bindparam("policy", type_=Text()))
+    & placements.c.outdated.is_not(True)
+    & or_(
+        (FIRST.c.read_at >= bindparam("fresh_since", type_=Utc()))
+        & (placements.c.buy_from.is_(None) | (FIRST.c.read_at >= placements.c.buy_from)),
+        placements.c.buy_from.is_not(None)
+        & (FIRST.c.read_at >= bindparam("told_since", type_=Utc()))
+        & FIRST.c.listed.is_(None)
+        & ~WAS_LISTED,
+    )
+)
+#: Whether a placement may be bought by now, as far as its hold is concerned.
+IS_OFF_HOLD: ColumnElement[bool] = or_(
+    placements.c.buy_from.is_(None), placements.c.buy_from <= bindparam("fresh_now", type_=Utc())
 )

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Update, exists, or_, select
 
 from impactflow.errors import ConfigurationError
+from impactflow.ledger.states import Status
 from impactflow.ledger.tables import orders, pauses, placements
 from impactflow.models import KEYLESS, ProviderName
 
@@ -59,6 +60,15 @@ class Pause:
     why: str
     at: datetime
 
+    @property
+    def in_words(self) -> str:
+        """The pause for a person, with the command that ends it."""
+        resume = " ".join(filter(None, ("impactflow resume", self.scope.options)))
+        return (
+            f"Paused by {self.by} since {self.at:%Y-%m-%d %H:%M} UTC: {self.scope.in_words} ({self.why})."
+            f" `{resume}` lets it go on."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
@@ -100,13 +110,30 @@ def _resume(connection: Connection, word: Resumption) -> Sequence[Pause]:
         scopes = "; ".join(each.scope.in_words for each in found)
         raise ConfigurationError(
             f"no pause of {word.scope.in_words} stands"
-            + (f"; those of {scopes} do: give the same options as for `impactflow pause`" if scopes else "")
+            + (f"; those of {scopes} do: give the options of the one to end, or --all" if scopes else "")
         )
     for scope in {each.scope for each in ended}:
         of_scope = (pauses.c[name].is_not_distinct_from(value) for name, value in scope.columns.items())
         stands = pauses.update().where(pauses.c.resumed_at.is_(None), *of_scope)
         connection.execute(stands.values(resumed_at=word.at, resumed_by=word.by))
+    for each in ended:
+        connection.execute(_waited(each.scope).values(buy_from=placements.c.planned_at))
     return ended
+
+
+def _waited(scope: PauseScope) -> Update:
+    """
+    What a pause of this scope held back.
+
+    An order that only webhooks report is sent on their word after a pause, as after a hold: the time of its planning is
+    kept as the end of a hold that is over.
+    """
+    of_store = [] if scope.store is None else [orders.c.store == scope.store]
+    columns = scope.columns.items()
+    own = (placements.c[name] == value for name, value in columns if name != "store" and value is not None)
+    waits = placements.c.status == Status.PLANNED.value, placements.c.buy_from.is_(None)
+    of_order = placements.c.order.in_(select(orders.c.id).where(*of_store))
+    return placements.update().where(*waits, *own, *([of_order] if of_store else ()))
 
 
 def standing(connection: Connection) -> Sequence[Pause]:

@@ -126,10 +126,16 @@ def impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
         "status": status.value,
         "reason": reason,
         "due_at": at if status is Status.PLANNED else None,
-        "buy_from": order.ordered_at + timedelta(days=impact.hold_days) if impact.hold_days else None,
+        "buy_from": _end_of_hold(order, impact.hold_days) if impact.hold_days else None,
     }
     values["look_alike"] = look_alike_of(values, order.customer_email)
     return values
+
+
+def _end_of_hold(order: Order, days: int) -> datetime:
+    """The time from which an order's impact is bought; an order may be dated as late as a calendar goes."""
+    hold = timedelta(days=days)
+    return min(order.ordered_at, datetime.max.replace(tzinfo=UTC) - hold) + hold
 
 
 def _begin(impact: Impact) -> tuple[Status, str | None]:

@@ -70,9 +70,9 @@ def unread(connection: Connection, store: str, fresh: Fresh) -> tuple[int, datet
     return count, ordered_at
 
 
-def paused(connection: Connection) -> int:
-    """The number of planned placements that pauses hold back."""
-    count: int = connection.execute(_PAUSED).scalar_one()
+def paused(connection: Connection, now: datetime) -> int:
+    """The number of planned placements that only pauses hold back; those on hold are counted there."""
+    count: int = connection.execute(_PAUSED, {"fresh_now": now}).scalar_one()
     return count
 
 
@@ -418,7 +418,7 @@ def _given_back(connection: Connection, store: str, names: Sequence[str]) -> lis
 def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
     happened = connection.execute(select(events).where(events.c.placement == row["id"]).order_by(events.c.id))
     decisions = select(approvals).where(approvals.c.placement == row["id"]).order_by(approvals.c.id)
-    hidden = {"id", "order", "look_alike", "unresolved_look_alike", "placement", "approved", "decided"}
+    hidden = {"id", "order", "look_alike", "unresolved_look_alike", "placement", "approved", "decided", "outdated"}
     decided = [
         {name: value for name, value in each.items() if name not in hidden}
         for each in connection.execute(decisions).mappings()
@@ -483,7 +483,7 @@ _ON_HOLD = select(func.count(), func.min(placements.c.buy_from)).where(
 _PAUSED = (
     select(func.count())
     .select_from(placements.join(orders, placements.c.order == orders.c.id))
-    .where(placements.c.status == Status.PLANNED.value, IS_PAUSED)
+    .where(placements.c.status == Status.PLANNED.value, IS_PAUSED, IS_OFF_HOLD)
 )
 _OLDEST_WAITING = (
     select(func.min(FIRST.c.ordered_at))

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, or_, select
 
 from impactflow.ledger import transitions
-from impactflow.ledger.approvals import digest
+from impactflow.ledger.approvals import COVERED, digest
 from impactflow.ledger.pages import Sale
 from impactflow.ledger.plan_rows import Plan, begins, impact_values
 from impactflow.ledger.rows import ever_bought, look_alike_of
@@ -62,13 +62,15 @@ def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale
     if sale.asks_anew and found.status in UNSURE and found.decided is not None:
         unanswered = {"status": found.status, "approved": None, "decided": None}
         transitions.revise(connection, found, unanswered, None, writing.page.at, writing.page.run_id)
+    if found.status in UNSURE and not found.was_bought:
+        transitions.outdate(connection, found, outdated=is_outdated(found, impact, sale, writing))
     if not may_change(found) or (impact is None and found.status not in WAITING):
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
         _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
     else:
-        values = revised(found, impact, sale, writing)
+        values = revised(found, impact, sale, writing) | {"outdated": None}
         is_other = (values["status"], values["quantity"]) != (found.status, found.quantity)
         detail = (values["reason"] or f"planned anew: {values['quantity']} {values['unit']}") if is_other else None
         if transitions.revise(connection, found, values, detail, writing.page.at, writing.page.run_id) and is_other:
@@ -77,6 +79,15 @@ def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale
                 writing.released.add(sale.row_ids[0])
         if found.buy_from is not None and values["buy_from"] is None:
             writing.released.add(sale.row_ids[0])
+
+
+def is_outdated(found: Any, impact: Impact | None, sale: Sale, writing: Plan) -> bool:
+    """Whether an order has earned something else by now than what a placement was planned for."""
+    if impact is None:
+        return True
+    values = impact_values(impact, sale.order, writing.page.at)
+    is_other = digest({**values, "key": found.key}) != digest({name: getattr(found, name) for name in COVERED})
+    return is_other or values["status"] != Status.PLANNED or values["buy_from"] != found.buy_from
 
 
 def may_change(found: Any) -> bool:
@@ -117,6 +128,10 @@ PLACEMENTS = (
             placements.c[name]
             for name in (
                 "quantity",
+                "provider",
+                "kind",
+                "unit",
+                "options",
                 "id",
                 "key",
                 "slot",

@@ -174,6 +174,8 @@ placements = Table(
     Column("status", Text, nullable=False),
     # The reason why it is held, failed, parked, in doubt or waiting.
     Column("reason", Text),
+    # Whether its order was planned again while it could not be changed: it is not sent before it is planned again, too.
+    Column("outdated", Boolean),
     # The end of its hold: nothing is bought before; NULL without a hold.
     Column("buy_from", Utc),
     # The next time when it is due (see states.py); NULL when it is at an end or waits for a person.

@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, case, func, select
 
 from impactflow.errors import TransitionRefused
+from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import lock
 from impactflow.ledger.states import TRANSITIONS, WAITING, Status
-from impactflow.ledger.tables import Utc, events, placements
+from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.models import Placement, Receipt
 
 
@@ -149,6 +150,12 @@ def claim(
     record_attempts(connection, chosen, Status.PLANNED, Status.PLACING, now, run_id)
 
 
+def outdate(connection: Connection, found: Any, *, outdated: bool) -> None:
+    """Note whether an order has earned something else by now than a placement, which cannot be changed, is for."""
+    as_found = (placements.c.id == found.id) & (placements.c.status == found.status)
+    connection.execute(placements.update().where(as_found).values(outdated=outdated or None))
+
+
 def record_attempts(connection: Connection, ids: str, from_: Status, to: Status, now: datetime, run_id: str) -> None:
     """Write events for the beginning of a further attempt at some placements (``as_list``), after it was counted."""
     values = {"ids": ids, "now": now, "from": from_, "to": to, "run_id": run_id}
@@ -170,6 +177,8 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
         lock(connection, (each.placement.id for each in moves))
     expect(len(moves), connection.execute(_MOVE, changes).rowcount)
     connection.execute(_MOVE_EVENTS, changes)
+    if again := [each.placement.id for each in moves if each.to is Status.PLANNED]:
+        connection.execute(_JUDGE_ANEW, {"ids": as_list([id_] for id_ in again)})
     return [None] * len(moves)
 
 
@@ -233,6 +242,7 @@ _BY_KEY = select(placements.c.id, placements.c.key).where(placements.c.key == _K
 _NOW = bindparam("now", type_=Utc())
 _UNTIL = bindparam("until", type_=Utc())
 _IDS = select(listed("ids", {"id": placements.c.id.type}).c.id)
+_OF = orders.alias("of")
 _NO_RECEIPT = Receipt("")
 _CLAIM = (
     placements.update()
@@ -318,6 +328,19 @@ _MOVE = (
         ),
         **{name: func.coalesce(_CHANGES[name], placements.c[name]) for name in _KEPT},
     )
+)
+#: Orders that were planned again while one of these placements could not be changed: they are planned once more.
+_JUDGE_ANEW = (
+    orders.update()
+    .where(
+        orders.c.id.in_(
+            select(func.coalesce(_OF.c.same_as, _OF.c.id))
+            .join(placements, placements.c.order == _OF.c.id)
+            .where(placements.c.id.in_(_IDS), placements.c.outdated.is_(True))
+        ),
+        orders.c.digest != UNLISTED,
+    )
+    .values(digest="")
 )
 _MOVE_EVENTS = events.insert().from_select(
     ["placement", "at", "from_status", "to_status", "attempt", "run_id", "detail"],

@@ -289,8 +289,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "an edited order keeps its approval",
         "impactflow.ledger.approvals",
-        "[row[name] for name in _COVERED]",
-        '[row[name] for name in _COVERED if name != "quantity"]',
+        "[row[name] for name in COVERED]",
+        '[row[name] for name in COVERED if name != "quantity"]',
     ),
     Mutation(
         "what was rejected is asked about by the next reading",
@@ -469,8 +469,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a hold counts from the reading of the order",
         "impactflow.ledger.plan_rows",
-        "order.ordered_at + timedelta(days=impact.hold_days)",
-        "at + timedelta(days=impact.hold_days)",
+        "_end_of_hold(order, impact.hold_days) if",
+        "at + timedelta(days=impact.hold_days) if",
         "on hold",
     ),
     Mutation(

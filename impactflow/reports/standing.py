@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from impactflow.ledger import Pause, Status
+from impactflow.ledger import Status
 from impactflow.models import ProviderName
 from impactflow.settings import Settings
 
@@ -35,15 +35,6 @@ WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
 
 #: The explanation shown wherever a price is left blank.
 NO_PRICE = "A price is blank where the provider does not tell it: 1ClickImpact tells none."
-
-
-def in_force(pause: Pause) -> str:
-    """A pause that stands, with the command that ends it."""
-    resume = " ".join(filter(None, ("impactflow resume", pause.scope.options)))
-    return (
-        f"Paused by {pause.by} since {pause.at:%Y-%m-%d %H:%M} UTC: {pause.scope.in_words} ({pause.why})."
-        f" `{resume}` lets it go on."
-    )
 
 
 def on_hold_in_words(count: int, first: datetime | None) -> str:

@@ -17,7 +17,7 @@ from impactflow.escapes import for_page
 from impactflow.intake.planning import in_words
 from impactflow.ledger import Group, Pause, Planned, Status
 from impactflow.models import ProviderName
-from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_force, in_standings, on_hold_in_words
+from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_standings, on_hold_in_words
 from impactflow.texts import counted
 from impactflow.window import Window
 
@@ -134,7 +134,7 @@ class Outcome:
             "window": in_words(self.window) if self.window else None,
             "wait_to_be_read": self.unread,
             "on_hold": self.on_hold[0],
-            "notes": [*self.source_notes, *map(in_force, self.pauses), *self.notes],
+            "notes": [*self.source_notes, *(each.in_words for each in self.pauses), *self.notes],
             "left_alone": self.left_alone,
             "refused_keys": self.refused_keys,
             "requests": self.requests,
@@ -171,7 +171,7 @@ class Outcome:
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
         if self.broken:
             lines.append(f"{counted(self.broken, 'order')} could not be read.")
-        lines += [*map(for_page, [*self.source_notes, *map(in_force, self.pauses)]), *self.notes]
+        lines += [*map(for_page, [*self.source_notes, *(each.in_words for each in self.pauses)]), *self.notes]
         lines.append(f"{counted(self.requests, 'request')} in {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 

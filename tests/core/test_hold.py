@@ -14,14 +14,14 @@ from impactflow.policy import Policy
 HELD_BACK = {"hold_days": 14}
 
 
-async def next_run(world, run, *, reads=True):
+async def next_run(world, run, *, reads=True, patience_s=30.0):
     """What ``place`` does, over the days that it chooses; or ``place_events``, which reads no orders."""
     await taken_up(world, run)
     if reads:
         window = await choose_window(run.ledger, world.policy, None, None, run.clock)
         source = run.order_source()
         await plan(run.ledger, source, world.policy, window, run.clock, run.id, moves_watermark=True)
-    await world.place_all(run)
+    await world.place_all(run, patience_s)
     return [purchase["provider"] for purchase in world.purchases]
 
 
@@ -163,3 +163,61 @@ def test_a_hold_is_a_whole_number_of_days_for_which_orders_are_watched(days):
     """Sixty days are watched; after a longer hold a late refund would go unseen."""
     with pytest.raises((ValueError, ConfigurationError), match="hold_days"):
         Policy.model_validate({"store": "acme", "rules": [TREES], "hold_days": days})
+
+
+@in_virtual_time
+async def test_an_order_that_was_listed_under_another_name_is_read_again_too(new_world):
+    """A name has joined what a webhook and Wicked Reports told of apart: still it is an order that is read."""
+    world = new_world(policy=policy_of(TREES, **HELD_BACK))
+    async with world.run() as run:
+        await shopify_paid(run, 1, order_number=77)
+        await next_run(world, run, reads=False)
+        world.sandbox.shop.orders = [sold(1, sourceId="1001")]
+        await next_run(world, run)
+        await shopify_paid(run, 1, webhook_id="again", topic="orders/updated", order_number=1001)
+        await next_run(world, run, reads=False)
+        world.clock.turn(days=15)
+        world.sandbox.shop.orders = [sold(1, sourceId="1001", payments=[{"status": "REFUNDED"}])]
+        assert [] == await next_run(world, run, reads=False)
+        assert [] == await next_run(world, run)
+
+
+@in_virtual_time
+async def test_a_reading_before_the_hold_was_over_is_not_enough(new_world):
+    """What was refunded in the last hours of the hold would be bought by a run that reads nothing."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES, **HELD_BACK))
+    async with world.run() as run:
+        await next_run(world, run)
+        world.clock.turn(days=13, hours=22)
+        await next_run(world, run)
+        world.sandbox.shop.orders = [sold(1, payments=[{"status": "REFUNDED"}])]
+        world.clock.turn(hours=3)
+        assert [] == await next_run(world, run, reads=False)
+        assert [] == await next_run(world, run)
+        assert {"cancelled": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_an_order_that_is_not_listed_any_more_is_asked_about_when_its_hold_is_over(new_world):
+    """Not before: an answer would be old by then."""
+    world = new_world(orders=[sold(1), sold(2)], policy=policy_of(TREES, **HELD_BACK))
+    async with world.run() as run:
+        await next_run(world, run)
+        world.sandbox.shop.orders = [sold(2)]
+        world.clock.turn(days=5)
+        await next_run(world, run)
+        assert {"planned": 2} == await statuses(run)
+        world.clock.turn(days=10)
+        await next_run(world, run)
+        assert {"awaiting_approval": 1, "placed": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_an_order_of_the_last_year_there_is_stops_nothing(new_world):
+    """Its hold ends when the calendar does; the orders beside it are planned."""
+    world = new_world(policy=policy_of(TREES, **HELD_BACK))
+    async with world.run() as run:
+        await shopify_paid(run, 1, created_at="9999-12-31T11:00:00Z")
+        await shopify_paid(run, 2)
+        await next_run(world, run, reads=False)
+        assert {"planned": 2} == await statuses(run)

@@ -10,9 +10,24 @@ from impactflow.cli.command import DONE, UNDONE, By, Json, PolicyFile, Store, en
 from impactflow.models import ProviderName
 
 deciding_app = typer.Typer()
+
+
+def _not_empty(value: str | None) -> str | None:
+    """An empty text, such as a shell variable that is not set, would mean everything."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("it is empty: name one, or leave the option out")
+    return value
+
+
 PausedProvider = Annotated[ProviderName | None, typer.Option("--provider", help="Provider at which nothing is bought.")]
-PausedSlot = Annotated[str | None, typer.Option("--slot", metavar="SLOT", help="Slot in which nothing is bought.")]
-PausedStore = Annotated[str | None, typer.Option("--store", metavar="NAME", help="Store for which nothing is bought.")]
+PausedSlot = Annotated[
+    str | None,
+    typer.Option("--slot", metavar="SLOT", help="Slot in which nothing is bought.", callback=_not_empty),
+]
+PausedStore = Annotated[
+    str | None,
+    typer.Option("--store", metavar="NAME", help="Store for which nothing is bought.", callback=_not_empty),
+]
 #: The results that a person may have found out.
 _DECISIONS = ("bought", "not-bought", "given-up")
 
@@ -139,16 +154,19 @@ def resume(
     provider: PausedProvider = None,
     slot: PausedSlot = None,
     store: PausedStore = None,
+    every: Annotated[bool, typer.Option("--all", help="End every pause.")] = False,
     by: By = "",
     json: Json = False,
 ) -> int:
-    """End the pause that has the same options; without options, end every pause. The next run buys what waited."""
+    """End the pause that has the same options, so without options the pause of everything. The next run buys."""
     from impactflow.cli import pausing
     from impactflow.clock import SystemClock
     from impactflow.ledger import PauseScope
 
-    scope = PauseScope(store, provider, slot) if provider or slot or store else None
-    pausing.resume(scope, by or whoever_types(), SystemClock(), as_json=json)
+    scope = PauseScope(store, provider, slot)
+    if every and scope != PauseScope():
+        raise typer.BadParameter("--all ends every pause, so it takes no --provider, --slot or --store")
+    pausing.resume(None if every else scope, by or whoever_types(), SystemClock(), as_json=json)
     return DONE
 
 

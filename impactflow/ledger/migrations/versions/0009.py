@@ -30,6 +30,7 @@ def upgrade() -> None:
         op.execute(placements.update().where(sa.column("status") == "in_doubt").values(reason=reason))
     op.add_column("placements", sa.Column("asked_again", sa.Integer(), nullable=True))
     op.add_column("placements", sa.Column("buy_from", Utc(), nullable=True))
+    op.add_column("placements", sa.Column("outdated", sa.Boolean(), nullable=True))
 
     op.drop_index(op.f("ix_placements_twin"), "placements")
     for table, before, now in _RENAMED:  # in place: Alembic's own way would copy the whole table on SQLite
