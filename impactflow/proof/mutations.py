@@ -359,7 +359,7 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.providers.oneclickimpact",
         "    return _key(record) is None and bool((record.metadata or {}).keys() - _RESERVED)",
         "    return _key(record) is None and not record",
-        "telling other_purchases",
+        "telling strangers",
     ),
     Mutation(
         "P7: a purchase that was cancelled leaves its slot free",

@@ -34,6 +34,8 @@ Twist = Callable[[Random, Scenario], Scenario]
 
 #: The largest share of all of a provider's requests that is struck.
 _MOST_STRUCK = 0.95
+#: The twists that come by a chance of their own.
+_PAUSED, _ON_HOLD = "paused", "on hold"
 #: Times at which the shop or the policy changes for orders that by then are older than the days a run reads; and the
 #: runs.
 _CHANGES_S, _RUNS_S = (8.6 * DAY_S, 9.9 * DAY_S), (BEGIN_S, 4 * DAY_S, 8.5 * DAY_S, 10 * DAY_S, 11.5 * DAY_S)
@@ -65,14 +67,14 @@ def _paused(chance: Random, plain: Scenario) -> Scenario:
     )
     from_s = BEGIN_S + chance.expovariate(1 / 20)
     paused_s = from_s, from_s + chance.choice([1.0, 10.0, LEASE_S + SETTLE_S])
-    return replace(plain, paused_s=paused_s, paused=chance.choice(scopes), twists=(*plain.twists, "paused"))
+    return replace(plain, paused_s=paused_s, paused=chance.choice(scopes), twists=(*plain.twists, _PAUSED))
 
 
 def _on_hold(chance: Random, plain: Scenario) -> Scenario:
     """Runs on some days, a hold that ends between two of them, and refunds and edits before it ends or after."""
     days, changes_s = chance.randrange(2, 20), partial(chance.uniform, BEGIN_S, 22 * DAY_S)
     starts_s = BEGIN_S, *sorted(chance.uniform(0.2, 21) * DAY_S for _ in range(4)), 22 * DAY_S
-    weeks = replace(_weeks(plain, *starts_s), hold_days=days, twists=(*plain.twists, "on hold"))
+    weeks = replace(_weeks(plain, *starts_s), hold_days=days, twists=(*plain.twists, _ON_HOLD))
     sales = []
     for sale in weeks.sales:
         sale = replace(sale, sold_s=-chance.uniform(0.1, 5) * DAY_S)  # noqa: PLW2901 - the sale as it was made
@@ -314,3 +316,5 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
 #: The habits that are about minutes.
 HASTY = frozenset({"stands still", "telling strangers", "effects come late"})
 TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})
+#: Every name that ``Scenario.twists`` may hold.
+NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD})

@@ -18,7 +18,7 @@ from impactflow.proof.process import Act, Process, Wire
 from impactflow.proof.scenario import BEGIN_S, LATE_S, RULES, SKEW_S, plain_scenario
 from impactflow.proof.simulation import ECHO, IGNORED, Simulator
 from impactflow.proof.statistics import upper_bound
-from impactflow.proof.twists import TWISTS, healthy, scenario, twist
+from impactflow.proof.twists import NAMES, TWISTS, healthy, scenario, twist
 from impactflow.proof.verdict import harm
 from impactflow.proof.virtual_time import START, SimulatedLoop
 from impactflow.sandbox import Faults
@@ -162,6 +162,11 @@ def test_planted_bugs_are_noticed():
 def test_there_are_enough_planted_bugs():
     """Each with a name of its own."""
     assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS) >= 25
+
+
+def test_every_planted_bug_needs_a_twist_that_there_is():
+    """Seeds without it are passed over: one that no seed has would be waited for without an end."""
+    assert [mutation.name for mutation in MUTATIONS if mutation.twist and mutation.twist not in NAMES] == []
 
 
 @pytest.mark.parametrize(
