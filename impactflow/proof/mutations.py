@@ -460,10 +460,10 @@ MUTATIONS: Sequence[Mutation] = (
         "empty ledger",
     ),
     Mutation(
-        "a claim does not see a hold",
-        "impactflow.ledger.moves",
-        "            IS_OFF_HOLD,\n",
-        "",
+        "what is on hold is bought at once",
+        "impactflow.ledger.plan_rows",
+        "tzinfo=UTC) - hold) + hold",
+        "tzinfo=UTC) - hold)",
         "on hold",
     ),
     Mutation(
