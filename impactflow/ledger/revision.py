@@ -84,7 +84,7 @@ def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale
 def is_outdated(found: Any, impact: Impact | None, sale: Sale, writing: Plan) -> bool:
     """Whether an order has earned something else by now than what a placement was planned for."""
     if impact is None:
-        return True
+        return sale.earnings.eligible  # a claim itself withdraws what is of an order that does not count any more
     values = impact_values(impact, sale.order, writing.page.at)
     is_other = digest({**values, "key": found.key}) != digest({name: getattr(found, name) for name in COVERED})
     return is_other or values["status"] != Status.PLANNED or values["buy_from"] != found.buy_from
