@@ -33,7 +33,7 @@ DIGESTS = {
     "0006.py": "d19026cc0a69390062ddd7024955d3c49a5d962ca01b72140a0c4cde50b576da",
     "0007.py": "35eacfce65cc8e75ea4eb5be228fa8b4d87f662ee0dd13d3ee2e158385fb9874",
     "0008.py": "7b79d7ef9a70fc3fd1ebd35d0a5d64426b45cf6394d0445465be8f6ed0ee954e",
-    "0009.py": None,
+    "0009.py": "b1d4bfb9d0ed5225dcf599c793e21efa8f66dda1e20d87288639e9d2aeb4d2fd",
 }
 
 
