@@ -53,13 +53,13 @@ def without_kind(name: str) -> str:
 
 def possible_names(typed: str) -> tuple[str, ...]:
     """The names that a person may mean by an id, with or without its kind."""
-    return typed, wicked_name(typed), f"src:{typed}"
+    return typed, wicked_name(typed), name_of_source(typed)
 
 
 def names_of(order_id: str) -> tuple[str, ...]:
     """The names that follow from an order's id: an id of the form ``SYSTEM:ID`` may come from a webhook."""
     system, _, number = order_id.partition(":")
-    return (wicked_name(order_id), f"src:{order_id}") if system and number else (wicked_name(order_id),)
+    return (wicked_name(order_id), name_of_source(order_id)) if system and number else (wicked_name(order_id),)
 
 
 def name_of_source(order_id: str) -> str:

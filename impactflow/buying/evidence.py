@@ -74,7 +74,7 @@ class Evidence:
         return sorted(ref for ref in refs if _is_in(self._times[ref], self._span(doubt)))
 
     def verdict(
-        self, doubt: Placement, holders: Mapping[str, Sequence[Placement]], *, resolves: bool
+        self, doubt: Placement, holders: Mapping[str, Sequence[Placement]], *, is_settled: bool
     ) -> Verdict | None:
         """
         The verdict of the evidence on one doubt.
@@ -82,7 +82,7 @@ class Evidence:
         Args:
             doubt: One of the doubts.
             holders: By the provider's name for a purchase, the placements that hold one of that name.
-            resolves: Whether every late record has had time to appear. Before that only a record that names our key
+            is_settled: Whether every late record has had time to appear. Before that only a record that names our key
                 proves anything: another record may belong to another buyer, and the doubt's own may follow. The absence
                 of a record then proves something only where the provider had said no.
 
@@ -91,11 +91,11 @@ class Evidence:
         """
         if keyed := self._keyed.get(doubt.key):
             verdict = _verdict_by_key(doubt, keyed)
-            return verdict if resolves or isinstance(verdict, Found) else None
+            return verdict if is_settled or isinstance(verdict, Found) else None
         alike = [ref for ref in self.alike(doubt) if self._left(doubt, ref, holders.get(ref, ())) > 0]
         if not alike:
-            return Absent() if resolves or doubt.if_absent in DENIED else None
-        if not resolves:
+            return Absent() if is_settled or doubt.if_absent in DENIED else None
+        if not is_settled:
             return None
         # Where the account returns any metadata, our record would carry ours; and a name that another buyer's
         # purchase has, too, is a time that two purchases share.

@@ -219,10 +219,10 @@ async def _check_not_bought(account: StoreAccount, entry: Entry) -> None:
     """Check that no purchase of the placement stands at the provider, and that none can still appear."""
     await check_account(account)
     provider, placement, now = account.provider, entry.placement, account.clock.now()
-    resolved_at = placement.sent_until + timedelta(seconds=account.config.settle_s)
-    if entry.status is Status.PARKED and now < resolved_at:
+    settled_at = placement.sent_until + timedelta(seconds=account.config.settle_s)
+    if entry.status is Status.PARKED and now < settled_at:
         raise ConfigurationError(
-            f"{_name(placement)} may still take effect until {resolved_at.astimezone(UTC):%H:%M:%S} UTC: ask again then"
+            f"{_name(placement)} may still take effect until {settled_at.astimezone(UTC):%H:%M:%S} UTC: ask again then"
         )
     async for record in _of_its_key(provider, placement, now):
         if not record.cancelled:

@@ -155,7 +155,8 @@ class _Resolver:
                     self._note(error)
                 if unanswered:  # the repeat may still come, whatever was denied before
                     sent_until = self._clock.now()
-                    doubt = replace(doubt, if_absent=None if doubt.if_absent in DENIED else doubt.if_absent)
+                    if_absent = None if doubt.if_absent in DENIED else doubt.if_absent
+                    doubt = replace(doubt, if_absent=if_absent, asked_again=0)
             await self._apply(doubt, verdict, why, sent_until)
 
         async with together() as group:
@@ -168,7 +169,7 @@ class _Resolver:
     ) -> tuple[Verdict | _AskAgain | None, str]:
         """The answer so far, if the provider repeats it after the settling time; and the reason, or the wait."""
         reason = _reason(verdict)
-        if not self._resolves(doubt, asked_at):
+        if not self._is_settled(doubt, asked_at):
             return None, f"{reason}; asked again until what was sent before must have come"
         if doubt.asked_again < _ASKED_AGAIN:
             return _AskAgain(), f"{reason}; asked again before that counts ({doubt.asked_again + 1} of {_ASKED_AGAIN})"
@@ -213,7 +214,7 @@ class _Resolver:
             for doubt in doubts:
                 group.create_task(self._apply(doubt, None, "the run was stopped"))
 
-    def _resolves(self, doubt: Placement, read_at: datetime) -> bool:
+    def _is_settled(self, doubt: Placement, read_at: datetime) -> bool:
         """Whether the records were read after the settling time, so that a missing purchase cannot appear later."""
         return read_at >= doubt.sent_until + timedelta(seconds=self._config.settle_s)
 
@@ -249,7 +250,9 @@ class _Resolver:
         by_ref: dict[str, list[Placement]] = defaultdict(list)
         for holder in holders:
             by_ref[holder.provider_ref].append(holder)
-        return {doubt.id: evidence.verdict(doubt, by_ref, resolves=self._resolves(doubt, read_at)) for doubt in doubts}
+        return {
+            doubt.id: evidence.verdict(doubt, by_ref, is_settled=self._is_settled(doubt, read_at)) for doubt in doubts
+        }
 
     async def _apply(
         self, doubt: Placement, verdict: Verdict | _AskAgain | None, why: str, sent_until: datetime | None = None
@@ -257,7 +260,7 @@ class _Resolver:
         now = self._clock.now()
         if_absent = Status(doubt.if_absent) if doubt.if_absent else None
         move = Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, self._account.run_id, why)
-        move = replace(move, sent_until=sent_until, if_absent=if_absent)
+        move = replace(move, sent_until=sent_until, if_absent=if_absent, asked_again=doubt.asked_again)
         match verdict:
             case Found(receipt, by_key):
                 move = replace(move, to=Status.PLACED, detail=None, due_at=now, receipt=receipt, by_key=by_key)
@@ -291,8 +294,8 @@ class _Resolver:
         """The next time to look: soon at first, for records that appear late; and surely after the settling time."""
         now = self._clock.now()
         soon = now + timedelta(seconds=min(retry_delay_s(doubt.attempt), self._config.settle_s / 4))
-        resolves = doubt.sent_until + timedelta(seconds=self._config.settle_s)
-        return min(soon, resolves) if resolves > now else soon
+        settled_at = doubt.sent_until + timedelta(seconds=self._config.settle_s)
+        return min(soon, settled_at) if settled_at > now else soon
 
     def _note(self, error: ProviderError) -> None:
         unauthorized = self._resolved.unauthorized or isinstance(error, Unauthorized)

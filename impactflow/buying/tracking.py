@@ -131,8 +131,8 @@ class Tracking:
         except ProviderError as error:
             self._count("checked", "unanswered")
             log.info("not answered: %s", error, extra={"action": "track_unanswered"})
-        resolved_at = placement.sent_until + timedelta(seconds=self._config.settle_s)
-        if progress.stage is Stage.OPEN or (progress.unseen and self._clock.now() < resolved_at):
+        settled_at = placement.sent_until + timedelta(seconds=self._config.settle_s)
+        if progress.stage is Stage.OPEN or (progress.unseen and self._clock.now() < settled_at):
             due_at = self._clock.now() + timedelta(seconds=track_delay_s(self._config.track_s, checks))
             await self._ledger.postpone(Postponement(placement, due_at, progress.certificate_url, progress.parts))
         else:

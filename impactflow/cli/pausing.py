@@ -42,14 +42,14 @@ async def _pause(ledger: Ledger, given: Pause, settings: Settings) -> None:
         known.setdefault(policy.store, set()).update(policy.slots)
     store, slot = given.scope.store, given.scope.slot
     if store is not None and store not in known:
-        raise ConfigurationError(f"there is no store {store!r}: {named('the stores are', known)}")
+        raise ConfigurationError(f"there is no store {store!r}: {_named('the stores are', known)}")
     slots = known[store] if store is not None else set().union(*known.values())
     if slot is not None and slot not in slots:
-        raise ConfigurationError(f"there is no slot {slot!r}: {named('the slots are', slots)}")
+        raise ConfigurationError(f"there is no slot {slot!r}: {_named('the slots are', slots)}")
     await ledger.pause(given)
 
 
-def named(what: str, names: Iterable[str]) -> str:
+def _named(what: str, names: Iterable[str]) -> str:
     """The names that there are, for a person who mistyped one."""
     return f"{what} {', '.join(sorted(names))}" if names else "nothing was planned yet"
 

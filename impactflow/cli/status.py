@@ -101,7 +101,7 @@ def show_status(*, totals: bool, as_json: bool) -> int:
 
 
 async def _read(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
-    counts = await ledger.counts()
+    counts, at = await ledger.counts(), SystemClock().now()
     return _Now(
         counts,
         await ledger.needs(),
@@ -110,11 +110,11 @@ async def _read(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
         await ledger.pending_by_source(),
         await _unread(ledger, settings) if Standing.of(counts).planned else (0, ""),
         takes_up_deliveries(settings),
-        await silence.measure(ledger, SystemClock().now()),
+        await silence.measure(ledger, at),
         await ledger.totals() if totals else None,
-        await ledger.on_hold(SystemClock().now()),
+        await ledger.on_hold(at),
         await ledger.pauses(),
-        await ledger.paused(SystemClock().now()),
+        await ledger.paused(at),
     )
 
 

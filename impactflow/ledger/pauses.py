@@ -128,12 +128,14 @@ def _waited(scope: PauseScope) -> Update:
     An order that only webhooks report is sent on their word after a pause, as after a hold: the time of its planning is
     kept as the end of a hold that is over.
     """
-    of_store = [] if scope.store is None else [orders.c.store == scope.store]
-    columns = scope.columns.items()
-    own = (placements.c[name] == value for name, value in columns if name != "store" and value is not None)
-    waits = placements.c.status == Status.PLANNED.value, placements.c.buy_from.is_(None)
-    of_order = placements.c.order.in_(select(orders.c.id).where(*of_store))
-    return placements.update().where(*waits, *own, *([of_order] if of_store else ()))
+    waited = placements.update().where(placements.c.status == Status.PLANNED.value, placements.c.buy_from.is_(None))
+    if scope.provider is not None:
+        waited = waited.where(placements.c.provider == scope.provider.value)
+    if scope.slot is not None:
+        waited = waited.where(placements.c.slot == scope.slot)
+    if scope.store is not None:
+        waited = waited.where(placements.c.order.in_(select(orders.c.id).where(orders.c.store == scope.store)))
+    return waited
 
 
 def standing(connection: Connection) -> Sequence[Pause]:

@@ -107,9 +107,8 @@ def revised(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, 
     if found.decided != digest({**values, "key": found.key}) or withdrawn or is_unanswered:
         planned = found.quantity if found.status == Status.PLANNED else 0
         return writing.day.ration(values, impact, planned) | {"approved": None, "decided": None}
-    look_alike = look_alike_of(
-        {**values, "quantity": found.quantity}, order.customer_email
-    )  # the provider may get another customer
+    # The provider may get another customer.
+    look_alike = look_alike_of({**values, "quantity": found.quantity}, order.customer_email)
     kept = {"status": found.status, "quantity": found.quantity}
     return {**kept, "look_alike": look_alike, "buy_from": values["buy_from"]}
 

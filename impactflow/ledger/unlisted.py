@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, or_, select
 
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.fresh import FIRST, FRESH, RELEASED, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST
+from impactflow.ledger.fresh import FIRST, FRESH, IS_OFF_HOLD, RELEASED, REREAD, UNLISTED, WAS_LISTED, WITH_FIRST
 from impactflow.ledger.pauses import IS_PAUSED
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import Utc, events, orders, placements
@@ -48,7 +48,7 @@ def leave_to_person(connection: Connection, listings: Sequence[Listing]) -> list
 def _leave(connection: Connection, listing: Listing) -> int:
     one_at_a_time(connection, listing.store)
     times: dict[str, Any] = {"reread": listing.at - REREAD, "fresh_since": listing.at - FRESH}
-    times |= {"told_since": listing.at - RELEASED, "now": listing.at}
+    times |= {"told_since": listing.at - RELEASED, "fresh_now": listing.at}
     if listing.span is None:
         rows = connection.execute(_NEVER_LISTED, {"store": listing.store} | times).all()
     else:
@@ -110,7 +110,7 @@ _OLD = (
         _WAITS,
         FIRST.c.digest != "",  # a new report changed it: it is judged first
         # Nothing is sent for it now: it is asked about once it would be.
-        or_(placements.c.buy_from.is_(None), placements.c.buy_from <= bindparam("now", type_=Utc())),
+        IS_OFF_HOLD,
         ~IS_PAUSED,
         or_(
             FIRST.c.read_at.is_(None),

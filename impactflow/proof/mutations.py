@@ -121,7 +121,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a record that names nobody resolves a doubt at once",
         "impactflow.buying.evidence",
-        "        if not resolves:\n            return None",
+        "        if not is_settled:\n            return None",
         "        if not alike:\n            return None",
         twist="effects come late",
     ),

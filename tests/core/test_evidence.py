@@ -42,7 +42,7 @@ def verdict(*readings, holders=()):
         for _ in range(count):
             evidence.add(RECORD)
         evidence.turn()
-    return evidence.verdict(DOUBT, {REF: holders} if holders else {}, resolves=True)
+    return evidence.verdict(DOUBT, {REF: holders} if holders else {}, is_settled=True)
 
 
 def test_one_record_that_nobody_holds_is_the_doubt_s():
@@ -76,7 +76,7 @@ def test_two_records_that_nobody_holds_are_left_to_a_person_at_once():
     for ref in (REF, "U1|2026-03-02T12:00:01.001Z"):
         evidence.add(replace(RECORD, ref=ref))
     evidence.turn()
-    found = evidence.verdict(DOUBT, {}, resolves=True)
+    found = evidence.verdict(DOUBT, {}, is_settled=True)
     assert isinstance(found, Ambiguous)
     assert not found.so_far
 
