@@ -130,6 +130,7 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.buying.evidence",
         " and not self._keys_return",
         "",
+        "telling strangers",
     ),
     Mutation(
         "half a reading counts",

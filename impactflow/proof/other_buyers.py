@@ -49,6 +49,8 @@ class OtherBuyers:
         """Buy look-alikes until cancelled; from the first of them on, the account is seen to return metadata."""
         if not self.are_busy:
             return
+        if self._scenario.busy_after_s:
+            await self._clock.sleep(self._scenario.busy_after_s)
         chance = Random(f"{self._scenario.seed} busy")
         shows_key = self._scenario.others_show_key
         longest_s = chance.choice([60, 300]) if shows_key else 600

@@ -247,6 +247,7 @@ class Scenario:
         vandal_after_s: When an intruder writes other quantities into the ledger's database; None for never.
         busy: Whether strangers go on buying the same amounts all the time, at a 1ClickImpact account that is known to
             return metadata: then look-alikes may have to be left to a person, and must never be taken for ours.
+        busy_after_s: When these strangers begin.
         later_s: How much later than ``START`` every clock is at the beginning, in seconds.
         twists: The twists of the scenario, by the names in ``twists``.
         is_healthy: Whether nothing goes wrong at all: then no audit finds anything.
@@ -282,6 +283,7 @@ class Scenario:
     persons: Sequence[str] = ()
     vandal_after_s: float | None = None
     busy: bool = False
+    busy_after_s: float = 0.0
     later_s: float = 0.0
     twists: Sequence[str] = ()
     is_healthy: bool = False

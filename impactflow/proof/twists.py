@@ -259,12 +259,19 @@ def _stands_still(chance: Random, plain: Scenario) -> Scenario:
 
 
 def _others_showing_keys(chance: Random, plain: Scenario) -> Scenario:
-    """Other buyers send 1ClickImpact metadata of their own with their purchases, and never a key."""
+    """
+    Other buyers send 1ClickImpact metadata of their own with their purchases, and never a key.
+
+    Or they begin while ours are under way, with a key first: only then is the account seen to return metadata.
+    """
     there = _at(ProviderName.ONECLICKIMPACT, chance, plain)
     there = _struck(there, [ProviderName.ONECLICKIMPACT], lost_request=chance.choice([0.3, 0.6]))
     options = replace(there.options, metadata="echo")
     sales = [replace(there.sales[0], email=chance.choice([None, "ana@example.com"]), webhooks=())]
-    return replace(there, sales=sales, options=options, other_purchases=0, busy=True, others_show_key=False)
+    there = replace(there, sales=sales, options=options, other_purchases=0, busy=True)
+    if chance.randrange(2):
+        return replace(there, busy_after_s=BEGIN_S + chance.uniform(0, 100))
+    return replace(there, others_show_key=False)
 
 
 def _stray_ledger(what: str, chance: Random, plain: Scenario) -> Scenario:
