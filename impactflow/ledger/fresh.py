@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Text, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column, or_, select
 
 from impactflow.ledger.tables import Utc, order_names, orders, placements
 from impactflow.names import LISTED
@@ -62,11 +62,15 @@ WITH_FIRST: Any = placements.join(orders, placements.c.order == orders.c.id).joi
     FIRST, FIRST.c.id == func.coalesce(orders.c.same_as, orders.c.id)
 )
 _NAMED = orders.alias("named")
-#: Whether Wicked Reports has listed a sale at some time.
+#: Whether Wicked Reports has listed a sale at some time. The pattern stands in the statement itself: where a pattern is a
+#: parameter, SQLite compiles the statement anew each time, which took as long as the claim itself.
 WAS_LISTED = (
     select(order_names.c.name)
     .join(_NAMED, order_names.c.order == _NAMED.c.id)
-    .where(or_(_NAMED.c.id == FIRST.c.id, _NAMED.c.same_as == FIRST.c.id), order_names.c.name.like(LISTED))
+    .where(
+        or_(_NAMED.c.id == FIRST.c.id, _NAMED.c.same_as == FIRST.c.id),
+        order_names.c.name.like(literal_column(f"'{LISTED}'")),
+    )
     .exists()
 )
 #: Whether a placement is as its order is under the policy, and its order was read lately, and after its hold. An order

@@ -155,7 +155,7 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> M
     if not sales:
         return {}
     store = writing.page.store
-    ids = connection.execute(
+    written = connection.execute(
         _NEW_ORDERS,
         [
             {"store": store, "order_id": sale.order.id, "listed": None}
@@ -163,10 +163,12 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> M
             | _order_values(sale, writing.page)
             for sale in sales
         ],
-    ).scalars()
-    names, rows = [], dict[str, int]()
-    for row_id, sale in zip(ids, sales, strict=True):
-        rows[sale.order.id] = row_id
+    )
+    # No two new sales have one id: it is among their names, and orders that share a name are one sale.
+    rows: dict[str, int] = {row.order_id: row.id for row in written}
+    names = []
+    for sale in sales:
+        row_id = rows[sale.order.id]
         names += [{"store": store, "name": name, "order": row_id} for name in sorted(sale.names)]
         plan_impacts(sale.earnings.impacts, row_id, sale.order, writing)
         _plan_unearned(sale, row_id, writing)
@@ -322,7 +324,7 @@ def _keep_readings(connection: Connection, writing: Plan) -> None:
         connection.execute(_KEEP_READINGS, values)
 
 
-_NEW_ORDERS = orders.insert().returning(orders.c.id, sort_by_parameter_order=True)
+_NEW_ORDERS = orders.insert().returning(orders.c.id, orders.c.order_id)
 _NEW_NAMES = order_names.insert()
 _SALES: BindParameter[Any] = bindparam("orders", expanding=True)
 #: The placements of some sales.

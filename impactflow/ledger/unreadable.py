@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, bindparam, select
 
 from impactflow.ledger.pages import Page
 from impactflow.ledger.tables import broken_orders
@@ -22,9 +22,9 @@ def mend_lines(connection: Connection, readings: Sequence[tuple[str, str, dateti
 
 def write_broken(connection: Connection, page: Page) -> None:
     """Keep a page's orders that could not be read, and forget those that can be read by now."""
-    readable = {order.id for order, _ in page.earnings}
-    readable |= {order_id_of(name) for order, _ in page.earnings for name in order.names}
-    if readable:
+    if connection.execute(_ANY, {"store": page.store}).first():
+        readable = {order.id for order, _ in page.earnings}
+        readable |= {order_id_of(name) for order, _ in page.earnings for name in order.names}
         connection.execute(_MENDED, {"store": page.store, "names": sorted(readable)})
     for broken in page.broken:
         name = broken.id or "?" + hashlib.sha256(broken.problem.encode()).hexdigest()[:12]
@@ -35,6 +35,7 @@ def write_broken(connection: Connection, page: Page) -> None:
             connection.execute(broken_orders.insert().values(**row))
 
 
+_ANY = select(broken_orders.c.name).where(broken_orders.c.store == bindparam("store")).limit(1)
 _MENDED = broken_orders.delete().where(
     broken_orders.c.store == bindparam("store"), broken_orders.c.name.in_(bindparam("names", expanding=True))
 )
