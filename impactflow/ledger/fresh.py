@@ -62,8 +62,8 @@ WITH_FIRST: Any = placements.join(orders, placements.c.order == orders.c.id).joi
     FIRST, FIRST.c.id == func.coalesce(orders.c.same_as, orders.c.id)
 )
 _NAMED = orders.alias("named")
-#: Whether Wicked Reports has listed a sale at some time. The pattern stands in the statement itself: where a pattern is a
-#: parameter, SQLite compiles the statement anew each time, which took as long as the claim itself.
+#: Whether Wicked Reports has listed a sale at some time. The pattern stands in the statement: with a pattern as its
+#: parameter, SQLite compiles a statement anew each time, which took as long as the claim itself.
 WAS_LISTED = (
     select(order_names.c.name)
     .join(_NAMED, order_names.c.order == _NAMED.c.id)

@@ -86,7 +86,7 @@ def likeness_as_kept(row: Any) -> int:
     return likeness(row.customer, kept["amount"] and Decimal(kept["amount"]), kept["currency"])
 
 
-# By the index on customers. With that on stores, or that on joined rows, SQLite would walk through all orders there are.
+# By the index on customers: by that on stores, or that on joined rows, SQLite would walk through all orders there are.
 _WHOSE = (
     orders.c.store.concat("") == bindparam("store"),
     orders.c.customer.in_(bindparam("customers", expanding=True)),
