@@ -45,7 +45,7 @@ class Answers:
     def __init__(self, orders: int) -> None:
         self._orders = orders
         self._day = datetime.now(UTC).date().isoformat()
-        self._bought, self._began = 0, datetime.now(UTC)
+        self._latest = datetime.now(UTC)
 
     def to(self, method: bytes, target: bytes) -> bytes:
         """Return the whole answer to one request."""
@@ -61,9 +61,9 @@ class Answers:
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}" if known is None else _http(known)
 
     def _tree(self) -> bytes:
-        self._bought += 1
         # The purchase's name: no two share one, and none is older than the request for it.
-        at = (self._began + timedelta(milliseconds=self._bought)).isoformat(timespec="milliseconds")
+        self._latest = max(datetime.now(UTC), self._latest + timedelta(milliseconds=1))
+        at = self._latest.isoformat(timespec="milliseconds")
         return b'{"user_id":"U1","tree_planted":1,"time_utc":"%s"}' % at.encode()
 
     def _page(self, start: int, limit: int) -> bytes:
