@@ -1,8 +1,7 @@
 """Pause buying, and let it go on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from impactflow import stopping
 from impactflow.cli import ledgers
@@ -28,7 +27,7 @@ def pause(scope: PauseScope, why: str, by: str, clock: Clock, *, as_json: bool) 
         given = Pause(scope, by, why.strip(), clock.now())
         stopping.run(_pause(ledger, given, settings))
     if as_json:
-        print_json(as_row(given))
+        print_json(given.as_json())
         return
     out.print(given.in_words, markup=False)
     out.print("Requests that are being sent now are still recorded.")
@@ -64,13 +63,9 @@ def resume(scope: PauseScope | None, by: str, clock: Clock, *, as_json: bool) ->
     with ledgers.open_existing(load_settings()) as ledger:
         ended: Sequence[Pause] = stopping.run(ledger.resume(Resumption(scope, by, clock.now())))
     if as_json:
-        print_json({"ended": [as_row(each) for each in ended], "by": by})
+        print_json({"ended": [each.as_json() for each in ended], "by": by})
         return
     for each in ended:
         out.print(f"Buying goes on: {each.scope.in_words}, paused since {each.at:%Y-%m-%d %H:%M} UTC.", markup=False)
     out.print("The next run sends what waited." if ended else "Nothing was paused.")
 
-
-def as_row(each: Pause) -> Mapping[str, Any]:
-    """A pause as ``--json`` prints it."""
-    return {**each.scope.columns, "by": each.by, "why": each.why, "at": each.at}

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from impactflow import stopping
-from impactflow.cli import dismiss, ledgers, pausing, silence
+from impactflow.cli import dismiss, ledgers, silence
 from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json, print_list, print_table
 from impactflow.clock import SystemClock
@@ -140,7 +140,7 @@ def _as_json(now: _Now, where: str) -> dict[str, Any]:
         "waiting_deliveries": [asdict(each) for each in now.pending],
         "wait_to_be_read": now.unread[0],
         "on_hold": now.on_hold[0],
-        "pauses": [pausing.as_row(each) for each in now.pauses],
+        "pauses": [each.as_json() for each in now.pauses],
         "wait_for_a_pause": now.paused,
         "ledger": where,
         **totals,

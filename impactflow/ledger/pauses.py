@@ -5,9 +5,10 @@ A handler for the ``Writer``, and the filters for claims. A doubt whose resoluti
 resolved by reading does not. An ended pause is kept for good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Update, exists, or_, select
 
@@ -68,6 +69,10 @@ class Pause:
             f"Paused by {self.by} since {self.at:%Y-%m-%d %H:%M} UTC: {self.scope.in_words} ({self.why})."
             f" `{resume}` lets it go on."
         )
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The pause as `--json` prints it."""
+        return {**self.scope.columns, "by": self.by, "why": self.why, "at": self.at}
 
 
 @dataclass(frozen=True, slots=True)
