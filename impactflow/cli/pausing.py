@@ -68,4 +68,3 @@ def resume(scope: PauseScope | None, by: str, clock: Clock, *, as_json: bool) ->
     for each in ended:
         out.print(f"Buying goes on: {each.scope.in_words}, paused since {each.at:%Y-%m-%d %H:%M} UTC.", markup=False)
     out.print("The next run sends what waited." if ended else "Nothing was paused.")
-
