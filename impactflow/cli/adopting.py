@@ -9,7 +9,7 @@ from typing import Any
 
 from impactflow.adoption import Scope, Survey, UnknownPurchase, carry_out, survey
 from impactflow.buying.run import Run, open_run
-from impactflow.cli.console import out, print_json, print_table
+from impactflow.cli.console import out, print_json, print_table, waiting_for
 from impactflow.cli.ledgers import none_made
 from impactflow.ledger import Adopted, Vouched
 from impactflow.ledger.location import describe
@@ -40,7 +40,7 @@ def run_adoption(
         LedgerError: The ledger failed. The entries written before stay.
     """
     where = describe(settings.impactflow_ledger_url)
-    with nullcontext(settings) if yes else none_made(settings) as used:
+    with nullcontext(settings) if yes else none_made(settings) as used, waiting_for("the providers' records"):
         surveys, done = asyncio.run(_adopt(used, policy, since, not_ours, by, yes=yes))
     left = [each for each in surveys if each.unnamed and not (yes and each.provider in not_ours)]
     if as_json:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from impactflow import stopping
-from impactflow.cli.console import out, print_json, print_table
+from impactflow.cli.console import out, print_json, print_table, waiting_for
 from impactflow.clients import open_impactapi
 from impactflow.clients.http import open_transport
 from impactflow.clients.impactapi.models import Campaign
@@ -19,7 +19,9 @@ def show_campaigns(settings: Settings, *, as_json: bool) -> None:
         ConfigurationError: The key or the URL is not set.
         ProviderError: ImpactAPI cannot be asked now.
     """
-    rows = [{"campaign": each.slug, "name": each.name} for each in stopping.run(list_campaigns(settings))]
+    with waiting_for("ImpactAPI"):
+        found = stopping.run(list_campaigns(settings))
+    rows = [{"campaign": each.slug, "name": each.name} for each in found]
     if as_json:
         print_json({"campaigns": rows})
         return

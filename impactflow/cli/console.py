@@ -8,9 +8,12 @@ Without it, they go to standard output.
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
+from threading import Timer
 from typing import Any
 
 from rich.console import Console
@@ -38,9 +41,27 @@ def _console(*, to_stderr: bool) -> _Console:
     return console
 
 
+#: The time after which a person is told what a command waits for, in seconds, where no terminal shows it at once.
+_PATIENCE_S = 2.5
 #: The greatest width of a table where no window limits it, in characters.
 _WIDE = 200
 out, err = _console(to_stderr=False), _console(to_stderr=True)
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[None]:
+    """Say what a command waits for: on a terminal while it waits, elsewhere in one line, if it takes seconds."""
+    if err.is_terminal:
+        with err.status(f"waiting for {what}"):
+            yield
+        return
+    late = Timer(_PATIENCE_S, partial(err.print, f"waiting for {what}", markup=False))
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def print_json(value: Mapping[str, Any]) -> None:

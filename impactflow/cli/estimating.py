@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from impactflow import stopping
-from impactflow.cli.console import out, print_json, print_table
+from impactflow.cli.console import out, print_json, print_table, waiting_for
 from impactflow.clients import open_wickedreports
 from impactflow.clients.http import open_transport
 from impactflow.clock import Clock
@@ -49,10 +49,12 @@ def show_estimates(
         file = OrdersFile.open(orders)
         first, last = (day_of(name, text) if text else None for name, text in (("--from", from_), ("--to", to)))
         window = file.window(first, last, today)
-        reading, estimates = stopping.run(estimate(file, window, loaded))
+        with waiting_for("the orders"):
+            reading, estimates = stopping.run(estimate(file, window, loaded))
     else:
         window = Window.parse(from_, to, today=today, watermark=None, overlap_days=_DAYS)
-        reading, estimates = stopping.run(_estimate_online(settings, clock, window, loaded))
+        with waiting_for("the orders"):
+            reading, estimates = stopping.run(_estimate_online(settings, clock, window, loaded))
     if as_json:
         print_json(_as_json(policies, window, reading, estimates))
     else:

@@ -19,7 +19,7 @@ import typer
 from rich.prompt import Prompt
 
 from impactflow import stopping
-from impactflow.cli.console import err, out, print_json, print_marked
+from impactflow.cli.console import err, out, print_json, print_marked, waiting_for
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.policy import load_policy
 from impactflow.settings import load_settings
@@ -311,7 +311,8 @@ def _campaign(asker: _Asker) -> str:
     from impactflow.cli.campaigns import list_campaigns  # noqa: PLC0415 - needed only for gifts
 
     try:
-        known = [each.slug for each in stopping.run(list_campaigns(load_settings()))]
+        with waiting_for("ImpactAPI"):
+            known = [each.slug for each in stopping.run(list_campaigns(load_settings()))]
     except ImpactError:
         known = []
     if known:
@@ -334,7 +335,9 @@ def _check_written(answers: Answers, *, as_json: bool) -> int:
 
     left = [name for name, value in answers.variables.items() if not value]
     # Each finding about a missing variable names that variable.
-    findings = [each for each in stopping.run(examine()) if not any(name in each["said"] for name in left)]
+    with waiting_for("the providers and the shop"):
+        found = stopping.run(examine())
+    findings = [each for each in found if not any(name in each["said"] for name in left)]
     status = max((finding["status"] for finding in findings), default=0)
     if as_json:
         written = [str(POLICY.absolute()), str(ENVIRONMENT.absolute())]

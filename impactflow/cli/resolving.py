@@ -12,7 +12,7 @@ from impactflow import stopping
 from impactflow.buying.manual_resolution import OPEN_TO_RULING, Resolution, Ruled, Ruling, resolve_by_ruling
 from impactflow.buying.run import open_run
 from impactflow.cli.command import DONE, UNDONE
-from impactflow.cli.console import out, print_json, print_list, print_table
+from impactflow.cli.console import out, print_json, print_list, print_table, waiting_for
 from impactflow.cli.ledgers import open_existing, require
 from impactflow.errors import ConfigurationError, ProviderError, Unauthorized
 from impactflow.ledger import Status
@@ -48,7 +48,8 @@ def resolve_one(ruling: Ruling, *, as_json: bool) -> int:
         ConfigurationError: The word cannot be recorded. Nothing was changed.
         ProviderError: The provider's records cannot be read now. Nothing was changed.
     """
-    [resolved] = stopping.run(_resolve([ruling])).resolved
+    with waiting_for("the provider's records"):
+        [resolved] = stopping.run(_resolve([ruling])).resolved
     if as_json:
         print_json(resolved.as_json())
     else:
@@ -90,7 +91,8 @@ def resolve_all(kind: Selection, decision: Resolution, by: str, why: str, *, yes
             out.print("Nothing was changed: `--yes` settles all of them.")
         return UNDONE
     rulings = [Ruling(row["name"], row["slot"], decision, by, why, store=row["store"]) for row in found]
-    done = stopping.run(_resolve(rulings, goes_on=True))
+    with waiting_for("the providers' records"):
+        done = stopping.run(_resolve(rulings, goes_on=True))
     if as_json:
         print_json(
             {"found": len(found), "settled": [each.as_json() for each in done.resolved], "refused": done.refused}

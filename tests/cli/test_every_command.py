@@ -11,6 +11,7 @@ import pty
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -104,6 +105,12 @@ webhooks      |          0 |    0 |      0 |        0 |       0 |               
 webhooks try  |          2 |    2 |      2 |        2 |       2 |                2
 webhooks send |          2 |    2 |      2 |        2 |       2 |                2
 """
+#: The commands that ask others, who may take their time.
+ASKING = (
+    *("place", "place --dry-run", "backfill --from 2026-01-01 --to 2026-01-02", "track", "reconcile --audit"),
+    *("plan", "campaigns", "doctor", "adopt"),
+)
+URLS = ("WICKED_REPORTS_URL", "CNAUGHT_URL", "ONECLICKIMPACT_URL", "IMPACTAPI_URL")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])m")
 CONTENT = {"eurofxref-daily.xml": "<Envelope/>", "order.json": "{}"}
@@ -274,6 +281,23 @@ def test_every_command_ends_as_it_should_wherever_it_is_typed(there, name):
     if typed[-1] != "--help":
         assert program.json
     assert expected(name) == statuses
+
+
+@pytest.mark.parametrize("typed", ASKING)
+def test_a_command_says_that_it_waits_while_nobody_answers(there, typed):
+    """Shop and sellers take the connection and say nothing; a person sees a sign, and can stop it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        impactflow = there()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = impactflow.but(**dict.fromkeys(URLS, url)).start(*typed.split())
+        assert process.stderr is not None
+        sign = process.stderr.readline()
+        assert process.poll() is None
+        process.terminate()
+        stopped = finish(process)
+    assert re.match(r"waiting for|[a-z ]+, \d+ s: ", sign)
+    assert stopped.status == 128 + signal.SIGTERM
+    assert not stopped.says_traceback
 
 
 @pytest.mark.parametrize("typed", ["status", "status --json", "policy schema", "place"])

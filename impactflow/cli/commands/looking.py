@@ -47,7 +47,8 @@ def doctor(
     from impactflow import stopping
     from impactflow.cli.doctor import examine, show_findings
 
-    findings = stopping.run(examine(only("--policy", policy)))
+    with console.waiting_for("the providers and the shop"):
+        findings = stopping.run(examine(only("--policy", policy)))
     if json:
         console.print_json({"checks": findings, "ok": all(finding["ok"] for finding in findings)})
     else:
