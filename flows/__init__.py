@@ -8,6 +8,6 @@ The flows; each file holds one by its own name, a sweep over the ledger that any
 | `backfill_orders`     | a person           | the same for a past range, in windows   | `buying.backfill`          |
 | `track_placements`    | schedule, a person | checks the status of every purchase     | `buying.tracking`          |
 | `reconcile_providers` | schedule, a person | resolves doubts, audits                 | `buying.reconcile`         |
-| `settle_parked`       | a person           | records a person's decision             | `buying.manual_resolution` |
+| `settle_parked`       | a person           | records a person's decision             | `buying.rulings` |
 | `approve_placements`  | an event, a person | asks about placements above a limit     | `buying.approval`          |
 """

@@ -1,5 +1,5 @@
 """
-Resolve parked or failed placements by a person's decision: the core is ``impactflow.buying.manual_resolution``.
+Settle parked or failed placements by a person's decision: the core is ``impactflow.buying.rulings``.
 
 The evidence is in the artifact ``needs-attention`` of every run. On a terminal: ``impactflow settle``.
 """
@@ -8,11 +8,11 @@ from typing import Any
 
 from prefect import flow
 
-from impactflow.buying.manual_resolution import Resolution, Ruling
+from impactflow.buying.rulings import Resolution, Ruling
 from impactflow.escapes import for_page
 from tasks.announcing import announce
 from tasks.context import flow_context
-from tasks.reconciliation import resolve_by_ruling
+from tasks.reconciliation import settle
 from tasks.reporting import publish_summary
 
 
@@ -33,7 +33,7 @@ async def settle_parked(
         store: Whose order, where several stores have one of that name.
     """
     async with flow_context(reports=False):
-        ruled = await resolve_by_ruling(Ruling(order, slot, decision, by, why, ref, store or None))
+        ruled = await settle(Ruling(order, slot, decision, by, why, ref, store or None))
         await publish_summary("settle-parked", for_page(ruled.in_words()))
         await announce()
         return ruled.as_json()

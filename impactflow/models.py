@@ -135,7 +135,8 @@ class Order:
     A sale, reduced to the fields that a policy can ask about.
 
     Args:
-        id: The Wicked Reports id, sent to the providers as ``order_id``.
+        id: The id of its first report, ``SYSTEM:ID`` where a webhook came first; keys derive from it, and the providers
+            get it as ``order_id``.
         names: Every name of the sale (``wr:ID``, ``src:SYSTEM:ID``); two orders sharing one are the same order.
         ordered_at: When it was sold.
         amount: The price as the order is now, in ``currency``; None where the source did not say.
@@ -330,7 +331,7 @@ class Placement:
         id: The ledger's row.
         key: The idempotency key: derived from store, order and slot, never from amounts.
         store: The order's store, as the policy names it.
-        order_id: The Wicked Reports id of the order.
+        order_id: The order's id, as ``Order`` has it.
         slot: The policy's name for the impact.
         provider: The provider that sells it.
         kind: The kind of impact.

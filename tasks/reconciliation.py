@@ -13,9 +13,9 @@ from prefect.cache_policies import NO_CACHE
 from impactflow.accounts import StoreAccount
 from impactflow.audit import CANCELLED_UNASKED, COLUMNS, Audit, Finding
 from impactflow.buying.loop import resolve_at, round_of
-from impactflow.buying.manual_resolution import Ruled, Ruling
-from impactflow.buying.manual_resolution import resolve_by_ruling as resolve_ruled
 from impactflow.buying.rounds import Round
+from impactflow.buying.rulings import Ruled, Ruling
+from impactflow.buying.rulings import settle as carry_out
 from impactflow.buying.run import Run
 from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
@@ -91,8 +91,8 @@ async def _accounts(run: Run, store: str) -> list[StoreAccount]:
     return accounts
 
 
-@task(name="resolve_by_ruling", task_run_name="resolve {ruling.order} {ruling.slot}", cache_policy=NO_CACHE, retries=0)
-async def resolve_by_ruling(ruling: Ruling) -> Ruled:
-    """Carry out a person's decision about one placement; see ``impactflow.buying.manual_resolution``."""
+@task(name="settle", task_run_name="settle {ruling.order} {ruling.slot}", cache_policy=NO_CACHE, retries=0)
+async def settle(ruling: Ruling) -> Ruled:
+    """Carry out a person's decision about one placement; see ``impactflow.buying.rulings``."""
     run = current_run()
-    return await resolve_ruled(run.ledger, run.account, run.clock, run.id, ruling)
+    return await carry_out(run.ledger, run.account, run.clock, run.id, ruling)

@@ -32,6 +32,12 @@ def test_the_table_lists_every_command(command):
     assert f"| `impactflow {command}" in TABLE
 
 
+@pytest.mark.parametrize("module", re.findall(r"automodule:: (\S+)", (DOCS / "api.rst").read_text()))
+def test_the_page_of_the_modules_names_modules_that_there_are(module):
+    """A renamed one would stop the site."""
+    assert importlib.import_module(module).__doc__
+
+
 def test_the_table_lists_no_command_that_is_gone():
     """Each command in the table exists."""
     listed = set(re.findall(r"^\| `impactflow (\w+)", TABLE, re.MULTILINE)) - {"policy"}

@@ -7,7 +7,7 @@ Buying: every run that sends planned placements, resolves doubts or tracks purch
     reconcile.py           find out about purchases whose answers were lost; ``evidence`` weighs a provider's records
     tracking.py            follow a purchase until it is complete
     rounds.py              how long a run goes on
-    approval.py            a person approves, trims or rejects; ``manual_resolution``: a person decides on one placement
+    approval.py            a person approves, trims or rejects; ``rulings``: a person decides on one placement
     backfill.py            a past range of days, in windows
     preview.py             the purchases a run would make; ``slips`` and ``options``: mistakes refused beforehand
 """

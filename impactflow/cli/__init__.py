@@ -2,8 +2,9 @@
 The command line: the commands that a person or a script types, and the results that they print.
 
 ``main`` runs the command that was typed. A command translates: it takes arguments, runs a flow or a query, prints the
-result, and ends with an exit status that says whether anything is left undone. ``place``, ``track`` and ``reconcile``
-run the flow of that name. The other commands never load Prefect and answer at once.
+result, and ends with an exit status that says whether anything is left undone. ``place``, ``backfill``,
+``track`` and ``reconcile`` run their flow; ``automations``, ``register`` and ``up`` speak to Prefect's server. The
+other commands never load Prefect and answer at once.
 """
 
 import gc

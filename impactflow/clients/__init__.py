@@ -1,7 +1,7 @@
 """
 The four clients, and how to open them from the settings.
 
-A client builds requests and reads answers in the provider's words; ``providers`` and ``orders`` turn those into ours.
+A client builds requests and reads answers in the provider's words; ``providers`` and ``intake`` turn those into ours.
 Each client needs a transport (``http.open_transport``). Its owner closes it; several clients may share one.
 """
 

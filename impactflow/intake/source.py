@@ -1,4 +1,4 @@
-"""The interface of a source of orders, as planning uses it, and the names of orders from every source."""
+"""The interface of a source of orders, as planning uses it."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol

@@ -1,7 +1,7 @@
 """
 Webhook deliveries: stored once, handled once, remembered for good.
 
-Handlers for the ``Writer`` and reads. ``webhooks.events`` interprets the deliveries.
+Handlers for the ``Writer`` and reads. ``intake.senders`` interprets the deliveries.
 """
 
 from collections.abc import Sequence

@@ -20,7 +20,11 @@ _MOST_DIGITS_AFTER_POINT = 400
 
 
 class NotEarned(Exception):
-    """The order earns nothing under the rule; the text is the reason."""
+    """
+    The order earns nothing under the rule; the text is the reason.
+
+    The text names nothing that differs from order to order, since equal reasons are counted as one.
+    """
 
 
 class NeedsAttention(Exception):

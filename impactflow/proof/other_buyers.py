@@ -3,7 +3,7 @@
 from random import Random
 
 from impactflow.clock import Clock
-from impactflow.models import Kind, ProviderName
+from impactflow.models import KEYLESS, Kind, ProviderName
 from impactflow.proof.scenario import KIND_OF, RULES, Scenario
 from impactflow.sandbox import Request, Sandbox, cnaught, oneclickimpact
 
@@ -31,7 +31,7 @@ class OtherBuyers:
         self._scenario = scenario
         self._sandbox = sandbox
         self._clock = clock
-        self._keyless = [slot for slot in scenario.slots if RULES[slot][0]["provider"] == ProviderName.ONECLICKIMPACT]
+        self._keyless = [slot for slot in scenario.slots if RULES[slot][0]["provider"] in KEYLESS]
 
     @property
     def are_busy(self) -> bool:

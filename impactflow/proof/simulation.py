@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import Engine, and_, bindparam, func, or_, select
 
-from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
+from impactflow.buying.rulings import Resolution, Ruling, settle
 from impactflow.buying.run import CountingTransport, Run, config_of
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.ledger import UNRESOLVED, Delivery, Ledger, Pause, Resumption, Status, Vouched
@@ -368,9 +368,9 @@ class _Simulation:
                 ruling = given_up
                 self._given_up.add(place(row["order_id"], row["slot"]))
             try:
-                await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+                await settle(run.ledger, run.account, run.clock, run.id, ruling)
             except ConfigurationError:
-                await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, given_up)
+                await settle(run.ledger, run.account, run.clock, run.id, given_up)
 
     async def _compare(self, ledger: Ledger) -> tuple[str, ...]:
         """The differences between the books, the ledger and what was earned."""

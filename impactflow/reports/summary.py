@@ -40,7 +40,7 @@ class Outcome:
         duration_s: How long it took, in seconds.
         report: The path of the CSV of all purchases.
         purchases: The path of the CSV of each purchase that it made or saw completed; None where there is none.
-        bought: Its purchases, by slot and provider, as ``reports.Bought`` adds them up.
+        bought: Its purchases, by slot and provider, as ``reports.BoughtTotals`` adds them up.
         window: The days that it read, where it read any.
         unread: How many planned placements wait until their orders are read again.
         read_by: The command that reads these orders, in words.

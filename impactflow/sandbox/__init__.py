@@ -1,12 +1,12 @@
 """
-The four providers, pretended by one object: strict as their references, with faults by name, and honest books.
+The four APIs, pretended by one object: strict as their references, with faults by name, and honest books.
 
 ``Sandbox`` answers requests in three settings: in-process for tests (``transport.py``), over HTTP on loopback
 (``server.py``), and under a simulated clock. All chance follows from ``Options.seed`` and all time from the clock that
 it is given. It speaks JSON as the providers' documentation writes it and shares no code with the clients, so that a
 wrong field name in a client fails a test.
 
-Each provider lives below its own prefix (``/cnaught/v1/orders``); ``/_sandbox/books``, ``/_sandbox/callbacks`` and
+Each API lives below its own prefix (``/cnaught/v1/orders``); ``/_sandbox/books``, ``/_sandbox/callbacks`` and
 ``/_sandbox/status`` need no key and tell the truth.
 """
 

@@ -11,7 +11,7 @@ from virtual_time import START, in_virtual_time
 from world import RULE_OF, TREES, fresh_of, policy_of, sold, statuses, sweep, track, work
 
 from impactflow.audit import Audit, Disagreement, choose_window
-from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
+from impactflow.buying.rulings import Resolution, Ruling, settle
 from impactflow.errors import ConfigurationError, Forbidden
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import ProviderName, Receipt
@@ -675,7 +675,7 @@ async def test_a_purchase_that_a_person_took_for_not_made_is_found(new_world):
         await run.ledger.move(Move(doubt, Status.IN_DOUBT, Status.PARKED, run.clock.now(), run.id, "nobody can say"))
         world.clock.turn(hours=1)
         ruling = Ruling("WR-1", "trees", Resolution.NOT_BOUGHT, "ana")
-        await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+        await settle(run.ledger, run.account, run.clock, run.id, ruling)
         await work(run, ONECLICK)
         [finding], tally = await audited(run, ONECLICK, repair=True)
         first, second = (each["ref"] for each in world.purchases)

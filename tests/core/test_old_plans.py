@@ -10,9 +10,9 @@ from webhook_senders import shopify_paid
 from world import GIVING, OFFSET, TREES, policy_for, policy_of, sold, statuses, sweep
 
 from impactflow.buying.approval import Answer, Decision, record_answer
-from impactflow.buying.manual_resolution import Resolution as Ruled
-from impactflow.buying.manual_resolution import Ruling, resolve_by_ruling
 from impactflow.buying.options import as_lines, check_options
+from impactflow.buying.rulings import Resolution as Ruled
+from impactflow.buying.rulings import Ruling, settle
 from impactflow.errors import NotSent
 from impactflow.intake.deliveries import process
 from impactflow.intake.planning import choose_window, plan, preview, unread
@@ -343,7 +343,7 @@ async def test_n2_a_wrong_campaign_can_be_mended(new_world):
         await place(world, run)
         assert {"failed": 1} == await statuses(run)
         ruling = Ruling("WR-1", "giving", Ruled.NOT_BOUGHT, "ana")
-        await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+        await settle(run.ledger, run.account, run.clock, run.id, ruling)
         mended = policy_of(GIVING)
         world.works_under(run, mended)
         await world.place_all(run)

@@ -11,7 +11,7 @@ from virtual_time import in_virtual_time
 from world import OFFSET, RULE_OF, TREES, fresh_of, make_world, policy_of, sold, statuses, sweep, track, work
 
 from impactflow.buying.loop import resolve_at
-from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
+from impactflow.buying.rulings import Resolution, Ruling, settle
 from impactflow.errors import ConfigurationError, ImpactError, NotSent, Unauthorized
 from impactflow.ledger import Claim, Move, Status
 from impactflow.models import Receipt
@@ -24,7 +24,7 @@ SLOT_OF = {provider: rule["slot"] for provider, rule in RULE_OF.items()}
 async def rule(run, decision, *, order="WR-1", slot="trees", ref="", by="ana", why="I asked them"):
     """A ruling of a person's."""
     ruling = Ruling(order, slot, decision, by, why, ref)
-    return await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+    return await settle(run.ledger, run.account, run.clock, run.id, ruling)
 
 
 async def row_of(run, order="WR-1"):

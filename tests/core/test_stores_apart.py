@@ -8,7 +8,7 @@ from test_settling import Losing
 from virtual_time import in_virtual_time
 from world import RULE_OF, policy_of, sold, statuses, sweep, track, work
 
-from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
+from impactflow.buying.rulings import Resolution, Ruling, settle
 from impactflow.errors import ConfigurationError, Unauthorized
 from impactflow.models import ProviderName
 
@@ -83,10 +83,10 @@ async def test_a_ruling_is_checked_at_the_account_of_its_orders_store(new_world)
         assert {"parked": 1, "placed": 1} == await statuses(run)
     async with north.run() as run:
         with pytest.raises(Unauthorized, match="for store acme"):
-            await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+            await settle(run.ledger, run.account, run.clock, run.id, ruling)
     async with acme.run() as run:
         with pytest.raises(ConfigurationError, match="was bought"):
-            await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+            await settle(run.ledger, run.account, run.clock, run.id, ruling)
 
 
 @in_virtual_time

@@ -9,7 +9,7 @@ from planting import ask
 from virtual_time import START, in_virtual_time
 from world import RULE_OF, policy_of, sold, statuses, sweep, track, work
 
-from impactflow.buying.manual_resolution import Resolution, Ruling, resolve_by_ruling
+from impactflow.buying.rulings import Resolution, Ruling, settle
 from impactflow.buying.tracking import Tracked, track_delay_s
 from impactflow.models import ProviderName
 from impactflow.sandbox import Request
@@ -89,7 +89,7 @@ async def test_p3_the_settling_time_begins_with_the_attempt_that_bought(new_worl
         world.sandbox.calm()
         world.clock.turn(hours=1)
         ruling = Ruling("WR-1", RULE_OF[IMPACTAPI]["slot"], Resolution.NOT_BOUGHT, "a person")
-        await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+        await settle(run.ledger, run.account, run.clock, run.id, ruling)
         await world.plan(run)
         await work(run, IMPACTAPI)
         api = world.sandbox._lines[IMPACTAPI].api

@@ -698,6 +698,15 @@ class TestWhatIsRefused:
         assert example.model_dump_json()
 
 
+def named_in(schema: Any) -> set[str]:
+    """The names of all fields in a schema."""
+    if isinstance(schema, list):
+        return set().union(*map(named_in, schema))
+    if not isinstance(schema, dict):
+        return set()
+    return set(schema.get("properties", {})).union(*map(named_in, schema.values()))
+
+
 #: What may stand in a field, right or wrong.
 VALUES = st.sampled_from(
     [
@@ -742,51 +751,8 @@ VALUES = st.sampled_from(
         *({"per_amount": {"per": 10}}, {"min_items": 2}, {"max_amount_usd": 5}, {"as_of": "2025-01-31", "usd_per": {}}),
     ]
 )
-NAMES = st.sampled_from(
-    [
-        *(
-            "store",
-            "eligible_payments",
-            "not_before",
-            "at_most_days_old",
-            "fx",
-            "as_of",
-            "usd_per",
-            "rules",
-            "slot",
-            "provider",
-            "impact",
-            "quantity",
-        ),
-        *(
-            "rounding",
-            "minimum",
-            "most_per_order",
-            "hold_days",
-            "price_usd",
-            "approve_above",
-            "approve_above_per_day",
-            "when",
-            "currencies",
-            "sources",
-            "not_sources",
-            "min_items",
-            "min_amount",
-            "products",
-            "not_products",
-            "not_paid_with",
-            "last_click",
-            "subscription",
-            "first_order",
-            "unit",
-            "category",
-            "notify",
-            "on_behalf_of",
-        ),
-        *("ids", "names", "gift_cards", "medium", "distinct_sources"),
-        *("portfolio_id", "description", "campaign", "per_order", "per", "currency", "USD", "GBP", "x"),
-    ]
-)
+#: Every name that a policy may use, and some that it may not.
+NAMES = st.sampled_from(sorted({*named_in(policy_schema()), "per_order", "per", "currency", "USD", "GBP", "x"}))
 DOCUMENTS = [
     {
         "store": "acme",

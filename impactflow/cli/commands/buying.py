@@ -205,8 +205,8 @@ def reconcile(
     window = choose_window(from_, to, today=datetime.now(UTC).date())
     ledgers.require(load_settings())
     result = run_flow(
-        "reconcile_providers", "settling", patience_s=patience, audit=audit, from_day=window.from_ if from_ else None,
-        to_day=window.to if to else None, repair=repair,
+        "reconcile_providers", "reconciling", patience_s=patience, audit=audit,
+        from_day=window.from_ if from_ else None, to_day=window.to if to else None, repair=repair,
         cancel_up_to=CANCELLED_UNASKED if cancel_up_to is None else cancel_up_to,
     )  # fmt: skip
     if json:

@@ -77,8 +77,8 @@ def settle(
     json: Json = False,
 ) -> int:
     """Record what became of parked or failed placements. The provider's records are asked whether that can be so."""
-    from impactflow.buying.manual_resolution import Resolution, Ruling
-    from impactflow.cli.resolving import Selection, resolve_all, resolve_one, statuses
+    from impactflow.buying.rulings import Resolution, Ruling
+    from impactflow.cli.settling import Selection, settle_all, settle_one, statuses
 
     is_many = failed or parked or of_slot is not None or reason
     if order and is_many:
@@ -87,11 +87,11 @@ def settle(
         raise typer.BadParameter("give the order's SLOT too: `impactflow status` lists it")
     if order:
         ruling = Ruling(order, slot, Resolution(decision), by or whoever_types(), why, ref, store)
-        return resolve_one(ruling, as_json=json)
+        return settle_one(ruling, as_json=json)
     if not is_many:
         raise typer.BadParameter("give ORDER and SLOT, or for many at once --failed, --parked, --slot or --reason")
     selection = Selection(statuses(failed=failed, parked=parked), of_slot, reason, store)
-    return resolve_all(selection, Resolution(decision), by or whoever_types(), why, yes=yes, as_json=json)
+    return settle_all(selection, Resolution(decision), by or whoever_types(), why, yes=yes, as_json=json)
 
 
 @deciding_app.command(epilog="Example: impactflow approve WR-000017 trees --at-most 20 --why 'a wholesaler'")

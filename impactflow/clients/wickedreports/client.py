@@ -1,7 +1,7 @@
 """
 Wicked Reports: read contacts, clicks and orders, all of some days or one contact's. Nothing is ever written.
 
-``orders``, a caller, decides which orders are new and which count.
+``intake`` decides which orders are new, and the policy which count.
 
 Source: Wicked Reports Outbound API; read 2026-11-22.
 """

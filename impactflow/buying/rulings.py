@@ -103,7 +103,7 @@ class Ruled:
         return f"Order {self.order}, slot {self.slot}: was {self.from_}, is {self.to} now."
 
 
-async def resolve_by_ruling(
+async def settle(
     ledger: Ledger, account_of: Callable[[ProviderName, str], StoreAccount], clock: Clock, run_id: str, ruling: Ruling
 ) -> Ruled:
     """

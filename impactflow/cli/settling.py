@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from impactflow import stopping
-from impactflow.buying.manual_resolution import OPEN_TO_RULING, Resolution, Ruled, Ruling, resolve_by_ruling
+from impactflow.buying.rulings import OPEN_TO_RULING, Resolution, Ruled, Ruling, settle
 from impactflow.buying.run import open_run
 from impactflow.cli.command import DONE, UNDONE
 from impactflow.cli.console import out, print_json, print_list, print_table, waiting_for
@@ -40,7 +40,7 @@ class Selection:
     store: str | None
 
 
-def resolve_one(ruling: Ruling, *, as_json: bool) -> int:
+def settle_one(ruling: Ruling, *, as_json: bool) -> int:
     """
     Record a person's word on one placement, after the provider's records show that it is possible.
 
@@ -49,15 +49,15 @@ def resolve_one(ruling: Ruling, *, as_json: bool) -> int:
         ProviderError: The provider's records cannot be read now. Nothing was changed.
     """
     with waiting_for("the provider's records"):
-        [resolved] = stopping.run(_resolve([ruling])).resolved
+        [settled] = stopping.run(_settle([ruling])).settled
     if as_json:
-        print_json(resolved.as_json())
+        print_json(settled.as_json())
     else:
-        out.print(resolved.in_words(), markup=False)
+        out.print(settled.in_words(), markup=False)
     return DONE
 
 
-def resolve_all(kind: Selection, decision: Resolution, by: str, why: str, *, yes: bool, as_json: bool) -> int:
+def settle_all(kind: Selection, decision: Resolution, by: str, why: str, *, yes: bool, as_json: bool) -> int:
     """
     List the placements of a kind, and on a yes record the same word on each.
 
@@ -92,13 +92,11 @@ def resolve_all(kind: Selection, decision: Resolution, by: str, why: str, *, yes
         return UNDONE
     rulings = [Ruling(row["name"], row["slot"], decision, by, why, store=row["store"]) for row in found]
     with waiting_for("the providers' records"):
-        done = stopping.run(_resolve(rulings, goes_on=True))
+        done = stopping.run(_settle(rulings, goes_on=True))
     if as_json:
-        print_json(
-            {"found": len(found), "settled": [each.as_json() for each in done.resolved], "refused": done.refused}
-        )
+        print_json({"found": len(found), "settled": [each.as_json() for each in done.settled], "refused": done.refused})
     else:
-        out.print(f"{len(done.resolved)} are settled as {decision}, {len(done.refused)} are as they were.")
+        out.print(f"{len(done.settled)} are settled as {decision}, {len(done.refused)} are as they were.")
         print_list(
             "Not settled", [f"order {each['order']}, slot {each['slot']}: {each['why']}" for each in done.refused]
         )
@@ -130,18 +128,18 @@ def _is_confirmed(count: int, decision: Resolution, *, as_json: bool) -> bool:
 
 @dataclass
 class _Done:
-    resolved: list[Ruled] = field(default_factory=list)
+    settled: list[Ruled] = field(default_factory=list)
     refused: list[dict[str, str]] = field(default_factory=list)
 
 
-async def _resolve(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done:
+async def _settle(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done:
     """Record the rulings one after the other; one that cannot be recorded is skipped, unless it is the only one."""
     done, settings = _Done(), load_settings()
     require(settings)
     async with open_run(settings, "settle") as run:
         for ruling in rulings:
             try:
-                ruled = await resolve_by_ruling(run.ledger, run.account, run.clock, run.id, ruling)
+                ruled = await settle(run.ledger, run.account, run.clock, run.id, ruling)
             except Unauthorized:
                 raise
             except (ConfigurationError, ProviderError) as error:
@@ -149,7 +147,7 @@ async def _resolve(rulings: Sequence[Ruling], *, goes_on: bool = False) -> _Done
                     raise
                 done.refused.append({"order": ruling.order, "slot": ruling.slot, "why": str(error)})
             else:
-                done.resolved.append(ruled)
+                done.settled.append(ruled)
     return done
 
 
