@@ -21,7 +21,7 @@ async def settle_parked(
     order: str, slot: str, decision: Resolution, by: str, why: str = "", ref: str = "", store: str = ""
 ) -> dict[str, Any]:
     """
-    Record what became of one placement; the provider's records are asked whether it can be so.
+    Record what became of one placement; the provider's records are asked for a purchase of that ref, or of its key.
 
     Args:
         order: Any name of the order.

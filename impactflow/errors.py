@@ -15,8 +15,9 @@ Every error of impactflow. The errors answer one question: *did it happen?*
     │       · TransitionRefused · AlreadyRecorded
     └── WebhookRejected           a delivery was not accepted: nothing of it was kept
 
-Callers catch by that question, never by a status code. A message never holds a key, an e-mail address or an order's
-content, and ends with what to do next where there is something to do.
+These are the provider's words. Where its records can be looked through, ``buying.sweep`` does not believe a no that was
+answered (``status`` is set) before it has looked. Callers catch by class, never by a status code. A message never holds
+a key, an e-mail address or an order's content, and ends with what to do next where there is something to do.
 """
 
 from collections.abc import Mapping

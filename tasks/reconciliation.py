@@ -37,8 +37,8 @@ async def resolve_doubts(provider: ProviderName, store: str) -> Round:
     run = current_run()
     resolved = await resolve_at(run, provider, store)
     log.info(
-        "%s: of the doubts %d are placed, %d planned again, %d parked, %d still open%s",
-        provider, resolved.placed, resolved.planned, resolved.parked, resolved.open,
+        "%s: of the doubts %d are placed, %d planned again, %d failed, %d parked, %d still open%s",
+        provider, resolved.placed, resolved.planned, resolved.failed, resolved.parked, resolved.open,
         f"; {resolved.halted}" if resolved.halted else "",
         extra={"action": "doubts_resolved"},
     )  # fmt: skip

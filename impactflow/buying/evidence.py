@@ -53,7 +53,9 @@ class Evidence:
             self._keys_return = True
             keyed = self._doubt_by_key.get(record.key)
             if keyed is not None and not _was_over(record, keyed):
-                self._keyed[record.key][record.ref] = record
+                known = self._keyed[record.key].get(record.ref)
+                if known is None or known.differs(keyed):  # two purchases may share a name, and show one key
+                    self._keyed[record.key][record.ref] = record
         elif _is_in(record.at, self._spans.get(_amount(record))):
             self._times[record.ref] = record.at
             self._unkeyed_here[_fingerprint(record)][record.ref] += 1
@@ -97,8 +99,8 @@ class Evidence:
             return Absent() if is_settled or doubt.if_absent in DENIED else None
         if not is_settled:
             return None
-        # Where the account returns any metadata, our record would carry ours; and a name that another buyer's
-        # purchase has, too, is a time that two purchases share.
+        # Where the account returns any metadata, a record of ours would probably carry it: this one is another buyer's,
+        # or has lost it, and a person decides. A name that another buyer's purchase has, too, is a time they share.
         is_shared = alike[0] in holders or self._for_customers(doubt, alike[0]) > 0
         if doubt.alone and len(alike) == 1 and not self._keys_return and not is_shared:
             return Found(Receipt(alike[0]))
@@ -137,10 +139,11 @@ class Evidence:
 
 
 def _verdict_by_key(doubt: Placement, keyed: Mapping[str, Record]) -> Verdict:
-    """The verdict of the records that name the doubt's own key."""
-    if len(keyed) > 1:
-        return Ambiguous("bought more than once: " + ", ".join(sorted(keyed)))
-    ((ref, record),) = keyed.items()
+    """The verdict of the records that name the doubt's own key: of those that stand, where any does."""
+    standing = {ref: record for ref, record in keyed.items() if not record.cancelled} or keyed
+    if len(standing) > 1:
+        return Ambiguous("bought more than once: " + ", ".join(sorted(standing)))
+    ((ref, record),) = standing.items()
     if record.differs(doubt):
         return Ambiguous(f"{ref} carries its key, but is {record.quantity} of {record.kind}")
     return Found(Receipt(ref), by_key=True)

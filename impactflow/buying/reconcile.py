@@ -1,11 +1,11 @@
 """
-Resolve doubts: each placement whose answer was lost becomes placed, planned again, or parked for a person.
+Resolve doubts: each placement whose answer was lost becomes placed, planned again, failed, or parked for a person.
 
 Where a provider repeats a request safely, the request is sent again. Where a provider only keeps records, they are read
 and weighed (``evidence``). "Not in the records" means "not bought" only once the settling time is over, or at once
 where the provider had said no; and only if two readings in opposite orders agree, because pages shift while they are
-read. A record without a key counts as ours only after two readings of all that the account lists. No doubt is left to a
-person before the settling time is over: until then the records may still show the purchase.
+read. A record without a key counts as ours only after two readings of all that the account lists. The evidence leaves
+no doubt to a person before the settling time is over: until then the records may still show the purchase.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class Resolved:
         failed: Refused for good, and certain to have had no effect.
         parked: Undecidable; for a person.
         open: Still in doubt; looked at again later.
-        halted: The reason why no doubt could be resolved, for a person.
+        halted: The first error that left a doubt unresolved, for a person.
         unauthorized: Whether the provider did not accept the key.
     """
 
@@ -127,6 +127,7 @@ class _Resolver:
         self._config = account.config
         self._until = until
         self._resolved = Resolved()
+        self._applied: set[int] = set()
         self.in_flight = InFlight()
 
     async def repeat(self, provider: RepeatsSafely, doubts: Sequence[Placement]) -> Resolved:
@@ -191,7 +192,10 @@ class _Resolver:
                 # Read every record before concluding anything from records without a key: other records may have one.
                 for newest_first in (False, True) if weighed else ():
                     await self._read(provider, weighed, evidence, newest_first=newest_first, everything=True)
-                verdicts = await self._weigh(doubts, evidence, read_at)
+                again = await self._weigh(doubts, evidence, read_at)
+                # One reading proves nothing about a doubt for which it was not repeated, unless it names its key.
+                repeated = {each.id for each in doubts if each in unnamed or evidence.names(each)}
+                verdicts = {id_: again[id_] if id_ in repeated else verdict for id_, verdict in verdicts.items()}
         except ProviderError as error:
             # Half a reading proves nothing; the complete one before it proves the purchases that carry a doubt's key.
             verdicts = {id_: found for id_, found in verdicts.items() if isinstance(found, Found) and found.by_key}
@@ -209,10 +213,11 @@ class _Resolver:
         return self._resolved
 
     async def give_back(self, doubts: Sequence[Placement]) -> None:
-        """Let the next run resolve the doubts, without waiting for this run's lease."""
+        """Let the next run resolve the doubts that are left, without waiting for this run's lease."""
         async with together() as group:
             for doubt in doubts:
-                group.create_task(self._apply(doubt, None, "the run was stopped"))
+                if doubt.id not in self._applied:
+                    group.create_task(self._apply(doubt, None, "the run was stopped"))
 
     def _is_settled(self, doubt: Placement, read_at: datetime) -> bool:
         """Whether the records were read after the settling time, so that a missing purchase cannot appear later."""
@@ -284,6 +289,7 @@ class _Resolver:
             return
         except TransitionRefused:
             return  # another run resolved it, or its late answer did
+        self._applied.add(doubt.id)
         self._count(move.to)
         log.info(
             "resolved: order %s, slot %s is %s", doubt.order_id, doubt.slot, move.to,

@@ -1,8 +1,9 @@
 """
 A person's decision about a placement that the evidence could not decide, or that was refused.
 
-A ruling is checked against the provider's own record wherever that record can be read, so that a typing mistake buys
-nothing twice. The ledger records who ruled, why and in which run.
+"Bought" is checked against the provider's own record, and "not bought" against the purchases that carry the placement's
+key, so that a typing mistake buys nothing twice; what is given up is not looked for. The ledger records who ruled, why
+and in which run.
 """
 
 import logging
@@ -18,7 +19,7 @@ from impactflow.errors import AlreadyRecorded, ConfigurationError, TransitionRef
 from impactflow.ledger import Entry, Ledger, Move, Status
 from impactflow.models import Placement, ProviderName, Receipt
 from impactflow.names import wicked_id
-from impactflow.providers import Provider, Record, RepeatsSafely
+from impactflow.providers import KeepsRecords, Provider, Record, RepeatsSafely
 from impactflow.units import in_words
 
 log = logging.getLogger(__name__)
@@ -209,10 +210,24 @@ async def _receipt(account: StoreAccount, placement: Placement, ref: str) -> tup
         )
     # Purchases of two kinds may share a name, which proves nothing unless one of them says our key. When a purchase
     # is looked up, the provider does not say for whom it was made.
+    await _check_spelling(provider, record)
     for holder in await account.ledger.holders(provider.name, refs=[record.ref], keys=[]):
         if record.key is None or record.shows(holder.placement):
             raise ConfigurationError(f"ref {ref!r}: that purchase is recorded already, for {_name(holder.placement)}")
     return Receipt(record.ref, record.price_usd_cents, parts=record.parts), record.key is not None
+
+
+async def _check_spelling(provider: Provider, record: Record) -> None:
+    """Check that a name is written as the records write it: under another spelling it may be recorded already."""
+    if not isinstance(provider, KeepsRecords):
+        return  # it names purchases by ids
+    day = record.at.astimezone(UTC).date()
+    async for listed in provider.statement(day - _MARGIN, day + _MARGIN):
+        if listed.ref == record.ref:
+            return
+    raise ConfigurationError(
+        f"ref {record.ref!r}: the records of {provider.name} list no purchase under this name: write it as they do"
+    )
 
 
 async def _check_not_bought(account: StoreAccount, entry: Entry) -> None:

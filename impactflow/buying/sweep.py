@@ -46,6 +46,7 @@ _UNREACHABLE = 5
 _FORBIDDEN = 5
 #: How long nothing is sent after a 429 without a waiting time, and the longest that a sweep waits, in seconds.
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
+_PAYMENT_REQUIRED = 402
 #: The longest wait before a placement that was certainly not sent is tried again, in seconds.
 _LONGEST_RETRY_S = 3600.0
 #: The reason why nothing more is sent once a signal came.
@@ -289,8 +290,7 @@ class Sweep:
         except TimeoutError:
             return self._move(placement, Status.IN_DOUBT, f"{_STOPPED} before an answer came")
         except Unauthorized as error:
-            self._halt(str(error), unauthorized=True)
-            return self._move(placement, Status.PLANNED, error.message)
+            return self._unauthorized(placement, error)
         except IdempotencyConflict as error:  # some purchase stands under this key; ``reconcile`` finds out which
             return self._move(placement, Status.IN_DOUBT, str(error))
         except Refused as error:
@@ -314,6 +314,13 @@ class Sweep:
             return self._move(placement, Status.IN_DOUBT, str(error))
         self._unreachable = self._failed_sends.forbidden[self._provider.name] = 0
         return self._move(placement, Status.PLACED, None, receipt=receipt)
+
+    def _unauthorized(self, placement: Placement, error: Unauthorized) -> Move:
+        """Leave the provider alone; a gateway may say of a purchase that was made that the account cannot pay."""
+        self._halt(str(error), unauthorized=True)
+        if error.status == _PAYMENT_REQUIRED and isinstance(self._provider, KeepsRecords):
+            return self._doubted(placement, error, if_absent=Status.PLANNED)
+        return self._move(placement, Status.PLANNED, error.message)
 
     def _again(self, placement: Placement, error: NotSent) -> Move:
         self._failed_sends.tries[placement.id] += 1

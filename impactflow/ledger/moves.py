@@ -117,10 +117,10 @@ def record_found(connection: Connection, moves: Sequence[Move]) -> list[None]:
     if len(moves) > 1:
         return transitions.move(connection, moves)  # if one of many fails, the Writer calls again with each alone
     each = moves[0]
-    if _is_held(connection, each, _HELD_BY_KEYED if each.by_key else _HELD):
-        msg = "another placement already holds this purchase"
-        raise AlreadyRecorded(msg)
-    _move_sharing(connection, each)
+    held = _HELD_BY_KEYED if each.by_key else _HELD
+    if _is_held(connection, each, held):
+        raise _already_recorded()
+    _move_sharing(connection, each, held)
     return [None]
 
 
@@ -140,10 +140,18 @@ def record_answer(connection: Connection, moves: Sequence[Move]) -> list[None]:
     if _is_held(connection, each, _HELD_BY_LOOK_ALIKE):
         each = _misdelivered(each)
     try:
-        _move_sharing(connection, each)
+        _record_once(connection, each)
+    except AlreadyRecorded:  # in Postgres, by a transaction that was not visible above
+        _record_once(connection, _misdelivered(each))
+    return [None]
+
+
+def _record_once(connection: Connection, each: Move) -> None:
+    """Record an answer, also one that comes after its lease ran out."""
+    try:
+        _move_sharing(connection, each, _HELD_BY_LOOK_ALIKE)
     except TransitionRefused:
         _record_late(connection, each)
-    return [None]
 
 
 def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]]) -> list[int]:
@@ -285,12 +293,23 @@ def _misdelivered(each: Move) -> Move:
     return replace(each, to=Status.IN_DOUBT, receipt=None, detail=why, due_at=each.at)
 
 
-def _move_sharing(connection: Connection, each: Move) -> None:
-    """Move; if the purchase shares its name with another placement's purchase, under another name."""
+def _already_recorded() -> AlreadyRecorded:
+    return AlreadyRecorded("another placement already holds this purchase")
+
+
+def _move_sharing(connection: Connection, each: Move, held: sa.Select[Any]) -> None:
+    """
+    Move; if the purchase shares its name with another placement's purchase, under another name.
+
+    Raises:
+        AlreadyRecorded: The other placement, as ``held`` finds it, holds this very purchase.
+    """
     try:
         with connection.begin_nested():
             transitions.move(connection, [each])
     except IntegrityError:
+        if _is_held(connection, each, held):
+            raise _already_recorded() from None
         _record_shared_ref(connection, each)
 
 
@@ -326,9 +345,8 @@ def _record_late(connection: Connection, each: Move) -> None:
         return
     if Status.PLACED in TRANSITIONS[status] and status not in {Status.PLACING, Status.CANCELLING}:
         latest = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
-        _move_sharing(
-            connection, Move(latest, status, each.to, each.at, each.run_id, each.detail, each.due_at, each.receipt)
-        )
+        late = Move(latest, status, each.to, each.at, each.run_id, each.detail, each.due_at, each.receipt)
+        _move_sharing(connection, late, _HELD_BY_LOOK_ALIKE)
         return
     evidence = transitions.event_values(each) | {
         "from_status": status,
@@ -479,8 +497,9 @@ _SENT_UNTIL = (
         sent_until=case((placements.c.sent_until > _NOW, placements.c.sent_until), else_=_NOW),
         attempts=placements.c.attempts + case((bindparam("in_doubt", type_=sa.Boolean()), 1), else_=0),
         due_at=case((bindparam("in_doubt", type_=sa.Boolean()), _NOW), else_=placements.c.due_at),
-        # The result of a refusal of another attempt says nothing about this one.
+        # What was answered about another attempt says nothing about this one.
         if_absent=None,
+        asked_again=0,
     )
 )
 #: Rows that another run has locked are left to that run.

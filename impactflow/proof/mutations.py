@@ -133,6 +133,13 @@ MUTATIONS: Sequence[Mutation] = (
         "telling strangers",
     ),
     Mutation(
+        "an account that cannot pay has surely bought nothing",
+        "impactflow.buying.sweep",
+        "        if error.status == _PAYMENT_REQUIRED and isinstance(self._provider, KeepsRecords):\n",
+        "        if not error:\n",
+        "refused_after",
+    ),
+    Mutation(
         "half a reading counts",
         "impactflow.buying.reconcile",
         "            verdicts = {id_: found for id_, found in verdicts.items() if",

@@ -21,7 +21,7 @@ The effect and the answer under each fault:
     passing_404      look-ups          -                404, and again until up to late_s later; once for each name
     short_listing    listings          -                see below
     foreign_answer   look-ups, writes  yes              another of this operation from before, where that can be told
-    refused_after    writes            yes              400, 403 or 404
+    refused_after    writes            yes              400, 402, 403 or 404
     limited_after    writes            yes              429
     wrong_amount     listed purchases  twice as much    the right status, and what was really bought
 

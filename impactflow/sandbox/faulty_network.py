@@ -133,7 +133,7 @@ class Line:
             case "foreign_answer":
                 return self._foreign(call, honest)[0]
             case "refused_after":
-                status = (400, 403, 404)[int(mishap.chance * 3)]
+                status = (400, 402, 403, 404)[int(mishap.chance * 4)]
                 return self.api.decline(Declined(status, "Not as things stand."))
             case "limited_after":
                 return self._limited(mishap)

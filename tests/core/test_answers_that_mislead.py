@@ -130,6 +130,29 @@ async def test_an_account_that_cannot_pay_leaves_everything_planned(new_world):
         assert {"placed": 2} == await statuses(run)
 
 
+@pytest.mark.parametrize("metadata", ["echo", "ignored"])
+@in_virtual_time
+async def test_a_purchase_that_was_made_is_not_made_again_because_it_was_answered_with_402(new_world, metadata):
+    """A gateway says that the account cannot pay, of what it has passed on: the records are looked through first."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES), metadata=metadata)
+    plain = world.carrier
+    unpaid = httpx.Response(402, json={"error": "Pay the last bill."})
+    world.carrier = Tampering(plain, after=lambda request, _: unpaid if request.method == "POST" else None)
+    async with world.run() as run:
+        await world.plan(run)
+        done = await work(run, ONECLICK)
+
+        assert done.unauthorized
+        assert {"in_doubt": 1} == await statuses(run)
+    world.carrier = plain
+    world.clock.turn(hours=1)
+    async with world.run() as run:
+        await work(run, ONECLICK)
+
+        assert {"placed": 1} == await statuses(run)
+        assert not any((await differences(world, run)).values())
+
+
 @in_virtual_time
 async def test_the_settling_time_counts_from_the_end_of_the_attempt(new_world):
     """A claim may wait for its turn; a request that is a moment late after that is no reason to send another."""

@@ -81,6 +81,30 @@ def test_two_records_that_nobody_holds_are_left_to_a_person_at_once():
     assert not found.so_far
 
 
+def of_its_key(*records):
+    """What is said of records that name the doubt's key."""
+    evidence = Evidence([DOUBT], settle_s=60)
+    for record in records:
+        evidence.add(replace(record, key=DOUBT.key))
+    evidence.turn()
+    return evidence.verdict(DOUBT, {}, is_settled=True)
+
+
+def test_of_two_purchases_of_its_key_the_one_that_stands_is_its_own():
+    """Somebody has cancelled the other one; where both stand, or neither does, a person decides."""
+    other = replace(RECORD, ref="U1|2026-03-02T12:00:02.000Z")
+    assert Found(Receipt(REF), by_key=True) == of_its_key(RECORD, replace(other, cancelled=True))
+    assert isinstance(of_its_key(RECORD, other), Ambiguous)
+    assert isinstance(of_its_key(*(replace(each, cancelled=True) for each in (RECORD, other))), Ambiguous)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_record_of_two_kinds_is_the_doubt_s_by_the_kind_that_was_asked_for(is_first):
+    """Two purchases of one millisecond share a name, and a record shows the key beside both amounts."""
+    both = [RECORD, replace(RECORD, kind=Kind.CLEAN_OCEAN)]
+    assert Found(Receipt(REF), by_key=True) == of_its_key(*(both if is_first else reversed(both)))
+
+
 def test_a_holder_of_something_else_takes_no_record():
     """Two purchases of that millisecond: trees, and as many pounds of plastic."""
     other = replace(FIRST, kind=Kind.CLEAN_OCEAN)

@@ -275,11 +275,12 @@ def test_retries_come_ever_more_rarely():
 @pytest.mark.parametrize("provider", [ProviderName.CNAUGHT, ProviderName.IMPACTAPI])
 @in_virtual_time
 async def test_p16_a_no_that_was_answered_after_the_effect_is_asked_again_where_that_is_safe(new_world, provider):
-    """A gateway's 403 or 404: what took effect is recorded, and what did not has failed."""
+    """A gateway's 403 or 404: what took effect is recorded, and what did not has failed; a 402 ends a run."""
     world = new_world(orders=shop(30), policy=policy_of(RULE_OF[provider]), faults=f"{provider}.refused_after=0.4")
     async with world.run() as run:
         await world.plan(run)
-        await work(run, provider)
+        for _ in range(30):
+            await work(run, provider)
         found = await statuses(run)
         assert 0 < len(world.purchases) == found["placed"]
         assert set(found) <= {"placed", "failed"}

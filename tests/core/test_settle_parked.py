@@ -27,6 +27,19 @@ async def rule(run, decision, *, order="WR-1", slot="trees", ref="", by="ana", w
     return await settle(run.ledger, run.account, run.clock, run.id, ruling)
 
 
+class AnySpelling(httpx.AsyncBaseTransport):
+    """A line behind which 1ClickImpact understands each spelling of a time."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    async def handle_async_request(self, request):
+        asked = request.url.params.get("time_utc", "")
+        if asked.endswith("+00:00"):
+            request.url = request.url.copy_set_param("time_utc", asked.replace("+00:00", "Z"))
+        return await self._inner.handle_async_request(request)
+
+
 async def row_of(run, order="WR-1"):
     """The first placement of an order, as the ledger tells it."""
     return {"order_id": order} | (await run.ledger.story(order))["placements"][0]
@@ -293,6 +306,20 @@ async def test_one_purchase_is_never_recorded_for_two_customers(new_world, behin
         [other] = await run.ledger.purchases()
         with pytest.raises(ConfigurationError, match="recorded already, for order WR-2, slot trees"):
             await rule(run, BOUGHT, ref=other["ref"] + behind)
+        assert {"parked": 1, "placed": 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_another_spelling_of_a_recorded_purchase_is_refused(new_world):
+    """The provider takes any spelling of an instant where it is asked for one purchase; the ledger knows one."""
+    world = new_world(orders=[sold(1), sold(2)], policy=policy_of(TREES), metadata="ignored")
+    world.carrier = AnySpelling(world.carrier)
+    async with world.run() as run:
+        await parked(world, run, ONECLICK, sends=False)
+        await work(run, ONECLICK)
+        [other] = await run.ledger.purchases()
+        with pytest.raises(ConfigurationError, match="list no purchase under this name: write it as they do"):
+            await rule(run, BOUGHT, ref=other["ref"].replace("Z", "+00:00"))
         assert {"parked": 1, "placed": 1} == await statuses(run)
 
 

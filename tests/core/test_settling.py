@@ -1,6 +1,7 @@
 """Settling: what became of each lost answer, by the means that each provider offers; ambiguous evidence is parked."""
 
 import json
+import re
 
 import httpx
 import pytest
@@ -139,6 +140,39 @@ async def test_a_repeat_that_was_lost_after_a_refusal_may_still_come_though_the_
         await work(run, provider)
         assert {"placed" if arrives else "failed": 1} == await statuses(run)
         assert NONE_DIFFER == await differences(world, run)
+
+
+class Answering(httpx.AsyncBaseTransport):
+    """Answers each request of an operation with the next of some statuses, and loses it where there is none."""
+
+    def __init__(self, world, word, *statuses):
+        self._inner, self._word, self._statuses = world.carrier, word, list(statuses)
+        world.carrier = self
+
+    async def handle_async_request(self, request):
+        if request.method != "POST" or not request.url.path.endswith(self._word):
+            return await self._inner.handle_async_request(request)
+        if status := self._statuses.pop(0):
+            return httpx.Response(status, json={"detail": "not any more"})
+        raise httpx.ReadTimeout("no answer", request=request)
+
+
+@REPEATING
+@in_virtual_time
+async def test_a_repeat_without_an_answer_begins_the_count_of_refusals_anew(new_world, provider, rule, word):
+    """It may still take effect: so many refusals must come after it as after any other request that was lost."""
+    world = new_world(orders=[sold(1)], policy=policy_of(rule))
+    Answering(world, word, None, 403, 403, None, 403, 403)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, provider)
+        counted = []
+        for _ in range(5):
+            world.clock.turn(seconds=60)  # the settling time is 30
+            await resolve_at(run, provider, "acme")
+            counted += re.findall(r"asked again before that counts \((\d) of 3\)", (await placement(run))["reason"])
+        assert ["1", "2", "1", "2"] == counted
+        assert {"in_doubt": 1} == await statuses(run)
 
 
 @pytest.mark.parametrize("fault", ["lost_answer", "lost_request"])

@@ -27,7 +27,7 @@ from ledger_helpers import (
 from sqlalchemy import update
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
-from impactflow.ledger import TRANSITIONS, Move, Postponement, Status
+from impactflow.ledger import TRANSITIONS, Move, Postponement, Status, moves
 from impactflow.ledger.tables import placements
 from impactflow.models import Receipt
 
@@ -356,6 +356,39 @@ async def test_p5_only_a_purchase_that_says_the_key_may_share_a_name_once_it_is_
         with pytest.raises(AlreadyRecorded):
             await ledger.record_found(found)
     assert ("U|1#2" if by_key else None) == (await life(ledger, "WR-2"))["ref"]
+
+
+@pytest.mark.parametrize("is_answer", [False, True])
+async def test_a_purchase_that_another_transaction_records_meanwhile_is_not_recorded_twice(
+    ledger, monkeypatch, is_answer
+):
+    """Postgres shows it only once the row is refused: the look before the writing has not seen it."""
+    await plan_one(ledger, 1, trees())
+    await record(ledger, answer(await claim(ledger, provider=KEYLESS), ref="U|1"))
+    await plan_one(ledger, 2, trees())
+    sent = await claim(ledger, after(1), provider=KEYLESS)
+    looks, look = iter([False]), moves._is_held
+    monkeypatch.setattr(moves, "_is_held", lambda *given: next(looks, None) is None and look(*given))
+    if is_answer:
+        await record(ledger, answer(sent, at=after(2), ref="U|1"))
+    else:
+        await record(ledger, answer(sent, Status.IN_DOUBT, after(2)))
+        [doubt] = await claim_doubts(ledger, after(3), provider=KEYLESS)
+        with pytest.raises(AlreadyRecorded):
+            await ledger.record_found(answer(doubt, ref="U|1", from_=Status.IN_DOUBT))
+    found = await life(ledger, "WR-2")
+    assert ("in_doubt", None) == (found["status"], found["ref"])
+
+
+async def test_a_late_unknown_outcome_begins_the_count_of_questions_anew(ledger):
+    """What the provider showed before says nothing of a request that was being sent until then."""
+    sent = await expired(ledger)
+    [doubt] = await claim_doubts(ledger, after(60))
+    stays = answer(doubt, Status.IN_DOUBT, after(61), from_=Status.IN_DOUBT)
+    await ledger.move(replace(stays, asked_again=3))
+    await record(ledger, lost(sent, 70))
+    [doubt] = await claim_doubts(ledger, after(70))
+    assert doubt.asked_again == 0
 
 
 async def test_what_a_purchase_consists_of_is_kept(ledger):

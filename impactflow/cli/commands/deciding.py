@@ -76,7 +76,12 @@ def settle(
     store: Store = None,
     json: Json = False,
 ) -> int:
-    """Record what became of parked or failed placements. The provider's records are asked whether that can be so."""
+    """
+    Record what became of parked or failed placements.
+
+    The records are asked first: a purchase must stand there under the given ref, and one that was not bought must have
+    none that carries its key. A purchase that carries no key is not seen.
+    """
     from impactflow.buying.rulings import Resolution, Ruling
     from impactflow.cli.settling import Selection, settle_all, settle_one, statuses
 
