@@ -1,4 +1,4 @@
-"""Help texts, the policy's schema and errors are plain: no word of a dialect, and the noun comes first."""
+"""Help texts, the policy's schema, errors and pages are plain: no word of a dialect, and the noun comes first."""
 
 import ast
 import re
@@ -14,6 +14,16 @@ from impactflow.cli.commands import app
 from impactflow.policy import Policy
 
 PACKAGE = Path(impactflow.__path__[0])
+ROOT = PACKAGE.parent
+#: All but the changelog, which keeps the words of its time.
+PAGES = sorted(
+    {page for folder in (".", "docs", "deployments") for page in (ROOT / folder).glob("*.md")} - {ROOT / "CHANGELOG.md"}
+)
+#: Blocks of code, code in a sentence, targets of links, and the one heading whose address other pages link to.
+NO_PROSE = re.compile(
+    r"^ *```.*?^ *```|(?<=\n\n)(?: {4}[^\n]*\n)+|`[^`]*`|(?<=\])\([^)\s]*\)|^## Being told, and vanished runs$",
+    re.DOTALL | re.MULTILINE,
+)
 #: Words that this project once had its own meanings for, and words that hide a noun or a number.
 RETIRED = re.compile(
     r"\b(told|tells?|telling|so (?:many|much)|the like|nobody|somebody|whoever|nudge[sd]?|in vain|twins?|look-?ups?)\b",
@@ -56,10 +66,7 @@ def messages(path: Path) -> Iterator[tuple[str, str]]:
 
 
 MESSAGES = [
-    each
-    for folder in (PACKAGE, PACKAGE.parent / "tasks")
-    for path in sorted(folder.rglob("*.py"))
-    for each in messages(path)
+    each for folder in (PACKAGE, ROOT / "tasks") for path in sorted(folder.rglob("*.py")) for each in messages(path)
 ]
 TEXTS = [*helps("impactflow", get_command(app)), *descriptions(Policy.model_json_schema())]
 
@@ -76,3 +83,10 @@ def test_error_messages_use_plain_words():
     """They are read by a person whose work has just stopped."""
     assert len(MESSAGES) > 300
     assert [(where, text) for where, text in MESSAGES if RETIRED.search(text)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_use_plain_words(page):
+    """Their readers are strangers, too; what the program prints stands in backticks."""
+    text = " ".join(NO_PROSE.sub("``", page.read_text()).split())
+    assert [text[max(0, found.start() - 50) : found.end() + 50] for found in RETIRED.finditer(text)] == []

@@ -214,7 +214,7 @@ class Policy(Strict):
         most = self.at_most_days_old
         if order.announced_at is None or isinstance(most, str) or (order.announced_at - order.ordered_at).days <= most:
             return None
-        return f"sold more than {most:f} days (at_most_days_old) before a webhook told of it"
+        return f"sold more than {most:f} days (at_most_days_old) before a webhook reported it"
 
     @cached_property
     def _eligible(self) -> frozenset[str]:

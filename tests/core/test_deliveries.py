@@ -440,7 +440,7 @@ async def test_c17_an_old_order_that_was_imported_into_the_shop_is_not_bought_fo
         assert [] == await bought_for(world, run)
         story = await run.ledger.story("shopify:5000000000001")
 
-    assert ["sold more than 60 days (at_most_days_old) before a webhook told of it"] == [
+    assert ["sold more than 60 days (at_most_days_old) before a webhook reported it"] == [
         each["reason"] for each in story["unearned"]
     ]
 

@@ -129,7 +129,7 @@ async def test_c17_imported_orders_are_told_by_one_reason(new_world):
         await taken_up(world, run)
         measured = await silence.measure(run.ledger, run.clock.now())
 
-    reason = "sold more than 60 days (at_most_days_old) before a webhook told of it"
+    reason = "sold more than 60 days (at_most_days_old) before a webhook reported it"
     assert [Reason(reason, None, 12)] == measured.unearned.first
 
 
