@@ -30,5 +30,5 @@ def install_automations(
         if check:
             out.print(f"the receiver of {notify} took a test message", markup=False)
         if not notify:
-            out.print("Nobody is told of anything: --notify slack-webhook/NAME installs what tells people.")
+            out.print("No message is sent to anyone: --notify slack-webhook/NAME installs what sends them.")
     return 0

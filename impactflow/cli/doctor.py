@@ -152,7 +152,7 @@ async def _never_announced(run: Run, policy: Policy) -> list[dict[str, Any]]:
     return [
         _note(
             "webhooks",
-            f"{source} has not told of {', '.join(topics)} yet: see that its webhook lists all that are read",
+            f"{source} has not sent {', '.join(topics)} yet: see that its webhook lists all that are read",
         )
         for source, topics in missing.items()
         if topics

@@ -283,7 +283,7 @@ def _wrong_url(url: str) -> str | None:
 
 
 def _environment(variables: Mapping[str, str]) -> str:
-    lines = ["# Keys: nobody but you can read this file; keep it out of version control."]
+    lines = ["# Keys: you alone can read this file; keep it out of version control."]
     lines += [f"{name}='{_quoted(value)}'" if value else f"{name}=" for name, value in variables.items()]
     return "\n".join(lines) + "\n"
 

@@ -117,7 +117,7 @@ def _show(story: Mapping[str, Any]) -> None:
 def _last_reading(story: Mapping[str, Any]) -> str:
     """Return the amount, items and payments of the order's last reading."""
     amount = "no amount" if story["amount"] is None else f"{story['amount']} {story['currency'] or '(no currency)'}"
-    items = "a number of items that is not told" if story["items"] is None else counted(Decimal(story["items"]), "item")
+    items = "an unknown number of items" if story["items"] is None else counted(Decimal(story["items"]), "item")
     payments = ", ".join(story["payments"] or ()) or "none"
     return f"{amount}, {items}, payments: {payments}"
 
@@ -145,7 +145,7 @@ def _show_dismissed(dismissed: Sequence[Mapping[str, Any]]) -> None:
 
 def _show_refund(refund: Mapping[str, Any]) -> None:
     amount = (
-        f"{refund['amount']} {refund['currency'] or ''}".strip() if refund["amount"] else "an amount that is not told"
+        f"{refund['amount']} {refund['currency'] or ''}".strip() if refund["amount"] else "an unknown amount"
     )
     how_much = "in full" if refund["is_full"] else amount
     at, ref = f"{refund['seen_at']:%Y-%m-%d %H:%M:%S}", refund["ref"]

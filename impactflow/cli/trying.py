@@ -118,7 +118,7 @@ def event_in_words(event: events.Event, topic: str = "") -> Tried:
 def _shown(value: object) -> str:
     match value:
         case None:
-            return "not told"
+            return "unknown"
         case bool():
             return "yes" if value else "no"
         case _:

@@ -118,7 +118,7 @@ def reads_again(settings: Settings, command: str) -> str:
     if settings.wicked_reports_api_key:
         return f"`{command}`"
     return (
-        "`impactflow place --orders FILE` with these orders, or, where a webhook told of them, `impactflow place"
+        "`impactflow place --orders FILE` with these orders, or, where a webhook reported them, `impactflow place"
         " --webhooks`, by which they come to await approval,"
     )
 

@@ -225,7 +225,7 @@ def test_c10_doctor_says_of_what_a_sender_has_not_told(used):
     ended = used[1].but(IMPACTFLOW_SHOPIFY_SECRETS="hush-hush-hush-hush-hush-hush-hu").run("doctor", "--json")
     notes = "\n".join(check["said"] for check in ended.json["checks"] if check["note"])
     assert ended.status == 0
-    assert "shopify has not told of orders/cancelled, orders/paid, orders/updated, refunds/create yet" in notes
+    assert "shopify has not sent orders/cancelled, orders/paid, orders/updated, refunds/create yet" in notes
     assert "stripe has not" not in notes
 
 

@@ -14,7 +14,7 @@ def test_topics_that_never_came_are_a_note_and_only_those_that_each_shop_is_told
     (terminal.folder / "policy.yaml").write_text(POLICY)
     terminal.set(IMPACTFLOW_WOOCOMMERCE_SECRETS="hush-hush-hush-hush-hush-hush-hush")
     shown, output = terminal.type("doctor").out, terminal.type("doctor", "--json").json
-    assert "note  webhooks: woocommerce has not told of order.created, order.deleted, order.updated yet" in shown
+    assert "note  webhooks: woocommerce has not sent order.created, order.deleted, order.updated yet" in shown
     assert "ok    webhooks: woocommerce has not" not in shown
     assert "restored" not in shown
     assert [check["ok"] for check in output["checks"] if check["note"]] == [True]

@@ -40,7 +40,7 @@ LONGEST_PAGE = 1000
 _LISTS = frozenset({"/contacts", "/clicks", "/orders"})
 #: Advice for a shop that has no account here, or whose account may not read orders.
 ELSEWHERE = (
-    "or read orders from a file: `impactflow place --orders FILE`, or only what webhooks told of:"
+    "or read orders from a file: `impactflow place --orders FILE`, or only what webhooks reported:"
     " `impactflow place --webhooks`"
 )
 #: The most that the two days of a listing of clicks may differ: for all contacts, and for one contact.
