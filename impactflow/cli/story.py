@@ -144,9 +144,7 @@ def _show_dismissed(dismissed: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _show_refund(refund: Mapping[str, Any]) -> None:
-    amount = (
-        f"{refund['amount']} {refund['currency'] or ''}".strip() if refund["amount"] else "an unknown amount"
-    )
+    amount = f"{refund['amount']} {refund['currency'] or ''}".strip() if refund["amount"] else "an unknown amount"
     how_much = "in full" if refund["is_full"] else amount
     at, ref = f"{refund['seen_at']:%Y-%m-%d %H:%M:%S}", refund["ref"]
     out.print(f"  {at} undone or given back: {how_much} ({ref}); what was bought by then stays", markup=False)
