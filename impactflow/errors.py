@@ -16,8 +16,8 @@ Every error of impactflow. The errors answer one question: *did it happen?*
     └── WebhookRejected           a delivery was not accepted: nothing of it was kept
 
 These are the provider's words. Where its records can be looked through, ``buying.sweep`` does not believe a no that was
-answered (``status`` is set) before it has looked. Callers catch by class, never by a status code. A message never holds
-a key, an e-mail address or an order's content, and ends with what to do next where there is something to do.
+answered (``status`` is set), except of the key (401), before it has looked. Callers catch by class. A message never
+holds a key, an e-mail address or an order's content, and ends with what to do next where there is something to do.
 """
 
 from collections.abc import Mapping

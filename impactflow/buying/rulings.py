@@ -208,9 +208,9 @@ async def _receipt(account: StoreAccount, placement: Placement, ref: str) -> tup
             f" {in_words(placement.kind, placement.quantity)} was to be bought: cancel it at {provider.name} and settle"
             " this one as not-bought or given-up"
         )
+    await _check_spelling(provider, record)
     # Purchases of two kinds may share a name, which proves nothing unless one of them says our key. When a purchase
     # is looked up, the provider does not say for whom it was made.
-    await _check_spelling(provider, record)
     for holder in await account.ledger.holders(provider.name, refs=[record.ref], keys=[]):
         if record.key is None or record.shows(holder.placement):
             raise ConfigurationError(f"ref {ref!r}: that purchase is recorded already, for {_name(holder.placement)}")

@@ -155,20 +155,15 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> M
     if not sales:
         return {}
     store = writing.page.store
-    written = connection.execute(
-        _NEW_ORDERS,
-        [
-            {"store": store, "order_id": sale.order.id, "listed": None}
-            | {"read_at": sale.reported_at, "policy": writing.page.policy_digest}
-            | _order_values(sale, writing.page)
-            for sale in sales
-        ],
-    )
-    # No two new sales have one id: it is among their names, and orders that share a name are one sale.
-    rows: dict[str, int] = {row.order_id: row.id for row in written}
-    names = []
-    for sale in sales:
-        row_id = rows[sale.order.id]
+    values = [
+        {"store": store, "order_id": sale.order.id, "listed": None}
+        | {"read_at": sale.reported_at, "policy": writing.page.policy_digest}
+        | _order_values(sale, writing.page)
+        for sale in sales
+    ]
+    names, rows = [], dict[str, int]()
+    for row_id, sale in zip(_write_orders(connection, values), sales, strict=True):
+        rows[sale.order.id] = row_id
         names += [{"store": store, "name": name, "order": row_id} for name in sorted(sale.names)]
         plan_impacts(sale.earnings.impacts, row_id, sale.order, writing)
         _plan_unearned(sale, row_id, writing)
@@ -178,6 +173,15 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> M
             known = orders.update().where(orders.c.id == rows[sale.order.id])
             connection.execute(known.values(duplicates=_duplicates_as_text(complete)))
     return rows
+
+
+def _write_orders(connection: Connection, values: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+    """Write new orders; return their rows in the same order. SQLite would keep the order only one by one."""
+    ids = [each["order_id"] for each in values]
+    if len(set(ids)) < len(ids):  # hardly ever: an id is among the names, and orders that share a name are one sale
+        return connection.execute(_NEW_ORDERS_IN_TURN, values).scalars().all()
+    rows = {row.order_id: row.id for row in connection.execute(_NEW_ORDERS, values)}
+    return [rows[order_id] for order_id in ids]
 
 
 def _plan_known(connection: Connection, sales: Sequence[Sale], rows: Mapping[int, Any], writing: Plan) -> None:
@@ -325,6 +329,7 @@ def _keep_readings(connection: Connection, writing: Plan) -> None:
 
 
 _NEW_ORDERS = orders.insert().returning(orders.c.id, orders.c.order_id)
+_NEW_ORDERS_IN_TURN = orders.insert().returning(orders.c.id, sort_by_parameter_order=True)
 _NEW_NAMES = order_names.insert()
 _SALES: BindParameter[Any] = bindparam("orders", expanding=True)
 #: The placements of some sales.
