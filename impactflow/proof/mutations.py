@@ -211,8 +211,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "a key is trusted for ever",
         "impactflow.providers.cnaught",
-        "        if self._clock.now() - doubt.first_attempted_at > self._key_age:",
-        "        if not doubt:",
+        "        return self._clock.now() - placement.first_attempted_at > self._key_age",
+        "        return not placement",
     ),
     Mutation(
         "grams are taken for tenths of a kilogram",

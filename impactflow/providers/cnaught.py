@@ -65,10 +65,35 @@ class CNaught:
 
     async def place(self, placement: Placement, lease: Lease) -> Receipt:
         """Submit the order; see ``Provider.place``."""
+        is_old = placement.attempt > 1 and self._may_be_forgotten(placement)
+        if is_old and (receipt := await self._ordered_before(placement, lease)) is not None:
+            return receipt
         order = await self._submit(placement, lease)
         if why := _is_another(placement, order):
             raise OutcomeUnknown(why, provider=self.name, operation="submit_generic_order")
         return _receipt(order)
+
+    async def _ordered_before(self, placement: Placement, lease: Lease) -> Receipt | None:
+        """
+        Return the receipt of an earlier attempt, to which a gateway may have said no though it took effect.
+
+        Raises:
+            OutcomeUnknown: Orders that do not say whose they are may be this one.
+            Unavailable: The orders cannot be read now.
+        """
+        try:
+            found = await self._by_metadata(placement, lease)
+        except Unauthorized:
+            raise
+        except Refused as error:
+            raise Unavailable(error.message, provider=self.name, operation="list_orders") from error
+        match found:
+            case Absent():
+                return None
+            case Found(receipt, by_key=True):
+                return receipt
+        msg = "an order that does not say whose it is may be this one"
+        raise OutcomeUnknown(msg, provider=self.name, operation="submit_generic_order")
 
     async def _submit(self, placement: Placement, lease: Lease) -> Order:
         return await with_final_check(self._client, lease.check).submit_generic_order(
@@ -82,7 +107,7 @@ class CNaught:
 
     async def resolve(self, doubt: Placement, lease: Lease) -> Verdict:
         """Send the order again under its key, or find it by its metadata where CNaught may have forgotten the key."""
-        if self._clock.now() - doubt.first_attempted_at > self._key_age:
+        if self._may_be_forgotten(doubt):
             found = await self._by_metadata(doubt, lease)
             if not isinstance(found, Absent):
                 return found
@@ -101,6 +126,10 @@ class CNaught:
             found = await self._by_metadata(doubt, lease)
             return Ambiguous(why, so_far=True) if isinstance(found, Absent) else found
         return Found(_receipt(order), by_key=True)
+
+    def _may_be_forgotten(self, placement: Placement) -> bool:
+        """Whether CNaught may have forgotten the key of the first attempt."""
+        return self._clock.now() - placement.first_attempted_at > self._key_age
 
     async def track(self, placement: Placement) -> Progress:
         """Return how far the order has come; complete once it is fulfilled."""

@@ -153,6 +153,26 @@ async def test_a_purchase_that_was_made_is_not_made_again_because_it_was_answere
         assert not any((await differences(world, run)).values())
 
 
+@pytest.mark.parametrize("metadata", ["echo", "dropped"])
+@in_virtual_time
+async def test_an_order_that_was_answered_with_402_is_looked_for_once_its_key_may_be_forgotten(new_world, metadata):
+    """CNaught forgets keys after a day: until the bill is paid, the order that was accepted may be as old."""
+    poor = {"poor": frozenset({"metadata_dropped"})} if metadata == "dropped" else {}
+    world = new_world(orders=[sold(1)], policy=policy_of(OFFSET), key_lifetime_s=3600, **poor)
+    plain, unpaid = world.carrier, httpx.Response(402, json={"message": "Pay the last bill."})
+    world.carrier = Tampering(plain, after=lambda request, _: unpaid if request.method == "POST" else None)
+    async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
+        await world.plan(run)
+        await work(run, CNAUGHT)
+        assert {"planned": 1} == await statuses(run)
+    world.carrier = plain
+    world.clock.turn(hours=2)
+    async with world.run(impactflow_cnaught_key_age_s=1800.0) as run:
+        await work(run, CNAUGHT)
+        assert {"placed": 1} == await statuses(run)
+        assert not any((await differences(world, run)).values())
+
+
 @in_virtual_time
 async def test_the_settling_time_counts_from_the_end_of_the_attempt(new_world):
     """A claim may wait for its turn; a request that is a moment late after that is no reason to send another."""
