@@ -294,7 +294,7 @@ def test_a_passing_404_hides_a_name_for_a_moment():
     assert sandbox.status()["cnaught"]["faults"] == {"passing_404": 1}
 
 
-@pytest.mark.parametrize(("fault", "statuses"), [("refused_after", {400, 403, 404}), ("limited_after", {429})])
+@pytest.mark.parametrize(("fault", "statuses"), [("refused_after", {400, 402, 403, 404}), ("limited_after", {429})])
 def test_a_no_may_come_after_the_effect(fault, statuses):
     """As gateways have answered; the purchase stands, and is listed at once."""
     sandbox = make(f"{fault}=1")
