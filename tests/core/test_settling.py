@@ -1,10 +1,13 @@
 """Settling: what became of each lost answer, by the means that each provider offers; ambiguous evidence is parked."""
 
+import asyncio
 import json
 import re
+from dataclasses import replace
 
 import httpx
 import pytest
+from planting import buy
 from virtual_time import in_virtual_time
 from world import GIVING, NONE_DIFFER, OFFSET, TREES, differences, policy_of, sold, statuses, sweep, work
 
@@ -173,6 +176,63 @@ async def test_a_repeat_without_an_answer_begins_the_count_of_refusals_anew(new_
             counted += re.findall(r"asked again before that counts \((\d) of 3\)", (await placement(run))["reason"])
         assert ["1", "2", "1", "2"] == counted
         assert {"in_doubt": 1} == await statuses(run)
+
+
+async def status(run, slot):
+    """How the placement of the first order stands in a slot."""
+    [found] = [each for each in (await run.ledger.story("WR-1"))["placements"] if each["slot"] == slot]
+    return found["status"]
+
+
+OCEAN = TREES | {"slot": "ocean", "impact": "clean_ocean"}
+
+
+@in_virtual_time
+async def test_what_a_stopped_run_had_found_out_about_a_doubt_stays(new_world, monkeypatch):
+    """Only the doubts that it had not come to are given back."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES, OCEAN), faults="lost_request=1")
+    async with world.run() as run:
+        await doubtful(world, run, ONECLICK)
+        move, moves = run.ledger.move, []
+
+        async def stopped_at_the_second(change):
+            moves.append(change)
+            if len(moves) == 2:
+                raise asyncio.CancelledError
+            await move(change)
+
+        monkeypatch.setattr(run.ledger, "move", stopped_at_the_second)
+        with pytest.raises(asyncio.CancelledError):
+            await resolve_at(run, ONECLICK, "acme")
+        reasons = [each["reason"] for each in (await run.ledger.story("WR-1"))["placements"]]
+        assert {"not in the provider's records", "the run was stopped"} == set(reasons)
+
+
+@in_virtual_time
+async def test_one_reading_proves_nothing_about_a_doubt_for_which_it_was_not_repeated(new_world, monkeypatch):
+    """A record that may be the doubt's belongs to another placement by the reading that another doubt needed."""
+    world = new_world(orders=[sold(1)], policy=policy_of(TREES, OCEAN), metadata="ignored")
+    Answering(world, "", 429, 429)
+    async with world.run() as run:
+        await world.plan(run)
+        await sweep(run, ONECLICK)
+        assert {"in_doubt": 2} == await statuses(run)
+        world.clock.turn(seconds=5)
+        ref = buy(world, ONECLICK, email="customer1@example.com")
+        claim, doubts, looks = run.ledger.claim_doubts, [], []
+
+        async def claimed(wanted):
+            doubts.extend(await claim(wanted))
+            return list(doubts)
+
+        async def taken_by_the_second_look(*_):
+            looks.append(1)
+            return [replace(each, id=0, ref=ref) for each in doubts if each.slot == "trees" and len(looks) > 1]
+
+        monkeypatch.setattr(run.ledger, "claim_doubts", claimed)
+        monkeypatch.setattr(run.ledger, "taken", taken_by_the_second_look)
+        await resolve_at(run, ONECLICK, "acme")
+        assert {"trees": "in_doubt", "ocean": "planned"} == {each.slot: await status(run, each.slot) for each in doubts}
 
 
 @pytest.mark.parametrize("fault", ["lost_answer", "lost_request"])
