@@ -7,7 +7,7 @@ resolved by reading does not. An ended pause is kept for good.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Update, exists, or_, select
@@ -122,7 +122,7 @@ def _resume(connection: Connection, word: Resumption) -> Sequence[Pause]:
         stands = pauses.update().where(pauses.c.resumed_at.is_(None), *of_scope)
         connection.execute(stands.values(resumed_at=word.at, resumed_by=word.by))
     for each in ended:
-        connection.execute(_waited(each.scope).values(buy_from=placements.c.planned_at))
+        connection.execute(_waited(each.scope).values(buy_from=_LONG_AGO))
     return ended
 
 
@@ -130,8 +130,8 @@ def _waited(scope: PauseScope) -> Update:
     """
     What a pause of this scope held back.
 
-    An order that only webhooks report is sent on their word after a pause, as after a hold: the time of its planning is
-    kept as the end of a hold that is over.
+    An order that only webhooks report is sent on their word after a pause, as after a hold: it is marked by a hold that
+    was over before any reading, so that every other order is as fresh as it was.
     """
     waited = placements.update().where(placements.c.status == Status.PLANNED.value, placements.c.buy_from.is_(None))
     if scope.provider is not None:
@@ -157,6 +157,7 @@ def standing(connection: Connection) -> Sequence[Pause]:
     ]
 
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 #: Whether a pause holds a placement back, in a query over ``placements`` and its ``orders``.
 IS_PAUSED: ColumnElement[bool] = exists().where(
     pauses.c.resumed_at.is_(None),

@@ -6,7 +6,7 @@ from test_hold import next_run
 from test_settling import Losing
 from test_stores_apart import bought, two_stores
 from virtual_time import in_virtual_time
-from webhook_senders import shopify_paid
+from webhook_senders import shopify_paid, taken_up
 from world import GIVING, OFFSET, RULE_OF, TREES, policy_of, sold, statuses, work
 
 from impactflow.errors import ConfigurationError
@@ -131,3 +131,21 @@ async def test_an_order_that_only_a_webhook_reports_is_bought_after_a_pause(new_
         await resume(run)
         await next_run(world, run, reads=reads)
         assert {"placed": 2 if reads else 1} == await statuses(run)
+
+
+@in_virtual_time
+async def test_an_order_that_a_webhook_reported_just_before_is_bought_by_the_next_run_after_a_pause(new_world):
+    """It was planned a moment after its report, and the pause makes no reading too old."""
+    world = new_world(policy=policy_of(TREES))
+    async with world.run() as run:
+        await pause(run)
+        await shopify_paid(run, 1)
+        world.clock.turn(seconds=5)
+        await taken_up(world, run)
+        world.sandbox.shop.orders = [sold(1)]
+        await world.plan(run)
+        await resume(run)
+        world.clock.turn(minutes=1)
+        await world.plan(run)
+        await work(run, ONECLICK)
+        assert {"placed": 1} == await statuses(run)
