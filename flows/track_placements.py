@@ -40,7 +40,7 @@ async def track_placements(wait_s: float = 0.0) -> dict[str, Any]:
     async with flow_context() as run:
         store = await run.store()
         total, pause_s = await track_all(run, store, everything=wait_s > 0), _PAUSE_S
-        while (left_s := began + wait_s - time.monotonic()) > 0 and not total.unauthorized:
+        while (left_s := began + wait_s - time.monotonic()) > 0 and not total.halted.unauthorized:
             if not await open_count(run, store):
                 break
             await run.clock.sleep(min(pause_s, left_s))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impactflow.clock import Clock
-from impactflow.errors import Forbidden, Refused, Unauthorized
+from impactflow.errors import Forbidden, ProviderError, Refused, Unauthorized
 from impactflow.ledger import Ledger
 from impactflow.models import Placement, ProviderName
 from impactflow.providers import Provider
@@ -18,6 +18,39 @@ from impactflow.providers import Provider
 LATEST = 5
 #: Wait in seconds before the second time: a purchase that a provider does not find for a moment is no other account.
 _AGAIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """
+    The reason why work at an account ended early; false where the work did not.
+
+    Args:
+        why: The reason, for a person; None where the work did not end early.
+        unauthorized: Whether the provider did not accept the key, so that all further requests would fail, too.
+    """
+
+    why: str | None = None
+    unauthorized: bool = False
+
+    @classmethod
+    def after(cls, error: ProviderError) -> "Halt":
+        """Return the reason that an error gives."""
+        return cls(str(error), isinstance(error, Unauthorized))
+
+    def __bool__(self) -> bool:
+        return self.why is not None
+
+    def __add__(self, other: "Halt") -> "Halt":
+        """Return the reason of two pieces of work: that of a key that was not accepted, or else the first."""
+        return other if other.unauthorized and not self.unauthorized else self or other
+
+    def __str__(self) -> str:
+        return self.why or "went on to its end"
+
+
+#: The work went on to its end.
+NOT_HALTED = Halt()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TypeVar, assert_never
 
-from impactflow.accounts import LATEST, StoreAccount, check_account
+from impactflow.accounts import LATEST, NOT_HALTED, Halt, StoreAccount, check_account
 from impactflow.audit.findings import Disagreement, Finding, Suspect
 from impactflow.audit.repairs import CANCELLED_UNASKED, Repairs
 from impactflow.audit.unmatched import Unmatched
-from impactflow.errors import ProviderError, Unauthorized
+from impactflow.errors import ProviderError
 from impactflow.ledger import STANDING, Entry, Status
 from impactflow.providers import Record
 from impactflow.taskgroup import together
@@ -49,8 +49,7 @@ class Tally:
         found: Findings by kind.
         repaired: How many of them were repaired.
         left_standing: How many proven duplicates were not cancelled because they are more than may be cancelled.
-        halted: Why it ended early, for a person; the findings before that are valid.
-        unauthorized: Whether the provider did not accept the key.
+        halted: Why it ended early, if it did; the findings before that are valid.
     """
 
     read: int = 0
@@ -60,8 +59,7 @@ class Tally:
     found: Counter[Disagreement] = field(default_factory=Counter)
     repaired: int = 0
     left_standing: int = 0
-    halted: str | None = None
-    unauthorized: bool = False
+    halted: Halt = NOT_HALTED
 
     @property
     def remaining(self) -> int:
@@ -142,7 +140,7 @@ class Audit:
             for suspect in self._duplicates:
                 yield await self._report(suspect)
         except ProviderError as error:
-            self.tally.halted, self.tally.unauthorized = str(error), isinstance(error, Unauthorized)
+            self.tally.halted = Halt.after(error)
 
     def _ready(self, suspect: Suspect) -> Sequence[Suspect]:
         """The findings to report now: a duplicate waits until it is known whether there are too many to cancel."""

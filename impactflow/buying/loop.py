@@ -8,11 +8,11 @@ step a task, so that Prefect shows it; all others call the core, by ``steps_of``
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from impactflow.accounts import Halt
 from impactflow.buying.reconcile import Resolved, resolve
 from impactflow.buying.rounds import Round, work_off
 from impactflow.buying.run import Run
 from impactflow.buying.sweep import Sweep, Swept
-from impactflow.errors import Unauthorized
 from impactflow.ledger import UNRESOLVED
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
@@ -87,7 +87,7 @@ async def buy_at(run: Run, provider: ProviderName, policy: Policy, patience_s: f
         if unresolved_at is None or unresolved_at > run.clock.now():
             return await steps.place(provider)
         resolved = await steps.resolve(provider)
-        return resolved if resolved.unauthorized else resolved + await steps.place(provider)
+        return resolved if resolved.halted.unauthorized else resolved + await steps.place(provider)
 
     digest = policy.digest
     return await work_off(run.ledger, run.clock, provider, policy.store, patience_s, once, policy=digest)
@@ -104,7 +104,7 @@ async def check_at(run: Run, providers: Sequence[ProviderName], policy: Policy |
         PurchasesUnknown: The store has made purchases that the ledger does not know: nothing may be sent at all.
     """
     silent = await run.check_ledger(providers, policy)
-    return {name: Round(0, str(error), unauthorized=isinstance(error, Unauthorized)) for name, error in silent.items()}
+    return {name: Round(0, Halt.after(error)) for name, error in silent.items()}
 
 
 async def resolve_at(run: Run, provider: ProviderName, store: str) -> Resolved:
@@ -128,4 +128,4 @@ def sweep_at(
 def round_of(done: Resolved | Swept) -> Round:
     """Return the result of resolving doubts, or of a sweep, as a part of a round."""
     changed = done.sent if isinstance(done, Swept) else done.changed
-    return Round(changed, done.halted, done.unauthorized)
+    return Round(changed, done.halted)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from impactflow.accounts import StoreAccount, check_account
+from impactflow.accounts import NOT_HALTED, Halt, StoreAccount, check_account
 from impactflow.buying.evidence import DENIED, Evidence
 from impactflow.buying.sweep import PlacementLease, retry_delay_s
 from impactflow.errors import (
@@ -25,7 +25,6 @@ from impactflow.errors import (
     ProviderError,
     Refused,
     TransitionRefused,
-    Unauthorized,
 )
 from impactflow.ledger import TRANSITIONS, Claim, Move, Status
 from impactflow.models import Placement
@@ -65,8 +64,7 @@ class Resolved:
         failed: Refused for good, and certain to have had no effect.
         parked: Undecidable; for a person.
         open: Still in doubt; looked at again later.
-        halted: The first error that left a doubt unresolved, for a person.
-        unauthorized: Whether the provider did not accept the key.
+        halted: The error that left a doubt unresolved, if one did.
     """
 
     placed: int = 0
@@ -74,8 +72,7 @@ class Resolved:
     failed: int = 0
     parked: int = 0
     open: int = 0
-    halted: str | None = None
-    unauthorized: bool = False
+    halted: Halt = NOT_HALTED
 
     @property
     def changed(self) -> int:
@@ -96,7 +93,7 @@ async def resolve(account: StoreAccount) -> Resolved:
     try:
         await check_account(account)
     except (NotSent, Refused) as error:
-        return Resolved(halted=str(error), unauthorized=isinstance(error, Unauthorized))
+        return Resolved(halted=Halt.after(error))
     until = now + timedelta(seconds=account.config.lease_s)
     repeats = isinstance(provider, RepeatsSafely)
     claim = Claim(provider.name, account.store, account.run_id, now, until, exclusive=False, repeats=repeats)
@@ -304,8 +301,7 @@ class _Resolver:
         return min(soon, settled_at) if settled_at > now else soon
 
     def _note(self, error: ProviderError) -> None:
-        unauthorized = self._resolved.unauthorized or isinstance(error, Unauthorized)
-        self._resolved = replace(self._resolved, halted=self._resolved.halted or str(error), unauthorized=unauthorized)
+        self._resolved = replace(self._resolved, halted=self._resolved.halted + Halt.after(error))
 
     def _count(self, to: Status) -> None:
         name = to.value if to in TRANSITIONS[Status.IN_DOUBT] else "open"

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from impactflow.accounts import NOT_HALTED, Halt
 from impactflow.clock import Clock
 from impactflow.ledger import UNRESOLVED, Fresh, Ledger
 from impactflow.models import ProviderName
@@ -27,17 +28,15 @@ class Round:
 
     Args:
         changed: How many placements it changed.
-        halted: Why it ended early, for a person; None where it did not.
-        unauthorized: Whether the provider did not accept the key.
+        halted: Why it ended early, if it did.
     """
 
     changed: int
-    halted: str | None = None
-    unauthorized: bool = False
+    halted: Halt = NOT_HALTED
 
     def __add__(self, other: "Round") -> "Round":
         """Two pieces of work as one round."""
-        return Round(self.changed + other.changed, self.halted or other.halted, self.unauthorized or other.unauthorized)
+        return Round(self.changed + other.changed, self.halted + other.halted)
 
 
 async def work_off(
@@ -81,15 +80,15 @@ async def work_off(
         await clock.sleep(wait_s)
         done = await work()
         changed += done.changed
-        if done.unauthorized:
+        if done.halted.unauthorized:
             break
         if done.changed and not done.halted:
             sends, pause_s = True, 0.0
             continue
         # The provider is down, or every planned placement waits for an unresolved look-alike: only doubts can progress.
-        sends = done.halted is not None
+        sends = bool(done.halted)
         pause_s = max(_DOWN_PAUSE_S if done.halted else _FIRST_PAUSE_S, 2 * pause_s)
-    return Round(changed, done.halted if due_at is not None else None, done.unauthorized)
+    return Round(changed, NOT_HALTED if due_at is None else done.halted)
 
 
 def _until(due_at: datetime, clock: Clock) -> float:

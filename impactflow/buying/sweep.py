@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from impactflow.accounts import StoreAccount, check_account
+from impactflow.accounts import NOT_HALTED, Halt, StoreAccount, check_account
 from impactflow.errors import (
     Contradiction,
     Forbidden,
@@ -65,16 +65,14 @@ class Swept:
         failed: Refused for good.
         in_doubt: Perhaps bought.
         again: Certainly not bought, to be tried again.
-        halted: Why the sweep ended early, for a person; None where it did not.
-        unauthorized: Whether the provider did not accept the key.
+        halted: Why the sweep ended early, if it did.
     """
 
     placed: int = 0
     failed: int = 0
     in_doubt: int = 0
     again: int = 0
-    halted: str | None = None
-    unauthorized: bool = False
+    halted: Halt = NOT_HALTED
 
     @property
     def sent(self) -> int:
@@ -196,10 +194,8 @@ class Sweep:
         try:
             await self._provider.prepare()
             await check_account(self._account)
-        except Unauthorized as refused:
-            self._halt(str(refused), unauthorized=True)
         except (NotSent, Refused) as error:
-            self._halt(str(error))
+            self._halt(Halt.after(error))
         await to_its_end(self._place_due(), self._stop)
         return self._swept
 
@@ -210,7 +206,7 @@ class Sweep:
             await self._commit_outcomes()
 
     def _stop(self) -> None:
-        self._halt(_STOPPED)
+        self._halt(Halt(_STOPPED))
         self._in_flight.stop()
 
     async def _commit_outcomes(self) -> None:
@@ -227,7 +223,7 @@ class Sweep:
 
     async def _claimable(self) -> int:
         """The number of placements to claim now: none while the provider asks to wait, for leases are for sending."""
-        if self._swept.halted is not None or self._drained or (self._blocked and not self._answers):
+        if self._swept.halted or self._drained or (self._blocked and not self._answers):
             return 0
         pause_s = (self._resume_at - self._clock.now()).total_seconds()
         if pause_s > 0 and self._open:
@@ -275,7 +271,7 @@ class Sweep:
 
     async def _send_claimed(self) -> None:
         while (lease := await self._claimed.get()) is not None:
-            if self._swept.halted is None:
+            if not self._swept.halted:
                 move = await self._send(lease.placement, lease)
             else:
                 why = _STOPPED if self._in_flight.stopped else "the provider was left alone"
@@ -301,7 +297,7 @@ class Sweep:
             forbidden = self._failed_sends.forbidden
             forbidden[self._provider.name] = forbidden[self._provider.name] + 1 if isinstance(error, Forbidden) else 0
             if forbidden[self._provider.name] >= _FORBIDDEN:
-                self._halt(str(error))
+                self._halt(Halt.after(error))
             if error.status is not None:  # gateways say no to what was done, too: one look before it counts
                 return self._doubted(placement, error, if_absent=Status.FAILED)
             return self._move(placement, Status.FAILED, str(error), due_in_s=None)
@@ -317,7 +313,7 @@ class Sweep:
 
     def _unauthorized(self, placement: Placement, error: Unauthorized) -> Move:
         """Leave the provider alone; a gateway may say of a purchase that was made that the account cannot pay."""
-        self._halt(str(error), unauthorized=True)
+        self._halt(Halt.after(error))
         if error.status == _PAYMENT_REQUIRED and isinstance(self._provider, KeepsRecords):
             return self._doubted(placement, error, if_absent=Status.PLANNED)
         return self._move(placement, Status.PLANNED, error.message)
@@ -330,11 +326,11 @@ class Sweep:
                 delay_s = _PAUSE_S if error.retry_after_s is None else error.retry_after_s
                 self._resume_at = max(self._resume_at, self._clock.now() + timedelta(seconds=delay_s))
                 if delay_s > _LONGEST_PAUSE_S:
-                    self._halt(str(error))
+                    self._halt(Halt.after(error))
             case Unavailable():
                 self._unreachable += 1
                 if self._unreachable >= _UNREACHABLE:
-                    self._halt(str(error))
+                    self._halt(Halt.after(error))
         if error.status is not None and isinstance(self._provider, KeepsRecords):  # what may be done is not repeated
             return self._doubted(placement, error, if_absent=Status.PLANNED, due_in_s=delay_s)
         return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)
@@ -356,10 +352,10 @@ class Sweep:
         due_at = None if due_in_s is None else now + timedelta(seconds=due_in_s) if due_in_s else now
         return Move(placement, Status.PLACING, to, now, self._account.run_id, detail, due_at, receipt)
 
-    def _halt(self, why: str, *, unauthorized: bool = False) -> None:
-        if self._swept.halted is None:
-            self._swept = replace(self._swept, halted=why, unauthorized=unauthorized)
-            log.warning("%s is left alone: %s", self._provider.name, why, extra={"action": "provider_halted"})
+    def _halt(self, halt: Halt) -> None:
+        if not self._swept.halted:
+            self._swept = replace(self._swept, halted=halt)
+            log.warning("%s is left alone: %s", self._provider.name, halt, extra={"action": "provider_halted"})
 
     def _count(self, recorded: Sequence[Move]) -> None:
         tally = Counter(move.to for move in recorded)

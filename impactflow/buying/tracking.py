@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from impactflow.accounts import StoreAccount
+from impactflow.accounts import NOT_HALTED, Halt, StoreAccount
 from impactflow.errors import ProviderError, TransitionRefused, Unauthorized
 from impactflow.ledger import Move, Postponement, Status
 from impactflow.models import Placement, Progress, Receipt, Stage
@@ -33,16 +33,14 @@ class Tracked:
         completed: The checked placements that are complete now.
         cancelled: The checked placements that are cancelled at the provider.
         unanswered: The checked placements without an answer; the provider is asked again.
-        halted: Why the pass ended early, for a person.
-        unauthorized: Whether the provider did not accept the key.
+        halted: Why the pass ended early, if it did.
     """
 
     checked: int = 0
     completed: int = 0
     cancelled: int = 0
     unanswered: int = 0
-    halted: str | None = None
-    unauthorized: bool = False
+    halted: Halt = NOT_HALTED
 
     def __add__(self, other: "Tracked") -> "Tracked":
         """Two passes as one."""
@@ -51,8 +49,7 @@ class Tracked:
             self.completed + other.completed,
             self.cancelled + other.cancelled,
             self.unanswered + other.unanswered,
-            self.halted or other.halted,
-            self.unauthorized or other.unauthorized,
+            self.halted + other.halted,
         )
 
 
@@ -106,7 +103,7 @@ class Tracking:
     async def _placed(self) -> AsyncIterator[tuple[Placement, int]]:
         due_by = None if self._everything else self._clock.now()
         name, store, after = self._account.name, self._account.store, 0
-        while self._tracked.halted is None:
+        while not self._tracked.halted:
             page = await self._ledger.placed(name, store, due_by=due_by, after=after, limit=_PAGE)
             if not page:
                 return
@@ -116,7 +113,7 @@ class Tracking:
 
     async def _work(self, queue: asyncio.Queue[tuple[Placement, int] | None]) -> None:
         while (item := await queue.get()) is not None:
-            if self._tracked.halted is None:
+            if not self._tracked.halted:
                 await self._track(*item)
                 self._report(self._tracked)
 
@@ -126,7 +123,7 @@ class Tracking:
             progress = await self._account.provider.track(placement)
             self._count("checked")
         except Unauthorized as error:
-            self._tracked = replace(self._tracked, halted=str(error), unauthorized=True)
+            self._tracked = replace(self._tracked, halted=Halt.after(error))
             return
         except ProviderError as error:
             self._count("checked", "unanswered")

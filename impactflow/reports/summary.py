@@ -81,12 +81,12 @@ class Outcome:
     @property
     def left_alone(self) -> dict[str, str]:
         """The reasons why providers were left alone in the end."""
-        return {name.value: done.halted for name, done in self.halted.items() if done.halted}
+        return {name.value: str(done.halted) for name, done in self.halted.items() if done.halted}
 
     @property
     def refused_keys(self) -> list[str]:
         """Providers that did not accept their key."""
-        return [name.value for name, done in self.halted.items() if done.unauthorized]
+        return [name.value for name, done in self.halted.items() if done.halted.unauthorized]
 
     @property
     def undone(self) -> bool:
@@ -210,8 +210,8 @@ class TrackOutcome:
             "cancelled": self.tracked.cancelled,
             "unanswered": self.tracked.unanswered,
             "open": self.open,
-            "left_alone": self.tracked.halted,
-            "refused_keys": self.tracked.unauthorized,
+            "left_alone": self.tracked.halted.why,
+            "refused_keys": self.tracked.halted.unauthorized,
             "duration_s": round(self.duration_s, 3),
             "report": self.report,
         }
@@ -225,7 +225,7 @@ class TrackOutcome:
             f"{self.open} are open; each is asked after again when it is due.",
         ]
         if tracked.halted:
-            lines.append(f"It ended early: {for_page(tracked.halted)}")
+            lines.append(f"It ended early: {for_page(str(tracked.halted))}")
         lines.append(f"It took {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
 
@@ -266,13 +266,13 @@ class AuditOutcome:
                     **{what.value: tally.found[what] for what in Disagreement},
                     "repaired": tally.repaired,
                     "left_standing": tally.left_standing,
-                    "halted": tally.halted,
+                    "halted": tally.halted.why,
                 }
                 for name, tally in self.tallies.items()
             },
             "findings": [finding.as_row() for finding in self.findings],
             "remaining": self.remaining,
-            "refused_keys": [name.value for name, tally in self.tallies.items() if tally.unauthorized],
+            "refused_keys": [name.value for name, tally in self.tallies.items() if tally.halted.unauthorized],
             "csv": self.csv,
         }
 

@@ -34,8 +34,8 @@ async def test_nothing_is_bought_with_another_accounts_key(new_world, provider):
     async with world.run() as run:
         await world.plan(run)
         swept = await sweep(run, provider)
-        assert (True, 0, {"placed": 1, "planned": 1}) == (swept.unauthorized, swept.sent, await statuses(run))
-        assert "none of the last 1 purchases" in swept.halted
+        assert (True, 0, {"placed": 1, "planned": 1}) == (swept.halted.unauthorized, swept.sent, await statuses(run))
+        assert "none of the last 1 purchases" in str(swept.halted)
         assert [] == world.purchases
 
 
@@ -57,7 +57,7 @@ async def test_no_doubt_is_settled_with_another_accounts_key(new_world, provider
     world.clock.turn(days=2)
     async with world.run() as run:
         resolved = await resolve_at(run, provider, "acme")
-        assert (True, {"placed": 1, "in_doubt": 1}) == (resolved.unauthorized, await statuses(run))
+        assert (True, {"placed": 1, "in_doubt": 1}) == (resolved.halted.unauthorized, await statuses(run))
         assert [] == world.purchases
     world.sandbox, world.carrier = first, SandboxTransport(first)
     async with world.run() as run:
@@ -82,8 +82,8 @@ async def test_an_account_that_may_not_look_is_not_taken_for_another_one(new_wor
     bought, world.carrier = world.carrier, NoLooking()
     async with world.run() as run:
         resolved = await resolve_at(run, ProviderName.CNAUGHT, "acme")
-        assert (False, {"placed": 1}) == (resolved.unauthorized, await statuses(run))
-        assert "not from this address" in resolved.halted
+        assert (False, {"placed": 1}) == (resolved.halted.unauthorized, await statuses(run))
+        assert "not from this address" in str(resolved.halted)
 
 
 class Forgetful(httpx.AsyncBaseTransport):
@@ -111,4 +111,4 @@ async def test_p2_the_only_purchase_not_found_for_a_moment_is_no_other_account(n
     world.carrier = Forgetful(world, seconds)
     async with world.run() as run:
         swept = await sweep(run, ProviderName.CNAUGHT)
-        assert (is_another, 1 if is_another else 2) == (swept.unauthorized, len(world.purchases))
+        assert (is_another, 1 if is_another else 2) == (swept.halted.unauthorized, len(world.purchases))

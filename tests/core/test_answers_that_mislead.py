@@ -121,7 +121,7 @@ async def test_an_account_that_cannot_pay_leaves_everything_planned(new_world):
         await world.plan(run)
         done = await work(run, CNAUGHT)
 
-        assert done.unauthorized
+        assert done.halted.unauthorized
         assert {"planned": 2} == await statuses(run)
     world.carrier = plain
     async with world.run() as run:
@@ -142,7 +142,7 @@ async def test_a_purchase_that_was_made_is_not_made_again_because_it_was_answere
         await world.plan(run)
         done = await work(run, ONECLICK)
 
-        assert done.unauthorized
+        assert done.halted.unauthorized
         assert {"in_doubt": 1} == await statuses(run)
     world.carrier = plain
     world.clock.turn(hours=1)

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from virtual_time import START, VirtualClock, VirtualLoop
 from world import RULE_OF, make_world, policy_of
 
+from impactflow.accounts import NOT_HALTED
 from impactflow.audit import Audit, choose_window
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import Kind, ProviderName
@@ -78,7 +79,7 @@ async def audit(folder, count, *, traced):
             found += 1
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert (count, None) == (held.tally.agreed + found, held.tally.halted)
+        assert (count, NOT_HALTED) == (held.tally.agreed + found, held.tally.halted)
         return found, time.monotonic() - began, peak
 
 

@@ -8,6 +8,7 @@ import pytest
 from virtual_time import in_virtual_time
 from world import GIVING, OFFSET, TREES, policy_of, sold, statuses
 
+from impactflow.accounts import Halt
 from impactflow.buying.backfill import Backfilled, PlannedWindow, choose_days, remember, windows_left
 from impactflow.buying.rounds import Round
 from impactflow.errors import ConfigurationError
@@ -171,9 +172,9 @@ def test_the_outcome_says_how_to_go_on():
     ("stops", "halted", "left", "why"),
     [
         ((None, None, None), {}, None, None),
-        ((None, None, None), {CNAUGHT: Round(0, "it is down")}, None, None),
+        ((None, None, None), {CNAUGHT: Round(0, Halt("it is down"))}, None, None),
         ((None, None, "order WR-9"), {}, 15, "order WR-9"),
-        ((None,), {CNAUGHT: Round(0, "it is down")}, 8, "cnaught was left alone: it is down"),
+        ((None,), {CNAUGHT: Round(0, Halt("it is down"))}, 8, "cnaught was left alone: it is down"),
     ],
 )
 def test_what_is_left_begins_with_the_window_that_could_not_be_finished(stops, halted, left, why):

@@ -4,6 +4,7 @@ import pytest
 from virtual_time import in_virtual_time
 from world import OFFSET, TREES, policy_of, sold, statuses, sweep, works_under
 
+from impactflow.accounts import Halt
 from impactflow.buying.loop import resolve_at
 from impactflow.buying.rounds import Round, work_off
 from impactflow.models import ProviderName
@@ -39,7 +40,7 @@ async def test_a_refused_key_ends_it_at_once(new_world):
     world = new_world(orders=[sold(1)], policy=policy_of(OFFSET))
     async with world.run() as run:
         await world.plan(run)
-        refused = Round(0, "check CNAUGHT_API_KEY", unauthorized=True)
+        refused = Round(0, Halt("check CNAUGHT_API_KEY", unauthorized=True))
         assert (1, refused) == await works(run, CNAUGHT, 30, [refused])
 
 
@@ -50,8 +51,8 @@ async def test_a_provider_that_is_down_is_tried_ever_more_rarely_until_patience_
     async with world.run() as run:
         await world.plan(run)
         began = world.clock.now()
-        rounds, result = await works(run, CNAUGHT, 30, [Round(0, "down")])
-        assert (5, Round(0, "down")) == (rounds, result)
+        rounds, result = await works(run, CNAUGHT, 30, [Round(0, Halt("down"))])
+        assert (5, Round(0, Halt("down"))) == (rounds, result)
         assert 30.0 == pytest.approx((world.clock.now() - began).total_seconds(), abs=0.01)
 
 
@@ -85,5 +86,8 @@ async def test_reconciling_does_not_wait_for_what_is_planned(new_world):
 
 
 def test_rounds_add_up():
-    """The first reason is told."""
-    assert Round(3, "down", unauthorized=True) == Round(1, "down") + Round(2, "later", unauthorized=True)
+    """The first reason is told, unless a key was not accepted."""
+    down, refused = Round(1, Halt("down")), Round(3, Halt("wrong key", unauthorized=True))
+    assert Round(3, Halt("down")) == down + Round(2, Halt("later"))
+    assert Round(4, refused.halted) == down + refused == refused + down
+    assert Round(2, down.halted) == Round(1) + down

@@ -19,6 +19,7 @@ from world import (
     work,
 )
 
+from impactflow.accounts import NOT_HALTED
 from impactflow.buying.loop import resolve_at
 from impactflow.buying.sweep import PlacementLease, Swept, retry_delay_s
 from impactflow.ledger import Claim
@@ -116,8 +117,8 @@ async def test_a_wrong_key_leaves_everything_planned_and_stops(new_world, provid
     async with world.run(**{KEY_OF[provider]: wrong}) as run:
         await world.plan(run)
         done = await work(run, provider)
-        assert (0, True) == (done.changed, done.unauthorized)
-        assert f"check {KEY_OF[provider].upper()}" in done.halted
+        assert (0, True) == (done.changed, done.halted.unauthorized)
+        assert f"check {KEY_OF[provider].upper()}" in str(done.halted)
         assert ({"planned": 5}, []) == (await statuses(run), world.purchases)
         assert 1 == sum(status["requests"] for name, status in world.sandbox.status().items() if name == provider)
     async with world.run() as run:
@@ -138,8 +139,8 @@ async def test_a_provider_that_forbids_everything_is_left_alone(new_world):
         assert 5 <= refused <= 5 + world.settings.impactflow_concurrency
         await resolve_at(run, ProviderName.CNAUGHT, "acme")
         assert {"failed": refused, "planned": 40 - refused} == await statuses(run)
-        assert (False, []) == (swept.unauthorized, world.purchases)
-        assert "portfolio is not available" in (swept.halted or "")
+        assert (False, []) == (swept.halted.unauthorized, world.purchases)
+        assert "portfolio is not available" in str(swept.halted)
 
 
 @in_virtual_time
@@ -150,7 +151,7 @@ async def test_what_is_forbidden_fails_with_its_reason_and_the_rest_is_bought(ne
     async with world.run() as run:
         await world.plan(run)
         done = await work(run, ProviderName.CNAUGHT)
-        assert (None, False) == (done.halted, done.unauthorized)
+        assert NOT_HALTED == done.halted
         assert ({"failed": 20, "placed": 20}, 20) == (await statuses(run), len(world.purchases))
         story = await run.ledger.story("WR-1")
         [failed] = [each for each in story["placements"] if each["status"] == "failed"]
@@ -169,7 +170,7 @@ async def test_a_provider_that_cannot_be_reached_leaves_everything_planned(new_w
         await world.plan(run)
         rounds = await world.place_all(run, patience_s=20)
         assert {"planned": 5, "placed": 10} == await statuses(run)
-        assert "could not connect" in rounds[provider].halted
+        assert "could not connect" in str(rounds[provider].halted)
     world.carrier = inner
     async with world.run() as run:
         await world.place_all(run)
@@ -187,7 +188,7 @@ async def test_a_provider_that_goes_down_while_buying_is_left_alone_after_a_few_
         await world.plan(run)
         swept = await sweep(run, provider)
         assert ({"planned": 60}, []) == (await statuses(run), world.purchases)
-    assert "could not connect" in swept.halted
+    assert "could not connect" in str(swept.halted)
     assert 10 > broken.refused
 
 

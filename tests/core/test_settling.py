@@ -613,7 +613,7 @@ async def test_a_provider_that_is_down_leaves_its_doubts_open(new_world, provide
         world.sandbox._lines[provider]._draws = Draws(Faults.parse("error_before=1"), provider, 0)
         resolved = await resolve_at(run, provider, "acme")
         assert (2, {"in_doubt": 2}) == (resolved.open, await statuses(run))
-        assert "the provider" in resolved.halted
+        assert "the provider" in str(resolved.halted)
         mend(world)
         await work(run, provider)
         assert ({"placed": 2}, NONE_DIFFER) == (await statuses(run), await differences(world, run))
@@ -629,7 +629,7 @@ async def test_a_wrong_key_settles_nothing(new_world):
     world.clock.turn(minutes=5)
     async with world.run(oneclickimpact_api_key=wrong) as run:
         resolved = await resolve_at(run, ONECLICK, "acme")
-        assert (True, {"in_doubt": 1}) == (resolved.unauthorized, await statuses(run))
+        assert (True, {"in_doubt": 1}) == (resolved.halted.unauthorized, await statuses(run))
 
 
 @in_virtual_time

@@ -9,6 +9,7 @@ from planting import ask
 from virtual_time import START, in_virtual_time
 from world import RULE_OF, policy_of, sold, statuses, sweep, track, work
 
+from impactflow.accounts import Halt
 from impactflow.buying.rulings import Resolution, Ruling, settle
 from impactflow.buying.tracking import Tracked, track_delay_s
 from impactflow.models import ProviderName
@@ -182,8 +183,8 @@ async def test_a_wrong_key_ends_a_pass(new_world):
     wrong = type(world.settings.cnaught_api_key)("wrong")
     async with world.run(cnaught_api_key=wrong, impactflow_concurrency=4) as run:
         tracked = await track(run, CNAUGHT)
-        assert (True, {"placed": 40}) == (tracked.unauthorized, await statuses(run))
-        assert "CNAUGHT_API_KEY" in tracked.halted
+        assert (True, {"placed": 40}) == (tracked.halted.unauthorized, await statuses(run))
+        assert "CNAUGHT_API_KEY" in str(tracked.halted)
     assert 8 >= world.sandbox.status()["cnaught"]["requests"] - before
 
 
@@ -214,4 +215,4 @@ async def test_a_shared_name_is_tracked_by_the_providers_half(new_world):
 
 def test_passes_add_up():
     """The first reason to stop is told."""
-    assert Tracked(3, 1, 1, 1, "down", unauthorized=True) == Tracked(1, 1, 0, 0) + Tracked(2, 0, 1, 1, "down", True)
+    assert Tracked(3, 1, 1, 1, Halt("down")) == Tracked(1, 1, 0, 0) + Tracked(2, 0, 1, 1, Halt("down"))

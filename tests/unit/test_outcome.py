@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from impactflow.accounts import Halt
 from impactflow.buying.rounds import Round
 from impactflow.buying.tracking import Tracked
 from impactflow.ledger import WAITS_FOR_A_PERSON, Group, GroupLine, Pause, PauseScope, Planned, Status
@@ -101,7 +102,7 @@ def test_an_order_that_cannot_be_read_leaves_something_undone():
 
 def test_the_json_has_what_scripts_rely_on():
     """Orders, placements, requests, seconds, and why providers were left alone."""
-    halted = {CNAUGHT: Round(0, "check CNAUGHT_API_KEY", unauthorized=True), ProviderName.IMPACTAPI: Round(1)}
+    halted = {CNAUGHT: Round(0, Halt("check CNAUGHT_API_KEY", unauthorized=True)), ProviderName.IMPACTAPI: Round(1)}
     found = outcome(halted=halted, in_window=counts(placed=2, held=1), overall=counts(placed=5, held=1)).as_json()
     assert {"read": 4, "new": 3, "eligible": 2, "broken": 0, "may_be_missing": 0} == found["orders"]
     assert (2, 1, 5) == (
@@ -147,7 +148,7 @@ def test_the_page_says_what_the_run_bought_by_slot_in_the_units_that_people_read
 
 def test_a_person_reads_what_happened():
     """In sentences; the reason why a provider was left alone, and orders that could not be read."""
-    text = outcome(halted={CNAUGHT: Round(0, "it is down")}, broken=2).in_words()
+    text = outcome(halted={CNAUGHT: Round(0, Halt("it is down"))}, broken=2).in_words()
     assert "Read 4 orders: 3 new, 2 count." in text
     assert "2 placements took effect" in text
     assert "cnaught was left alone: it is down" in text
@@ -188,7 +189,7 @@ def test_where_nothing_waits_a_person_is_told_so():
 
 def test_tracking_is_told_in_words():
     """With why it ended early, where it did."""
-    tracked = Tracked(checked=5, completed=2, cancelled=1, unanswered=1, halted="check CNAUGHT_API_KEY")
+    tracked = Tracked(checked=5, completed=2, cancelled=1, unanswered=1, halted=Halt("check CNAUGHT_API_KEY"))
     text = TrackOutcome(tracked, 3, 1.0, "reports/tracked.csv").in_words()
     for words in ("5 placements, of which 2 are complete", "1 were cancelled", "3 are open", "check CNAUGHT_API_KEY"):
         assert words in text
