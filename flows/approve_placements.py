@@ -9,14 +9,14 @@ placements are asked about anew. Each order is read again before an approval. On
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import count
-from typing import Any, Literal
+from typing import Literal
 
 from prefect import asuspend_flow_run, flow
 from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from impactflow.buying.approval import MOST_ASKED, Answer, Decision, digest, question
+from impactflow.buying.approval import MOST_ASKED, Answer, Answered, Decision, digest, question
 from impactflow.ledger import Awaiting
 from impactflow.policy import load_policy
 from tasks.announcing import announce
@@ -53,7 +53,7 @@ def _name() -> str:
 
 
 @flow(name="approve_placements", flow_run_name=_name, persist_result=False)
-async def approve_placements(order: str = "", slot: str = "", store: str = "") -> dict[str, Any]:
+async def approve_placements(order: str = "", slot: str = "", store: str = "") -> list[Answered]:
     """
     Show what awaits approval, wait for a person's word, and record it; the next placing run buys what was approved.
 
@@ -63,7 +63,8 @@ async def approve_placements(order: str = "", slot: str = "", store: str = "") -
         store: Whose orders; by default those of all stores.
     """
     async with flow_context(reports=False) as run:
-        policy, answers = load_policy(run.settings.impactflow_policy), []
+        policy = load_policy(run.settings.impactflow_policy)
+        answers: list[Answered] = []
         while asked := await run.ledger.awaiting(
             order or None, slot or None, store=store or policy.store, limit=MOST_ASKED
         ):
@@ -72,11 +73,11 @@ async def approve_placements(order: str = "", slot: str = "", store: str = "") -
             answered = await record_answer(policy, asked, await ask(asked))
             await publish_summary("approve-placements", answered.in_words())
             await announce()
-            answers.append(answered.as_json())
+            answers.append(answered)
         await publish_question([])
         if not answers:
             await publish_summary("approve-placements", "Nothing awaits approval.")
-        return {"answers": answers}
+        return answers
 
 
 async def ask(asked: Sequence[Awaiting]) -> Answer:

@@ -10,21 +10,19 @@ import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
 from impactflow.buying.backfill import Backfilled, PlannedWindow, choose_days, remember, windows_left
-from impactflow.buying.preview import wrong_with
+from impactflow.buying.preview import DryBackfill, DryRun, wrong_with
 from impactflow.buying.rounds import Round
 from impactflow.buying.run import Run
-from impactflow.intake.planning import unread
 from impactflow.models import ProviderName
 from impactflow.policy import Policy, load_policy
-from impactflow.reports.standing import reads_again
-from impactflow.reports.summary import Outcome
+from impactflow.reports.summary import LedgerState, Outcome
 from impactflow.window import Window
 from tasks.announcing import announce
 from tasks.buying import buy_all
@@ -52,7 +50,7 @@ async def backfill_orders(
     *,
     dry_run: bool = False,
     patience_s: float = 30.0,
-) -> dict[str, Any]:
+) -> Outcome | DryBackfill:
     """
     Read a past range of orders in windows, oldest first, buy what each has earned, once each, and report.
 
@@ -73,36 +71,27 @@ async def backfill_orders(
         if dry_run:
             unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
             notes = [*unasked, *(each.in_words for each in await run.ledger.pauses())]
-            wrong = await wrong_with(run, policy)
-            return await preview_all(policy, windows, at_most) | {"notes": notes, "wrong_options": wrong}
+            previews = await preview_all(policy, windows, at_most)
+            return DryBackfill(previews, notes, await wrong_with(run, policy))
         run.require_keys({rule.provider for rule in policy.rules})
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         done, halted = await backfill_all(run, policy, days, windows, at_most, patience_s)
         backfilled = Backfilled.of(days, windows, done, halted)
         report = await publish_report(f"backfilled-{run.clock.now():%Y%m%d-%H%M%S}")
-        waiting, read_by = await unread(run.ledger, policy, run.clock)
         outcome = Outcome(
             backfilled.planned,
-            in_window=await run.ledger.counts(days.span),
-            overall=await run.ledger.counts(),
-            broken=await run.ledger.broken_count(),
-            pauses=await run.ledger.pauses(),
-            on_hold=await run.ledger.on_hold(run.clock.now()),
-            changed=await run.ledger.changed(run.id, after=run.mark),
-            halted=halted,
+            await LedgerState.read(run, policy, days),
+            halted,
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
-            report=report.totals,
-            purchases=report.purchases,
-            bought=report.bought,
-            unread=waiting,
-            read_by=reads_again(run.settings, read_by),
+            report=report,
             rates=policy.remark_on_rates(run.clock.now().date()),
+            backfilled=backfilled,
         )
         await publish_windows(backfilled)
-        await publish_summary("backfill-orders", f"{backfilled.in_words()}\n\n{outcome.in_words()}")
+        await publish_summary("backfill-orders", outcome.in_words())
         await announce()
-        return outcome.as_json() | {"backfill": backfilled.as_json()}
+        return outcome
 
 
 async def backfill_all(
@@ -125,19 +114,13 @@ async def backfill_all(
     return done, halted
 
 
-async def preview_all(policy: Policy, windows: Sequence[Window], at_most: int | None) -> dict[str, Any]:
+async def preview_all(policy: Policy, windows: Sequence[Window], at_most: int | None) -> list[DryRun]:
     """Preview the purchases of each window, up to the cap; write nothing but Prefect's pages."""
-    previews: list[dict[str, Any]] = []
+    previews: list[DryRun] = []
     for window in windows:
-        room = None if at_most is None else at_most - sum(each["new"] for each in previews)
+        room = None if at_most is None else at_most - sum(each.would.new for each in previews)
         previews.append(await preview_orders(policy, window, at_most=room, with_planned=False))
-        if previews[-1]["ends_before"]:
+        if previews[-1].would.ends_before:
             break
     await publish_preview(previews)
-    return {
-        "dry_run": True,
-        "windows": previews,
-        "would_place": sum(each["would_place"] for each in previews),
-        "would_hold": sum(each["would_hold"] for each in previews),
-        "ends_before": previews[-1]["ends_before"] if previews else None,
-    }
+    return previews

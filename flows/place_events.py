@@ -7,15 +7,12 @@ time is enough. ``place_impacts`` processes them, too.
 
 import time
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
 from impactflow.intake.deliveries import Processed
-from impactflow.intake.planning import unread
 from impactflow.policy import load_policy
-from impactflow.reports.standing import reads_again
-from impactflow.reports.summary import Outcome
+from impactflow.reports.summary import LedgerState, Outcome
 from tasks.announcing import announce
 from tasks.buying import buy_all
 from tasks.checking import check_ledger
@@ -31,7 +28,7 @@ def _name() -> str:
 
 
 @flow(name="place_events", flow_run_name=_name, persist_result=False)
-async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[str, Any]:
+async def place_events(policy_file: str = "", patience_s: float = 10.0) -> Outcome:
     """
     Take up stored webhook deliveries, buy what each order has earned, once each, and report.
 
@@ -51,29 +48,19 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> dict[
             for provider in sorted(now_taken.due_at):
                 await track_batch(provider, policy.store, everything=False)
             halted = await buy_all(policy, patience_s)
-            overall = await run.ledger.counts()
-            waiting, read_by = await unread(run.ledger, policy, run.clock)
             report = await publish_report(f"events-{run.clock.now():%Y%m%d}")
             outcome = Outcome(
                 taken.planned,
-                in_window=overall,
-                overall=overall,
-                broken=await run.ledger.broken_count(),
-                pauses=await run.ledger.pauses(),
-                on_hold=await run.ledger.on_hold(run.clock.now()),
-                changed=await run.ledger.changed(run.id, after=run.mark),
-                halted=halted,
+                await LedgerState.read(run, policy),
+                halted,
                 requests=run.transport.requests,
                 duration_s=time.monotonic() - began,
-                report=report.totals,
-                purchases=report.purchases,
-                bought=report.bought,
-                unread=waiting,
-                read_by=reads_again(run.settings, read_by),
+                report=report,
                 rates=policy.remark_on_rates(run.clock.now().date()),
+                webhooks=taken,
             )
-            await publish_summary("place-events", f"{taken.in_words()}\n\n{outcome.in_words()}")
+            await publish_summary("place-events", outcome.in_words())
             await announce()
             # Asked last, for a run that is created meanwhile is cancelled.
             if await run.ledger.pending_since(policy.store) is None:
-                return outcome.as_json() | {"webhooks": taken.as_json()}
+                return outcome

@@ -6,18 +6,18 @@ After a kill at any line, the next run finishes the work. On a terminal: ``impac
 """
 
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
 
+from impactflow.buying.preview import DryRun
 from impactflow.intake.columns import columns_needed
-from impactflow.intake.planning import choose_window, unread
+from impactflow.intake.planning import choose_window
 from impactflow.policy import load_policy
-from impactflow.reports.standing import reads_again
-from impactflow.reports.summary import Outcome
+from impactflow.reports.summary import LedgerState, Outcome
 from tasks.announcing import announce
 from tasks.buying import buy_all
 from tasks.checking import check_ledger
@@ -43,7 +43,7 @@ async def place_impacts(
     orders_file: str = "",
     dry_run: bool = False,
     patience_s: float = 30.0,
-) -> dict[str, Any]:
+) -> Outcome | DryRun:
     """
     Read orders, buy what each has earned, once each, and report.
 
@@ -68,9 +68,9 @@ async def place_impacts(
         if dry_run:
             unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
             preview = await preview_orders(policy, window, orders_file=orders_file)
-            preview["notes"] += [*unasked, *(each.in_words for each in await run.ledger.pauses())]
             await publish_preview([preview])
-            return preview
+            paused = [each.in_words for each in await run.ledger.pauses()]
+            return replace(preview, notes=[*preview.notes, *unasked, *paused])
         run.require_keys({rule.provider for rule in policy.rules}, orders_file)
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         taken = await process_deliveries(policy)
@@ -78,27 +78,18 @@ async def place_impacts(
         planned = await plan_orders(policy, window, moves_watermark=is_default, orders_file=orders_file)
         halted = await buy_all(policy, patience_s)
         report = await publish_report(f"bought-{run.clock.now():%Y%m%d-%H%M%S}")
-        waiting, read_by = await unread(run.ledger, policy, run.clock)
         outcome = Outcome(
             planned,
-            in_window=await run.ledger.counts(window.span),
-            overall=await run.ledger.counts(),
-            broken=await run.ledger.broken_count(),
-            pauses=await run.ledger.pauses(),
-            on_hold=await run.ledger.on_hold(run.clock.now()),
-            changed=await run.ledger.changed(run.id, after=run.mark),
-            halted=halted,
+            await LedgerState.read(run, policy, window, from_file=file is not None),
+            halted,
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
-            report=report.totals,
-            purchases=report.purchases,
-            bought=report.bought,
-            unread=waiting,
-            read_by="`impactflow place --orders FILE`" if file else reads_again(run.settings, read_by),
-            rates=policy.remark_on_rates(run.clock.now().date()),
+            report=report,
             window=window,
+            rates=policy.remark_on_rates(run.clock.now().date()),
             source_notes=file.notes(columns_needed(policy)) if file else (),
+            webhooks=taken,
         )
-        await publish_summary("place-impacts", f"{taken.in_words()}\n\n{outcome.in_words()}")
+        await publish_summary("place-impacts", outcome.in_words())
         await announce()
-        return outcome.as_json() | {"webhooks": taken.as_json()}
+        return outcome

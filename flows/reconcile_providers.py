@@ -7,7 +7,7 @@ safely. On a terminal: ``impactflow reconcile``.
 
 import time
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -18,7 +18,8 @@ from impactflow.buying.rounds import Round, work_off
 from impactflow.buying.run import Run
 from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
-from impactflow.reports.summary import Outcome
+from impactflow.reports.reconciled import ReconcileOutcome
+from impactflow.reports.summary import LedgerState, Outcome
 from impactflow.taskgroup import side_by_side
 from impactflow.window import Window
 from tasks.announcing import announce
@@ -44,7 +45,7 @@ async def reconcile_providers(
     to_day: date | None = None,
     repair: bool = False,
     cancel_up_to: NoneOrMore = CANCELLED_UNASKED,
-) -> dict[str, Any]:
+) -> ReconcileOutcome:
     """
     Find out what became of every placement whose answer was lost; then compare with the providers' own records.
 
@@ -67,28 +68,20 @@ async def reconcile_providers(
         rounds = await side_by_side(resolve_all(run, provider, store, patience_s) for provider in ProviderName)
         audited = await audit_providers(window, store, repair=repair, cancel_up_to=cancel_up_to) if window else None
         report = await publish_report(f"reconciled-{run.clock.now():%Y%m%d-%H%M%S}")
-        overall = await run.ledger.counts()
-        outcome = Outcome(
-            planned=None,
-            in_window=overall,
-            overall=overall,
-            broken=await run.ledger.broken_count(),
-            pauses=await run.ledger.pauses(),
-            on_hold=await run.ledger.on_hold(run.clock.now()),
-            changed=await run.ledger.changed(run.id, after=run.mark),
-            halted=dict(zip(ProviderName, rounds, strict=True)),
+        resolved = Outcome(
+            None,
+            await LedgerState.read(run),
+            dict(zip(ProviderName, rounds, strict=True)),
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
-            report=report.totals,
-            purchases=report.purchases,
-            bought=report.bought,
+            report=report,
         )
+        outcome = ReconcileOutcome(resolved, audited)
         await publish_summary("reconcile-providers", outcome.in_words())
         await announce()
-        if audited is None:
-            return outcome.as_json()
-        await publish_audit(audited)
-        return outcome.as_json() | {"audit": audited.as_json()}
+        if audited:
+            await publish_audit(audited)
+        return outcome
 
 
 def _window(run: Run, from_day: date | None, to_day: date | None) -> Window:

@@ -4,11 +4,9 @@ Settle parked or failed placements by a person's decision: the core is ``impactf
 The evidence is in the artifact ``needs-attention`` of every run. On a terminal: ``impactflow settle``.
 """
 
-from typing import Any
-
 from prefect import flow
 
-from impactflow.buying.rulings import Resolution, Ruling
+from impactflow.buying.rulings import Resolution, Ruled, Ruling
 from impactflow.escapes import for_page
 from tasks.announcing import announce
 from tasks.context import flow_context
@@ -19,7 +17,7 @@ from tasks.reporting import publish_summary
 @flow(name="settle_parked", flow_run_name="settle {order} {slot} as {decision}", persist_result=False)
 async def settle_parked(
     order: str, slot: str, decision: Resolution, by: str, why: str = "", ref: str = "", store: str = ""
-) -> dict[str, Any]:
+) -> Ruled:
     """
     Record what became of one placement; the provider's records are asked for a purchase of that ref, or of its key.
 
@@ -36,4 +34,4 @@ async def settle_parked(
         ruled = await settle(Ruling(order, slot, decision, by, why, ref, store or None))
         await publish_summary("settle-parked", for_page(ruled.in_words()))
         await announce()
-        return ruled.as_json()
+        return ruled

@@ -6,7 +6,6 @@ A run is one pass over the due purchases and ends. The ledger knows the next due
 """
 
 import time
-from typing import Any
 
 from prefect import flow
 
@@ -29,7 +28,7 @@ def _name() -> str:
 
 
 @flow(name="track_placements", flow_run_name=_name, persist_result=False)
-async def track_placements(wait_s: float = 0.0) -> dict[str, Any]:
+async def track_placements(wait_s: float = 0.0) -> TrackOutcome:
     """
     Look at every placement that is due; or at all of them, again and again, until all are complete.
 
@@ -47,10 +46,11 @@ async def track_placements(wait_s: float = 0.0) -> dict[str, Any]:
             total += await track_all(run, store, everything=True)
             pause_s = min(_LONGEST_PAUSE_S, 1.5 * pause_s)
         report = await publish_report(f"tracked-{run.clock.now():%Y%m%d-%H%M%S}")
-        outcome = TrackOutcome(total, await open_count(run, store), time.monotonic() - began, report.totals)
+        left = await open_count(run, store)
+        outcome = TrackOutcome(total, left, time.monotonic() - began, report.totals, waited=wait_s > 0)
         await publish_summary("track-placements", outcome.in_words())
         await announce()
-        return outcome.as_json()
+        return outcome
 
 
 async def track_all(run: Run, store: str, *, everything: bool) -> Tracked:

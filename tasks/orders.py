@@ -1,13 +1,12 @@
 """Tasks that read orders. They buy nothing and the ledger drops known orders, so Prefect may repeat them."""
 
 import logging
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from impactflow.buying.backfill import PlannedWindow
-from impactflow.buying.preview import as_json, wrong_with
+from impactflow.buying.preview import DryRun, wrong_with
 from impactflow.intake.columns import columns_needed
 from impactflow.intake.deliveries import with_deliveries
 from impactflow.intake.planning import plan, plan_pages, preview
@@ -57,7 +56,7 @@ async def plan_window(policy: Policy, window: Window, *, at_most: int | None) ->
 @task(name="preview_orders", task_run_name="preview {window.from_}..{window.to}", cache_policy=NO_CACHE, **READS)
 async def preview_orders(
     policy: Policy, window: Window, *, at_most: int | None = None, with_planned: bool = True, orders_file: str = ""
-) -> dict[str, Any]:
+) -> DryRun:
     """
     Preview a run, with nothing written and nothing bought; see ``impactflow.intake.planning.preview``.
 
@@ -68,10 +67,6 @@ async def preview_orders(
     if with_planned:
         source = await with_deliveries(source, run.ledger, policy, load_senders(run.settings.impactflow_senders))
     would = await preview(run.ledger, source, policy, window, run.clock, at_most=at_most, with_planned=with_planned)
-    return as_json(
-        would,
-        window,
-        run.transport.requests,
-        notes=run.orders_file(orders_file).notes(columns_needed(policy)) if orders_file else (),
-        wrong=await wrong_with(run, policy) if with_planned else (),
-    )
+    notes = run.orders_file(orders_file).notes(columns_needed(policy)) if orders_file else ()
+    wrong = await wrong_with(run, policy) if with_planned else ()
+    return DryRun(would, window, run.transport.requests, notes, wrong)

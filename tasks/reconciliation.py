@@ -20,7 +20,7 @@ from impactflow.buying.run import Run
 from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
 from impactflow.reports.files import csv_rows
-from impactflow.reports.summary import AuditOutcome
+from impactflow.reports.reconciled import AuditOutcome
 from impactflow.taskgroup import together
 from impactflow.window import Window
 from tasks.context import current_run

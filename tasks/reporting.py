@@ -5,19 +5,21 @@ A link is written as Markdown, and texts that others wrote are escaped; ``pages`
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
 from urllib.parse import quote
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from impactflow.buying.backfill import Backfilled
+from impactflow.buying.preview import DryRun
 from impactflow.buying.run import Run
 from impactflow.escapes import for_page
 from impactflow.models import Unit
 from impactflow.reports.files import EFFECT_COLUMNS, BoughtTotals, Reported, bought, csv_rows, effect_row, write_csv
-from impactflow.reports.summary import AuditOutcome, needs_in_words
+from impactflow.reports.reconciled import AuditOutcome
+from impactflow.reports.summary import needs_in_words
 from impactflow.units import shown
 from tasks.announcing import NO_EVENTS, events_arrive, waiting
 from tasks.context import current_run
@@ -89,15 +91,15 @@ def _link(text: str, url: str) -> str:
 
 
 @task(name="publish_preview", cache_policy=NO_CACHE, retries=1)
-async def publish_preview(previews: list[dict[str, Any]]) -> None:
-    """Show the purchases of a dry run; ``previews`` is from ``preview_orders``, for one window or several."""
+async def publish_preview(previews: Sequence[DryRun]) -> None:
+    """Show the purchases of a dry run, for one window or several."""
     rows = []
-    for window in previews:
-        for total in window["totals"]:
+    for each in previews:
+        for total in each.totals:
             amount, unit = shown(total["quantity"], Unit(total["unit"]))
-            row = {"from": window["from"], "to": window["to"], "slot": total["slot"], "provider": total["provider"]}
+            row = {**each.days, "slot": total["slot"], "provider": total["provider"]}
             rows.append({**row, "placements": total["placements"], "amount": f"{amount:f}", "unit": unit})
-    placements, held = (sum(window[name] for window in previews) for name in ("would_place", "would_hold"))
+    placements, held = sum(each.would.placements for each in previews), sum(each.would.held for each in previews)
     description = f"A dry run, nothing was bought: {placements} placements would be made, {held} would be held"
     await show_table(rows[-_LINES:], key="preview", description=description)
 
@@ -125,15 +127,11 @@ async def publish_windows(backfilled: Backfilled) -> None:
 @task(name="publish_audit", cache_policy=NO_CACHE, retries=1)
 async def publish_audit(audited: AuditOutcome) -> None:
     """Show the records that an audit compared at each provider, and the disagreements."""
-    result = audited.as_json()
-    lines = [
-        {"provider": name, **tally, "halted": for_page(tally["halted"] or "")}
-        for name, tally in result["providers"].items()
-    ]
-    days = f"{result['from']} to {result['to']}"
+    lines = [{"provider": name, **row, "halted": for_page(row["halted"] or "")} for name, row in audited.rows.items()]
+    days = f"{audited.window.from_} to {audited.window.to}"
     await show_table(lines, key="audit", description=f"Ledger and providers' records, {days}")
-    description = f"What disagrees, {days}; {result['remaining']} are left for a person. All: {audited.csv}"
-    rows = [{name: for_page(cell) for name, cell in finding.items()} for finding in result["findings"]]
+    description = f"What disagrees, {days}; {audited.remaining} are left for a person. All: {audited.csv}"
+    rows = [{name: for_page(cell) for name, cell in each.as_row().items()} for each in audited.findings]
     await show_rest(rows, key="audit-findings", description=description, empty="The last audit found no disagreement")
 
 

@@ -1,7 +1,12 @@
-"""The preview of a run, as ``--json`` prints it and people see it; also for a run that reads no orders."""
+"""
+The result of a dry run: for programs, for people, and for the exit status; and the mistakes that it shows.
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+The purchases themselves are from ``intake.planning.preview``.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from impactflow.buying.options import as_lines, check_options
 from impactflow.buying.run import Run
@@ -13,48 +18,146 @@ from impactflow.models import BrokenOrder, Order
 from impactflow.policy import Policy
 from impactflow.window import Window
 
+#: The number of reasons that are listed for orders that earn nothing.
+_REASONS = 20
 
-def as_json(
-    would: Preview, window: Window, requests: int, *, notes: Sequence[str] = (), wrong: Sequence[str] = ()
-) -> dict[str, Any]:
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
     """
-    A preview for a program.
+    The result of a dry run.
 
     Args:
         would: The purchases that a run would make.
-        window: The days that it would read.
-        requests: How many HTTP requests the preview made.
-        notes: Notes for a person about the source of the orders.
+        window: The days that it would read; None where it would read no orders.
+        requests: How many HTTP requests the dry run made.
+        notes: Notes for a person about the source of the orders, the ledger and its pauses.
         wrong: The mistakes in the policy, as far as its providers and the ledger can show them.
     """
-    totals = [
-        {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
-        for (slot, provider, unit), (count, quantity) in sorted(would.totals.items())
-    ]
-    return {
-        "dry_run": True,
-        "from": window.from_.isoformat(),
-        "to": window.to.isoformat(),
-        "orders": {"read": would.read, "eligible": would.eligible, "broken": would.broken},
-        "window": in_words(window),
-        "notes": list(notes),
-        "would_place": would.placements,
-        "new": would.new,
-        "problems": would.problems,
-        "may_be_missing": would.missing,
-        "wrong_options": list(wrong),
-        "would_hold": would.held,
-        "would_await_approval": would.awaiting_approval,
-        "would_be_on_hold": would.on_hold,
-        "totals": totals,
-        "lines": would.lines,
-        "not_earned": [
+
+    would: Preview
+    window: Window | None
+    requests: int
+    notes: Sequence[str] = ()
+    wrong: Sequence[str] = ()
+
+    #: A provider that does not accept its key is a note: nothing was to be bought.
+    refused: ClassVar[str | None] = None
+
+    @property
+    def undone(self) -> bool:
+        """Whether it leaves out orders, or the run after it would be refused."""
+        return bool(self.would.missing or self.would.broken or self.wrong)
+
+    @property
+    def days(self) -> dict[str, str | None]:
+        """The first and the last day that are read, ``from`` and ``to``."""
+        first, last = (self.window.from_.isoformat(), self.window.to.isoformat()) if self.window else (None, None)
+        return {"from": first, "to": last}
+
+    @property
+    def days_in_words(self) -> str:
+        """The days that are read, and the reason, for a person."""
+        return in_words(self.window) if self.window else "No orders are read, only what webhook deliveries told of."
+
+    @property
+    def totals(self) -> list[dict[str, Any]]:
+        """The purchases by slot, provider and unit, in the ledger's units."""
+        return _rows(self.would.totals)
+
+    @property
+    def not_earned(self) -> list[dict[str, Any]]:
+        """The most frequent reasons why orders earn nothing, with their number of orders."""
+        return [
             {"slot": slot, "reason": reason, "orders": count}
-            for (slot, reason), count in would.not_earned.most_common(20)
-        ],
-        "ends_before": would.ends_before,
-        "requests": requests,
-    }
+            for (slot, reason), count in self.would.not_earned.most_common(_REASONS)
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as ``--json`` prints it."""
+        would = self.would
+        return {
+            "dry_run": True,
+            **self.days,
+            "orders": {"read": would.read, "eligible": would.eligible, "broken": would.broken},
+            "window": self.days_in_words,
+            "notes": list(self.notes),
+            "would_place": would.placements,
+            "new": would.new,
+            "problems": would.problems,
+            "may_be_missing": would.missing,
+            "wrong_options": list(self.wrong),
+            "would_hold": would.held,
+            "would_await_approval": would.awaiting_approval,
+            "would_be_on_hold": would.on_hold,
+            "totals": self.totals,
+            "lines": would.lines,
+            "not_earned": self.not_earned,
+            "ends_before": would.ends_before,
+            "requests": self.requests,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DryBackfill:
+    """
+    The result of a backfill's dry run.
+
+    Args:
+        windows: The result of each window.
+        notes: Notes for a person about the ledger and its pauses.
+        wrong: The mistakes in the policy, as far as its providers and the ledger can show them.
+    """
+
+    windows: Sequence[DryRun]
+    notes: Sequence[str] = ()
+    wrong: Sequence[str] = ()
+
+    refused: ClassVar[str | None] = None
+
+    @property
+    def undone(self) -> bool:
+        """Whether it leaves out orders, or the run after it would be refused."""
+        return bool(self.wrong or any(each.undone for each in self.windows))
+
+    @property
+    def would_place(self) -> int:
+        """The number of purchases in all windows."""
+        return sum(each.would.placements for each in self.windows)
+
+    @property
+    def ends_before(self) -> str | None:
+        """The first order that would exceed the limit; None where all orders of the range were looked at."""
+        return self.windows[-1].would.ends_before if self.windows else None
+
+    @property
+    def totals(self) -> list[dict[str, Any]]:
+        """The purchases of all windows by slot, provider and unit, in the ledger's units."""
+        sums: dict[tuple[str, str, str], tuple[int, int]] = {}
+        for each in self.windows:
+            for what, (count, quantity) in each.would.totals.items():
+                so_far = sums.get(what, (0, 0))
+                sums[what] = (so_far[0] + count, so_far[1] + quantity)
+        return _rows(sums)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as ``--json`` prints it."""
+        return {
+            "dry_run": True,
+            "windows": [each.as_json() for each in self.windows],
+            "would_place": self.would_place,
+            "would_hold": sum(each.would.held for each in self.windows),
+            "ends_before": self.ends_before,
+            "notes": list(self.notes),
+            "wrong_options": list(self.wrong),
+        }
+
+
+def _rows(totals: Mapping[tuple[str, str, str], tuple[int, int]]) -> list[dict[str, Any]]:
+    return [
+        {"slot": slot, "provider": provider, "placements": count, "quantity": quantity, "unit": unit}
+        for (slot, provider, unit), (count, quantity) in sorted(totals.items())
+    ]
 
 
 async def wrong_with(run: Run, policy: Policy) -> list[str]:
@@ -64,7 +167,7 @@ async def wrong_with(run: Run, policy: Policy) -> list[str]:
     return slips + as_lines(each for each in await check_options(run.provider, policy) if each.slot in asked)
 
 
-async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict[str, Any]:
+async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> DryRun:
     """
     Preview a run that processes webhook deliveries and reads no orders; nothing is written.
 
@@ -78,8 +181,7 @@ async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> dict
     window = Window(today, today, open_ended=True)
     source = await with_deliveries(_NoOrders(), run.ledger, policy, senders)
     would = await preview(run.ledger, source, policy, window, run.clock)
-    report = as_json(would, window, run.transport.requests, notes=notes, wrong=await wrong_with(run, policy))
-    return {**report, "from": None, "to": None, "window": "No orders are read, only what webhook deliveries told of."}
+    return DryRun(would, None, run.transport.requests, notes, await wrong_with(run, policy))
 
 
 class _NoOrders:

@@ -1,35 +1,42 @@
-"""The output of an audit for a person."""
+"""The output of a run that resolves doubts and audits, for a person."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from impactflow.audit import Disagreement
+from impactflow.cli import placed
 from impactflow.cli.console import out
+from impactflow.reports.reconciled import AuditOutcome, ReconcileOutcome
 
 #: The number of findings that are printed; the file holds all of them.
 _SHOWN = 20
 
 
-def show(audit: Mapping[str, Any]) -> None:
-    """Print the records that were compared at each provider, the disagreements, and the steps to take."""
-    out.print(f"Audit of the purchases from {audit['from']} to {audit['to']}:")
-    for name, tally in audit["providers"].items():
+def show(result: ReconcileOutcome) -> None:
+    """Print the result of each doubt; then, of an audit, the records compared, the disagreements and the next steps."""
+    placed.show_placed(result.resolved, undone=result.undone)
+    if result.audit:
+        _show_audit(result.audit)
+
+
+def _show_audit(audit: AuditOutcome) -> None:
+    out.print(f"Audit of the purchases from {audit.window.from_} to {audit.window.to}:")
+    for name, row in audit.rows.items():
         counts = [
             f"{count} {what.replace('_', ' ')}"
-            for what, count in tally.items()
+            for what, count in row.items()
             if count and what not in {"halted", "left_standing"}
         ]
         out.print(f"  {name}: {', '.join(counts) or 'nothing to compare'}")
-        if tally["left_standing"]:
+        if left := row["left_standing"]:
             out.print(
-                f"  {name}: {tally['left_standing']} purchases were made twice, and none was cancelled: another ledger"
-                f" may be buying there. Once you know that none does: --cancel-up-to {tally['left_standing']}"
+                f"  {name}: {left} purchases were made twice, and none was cancelled: another ledger may be buying"
+                f" there. Once you know that none does: --cancel-up-to {left}"
             )
-        if tally["halted"]:
-            out.print(f"  {name}: the audit ended early: {tally['halted']}", markup=False)
-    for finding in audit["findings"][:_SHOWN]:
-        _show_finding(finding)
-    out.print(f"{audit['remaining']} findings are left for a person. All of them: {audit['csv']}")
+        if row["halted"]:
+            out.print(f"  {name}: the audit ended early: {row['halted']}", markup=False)
+    for finding in audit.findings[:_SHOWN]:
+        _show_finding(finding.as_row())
+    out.print(f"{audit.remaining} findings are left for a person. All of them: {audit.csv}")
 
 
 def _show_finding(finding: Mapping[str, str]) -> None:

@@ -4,13 +4,34 @@ import functools
 import getpass
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any, ParamSpec, Protocol, TypeVar
 
 import typer
 
 from impactflow.cli import console
 
 P = ParamSpec("P")
+
+
+class Result(Protocol):
+    """The result of a run or of a dry run."""
+
+    @property
+    def refused(self) -> str | None:
+        """What a person must correct because a key was not accepted; None where each was."""
+        ...
+
+    @property
+    def undone(self) -> bool:
+        """Whether something is left for a further run or for a person."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as ``--json`` prints it."""
+        ...
+
+
+R = TypeVar("R", bound=Result)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 Store = Annotated[
     str | None,
@@ -70,3 +91,22 @@ def fail(message: str, status: int, *, as_json: bool, **more: Any) -> int:
             console.print_no_more()
     console.print_marked(console.err, "error:", "bold red", message)
     return status
+
+
+def end(result: R, show: Callable[[R], None], *, as_json: bool, **more: Any) -> int:
+    """
+    Print the result of a run, and return the exit status that follows from it.
+
+    Args:
+        result: The result.
+        show: Prints it for a person.
+        as_json: Whether a program reads the output.
+        more: Further values for a program.
+    """
+    if as_json:
+        console.print_json(result.as_json() | more)
+    else:
+        show(result)
+    if result.refused:
+        return fail(result.refused, MISUSED, as_json=False)  # a program has its one object already
+    return UNDONE if result.undone else DONE

@@ -24,8 +24,10 @@ from impactflow import stopping
 from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.parts import make_folder
 from impactflow.cli.prefect import run_flow
-from impactflow.ledger import Ledger, Status
+from impactflow.ledger import Ledger, Planned, Status
 from impactflow.reports.files import bought
+from impactflow.reports.standing import Standing
+from impactflow.reports.summary import Outcome, TrackOutcome
 from impactflow.settings import load_settings
 
 R = TypeVar("R")
@@ -75,26 +77,33 @@ def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
         sandbox = environment["WICKED_REPORTS_URL"].removesuffix("/wickedreports")
         show.beginning(orders)
         began = time.monotonic()
-        placed = run_flow("place_impacts", "placing")
+        placed: Outcome = run_flow("place_impacts", "placing")
         show.placed(placed, _get(f"{sandbox}/_sandbox/status"), _ask(Ledger.changes))
         bought_first = len(_get(f"{sandbox}/_sandbox/books")["purchases"])
-        tracked = run_flow("track_placements", "tracking", wait_s=20.0)
+        tracked: TrackOutcome = run_flow("track_placements", "tracking", wait_s=20.0)
         show.tracked(tracked)
-        again = run_flow("place_impacts", "placing again")
+        again: Outcome = run_flow("place_impacts", "placing again")
         purchases = _get(f"{sandbox}/_sandbox/books")["purchases"]
         bought_again = len(purchases) - bought_first
         show.again(again, bought_again)
         verdict = _compare(purchases)
         show.verdict(verdict)
-        good = not (again["undone"] or bought_again or tracked["open"] or verdict["differences"])
+        good = not (again.undone or bought_again or tracked.open or verdict["differences"])
         seconds = {
             "all": time.monotonic() - began,
-            "flows": sum(each["duration_s"] for each in (placed, tracked, again)),
+            "flows": sum(each.duration_s for each in (placed, tracked, again)),
         }
-        show.end(good, seconds, tracked["report"])
+        show.end(good, seconds, tracked.report)
         if as_json:
             print_json(
-                {"place": placed, "track": tracked, "again": again, "books": verdict, "seconds": seconds, "ok": good}
+                {
+                    "place": placed.as_json(),
+                    "track": tracked.as_json(),
+                    "again": again.as_json(),
+                    "books": verdict,
+                    "seconds": seconds,
+                    "ok": good,
+                }
             )
     return 0 if good else 1
 
@@ -112,16 +121,16 @@ class _Narrator:
             "Three pretend providers sell that, over HTTP; answers get lost on purpose, before and after the purchase."
         )
 
-    def placed(self, result: Mapping[str, Any], status: Mapping[str, Any], changes: Mapping[Any, int]) -> None:
-        read, placements = result["orders"], result["placements"]
+    def placed(self, result: Outcome, status: Mapping[str, Any], changes: Mapping[Any, int]) -> None:
+        read, standing = result.planned or Planned(), Standing.of(result.ledger.in_window)
         struck: Counter[str] = Counter()
         for each in status.values():
             struck.update(each["faults"])
         doubts = {to: changes.get((Status.IN_DOUBT, to), 0) for to in Status}
-        self._console.print(f"[bold]1[/] read: {read['read']} orders, of which {read['eligible']} count")
+        self._console.print(f"[bold]1[/] read: {read.read} orders, of which {read.eligible} count")
         self._console.print(
-            f"[bold]2[/] placed: {placements['placed']} purchases with {result['requests']} requests;"
-            f" {placements['failed']} failed, {placements['held']} held"
+            f"[bold]2[/] placed: {standing.placed} purchases with {result.requests} requests;"
+            f" {standing.failed} failed, {standing.held} held"
         )
         self._console.print(
             f"[bold]3[/] {struck.total()} faults: {', '.join(f'{n} {name}' for name, n in struck.items())}"
@@ -129,18 +138,19 @@ class _Narrator:
         self._console.print(
             f"[bold]4[/] lost and found: {doubts[Status.PLACED]} purchases whose answer was lost were found again,"
             f" {doubts[Status.PLANNED]} were found not to have happened and sent again, {doubts[Status.PARKED]} parked,"
-            f" {placements['in_doubt']} still in doubt"
+            f" {standing.in_doubt} still in doubt"
         )
 
-    def tracked(self, result: Mapping[str, Any]) -> None:
+    def tracked(self, result: TrackOutcome) -> None:
+        tracked = result.tracked
         self._console.print(
-            f"[bold]5[/] tracked: {result['completed']} completed in {result['checked']} looks, {result['open']} open"
+            f"[bold]5[/] tracked: {tracked.completed} completed in {tracked.checked} looks, {result.open} open"
         )
 
-    def again(self, result: Mapping[str, Any], bought_again: int) -> None:
-        read = result["orders"]
+    def again(self, result: Outcome, bought_again: int) -> None:
+        read = result.planned or Planned()
         self._console.print(
-            f"[bold]6[/] run again: {read['read']} orders read, {read['new']} new, {bought_again} more purchases"
+            f"[bold]6[/] run again: {read.read} orders read, {read.new} new, {bought_again} more purchases"
         )
 
     def verdict(self, verdict: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from impactflow.stopping import Stopped, putting_off, run
 from impactflow.webhooks.trigger import address_of
 
 
-def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
+def run_flow(name: str, doing: str, **parameters: object) -> Any:
     """
     Run a flow to its end and return its result.
 
@@ -56,10 +56,9 @@ def run_flow(name: str, doing: str, **parameters: object) -> dict[str, Any]:
         server_settings = importlib.import_module("tasks.server").server_settings
     _hush()
 
-    async def work() -> dict[str, Any]:
+    async def work() -> Any:
         async with watching(load_settings().impactflow_ledger_url, doing):
-            result: Coroutine[Any, Any, dict[str, Any]] = flow(**parameters)
-            return await result
+            return await flow(**parameters)
 
     try:
         with server_settings():

@@ -1,7 +1,8 @@
 """
-The state after a run, as ``--json`` prints it, and the exit status that follows from it.
+The result of a run that places or tracks: for programs, for people, and for the exit status.
 
-Called at the end of the flows.
+A flow returns the result. ``--json`` prints ``as_json()``, Prefect's page shows ``in_words()``, and the exit status
+follows from ``refused`` and ``undone``.
 """
 
 from collections import Counter
@@ -10,19 +11,78 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from impactflow.audit import Disagreement, Finding, Tally
+from impactflow.buying.backfill import Backfilled
 from impactflow.buying.rounds import Round
+from impactflow.buying.run import Run
 from impactflow.buying.tracking import Tracked
 from impactflow.escapes import for_page
-from impactflow.intake.planning import in_words
+from impactflow.intake.deliveries import Processed
+from impactflow.intake.planning import in_words, unread
 from impactflow.ledger import Group, Pause, Planned, Status
 from impactflow.models import ProviderName
-from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_standings, on_hold_in_words
+from impactflow.policy import Policy
+from impactflow.reports.files import Reported
+from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_standings, on_hold_in_words, reads_again
 from impactflow.texts import counted
 from impactflow.window import Window
 
 #: How many placements are named to a person.
 _NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """
+    The ledger at the end of a run.
+
+    Args:
+        in_window: Placements of the orders in the run's window.
+        overall: All placements.
+        broken: Orders that could not be read, and still cannot.
+        changed: The placements that the run changed, by provider and status; orders of other days included.
+        pauses: The pauses that stand.
+        on_hold: The number of planned placements that are on hold, and the end of the first hold.
+        unread: How many planned placements wait until their orders are read again.
+        read_by: The command that reads these orders, in words.
+    """
+
+    in_window: Counts
+    overall: Counts
+    broken: int = 0
+    changed: Sequence[Group] = ()
+    pauses: Sequence[Pause] = ()
+    on_hold: tuple[int, datetime | None] = (0, None)
+    unread: int = 0
+    read_by: str = "`impactflow place`"
+
+    @classmethod
+    async def read(
+        cls, run: Run, policy: Policy | None = None, days: Window | None = None, *, from_file: bool = False
+    ) -> "LedgerState":
+        """
+        Read the state that a run leaves behind.
+
+        Args:
+            run: The run.
+            policy: The policy under which the run placed; None where it placed nothing.
+            days: The run's window; by default all days.
+            from_file: Whether the run read its orders from a file.
+
+        Raises:
+            LedgerError: The ledger cannot be read.
+        """
+        overall = await run.ledger.counts()
+        waiting, command = await unread(run.ledger, policy, run.clock) if policy else (0, "")
+        return cls(
+            in_window=await run.ledger.counts(days.span) if days else overall,
+            overall=overall,
+            broken=await run.ledger.broken_count(),
+            changed=await run.ledger.changed(run.id, after=run.mark),
+            pauses=await run.ledger.pauses(),
+            on_hold=await run.ledger.on_hold(run.clock.now()),
+            unread=waiting,
+            read_by="`impactflow place --orders FILE`" if from_file else reads_again(run.settings, command),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,49 +92,35 @@ class Outcome:
 
     Args:
         planned: The orders that it read; None where it read none.
-        in_window: Placements of the orders in its window, as they stand after the run.
-        overall: All placements.
-        broken: Orders that could not be read, and still cannot.
+        ledger: The ledger at its end.
         halted: The result of each provider's last round.
         requests: How many HTTP requests it made.
         duration_s: How long it took, in seconds.
-        report: The path of the CSV of all purchases.
-        purchases: The path of the CSV of each purchase that it made or saw completed; None where there is none.
-        bought: Its purchases, by slot and provider, as ``reports.BoughtTotals`` adds them up.
+        report: The files that it wrote, and its purchases.
         window: The days that it read, where it read any.
-        unread: How many planned placements wait until their orders are read again.
-        read_by: The command that reads these orders, in words.
         rates: A sentence where the policy's exchange rates are old, else None.
         source_notes: Notes for a person about the source of the orders.
-        changed: The placements that it changed, by provider and status; orders of other days included.
-        pauses: The pauses that stand.
-        on_hold: The number of planned placements that are on hold, and the end of the first hold.
+        webhooks: The webhook deliveries that it processed; None where it processes none.
+        backfilled: The windows that it planned; None where it is no backfill.
     """
 
     planned: Planned | None
-    in_window: Counts
-    overall: Counts
-    broken: int
+    ledger: LedgerState
     halted: Mapping[ProviderName, Round]
     requests: int
     duration_s: float
-    report: str
-    purchases: str | None = None
-    bought: Sequence[Mapping[str, Any]] = ()
+    report: Reported
     window: Window | None = None
-    unread: int = 0
-    read_by: str = "`impactflow place`"
     rates: str | None = None
     source_notes: Sequence[str] = ()
-    changed: Sequence[Group] = ()
-    pauses: Sequence[Pause] = ()
-    on_hold: tuple[int, datetime | None] = (0, None)
+    webhooks: Processed | None = None
+    backfilled: Backfilled | None = None
 
     @property
     def this_run(self) -> dict[str, int]:
         """The number of placements that the run changed, in each standing that occurs among them."""
         left: Counter[tuple[ProviderName, Status]] = Counter()
-        for group in self.changed:
+        for group in self.ledger.changed:
             left[group.provider, group.status] += group.count
         return {name: count for name, count in asdict(Standing.of(left)).items() if count}
 
@@ -89,67 +135,77 @@ class Outcome:
         return [name.value for name, done in self.halted.items() if done.halted.unauthorized]
 
     @property
+    def refused(self) -> str | None:
+        """What a person must correct because a key was not accepted; None where each was."""
+        return "; ".join(self.left_alone.values()) if self.refused_keys else None
+
+    @property
     def undone(self) -> bool:
         """Whether anything failed, or is left for a further run or for a person."""
+        ledger = self.ledger
         missing = self.planned is not None and self.planned.missing
-        waiting = Standing.of(self.overall).waiting > self.on_hold[0]
-        return bool(waiting or Standing.of(self.in_window).failed or self.broken or missing)
+        waiting = Standing.of(ledger.overall).waiting > ledger.on_hold[0]
+        stopped = self.backfilled is not None and self.backfilled.left is not None
+        return bool(waiting or Standing.of(ledger.in_window).failed or ledger.broken or missing or stopped)
 
     @property
     def notes(self) -> list[str]:
-        """More notes for a person: orders that were not read, placements that wait for them, and old exchange rates."""
-        notes = [hold] if (hold := on_hold_in_words(*self.on_hold)) else []
+        """Notes for a person."""
+        return [*self._quoted_notes, *self._own_notes]
+
+    @property
+    def _quoted_notes(self) -> list[str]:
+        """Notes that hold other people's words."""
+        return [*self.source_notes, *(each.in_words for each in self.ledger.pauses)]
+
+    @property
+    def _own_notes(self) -> list[str]:
+        """Notes of holds, of orders that were not read, of placements that wait for them, and of old exchange rates."""
+        notes = [hold] if (hold := on_hold_in_words(*self.ledger.on_hold)) else []
         if self.planned and self.planned.missing:
             notes.append(
                 f"No two readings of the orders agreed: {self.planned.missing} or more may be missing. The next run"
                 " reads these days again."
             )
-        if self.unread:
-            notes.append(f"{counted(self.unread, 'placement')} to be read again: {self.read_by} does that.")
+        if self.ledger.unread:
+            notes.append(
+                f"{counted(self.ledger.unread, 'placement')} to be read again: {self.ledger.read_by} does that."
+            )
         if self.rates:
             notes.append(f"Of the policy: {self.rates}.")
         return notes
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as ``--json`` prints it."""
-        read = self.planned
-        orders = (
-            {
-                "read": read.read,
-                "new": read.new,
-                "eligible": read.eligible,
-                "broken": read.broken,
-                "may_be_missing": read.missing,
-            }
-            if read
-            else None
-        )
         return {
             "this_run": self.this_run,
-            "bought": [*self.bought],
-            **({"orders": orders} if orders else {}),
-            "placements": asdict(Standing.of(self.in_window)),
-            "all_placements": asdict(Standing.of(self.overall)),
-            "broken_orders": self.broken,
+            "bought": [*self.report.bought],
+            **({"orders": _orders(self.planned)} if self.planned else {}),
+            "placements": asdict(Standing.of(self.ledger.in_window)),
+            "all_placements": asdict(Standing.of(self.ledger.overall)),
+            "broken_orders": self.ledger.broken,
             "window": in_words(self.window) if self.window else None,
-            "wait_to_be_read": self.unread,
-            "on_hold": self.on_hold[0],
-            "notes": [*self.source_notes, *(each.in_words for each in self.pauses), *self.notes],
+            "wait_to_be_read": self.ledger.unread,
+            "on_hold": self.ledger.on_hold[0],
+            "notes": self.notes,
             "left_alone": self.left_alone,
             "refused_keys": self.refused_keys,
             "requests": self.requests,
             "duration_s": round(self.duration_s, 3),
-            "report": self.report,
-            "purchases": self.purchases,
+            "report": self.report.totals,
+            "purchases": self.report.purchases,
             "undone": self.undone,
+            **({"webhooks": self.webhooks.as_json()} if self.webhooks else {}),
+            **({"backfill": self.backfilled.as_json()} if self.backfilled else {}),
         }
 
     def in_words(self) -> str:
         """Return the result in Markdown, for a person."""
-        standing = Standing.of(self.in_window)
-        lines = [f"Placements that this run has changed: {in_standings(self.this_run)}."]
-        if self.bought:
-            lines.append(_table(self.bought))
+        standing = Standing.of(self.ledger.in_window)
+        lines = [part.in_words() for part in (self.webhooks, self.backfilled) if part]
+        lines += [f"Placements that this run has changed: {in_standings(self.this_run)}."]
+        if self.report.bought:
+            lines.append(_table(self.report.bought))
         if self.window:
             lines.append(in_words(self.window))
         if self.planned:
@@ -169,11 +225,21 @@ class Outcome:
             f" {standing.awaiting_approval} awaiting approval, {standing.failed} failed."
         )
         lines += [f"{name} was left alone: {for_page(why)}" for name, why in self.left_alone.items()]
-        if self.broken:
-            lines.append(f"{counted(self.broken, 'order')} could not be read.")
-        lines += [*map(for_page, [*self.source_notes, *(each.in_words for each in self.pauses)]), *self.notes]
-        lines.append(f"{counted(self.requests, 'request')} in {self.duration_s:.1f} s. Report: {self.report}")
+        if self.ledger.broken:
+            lines.append(f"{counted(self.ledger.broken, 'order')} could not be read.")
+        lines += [*map(for_page, self._quoted_notes), *self._own_notes]
+        lines.append(f"{counted(self.requests, 'request')} in {self.duration_s:.1f} s. Report: {self.report.totals}")
         return "\n\n".join(lines)
+
+
+def _orders(planned: Planned) -> dict[str, int]:
+    return {
+        "read": planned.read,
+        "new": planned.new,
+        "eligible": planned.eligible,
+        "broken": planned.broken,
+        "may_be_missing": planned.missing,
+    }
 
 
 def _table(bought: Sequence[Mapping[str, Any]]) -> str:
@@ -195,12 +261,24 @@ class TrackOutcome:
         open: Placements that took effect and are not complete.
         duration_s: How long it took, in seconds.
         report: The path of the CSV.
+        waited: Whether it was to go on until all are complete.
     """
 
     tracked: Tracked
     open: int
     duration_s: float
     report: str
+    waited: bool = False
+
+    @property
+    def refused(self) -> str | None:
+        """What a person must correct because a key was not accepted; None where each was."""
+        return self.tracked.halted.why if self.tracked.halted.unauthorized else None
+
+    @property
+    def undone(self) -> bool:
+        """Whether a provider did not answer, or purchases are not complete although the run waited for them."""
+        return bool(self.tracked.halted or self.tracked.unanswered or (self.waited and self.open))
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as ``--json`` prints it."""
@@ -228,53 +306,6 @@ class TrackOutcome:
             lines.append(f"It ended early: {for_page(str(tracked.halted))}")
         lines.append(f"It took {self.duration_s:.1f} s. Report: {self.report}")
         return "\n\n".join(lines)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditOutcome:
-    """
-    The result of an audit.
-
-    Args:
-        window: The days of purchase that were audited.
-        tallies: How much was compared at each provider, and how much disagrees.
-        findings: The first findings.
-        csv: The path of the file that holds all findings.
-    """
-
-    window: Window
-    tallies: Mapping[ProviderName, Tally]
-    findings: Sequence[Finding]
-    csv: str
-
-    @property
-    def remaining(self) -> int:
-        """The number of findings that are left for a person."""
-        return sum(tally.remaining for tally in self.tallies.values())
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as ``--json`` prints it."""
-        return {
-            "from": self.window.from_.isoformat(),
-            "to": self.window.to.isoformat(),
-            "providers": {
-                name.value: {
-                    "read": tally.read,
-                    "agreed": tally.agreed,
-                    "not_ours": tally.not_ours,
-                    "unsettled": tally.unresolved,
-                    **{what.value: tally.found[what] for what in Disagreement},
-                    "repaired": tally.repaired,
-                    "left_standing": tally.left_standing,
-                    "halted": tally.halted.why,
-                }
-                for name, tally in self.tallies.items()
-            },
-            "findings": [finding.as_row() for finding in self.findings],
-            "remaining": self.remaining,
-            "refused_keys": [name.value for name, tally in self.tallies.items() if tally.halted.unauthorized],
-            "csv": self.csv,
-        }
 
 
 def needs_in_words(waiting: Sequence[Group]) -> str:

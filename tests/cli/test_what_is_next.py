@@ -1,10 +1,15 @@
 """Where a command leaves something to do, it names a command that works for this shop."""
 
+from dataclasses import replace
+
 import pytest
 from webhook_senders import shopify_paid, shopify_refund, taken_up
 from world import TREES, policy_of
 
 from impactflow.cli import placed
+from impactflow.ledger import Planned
+from impactflow.reports.files import Reported
+from impactflow.reports.summary import LedgerState, Outcome
 
 POLICY = """\
 store: acme
@@ -13,19 +18,9 @@ rules:
 """
 
 #: A run that read no orders and changed nothing.
-NOTHING = {
-    "this_run": {},
-    "bought": [],
-    "purchases": None,
-    "placements": dict.fromkeys(("failed", "placed"), 0),
-    "all_placements": dict.fromkeys(("planned", "held", "awaiting_approval", "in_doubt", "parked"), 0),
-    "broken_orders": 0,
-    "left_alone": {},
-    "requests": 0,
-    "duration_s": 0.1,
-    "report": "reports/events.csv",
-    "undone": False,
-}
+NOTHING = Outcome(
+    None, LedgerState({}, {}), {}, requests=0, duration_s=0.1, report=Reported("reports/events.csv", None, ())
+)
 
 
 async def one_delivery(world, run):
@@ -74,7 +69,7 @@ def test_status_says_why_its_exit_status_is_1_and_what_goes_on_with_what_is_plan
 
 def test_a_run_says_how_many_deliveries_were_tests(terminal, capsys):
     """Whoever has just sent some wants to see them arrive; what could not be read is counted apart."""
-    webhooks = {}
+    processed = []
 
     async def some(world, run):
         await shopify_paid(run, 1)
@@ -82,11 +77,11 @@ def test_a_run_says_how_many_deliveries_were_tests(terminal, capsys):
         await shopify_paid(run, 3, webhook_id="impactflow-test-3")
         await shopify_paid(run, 4, total_price="a lot")
         await shopify_refund(run, 5)
-        webhooks.update((await taken_up(world, run)).as_json())
+        processed.append(await taken_up(world, run))
 
     terminal.fill(some, policy=policy_of(TREES))
-    assert (webhooks["deliveries"], webhooks["tests"]) == (5, 2)
-    placed.show({**NOTHING, "webhooks": webhooks})
+    assert [(5, 2)] == [(each.deliveries, each.tests) for each in processed]
+    placed.show(replace(NOTHING, webhooks=processed[0]))
     assert (
         "5 webhook deliveries read: 1 of orders that were sold, 1 of refunds, 1 unreadable, 2 tests, which buy nothing."
     ) in capsys.readouterr().out
@@ -94,8 +89,8 @@ def test_a_run_says_how_many_deliveries_were_tests(terminal, capsys):
 
 def test_one_is_said_in_the_singular_and_an_unreadable_order_beside_those_that_were_read(capsys):
     """On the line of the orders."""
-    orders = {"read": 1, "new": 0, "eligible": 0, "broken": 1, "may_be_missing": 0}
-    placed.show({**NOTHING, "orders": orders, "broken_orders": 1, "requests": 1})
+    unreadable = LedgerState({}, {}, broken=1)
+    placed.show(replace(NOTHING, planned=Planned(read=1, broken=1), ledger=unreadable, requests=1))
     text = capsys.readouterr().out
     assert "1 order read, 0 new, 0 count, 1 could not be read." in text
     assert "1 order could not be read; `impactflow status` lists it." in text

@@ -9,7 +9,8 @@ from impactflow.buying.approval import Answer, Decision, record_answer
 from impactflow.intake.planning import plan, preview
 from impactflow.ledger import Status
 from impactflow.models import ProviderName
-from impactflow.reports.summary import Outcome
+from impactflow.reports.files import Reported
+from impactflow.reports.summary import LedgerState, Outcome
 from impactflow.window import Window
 
 #: A slip: a price in another unit, and as many items.
@@ -29,7 +30,7 @@ async def planned(world, run):
 async def outcome(run, plans):
     """How things stand, as a run tells it."""
     counts = await run.ledger.counts()
-    return Outcome(plans, counts, counts, broken=0, halted={}, requests=0, duration_s=0, report="")
+    return Outcome(plans, LedgerState(counts, counts), {}, requests=0, duration_s=0, report=Reported("", None, ()))
 
 
 @in_virtual_time

@@ -33,7 +33,7 @@ async def main():
     for name, parameters in json.loads(sys.argv[1]):
         state = await load_flow_from_entrypoint(f"flows/{name}.py:{name}")(**parameters, return_state=True)
         result = await state.aresult(raise_on_failure=False)
-        told.append(str(result) if isinstance(result, Exception) else result)
+        told.append(str(result) if isinstance(result, Exception) else result.as_json())
     print(json.dumps(told))
 asyncio.run(main())
 """

@@ -36,7 +36,7 @@ async def main():
     first, _ = await asyncio.gather(events(), tell(2))
     os.environ["WICKED_REPORTS_API_KEY"] = key
     await tell(3)
-    print(json.dumps([first, await impacts()]))
+    print(json.dumps([first.as_json(), (await impacts()).as_json()]))
 
 asyncio.run(main())
 """

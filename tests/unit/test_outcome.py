@@ -9,8 +9,9 @@ from impactflow.buying.rounds import Round
 from impactflow.buying.tracking import Tracked
 from impactflow.ledger import WAITS_FOR_A_PERSON, Group, GroupLine, Pause, PauseScope, Planned, Status
 from impactflow.models import ProviderName
+from impactflow.reports.files import Reported
 from impactflow.reports.standing import Standing, by_provider
-from impactflow.reports.summary import Outcome, TrackOutcome, needs_in_words
+from impactflow.reports.summary import LedgerState, Outcome, TrackOutcome, needs_in_words
 
 CNAUGHT = ProviderName.CNAUGHT
 
@@ -24,15 +25,14 @@ def outcome(**fields):
     """A run in which nothing was left."""
     good = {
         "planned": Planned(read=4, new=3, eligible=2, placements=2),
-        "in_window": counts(placed=2),
-        "overall": counts(placed=2),
-        "broken": 0,
         "halted": {CNAUGHT: Round(2)},
         "requests": 9,
         "duration_s": 1.23456,
-        "report": "reports/bought.csv",
+        "report": Reported("reports/bought.csv", None, fields.pop("bought", ())),
     }
-    return Outcome(**good | fields)
+    state = {"in_window": counts(placed=2), "overall": counts(placed=2)}
+    state |= {name: fields.pop(name) for name in LedgerState.__slots__ if name in fields}
+    return Outcome(**good | fields, ledger=LedgerState(**state))
 
 
 def test_each_status_is_counted_once():

@@ -3,14 +3,16 @@
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impactflow.cli import console
-from impactflow.cli.command import DONE, MISUSED, UNDONE, Json, Patience, PolicyFile, ending, fail, only
+from impactflow.cli.command import Json, Patience, PolicyFile, end, ending, only
 
 if TYPE_CHECKING:
+    from impactflow.buying.preview import DryBackfill, DryRun
+    from impactflow.reports.reconciled import ReconcileOutcome
+    from impactflow.reports.summary import Outcome, TrackOutcome
     from impactflow.settings import Settings
 
 buying_app = typer.Typer()
@@ -67,26 +69,18 @@ def place(
     return _end(result, settings, as_json=json)
 
 
-def _end(result: dict[str, Any], settings: "Settings", *, as_json: bool) -> int:
+def _end(result: "Outcome | DryRun", settings: "Settings", *, as_json: bool) -> int:
     """Print the result of a run or of a dry run, and the ledger that it is in."""
-    from impactflow.cli import placed
+    from impactflow.cli import console, placed
     from impactflow.ledger.location import describe
 
-    is_preview = bool(result.get("dry_run"))
     ledger = describe(settings.impactflow_ledger_url)
-    if as_json:
-        console.print_json(result | {"ledger": ledger})
-    else:
-        (placed.show_preview if is_preview else placed.show)(result)
+
+    def show(result: "Outcome | DryRun") -> None:
+        placed.show(result)
         console.out.print(f"Ledger: {ledger}", markup=False)
-    if is_preview:
-        return UNDONE if _is_incomplete(result) else DONE
-    return _status_of(result)
 
-
-def _is_incomplete(preview: dict[str, Any]) -> bool:
-    """Whether a dry run leaves out orders, or the run after the dry run would be refused."""
-    return bool(preview["may_be_missing"] or preview["orders"]["broken"] or preview["wrong_options"])
+    return end(result, show, as_json=as_json, ledger=ledger)
 
 
 @buying_app.command(epilog="Example: impactflow backfill --from 2024-01-01 --to 2024-12-31 --at-most 1000")
@@ -122,20 +116,11 @@ def backfill(
         from_day, to_day = placing.check(used, path, from_, to, dry_run=dry_run)
         if from_day and to_day:
             choose_days(from_day, to_day, SystemClock())
-        result = run_flow(
+        result: Outcome | DryBackfill = run_flow(
             "backfill_orders", _LOOKING if dry_run else "backfilling", from_day=from_day, to_day=to_day,
             window_days=window_days, at_most=at_most, policy_file=str(path), dry_run=dry_run, patience_s=patience,
         )  # fmt: skip
-    if json:
-        console.print_json(result)
-    elif dry_run:
-        placed.show_previews(result)
-    else:
-        console.out.print(result["backfill"]["said"], markup=False)
-        placed.show(result)
-    if dry_run:
-        return UNDONE if result["wrong_options"] or any(map(_is_incomplete, result["windows"])) else DONE
-    return _status_of(result) or (UNDONE if result["backfill"]["left_from"] else DONE)
+    return end(result, placed.show, as_json=json)
 
 
 @buying_app.command(epilog="Example: impactflow track --wait 60")
@@ -157,15 +142,8 @@ def track(
     from impactflow.settings import load_settings
 
     ledgers.require(load_settings())
-    result = run_flow("track_placements", "tracking", wait_s=wait)
-    if json:
-        console.print_json(result)
-    else:
-        placed.show_tracked(result, waited=wait > 0)
-    if result["refused_keys"]:
-        return _fail_after_result(result["left_alone"])
-    failed = bool(result["left_alone"] or result["unanswered"] or (wait and result["open"]))
-    return UNDONE if failed else DONE
+    result: TrackOutcome = run_flow("track_placements", "tracking", wait_s=wait)
+    return end(result, placed.show_tracked, as_json=json)
 
 
 @buying_app.command(epilog="Example: impactflow reconcile --audit --from 2025-01-01 --to 2025-01-31")
@@ -196,7 +174,7 @@ def reconcile(
 ) -> int:
     """Find out from the providers' own records what became of each placement in doubt; audit what was bought."""
     from impactflow.audit import CANCELLED_UNASKED, choose_window
-    from impactflow.cli import audited, ledgers, placed
+    from impactflow.cli import audited, ledgers
     from impactflow.cli.prefect import run_flow
     from impactflow.settings import load_settings
 
@@ -204,36 +182,9 @@ def reconcile(
         raise typer.BadParameter("--from, --to and --repair belong to --audit")
     window = choose_window(from_, to, today=datetime.now(UTC).date())
     ledgers.require(load_settings())
-    result = run_flow(
+    result: ReconcileOutcome = run_flow(
         "reconcile_providers", "reconciling", patience_s=patience, audit=audit,
         from_day=window.from_ if from_ else None, to_day=window.to if to else None, repair=repair,
         cancel_up_to=CANCELLED_UNASKED if cancel_up_to is None else cancel_up_to,
     )  # fmt: skip
-    if json:
-        console.print_json(result)
-    else:
-        placed.show(result)
-        if audit:
-            audited.show(result["audit"])
-    return _status_of_reconciled(result)
-
-
-def _status_of_reconciled(result: dict[str, Any]) -> int:
-    audits = result["audit"]["providers"] if "audit" in result else {}
-    halted = {name: tally["halted"] for name, tally in audits.items() if tally["halted"]} | result["left_alone"]
-    if result["refused_keys"] or (audits and result["audit"]["refused_keys"]):
-        return _fail_after_result("; ".join(halted.values()))
-    placements = result["all_placements"]
-    disagrees = bool(audits and result["audit"]["remaining"])
-    return UNDONE if placements["in_doubt"] or placements["parked"] or halted or disagrees else DONE
-
-
-def _status_of(result: dict[str, Any]) -> int:
-    if result["refused_keys"]:
-        return _fail_after_result("; ".join(result["left_alone"].values()))
-    return UNDONE if result["undone"] else DONE
-
-
-def _fail_after_result(message: str) -> int:
-    """Report that a provider refused its key. The result is printed already: ``--json`` prints no second object."""
-    return fail(message, MISUSED, as_json=False)
+    return end(result, audited.show, as_json=json)
