@@ -14,9 +14,8 @@ from forking import code, command, forked
 
 from impactflow.proof import programs
 from impactflow.proof.programs import Ended, finish
-from impactflow.sandbox import Books, Options, Sandbox, environment
+from impactflow.sandbox import Books, Options, Sandbox, Shop, environment
 from impactflow.sandbox.server import serve
-from impactflow.sandbox.wickedreports import Shop
 
 
 class Impactflow(programs.Impactflow):

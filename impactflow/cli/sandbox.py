@@ -7,8 +7,7 @@ from typing import Any, Literal, cast
 import typer
 
 from impactflow.cli.console import err, out, print_json
-from impactflow.sandbox import Faults, Options, Sandbox, environment, generate_orders
-from impactflow.sandbox.options import POOR
+from impactflow.sandbox import WEAKNESSES, Faults, Options, Sandbox, environment, generate_orders
 from impactflow.sandbox.orders import CONVERTIBLE_CURRENCIES
 from impactflow.sandbox.server import serve
 from impactflow.stopping import Stopped, run
@@ -34,8 +33,8 @@ def serve_sandbox(
         typer.BadParameter: An argument is wrong, or the port is taken.
     """
     poorness = frozenset(filter(None, (name.strip() for name in poor.split(","))))
-    if unknown := poorness - POOR.keys():
-        msg = f"--poor: {', '.join(sorted(unknown))} is unknown; there are {', '.join(POOR)}"
+    if unknown := poorness - WEAKNESSES.keys():
+        msg = f"--poor: {', '.join(sorted(unknown))} is unknown; there are {', '.join(WEAKNESSES)}"
         raise typer.BadParameter(msg)
     try:
         options = Options(

@@ -46,9 +46,8 @@ from impactflow.proof.scenario import (
 )
 from impactflow.proof.verdict import Place, findings, harm, place, sold
 from impactflow.proof.virtual_time import START, SimulatedClock, SimulatedLoop
-from impactflow.sandbox import Reply, Request, Sandbox, cnaught, environment, impactapi, oneclickimpact
+from impactflow.sandbox import WEAKNESSES, Reply, Request, Sandbox, cnaught, environment, impactapi, oneclickimpact
 from impactflow.sandbox.books import Purchase
-from impactflow.sandbox.options import POOR
 from impactflow.sandbox.transport import SandboxTransport
 from impactflow.settings import Settings
 
@@ -443,7 +442,7 @@ class _Simulation:
 
     def _mode(self, provider: ProviderName) -> str:
         """A provider, and the weaknesses that make it harder to find out what happened to a purchase there."""
-        modes = sorted(name for name in self._scenario.options.poor if POOR[name][0] == provider)
+        modes = sorted(name for name in self._scenario.options.poor if WEAKNESSES[name][0] == provider)
         if provider is ProviderName.ONECLICKIMPACT:
             account = ECHO if self._scenario.options.metadata == "echo" else IGNORED
             modes.insert(0, BUSY if self._other_buyers.are_busy else account)

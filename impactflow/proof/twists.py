@@ -27,8 +27,7 @@ from impactflow.proof.scenario import (
     Webhook,
     plain_scenario,
 )
-from impactflow.sandbox import Faults
-from impactflow.sandbox.options import POOR
+from impactflow.sandbox import WEAKNESSES, Faults
 
 Twist = Callable[[Random, Scenario], Scenario]
 
@@ -193,7 +192,7 @@ def _struck(plain: Scenario, providers: Iterable[str], **shares: float) -> Scena
 
 def _poor(name: str, chance: Random, plain: Scenario) -> Scenario:
     """Answers have this weakness, and some get lost: then only the weak answers are left to decide by."""
-    provider = ProviderName(POOR[name][0])
+    provider = ProviderName(WEAKNESSES[name][0])
     lost = {chance.choice(["lost_answer", "lost_request"]): chance.choice([0.1, 0.3])}
     there = _struck(_at(provider, chance, plain), [provider], **lost)
     return replace(there, options=replace(there.options, poor=there.options.poor | {name}))
@@ -301,7 +300,7 @@ WEEKS: Mapping[str, Twist] = MappingProxyType(
 )
 #: Habits of the providers, other buyers and machines.
 HABITS: Mapping[str, Twist] = MappingProxyType(
-    {name: partial(_poor, name) for name in POOR}
+    {name: partial(_poor, name) for name in WEAKNESSES}
     | {name: partial(_poor_metadata, name) for name in ("metadata_reformatted", "metadata_dropped")}
     | {
         "passing_404": partial(_misled, "passing_404", ProviderName.IMPACTAPI),

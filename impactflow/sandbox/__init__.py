@@ -10,21 +10,46 @@ Each API lives below its own prefix (``/cnaught/v1/orders``); ``/_sandbox/books`
 ``/_sandbox/status`` need no key and tell the truth.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from impactflow.clock import Clock, SystemClock
-from impactflow.sandbox import cnaught, impactapi, oneclickimpact, wickedreports
+from impactflow.sandbox.api import Api
 from impactflow.sandbox.books import Books
 from impactflow.sandbox.callbacks import Callbacks
+from impactflow.sandbox.cnaught import CNaught
 from impactflow.sandbox.faults import Faults
 from impactflow.sandbox.faulty_network import Line
+from impactflow.sandbox.impactapi import ImpactApi
 from impactflow.sandbox.messages import Reply, Request, json_reply
+from impactflow.sandbox.oneclickimpact import OneClickImpact
 from impactflow.sandbox.options import Options
 from impactflow.sandbox.orders import generate_orders
+from impactflow.sandbox.shared import Shared, Shop
+from impactflow.sandbox.wickedreports import WickedReports
 
-__all__ = ["Books", "Faults", "Options", "Reply", "Request", "Sandbox", "environment", "generate_orders"]
+__all__ = [
+    "APIS",
+    "WEAKNESSES",
+    "Books",
+    "Faults",
+    "Options",
+    "Reply",
+    "Request",
+    "Sandbox",
+    "Shop",
+    "environment",
+    "generate_orders",
+]
+
+#: The pretended APIs.
+APIS: tuple[type[Api], ...] = (WickedReports, OneClickImpact, CNaught, ImpactApi)
+#: What the references leave open, by the name in ``Options.poor``: whose answers are poorer, and in what.
+WEAKNESSES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {name: (api.name, text) for api in APIS for name, text in api.weaknesses.items()}
+)
 
 
 class Sandbox:
@@ -47,16 +72,11 @@ class Sandbox:
     ) -> None:
         chosen = options or Options()
         self.clock: Clock = clock or SystemClock()
-        self.shop = wickedreports.Shop(orders)
+        self.shop = Shop(orders)
         self.books = Books()
         self.callbacks = Callbacks(chosen.speed)
-        apis = (
-            wickedreports.WickedReports(self.shop, chosen),
-            oneclickimpact.OneClickImpact(self.books, chosen),
-            cnaught.CNaught(self.books, self.callbacks, chosen),
-            impactapi.ImpactApi(self.books, chosen),
-        )
-        self._lines = {api.name: Line(api, chosen) for api in apis}
+        shared = Shared(chosen, self.shop, self.books, self.callbacks)
+        self._lines = {api.name: Line(api(shared), chosen) for api in APIS}
 
     @contextmanager
     def exchange(self, request: Request) -> Iterator[Reply]:
@@ -120,13 +140,8 @@ def environment(base_url: str) -> dict[str, str]:
         base_url: The URL where the sandbox listens, such as ``http://127.0.0.1:8080``.
     """
     base = base_url.rstrip("/")
-    return {
-        "WICKED_REPORTS_URL": f"{base}/wickedreports",
-        "WICKED_REPORTS_API_KEY": wickedreports.API_KEY,
-        "ONECLICKIMPACT_URL": f"{base}/oneclickimpact",
-        "ONECLICKIMPACT_API_KEY": oneclickimpact.API_KEY,
-        "CNAUGHT_URL": f"{base}/cnaught/v1",
-        "CNAUGHT_API_KEY": cnaught.API_KEY,
-        "IMPACTAPI_URL": f"{base}/impactapi",
-        "IMPACTAPI_API_KEY": impactapi.API_KEY,
-    }
+    variables = {}
+    for api in APIS:
+        variables[f"{api.account}_URL"] = f"{base}/{api.name}{api.root}"
+        variables[f"{api.account}_API_KEY"] = api.key
+    return variables

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from enum import Enum, auto
 from itertools import chain, islice
-from typing import Any, NoReturn, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import parse_qs, unquote
 
+from impactflow.sandbox.faults import Nature
 from impactflow.sandbox.messages import Reply, Request
+from impactflow.sandbox.shared import Shared
 
 T = TypeVar("T")
 
@@ -38,26 +40,6 @@ class Declined(Exception):
         self.message = message
         self.field = field
         self.code = code
-
-
-class Nature(Enum):
-    """The kind of a request, as far as faults depend on it."""
-
-    #: The request reads something.
-    READ = auto()
-    #: The request reads one thing by its name.
-    LOOK_UP = auto()
-    #: The request reads a page of a listing.
-    LISTING = auto()
-    #: The request changes something.
-    WRITE = auto()
-    #: The request buys something that a listing shows afterwards.
-    LISTED_WRITE = auto()
-
-    @property
-    def writes(self) -> bool:
-        """Whether the request changes something."""
-        return self in {Nature.WRITE, Nature.LISTED_WRITE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +119,25 @@ def _everything(_: object) -> bool:
 
 
 class Api(ABC):
-    """One pretend provider: its routes, its key, its refusals, and its memory."""
+    """
+    One pretend provider: its routes, its key, its refusals, and its memory.
 
-    name: str
+    Attributes:
+        name: The name that it has everywhere here; the first part of its paths.
+        account: The beginning of the environment variables that hold its URL and key.
+        root: The part of its URL behind the name, such as ``/v1``; the routes have it, too.
+        key: The API key that it accepts.
+        weaknesses: What its references leave open, by the name in ``Options.poor``: in what its answers are poorer.
+    """
 
-    def __init__(self) -> None:
+    name: ClassVar[str]
+    account: ClassVar[str]
+    root: ClassVar[str] = ""
+    key: ClassVar[str]
+    weaknesses: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    def __init__(self, shared: Shared) -> None:
+        self._options = shared.options
         #: The numbers of pages really shifted, and of listings cut short.
         self.pages_shifted = self.listings_cut = 0
         self._left_out: set[tuple[int, int]] = set()

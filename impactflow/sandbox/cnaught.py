@@ -17,16 +17,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar
 
 from impactflow.models import Kind, ProviderName
-from impactflow.sandbox.api import Api, Call, Declined, Nature, Route, is_text, is_whole, whole_number
-from impactflow.sandbox.books import Books, Purchase
-from impactflow.sandbox.callbacks import Callback, Callbacks
+from impactflow.sandbox.api import Api, Call, Declined, Route, is_text, is_whole, whole_number
+from impactflow.sandbox.books import Purchase
+from impactflow.sandbox.callbacks import Callback
+from impactflow.sandbox.faults import Nature
 from impactflow.sandbox.idempotency import Content, IdempotencyKeys
 from impactflow.sandbox.ids import Ids
 from impactflow.sandbox.messages import Reply, Request, iso_micros, json_reply
-from impactflow.sandbox.options import Options
+from impactflow.sandbox.shared import Shared
 
 API_KEY = "sandbox-cnaught-key"
 UNAVAILABLE_PORTFOLIO = "unavailable"
@@ -126,10 +128,22 @@ class CNaught(Api):
     """CNaught's rules, and what one account has ordered."""
 
     name = "cnaught"
+    account = "CNAUGHT"
+    root = "/v1"
+    key = API_KEY
+    weaknesses: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "metadata_reformatted": "metadata comes back with other spacing and another order of keys",
+            "metadata_dropped": "metadata does not come back",
+            "orders_without_dates": "orders do not say when they were placed",
+            "orders_without_state": "the answer to an order does not say its state",
+        }
+    )
 
-    def __init__(self, books: Books, callbacks: Callbacks, options: Options) -> None:
-        self._books = books
-        self._callbacks = callbacks
+    def __init__(self, shared: Shared) -> None:
+        options = shared.options
+        self._books = shared.books
+        self._callbacks = shared.callbacks
         self._extras = options.extras
         self._page_items = options.page_items
         self._poor = options.poor
@@ -140,7 +154,7 @@ class CNaught(Api):
         self._by_id: dict[str, Order] = {}
         self._subaccounts: list[Subaccount] = []
         self._subaccount_by_id: dict[str, Subaccount] = {}
-        super().__init__()
+        super().__init__(shared)
 
     def routes(self) -> Iterable[Route]:
         """Routes for orders, quotes, impact and subaccounts."""

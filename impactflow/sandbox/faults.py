@@ -43,9 +43,30 @@ from random import Random
 from types import MappingProxyType
 from typing import Self
 
-from impactflow.sandbox.api import Nature
+from impactflow.models import ProviderName
 
-PROVIDERS = ("wickedreports", "oneclickimpact", "cnaught", "impactapi")
+#: The names of the APIs that faults may strike.
+PROVIDERS = ("wickedreports", *(name.value for name in ProviderName))
+
+
+class Nature(Enum):
+    """The kind of a request, as far as faults depend on it."""
+
+    #: The request reads something.
+    READ = auto()
+    #: The request reads one thing by its name.
+    LOOK_UP = auto()
+    #: The request reads a page of a listing.
+    LISTING = auto()
+    #: The request changes something.
+    WRITE = auto()
+    #: The request buys something that a listing shows afterwards.
+    LISTED_WRITE = auto()
+
+    @property
+    def writes(self) -> bool:
+        """Whether the request changes something."""
+        return self in {Nature.WRITE, Nature.LISTED_WRITE}
 
 
 class Effect(Enum):

@@ -14,8 +14,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from impactflow.sandbox.api import Api, Call, Declined, Nature
-from impactflow.sandbox.faults import Draws, Effect, Faults, Mishap
+from impactflow.sandbox.api import Api, Call, Declined
+from impactflow.sandbox.faults import Draws, Effect, Faults, Mishap, Nature
 from impactflow.sandbox.messages import Reply, Request
 from impactflow.sandbox.options import Options
 

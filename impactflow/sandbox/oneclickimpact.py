@@ -11,21 +11,23 @@ Source: the vendor's API reference, its records page and its official Python SDK
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from heapq import merge
 from itertools import groupby
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 
 from impactflow.models import Kind, ProviderName
-from impactflow.sandbox.api import Api, Call, Declined, Nature, Route, day, is_text, is_whole, whole_number
-from impactflow.sandbox.books import Books, Purchase
+from impactflow.sandbox.api import Api, Call, Declined, Route, day, is_text, is_whole, whole_number
+from impactflow.sandbox.books import Purchase
+from impactflow.sandbox.faults import Nature
 from impactflow.sandbox.messages import Reply, Request, iso_millis, json_reply, to_json
-from impactflow.sandbox.options import Options
 from impactflow.sandbox.projects import LOCALES, PROJECTS, TYPE_OF, TYPES
+from impactflow.sandbox.shared import Shared
 
 T = TypeVar("T")
 
@@ -100,18 +102,25 @@ class OneClickImpact(Api):
     """1ClickImpact's rules, and what one account has bought."""
 
     name = "oneclickimpact"
+    account = "ONECLICKIMPACT"
+    key = API_KEY
+    weaknesses: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "records_with_customers": "the records list the purchases for customers too, unnamed",
+        }
+    )
 
-    def __init__(self, books: Books, options: Options) -> None:
-        self._books = books
-        self._options = options
-        self._fields = [name for kind, name in _FIELD.items() if options.extras or kind is not Kind.RESTORE_CORAL]
+    def __init__(self, shared: Shared) -> None:
+        self._books = shared.books
+        extras = shared.options.extras
+        self._fields = [name for kind, name in _FIELD.items() if extras or kind is not Kind.RESTORE_CORAL]
         self._own: list[Impact] = []
         self._for_customers: list[Impact] = []
         self._all: list[Impact] = []
         self._customers: list[Customer] = []
         self._by_email: dict[str, Customer] = {}
         self._last_ms = 0
-        super().__init__()
+        super().__init__(shared)
 
     def routes(self) -> Iterable[Route]:
         """Account, actions, totals, listings and tracking; routes missing from the reference only with ``extras``."""

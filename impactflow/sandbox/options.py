@@ -1,28 +1,9 @@
 """The behaviour of a sandbox: everything that can be chosen about it, in one frozen value."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 from impactflow.sandbox.faults import Faults
-
-#: Weaknesses that the references leave open, by the name in ``Options.poor``: whose answers are poorer, and in what.
-POOR: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "records_with_customers": ("oneclickimpact", "the records list the purchases for customers too, unnamed"),
-        "metadata_reformatted": ("cnaught", "metadata comes back with other spacing and another order of keys"),
-        "metadata_dropped": ("cnaught", "metadata does not come back"),
-        "orders_without_dates": ("cnaught", "orders do not say when they were placed"),
-        "orders_without_state": ("cnaught", "the answer to an order does not say its state"),
-        "confirms_without_intents": ("impactapi", "the answer to a confirm has no donation intents"),
-        "sessions_without_intents": ("impactapi", "a session that is read has no donation intents"),
-        "late_intents": ("impactapi", "sessions and lists show donation intents only late_s after the confirm"),
-        "intents_without_amount": ("impactapi", "donation intents do not say their amount"),
-        "intents_without_session": ("impactapi", "donation intents do not name their session"),
-        "sessions_without_metadata": ("impactapi", "sessions come back without their metadata"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +28,7 @@ class Options:
         late_s: The longest that something late takes to appear, in seconds.
         page_items: The most items on a page at 1ClickImpact, CNaught and Wicked Reports, whatever is asked for; None
             for as many as are asked for.
-        poor: The weaknesses of the answers, by the names in ``POOR``.
+        poor: The weaknesses of the answers, by their names in each API's ``weaknesses``.
         unpaid_s: The time after its first request for which each provider refuses to sell (402), in seconds.
     """
 

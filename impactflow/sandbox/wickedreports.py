@@ -17,10 +17,11 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-from impactflow.sandbox.api import Api, Call, Declined, Nature, Route, day, whole_number
+from impactflow.sandbox.api import Api, Call, Declined, Route, day, whole_number
 from impactflow.sandbox.contacts import NAMES, buyer, clicks_of, contacts_of
+from impactflow.sandbox.faults import Nature
 from impactflow.sandbox.messages import Reply, Request, json_reply
-from impactflow.sandbox.options import Options
+from impactflow.sandbox.shared import Shared
 
 API_KEY = "sandbox-wickedreports-key"
 
@@ -30,17 +31,6 @@ _WRITTEN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LONGEST, _LONGEST_OF_CONTACT = timedelta(days=30), timedelta(days=180)
 #: The number of clicks of one contact that are listed where no days are given.
 _MOST_CLICKS = 10_000
-
-
-class Shop:
-    """
-    The merchant's orders: raw JSON values as Wicked Reports returns them.
-
-    ``orders`` may be added to and its items replaced at any time, even between two pages.
-    """
-
-    def __init__(self, orders: Iterable[Any] = ()) -> None:
-        self.orders: list[Any] = list(orders)
 
 
 class Throttle:
@@ -86,9 +76,12 @@ class WickedReports(Api):
     """Wicked Reports' rules over one shop's orders."""
 
     name = "wickedreports"
+    account = "WICKED_REPORTS"
+    key = API_KEY
 
-    def __init__(self, shop: Shop, options: Options) -> None:
-        self._shop = shop
+    def __init__(self, shared: Shared) -> None:
+        options = shared.options
+        self._shop = shared.shop
         self._throttle = Throttle(options.wicked_reports_per_minute)
         self._page_items = options.page_items
         self._click_takes = timedelta(seconds=options.late_clicks_s)
@@ -96,7 +89,7 @@ class WickedReports(Api):
         self._contacts: list[Any] = []
         self._clicks: list[Any] = []
         self._reading: tuple[object, list[int]] = (None, [])
-        super().__init__()
+        super().__init__(shared)
 
     def routes(self) -> Iterable[Route]:
         """Routes for contacts, clicks and orders: all, and one contact's."""

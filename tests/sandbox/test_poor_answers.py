@@ -5,8 +5,8 @@ import json
 import pytest
 from pretending import TAGS, ask, confirm, make, offset, open_session, plant
 
+from impactflow.sandbox import APIS, WEAKNESSES
 from impactflow.sandbox.faults import PROVIDERS
-from impactflow.sandbox.options import POOR
 
 RECORDS = "/oneclickimpact/v1/records"
 
@@ -16,9 +16,14 @@ def poor(*names: str, **options):
 
 
 def test_every_poorness_is_explained():
-    """Whose answers are concerned, and in what."""
-    assert {provider for provider, _ in POOR.values()} <= set(PROVIDERS)
-    assert all(text for _, text in POOR.values())
+    """Whose answers are concerned, and in what; no two have one name."""
+    assert sum(len(api.weaknesses) for api in APIS) == len(WEAKNESSES)
+    assert all(text for _, text in WEAKNESSES.values())
+
+
+def test_faults_may_strike_every_api():
+    """The list of names is made from the sellers' names, and that of the APIs from their classes."""
+    assert [*PROVIDERS] == [api.name for api in APIS]
 
 
 @pytest.mark.parametrize("names", [(), ("records_with_customers",)])

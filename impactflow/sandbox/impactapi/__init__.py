@@ -8,11 +8,11 @@ resource has one module; ``ImpactApi`` puts them together, knows the key and wri
 Source: the vendor's endpoint reference and its pages on sessions, errors, pages and metadata, read 2026-11-22.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from impactflow.sandbox.api import Api, Call, Declined, Route
-from impactflow.sandbox.books import Books
 from impactflow.sandbox.ids import Ids
 from impactflow.sandbox.impactapi.campaigns import CAMPAIGNS, show_campaign
 from impactflow.sandbox.impactapi.checks import API_KEY, has_key
@@ -20,7 +20,7 @@ from impactflow.sandbox.impactapi.intents import Intents
 from impactflow.sandbox.impactapi.parties import Parties
 from impactflow.sandbox.impactapi.sessions import Sessions
 from impactflow.sandbox.messages import Reply, Request, json_reply
-from impactflow.sandbox.options import Options
+from impactflow.sandbox.shared import Shared
 
 __all__ = ["API_KEY", "ImpactApi"]
 
@@ -38,14 +38,27 @@ class ImpactApi(Api):
     """ImpactAPI's rules, and one organization's records."""
 
     name = "impactapi"
+    account = "IMPACTAPI"
+    key = API_KEY
+    weaknesses: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "confirms_without_intents": "the answer to a confirm has no donation intents",
+            "sessions_without_intents": "a session that is read has no donation intents",
+            "late_intents": "sessions and lists show donation intents only late_s after the confirm",
+            "intents_without_amount": "donation intents do not say their amount",
+            "intents_without_session": "donation intents do not name their session",
+            "sessions_without_metadata": "sessions come back without their metadata",
+        }
+    )
 
-    def __init__(self, books: Books, options: Options) -> None:
+    def __init__(self, shared: Shared) -> None:
+        options = shared.options
         self._ids = Ids(options.seed, self.name)
-        self._intents = Intents(books, options, self._ids, self.page)
+        self._intents = Intents(shared.books, options, self._ids, self.page)
         self._customers = Parties("customer", self._ids, self._intents, self.page)
         self._vendors = Parties("vendor", self._ids, self._intents, self.page)
         self._sessions = Sessions(options, self._ids, self._intents, self._customers, self._vendors)
-        super().__init__()
+        super().__init__(shared)
 
     def routes(self) -> Iterable[Route]:
         """All 26 operations."""

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from impactflow.models import Kind, ProviderName
-from impactflow.sandbox.api import Call, Declined, Nature, Route
+from impactflow.sandbox.api import Call, Declined, Route
 from impactflow.sandbox.books import Books, Purchase
+from impactflow.sandbox.faults import Nature
 from impactflow.sandbox.ids import Ids
 from impactflow.sandbox.impactapi.campaigns import show_campaign, show_impact
 from impactflow.sandbox.impactapi.checks import donations

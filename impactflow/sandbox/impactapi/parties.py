@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from impactflow.sandbox.api import Call, Declined, Nature, Route
+from impactflow.sandbox.api import Call, Declined, Route
+from impactflow.sandbox.faults import Nature
 from impactflow.sandbox.ids import Ids
 from impactflow.sandbox.impactapi.campaigns import show_impact
 from impactflow.sandbox.impactapi.checks import check_metadata, check_text, merged, period, shown

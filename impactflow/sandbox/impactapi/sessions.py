@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, assert_never
 
-from impactflow.sandbox.api import Call, Declined, Nature, Route, is_whole
+from impactflow.sandbox.api import Call, Declined, Route, is_whole
+from impactflow.sandbox.faults import Nature
 from impactflow.sandbox.ids import Ids, is_ulid
 from impactflow.sandbox.impactapi.campaigns import show_campaign
 from impactflow.sandbox.impactapi.checks import (
