@@ -15,7 +15,8 @@ from impactflow.errors import TransitionRefused
 from impactflow.ledger import Approval, Awaiting, Ledger, Status
 from impactflow.ledger.tables import placements
 from impactflow.proof.process import Process, enter
-from impactflow.proof.scenario import RULES, Scenario
+from impactflow.proof.scenario import Scenario
+from impactflow.proof.sellers import RULES
 from impactflow.proof.verdict import Place, place
 
 #: How often each person looks.

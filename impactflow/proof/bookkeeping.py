@@ -7,11 +7,11 @@ This module shares no line with ``impactflow.policy``: it reads the orders as Wi
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from impactflow.ledger import Ledger
 from impactflow.models import provider_ref
+from impactflow.proof.sellers import SELLERS
 from impactflow.reports.standing import Standing
 
 POLICY = """\
@@ -37,7 +37,6 @@ rules:
     quantity: {percent_of_order: 1}
     approve_above_per_day: unlimited
 """
-_USD_PER = {"USD": "1", "EUR": "1.08", "GBP": "1.27", "CAD": "0.70", "AUD": "0.64"}
 
 #: An order's id and a provider; each provider sells for one slot.
 What = tuple[str, str]
@@ -54,24 +53,15 @@ def earned(orders: Iterable[Mapping[str, Any]]) -> dict[What, int]:
     for order in orders:
         if not _counts(order):
             continue
-        quantities[order["id"], "oneclickimpact"] = 1
-        if order.get("products"):
-            quantities[order["id"], "cnaught"] = sum(2_500 * product.get("qty", 1) for product in order["products"])
-        if cents := _percent_in_cents(order):
-            quantities[order["id"], "impactapi"] = cents
+        for provider, seller in SELLERS.items():
+            if quantity := seller.earned(order):
+                quantities[order["id"], provider.value] = quantity
     return quantities
 
 
 def _counts(order: Mapping[str, Any]) -> bool:
     statuses = {payment["status"] for payment in order.get("payments") or ()}
     return bool(statuses & {"APPROVED", "MANUAL"}) and "REFUNDED" not in statuses
-
-
-def _percent_in_cents(order: Mapping[str, Any]) -> int:
-    if order.get("amount") is None or order.get("currency") is None:
-        return 0
-    cents = Decimal(str(order["amount"])) * Decimal(_USD_PER[order["currency"]])  # one percent, times a hundred cents
-    return int(cents.quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def differences(expected: Quantities, purchases: Iterable[Mapping[str, Any]]) -> dict[str, list[What]]:

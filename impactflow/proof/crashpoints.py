@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from impactflow.proof.process import Act, Boundary, Fate, unharmed
-from impactflow.proof.scenario import LATE_S, RULES, Sale, Scenario, Worker
+from impactflow.proof.scenario import LATE_S, Sale, Scenario, Worker
+from impactflow.proof.sellers import RULES
 from impactflow.proof.simulation import Result, Simulator
 from impactflow.sandbox import Faults, Options
 
@@ -26,7 +27,7 @@ class Setting:
     The placement that is under way when the crash comes.
 
     Args:
-        slot: The kind of action, by its name in ``scenario.RULES``.
+        slot: The kind of action, by its name in ``sellers.RULES``.
         metadata: Whether 1ClickImpact returns metadata, ``echo`` or ``ignored``.
         first_attempt: The fault that struck the attempt before; empty where there was none.
     """

@@ -3,12 +3,11 @@
 from random import Random
 
 from impactflow.clock import Clock
-from impactflow.models import KEYLESS, Kind, ProviderName
-from impactflow.proof.scenario import KIND_OF, RULES, Scenario
-from impactflow.sandbox import Request, Sandbox, cnaught, oneclickimpact
+from impactflow.models import KEYLESS
+from impactflow.proof.scenario import Scenario
+from impactflow.proof.sellers import RULES, SELLERS
+from impactflow.sandbox import Sandbox
 
-#: Paths where 1ClickImpact's word for an action differs from ours.
-_PATHS = {Kind.PLANT_TREES: "plant_tree", Kind.DONATE: "donate_money"}
 #: The other buyers' key, where they send one.
 THEIR_KEY = "another store's"
 #: Metadata and customer that the other buyers send with a purchase.
@@ -67,15 +66,7 @@ class OtherBuyers:
 
     def _buy(self, slot: str, amount: int, fields: bytes = b"") -> None:
         """Send a request and ignore its result; send none where a purchase of theirs could never be taken for ours."""
-        match RULES[slot][0]["provider"]:
-            case ProviderName.ONECLICKIMPACT:
-                path = _PATHS.get(KIND_OF[slot], KIND_OF[slot].value)
-                headers, body = {"x-api-key": oneclickimpact.API_KEY}, b'{"amount":%d%s}' % (amount, fields)
-                self._send(Request("POST", f"/oneclickimpact/v1/{path}", "", headers, body))
-            case ProviderName.CNAUGHT:
-                headers, body = {"authorization": f"Bearer {cnaught.API_KEY}"}, b'{"amount_kg":%d}' % (amount // 1000)
-                self._send(Request("POST", "/cnaught/v1/orders", "", headers, body))
-
-    def _send(self, request: Request) -> None:
-        with self._sandbox.exchange(request):
-            pass
+        rule, _ = RULES[slot]
+        if (buy := SELLERS[rule["provider"]].bought_by_others) is not None:
+            with self._sandbox.exchange(buy(rule["impact"], amount, fields)):
+                pass

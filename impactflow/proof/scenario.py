@@ -8,16 +8,16 @@ here says what each sale has earned, without asking the policy. ``twists`` adds 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from decimal import Decimal
 from itertools import count
 from math import inf
 from random import Random
 from typing import Any
 
 from impactflow.ledger import PauseScope
-from impactflow.models import Kind, ProviderName
+from impactflow.models import ProviderName
 from impactflow.policy import Policy
 from impactflow.proof.process import Act, Boundary, Fate
+from impactflow.proof.sellers import RULES, SELLERS
 from impactflow.proof.virtual_time import START
 from impactflow.sandbox import Faults, Options
 from impactflow.sandbox.faults import FAULTS
@@ -64,20 +64,6 @@ _NEARLY_ALL_STRUCK = 0.95
 _TOGETHER = (("lost_request", "late_effect", "refused"), ("late_records", "shifting_pages"))
 #: From the beginning of a simulation to its first midnight, in seconds.
 _MIDNIGHT_S = (START.replace(hour=0) + timedelta(days=1) - START).total_seconds()
-
-#: A rule for each kind of action, and how much of the ledger's unit it earns for one item.
-RULES: Mapping[str, tuple[Mapping[str, Any], int]] = {
-    "trees": ({"provider": "oneclickimpact", "impact": "plant_trees", "quantity": {"per_item": 1}}, 1),
-    "ocean": ({"provider": "oneclickimpact", "impact": "clean_ocean", "quantity": {"per_item": 2}}, 2),
-    "carbon": ({"provider": "oneclickimpact", "impact": "capture_carbon", "quantity": {"per_item": 3}}, 3),
-    "coral": ({"provider": "oneclickimpact", "impact": "restore_coral", "quantity": {"per_item": 1}}, 1),
-    "gift": ({"provider": "oneclickimpact", "impact": "donate", "quantity": {"per_item": 25}}, 25),
-    "offset": ({"provider": "cnaught", "impact": "offset", "quantity": {"per_item": Decimal("2.5")}}, 2_500),
-    "giving": (
-        {"provider": "impactapi", "impact": "donate", "campaign": "trees-for-the-future", "quantity": {"per_item": 40}},
-        40,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -231,7 +217,7 @@ class Scenario:
     Args:
         seed: The seed of the scenario.
         sales: The sales of the shop.
-        slots: The slots that each sale earns, by the names in ``RULES``.
+        slots: The slots that each sale earns, by the names in ``sellers.RULES``.
         on_behalf_of: The customers named at 1ClickImpact.
         options: The behaviour of the providers.
         workers: The machines that work side by side.
@@ -305,7 +291,7 @@ class Scenario:
         """Return the policy at a time of the simulation, in seconds."""
         rules = [{"slot": slot, **RULES[slot][0]} for slot in self.slots]
         for rule in rules:
-            if rule["provider"] == ProviderName.ONECLICKIMPACT:
+            if SELLERS[rule["provider"]].names_customers:
                 rule["on_behalf_of"] = self.on_behalf_of
             if self._factor(now_s) != 1:
                 rule["quantity"] = {"per_item": self._factor(now_s) * rule["quantity"]["per_item"]}
@@ -379,8 +365,8 @@ def plain_scenario(seed: int) -> Scenario:
 
 
 def _slots(chance: Random) -> list[str]:
-    """One slot or two; five slots are of one provider, so the slots of the others come up twice as often."""
-    often = [slot for slot, (rule, _) in RULES.items() if rule["provider"] != ProviderName.ONECLICKIMPACT]
+    """One slot or two; where a seller has only one slot, this comes up twice as often."""
+    often = [slot for seller in SELLERS.values() if len(seller.rules) == 1 for slot in seller.rules]
     return list(dict.fromkeys(chance.sample([*RULES, *often], chance.choice([1, 1, 2]))))
 
 
@@ -509,7 +495,3 @@ def _steps(chance: Random) -> Sequence[tuple[float, float]]:
         (BEGIN_S + chance.uniform(0, 400), chance.uniform(-SKEW_S / 2, SKEW_S / 2))
         for _ in range(chance.choice([0, 0, 1, 2]))
     ]
-
-
-#: The kind of impact that each slot buys.
-KIND_OF = {slot: Kind(rule["impact"]) for slot, (rule, _) in RULES.items()}

@@ -44,14 +44,14 @@ from impactflow.proof.scenario import (
     Webhook,
     Worker,
 )
+from impactflow.proof.sellers import SELLERS
 from impactflow.proof.verdict import Place, findings, harm, place, sold
 from impactflow.proof.virtual_time import START, SimulatedClock, SimulatedLoop
-from impactflow.sandbox import WEAKNESSES, Reply, Request, Sandbox, cnaught, environment, impactapi, oneclickimpact
-from impactflow.sandbox.books import Purchase
+from impactflow.sandbox import WEAKNESSES, Reply, Request, Sandbox, environment
 from impactflow.sandbox.transport import SandboxTransport
 from impactflow.settings import Settings
 
-#: The states of an account at 1ClickImpact that matter for resolving a doubt.
+#: The states of an account that takes no keys, as far as they matter for resolving a doubt.
 ECHO, IGNORED = "returns metadata", "drops metadata"
 BUSY = "returns metadata; others buy the like there meanwhile"
 #: A time longer than any placement waits for anything; the last process works until nothing is due.
@@ -198,7 +198,7 @@ class _Simulation:
             return
         await self._clock.sleep(self._scenario.cancelled_after_s)
         for purchase in self._sandbox.books.purchases:
-            for request in _cancelling(purchase):
+            for request in SELLERS[purchase.provider].cancelling(purchase):
                 with self._sandbox.exchange(request):
                     pass
 
@@ -432,18 +432,14 @@ class _Simulation:
 
     def _would_show(self, provider: ProviderName, *, was_bought: bool) -> bool:
         """Whether a provider's answers decide what happened to a placement, whoever else buys there."""
-        match provider:
-            case ProviderName.ONECLICKIMPACT:
-                return not self._other_buyers.are_busy or was_bought
-            case ProviderName.CNAUGHT:
-                return "metadata_dropped" not in self._scenario.options.poor
-            case ProviderName.IMPACTAPI:
-                return True
+        if provider in KEYLESS and self._other_buyers.are_busy and not was_bought:
+            return False
+        return not SELLERS[provider].decides_unless & self._scenario.options.poor
 
     def _mode(self, provider: ProviderName) -> str:
         """A provider, and the weaknesses that make it harder to find out what happened to a purchase there."""
         modes = sorted(name for name in self._scenario.options.poor if WEAKNESSES[name][0] == provider)
-        if provider is ProviderName.ONECLICKIMPACT:
+        if provider in KEYLESS:
             account = ECHO if self._scenario.options.metadata == "echo" else IGNORED
             modes.insert(0, BUSY if self._other_buyers.are_busy else account)
         return ", ".join([f"{provider}", *modes])
@@ -490,23 +486,6 @@ class _World(Sandbox):
 
     def _orders(self) -> list[dict[str, Any]]:
         return self._scenario.orders(asyncio.get_running_loop().time(), self._chaff)
-
-
-def _cancelling(purchase: Purchase) -> list[Request]:
-    """The requests that a person's click at a provider sends."""
-    match purchase.provider:
-        case ProviderName.ONECLICKIMPACT:
-            user_id, time_utc = purchase.ref.split("|")
-            body = json.dumps({"user_id": user_id, "time_utc": time_utc}).encode()
-            headers = {"x-api-key": oneclickimpact.API_KEY}
-            return [Request("POST", "/oneclickimpact/v1/cancel_impact", "", headers, body)]
-        case ProviderName.CNAUGHT:
-            headers = {"authorization": f"Bearer {cnaught.API_KEY}"}
-            return [Request("POST", f"/cnaught/v1/orders/{purchase.ref}/cancel", "", headers)]
-        case ProviderName.IMPACTAPI:
-            headers = {"authorization": f"Bearer {impactapi.API_KEY}"}
-            paths = [f"/impactapi/donation_intents/{intent}/cancel" for intent in purchase.intents]
-            return [Request("PUT", path, "", headers) for path in paths]
 
 
 def _new_loop() -> SimulatedLoop:

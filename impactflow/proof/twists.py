@@ -20,13 +20,13 @@ from impactflow.proof.scenario import (
     KEY_LIFETIME_S,
     LEASE_S,
     PAID,
-    RULES,
     SETTLE_S,
     Sale,
     Scenario,
     Webhook,
     plain_scenario,
 )
+from impactflow.proof.sellers import RULES, SELLERS
 from impactflow.sandbox import WEAKNESSES, Faults
 
 Twist = Callable[[Random, Scenario], Scenario]
@@ -174,7 +174,7 @@ def _paid(sale: Sale, after_s: float) -> Webhook:
 
 def _at(provider: ProviderName, chance: Random, plain: Scenario) -> Scenario:
     """Buy at this provider only."""
-    there = [slot for slot, (rule, _) in RULES.items() if rule["provider"] == provider]
+    there = [*SELLERS[provider].rules]
     return replace(plain, slots=[slot for slot in plain.slots if slot in there] or [chance.choice(there)])
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from impactflow.ledger import Status
 from impactflow.models import provider_ref
-from impactflow.proof.scenario import AGAIN, RULES
+from impactflow.proof.scenario import AGAIN
+from impactflow.proof.sellers import RULES
 
 Row = Mapping[str, Any]
 #: Order and slot.

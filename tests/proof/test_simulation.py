@@ -15,7 +15,8 @@ from impactflow.proof.many import crash_everywhere, simulate
 from impactflow.proof.memory import Memory
 from impactflow.proof.mutations import MUTATIONS, catch_all, planted
 from impactflow.proof.process import Act, Process, Wire
-from impactflow.proof.scenario import BEGIN_S, LATE_S, RULES, SKEW_S, plain_scenario
+from impactflow.proof.scenario import BEGIN_S, LATE_S, SKEW_S, plain_scenario
+from impactflow.proof.sellers import RULES
 from impactflow.proof.simulation import ECHO, IGNORED, Simulator
 from impactflow.proof.statistics import upper_bound
 from impactflow.proof.twists import NAMES, TWISTS, healthy, scenario, twist
