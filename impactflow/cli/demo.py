@@ -24,6 +24,7 @@ from impactflow import stopping
 from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.parts import make_folder
 from impactflow.cli.prefect import run_flow
+from impactflow.cli.pretend_shop import NO_DAY_LIMIT, policy_text
 from impactflow.ledger import Ledger, Planned, Status
 from impactflow.reports.files import bought
 from impactflow.reports.standing import Standing
@@ -41,37 +42,13 @@ _TIMES = {"IMPACTFLOW_LEASE_S": "8", "IMPACTFLOW_REQUEST_TIMEOUT_S": "1", "IMPAC
 #: Five weeks pass in about two seconds.
 _SPEED = 1_500_000
 
-_POLICY = """\
-store: demo
-fx:
-  as_of: TODAY
-  usd_per: {EUR: 1.08, GBP: 1.27, CAD: 0.70, AUD: 0.64}
-rules:
-  - slot: trees
-    provider: oneclickimpact
-    impact: plant_trees
-    quantity: {per_order: 1}
-    approve_above_per_day: unlimited
-  - slot: offset
-    provider: cnaught
-    impact: offset
-    quantity: {per_item: 2.5}
-    approve_above_per_day: unlimited
-  - slot: giving
-    provider: impactapi
-    impact: donate
-    campaign: trees-for-the-future
-    quantity: {percent_of_order: 1}
-    approve_above_per_day: unlimited
-"""
-
 
 def run_demo(orders: int, seed: int, *, as_json: bool) -> int:
     """Print the story; return 0 when the books equal the ledger and nothing is left undone."""
     show = _Narrator(as_json=as_json)
     shutil.rmtree(FOLDER, ignore_errors=True)
     make_folder(FOLDER)
-    (FOLDER / "policy.yaml").write_text(_POLICY.replace("TODAY", f"{datetime.now(UTC):%Y-%m-%d}"))
+    (FOLDER / "policy.yaml").write_text(policy_text("demo", datetime.now(UTC).date(), NO_DAY_LIMIT))
     with _sandbox(orders, seed) as environment:
         os.environ.update(_environment(environment))
         sandbox = environment["WICKED_REPORTS_URL"].removesuffix("/wickedreports")

@@ -25,6 +25,7 @@ import httpx
 
 from impactflow.cli.console import err, out, print_json, print_table
 from impactflow.cli.parts import Parts, interruptible, make_folder
+from impactflow.cli.pretend_shop import policy_text
 from impactflow.errors import ConfigurationError, ImpactError
 from impactflow.stopping import Stopped
 
@@ -52,27 +53,10 @@ _TIMES = {
 #: Settings that our server needs and that Prefect's defaults lack. Leases in memory are lost with the server: a run
 #: under way is then killed when it renews its lease, or its deployment's place stays taken for ever.
 SERVER_SETTINGS = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
-_POLICY = """\
-# The pretend shop's policy: try another one here; the next run goes by it.
-store: pretend
-fx:
-  as_of: TODAY
-  usd_per: {EUR: 1.08, GBP: 1.27, CAD: 0.70, AUD: 0.64}
-rules:
-  - slot: trees
-    provider: oneclickimpact
-    impact: plant_trees
-    quantity: {per_order: 1}
-  - slot: offset
-    provider: cnaught
-    impact: offset
-    quantity: {per_item: 2.5}
-    approve_above: 15
-  - slot: giving
-    provider: impactapi
-    impact: donate
-    campaign: trees-for-the-future
-    quantity: {percent_of_order: 1}
+_COMMENT = "# The pretend shop's policy: try another one here; the next run goes by it.\n"
+#: A large offset waits for a person's approval.
+_LIMITS = {"offset": "approve_above: 15"}
+_REEF = """\
   # A campaign that is gone: what it would get fails, and a person settles it.
   - slot: reef
     provider: impactapi
@@ -208,7 +192,7 @@ def _begin_anew(variables: Mapping[str, str]) -> None:
         file.unlink()
     policy = FOLDER / "policy.yaml"
     if not policy.exists():
-        policy.write_text(_POLICY.replace("TODAY", f"{datetime.now(UTC):%Y-%m-%d}"))
+        policy.write_text(_COMMENT + policy_text("pretend", datetime.now(UTC).date(), _LIMITS) + _REEF)
     ours = {name: value for name, value in variables.items() if os.environ.get(name) != value}
     environment = FOLDER / "environment"
     environment.touch(mode=0o600)

@@ -7,36 +7,17 @@ This module shares no line with ``impactflow.policy``: it reads the orders as Wi
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
+from impactflow.cli.pretend_shop import NO_DAY_LIMIT, policy_text
 from impactflow.ledger import Ledger
 from impactflow.models import provider_ref
 from impactflow.proof.sellers import SELLERS
 from impactflow.reports.standing import Standing
 
-POLICY = """\
-store: acceptance
-fx:
-  as_of: 2025-01-01
-  usd_per: {EUR: 1.08, GBP: 1.27, CAD: 0.70, AUD: 0.64}
-rules:
-  - slot: trees
-    provider: oneclickimpact
-    impact: plant_trees
-    quantity: {per_order: 1}
-    approve_above_per_day: unlimited
-  - slot: offset
-    provider: cnaught
-    impact: offset
-    quantity: {per_item: 2.5}
-    approve_above_per_day: unlimited
-  - slot: giving
-    provider: impactapi
-    impact: donate
-    campaign: trees-for-the-future
-    quantity: {percent_of_order: 1}
-    approve_above_per_day: unlimited
-"""
+#: The policy of the shops whose purchases are compared.
+POLICY = policy_text("acceptance", date(2025, 1, 1), NO_DAY_LIMIT)
 
 #: An order's id and a provider; each provider sells for one slot.
 What = tuple[str, str]
