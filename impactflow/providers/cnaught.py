@@ -9,8 +9,12 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, date, timedelta
 from decimal import Decimal
+from typing import Self
 
-from impactflow.clients import CNaughtClient
+import httpx
+
+from impactflow.callbacks import callback_path
+from impactflow.clients import CNaughtClient, open_cnaught
 from impactflow.clients.cnaught.models import Order
 from impactflow.clients.operations import with_final_check
 from impactflow.clients.paging import items
@@ -26,6 +30,7 @@ from impactflow.errors import (
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import CLOCK_SKEW, Absent, Ambiguous, Found, Lease, Record, Verdict
+from impactflow.settings import Settings
 from impactflow.texts import one_line, plain
 
 _GRAMS_PER_KG = 1000
@@ -58,6 +63,17 @@ class CNaught:
         self._clock = clock
         self._key_age = timedelta(seconds=key_age_s)
         self._callback_url = callback_url
+
+    @classmethod
+    def open(cls, settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock) -> Self:
+        """
+        Open the account whose key the settings hold.
+
+        Raises:
+            ConfigurationError: CNAUGHT_API_KEY is not set.
+        """
+        client, key_age_s = open_cnaught(settings, transport, clock), settings.impactflow_cnaught_key_age_s
+        return cls(client, clock, key_age_s=key_age_s, callback_url=_callback_url_of(settings))
 
     async def prepare(self) -> None:
         """Check the key."""
@@ -293,3 +309,11 @@ def _text(placement: Placement, option: str) -> str | None:
 
 def _receipt(order: Order) -> Receipt:
     return Receipt(order.id, order.price_usd_cents, order.certificate_public_url)
+
+
+def _callback_url_of(settings: Settings) -> Callable[[str], str] | None:
+    """The URL for CNaught's callbacks about the placement of a key; None where no receiver is reachable."""
+    url, secret = settings.impactflow_webhooks_url, settings.impactflow_callback_secret
+    if url is None or secret is None:
+        return None
+    return lambda key: url + callback_path(secret.get_secret_value(), key)

@@ -13,9 +13,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from impactflow.clients import ImpactAPIClient
+import httpx
+
+from impactflow.clients import ImpactAPIClient, open_impactapi
 from impactflow.clients.impactapi.models import DonationIntent, Session
 from impactflow.clients.impactapi.parameters import Donation
 from impactflow.clients.operations import with_final_check
@@ -32,6 +34,7 @@ from impactflow.errors import (
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage
 from impactflow.providers import Absent, Ambiguous, Found, Lease, Record, Verdict
+from impactflow.settings import Settings
 from impactflow.texts import one_line, plain
 
 #: The type that asks the customer nothing: the campaign and the amount are given with the session.
@@ -56,6 +59,16 @@ class ImpactAPI:
     def __init__(self, client: ImpactAPIClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
+
+    @classmethod
+    def open(cls, settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock) -> Self:
+        """
+        Open the account whose key the settings hold.
+
+        Raises:
+            ConfigurationError: IMPACTAPI_URL or IMPACTAPI_API_KEY is not set.
+        """
+        return cls(open_impactapi(settings, transport, clock), clock)
 
     async def prepare(self) -> None:
         """Check the key."""

@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
-from impactflow.clients import OneClickImpactClient
+import httpx
+
+from impactflow.clients import OneClickImpactClient, open_oneclickimpact
 from impactflow.clients.oneclickimpact.models import CustomerRecord, ImpactMade, ImpactType, Track
 from impactflow.clients.oneclickimpact.models import Record as ClientRecord
 from impactflow.clients.operations import with_final_check
 from impactflow.clients.paging import Page
+from impactflow.clock import Clock
 from impactflow.errors import (
     Contradiction,
     Forbidden,
@@ -27,6 +30,7 @@ from impactflow.errors import (
 )
 from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Stage, provider_ref
 from impactflow.providers import CLOCK_SKEW, Lease, Record
+from impactflow.settings import Settings
 from impactflow.texts import plain
 
 #: The field that carries the amount in answers and records; also the filter for records.
@@ -62,6 +66,16 @@ class OneClickImpact:
         self._returns_metadata = False
         self._bought = 0
         self._listed: set[str] = set()  # refs of the newest purchases, before any of ours was sent
+
+    @classmethod
+    def open(cls, settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock) -> Self:
+        """
+        Open the account whose key the settings hold.
+
+        Raises:
+            ConfigurationError: ONECLICKIMPACT_API_KEY is not set.
+        """
+        return cls(open_oneclickimpact(settings, transport, clock))
 
     @property
     def serialize_look_alikes(self) -> bool:
