@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from math import ceil, floor
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -355,18 +355,28 @@ def _sold(rule: Any) -> str:
     return str(rule)
 
 
-AnyRule = Annotated[
+_AnyModel = (
     Annotated[PlantTrees, Tag("oneclickimpact plant_trees")]
     | Annotated[CleanOcean, Tag("oneclickimpact clean_ocean")]
     | Annotated[CaptureCarbon, Tag("oneclickimpact capture_carbon")]
     | Annotated[RestoreCoral, Tag("oneclickimpact restore_coral")]
     | Annotated[OneClickDonation, Tag("oneclickimpact donate")]
     | Annotated[Offset, Tag("cnaught offset")]
-    | Annotated[ImpactAPIDonation, Tag("impactapi donate")],
-    Discriminator(
-        _sold,
-        custom_error_type="policy",
-        custom_error_message="provider and impact must be oneclickimpact with plant_trees, clean_ocean, "
-        "capture_carbon, restore_coral or donate, cnaught with offset, or impactapi with donate",
-    ),
+    | Annotated[ImpactAPIDonation, Tag("impactapi donate")]
+)
+
+
+def _offers() -> str:
+    """Each seller with what it sells, for a person."""
+    impacts: dict[str, list[str]] = {}
+    for rule in get_args(_AnyModel):
+        (tag,) = rule.__metadata__
+        seller, impact = tag.tag.split()
+        impacts.setdefault(seller, []).append(impact)
+    return ", or ".join(f"{seller} with {' or '.join(sold)}" for seller, sold in impacts.items())
+
+
+AnyRule = Annotated[
+    _AnyModel,
+    Discriminator(_sold, custom_error_type="policy", custom_error_message=f"provider and impact must be {_offers()}"),
 ]
