@@ -115,7 +115,7 @@ async def backfill_all(
 
 
 async def preview_all(policy: Policy, windows: Sequence[Window], at_most: int | None) -> list[DryRun]:
-    """Preview the purchases of each window, up to the cap; write nothing but Prefect's pages."""
+    """Preview the purchases of each window, up to the limit; write nothing but Prefect's pages."""
     previews: list[DryRun] = []
     for window in windows:
         room = None if at_most is None else at_most - sum(each.would.new for each in previews)
