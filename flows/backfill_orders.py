@@ -71,8 +71,8 @@ async def backfill_orders(
         if dry_run:
             unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
             notes = [*unasked, *(each.in_words for each in await run.ledger.pauses())]
-            previews = await preview_all(policy, windows, at_most)
-            return DryBackfill(previews, notes, await wrong_with(run, policy))
+            wrong = await wrong_with(run, policy)
+            return DryBackfill(await preview_all(policy, windows, at_most), notes, wrong)
         run.require_keys({rule.provider for rule in policy.rules})
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         done, halted = await backfill_all(run, policy, days, windows, at_most, patience_s)

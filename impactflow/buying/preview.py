@@ -181,7 +181,8 @@ async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> DryR
     window = Window(today, today, open_ended=True)
     source = await with_deliveries(_NoOrders(), run.ledger, policy, senders)
     would = await preview(run.ledger, source, policy, window, run.clock)
-    return DryRun(would, None, run.transport.requests, notes, await wrong_with(run, policy))
+    wrong = await wrong_with(run, policy)
+    return DryRun(would, None, run.transport.requests, notes, wrong)
 
 
 class _NoOrders:

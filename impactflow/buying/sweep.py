@@ -353,8 +353,8 @@ class Sweep:
         return Move(placement, Status.PLACING, to, now, self._account.run_id, detail, due_at, receipt)
 
     def _halt(self, halt: Halt) -> None:
-        if not self._swept.halted:
-            self._swept = replace(self._swept, halted=halt)
+        if (halted := self._swept.halted + halt) != self._swept.halted:
+            self._swept = replace(self._swept, halted=halted)
             log.warning("%s is left alone: %s", self._provider.name, halt, extra={"action": "provider_halted"})
 
     def _count(self, recorded: Sequence[Move]) -> None:

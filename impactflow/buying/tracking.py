@@ -123,7 +123,7 @@ class Tracking:
             progress = await self._account.provider.track(placement)
             self._count("checked")
         except Unauthorized as error:
-            self._tracked = replace(self._tracked, halted=Halt.after(error))
+            self._tracked = replace(self._tracked, halted=self._tracked.halted + Halt.after(error))
             return
         except ProviderError as error:
             self._count("checked", "unanswered")

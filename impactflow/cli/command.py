@@ -18,7 +18,7 @@ class Result(Protocol):
 
     @property
     def refused(self) -> str | None:
-        """What a person must correct because a key was not accepted; None where each was."""
+        """Why providers were left alone, where one did not accept its key; None where each was accepted."""
         ...
 
     @property

@@ -2,15 +2,18 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from impactflow import stopping
-from impactflow.buying.preview import DryRun
 from impactflow.buying.run import open_run
 from impactflow.buying.slips import refuse_slips
 from impactflow.cli.ledgers import none_made, require_ledger_folder
 from impactflow.policy import Policy, load_policy
 from impactflow.settings import Settings
 from impactflow.window import Window, day_of
+
+if TYPE_CHECKING:
+    from impactflow.buying.preview import DryRun
 
 
 def check(
@@ -74,7 +77,7 @@ async def _open_for(settings: Settings, policy: Policy) -> None:
         await refuse_slips(run.ledger, policy, run.clock.now().date())
 
 
-def preview_deliveries(settings: Settings, policy: Path) -> DryRun:
+def preview_deliveries(settings: Settings, policy: Path) -> "DryRun":
     """
     Return the purchases that a run without reading orders would make.
 
@@ -88,7 +91,7 @@ def preview_deliveries(settings: Settings, policy: Path) -> DryRun:
         return stopping.run(_preview(used, chosen))
 
 
-async def _preview(settings: Settings, policy: Policy) -> DryRun:
+async def _preview(settings: Settings, policy: Policy) -> "DryRun":
     from impactflow.buying.preview import preview_deliveries as foresee  # noqa: PLC0415 - the senders' libraries take time
     from impactflow.intake.senders.mapping import load_senders  # noqa: PLC0415 - likewise
 

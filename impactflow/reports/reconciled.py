@@ -93,7 +93,7 @@ class ReconcileOutcome:
 
     @property
     def refused(self) -> str | None:
-        """What a person must correct because a key was not accepted; None where each was."""
+        """Why providers were left alone, where one did not accept its key; None where each was accepted."""
         is_refused = self.resolved.refused_keys or (self.audit and self.audit.refused_keys)
         return "; ".join(self.left_alone.values()) if is_refused else None
 

@@ -93,7 +93,7 @@ class Outcome:
     Args:
         planned: The orders that it read; None where it read none.
         ledger: The ledger at its end.
-        halted: The result of each provider's last round.
+        rounds: The result of each provider's last round.
         requests: How many HTTP requests it made.
         duration_s: How long it took, in seconds.
         report: The files that it wrote, and its purchases.
@@ -106,7 +106,7 @@ class Outcome:
 
     planned: Planned | None
     ledger: LedgerState
-    halted: Mapping[ProviderName, Round]
+    rounds: Mapping[ProviderName, Round]
     requests: int
     duration_s: float
     report: Reported
@@ -127,16 +127,16 @@ class Outcome:
     @property
     def left_alone(self) -> dict[str, str]:
         """The reasons why providers were left alone in the end."""
-        return {name.value: str(done.halted) for name, done in self.halted.items() if done.halted}
+        return {name.value: str(done.halted) for name, done in self.rounds.items() if done.halted}
 
     @property
     def refused_keys(self) -> list[str]:
         """Providers that did not accept their key."""
-        return [name.value for name, done in self.halted.items() if done.halted.unauthorized]
+        return [name.value for name, done in self.rounds.items() if done.halted.unauthorized]
 
     @property
     def refused(self) -> str | None:
-        """What a person must correct because a key was not accepted; None where each was."""
+        """Why providers were left alone, where one did not accept its key; None where each was accepted."""
         return "; ".join(self.left_alone.values()) if self.refused_keys else None
 
     @property
@@ -202,7 +202,9 @@ class Outcome:
     def in_words(self) -> str:
         """Return the result in Markdown, for a person."""
         standing = Standing.of(self.ledger.in_window)
-        lines = [part.in_words() for part in (self.webhooks, self.backfilled) if part]
+        lines = [self.webhooks.in_words()] if self.webhooks else []
+        if self.backfilled:
+            lines.append(for_page(self.backfilled.in_words()))
         lines += [f"Placements that this run has changed: {in_standings(self.this_run)}."]
         if self.report.bought:
             lines.append(_table(self.report.bought))

@@ -192,6 +192,36 @@ async def test_a_provider_that_goes_down_while_buying_is_left_alone_after_a_few_
     assert 10 > broken.refused
 
 
+class RefusingLate(httpx.AsyncBaseTransport):
+    """A line to CNaught that breaks; a late answer to an earlier request refuses the key."""
+
+    def __init__(self, world):
+        self._inner, self._left, self._clock = world.carrier, 2, world.clock
+        world.carrier = self
+
+    async def handle_async_request(self, request):
+        if request.method != "POST":
+            return await self._inner.handle_async_request(request)
+        self._left -= 1
+        if self._left < 0:
+            raise httpx.ConnectError("no route", request=request)
+        await self._clock.sleep(1)
+        return httpx.Response(401, json={}, request=request)
+
+
+@in_virtual_time
+async def test_a_refused_key_is_told_though_the_provider_was_down_first(new_world):
+    """A person has to act, and a run that comes back later does not help."""
+    world = new_world(orders=shop(20), policy=policy_of(OFFSET))
+    RefusingLate(world)
+    async with world.run() as run:
+        await world.plan(run)
+        swept = await sweep(run, ProviderName.CNAUGHT)
+        assert swept.halted.unauthorized
+        assert "check CNAUGHT_API_KEY" in str(swept.halted)
+        assert ({"planned": 20}, []) == (await statuses(run), world.purchases)
+
+
 @in_virtual_time
 async def test_what_is_refused_fails_for_good(new_world):
     """With the provider's reason; nothing is bought and nothing is repeated. The others are not disturbed."""

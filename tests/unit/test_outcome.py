@@ -25,7 +25,7 @@ def outcome(**fields):
     """A run in which nothing was left."""
     good = {
         "planned": Planned(read=4, new=3, eligible=2, placements=2),
-        "halted": {CNAUGHT: Round(2)},
+        "rounds": {CNAUGHT: Round(2)},
         "requests": 9,
         "duration_s": 1.23456,
         "report": Reported("reports/bought.csv", None, fields.pop("bought", ())),
@@ -103,7 +103,7 @@ def test_an_order_that_cannot_be_read_leaves_something_undone():
 def test_the_json_has_what_scripts_rely_on():
     """Orders, placements, requests, seconds, and why providers were left alone."""
     halted = {CNAUGHT: Round(0, Halt("check CNAUGHT_API_KEY", unauthorized=True)), ProviderName.IMPACTAPI: Round(1)}
-    found = outcome(halted=halted, in_window=counts(placed=2, held=1), overall=counts(placed=5, held=1)).as_json()
+    found = outcome(rounds=halted, in_window=counts(placed=2, held=1), overall=counts(placed=5, held=1)).as_json()
     assert {"read": 4, "new": 3, "eligible": 2, "broken": 0, "may_be_missing": 0} == found["orders"]
     assert (2, 1, 5) == (
         found["placements"]["placed"],
@@ -148,7 +148,7 @@ def test_the_page_says_what_the_run_bought_by_slot_in_the_units_that_people_read
 
 def test_a_person_reads_what_happened():
     """In sentences; the reason why a provider was left alone, and orders that could not be read."""
-    text = outcome(halted={CNAUGHT: Round(0, Halt("it is down"))}, broken=2).in_words()
+    text = outcome(rounds={CNAUGHT: Round(0, Halt("it is down"))}, broken=2).in_words()
     assert "Read 4 orders: 3 new, 2 count." in text
     assert "2 placements took effect" in text
     assert "cnaught was left alone: it is down" in text

@@ -104,7 +104,7 @@ def backfill(
 ) -> int:
     """Buy what the orders of a past range have earned, window by window. A later run continues where one has ended."""
     from impactflow.buying.backfill import choose_days
-    from impactflow.cli import ledgers, placed, placing
+    from impactflow.cli import ledgers, placing
     from impactflow.cli.prefect import run_flow
     from impactflow.clock import SystemClock
     from impactflow.settings import load_settings
@@ -120,6 +120,8 @@ def backfill(
             "backfill_orders", _LOOKING if dry_run else "backfilling", from_day=from_day, to_day=to_day,
             window_days=window_days, at_most=at_most, policy_file=str(path), dry_run=dry_run, patience_s=patience,
         )  # fmt: skip
+    from impactflow.cli import placed
+
     return end(result, placed.show, as_json=json)
 
 
@@ -137,11 +139,13 @@ def track(
     json: Json = False,
 ) -> int:
     """Ask the providers for the status of each purchase that is due for a check."""
-    from impactflow.cli import ledgers, placed
+    from impactflow.cli import ledgers
     from impactflow.cli.prefect import run_flow
     from impactflow.settings import load_settings
 
     ledgers.require(load_settings())
+    from impactflow.cli import placed  # after the check, which a person need not wait for
+
     result: TrackOutcome = run_flow("track_placements", "tracking", wait_s=wait)
     return end(result, placed.show_tracked, as_json=json)
 
@@ -174,7 +178,7 @@ def reconcile(
 ) -> int:
     """Find out from the providers' own records what became of each placement in doubt; audit what was bought."""
     from impactflow.audit import CANCELLED_UNASKED, choose_window
-    from impactflow.cli import audited, ledgers
+    from impactflow.cli import ledgers
     from impactflow.cli.prefect import run_flow
     from impactflow.settings import load_settings
 
@@ -187,4 +191,6 @@ def reconcile(
         from_day=window.from_ if from_ else None, to_day=window.to if to else None, repair=repair,
         cancel_up_to=CANCELLED_UNASKED if cancel_up_to is None else cancel_up_to,
     )  # fmt: skip
+    from impactflow.cli import audited
+
     return end(result, audited.show, as_json=json)
