@@ -46,7 +46,7 @@ class Halt:
         return other if other.unauthorized and not self.unauthorized else self or other
 
     def __str__(self) -> str:
-        return self.why or "went on to its end"
+        return self.why or ""
 
 
 #: The work went on to its end.

@@ -72,7 +72,7 @@ class LedgerState:
             LedgerError: The ledger cannot be read.
         """
         overall = await run.ledger.counts()
-        waiting, command = await unread(run.ledger, policy, run.clock) if policy else (0, "")
+        waiting, command = await unread(run.ledger, policy, run.clock) if policy else (0, "impactflow place")
         return cls(
             in_window=await run.ledger.counts(days.span) if days else overall,
             overall=overall,
