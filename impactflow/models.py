@@ -5,6 +5,7 @@ Quantities are whole numbers of a unit (a kilogram of CO₂ is 1,000 grams, a do
 in any database. Times are aware and UTC.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -337,7 +338,8 @@ class Placement:
         kind: The kind of impact.
         quantity: How many of ``UNIT_OF[kind]``.
         options: As in ``Impact``.
-        customer_email: The customer it is bought on behalf of; None for the merchant. Never logged.
+        customer_email: The customer it is bought on behalf of; None for the merchant, or where the customer was
+            forgotten. Never logged.
         attempt: The number of this attempt; the first is 1.
         attempted_at: When this attempt's intent was committed; before the first, when it was planned.
         first_attempted_at: When the first attempt's intent was committed: the age of its idempotency key.
@@ -351,6 +353,8 @@ class Placement:
             provider does not show this one; None where no answer came.
         asked_again: While in doubt: how often the provider was asked again about an answer against the purchase.
         reason: The reason for its status, for a person.
+        known_as: The digest of the customer for whom it was sent, if that customer was forgotten since; else empty.
+        is_renamed: Whether it was sent once more after that, and for nobody.
         alone: Whether no look-alike placement is unresolved beside it.
     """
 
@@ -375,11 +379,30 @@ class Placement:
     if_absent: str | None = None
     asked_again: int = 0
     reason: str | None = None
+    known_as: str = ""
+    is_renamed: bool = False
+
+    @property
+    def customer(self) -> str:
+        """A digest of the customer as the provider knows them from the latest attempt; empty for the merchant."""
+        if self.known_as and not self.is_renamed:
+            return self.known_as
+        return customer_digest(self.customer_email)
+
+    @property
+    def customers(self) -> frozenset[str]:
+        """The same for all attempts: the customer may have been forgotten between two of them."""
+        return frozenset({self.customer, self.known_as or self.customer})
 
     @property
     def provider_ref(self) -> str:
         """The provider's name for the purchase; empty before it took effect."""
         return provider_ref(self.ref or "")
+
+
+def customer_digest(email: str | None) -> str:
+    """A text in place of a customer's address, by which records are compared; empty without an address."""
+    return hashlib.sha256(email.casefold().encode(errors="surrogatepass")).hexdigest()[:32] if email else ""
 
 
 def provider_ref(ref: str) -> str:

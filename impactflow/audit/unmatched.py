@@ -12,11 +12,14 @@ from decimal import Decimal
 
 from impactflow.audit.findings import Disagreement, Suspect
 from impactflow.ledger import Entry, Status
-from impactflow.models import Kind, Placement
+from impactflow.models import Kind
 from impactflow.providers import CLOCK_SKEW, Record
 
 #: How long after the last attempt a purchase may still be the late effect of one.
 _LATEST = timedelta(days=1)
+#: The only differences between purchases where records name no key: kind, quantity, customer (as a digest, since the
+#: ledger may have forgotten the address).
+_Fingerprint = tuple[Kind | None, int | Decimal | None, str]
 
 
 class Unmatched:
@@ -30,12 +33,14 @@ class Unmatched:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._by_fingerprint: dict[_Fingerprint, list[Entry]] = defaultdict(list)
         for entry in entries:
-            self._by_fingerprint[_fingerprint(entry.placement)].append(entry)
+            placement = entry.placement
+            for customer in placement.customers:
+                self._by_fingerprint[placement.kind, placement.quantity, customer].append(entry)
         self._records: dict[str, list[Record]] = defaultdict(list)
 
     def add(self, record: Record) -> None:
         """Keep a record with the first placement that may have made it."""
-        for entry in self._by_fingerprint.get(_fingerprint(record), ()):
+        for entry in self._by_fingerprint.get((record.kind, record.quantity, record.customer), ()):
             placement = entry.placement
             if placement.first_attempted_at - CLOCK_SKEW <= record.at <= placement.attempted_at + _LATEST:
                 self._records[placement.key].append(record)
@@ -72,11 +77,3 @@ class Unmatched:
                     yield from (Suspect(Disagreement.DUPLICATE, entry, each, each.ref) for each in records)
                 case Status.AWAITING_APPROVAL | Status.PLANNED | Status.FAILED | Status.CANCELLED:
                     yield from (Suspect(Disagreement.EXTRA, entry, each, each.ref) for each in records)
-
-
-def _fingerprint(thing: Placement | Record) -> "_Fingerprint":
-    """The only differences between purchases where records name no key."""
-    return thing.kind, thing.quantity, (thing.customer_email or "").casefold()
-
-
-_Fingerprint = tuple[Kind | None, int | Decimal | None, str]

@@ -17,7 +17,8 @@ from impactflow.providers import CLOCK_SKEW, Absent, Ambiguous, Found, Record, V
 #: The result for a doubt that arose because the provider said no: its records decide at once.
 DENIED = frozenset({Status.PLANNED.value, Status.FAILED.value})
 _Amount = tuple[Kind | None, int | Decimal | None]
-#: The only differences between purchases where records carry no key: kind, quantity, customer.
+#: The only differences between purchases where records carry no key: kind, quantity, customer (as a digest, since the
+#: ledger may have forgotten the address).
 _Fingerprint = tuple[Kind | None, int | Decimal | None, str]
 
 
@@ -72,7 +73,10 @@ class Evidence:
 
     def alike(self, doubt: Placement) -> Sequence[str]:
         """The purchases without a key that may belong to the doubt or to another placement."""
-        refs = self._unkeyed.get(_fingerprint(doubt), ())
+        return sorted({*self._of(doubt, _fingerprint(doubt)), *self._of(doubt, _first_fingerprint(doubt))})
+
+    def _of(self, doubt: Placement, fingerprint: _Fingerprint) -> Sequence[str]:
+        refs = self._unkeyed.get(fingerprint, ())
         return sorted(ref for ref in refs if _is_in(self._times[ref], self._span(doubt)))
 
     def verdict(
@@ -94,20 +98,31 @@ class Evidence:
         if keyed := self._keyed.get(doubt.key):
             verdict = _verdict_by_key(doubt, keyed)
             return verdict if is_settled or isinstance(verdict, Found) else None
-        alike = [ref for ref in self.alike(doubt) if self._left(doubt, ref, holders.get(ref, ())) > 0]
-        if not alike:
+        alike = [
+            ref for ref in self._of(doubt, _fingerprint(doubt)) if self._left(doubt, ref, holders.get(ref, ())) > 0
+        ]
+        # For a customer who was forgotten between two attempts: what the earlier one may have bought after all.
+        late = self._late(doubt, holders)
+        if not alike and not late:
             return Absent() if is_settled or doubt.if_absent in DENIED else None
         if not is_settled:
             return None
         # Where the account returns any metadata, a record of ours would probably carry it: this one is another buyer's,
         # or has lost it, and a person decides. A name that another buyer's purchase has, too, is a time they share.
-        is_shared = alike[0] in holders or self._for_customers(doubt, alike[0]) > 0
+        is_shared = late or alike[0] in holders or self._for_customers(doubt, alike[0]) > 0
         if doubt.alone and len(alike) == 1 and not self._keys_return and not is_shared:
             return Found(Receipt(alike[0]))
         # A page may begin with the last record of the page before. A purchase that another placement holds is then
         # shown twice, as if one were left for the doubt.
         counted = any(ref in holders for ref in alike)
-        return Ambiguous("it may be any of " + ", ".join(alike), so_far=counted)
+        return Ambiguous("it may be any of " + ", ".join([*alike, *late]), so_far=counted)
+
+    def _late(self, doubt: Placement, holders: Mapping[str, Sequence[Placement]]) -> Sequence[str]:
+        first = _first_fingerprint(doubt)
+        if first == _fingerprint(doubt):
+            return []
+        held = Counter(ref for ref, some in holders.items() for each in some if _fingerprint(each) == first)
+        return [ref for ref in self._of(doubt, first) if self._unkeyed[first][ref] > held[ref]]
 
     def _left(self, doubt: Placement, ref: str, holders: Sequence[Placement]) -> int:
         """The number of records of a name that look like the doubt and belong to no other placement."""
@@ -117,7 +132,7 @@ class Evidence:
 
     def _for_customers(self, doubt: Placement, ref: str) -> int:
         """The number of purchases for customers with this name and the doubt's amount; 0 for a customer's doubt."""
-        if doubt.customer_email is not None:
+        if doubt.customer:
             return 0
         return sum(
             refs[ref]
@@ -164,4 +179,9 @@ def _amount(thing: Placement | Record) -> _Amount:
 
 def _fingerprint(thing: Placement | Record) -> _Fingerprint:
     """The only differences between purchases where records carry no key."""
-    return thing.kind, thing.quantity, (thing.customer_email or "").casefold()
+    return thing.kind, thing.quantity, thing.customer
+
+
+def _first_fingerprint(doubt: Placement) -> _Fingerprint:
+    """The same of the attempts before its customer was forgotten; where there was none, of all attempts."""
+    return doubt.kind, doubt.quantity, doubt.known_as or doubt.customer

@@ -232,7 +232,7 @@ class _Resolver:
         from_ = (min(doubt.attempted_at for doubt in doubts) - _MARGIN).astimezone(UTC).date()
         to = (self._clock.now() + _MARGIN).astimezone(UTC).date()
         for customers in (False, True):
-            concerned = [doubt for doubt in doubts if (doubt.customer_email is not None) is customers]
+            concerned = [doubt for doubt in doubts if customers in map(bool, doubt.customers)]
             if not concerned and not everything:
                 continue
             kinds = [] if everything else sorted({doubt.kind for doubt in concerned})

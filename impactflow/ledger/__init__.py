@@ -9,7 +9,7 @@ The ledger: every placement and every event of its life, in SQLite or Postgres.
     what is known        facts (of an order), names, customers, sold, sold_before, fresh, unlisted, unreadable,
                          watermarks
     plans become events  moves (claims, outcomes, leases), joined_sales, surplus_purchases
-    persons decide       approvals, dismissals, adopting, pauses; refunds withdraw
+    persons decide       approvals, dismissals, adopting, pauses, forgetting (addresses in texts); refunds withdraw
     webhooks             deliveries, refusals
     questions            queries, sales (by a name), reasons, activity
 """
@@ -17,6 +17,7 @@ The ledger: every placement and every event of its life, in SQLite or Postgres.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -29,6 +30,7 @@ from impactflow.ledger import (
     deliveries,
     dismissals,
     facts,
+    forgetting,
     moves,
     pauses,
     planning,
@@ -48,8 +50,9 @@ from impactflow.ledger.adopting import Adopted, BoughtSlot, OurPurchase, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
-from impactflow.ledger.engine import open_engine, reading, require_writes, shortcomings, translated
+from impactflow.ledger.engine import open_engine, reading, require_writes, scrub, shortcomings, translated
 from impactflow.ledger.facts import Kept, Origin
+from impactflow.ledger.forgetting import Forget, Holding
 from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.moves import Claim, Due, Postponement
 from impactflow.ledger.pages import Page
@@ -87,10 +90,12 @@ __all__ = [
     "Effect",
     "Entry",
     "Foreseen",
+    "Forget",
     "Fresh",
     "Group",
     "GroupLine",
     "Handled",
+    "Holding",
     "Kept",
     "Ledger",
     "Listing",
@@ -380,6 +385,34 @@ class Ledger:
     async def paused(self, now: datetime) -> int:
         """The number of planned placements that only pauses hold back; those on hold are counted there."""
         return await self._read(queries.paused, now)
+
+    async def held_of(self, wanted: Forget) -> Holding:
+        """What the ledger holds of a customer."""
+        return await self._read(forgetting.held, wanted)
+
+    async def forget(self, wanted: Forget) -> Holding:
+        """
+        Forget a customer, or go on with what was cut off; return what the ledger held.
+
+        Nothing is changed if something must be waited for, as the result says.
+
+        Raises:
+            LedgerError: The ledger failed, or others use it too much at this moment.
+        """
+        found = await self._writer.submit(forgetting.forget, wanted)
+        if found.must_wait:
+            return found
+        rest = await self._writer.submit(forgetting.clear_texts, wanted)
+        return replace(found, texts=rest.texts, bodies=rest.bodies, names=rest.names)
+
+    async def scrub(self) -> None:
+        """
+        Take what was deleted out of the free space of the ledger's files.
+
+        Raises:
+            LedgerError: Another program uses the ledger at this moment, or the disk is full.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._reader, scrub, self._engine)
 
     async def record_refund(self, announcement: Announcement) -> int:
         """Remember a refund, of a known order or not, and withdraw its waiting placements; return how many."""

@@ -7,20 +7,20 @@ second purchase under a key is kept beside the first. A second call changes noth
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
-from impactflow.ledger import moves, surplus_purchases, transitions
+from impactflow.ledger import forgetting, moves, surplus_purchases, transitions
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.rows import look_alike_of, names_for, placement_columns, placement_from_row
+from impactflow.ledger.rows import NOBODY, look_alike_of, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import events, order_names, orders, placements, vouched_accounts
 from impactflow.ledger.transitions import Move
-from impactflow.models import UNIT_OF, Kind, ProviderName, Receipt
+from impactflow.models import UNIT_OF, Kind, ProviderName, Receipt, customer_digest
 from impactflow.names import names_of
 
 
@@ -194,7 +194,7 @@ def _insert(connection: Connection, each: OurPurchase) -> None:
     """Insert a placement for a purchase, and its order if that is new too."""
     status = Status.CANCELLED if each.cancelled else Status.PLACED
     values = {
-        "order": _order_for(connection, each),
+        "order": _order_for(connection, _as_kept(connection, each)),
         "slot": each.slot,
         "key": each.key,
         "options": "{}",
@@ -205,7 +205,7 @@ def _insert(connection: Connection, each: OurPurchase) -> None:
         "ref": _name_for(connection, each),
         "price_usd_cents": each.price_usd_cents,
         "parts": json.dumps(each.parts) if each.parts else None,
-        **_as_bought(each, each.quantity or 0),  # unknown is 0: the purchase itself must not be lost
+        **_as_bought(connection, each, each.quantity or 0),  # unknown is 0: the purchase itself must not be lost
     }
     transitions.start(connection, [values], [_detail(each)], each.at, each.run_id)
 
@@ -266,7 +266,7 @@ def _record(connection: Connection, each: OurPurchase, row: Any) -> None:
     chosen = placements.c.id == row.id
     if not row.attempts:
         quantity = row.quantity if each.quantity is None else each.quantity
-        connection.execute(placements.update().where(chosen).values(_as_bought(each, quantity)))
+        connection.execute(placements.update().where(chosen).values(_as_bought(connection, each, quantity)))
     row = connection.execute(_BY_KEY, {"key": each.key}).one()
     placement = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
     status = Status(row.status)
@@ -283,7 +283,13 @@ def _record(connection: Connection, each: OurPurchase, row: Any) -> None:
         transitions.move(connection, [gone])
 
 
-def _as_bought(each: OurPurchase, quantity: int) -> dict[str, Any]:
+def _as_kept(connection: Connection, each: OurPurchase) -> OurPurchase:
+    """The purchase without its customer's address, if the customer was forgotten."""
+    is_forgotten = forgetting.among(connection, [each.customer_email])
+    return replace(each, customer_email=NOBODY) if is_forgotten else each
+
+
+def _as_bought(connection: Connection, each: OurPurchase, quantity: int) -> dict[str, Any]:
     """The columns that say what was bought, and when; the purchase counts as one attempt."""
     values: dict[str, Any] = {
         "provider": each.provider.value,
@@ -298,6 +304,8 @@ def _as_bought(each: OurPurchase, quantity: int) -> dict[str, Any]:
         "placed_at": each.bought_at,
         "placed_on": each.bought_at.astimezone(UTC).date(),
     }
+    if forgetting.among(connection, [each.customer_email]):
+        values["known_as"] = customer_digest(each.customer_email)
     return values | {"look_alike": look_alike_of(values, each.customer_email)}
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, select
 
+from impactflow.ledger import forgetting
 from impactflow.ledger.dismissals import is_dismissed_delivery
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.tables import Utc, broken_orders, deliveries
@@ -131,6 +132,7 @@ def finish(connection: Connection, handled: Sequence[Handled]) -> list[None]:
         for each in handled
     ]
     connection.execute(_FINISH, rows)
+    forgetting.empty_bodies(connection, [each.id for each in handled if each.problem is not None])
     return [None] * len(handled)
 
 
@@ -159,7 +161,7 @@ def pending(connection: Connection, store_name: str, after: int, limit: int) -> 
     """The store's deliveries that are not handled, in the order in which they came."""
     rows = connection.execute(_PENDING, {"store": store_name, "after": after, "limit": limit})
     return [
-        Delivery(row.store, row.source, row.webhook_id, row.topic, row.received_at, bytes(row.body), row.id)
+        Delivery(row.store, row.source, row.webhook_id, row.topic, row.received_at, bytes(row.body or b""), row.id)
         for row in rows
     ]
 
@@ -209,6 +211,7 @@ _FINISH = (
 _UNREAD = select(deliveries.c.id, deliveries.c.listed_as).where(
     _MINE,
     deliveries.c.source == bindparam("source"),
+    deliveries.c.body.is_not(None),  # what names a forgotten customer has lost its content
     deliveries.c.mapping.is_not(None),
     deliveries.c.mapping != bindparam("mapping"),
     ~is_dismissed_delivery(),

@@ -33,11 +33,13 @@ from impactflow.ledger.tables import metadata
 from impactflow.texts import one_line
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
-HEAD = "0009"
+HEAD = "0010"
 #: The longest wait for another program's lock, in seconds.
 BUSY_S = 30.0
 #: The greatest age of a connection to Postgres, in seconds: a name may have come to mean another server.
 RECYCLED_S = 300.0
+#: Where SQLite keeps what it needs for a moment only.
+_TEMPORARY = "temp_store=MEMORY"
 #: The pause before a new file's mode is tried again while another program changes it, in seconds.
 _MODE_PAUSE_S = 0.02
 #: The number of our advisory lock; nothing else in the same Postgres may use it.
@@ -81,6 +83,27 @@ def engine_over(connect: Callable[[], sqlite3.Connection]) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def scrub(engine: Engine) -> None:
+    """
+    Write a SQLite ledger anew, without its free pages and its log, which still hold what was deleted.
+
+    Raises:
+        LedgerBusy: Another program reads the ledger at this moment.
+        LedgerError: The ledger cannot be written anew: its disk is full, or another program writes to it.
+    """
+    if engine.dialect.name != "sqlite":
+        return  # a server does so in its own time
+    with translated(), engine.execution_options(impactflow_outside=True).connect() as connection:
+        connection.exec_driver_sql("PRAGMA temp_store=FILE")  # a copy of all that is left
+        try:
+            connection.exec_driver_sql("VACUUM")
+            is_busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+        finally:
+            connection.exec_driver_sql(f"PRAGMA {_TEMPORARY}")
+    if is_busy:
+        raise LedgerBusy("another program reads the ledger, so its log still holds what was deleted")
 
 
 def reading(engine: Engine) -> Engine:
@@ -161,7 +184,7 @@ def _make_private(file: str) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
     _use_write_ahead_log(connection)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", _TEMPORARY):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -181,8 +204,9 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that reads first and writes later fails at once when another program wrote in between.
-    reads = connection.get_execution_options().get("impactflow_reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if not options.get("impactflow_outside", False):
+        connection.exec_driver_sql("BEGIN" if options.get("impactflow_reads", False) else "BEGIN IMMEDIATE")
 
 
 def _begin_postgres(connection: Connection) -> None:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from impactflow.ledger import customers, facts, refunds
+from impactflow.ledger import customers, facts, forgetting, refunds
 from impactflow.ledger.customers import Comparison
 from impactflow.ledger.facts import Origin
 from impactflow.ledger.fresh import UNLISTED
@@ -137,6 +138,8 @@ def _sales(connection: Connection, page: Page) -> list[Sale]:
     known = rows_named(connection, page.store, (name for order, _ in page.earnings for name in order.names))
     has_ids = any(is_identity(name) for order, _ in page.earnings for name in order.names)
     shops_ids = identities(connection, set(known.values())) if known and has_ids else {}
+    addresses = chain.from_iterable(forgetting.addresses_in(order) for order, _ in page.earnings)
+    gone = forgetting.among(connection, addresses)
     sales: list[Sale] = []
     by_name: dict[str, int] = {}
     for number, (order, earnings) in enumerate(page.earnings):
@@ -152,6 +155,8 @@ def _sales(connection: Connection, page: Page) -> list[Sale]:
         reported_at = page.reported_at[number] if page.reported_at else page.at
         reporters = frozenset({order.reporter} - {""}).union(*(sales[index].reporters for index in here))
         customer = customers.customer(page.store, order.customer_email)
+        if gone:
+            order = forgetting.as_kept(order, gone)  # noqa: PLW2901 - without what is not kept
         last = sales[here[-1]] if here and page.origin is Origin.ANNOUNCED else None
         if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
             order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest

@@ -269,11 +269,12 @@ def _plan_again(connection: Connection, sale: Sale, row: Any, writing: Plan) -> 
     values = _order_values(sale, writing.page)
     if is_unlisted_still(writing.page, row):
         values["digest"] = UNLISTED
-    if any(found.on_behalf for found in existing.values()):
-        values["customer_email"] = values["customer_email"] or row.customer_email  # a refund may be taken back
+    if values["customer_email"] is None and any(found.on_behalf for found in existing.values()):
+        values["customer_email"] = row.customer_email  # a refund may be taken back
     if any(found.attempts for found in existing.values()):
         # The provider's records are searched for the customer that the provider was given.
-        values["customer_email"] = row.customer_email or values["customer_email"]
+        if row.customer_email is not None:
+            values["customer_email"] = row.customer_email
         sale = replace(sale, order=replace(sale.order, customer_email=values["customer_email"]))
     earned = {impact.slot: impact for impact in sale.earnings.impacts}
     connection.execute(orders.update().where(orders.c.id == row.id).values(**values))

@@ -14,6 +14,8 @@ from impactflow.ledger.states import Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.models import KEYLESS, Kind, Placement, ProviderName
 
+#: In the place of a forgotten customer's address.
+NOBODY = ""
 #: The most purchases of one provider that may share an identity; it has a millisecond's resolution at 1ClickImpact.
 _MOST_SHARING = 20
 
@@ -85,6 +87,8 @@ def placement_columns() -> Sequence[ColumnElement[Any]]:
                 "asked_again",
                 "reason",
                 "checks",
+                "known_as",
+                "is_renamed",
             )
         ),
         orders.c.store,
@@ -114,7 +118,7 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
         kind=_KINDS[row.kind],
         quantity=row.quantity,
         options=json.loads(row.options) if row.options != "{}" else {},
-        customer_email=row.customer_email,
+        customer_email=row.customer_email or None,  # the customer may have been forgotten
         attempt=row.attempts + again,
         attempted_at=began,
         first_attempted_at=row.first_attempted_at or began,
@@ -126,6 +130,8 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
         if_absent=row.if_absent,
         asked_again=row.asked_again or 0,
         reason=row.reason,
+        known_as=row.known_as or "",
+        is_renamed=bool(row.is_renamed),
     )
 
 

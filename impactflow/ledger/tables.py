@@ -75,7 +75,8 @@ orders = Table(
     # The Wicked Reports id, or the source's if it came by webhook first: keys derive from it, so it never changes.
     Column("order_id", Text, nullable=False),
     Column("ordered_at", Utc, nullable=False),
-    # The only personal datum: the customer that a provider gets for the impact. NULL if providers get none.
+    # The only personal datum: the customer that a provider gets for the impact. NULL if providers get none; '' if the
+    # customer was forgotten.
     Column("customer_email", Text),
     # A digest of store and e-mail address: it finds the customer's other orders. NULL if the address is not known.
     Column("customer", Text),
@@ -174,6 +175,11 @@ placements = Table(
     Column("status", Text, nullable=False),
     # The reason why it is held, failed, parked, in doubt or waiting.
     Column("reason", Text),
+    # A digest of the customer for whom it was sent, if that customer was forgotten since: the provider's records are
+    # compared with it. NULL for none.
+    Column("known_as", Text),
+    # Whether it was sent once more after that, and for nobody; NULL, like false, if not.
+    Column("is_renamed", Boolean),
     # Whether its order was planned again while it could not be changed: it is not sent before it is planned again, too.
     Column("outdated", Boolean),
     # The end of its hold: nothing is bought before; NULL without a hold.
@@ -373,6 +379,17 @@ pauses = Table(
     # When a person ended it, and who; NULL while it stands.
     Column("resumed_at", Utc),
     Column("resumed_by", Text),
+)
+
+#: The customers to forget: orders that name them are kept without their addresses.
+forgotten_customers = Table(
+    "forgotten_customers",
+    metadata,
+    # A digest of the e-mail address: nothing else is kept of it.
+    Column("customer", Text, primary_key=True),
+    Column("at", Utc, nullable=False),
+    # Who says so.
+    Column("by", Text, nullable=False),
 )
 
 #: The quantity planned in each slot on each UTC day: more than the policy's ceiling waits for a person.

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, bindparam, case, func, select
 from impactflow.errors import TransitionRefused
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.json_rows import as_list, listed
-from impactflow.ledger.rows import lock
-from impactflow.ledger.states import TRANSITIONS, WAITING, Status
+from impactflow.ledger.rows import NOBODY, lock, look_alike_of
+from impactflow.ledger.states import TRANSITIONS, UNSURE, WAITING, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.models import Placement, Receipt
 
@@ -179,7 +179,16 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
     connection.execute(_MOVE_EVENTS, changes)
     if again := [each.placement.id for each in moves if each.to is Status.PLANNED]:
         connection.execute(_JUDGE_ANEW, {"ids": as_list([id_] for id_ in again)})
+        if sent_before := [each.placement.id for each in moves if each.to is Status.PLANNED and each.from_ in UNSURE]:
+            _look_alike_anew(connection, sent_before)
     return [None] * len(moves)
+
+
+def _look_alike_anew(connection: Connection, ids: Sequence[int]) -> None:
+    """Note how placements look that are sent again, for nobody this time, since their customers were forgotten."""
+    for row in connection.execute(_FORGOTTEN, {"ids": as_list([each] for each in ids)}).mappings().all():
+        look_alike = look_alike_of({**row}, NOBODY)
+        connection.execute(placements.update().where(placements.c.id == row["id"]).values(look_alike=look_alike))
 
 
 def event_values(each: Move) -> dict[str, object]:
@@ -254,6 +263,7 @@ _CLAIM = (
         attempted_at=_NOW,
         first_attempted_at=func.coalesce(placements.c.first_attempted_at, _NOW),
         unresolved_look_alike=case((bindparam("alone", type_=sa.Boolean()), placements.c.look_alike), else_=None),
+        is_renamed=case((placements.c.known_as.is_not(None), True), else_=None),
         reason=None,
     )
 )
@@ -341,6 +351,12 @@ _JUDGE_ANEW = (
         orders.c.digest != UNLISTED,
     )
     .values(digest="")
+)
+#: Those, among some placements, that are not to be sent in their customers' names any more.
+_FORGOTTEN = (
+    select(*(placements.c[name] for name in ("id", "provider", "kind", "quantity", "on_behalf")))
+    .join(orders, placements.c.order == orders.c.id)
+    .where(placements.c.on_behalf, orders.c.customer_email == NOBODY, placements.c.id.in_(_IDS))
 )
 _MOVE_EVENTS = events.insert().from_select(
     ["placement", "at", "from_status", "to_status", "attempt", "run_id", "detail"],

@@ -193,8 +193,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "records are matched without the customer",
         "impactflow.buying.evidence",
-        '    return thing.kind, thing.quantity, (thing.customer_email or "").casefold()',
-        '    return thing.kind, thing.quantity, ""',
+        "    return thing.kind, thing.quantity, thing.customer\n",
+        '    return thing.kind, thing.quantity, ""\n',
     ),
     Mutation(
         "duplicates are sent side by side",

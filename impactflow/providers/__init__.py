@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
-from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Unexplained
+from impactflow.models import Kind, Placement, Progress, ProviderName, Receipt, Unexplained, customer_digest
 
 #: The most that a provider's clock may differ from ours: a purchase this much older than an attempt may be its effect.
 CLOCK_SKEW = timedelta(minutes=2)
@@ -117,6 +117,11 @@ class Record:
     price_usd_cents: int | None = None
     is_somebodys: bool = False
     parts: tuple[str, ...] = ()
+
+    @property
+    def customer(self) -> str:
+        """A digest of the customer, as of ``Placement.customer``; empty for the merchant."""
+        return customer_digest(self.customer_email)
 
     def shows(self, placement: Placement) -> bool:
         """Whether the record shows a placement's kind and quantity."""

@@ -59,6 +59,7 @@ TYPED = {
     "dismiss": "dismiss WR-1 --why nothing",
     "pause": "pause --provider impactapi --why nothing",
     "resume": "resume --all",
+    "forget": "forget ana@example.com",
     "adopt": "adopt",
     "demo": "demo --orders 3",
     "prove": "prove --help",
@@ -93,6 +94,7 @@ approve       |          0 |    0 |      0 |        0 |       0 |               
 dismiss       |          2 |    2 |      2 |        2 |       2 |                2
 pause         |          0 |    0 |      0 |        0 |       0 |                2
 resume        |          0 |    0 |      0 |        0 |       0 |                2
+forget        |          0 |    0 |      0 |        0 |       0 |                2
 adopt         |          0 |    0 |      0 |        0 |       0 |                2
 demo          |          0 |    0 |      0 |        0 |       0 |                2
 prove         |          0 |    0 |      0 |        0 |       0 |                0

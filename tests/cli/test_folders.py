@@ -21,6 +21,7 @@ POLICY = Path(__file__).parents[2] / "policy.yaml"
         ["dismiss", "WR-1", "--why", "x"],
         ["pause", "--why", "x"],
         ["resume"],
+        ["forget", "ana@example.com"],
         ["status"],
         ["show", "WR-1"],
     ],

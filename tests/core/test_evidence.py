@@ -1,12 +1,16 @@
 """What records prove that name nobody, where several go by one name: the provider counts milliseconds only."""
 
+from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from impactflow.buying import evidence
 from impactflow.buying.evidence import Evidence
-from impactflow.models import Kind, Placement, ProviderName, Receipt
+from impactflow.models import Kind, Placement, ProviderName, Receipt, customer_digest
 from impactflow.providers import Absent, Ambiguous, Found, Record
 
 SENT_AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -109,3 +113,79 @@ def test_a_holder_of_something_else_takes_no_record():
     """Two purchases of that millisecond: trees, and as many pounds of plastic."""
     other = replace(FIRST, kind=Kind.CLEAN_OCEAN)
     assert isinstance(verdict(1, holders=[other]), Ambiguous)
+
+
+EMAILS = st.sampled_from([None, "ana@example.com", "ANA@example.com", "ben@example.com", "stra\u00dfe@example.com"])
+REFS = st.sampled_from(["U1|2026-03-02T12:00:01.000Z", "U1|2026-03-02T12:00:02.000Z"])
+
+
+@st.composite
+def situations(draw):
+    """A doubt, what holds purchases, and some readings of records; nobody was forgotten."""
+    things = st.builds(
+        lambda ref, email, quantity, at: replace(
+            RECORD, ref=ref, customer_email=email, quantity=quantity, at=SENT_AT + timedelta(seconds=at)
+        ),
+        REFS, EMAILS, st.integers(1, 2), st.integers(0, 9),
+    )  # fmt: skip
+    doubt = replace(DOUBT, customer_email=draw(EMAILS), alone=draw(st.booleans()))
+    holders = defaultdict(list)
+    for ref in draw(st.lists(REFS, max_size=3)):
+        holders[ref].append(replace(FIRST, ref=ref, customer_email=draw(EMAILS)))
+    return doubt, holders, draw(st.lists(st.lists(things, max_size=3), max_size=3))
+
+
+def by_address(thing):
+    """What was compared before customers could be forgotten."""
+    return thing.kind, thing.quantity, (thing.customer_email or "").casefold()
+
+
+def by_digest_only(placement):
+    """The same placement after its customer was forgotten."""
+    return replace(placement, customer_email=None, known_as=customer_digest(placement.customer_email))
+
+
+@given(situation=situations(), is_settled=st.booleans())
+def test_digests_prove_what_addresses_proved(situation, is_settled):
+    """And the same once all customers are forgotten."""
+    doubt, holders, readings = situation
+
+    def said(doubt, holders):
+        found = Evidence([doubt], settle_s=60)
+        for records in readings:
+            for record in records:
+                found.add(record)
+            found.turn()
+        return found.verdict(doubt, holders, is_settled=is_settled)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "_fingerprint", by_address)
+        expected = said(doubt, holders)
+    assert expected == said(doubt, holders)
+    forgotten = {ref: list(map(by_digest_only, some)) for ref, some in holders.items()}
+    assert expected == said(by_digest_only(doubt), forgotten)
+
+
+def test_what_is_sent_again_for_nobody_is_the_merchants():
+    """The attempts before were the customer's."""
+    again = replace(by_digest_only(replace(DOUBT, customer_email="ana@example.com")), is_renamed=True)
+    assert ("", {"", customer_digest("Ana@example.com")}) == (again.customer, again.customers)
+
+
+def test_a_late_purchase_for_a_customer_who_was_forgotten_meanwhile_is_left_to_a_person():
+    """It may be the first attempt's, made after all; the second was sent for nobody."""
+    again = replace(by_digest_only(replace(DOUBT, customer_email="ana@example.com")), is_renamed=True)
+    late = replace(RECORD, customer_email="Ana@example.com")
+    other = replace(RECORD, customer_email="ben@example.com")
+    holder = by_digest_only(replace(FIRST, customer_email="ana@example.com"))
+
+    def said(*records, holders=()):
+        found = Evidence([again], settle_s=60)
+        for record in records:
+            found.add(record)
+        found.turn()
+        return found.verdict(again, {REF: holders} if holders else {}, is_settled=True)
+
+    assert Ambiguous(f"it may be any of {REF}") == said(late)
+    assert Absent() == said(late, holders=[holder]) == said(other)
+    assert Found(Receipt(REF)) == said(RECORD)

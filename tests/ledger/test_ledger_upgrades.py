@@ -34,6 +34,7 @@ DIGESTS = {
     "0007.py": "35eacfce65cc8e75ea4eb5be228fa8b4d87f662ee0dd13d3ee2e158385fb9874",
     "0008.py": "7b79d7ef9a70fc3fd1ebd35d0a5d64426b45cf6394d0445465be8f6ed0ee954e",
     "0009.py": "b1d4bfb9d0ed5225dcf599c793e21efa8f66dda1e20d87288639e9d2aeb4d2fd",
+    "0010.py": "479329c9a5f07c40bcc85cc05bc2c601e9eeedc5432324b591c54be052ed904a",
 }
 
 

@@ -226,3 +226,23 @@ def adopt(
     return run_adoption(
         settings, chosen, since, frozenset(not_ours or ()), by or whoever_types(), yes=yes, as_json=json
     )
+
+
+@deciding_app.command(epilog="Example: impactflow forget ana@example.com")
+@ending
+def forget(
+    email: Annotated[str, typer.Argument(help="The customer's e-mail address.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Forget the customer without asking.")] = False,
+    by: By = "",
+    json: Json = False,
+) -> int:
+    """
+    Remove a customer's address from the ledger, and keep it out; purchases and accounts stay.
+
+    Nothing is changed while a purchase in the customer's name is being sent, or a webhook delivery with the address
+    waits.
+    """
+    from impactflow.cli import forgetting
+    from impactflow.clock import SystemClock
+
+    return forgetting.forget(email, by or whoever_types(), SystemClock(), yes=yes, as_json=json)
