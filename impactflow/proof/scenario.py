@@ -252,6 +252,8 @@ class Scenario:
         paused_s: When a person pauses buying, and when they let it go on; None for never.
         paused: What is paused.
         hold_days: The days after its sale before which nothing is bought for an order.
+        forgotten_s: When a person forgets a customer; None for never.
+        forgotten: The customer's address.
     """
 
     seed: int
@@ -286,6 +288,8 @@ class Scenario:
     paused_s: tuple[float, float] | None = None
     paused: PauseScope = field(default_factory=PauseScope)
     hold_days: int = 0
+    forgotten_s: float | None = None
+    forgotten: str = ""
 
     def policy(self, now_s: float = 0.0) -> Policy:
         """Return the policy at a time of the simulation, in seconds."""

@@ -24,7 +24,7 @@ from sqlalchemy import Engine, and_, bindparam, func, or_, select
 from impactflow.buying.rulings import Resolution, Ruling, settle
 from impactflow.buying.run import CountingTransport, Run, config_of
 from impactflow.errors import ConfigurationError, ImpactError
-from impactflow.ledger import UNRESOLVED, Delivery, Ledger, Pause, Resumption, Status, Vouched
+from impactflow.ledger import UNRESOLVED, Delivery, Forget, Ledger, Pause, Resumption, Status, Vouched
 from impactflow.ledger.tables import events, orders, placements
 from impactflow.models import KEYLESS, ProviderName
 from impactflow.policy import Policy
@@ -56,6 +56,8 @@ ECHO, IGNORED = "returns metadata", "drops metadata"
 BUSY = "returns metadata; others buy the like there meanwhile"
 #: A time longer than any placement waits for anything; the last process works until nothing is due.
 _ENDLESS_S = 100_000.0
+#: How often a person tries to forget a customer.
+_MOST_TRIES = 40
 #: The time after which every effect is complete at every provider.
 _WEEKS = timedelta(weeks=7)
 
@@ -124,6 +126,7 @@ class _Simulation:
         self._given_up: set[Place] = set()
         self._found: list[str] = []
         self._unknown: Mapping[str, tuple[int, int]] = {}
+        self._forgotten_at: datetime | None = None
         self._runs = self._deaths = self._purchases = 0
 
     async def run(self) -> tuple[str, ...]:
@@ -140,6 +143,7 @@ class _Simulation:
             self._cancel(),
             self._stray(),
             self._pause(),
+            self._forget(),
         )
         self._sandbox.calm()
         other_purchases.cancel()
@@ -222,6 +226,36 @@ class _Simulation:
             for row in sent
             if scope.provider in {None, row.provider} and scope.slot in {None, row.slot}
         ]
+
+    async def _forget(self) -> None:
+        """Forget a customer, as a person would: once more if something was under way."""
+        if self._scenario.forgotten_s is None:
+            return
+        await self._clock.sleep(self._scenario.forgotten_s)
+        enter(Process())
+        for _ in range(_MOST_TRIES):
+            wanted = Forget(self._scenario.forgotten, "a person", self._clock.now())
+            if not (await Ledger(self._engine).forget(wanted)).must_wait:
+                self._forgotten_at = self._clock.now()
+                self._found += self._remembered(())
+                return
+            await self._clock.sleep(LEASE_S / 4)
+
+    def _remembered(self, ours: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        """What shows that a forgotten customer's address is still kept or sent, or that too much was forgotten."""
+        if self._forgotten_at is None:
+            return
+        email, late_s = self._scenario.forgotten, LATE_S + LEASE_S
+        with self._engine.connect() as connection:
+            kept = connection.execute(select(orders.c.order_id).where(orders.c.customer_email == email)).scalars()
+            yield from (f"the address of a forgotten customer is kept: {order_id}" for order_id in kept)
+            unknown = orders.c.customer_email == "", orders.c.customer.is_(None)
+            lost = connection.execute(select(orders.c.order_id).where(*unknown)).scalars()
+            yield from (f"an order of a forgotten customer is nobody's: {order_id}" for order_id in lost)
+        since = self._forgotten_at + timedelta(seconds=late_s)
+        for purchase in ours:
+            if purchase["customer_email"] == email and datetime.fromisoformat(purchase["at"]) > since:
+                yield f"bought in the name of a forgotten customer: {sold(purchase)}"
 
     async def _stray(self) -> None:
         """Run one process with another ledger; it must not buy if that ledger knows less than the providers list."""
@@ -398,6 +432,7 @@ class _Simulation:
         if self._scenario.vandal_after_s is None:
             found += filter(None, map(self._unearned, ours))
         found += filter(None, map(self._too_early, ours))
+        found += self._remembered(ours)
         undone = {where for where, _ in bought} & self._scenario.undone()
         found += [f"bought in spite of its refund: {where}" for where in sorted(undone)]
         if await ledger.pending_since(self._policy.store) is not None:

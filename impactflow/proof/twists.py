@@ -34,7 +34,7 @@ Twist = Callable[[Random, Scenario], Scenario]
 #: The largest share of all of a provider's requests that is struck.
 _MOST_STRUCK = 0.95
 #: The twists that come by a chance of their own.
-_PAUSED, _ON_HOLD = "paused", "on hold"
+_PAUSED, _ON_HOLD, _FORGOTTEN = "paused", "on hold", "forgotten"
 #: Times at which the shop or the policy changes for orders that by then are older than the days a run reads; and the
 #: runs.
 _CHANGES_S, _RUNS_S = (8.6 * DAY_S, 9.9 * DAY_S), (BEGIN_S, 4 * DAY_S, 8.5 * DAY_S, 10 * DAY_S, 11.5 * DAY_S)
@@ -52,6 +52,8 @@ def scenario(seed: int) -> Scenario:
         twisted = _paused(pausing, twisted)
     if not (holding := Random(f"{seed} hold")).randrange(12):
         twisted = _on_hold(holding, plain_scenario(seed))
+    if not (forgetting := Random(f"{seed} forget")).randrange(20):
+        twisted = _forgotten(forgetting, twisted)
     return replace(twisted, repairs=not chance.randrange(4))
 
 
@@ -84,6 +86,16 @@ def _on_hold(chance: Random, plain: Scenario) -> Scenario:
                 sale = replace(sale, edited_after_s=changes_s())  # noqa: PLW2901
         sales.append(sale)
     return replace(weeks, sales=sales)
+
+
+def _forgotten(chance: Random, plain: Scenario) -> Scenario:
+    """A person forgets a customer while workers buy; the shop goes on to name the customer."""
+    known = sorted({sale.email for sale in plain.sales if sale.email is not None})
+    if not known:
+        return plain
+    forgotten_s = chance.choice([BEGIN_S, *plain.starts_s]) + chance.expovariate(1 / 20)
+    twists = (*plain.twists, _FORGOTTEN)
+    return replace(plain, forgotten=chance.choice(known), forgotten_s=forgotten_s, twists=twists)
 
 
 def healthy(seed: int) -> Scenario:
@@ -323,4 +335,4 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
 HASTY = frozenset({"stands still", "telling strangers", "effects come late"})
 TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})
 #: Every name that ``Scenario.twists`` may hold.
-NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD})
+NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD, _FORGOTTEN})
