@@ -354,7 +354,8 @@ class Placement:
         asked_again: While in doubt: how often the provider was asked again about an answer against the purchase.
         reason: The reason for its status, for a person.
         known_as: The digest of the customer for whom it was sent, if that customer was forgotten since; else empty.
-        is_renamed: Whether it was sent once more after that, and for nobody.
+        is_renamed: Whether it was sent once more after that, and for nobody; false where it was, but what it holds was
+            bought for the customer; None where it was not.
         alone: Whether no look-alike placement is unresolved beside it.
     """
 
@@ -380,7 +381,7 @@ class Placement:
     asked_again: int = 0
     reason: str | None = None
     known_as: str = ""
-    is_renamed: bool = False
+    is_renamed: bool | None = None
 
     @property
     def customer(self) -> str:
@@ -392,7 +393,8 @@ class Placement:
     @property
     def customers(self) -> frozenset[str]:
         """The same for all attempts: the customer may have been forgotten between two of them."""
-        return frozenset({self.customer, self.known_as or self.customer})
+        for_nobody = () if self.is_renamed is None else ("",)
+        return frozenset({self.customer, self.known_as or self.customer, *for_nobody})
 
     @property
     def provider_ref(self) -> str:

@@ -248,7 +248,9 @@ class _Resolver:
         self, doubts: Sequence[Placement], evidence: Evidence, read_at: datetime
     ) -> Mapping[int, Verdict | None]:
         refs = sorted({ref for doubt in doubts for ref in evidence.alike(doubt)})
-        holders = await self._ledger.taken(self._provider.name, refs)
+        holders = [*await self._ledger.taken(self._provider.name, refs)]
+        further = await self._ledger.surplus(self._provider.name, refs)
+        holders += [replace(entry.placement, ref=ref) for ref, entry in further]
         by_ref: dict[str, list[Placement]] = defaultdict(list)
         for holder in holders:
             by_ref[holder.provider_ref].append(holder)

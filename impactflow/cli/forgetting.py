@@ -1,6 +1,5 @@
 """Show what the ledger holds of a customer, and forget the customer on a yes."""
 
-import re
 import sys
 from collections.abc import Iterator
 
@@ -13,10 +12,10 @@ from impactflow.cli.ledgers import open_existing
 from impactflow.clock import Clock
 from impactflow.errors import ConfigurationError, LedgerError
 from impactflow.ledger import Forget, Holding, Ledger
+from impactflow.ledger.addresses import found_in, is_address
 from impactflow.settings import load_settings
 from impactflow.texts import counted
 
-_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 #: The number of purchases that are listed.
 _LISTED = 20
 
@@ -36,12 +35,12 @@ def forget(email: str, by: str, clock: Clock, *, yes: bool, as_json: bool) -> in
         ConfigurationError: The text is no address, or there is no ledger.
         LedgerError: The ledger failed, or its file still holds traces of the customer.
     """
-    if not _ADDRESS.fullmatch(email.strip()):
-        raise ConfigurationError("give the customer's e-mail address alone, such as ana@example.com")
     wanted = Forget(email.strip(), by, clock.now())
     with open_existing(load_settings()) as ledger:
         with waiting_for("the ledger"):
             found = stopping.run(ledger.held_of(wanted))
+        if not is_address(email) and (found_in(email) or not found.orders):  # a shop may write anything in its place
+            raise ConfigurationError("give the customer's e-mail address alone, such as ana@example.com")
         if not as_json:
             _show(found)
         if not (yes or _is_confirmed(found, as_json=as_json)):
@@ -61,7 +60,7 @@ async def _forget(ledger: Ledger, wanted: Forget) -> Holding:
     found = await ledger.forget(wanted)
     if not found.must_wait:
         try:
-            await ledger.scrub()
+            await ledger.scrub(wanted)
         except LedgerError as error:
             msg = f"the customer is forgotten, but the ledger's file still holds traces: run this again ({error})"
             raise LedgerError(msg) from None
@@ -82,7 +81,7 @@ def _left(found: Holding, *, as_json: bool) -> int:
     else:
         out.print("Nothing is to be forgotten; `--yes` keeps the address out of the ledger from now on.")
     _print_rest(found, as_json=as_json)
-    return UNDONE if found else DONE
+    return UNDONE if found or found.names else DONE
 
 
 def _show(found: Holding) -> None:
@@ -95,8 +94,11 @@ def _show(found: Holding) -> None:
             "unread webhook delivery": "unread webhook deliveries",
         }
         parts = [counted(number, name, plurals.get(name, f"{name}s")) for name, number in held.items() if number]
-        out.print(f"The ledger holds of this customer: {', '.join(parts) or 'a webhook delivery that waits'}.")
-    title = "These purchases name the customer at the seller: only the seller can change that"
+        if parts or found.pending:
+            out.print(f"The ledger holds of this customer: {', '.join(parts) or 'a webhook delivery that waits'}.")
+        if found.is_unfinished:
+            out.print("Forgetting this customer was cut off, so the ledger's file may still hold traces.")
+    title = "These purchases name the customer at the seller, or may: only the seller can change that"
     print_table(f"{title}; the first of them" if len(found.named) > _LISTED else title, found.named[:_LISTED])
 
 
@@ -112,10 +114,11 @@ def _rest(found: Holding) -> Iterator[str]:
             "a purchase may be on its way in the customer's name, so nothing was changed: forget the customer after"
             f" {found.sending_until:%Y-%m-%d %H:%M:%S} UTC"
         )
-    if found.pending:
+    for each in found.pending:
+        number = counted(each["count"], "webhook delivery", "webhook deliveries")
         yield (
-            f"{counted(found.pending, 'webhook delivery', 'webhook deliveries')} with the address must be processed, so"
-            " nothing was changed: `impactflow place --webhooks`, then forget the customer"
+            f"{number} of store {each['store']} from {each['source']} with the address must be processed, so nothing"
+            " was changed: `impactflow place --webhooks` with that store's policy, then forget the customer"
         )
     if found.names:
         yield (
@@ -128,9 +131,10 @@ def _as_json(found: Holding, *, is_forgotten: bool) -> dict[str, object]:
     return {
         "forgotten": is_forgotten,
         "was_forgotten": found.was_forgotten,
+        "was_cut_off": found.is_unfinished,
         "orders": found.orders,
         "texts": found.texts,
         "deliveries": found.bodies,
         "named_at_sellers": list(found.named),
-        "left": {"names": found.names, "pending_deliveries": found.pending, "again_after": found.sending_until},
+        "left": {"names": found.names, "pending_deliveries": list(found.pending), "again_after": found.sending_until},
     }

@@ -9,7 +9,8 @@ The ledger: every placement and every event of its life, in SQLite or Postgres.
     what is known        facts (of an order), names, customers, sold, sold_before, fresh, unlisted, unreadable,
                          watermarks
     plans become events  moves (claims, outcomes, leases), joined_sales, surplus_purchases
-    persons decide       approvals, dismissals, adopting, pauses, forgetting (addresses in texts); refunds withdraw
+    persons decide       approvals, dismissals, adopting, pauses, forgetting; refunds withdraw
+    what stays out       forgotten (customers), addresses (in texts)
     webhooks             deliveries, refusals
     questions            queries, sales (by a name), reasons, activity
 """
@@ -23,6 +24,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from impactflow.errors import LedgerContended
 from impactflow.ledger import (
     activity,
     adopting,
@@ -31,6 +33,7 @@ from impactflow.ledger import (
     dismissals,
     facts,
     forgetting,
+    forgotten,
     moves,
     pauses,
     planning,
@@ -52,7 +55,7 @@ from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
 from impactflow.ledger.engine import open_engine, reading, require_writes, scrub, shortcomings, translated
 from impactflow.ledger.facts import Kept, Origin
-from impactflow.ledger.forgetting import Forget, Holding
+from impactflow.ledger.forgetting import Forget, Holding, Left
 from impactflow.ledger.fresh import FRESH, Fresh
 from impactflow.ledger.moves import Claim, Due, Postponement
 from impactflow.ledger.pages import Page
@@ -125,6 +128,8 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+#: How many texts are cleared in one commit, and how often they are read for it, since others write meanwhile.
+_PORTION, _READINGS = 200, 5
 
 
 class Ledger:
@@ -401,18 +406,36 @@ class Ledger:
         """
         found = await self._writer.submit(forgetting.forget, wanted)
         if found.must_wait:
-            return found
-        rest = await self._writer.submit(forgetting.clear_texts, wanted)
-        return replace(found, texts=rest.texts, bodies=rest.bodies, names=rest.names)
+            return await self.held_of(wanted)
+        for _ in range(_READINGS):
+            left = await self._read(forgetting.left_of, wanted)
+            texts, bodies = await self._clear(left), found.bodies + len(left.bodies)
+            found = replace(found, texts=found.texts + texts, bodies=bodies, names=left.names)
+            if texts == len(left.changes):
+                return found
+        msg = "runs change the same texts again and again: forget the customer again when fewer of them run"
+        raise LedgerContended(msg)
 
-    async def scrub(self) -> None:
+    async def _clear(self, left: Left) -> int:
+        """Clear texts in portions, so that nobody waits for long; return how many had not changed meanwhile."""
+        number = 0
+        for first in range(0, len(left.changes), _PORTION):
+            portion: Changes = (forgetting.clear, left.changes[first : first + _PORTION])
+            [were_the_same] = await self._writer.submit_all([portion])
+            number += sum(were_the_same)
+        for first in range(0, len(left.bodies), _PORTION):
+            await self._writer.submit_all([(forgotten.empty, left.bodies[first : first + _PORTION])])
+        return number
+
+    async def scrub(self, wanted: Forget) -> None:
         """
-        Take what was deleted out of the free space of the ledger's files.
+        Take what was deleted out of the free space of the ledger's files; that ends the forgetting of a customer.
 
         Raises:
             LedgerError: Another program uses the ledger at this moment, or the disk is full.
         """
         await asyncio.get_running_loop().run_in_executor(self._reader, scrub, self._engine)
+        await self._writer.submit(forgetting.end, wanted)
 
     async def record_refund(self, announcement: Announcement) -> int:
         """Remember a refund, of a known order or not, and withdraw its waiting placements; return how many."""

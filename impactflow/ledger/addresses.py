@@ -12,8 +12,10 @@ from urllib.parse import unquote, unquote_plus
 
 #: In the place of an address that was in a text.
 FORGOTTEN = "(forgotten)"
-#: What a text that holds an address has, however it is written, and few others have.
-SIGNS = ("@", "%40", "u0040", "&#", "&commat", "%25")
+#: What begins a code of another letter: in JSON, in HTML, in a form.
+_CODES = ("\\", "&", "%")
+#: Of these a text that holds an address has at least one, however it is written.
+SIGNS = ("@", *_CODES)
 #: The longest name before the @ and the longest host after it; mail allows 64 and 255 characters.
 _LONGEST_NAME, _LONGEST_HOST = 128, 255
 #: How often one text may be written within another.
@@ -24,6 +26,10 @@ _OUTSIDE = frozenset('"<>()[],;:\\@')
 _JOINERS = frozenset("._+-'")
 _ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\s\S]))")
 _SPACES = frozenset("nrtbf")
+#: A letter in a code.
+_CODED = re.compile(r"\\|%[0-9a-fA-F]{2}|&#?\w+;")
+#: What no address begins with where it is the only thing in a text.
+_BEFORE = frozenset("'.")
 
 
 def folded(address: str) -> str:
@@ -39,6 +45,24 @@ def read(body: bytes) -> str:
 def found_in(text: str) -> frozenset[str]:
     """All that may be an address in a text, folded, however it is written there."""
     return frozenset(folded(form[first:last]) for form in _forms(text) for first, last in _spans(form))
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is one address and nothing else, and surely not in a code."""
+    whole = text.strip()
+    return not _CODED.search(whole) and (0, len(whole)) in _spans(whole)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is one address, in no code, and nothing else."""
+    whole = text.strip()
+    is_coded = "\\" in whole or unquote(unescape(whole)) != whole
+    return not is_coded and whole[:1] not in _BEFORE and (0, len(whole)) in _spans(whole)
+
+
+def named_in(field: str) -> frozenset[str]:
+    """The addresses, folded, in what was written in the place of one: the text itself, and all that is found in it."""
+    return frozenset({folded(field)}) | (frozenset() if is_plain(field) else found_in(field))
 
 
 def without(text: str, is_theirs: Callable[[str], bool]) -> str:
@@ -62,13 +86,17 @@ def _forms(text: str) -> Iterator[str]:
     """The text, and what it may be a code for: JSON, HTML, a form, or one of these within another."""
     yield text
     for _ in range(_DEEPEST):
-        if not any(sign in text for sign in SIGNS[1:]) and "\\" not in text:
+        if not any(code in text for code in _CODES):
             return
         plain = unescape(_ESCAPED.sub(_unescaped, text))
         plain = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # a letter may be written as two
         yield plain
-        yield unquote_plus(plain)
-        yield (text := unquote(plain))
+        if "%" in plain:  # in a form a plus is a space, and the @ of an address is a code
+            yield unquote_plus(plain)
+        coded, text = text, unquote(plain)
+        if text == coded:
+            return
+        yield text
 
 
 def _unescaped(found: re.Match[str]) -> str:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
-from impactflow.ledger import forgetting, moves, surplus_purchases, transitions
+from impactflow.ledger import forgotten, moves, surplus_purchases, transitions
+from impactflow.ledger.customers import customer
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.rows import NOBODY, look_alike_of, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import UNRESOLVED, WAITING, Status
@@ -285,8 +286,7 @@ def _record(connection: Connection, each: OurPurchase, row: Any) -> None:
 
 def _as_kept(connection: Connection, each: OurPurchase) -> OurPurchase:
     """The purchase without its customer's address, if the customer was forgotten."""
-    is_forgotten = forgetting.among(connection, [each.customer_email])
-    return replace(each, customer_email=NOBODY) if is_forgotten else each
+    return replace(each, customer_email=NOBODY) if forgotten.who(connection, each.customer_email) else each
 
 
 def _as_bought(connection: Connection, each: OurPurchase, quantity: int) -> dict[str, Any]:
@@ -304,8 +304,8 @@ def _as_bought(connection: Connection, each: OurPurchase, quantity: int) -> dict
         "placed_at": each.bought_at,
         "placed_on": each.bought_at.astimezone(UTC).date(),
     }
-    if forgetting.among(connection, [each.customer_email]):
-        values["known_as"] = customer_digest(each.customer_email)
+    if who := forgotten.who(connection, each.customer_email):
+        values |= {"known_as": customer_digest(each.customer_email), "forgotten": customer("", who)}
     return values | {"look_alike": look_alike_of(values, each.customer_email)}
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, select
 
-from impactflow.ledger import forgetting
+from impactflow.ledger import forgotten
 from impactflow.ledger.dismissals import is_dismissed_delivery
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.tables import Utc, broken_orders, deliveries
@@ -121,18 +121,19 @@ def _store(connection: Connection, each: Delivery) -> bool:
 
 def finish(connection: Connection, handled: Sequence[Handled]) -> list[None]:
     """Record the results of deliveries; a delivery that was handled meanwhile stays as it is."""
+    problems = forgotten.cleared(connection, [each.problem for each in handled])
     rows = [
         {
             "b_id": each.id,
             "b_at": each.at,
-            "b_problem": each.problem,
+            "b_problem": problem,
             "b_listed_as": each.listed_as,
             "b_mapping": each.mapping if each.problem is not None else None,
         }
-        for each in handled
+        for each, problem in zip(handled, problems, strict=True)
     ]
     connection.execute(_FINISH, rows)
-    forgetting.empty_bodies(connection, [each.id for each in handled if each.problem is not None])
+    forgotten.empty_bodies(connection, [each.id for each in handled if each.problem is not None])
     return [None] * len(handled)
 
 

@@ -95,15 +95,27 @@ def scrub(engine: Engine) -> None:
     """
     if engine.dialect.name != "sqlite":
         return  # a server does so in its own time
+    try:
+        is_busy = _written_anew(engine)
+    except LedgerFull as error:
+        msg = (
+            f"{error}; the ledger's disk needs room for a second ledger, and so does the folder for temporary files:"
+            " SQLITE_TMPDIR names another one, else it is TMPDIR or /var/tmp"
+        )
+        raise LedgerFull(msg) from error
+    if is_busy:
+        raise LedgerBusy("another program reads the ledger, so its log still holds what was deleted")
+
+
+def _written_anew(engine: Engine) -> bool:
+    """Write the file anew; return whether its log stayed, because another program reads."""
     with translated(), engine.execution_options(impactflow_outside=True).connect() as connection:
         connection.exec_driver_sql("PRAGMA temp_store=FILE")  # a copy of all that is left
         try:
             connection.exec_driver_sql("VACUUM")
-            is_busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+            return bool(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one())
         finally:
             connection.exec_driver_sql(f"PRAGMA {_TEMPORARY}")
-    if is_busy:
-        raise LedgerBusy("another program reads the ledger, so its log still holds what was deleted")
 
 
 def reading(engine: Engine) -> Engine:
@@ -184,7 +196,7 @@ def _make_private(file: str) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
     _use_write_ahead_log(connection)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", _TEMPORARY):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", _TEMPORARY):
         connection.execute(f"PRAGMA {pragma}")
 
 

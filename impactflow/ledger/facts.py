@@ -84,6 +84,12 @@ def content_digest(order: Order) -> str:
     return _digest(_plain(order), order.ordered_at.isoformat(), order.customer_email, order.is_first)
 
 
+def judged_digest(policy: str, order: Order, asks: str = "") -> str:
+    """A digest that changes when the content of the order or the policy, or a person's question about it, changes."""
+    asked = f" {asks}" if asks else ""
+    return hashlib.sha256(f"{policy} {content_digest(order)}{asked}".encode()).hexdigest()[:24]
+
+
 def values_of(origin: Origin, order: Order) -> dict[str, Any]:
     """The values that the ledger keeps of an order that is news; none for an order that only reports its names."""
     if order.only_names:

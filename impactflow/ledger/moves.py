@@ -12,17 +12,17 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, bindparam, case, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
-from impactflow.ledger import approvals, joined_sales, refunds, surplus_purchases, transitions
+from impactflow.ledger import approvals, forgotten, joined_sales, refunds, surplus_purchases, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import IS_FRESH, IS_OFF_HOLD, WITH_FIRST, Fresh
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.pauses import IS_DOUBT_PAUSED, IS_PAUSED
 from impactflow.ledger.rows import ever_bought, names_for, placement_columns, placement_from_row
-from impactflow.ledger.states import LONGEST_DELAY, TRANSITIONS, Status
+from impactflow.ledger.states import LONGEST_DELAY, TRANSITIONS, UNRESOLVED, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.ledger.transitions import Move
 from impactflow.models import Placement, ProviderName
@@ -181,14 +181,16 @@ def expire_leases(connection: Connection, moments: Sequence[tuple[datetime, str]
 
 def postpone(connection: Connection, postponements: Sequence[Postponement]) -> list[None]:
     """Track placed placements again later."""
+    postponements = sorted(postponements, key=lambda each: each.placement.id)
+    urls = forgotten.cleared(connection, [each.certificate_url for each in postponements])
     values = [
         {
             "b_id": each.placement.id,
             "b_due_at": each.due_at,
-            "b_certificate_url": each.certificate_url,
+            "b_certificate_url": url,
             "b_parts": json.dumps(each.parts) if each.parts else None,
         }
-        for each in sorted(postponements, key=lambda each: each.placement.id)
+        for each, url in zip(postponements, urls, strict=True)
     ]
     connection.execute(_POSTPONE, values)
     return [None] * len(postponements)
@@ -335,18 +337,23 @@ def _record_late(connection: Connection, each: Move) -> None:
     again stays as it is, with the evidence of a second purchase beside it. A lost answer says until when the request
     was being sent (``_doubt_late``). A refusal says nothing that the provider's records do not show.
     """
+    [each] = transitions.cleared(connection, [each])
     row = connection.execute(_ROW, {"id": each.placement.id}).one()
     status = Status(row.status)
     if each.to is Status.IN_DOUBT:
         _doubt_late(connection, each, row)
     elif status is Status.PLACING and row.attempts == each.placement.attempt:  # see _MOVE: an earlier one was sent late
         transitions.move(connection, [replace(each, to=Status.IN_DOUBT, receipt=None, due_at=each.at)])
-    if each.receipt is None or row.ref == each.receipt.ref:
+    if each.receipt is None:
+        return
+    if row.ref == each.receipt.ref:
+        _keep_name(connection, each, row)
         return
     if Status.PLACED in TRANSITIONS[status] and status not in {Status.PLACING, Status.CANCELLING}:
         latest = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
         late = Move(latest, status, each.to, each.at, each.run_id, each.detail, each.due_at, each.receipt)
         _move_sharing(connection, late, _HELD_BY_LOOK_ALIKE)
+        _keep_name(connection, each, row)
         return
     evidence = transitions.event_values(each) | {
         "from_status": status,
@@ -357,6 +364,12 @@ def _record_late(connection: Connection, each: Move) -> None:
     surplus_purchases.note(connection, each.placement, each.receipt.ref, each.at)
     if status is Status.PLACING:  # if that attempt was not sent after all, it is not sent once more
         connection.execute(_SENT_UNTIL, {"b_id": row.id, "now": each.at, "in_doubt": False})
+
+
+def _keep_name(connection: Connection, each: Move, row: Any) -> None:
+    """Note that what a placement holds was bought before its customer was forgotten, though it was sent once more."""
+    if row.is_renamed and each.placement.customer_email is not None:
+        connection.execute(_NAMED, {"b_id": row.id})
 
 
 def _doubt_late(connection: Connection, each: Move, row: Any) -> None:
@@ -381,6 +394,11 @@ def _doubt_late(connection: Connection, each: Move, row: Any) -> None:
 def _new(column: str) -> sa.BindParameter[Any]:
     """A value for a column of ``placements``, with the column's type and a name of its own."""
     return bindparam(f"b_{column}", type_=placements.c[column].type)
+
+
+def _were_alike(other: Any) -> ColumnElement[bool]:
+    """Whether both were sent for one customer, who was forgotten since: one may not look any more as it did then."""
+    return sa.and_(*(other.c[name] == placements.c[name] for name in ("provider", "known_as", "kind", "quantity")))
 
 
 _NOW = bindparam("now", type_=Utc())
@@ -432,8 +450,22 @@ _PARKED_LOOK_ALIKE = (
     .where(_BLOCKER.c.look_alike == placements.c.look_alike, _BLOCKER.c.status == Status.PARKED.value)
     .exists()
 )
+# So may one that looks like what was sent before for one customer, who was forgotten since.
+_WAS_LOOK_ALIKE = (
+    select(_BLOCKER.c.id)
+    .where(
+        placements.c.known_as.is_not(None),  # hardly ever: then nothing is looked for
+        _BLOCKER.c.id != placements.c.id,
+        _BLOCKER.c.status.in_([Status.PARKED.value, *(status.value for status in UNRESOLVED)]),
+        _were_alike(_BLOCKER),
+    )
+    .exists()
+)
 _DOUBTS = (
-    select(*placement_columns(), (placements.c.unresolved_look_alike.is_not(None) & ~_PARKED_LOOK_ALIKE).label("alone"))
+    select(
+        *placement_columns(),
+        sa.and_(placements.c.unresolved_look_alike.is_not(None), ~_PARKED_LOOK_ALIKE, ~_WAS_LOOK_ALIKE).label("alone"),
+    )
     .select_from(_JOINED)
     .where(
         placements.c.provider == bindparam("provider", type_=sa.Text()),
@@ -487,8 +519,9 @@ _HELD = select(_HOLDER.c.id).where(
 _HELD_BY_KEYED = _HELD.where(placements.c.look_alike.is_(None))
 #: The same, or a placement that the provider's records could not tell from ours.
 _HELD_BY_LOOK_ALIKE = _HELD.where(
-    sa.or_(placements.c.look_alike.is_(None), _HOLDER.c.look_alike == placements.c.look_alike)
+    sa.or_(placements.c.look_alike.is_(None), _HOLDER.c.look_alike == placements.c.look_alike, _were_alike(_HOLDER))
 )
+_NAMED = placements.update().where(placements.c.id == bindparam("b_id")).values(is_renamed=False)
 #: A request was being sent until now; a placement in doubt is checked anew.
 _SENT_UNTIL = (
     placements.update()

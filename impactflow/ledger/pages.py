@@ -7,20 +7,20 @@ holds, as ``facts`` says, and announced refunds are taken off. Reads only.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from impactflow.ledger import customers, facts, forgetting, refunds
+from impactflow.ledger import customers, facts, forgotten, refunds
 from impactflow.ledger.customers import Comparison
 from impactflow.ledger.facts import Origin
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.names import Identity, are_of_two, identities
+from impactflow.ledger.rows import NOBODY
 from impactflow.ledger.sold import MOST_DUPLICATES, Duplicate, ReportedSale, Unwritten, reporters_from_text
 from impactflow.ledger.tables import order_names, orders
 from impactflow.ledger.unlisted import unlisted_reason
@@ -87,6 +87,7 @@ class Sale:
         customer: A digest that stands for the customer; None if no source reported the customer.
         duplicates: The sales that may be the same sale, reported twice.
         asks_anew: Whether no person was asked about one of them yet.
+        uncleared: ``read`` with the addresses of forgotten customers, which are not kept; None if it has none.
     """
 
     order: Order
@@ -103,6 +104,7 @@ class Sale:
     customer: str | None = None
     duplicates: tuple[Duplicate, ...] = ()
     asks_anew: bool = False
+    uncleared: Order | None = field(default=None, repr=False)
 
 
 def as_known(connection: Connection, page: Page, unwritten: Unwritten) -> tuple[Sequence[Sale], Mapping[int, Any]]:
@@ -138,8 +140,7 @@ def _sales(connection: Connection, page: Page) -> list[Sale]:
     known = rows_named(connection, page.store, (name for order, _ in page.earnings for name in order.names))
     has_ids = any(is_identity(name) for order, _ in page.earnings for name in order.names)
     shops_ids = identities(connection, set(known.values())) if known and has_ids else {}
-    addresses = chain.from_iterable(forgetting.addresses_in(order) for order, _ in page.earnings)
-    gone = forgetting.among(connection, addresses)
+    gone = forgotten.named_by(connection, (order for order, _ in page.earnings))
     sales: list[Sale] = []
     by_name: dict[str, int] = {}
     for number, (order, earnings) in enumerate(page.earnings):
@@ -155,11 +156,14 @@ def _sales(connection: Connection, page: Page) -> list[Sale]:
         reported_at = page.reported_at[number] if page.reported_at else page.at
         reporters = frozenset({order.reporter} - {""}).union(*(sales[index].reporters for index in here))
         customer = customers.customer(page.store, order.customer_email)
-        if gone:
-            order = forgetting.as_kept(order, gone)  # noqa: PLW2901 - without what is not kept
+        uncleared = None
+        if gone and (kept := forgotten.as_kept(order, gone)) is not order:
+            uncleared = order
+            order, earnings = kept, page.evaluate(kept)  # noqa: PLW2901 - nor does a reason hold what is not kept
         last = sales[here[-1]] if here and page.origin is Origin.ANNOUNCED else None
         if last and not facts.overrides(order, last.order, counts=last.earnings.eligible):
             order, earnings = last.order, last.earnings  # noqa: PLW2901 - what was told last need not be the latest
+            uncleared = last.uncleared
         is_new = not known.keys() >= names
         sale = Sale(
             *(
@@ -176,6 +180,7 @@ def _sales(connection: Connection, page: Page) -> list[Sale]:
                 reporters,
             ),
             customer or next((sales[index].customer for index in here if sales[index].customer), None),
+            uncleared=uncleared,
         )
         slot = here[0] if here else len(sales)
         sales[slot : slot + 1] = [sale]
@@ -320,6 +325,9 @@ def _one_of(duplicates: Sequence[Duplicate]) -> str:
 def _with_report(page: Page, sale: Sale, rows: Mapping[int, Any]) -> Sale:
     """A known sale with the report that holds."""
     row, order = rows[sale.row_ids[0]], sale.order
+    if order.customer_email is None and row.customer_email == NOBODY:  # the shop has forgotten the customer, too
+        order = replace(order, customer_email=NOBODY)
+        sale = replace(sale, order=order, reported=order, read=order, earnings=page.evaluate(order))
     reporters = sale.reporters.union(*(_reporters(rows[row_id]) for row_id in sale.row_ids))
     if reporters != sale.reporters or sale.customer is None:
         known = (rows[row_id].customer for row_id in sale.row_ids)

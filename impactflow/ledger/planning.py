@@ -7,7 +7,6 @@ never touched. ``pages`` combines a page's orders with everything that is known 
 and policy are kept: ``fresh`` uses them.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
-from impactflow.ledger import facts, transitions, unlisted
+from impactflow.ledger import facts, forgotten, transitions, unlisted
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Origin
 from impactflow.ledger.fresh import RELEASED, REREAD, UNLISTED
@@ -110,9 +109,9 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
 
 
 def _digest(page: Page, sale: Sale) -> str:
-    """A digest that changes when the content of the order or the policy, or a person's question about it, changes."""
-    asks = next((f" {impact.asks}" for impact in sale.earnings.impacts if impact.asks), "")
-    return hashlib.sha256(f"{page.policy_digest} {facts.content_digest(sale.order)}{asks}".encode()).hexdigest()[:24]
+    """As ``facts.judged_digest``."""
+    asks = next((impact.asks for impact in sale.earnings.impacts if impact.asks), "")
+    return facts.judged_digest(page.policy_digest, sale.order, asks)
 
 
 def _with_rows_of_duplicates(sale: Sale, made: Mapping[str, int]) -> Sale:
@@ -227,7 +226,16 @@ def _brings_reporter(sale: Sale, row: Any) -> bool:
 
 
 def _has_changed(sale: Sale, row: Any, page: Page) -> bool:
-    return len(sale.row_ids) > 1 or row.digest != _digest(page, sale) or sale.asks_anew
+    return len(sale.row_ids) > 1 or not _is_as_planned(sale, row, page) or sale.asks_anew
+
+
+def _is_as_planned(sale: Sale, row: Any, page: Page) -> bool:
+    """Whether order and policy are as they were; that a customer was forgotten meanwhile is no change."""
+    digests = {_digest(page, sale)}
+    if sale.uncleared is not None:
+        order = forgotten.as_reported(sale.order, sale.read, sale.uncleared)
+        digests.add(_digest(page, replace(sale, order=order)))
+    return row.digest in digests
 
 
 def _reported_at(sale: Sale, row: Any, writing: Plan) -> datetime:

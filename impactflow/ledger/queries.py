@@ -419,6 +419,7 @@ def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
     happened = connection.execute(select(events).where(events.c.placement == row["id"]).order_by(events.c.id))
     decisions = select(approvals).where(approvals.c.placement == row["id"]).order_by(approvals.c.id)
     hidden = {"id", "order", "look_alike", "unresolved_look_alike", "placement", "approved", "decided", "outdated"}
+    hidden |= {"known_as", "is_renamed", "forgotten"}
     decided = [
         {name: value for name, value in each.items() if name not in hidden}
         for each in connection.execute(decisions).mappings()

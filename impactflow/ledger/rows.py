@@ -131,7 +131,7 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
         asked_again=row.asked_again or 0,
         reason=row.reason,
         known_as=row.known_as or "",
-        is_renamed=bool(row.is_renamed),
+        is_renamed=row.is_renamed,
     )
 
 

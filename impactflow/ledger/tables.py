@@ -178,8 +178,11 @@ placements = Table(
     # A digest of the customer for whom it was sent, if that customer was forgotten since: the provider's records are
     # compared with it. NULL for none.
     Column("known_as", Text),
-    # Whether it was sent once more after that, and for nobody; NULL, like false, if not.
+    # Whether it was sent once more after that, and for nobody; false if it was, but what it holds was bought for the
+    # customer; NULL if it was not.
     Column("is_renamed", Boolean),
+    # Who that customer was, as in forgotten_customers: the shop may have written more than the address.
+    Column("forgotten", Text, index=True),
     # Whether its order was planned again while it could not be changed: it is not sent before it is planned again, too.
     Column("outdated", Boolean),
     # The end of its hold: nothing is bought before; NULL without a hold.
@@ -390,6 +393,8 @@ forgotten_customers = Table(
     Column("at", Utc, nullable=False),
     # Who says so.
     Column("by", Text, nullable=False),
+    # When nothing held the address any more; NULL while a text, or the file, may.
+    Column("ended_at", Utc),
 )
 
 #: The quantity planned in each slot on each UTC day: more than the policy's ceiling waits for a person.

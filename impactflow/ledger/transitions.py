@@ -8,7 +8,7 @@ changes nothing, and each keeps to ``TRANSITIONS``. They run in the caller's tra
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, case, func, select
 
 from impactflow.errors import TransitionRefused
+from impactflow.ledger import forgotten
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import NOBODY, lock, look_alike_of
@@ -172,6 +173,7 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
     """
     for each in moves:
         _check(each.from_, each.to, may_stay=each.from_ is Status.IN_DOUBT)
+    moves = cleared(connection, moves)
     changes = {"changes": as_list(_change(each) for each in moves)}
     if len(moves) > 1:
         lock(connection, (each.placement.id for each in moves))
@@ -182,6 +184,18 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
         if sent_before := [each.placement.id for each in moves if each.to is Status.PLANNED and each.from_ in UNSURE]:
             _look_alike_anew(connection, sent_before)
     return [None] * len(moves)
+
+
+def cleared(connection: Connection, moves: Sequence[Move]) -> Sequence[Move]:
+    """Moves with the sellers' texts as they are kept: without the addresses of forgotten customers."""
+    urls = [each.receipt.certificate_url if each.receipt else None for each in moves]
+    said = [*(each.detail for each in moves), *urls]
+    if (kept := forgotten.cleared(connection, said)) is said:
+        return moves
+    return [
+        replace(each, detail=detail, receipt=each.receipt and replace(each.receipt, certificate_url=url))
+        for each, detail, url in zip(moves, kept[: len(moves)], kept[len(moves) :], strict=True)
+    ]
 
 
 def _look_alike_anew(connection: Connection, ids: Sequence[int]) -> None:

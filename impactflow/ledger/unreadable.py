@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
 
+from impactflow.ledger import forgotten
 from impactflow.ledger.pages import Page
 from impactflow.ledger.tables import broken_orders
 from impactflow.names import order_id_of
@@ -26,9 +27,10 @@ def write_broken(connection: Connection, page: Page) -> None:
         readable = {order.id for order, _ in page.earnings}
         readable |= {order_id_of(name) for order, _ in page.earnings for name in order.names}
         connection.execute(_MENDED, {"store": page.store, "names": sorted(readable)})
-    for broken in page.broken:
+    problems = forgotten.cleared(connection, [each.problem for each in page.broken])
+    for broken, problem in zip(page.broken, problems, strict=True):
         name = broken.id or "?" + hashlib.sha256(broken.problem.encode()).hexdigest()[:12]
-        seen = {"problem": broken.problem, "last_seen_at": page.at}
+        seen = {"problem": problem, "last_seen_at": page.at}
         known = (broken_orders.c.store == page.store) & (broken_orders.c.name == name)
         if not connection.execute(broken_orders.update().where(known).values(**seen)).rowcount:
             row = {"store": page.store, "name": name, "first_seen_at": page.at} | seen

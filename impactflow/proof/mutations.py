@@ -343,9 +343,9 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "P3: another policy changes nothing that is planned",
-        "impactflow.ledger.planning",
-        'f"{page.policy_digest} {facts.content_digest(sale.order)}{asks}"',
-        'f"{facts.content_digest(sale.order)}{asks}"',
+        "impactflow.ledger.facts",
+        'f"{policy} {content_digest(order)}{asked}"',
+        'f"{content_digest(order)}{asked}"',
         "corrected while unpaid",
     ),
     Mutation(
@@ -505,15 +505,15 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "forgetting a customer forgets for whom something was bought",
         "impactflow.ledger.forgetting",
-        '            values["known_as"] = customer_digest(row.customer_email)',
-        '            values["known_as"] = ""',
+        '"known_as": customer_digest(row.customer_email)',
+        '"known_as": ""',
         "forgotten",
     ),
     Mutation(
         "forgetting a customer forgets what the customer bought",
         "impactflow.ledger.forgetting",
-        "orders.update().where(orders.c.id.in_(_IDS)).values(customer_email=NOBODY)",
-        "orders.update().where(orders.c.id.in_(_IDS)).values(customer_email=NOBODY, customer=None)",
+        "    .values(customer_email=NOBODY, digest=",
+        "    .values(customer_email=NOBODY, customer=None, digest=",
         "forgotten",
     ),
     Mutation(
@@ -526,8 +526,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "the address of a forgotten customer comes back",
         "impactflow.ledger.pages",
-        "            order = forgetting.as_kept(order, gone)  # noqa: PLW2901 - without what is not kept",
-        "            pass",
+        "        if gone and (kept := ",
+        "        if not gone and (kept := ",
         "forgotten",
     ),
     Mutation(

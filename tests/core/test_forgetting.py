@@ -17,10 +17,23 @@ from impactflow.audit import Audit
 from impactflow.buying.approval import Answer, Decision, record_answer
 from impactflow.buying.reconcile import resolve
 from impactflow.buying.rulings import Resolution, Ruling, settle
-from impactflow.errors import LedgerBusy
+from impactflow.errors import LedgerBusy, LedgerContended
 from impactflow.intake.deliveries import process
-from impactflow.ledger import Claim, Delivery, Forget, Handled, Mended, Move, Pause, PauseScope, Status
+from impactflow.ledger import (
+    Claim,
+    Delivery,
+    Forget,
+    Handled,
+    Mended,
+    Move,
+    Pause,
+    PauseScope,
+    Postponement,
+    Status,
+    forgetting,
+)
 from impactflow.ledger.tables import metadata as schema
+from impactflow.models import Receipt
 from impactflow.window import Window
 
 CANARY = "Canary.Bird@example.com"
@@ -46,7 +59,7 @@ async def forget(run, email=CANARY):
     """A person's word."""
     found = await run.ledger.forget(Forget(email, "ana", run.clock.now()))
     if not found.must_wait:
-        await run.ledger.scrub()
+        await run.ledger.scrub(Forget(email, "ana", run.clock.now()))
     return found
 
 
@@ -441,7 +454,7 @@ async def test_a_delivery_that_waits_is_processed_first(world_of):
     world = world_of(orders=[])
     async with world.run() as run:
         await shopify_paid(run, 1, email=CANARY)
-        assert (await forget(run)).pending == 1
+        assert (await forget(run)).pending == [{"store": "acme", "source": "shopify", "count": 1}]
         await process(run.ledger, world.policy, run.clock, run.id)
         assert not (await forget(run)).must_wait
         assert not holds_canary(run)
@@ -460,7 +473,7 @@ async def test_a_file_that_another_program_reads_still_holds_traces(new_world, m
             with pytest.raises(LedgerBusy, match="still holds"):
                 await forget(run)
             assert not holds_canary(run, bytes_too=False)
-        await run.ledger.scrub()
+        await run.ledger.scrub(Forget(CANARY, "ana", run.clock.now()))
         assert not holds_canary(run)
 
 
@@ -475,7 +488,7 @@ async def test_what_is_cut_off_in_the_middle_is_finished_by_forgetting_again(wor
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("impactflow.ledger.forgetting.clear_texts", killed)
+            patch.setattr("impactflow.ledger.forgetting.left_of", killed)
             with pytest.raises(KeyboardInterrupt):
                 await forget(run)
         assert holds_canary(run)
@@ -512,3 +525,463 @@ async def test_the_name_of_an_order_stays(world_of):
         assert (await forget(run)).names == 1
         found = await forget(run)
         assert (bool(found), found.names) == (False, 1)
+
+
+AGAIN = {
+    "the same": {},
+    "no customer": {"email": None},
+    "a text with the address": {"line_items": [{"quantity": 2, "title": f"A card for {CANARY}", "price": "40.50"}]},
+}
+
+
+@pytest.mark.parametrize("again", AGAIN)
+@in_virtual_time
+async def test_what_a_webhook_tells_again_goes_on_waiting_beyond_the_days_ceiling(world_of, again):
+    """On another day, too: it did not change when its customer was forgotten."""
+    world = world_of(TREES | {"approve_above_per_day": 1}, orders=[])
+    texts = {name: value for name, value in AGAIN[again].items() if name != "email"}
+    async with world.run() as run:
+        await shopify_paid(run, 1)
+        await process(run.ledger, world.policy, run.clock, run.id)
+        await shopify_paid(run, 2, email=CANARY, total_price="81.00", **texts)
+        await process(run.ledger, world.policy, run.clock, run.id)
+        assert {"planned": 1, "awaiting_approval": 1} == await statuses(run)
+        await forget(run)
+        world.clock.turn(days=1)
+        told = {"email": CANARY, "total_price": "81.00", "webhook_id": "again"} | AGAIN[again]
+        await shopify_paid(run, 2, **told)
+        await process(run.ledger, world.policy, run.clock, run.id)
+        assert {"planned": 1, "awaiting_approval": 1} == await statuses(run)
+        assert not holds_canary(run, bytes_too=False)
+
+
+@pytest.mark.parametrize("name", ["Oak", f"A card for {CANARY}"])
+@pytest.mark.parametrize(
+    "rule", [TREES, {"slot": "o", "provider": "cnaught", "impact": "offset"}], ids=["named", "not"]
+)
+@in_virtual_time
+async def test_what_is_read_again_goes_on_waiting_beyond_the_days_ceiling(world_of, rule, name):
+    """Whether the seller gets the customer's name or not."""
+    rule = rule | {"quantity": {"per_order": 1}, "approve_above_per_day": 1}
+    products = [{"id": "P", "name": name, "qty": 2, "PPU": 40}]
+    world = world_of(rule, orders=[sold(1), sold(2, contact=by(CANARY), amount=81, products=products)])
+    async with world.run() as run:
+        await world.plan(run)
+        assert {"planned": 1, "awaiting_approval": 1} == await statuses(run)
+        await forget(run)
+        world.clock.turn(days=1)
+        await world.plan(run)
+        assert {"planned": 1, "awaiting_approval": 1} == await statuses(run)
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+@in_virtual_time
+async def test_a_late_answer_is_not_recorded_for_two_orders_of_the_customer(world_of, is_forgotten):
+    """The first order's purchase was taken for the second one's, before its answer came."""
+    orders = [sold(1, contact=by(CANARY)), sold(2, contact=by(CANARY), amount=90)]
+    world = world_of(orders=orders, metadata="ignored")
+    async with world.run() as run:
+        await world.plan(run)
+        first = await lose(world, run, bought=False)
+        world.clock.turn(seconds=100)
+        await resolve(run.account(ONECLICK, "acme"))
+        await world.plan(run)
+        placements = schema.tables["placements"]
+        with run.ledger._engine.begin() as connection:  # the second one's turn
+            later = placements.update().where(placements.c.id == first.id)
+            connection.execute(later.values(due_at=run.clock.now() + timedelta(seconds=50)))
+        assert (await lose(world, run, bought=False)).id != first.id
+        ref = buy_there(world, ONECLICK, email=CANARY)
+        world.clock.turn(seconds=100)
+        await resolve(run.account(ONECLICK, "acme"))
+        assert {"planned": 1, "placed": 1} == await statuses(run)
+        if is_forgotten:
+            await forget(run)
+        now = run.clock.now()
+        late = Move(first, Status.PLACING, Status.PLACED, now, run.id, None, now, Receipt(ref))
+        await run.ledger.record_and_claim([late], Claim(ONECLICK, "acme", run.id, now, now, exclusive=True), 0)
+        assert {"in_doubt": 1, "placed": 1} == await statuses(run)
+
+
+CARDS = [{"id": "P", "name": f"A card for {CANARY}", "qty": 2, "PPU": 40}]
+
+
+def put_off(run, placement, seconds):
+    """A placement is not due before so many seconds have passed."""
+    table = schema.tables["placements"]
+    due_at = run.clock.now() + timedelta(seconds=seconds)
+    with run.ledger._engine.begin() as connection:
+        connection.execute(table.update().where(table.c.id == placement.id).values(due_at=due_at))
+
+
+async def resolved(world, run, times=6):
+    """Look after the doubts again and again."""
+    for _ in range(times):
+        world.clock.turn(seconds=100)
+        await resolve(run.account(ONECLICK, "acme"))
+
+
+async def two_orders_sent(world, run):
+    """Two orders of the canary's were sent in its name, and perhaps bought; the first was judged as not bought."""
+    await world.plan(run)
+    first = await lose(world, run, bought=False)
+    await resolved(world, run, times=1)
+    await world.plan(run)
+    put_off(run, first, 50)
+    second = await lose(world, run, bought=False)
+    assert second.id != first.id
+    return first, second
+
+
+async def sent_again_for_nobody(world, run, first):
+    """After the forgetting the first one is sent once more."""
+    await forget(run)
+    world.clock.turn(seconds=60)
+    await world.plan(run)
+    again = await lose(world, run, bought=False)
+    assert (again.id, again.customer_email) == (first.id, None)
+
+
+async def answered_late(run, sent, ref):
+    """An attempt is answered when nobody expects it any more."""
+    now = run.clock.now()
+    late = Move(sent, Status.PLACING, Status.PLACED, now, run.id, None, now, Receipt(ref))
+    await run.ledger.record_and_claim([late], Claim(ONECLICK, "acme", run.id, now, now, exclusive=True), 0)
+
+
+TWO = [sold(1, contact=by(CANARY)), sold(2, contact=by(CANARY))]
+
+
+@in_virtual_time
+async def test_a_late_answer_explains_the_record_of_the_attempt_that_it_answers(world_of):
+    """It was sent in the customer's name, a later attempt for nobody: the record is not the other order's."""
+    world = world_of(orders=TWO, metadata="ignored")
+    async with world.run() as run:
+        first, _ = await two_orders_sent(world, run)
+        await sent_again_for_nobody(world, run, first)
+        ref = buy_there(world, ONECLICK, email=CANARY)
+        await answered_late(run, first, ref)
+        assert {"in_doubt": 1, "placed": 1} == await statuses(run)
+        await resolved(world, run)
+        assert {"planned": 1, "placed": 1} == await statuses(run)
+        listed = await run.ledger.held_of(Forget(CANARY, "ana", run.clock.now()))
+        assert [each["ref"] for each in listed.named] == [ref]
+
+
+@in_virtual_time
+async def test_a_record_that_may_be_a_parked_orders_is_not_taken_for_another_of_the_customer(world_of):
+    """The parked one was sent for nobody since, so it does not look like the other any more."""
+    world = world_of(orders=TWO, metadata="ignored")
+    async with world.run() as run:
+        first, second = await two_orders_sent(world, run)
+        put_off(run, second, 700)  # another run looks after it meanwhile
+        await sent_again_for_nobody(world, run, first)
+        buy_there(world, ONECLICK, email=CANARY)
+        await resolved(world, run)
+        assert {"parked": 1, "in_doubt": 1} == await statuses(run)
+        put_off(run, second, 0)
+        await resolved(world, run)
+        assert {"parked": 2} == await statuses(run)
+
+
+@in_virtual_time
+async def test_a_purchase_that_is_known_beside_an_orders_own_is_not_taken_for_another_order(world_of):
+    """The late answer came while the order was being sent for nobody."""
+    world = world_of(orders=TWO, metadata="ignored")
+    async with world.run() as run:
+        first, _ = await two_orders_sent(world, run)
+        await forget(run)
+        world.clock.turn(seconds=60)
+        await world.plan(run)
+        now = run.clock.now()
+        claim = Claim(ONECLICK, "acme", run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
+        await run.ledger.record_and_claim([], claim, 1)
+        await answered_late(run, first, buy_there(world, ONECLICK, email=CANARY))
+        await resolved(world, run)
+        assert {"parked": 2} == await statuses(run)
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+@in_virtual_time
+async def test_an_audit_sees_what_was_bought_for_nobody_beside_what_was_bought_for_the_customer(world_of, is_forgotten):
+    """The placement holds the purchase of a late answer; the attempt after the forgetting has bought, too."""
+    world = world_of(metadata="ignored")
+    async with world.run() as run:
+        await world.plan(run)
+        first = await lose(world, run, bought=False)
+        await resolved(world, run, times=1)
+        if is_forgotten:
+            await forget(run)
+        await world.plan(run)
+        await lose(world, run, bought=True)
+        world.clock.turn(seconds=1)
+        await answered_late(run, first, buy_there(world, ONECLICK, email=CANARY))
+        assert {"placed": 1} == await statuses(run)
+        today = run.clock.now().date()
+        audit = Audit(run.account(ONECLICK, "acme"), Window(today, today), repair=False)
+        assert [("duplicate", "WR-1")] == [(each.finding, each.order) async for each in audit.run()]
+
+
+@pytest.mark.parametrize("rule", [TREES | {"approve_above": 0}, TREES | {"approve_above_per_day": 1}])
+@in_virtual_time
+async def test_a_decision_holds_when_the_shop_forgets_the_customer_too(world_of, rule):
+    """From then on the shop names nobody: that is no other order."""
+    world = world_of(rule, orders=[sold(2), sold(1, contact=by(CANARY), amount=81)])
+    async with world.run() as run:
+        await world.plan(run)
+        asked = [each for each in await run.ledger.awaiting() if each.order == "WR-1"]
+        answer = Answer(Decision.REJECT, "ana", "no")
+        await record_answer(run.ledger, run.order_source, policy_for(run), run.clock, run.id, asked, answer)
+        await forget(run)
+        world.clock.turn(days=1)
+        world.sandbox.shop.orders[1] = sold(1, contact=None, amount=81)
+        await world.plan(run)
+        assert (await run.ledger.story("WR-1"))["placements"][0]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("written", [CANARY, f"Ana <{CANARY}>", f"{CANARY}."])
+@in_virtual_time
+async def test_purchases_are_listed_each_time(world_of, written):
+    """Also those that come out later; the shop may have written more than the address."""
+    world = world_of(orders=[sold(1, contact=by(written)), sold(2, contact=by(written), amount=90)], metadata="ignored")
+    async with world.run() as run:
+        await world.plan(run)
+        await lose(world, run, bought=True)
+        assert [] == (await forget(run)).named
+        await resolved(world, run)
+        for _ in range(2):
+            assert ["WR-1"] == [each["order"] for each in (await forget(run)).named]
+
+
+@in_virtual_time
+async def test_a_purchase_is_not_listed_for_whom_it_does_not_name(world_of):
+    """The shop corrected the customer after the purchase."""
+    world = world_of()
+    async with world.run() as run:
+        await world.plan(run)
+        await work(run, ONECLICK)
+        world.clock.turn(minutes=1)
+        world.sandbox.shop.orders[:] = [sold(1, contact=by("ben@example.com"))]
+        await world.plan(run)
+        await forget(run)
+        assert [] == (await run.ledger.held_of(Forget("ben@example.com", "ana", run.clock.now()))).named
+
+
+@in_virtual_time
+async def test_what_is_held_is_counted_while_something_must_be_waited_for(world_of):
+    """As a look counts it."""
+    world = world_of(orders=[sold(1, contact=by(CANARY), products=CARDS)])
+    async with world.run() as run:
+        await world.plan(run)
+        await shopify_paid(run, 9, email=CANARY)
+        wanted = Forget(CANARY, "ana", run.clock.now())
+        look, done = await run.ledger.held_of(wanted), await run.ledger.forget(wanted)
+        assert (done.must_wait, done.texts) == (True, 1)
+        assert look == done
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("eva-{}", 1), ("eva_{}", 1), ("{}", 1), ("eva{}", 0), ("eva.{}", 0), ("{}.mx", 0), ("{}x", 0)],
+)
+@in_virtual_time
+async def test_the_name_of_another_is_not_counted(world_of, name, counts):
+    """An address may be the end of another one."""
+    world = world_of(orders=[sold(1, contact=by("eva@example.com"))])
+    async with world.run() as run:
+        await world.plan(run)
+        with run.ledger._engine.begin() as connection:
+            named = name.format("a@example.com")
+            connection.execute(schema.tables["orders"].update().values(order_id=named))
+        assert counts == (await forget(run, "a@example.com")).names
+
+
+def told_meanwhile(run, monkeypatch, times):
+    """A run plans the order anew after its texts were read, and before they are written."""
+    read = forgetting.left_of
+
+    def then_written(connection, wanted):
+        left = read(connection, wanted)
+        table = schema.tables["orders"]
+        if times and left.changes:
+            with run.ledger._engine.begin() as other:
+                facts = json.loads(other.execute(table.select()).one().facts)
+                other.execute(table.update().values(facts=json.dumps(facts | {"amount": str(times.pop())})))
+        return left
+
+    monkeypatch.setattr(forgetting, "left_of", then_written)
+
+
+@in_virtual_time
+async def test_what_a_run_writes_meanwhile_stays(world_of, monkeypatch):
+    """The texts are read again then."""
+    world = world_of(orders=[sold(1, contact=by(CANARY), products=CARDS)])
+    async with world.run() as run:
+        await world.plan(run)
+        told_meanwhile(run, monkeypatch, [20])
+        assert (await forget(run)).texts == 1
+        assert b'"amount": "20"' in kept(run, bytes_too=False)
+        assert not holds_canary(run)
+
+
+@in_virtual_time
+async def test_a_text_that_changes_again_and_again_is_said_to_be_left(world_of, monkeypatch):
+    """Forgetting goes on with it."""
+    world = world_of(orders=[sold(1, contact=by(CANARY), products=CARDS)])
+    async with world.run() as run:
+        await world.plan(run)
+        told_meanwhile(run, monkeypatch, [*range(10, 20)])
+        with pytest.raises(LedgerContended, match="forget the customer again"):
+            await forget(run)
+        monkeypatch.undo()
+        assert (await run.ledger.held_of(Forget(CANARY, "ana", run.clock.now()))).is_unfinished
+        await forget(run)
+        assert not holds_canary(run)
+
+
+@in_virtual_time
+async def test_many_texts_are_cleared_in_portions(world_of, monkeypatch):
+    """Between which others write."""
+    monkeypatch.setattr("impactflow.ledger._PORTION", 2)
+    world = world_of(orders=[sold(n, contact=by(CANARY), amount=80 + n, products=CARDS) for n in range(1, 6)])
+    async with world.run() as run:
+        await world.plan(run)
+        assert (await forget(run)).texts == 5
+        assert not holds_canary(run)
+
+
+FIELDS = [f"Ana <{CANARY}>", f"{CANARY}.", f"{CANARY};", f"mailto:{CANARY}", f"{CANARY}, x@example.com", f" {CANARY} "]
+
+
+@pytest.mark.parametrize("written", FIELDS)
+@in_virtual_time
+async def test_an_address_is_found_in_the_field_in_whatever_it_is_written_there(world_of, written):
+    """A name beside it, a full stop, a second address; also of a later order, and of a doubt."""
+    world = world_of(orders=[sold(1, contact=by(written))], metadata="ignored")
+    async with world.run() as run:
+        await world.plan(run)
+        await lose(world, run, bought=True)
+        assert (await forget(run)).orders == 1
+        assert not holds_canary(run)
+        world.clock.turn(seconds=100)
+        await resolve(run.account(ONECLICK, "acme"))
+        assert {"placed": 1} == await statuses(run)
+        world.sandbox.shop.orders.append(sold(2, contact=by(written), amount=90))
+        await world.plan(run)
+        await work(run, ONECLICK)
+        assert ({"placed": 2}, None) == (await statuses(run), world.purchases[1]["customer_email"])
+        assert not holds_canary(run, bytes_too=False)
+
+
+@pytest.mark.parametrize(
+    "written", ["Canary.Bird@example.com.au", "my-canary.bird@example.com", "_Canary.Bird@example.com"]
+)
+@in_virtual_time
+async def test_another_customer_of_a_like_address_is_not_forgotten(world_of, written):
+    """Of which the forgotten one is a part."""
+    world = world_of(orders=[sold(1, contact=by(written))])
+    async with world.run() as run:
+        await world.plan(run)
+        assert (await forget(run)).orders == 0
+        await world.plan(run)
+        await work(run, ONECLICK)
+        assert [written] == [each["customer_email"] for each in world.purchases]
+
+
+@in_virtual_time
+async def test_what_a_seller_says_later_is_kept_without_the_address(world_of):
+    """A certificate's URL, with the receipt or later; why something is in doubt."""
+    world = world_of(orders=[sold(n, contact=by(CANARY), amount=80 + n) for n in (1, 2)], metadata="ignored")
+    url, said = f"https://seller.example/?for={CANARY}", f"HTTP 400 (they say: no records of {CANARY})"
+    async with world.run() as run:
+        await world.plan(run)
+        await lose(world, run, bought=False)
+        await forget(run)
+        now = run.clock.now()
+        claim = Claim(ONECLICK, "acme", run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
+        [doubt] = await run.ledger.claim_doubts(claim)
+        await run.ledger.move(Move(doubt, Status.IN_DOUBT, Status.IN_DOUBT, now, run.id, said, now))
+        [sent] = await run.ledger.record_and_claim([], claim, 1)
+        done = Move(sent, Status.PLACING, Status.PLACED, now, run.id, None, now, Receipt("R", 1, url))
+        await run.ledger.record_and_claim([done], claim, 0)
+        assert b"https://seller.example/?for=(forgotten)" in kept(run)
+        await run.ledger.postpone(Postponement(sent, now + timedelta(days=1), f"{url}&again"))
+        assert b"https://seller.example/?for=(forgotten)&again" in kept(run)
+        late = Move(doubt, Status.PLACING, Status.IN_DOUBT, now, run.id, said, now)
+        await run.ledger.record_and_claim([late], claim, 0)
+        assert b"they say: no records of (forgotten)" in kept(run)
+        assert not holds_canary(run, bytes_too=False)
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["before", "after"])
+@in_virtual_time
+async def test_no_value_of_an_order_keeps_the_address(world_of, is_first):
+    """A product's id, a payment's status, the currency, and the reason why nothing is bought for it."""
+    payments = [{"date": "2026-03-02T11:00:00", "status": CANARY, "amount": 80}]
+    odd = {
+        "products": [{"id": CANARY, "name": "x", "qty": 2, "PPU": 40}],
+        "payments": [*payments, payments[0] | {"status": "APPROVED"}],
+        "currency": CANARY,
+    }
+    orders = [sold(n, contact=by(CANARY), **{name: odd[name]}) for n, name in enumerate(odd, 1)]
+    world = world_of(TREES | {"when": {"min_amount": {"USD": 50}}}, orders=orders)
+    async with world.run() as run:
+        if is_first:
+            await world.plan(run)
+        await forget(run)
+        world.clock.turn(minutes=1)
+        await world.plan(run)
+        assert not holds_canary(run, bytes_too=False)
+
+
+@in_virtual_time
+async def test_the_purchases_that_name_the_customer_are_listed_each_time(world_of):
+    """Also a doubt that turned out bought since, and not what was sent for nobody."""
+    orders = [sold(n, contact=by(CANARY), amount=80 + n) for n in (1, 2)]
+    world = world_of(orders=orders, metadata="ignored")
+    async with world.run() as run:
+        await world.plan(run)
+        await lose(world, run, bought=True)
+        assert [] == (await forget(run)).named
+        world.clock.turn(seconds=100)
+        await resolve(run.account(ONECLICK, "acme"))
+        await world.plan(run)
+        await work(run, ONECLICK)
+        assert {"placed": 2} == await statuses(run)
+        found = await run.ledger.held_of(Forget(CANARY.upper(), "ana", run.clock.now()))
+        assert (False, ["WR-1"]) == (bool(found), [each["order"] for each in found.named])
+        assert found.named == (await forget(run)).named
+
+
+@in_virtual_time
+async def test_what_is_being_sent_for_nobody_is_not_waited_for(world_of):
+    """Though it was sent in the customer's name before."""
+    world = world_of(metadata="ignored")
+    async with world.run() as run:
+        await world.plan(run)
+        await lose(world, run, bought=False)
+        world.clock.turn(seconds=100)
+        await resolve(run.account(ONECLICK, "acme"))
+        await forget(run)
+        await world.plan(run)
+        now = run.clock.now()
+        claim = Claim(ONECLICK, "acme", run.id, now, now + timedelta(seconds=60), exclusive=True, fresh=fresh_of(run))
+        assert len(await run.ledger.record_and_claim([], claim, 1)) == 1
+        assert not (await forget(run)).must_wait
+
+
+@in_virtual_time
+async def test_that_the_file_was_not_written_anew_is_remembered(world_of, monkeypatch):
+    """Until it was."""
+    world = world_of()
+    async with world.run() as run:
+        await world.plan(run)
+        wanted = Forget(CANARY, "ana", run.clock.now())
+        await run.ledger.forget(wanted)
+        assert (await run.ledger.held_of(wanted)).is_unfinished
+        await run.ledger.scrub(wanted)
+        assert not await run.ledger.held_of(wanted)
+        await run.ledger.forget(wanted)
+        assert await run.ledger.held_of(wanted)
+        await forget(run)
+        assert not await run.ledger.held_of(wanted)

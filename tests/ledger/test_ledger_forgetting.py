@@ -2,15 +2,29 @@
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
 from ledger_helpers import KEYLESS, after, claim, earned, fresh, life, plan, sale, trees
 
-from impactflow.errors import LedgerContended
-from impactflow.ledger import Claim, Forget, OurPurchase, Page, forgetting, moves, placement_key, planning
+from impactflow.errors import LedgerBusy, LedgerFull
+from impactflow.ledger import (
+    Claim,
+    Forget,
+    OurPurchase,
+    Page,
+    engine,
+    facts,
+    forgetting,
+    forgotten,
+    moves,
+    placement_key,
+    planning,
+)
+from impactflow.ledger.addresses import folded
 from impactflow.ledger.tables import deliveries, forgotten_customers, metadata, orders, placements
-from impactflow.models import Kind, customer_digest
+from impactflow.models import Click, Kind, Payment, Product, customer_digest
 
 EMAIL = "Customer1@Example.com"
 THEIRS = earned(trees(on_behalf_of_customer=True))
@@ -78,9 +92,43 @@ async def test_who_uses_the_ledger_for_long_is_not_waited_for(ledger, monkeypatc
     await plan(ledger, (sale(1), THEIRS))
     with ledger._engine.begin() as connection:
         connection.execute(sa.select(placements.c.id)).all()
-        with pytest.raises(LedgerContended, match="nothing was forgotten: try again"):
+        with pytest.raises(LedgerBusy, match="nothing was forgotten: try again"):
             await ledger.forget(Forget(EMAIL, "ana", after(1)))
     assert (await ledger.held_of(Forget(EMAIL, "ana", after(2)))).orders == 1
+
+
+async def test_a_vacuum_gives_way_to_forgetting(ledger, monkeypatch):
+    """Postgres ends one of its own after a second, for those who still wait."""
+    if ledger._engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has none")
+    monkeypatch.setattr(forgetting, "_LOCK_MS", 300)
+    await plan(ledger, (sale(1), THEIRS))
+    with ledger._engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE placements IN SHARE UPDATE EXCLUSIVE MODE"))
+        word = asyncio.create_task(ledger.forget(Forget(EMAIL, "ana", after(1))))
+        await asyncio.sleep(1.1)
+    assert (await word).orders == 1
+
+
+async def test_what_is_deleted_is_overwritten(ledger):
+    """However SQLite was built."""
+    if ledger._engine.dialect.name != "sqlite":
+        pytest.skip("a server does so in its own time")
+    with ledger._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar_one() == 1
+
+
+async def test_a_full_disk_is_named_with_the_folder_that_sqlite_writes_to(ledger, monkeypatch):
+    """It need not be the ledger's own."""
+    if ledger._engine.dialect.name != "sqlite":
+        pytest.skip("a server does so in its own time")
+
+    def full(_):
+        raise LedgerFull("no room")
+
+    monkeypatch.setattr(engine, "_written_anew", full)
+    with pytest.raises(LedgerFull, match="SQLITE_TMPDIR"):
+        await ledger.scrub(Forget(EMAIL, "ana", after(1)))
 
 
 @pytest.mark.parametrize("kept", ["CUSTOMER1@Example.com", " customer1@example.com"])
@@ -104,8 +152,25 @@ async def test_an_adopted_purchase_is_found_by_its_address_and_kept_without_it(l
 async def test_an_address_of_which_nothing_is_known_is_kept_out(ledger):
     """A customer may ask before the first order is read."""
     assert not await ledger.forget(Forget(EMAIL, "ana", after(0)))
-    await plan(ledger, (sale(1), THEIRS))
+    await ledger.plan(Page("acme", [(sale(1), THEIRS)], (), lambda _: THEIRS, "policy-1", "run-2", after(1)))
     assert (await claim(ledger, after(1), provider=KEYLESS)).customer_email is None
+
+
+def test_an_order_loses_what_is_kept_of_it_loses():
+    """Before it is kept, and after; else it would count as changed."""
+    card = Product((EMAIL, "P"), f"A card for {EMAIL}", Decimal(1), None)
+    order = replace(
+        sale(1),
+        currency=EMAIL,
+        payments=(Payment(EMAIL), Payment("APPROVED")),
+        products=(card,),
+        paid_with=(f"by {EMAIL}", "cash"),
+        last_click=Click(*[f"of <{EMAIL}>"] * 5),
+        refunds=frozenset({EMAIL}),
+    )
+    kept = facts.as_text(forgotten.as_kept(order, {folded(EMAIL)}))
+    assert kept == forgetting._facts_without(facts.as_text(order), folded(EMAIL))
+    assert kept.count(EMAIL) == 1  # the refund's name
 
 
 def test_each_column_of_a_text_is_cleared_or_is_a_name():
@@ -122,7 +187,18 @@ def test_each_column_of_a_text_is_cleared_or_is_a_name():
     assert not cleared & names
     assert {name.partition(".")[2] for name in names} <= {
         *("store", "order_id", "customer", "reporters", "duplicates", "digest", "policy", "listed", "name", "slot"),
-        *("key", "provider", "kind", "unit", "options", "status", "known_as", "look_alike", "unresolved_look_alike"),
+        *(
+            "key",
+            "provider",
+            "kind",
+            "unit",
+            "options",
+            "status",
+            "known_as",
+            "forgotten",
+            "look_alike",
+            "unresolved_look_alike",
+        ),
         *("handle", "ref", "parts", "if_absent", "approved", "decided", "from_status", "to_status", "run_id"),
         *("decision", "source", "webhook_id", "topic", "listed_as", "mapping", "amount", "currency", "uncaptured"),
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impactflow.ledger.addresses import FORGOTTEN, folded, found_in, read, without
+from impactflow.ledger.addresses import FORGOTTEN, folded, found_in, is_plain, named_in, read, without
 
 ANA = "ana@example.com"
 LETTERS = st.characters(codec="utf-8", categories=["Ll", "Lu", "Nd"])
@@ -67,6 +67,49 @@ def test_it_is_found_however_it_is_written(address):
     for text in coded:
         assert folded(address) in found_in(text), text
         assert folded(address) not in found_in(without(text, lambda found: found == folded(address)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ana%2Btag@example.com", "ana&plus;tag@example.com", "ana&#43;tag@example.com", "ana\\u002btag@example.com",
+        "ana+tag@example%2Ecom", "ana+tag@example&period;com", "ana%252Btag%40example.com",
+        "&amp;#97;na+tag@example.com",
+        "ana+tag&amp;commat;example.com", "%26%2397%3Bna+tag@example.com",
+    ],
+)  # fmt: skip
+def test_any_letter_of_an_address_may_be_a_code(text):
+    """Not only the @."""
+    assert "ana+tag@example.com" in found_in(text)
+    assert FORGOTTEN == without(text, lambda found: found == "ana+tag@example.com")
+
+
+def test_a_plus_is_a_plus_outside_of_forms():
+    """Also where another letter is a code."""
+    text = "by tag+ana@example.com \\u00fc &amp; co"
+    assert text == without(text, is_ana)
+
+
+@pytest.mark.parametrize(
+    "text", [ANA, " Ana+x@Example.com ", "o'ana@example.com", "_ana@example.com", "a&b@example.com"]
+)
+def test_one_address_alone_is_plain(text):
+    """And is all that such a field names."""
+    assert is_plain(text)
+    assert named_in(text) == {folded(text)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ana <ana@example.com>", "ana@example.com.", "ana@example.com;", "mailto:ana@example.com", "'ana@example.com'",
+        ".ana@example.com", "ben@example.com, ana@example.com", "ana%40example.com", "&#97;na@example.com",
+    ],
+)  # fmt: skip
+def test_an_address_with_more_around_it_is_not_plain(text):
+    """A field that has it names the customer all the same."""
+    assert not is_plain(text)
+    assert ANA in named_in(text)
 
 
 @given(address=ADDRESSES, other=ADDRESSES)
