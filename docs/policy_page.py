@@ -56,7 +56,12 @@ _CONDITIONS = {
     "Products": "What stands in `products` and `not_products`",
     "LastClick": "What stands in `last_click`",
 }
-_HEADINGS = {"Fx": "`fx`: what currencies are worth", **_QUANTITIES, **_CONDITIONS}
+_HEADINGS = {
+    "Fx": "`fx`: what currencies are worth",
+    "CapRule": "`caps`: the most in a period",
+    **_QUANTITIES,
+    **_CONDITIONS,
+}
 _FX = """\
 ```yaml
 fx:
@@ -93,6 +98,9 @@ def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
     yield f"\n## {_HEADINGS['Fx']}\n"
     yield _FX
     yield from _table(kinds["Fx"], kinds)
+    yield f"\n## {_HEADINGS['CapRule']}\n"
+    yield _prose(kinds["CapRule"]["description"]) + "\n"
+    yield from _table(kinds["CapRule"], kinds)
     yield "\n" + _UNITS
     yield from _units()
     yield "\n## What every rule may say\n"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from types import MappingProxyType
 
 from impactflow.names import systems_of
@@ -304,6 +305,64 @@ class Impact:
     def needs_approval(self) -> bool:
         """Whether the impact needs a person's approval before it is bought."""
         return self.quantity is not None and self.approval_limit is not None and self.quantity > self.approval_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """
+    A policy's cap in its present period: more than this is not sent before the next period begins.
+
+    Args:
+        slot: The slot that the cap covers; None for all.
+        provider: The provider that the cap covers; None for all.
+        counts: What one of the ledger's units counts, by slot and kind of impact, in the policy's slots.
+        others: The same in USD for what was bought in a slot that is gone from the policy or has another kind, by
+            provider and kind; empty for a cap on a quantity.
+        most: The most that may be sent in the period, counted like that.
+        unit: The unit of ``most``: one of the ledger's, or ``usd``.
+        since: The beginning of the period.
+        until: Its end, when the next one begins.
+        in_words: The cap for a person: ``200 trees a day in slot trees``.
+    """
+
+    slot: str | None
+    provider: str | None
+    counts: Mapping[tuple[str, str], Fraction]
+    others: Mapping[tuple[str, str], Fraction]
+    most: Fraction
+    unit: str
+    since: datetime
+    until: datetime
+    in_words: str
+
+    def covers(self, slot: str, provider: str) -> bool:
+        """Whether the cap covers what is bought in a slot at a provider."""
+        return self.slot in {None, slot} and self.provider in {None, provider}
+
+    def counted(self, slot: str, provider: str, kind: str) -> Fraction | None:
+        """What one of the ledger's units counts of a purchase that the cap covers; None where no price is known."""
+        if (slot, kind) in self.counts:
+            return self.counts[slot, kind]
+        if self.unit != USD:
+            return Fraction(0)  # counted in another unit
+        return _CENT if kind == Kind.DONATE else self.others.get((provider, kind))
+
+    def full_at(self, used: Fraction, now: datetime) -> datetime | None:
+        """The time at which the cap will be used up at the present pace; None if it is, or not in this period."""
+        passed, whole = now - self.since, self.until - self.since
+        share = used / self.most
+        if (
+            not passed
+            or not 0 < share < 1
+            or share * Fraction(whole.total_seconds()) <= Fraction(passed.total_seconds())
+        ):
+            return None
+        return self.since + passed / float(share)
+
+
+#: The unit of a cap on money.
+USD = "usd"
+_CENT = Fraction(1, 100)
 
 
 @dataclass(frozen=True, slots=True)

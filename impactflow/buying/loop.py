@@ -57,6 +57,9 @@ async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict
     """
     Resolve doubts and place at every provider side by side, until nothing is due within the run's patience.
 
+    Under caps that several providers share, each keeps the room for older orders at the others. What those that sell
+    nothing did not use goes to the others in a second round.
+
     Args:
         run: The run.
         policy: The policy under which planned placements are sent.
@@ -69,8 +72,21 @@ async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict
     Raises:
         LedgerError: The ledger failed; the placements sent before are recorded, or in doubt.
     """
-    rounds = await side_by_side(buy_at(run, provider, policy, patience_s, steps) for provider in ProviderName)
-    return dict(zip(ProviderName, rounds, strict=True))
+
+    async def buy_from(names: Sequence[ProviderName]) -> dict[ProviderName, Round]:
+        rounds = await side_by_side(buy_at(run, name, policy, patience_s, steps) for name in names)
+        return dict(zip(names, rounds, strict=True))
+
+    run.left_alone.clear()
+    rounds = await buy_from(list(ProviderName))
+    if not policy.caps:
+        return rounds
+    run.left_alone.update(name for name, done in rounds.items() if done.halted)
+    run.left_alone.update(await run.ledger.failing(policy.store))
+    if run.left_alone:
+        others = await buy_from([name for name in ProviderName if name not in run.left_alone])
+        rounds |= {name: rounds[name] + more for name, more in others.items()}
+    return rounds
 
 
 async def buy_at(run: Run, provider: ProviderName, policy: Policy, patience_s: float, steps: Steps) -> Round:
@@ -121,8 +137,15 @@ def sweep_at(
     report: Callable[[Swept], None] = lambda _: None,
 ) -> Sweep:
     """Sweep the placements that are due at one provider under a policy; see ``impactflow.buying.sweep``."""
-    account, digest = run.account(provider, policy.store), policy.digest
-    return Sweep(account, policy=digest, limit=limit, failed_sends=run.failed_sends, report=report)
+    return Sweep(
+        run.account(provider, policy.store),
+        policy=policy.digest,
+        limit=limit,
+        caps=policy.caps_at,
+        left_alone=run.left_alone,
+        failed_sends=run.failed_sends,
+        report=report,
+    )
 
 
 def round_of(done: Resolved | Swept) -> Round:

@@ -62,6 +62,7 @@ class Run:
         mark: The ledger's last event before the run began; the run's changes come after it.
         failed_sends: The run's sends that had no effect.
         checked: The providers whose newest records were compared with the ledger, so that sending there is allowed.
+        left_alone: The providers that it could not use, so that no room of a cap is kept for them.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Run:
     mark: int = 0
     failed_sends: FailedSends = field(default_factory=FailedSends)
     checked: set[ProviderName] = field(default_factory=set)
+    left_alone: set[ProviderName] = field(default_factory=set)
     _providers: dict[ProviderName, Provider] = field(default_factory=dict)
     _files: dict[str, OrdersFile] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ finds out what happened. A sweep that is cancelled claims nothing more and recor
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -32,8 +32,8 @@ from impactflow.errors import (
     Unauthorized,
     Unavailable,
 )
-from impactflow.ledger import Claim, Fresh, Move, Status
-from impactflow.models import Placement, ProviderName, Receipt, Unexplained
+from impactflow.ledger import Claim, Claiming, Fresh, Move, Status, Turns
+from impactflow.models import Cap, Placement, ProviderName, Receipt, Unexplained
 from impactflow.providers import KeepsRecords, Lease
 from impactflow.stopping import InFlight, to_its_end
 from impactflow.taskgroup import together
@@ -148,6 +148,8 @@ class Sweep:
         account: The store's account at the provider.
         policy: Digest of the sweep's policy; placements planned under another policy, or long ago, are not sent.
         limit: The most placements to send.
+        caps: The policy's caps at a time; what does not fit into them is not claimed.
+        left_alone: The providers for which no room of a cap is kept.
         failed_sends: Sends of this run that had no effect, over all its sweeps. The attempts that kills, checks and
             earlier runs counted say nothing about the provider's state now.
         report: Called whenever outcomes were recorded.
@@ -159,6 +161,8 @@ class Sweep:
         *,
         policy: str,
         limit: int,
+        caps: Callable[[datetime], Sequence[Cap]] = lambda _: (),
+        left_alone: Collection[ProviderName] = (),
         failed_sends: FailedSends | None = None,
         report: Callable[[Swept], None] = lambda _: None,
     ) -> None:
@@ -169,6 +173,9 @@ class Sweep:
         self._config = account.config
         self._policy = policy
         self._left = limit
+        self._caps = caps
+        self._left_alone = left_alone
+        self._turns = Turns()
         self._failed_sends = FailedSends() if failed_sends is None else failed_sends
         self._report = report
         self._swept = Swept()
@@ -242,7 +249,9 @@ class Sweep:
         until = now + timedelta(seconds=self._config.lease_s)
         alone = self._provider.serialize_look_alikes
         fresh = Fresh.at(self._policy, now)
-        claim = Claim(self._provider.name, self._account.store, self._account.run_id, now, until, alone, fresh=fresh)
+        whose = self._provider.name, self._account.store, self._account.run_id
+        capped = Claiming(self._caps_between(now, until), self._left_alone, self._turns)
+        claim = Claim(*whose, now, until, alone, fresh=fresh, capped=capped)
         claimed = await self._ledger.record_and_claim(answers, claim, count)
         self._open += len(claimed) - len(answers)
         self._left -= len(claimed)
@@ -252,6 +261,11 @@ class Sweep:
             self._claimed.put_nowait(PlacementLease(self._account, placement, until))
         if answers:
             self._count(answers)
+
+    def _caps_between(self, now: datetime, until: datetime) -> Sequence[Cap]:
+        """The caps in each period in which what is claimed may be sent."""
+        present = self._caps(now)
+        return [*present, *(cap for cap in self._caps(until) if cap not in present)]
 
     async def _next_answers(self) -> None:
         """Wait for an answer, then until the senders run short of claims, but never long: answers belong on disk."""
@@ -316,7 +330,8 @@ class Sweep:
         self._halt(Halt.after(error))
         if error.status == _PAYMENT_REQUIRED and isinstance(self._provider, KeepsRecords):
             return self._doubted(placement, error, if_absent=Status.PLANNED)
-        return self._move(placement, Status.PLANNED, error.message)
+        move = self._move(placement, Status.PLANNED, error.message)
+        return replace(move, denied_at=move.at) if error.status == _PAYMENT_REQUIRED else move
 
     def _again(self, placement: Placement, error: NotSent) -> Move:
         self._failed_sends.tries[placement.id] += 1
@@ -333,7 +348,8 @@ class Sweep:
                     self._halt(Halt.after(error))
         if error.status is not None and isinstance(self._provider, KeepsRecords):  # what may be done is not repeated
             return self._doubted(placement, error, if_absent=Status.PLANNED, due_in_s=delay_s)
-        return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)
+        move = self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)
+        return move if error.status is None else replace(move, denied_at=move.at)
 
     def _doubted(self, placement: Placement, error: ProviderError, *, if_absent: Status, due_in_s: float = 0.0) -> Move:
         move = self._move(placement, Status.IN_DOUBT, str(error), due_in_s=due_in_s)

@@ -23,18 +23,39 @@ from impactflow.reports.standing import (
     Counts,
     Standing,
     by_provider,
+    caps_in_words,
     on_hold_in_words,
     reads_again,
     takes_up_deliveries,
 )
 from impactflow.settings import Settings, load_settings
-from impactflow.texts import counted
+from impactflow.texts import counted, one_line
 from impactflow.units import shown
 
 #: The number of unreadable orders that are listed.
 _BROKEN = 100
 #: The number of orders with the same problem that are named.
 _NAMED = 5
+
+
+@dataclass(frozen=True)
+class _ByPolicy:
+    """
+    What the policy says about planned placements.
+
+    Args:
+        unread: The number of those whose orders must be read again.
+        read_by: The command that reads these orders, in words.
+        caps: Sentences about the caps that are used to a good part.
+        behind_caps: The number of those that wait for room in a cap.
+        unknown: The reason why the policy says nothing, in words; empty where it does.
+    """
+
+    unread: int = 0
+    read_by: str = ""
+    caps: Sequence[str] = ()
+    behind_caps: int = 0
+    unknown: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +69,7 @@ class _Now:
         attention: The first of these placements, one by one.
         broken: Orders that could not be read.
         pending: Webhook deliveries that are not processed yet.
-        unread: The number of planned placements whose orders must be read again, and the command for it.
+        by_policy: What the policy says about planned placements.
         places: The command that processes deliveries and buys planned placements.
         silence: The reasons for held placements, for orders that did not earn, and for refusals.
         totals: The purchases, where the caller asked for them.
@@ -62,7 +83,7 @@ class _Now:
     attention: Sequence[Mapping[str, Any]]
     broken: Sequence[Mapping[str, Any]]
     pending: Sequence[Pending]
-    unread: tuple[int, str]
+    by_policy: _ByPolicy
     places: str
     silence: silence.Silence
     totals: Sequence[Total] | None
@@ -74,7 +95,8 @@ class _Now:
     def undone(self) -> bool:
         """Whether anything is left for a person or a further run."""
         standing = Standing.of(self.counts)
-        return bool(standing.waiting > self.on_hold[0] or standing.failed or self.broken or self.pending)
+        waiting = standing.waiting > self.on_hold[0] + self.by_policy.behind_caps
+        return bool(waiting or standing.failed or self.broken or self.pending)
 
 
 def show_status(*, totals: bool, as_json: bool) -> int:
@@ -108,7 +130,7 @@ async def _read(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
         await ledger.attention(),
         await ledger.broken(_BROKEN),
         await ledger.pending_by_source(),
-        await _unread(ledger, settings) if Standing.of(counts).planned else (0, ""),
+        await _by_policy(ledger, settings, at) if Standing.of(counts).planned else _ByPolicy(),
         takes_up_deliveries(settings),
         await silence.measure(ledger, at),
         await ledger.totals() if totals else None,
@@ -118,16 +140,19 @@ async def _read(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
     )
 
 
-async def _unread(ledger: Ledger, settings: Settings) -> tuple[int, str]:
-    """Count the placements whose order must be read again, and name the command; nothing without a policy."""
+async def _by_policy(ledger: Ledger, settings: Settings, at: datetime) -> _ByPolicy:
     from impactflow.intake.planning import unread  # noqa: PLC0415 - slow to load, and seldom anything is planned
     from impactflow.policy import load_policy  # noqa: PLC0415 - likewise
 
     try:
-        waiting, command = await unread(ledger, load_policy(settings.impactflow_policy), SystemClock())
-        return waiting, reads_again(settings, command)
-    except ConfigurationError:
-        return 0, ""
+        policy = load_policy(settings.impactflow_policy)
+    except ConfigurationError as error:
+        return _ByPolicy(
+            unknown=f"What planned placements wait for is not known without the policy: {one_line(str(error))}"
+        )
+    waiting, command = await unread(ledger, policy, SystemClock())
+    uses, behind = await ledger.caps(policy.store, policy.caps_at(at), at)
+    return _ByPolicy(waiting, reads_again(settings, command), caps_in_words(uses, at), behind)
 
 
 def _as_json(now: _Now, where: str) -> dict[str, Any]:
@@ -138,8 +163,9 @@ def _as_json(now: _Now, where: str) -> dict[str, Any]:
         "needs": [asdict(need) for need in now.needs.first],
         "broken_orders": now.broken,
         "waiting_deliveries": [asdict(each) for each in now.pending],
-        "wait_to_be_read": now.unread[0],
+        "wait_to_be_read": now.by_policy.unread,
         "on_hold": now.on_hold[0],
+        "wait_for_a_cap": now.by_policy.behind_caps,
         "pauses": [each.as_json() for each in now.pauses],
         "wait_for_a_pause": now.paused,
         "ledger": where,
@@ -169,13 +195,15 @@ def _show(now: _Now, where: str) -> None:
     out.print(f"Ledger: {where}", markup=False)
     _show_pending(now.pending, now.places)
     _show_held_back(now)
-    waiting, read_by = now.unread
-    if waiting:
-        wait = "waits" if waiting == 1 else "wait"
-        out.print(
-            f"{counted(waiting, 'planned placement')} {wait} to be read again: {read_by} does that.", markup=False
-        )
-    if (ready := Standing.of(now.counts).planned - waiting - now.paused - now.on_hold[0]) > 0:
+    by_policy = now.by_policy
+    if by_policy.unknown:
+        out.print(by_policy.unknown, markup=False)
+    if by_policy.unread:
+        wait = "waits" if by_policy.unread == 1 else "wait"
+        placements = counted(by_policy.unread, "planned placement")
+        out.print(f"{placements} {wait} to be read again: {by_policy.read_by} does that.", markup=False)
+    waiting = max(by_policy.unread, by_policy.behind_caps) + now.paused + now.on_hold[0]
+    if (ready := Standing.of(now.counts).planned - waiting) > 0:
         out.print(
             f"{counted(ready, 'planned placement')} still to be bought: {now.places} goes on with that.", markup=False
         )
@@ -192,6 +220,8 @@ def _show_held_back(now: _Now) -> None:
     """Print what the policy's hold and persons' pauses keep from being bought."""
     if hold := on_hold_in_words(*now.on_hold):
         out.print(hold, markup=False)
+    for text in now.by_policy.caps:
+        out.print(text, markup=False)
     for each in now.pauses:
         out.print(each.in_words, markup=False)
     if now.pauses:

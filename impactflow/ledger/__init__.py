@@ -8,7 +8,7 @@ The ledger: every placement and every event of its life, in SQLite or Postgres.
     orders become plans  pages (the sales that a page reports) ▶ planning ▶ plan_rows, revision; previews write nothing
     what is known        facts (of an order), names, customers, sold, sold_before, fresh, unlisted, unreadable,
                          watermarks
-    plans become events  moves (claims, outcomes, leases), joined_sales, surplus_purchases
+    plans become events  moves (claims, outcomes, leases), caps, joined_sales, surplus_purchases
     persons decide       approvals, dismissals, adopting, pauses, forgetting; refunds withdraw
     what stays out       forgotten (customers), addresses (in texts)
     webhooks             deliveries, refusals
@@ -48,9 +48,11 @@ from impactflow.ledger import (
     unreadable,
     watermarks,
 )
+from impactflow.ledger import caps as capping
 from impactflow.ledger.activity import Effect, Group, GroupLine
 from impactflow.ledger.adopting import Adopted, BoughtSlot, OurPurchase, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
+from impactflow.ledger.caps import CapUse, Claiming, Turns
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
 from impactflow.ledger.engine import open_engine, reading, require_writes, scrub, shortcomings, translated
@@ -73,7 +75,7 @@ from impactflow.ledger.surplus_purchases import Step
 from impactflow.ledger.transitions import Move
 from impactflow.ledger.unlisted import Listing
 from impactflow.ledger.writer import Changes, Writer
-from impactflow.models import Kind, Placement, ProviderName, Refund, Unexplained
+from impactflow.models import Cap, Kind, Placement, ProviderName, Refund, Unexplained
 
 __all__ = [
     "FRESH",
@@ -86,7 +88,9 @@ __all__ = [
     "Approval",
     "Awaiting",
     "BoughtSlot",
+    "CapUse",
     "Claim",
+    "Claiming",
     "Delivery",
     "Dismissal",
     "Due",
@@ -122,6 +126,7 @@ __all__ = [
     "Status",
     "Step",
     "Total",
+    "Turns",
     "Vouched",
     "placement_key",
 ]
@@ -504,6 +509,14 @@ class Ledger:
     async def unread(self, store: str, fresh: Fresh) -> tuple[int, datetime | None]:
         """The number of planned placements that wait for a new reading of their orders, and the first sale time."""
         return await self._read(queries.unread, store, fresh)
+
+    async def caps(self, store: str, caps: Sequence[Cap], now: datetime) -> tuple[Sequence[CapUse], int]:
+        """The use of each cap of a store, and the number of planned placements that wait for any of them."""
+        return await self._read(capping.uses, store, caps, now)
+
+    async def failing(self, store: str) -> frozenset[ProviderName]:
+        """The providers that have sold a store nothing since they were last tried."""
+        return await self._read(capping.failing, store)
 
     async def on_hold(self, now: datetime) -> tuple[int, datetime | None]:
         """The number of planned placements that are on hold, and the end of the first hold."""

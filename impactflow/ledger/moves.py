@@ -7,7 +7,7 @@ placements change; ``transitions`` changes their statuses.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from impactflow.errors import AlreadyRecorded, TransitionRefused
-from impactflow.ledger import approvals, forgotten, joined_sales, refunds, surplus_purchases, transitions
+from impactflow.ledger import approvals, caps, forgotten, joined_sales, refunds, surplus_purchases, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import IS_FRESH, IS_OFF_HOLD, WITH_FIRST, Fresh
 from impactflow.ledger.json_rows import as_list, listed
@@ -43,6 +43,8 @@ class Claim:
     repeats: bool = False
     #: The conditions for sending; None if nothing new may be sent, as in a run that knows no policy.
     fresh: Fresh | None = None
+    #: The caps that what is sent must fit into.
+    capped: caps.Claiming = field(default_factory=caps.Claiming)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ def claim(connection: Connection, wanted: Sequence[Claim]) -> list[Placement | N
     claimed: list[Placement | None] = [None] * len(wanted)
     for indexes in by_account.values():
         request = wanted[indexes[0]]
+        if request.capped.caps:  # two runs that claim at once would both take what is left of a cap
+            one_at_a_time(connection, f"caps of {request.store}")
         if request.exclusive:  # two runs that claim look-alikes at once would hit the index, or a deadlock
             one_at_a_time(connection, f"claim at {request.provider}")
         rows = _without_look_alikes(_due(connection, request, len(indexes)))
@@ -233,8 +237,18 @@ def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
     now, run_id = request.now, request.run_id
     whose = {"provider": request.provider, "store": request.store}
     values = whose | {"now": now, "count": count} | request.fresh.values
+    walked = False
     while True:
-        rows = connection.execute(_CLAIMABLE[request.exclusive], values).all()
+        room = caps.room(connection, request.store, request.capped, now, anew=walked) if request.capped.caps else None
+        claimable = _CLAIMABLE[request.exclusive]
+        if room and room.waits is not None:
+            claimable = claimable.where(~room.waits)
+        rows = connection.execute(claimable, values).all()
+        if room and len(room.fitting(rows)) < count and not walked:  # the queue may have moved on since
+            walked = True
+            continue
+        if room and room.waits is not None and len(rows) < count:
+            caps.mark(connection, request.store, room.waits, request.fresh)
         if len(rows) < count and _bring_forward(connection, request, Status.PLANNED):
             continue
         tried = [row.id for row in rows if row.attempts]
@@ -245,7 +259,7 @@ def _due(connection: Connection, request: Claim, count: int) -> Sequence[Any]:
             continue
         above = [row.id for row in rows if row.is_above_limit]
         if not above or not approvals.set_back(connection, above, now, run_id):
-            return rows
+            return room.fitting(rows) if room else rows
 
 
 def _end_rivals(
@@ -416,6 +430,7 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
             *placement_columns(),
             (placements.c.look_alike if exclusive else sa.null()).label("blocking_look_alike"),
             (placements.c.quantity > placements.c.approval_limit).label("is_above_limit"),
+            placements.c.denied_at,
             (orders.c.same_as.is_not(None) | select(_ALSO.c.id).where(_ALSO.c.same_as == orders.c.id).exists()).label(
                 "is_joined"
             ),

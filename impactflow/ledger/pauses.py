@@ -122,7 +122,7 @@ def _resume(connection: Connection, word: Resumption) -> Sequence[Pause]:
         stands = pauses.update().where(pauses.c.resumed_at.is_(None), *of_scope)
         connection.execute(stands.values(resumed_at=word.at, resumed_by=word.by))
     for each in ended:
-        connection.execute(_waited(each.scope).values(buy_from=_LONG_AGO))
+        connection.execute(_waited(each.scope).values(buy_from=LONG_AGO))
     return ended
 
 
@@ -157,7 +157,7 @@ def standing(connection: Connection) -> Sequence[Pause]:
     ]
 
 
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 #: Whether a pause holds a placement back, in a query over ``placements`` and its ``orders``.
 IS_PAUSED: ColumnElement[bool] = exists().where(
     pauses.c.resumed_at.is_(None),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, or_, select
 from impactflow.ledger import transitions
 from impactflow.ledger.approvals import COVERED, digest
 from impactflow.ledger.pages import Sale
+from impactflow.ledger.pauses import LONG_AGO
 from impactflow.ledger.plan_rows import Plan, begins, impact_values
 from impactflow.ledger.rows import ever_bought, look_alike_of
 from impactflow.ledger.states import UNSURE, WAITING, Status
@@ -85,9 +86,15 @@ def is_outdated(found: Any, impact: Impact | None, sale: Sale, writing: Plan) ->
     """Whether an order has earned something else by now than what a placement was planned for."""
     if impact is None:
         return sale.earnings.eligible  # a claim itself withdraws what is of an order that does not count any more
-    values = impact_values(impact, sale.order, writing.page.at)
+    values = _values(found, impact, sale, writing)
     is_other = digest({**values, "key": found.key}) != digest({name: getattr(found, name) for name in COVERED})
     return is_other or values["status"] != Status.PLANNED or values["buy_from"] != found.buy_from
+
+
+def _values(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, Any]:
+    """What an order has earned, as columns; the mark of a pause or of a cap stays, which is no hold."""
+    values = impact_values(impact, sale.order, writing.page.at)
+    return values | {"buy_from": LONG_AGO} if values["buy_from"] is None and found.buy_from == LONG_AGO else values
 
 
 def may_change(found: Any) -> bool:
@@ -99,7 +106,7 @@ def may_change(found: Any) -> bool:
 
 def revised(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, Any]:
     """The values of a placement for what the order has earned by now; a person's decision about exactly this stands."""
-    order, values = sale.order, impact_values(impact, sale.order, writing.page.at)
+    order, values = sale.order, _values(found, impact, sale, writing)
     if found.status == values["status"] == Status.PLANNED:
         values["due_at"] = max(found.due_at, writing.page.at)  # a provider may have asked to wait until then
     withdrawn = found.status == Status.CANCELLED and found.approved is not None

@@ -198,6 +198,8 @@ placements = Table(
     Column("doubted_at", Utc),
     # No request for it was sent after this time, not even to resolve the doubt; the settling time counts from here.
     Column("sent_until", Utc),
+    # When a provider that knows keys last said no to what may have been bought all the same; NULL once that is known.
+    Column("denied_at", Utc),
     # The same text for all placements that the provider's records could not tell apart. NULL if keys tell them apart.
     Column("look_alike", Text),
     # The same text, from the intent until the outcome is known: only one look-alike can be unknown at a time.

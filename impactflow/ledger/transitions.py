@@ -41,6 +41,7 @@ class Move:
         receipt: The provider's receipt, if the purchase took effect.
         sent_until: No request for it was sent after this time, if it is known better than at the claim.
         if_absent: As in ``Placement``, if it comes to be in doubt, or stays there.
+        denied_at: When the provider said no to what may have been bought all the same, if this is what it says.
         asked_again: As in ``Placement``, if it stays in doubt; None for as often as before.
         by_key: Whether the purchase carries the placement's key, so that it may share the provider's name with another.
     """
@@ -55,6 +56,7 @@ class Move:
     receipt: Receipt | None = None
     sent_until: datetime | None = None
     if_absent: Status | None = None
+    denied_at: datetime | None = None
     asked_again: int | None = None
     by_key: bool = False
 
@@ -251,6 +253,7 @@ def _change(each: Move) -> tuple[object, ...]:
         placed_at and placed_at.astimezone(UTC).date(),
         each.at if each.to is Status.COMPLETED else None,
         each.sent_until,
+        each.denied_at,
         each.if_absent,
         each.asked_again,
         each.at,
@@ -310,6 +313,7 @@ _CHANGES = listed(
             "placed_on",
             "completed_at",
             "sent_until",
+            "denied_at",
             "if_absent",
             "asked_again",
         )
@@ -341,6 +345,17 @@ _MOVE = (
         sent_until=case(
             ((_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.IN_DOUBT.value), _CHANGES.at),
             else_=func.coalesce(_CHANGES.sent_until, placements.c.sent_until),
+        ),
+        # Until the answer to the next attempt: one that was certainly not sent tells nothing of the one before.
+        denied_at=case(
+            (
+                sa.or_(
+                    _CHANGES.to == Status.IN_DOUBT.value,
+                    (_CHANGES["from"] == Status.PLACING.value) & (_CHANGES.to == Status.PLANNED.value),
+                ),
+                func.coalesce(_CHANGES.denied_at, placements.c.denied_at),
+            ),
+            else_=None,
         ),
         if_absent=case((_CHANGES.to == Status.IN_DOUBT.value, _CHANGES.if_absent), else_=None),
         asked_again=case(

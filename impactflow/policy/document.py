@@ -2,16 +2,18 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
-from datetime import UTC, date
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from impactflow.models import Earnings, Impact, Order, Unearned
+from impactflow.models import Cap, Earnings, Impact, Order, Unearned
+from impactflow.policy.caps import CapRule, TimeZone
 from impactflow.policy.fields import (
     Currency,
     Day,
@@ -124,15 +126,41 @@ class Policy(Strict):
     """
     fx: Fx | None = None
     """Exchange rates; without them only USD is known."""
+    time_zone: TimeZone = "UTC"
+    """The time zone whose days, weeks and months the caps go by."""
+    caps: tuple[CapRule, ...] = ()
+    """The most that is bought in a period; what is more waits, and is bought in the next period, the oldest first."""
     new_slots: Annotated[tuple[Slot, ...], Field(exclude=True)] = ()
     """Slots that are really new; any other may be a slot that is gone from the policy under a new name."""
     rules: Annotated[tuple[AnyRule, ...], NotEmpty(), AfterValidator(_slots_once)]
     """The rules: what is bought for each order that counts."""
 
+    @model_validator(mode="after")
+    def _caps_cover_rules(self) -> Self:
+        for number, cap in enumerate(self.caps):
+            covered = cap.covered(self.rules)
+            if not covered:
+                raise wrong_at(("caps", number), "covers no rule: no rule has that slot at that provider", cap.per)
+            unpriced = [rule.slot for rule in covered if rule.usd_of_one is None]
+            if cap.usd is not None and unpriced:
+                message = f"needs the price_usd of each rule that it covers: {', '.join(unpriced)}"
+                raise wrong_at(("caps", number, "usd"), message, cap.usd)
+            if cap.is_less_than_one(self.rules):
+                measure = "usd" if cap.quantity is None else "quantity"
+                raise wrong_at(("caps", number, measure), "is less than one can buy", cap.usd or cap.quantity)
+        return self
+
+    def caps_at(self, now: datetime) -> Sequence[Cap]:
+        """The caps in their periods of a time."""
+        return [cap.at(now, self.time_zone, self.rules) for cap in self.caps]
+
     @cached_property
     def digest(self) -> str:
         """Changes whenever the meaning of the policy changes."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        meaning = self.model_dump_json(exclude=None if self.caps else {"caps", "time_zone"})
+        if any(cap.usd is not None for cap in self.caps):
+            meaning += f" at {[(rule.slot, rule.price_usd) for rule in self.rules]}"
+        return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 
     def earnings(self, order: Order) -> Earnings:
         """
@@ -144,11 +172,21 @@ class Policy(Strict):
             return Earnings(eligible=False, impacts=(), unearned=(Unearned(None, reason),))
         sale = PricedOrder(order, self.usd_per)
         outcomes = [rule.earn(sale, self.hold_days) for rule in self.rules]
+        if self.caps:
+            outcomes = [self._within_caps(each) if isinstance(each, Impact) else each for each in outcomes]
         return Earnings(
             eligible=True,
             impacts=tuple(outcome for outcome in outcomes if isinstance(outcome, Impact)),
             unearned=tuple(outcome for outcome in outcomes if isinstance(outcome, Unearned)),
         )
+
+    def _within_caps(self, impact: Impact) -> Impact:
+        """An impact that a cap can never allow is held: a person must mend the policy, or it would wait for ever."""
+        for cap in self.caps:
+            if not cap.fits(impact, self.rules):
+                held = f"it is more than the cap of {cap.in_words(self.rules)} ever allows"
+                return replace(impact, quantity=None, held=held)
+        return impact
 
     @cached_property
     def usd_per(self) -> Mapping[str, Fraction]:

@@ -83,8 +83,8 @@ class Rule(Strict):
     """Days after the sale before which nothing is bought in this slot. Unless set: the policy's ``hold_days``."""
     price_usd: Annotated[Number | None, Field(exclude=True)] = None
     """
-    The price in USD of one unit of the rule's quantity, for ``impactflow plan``; it changes nothing that is bought.
-    Donations cost what they are.
+    The price in USD of one unit of the rule's quantity, for ``impactflow plan`` and for caps in USD. Donations cost
+    what they are.
     """
     when: When = When()
     """Conditions on the order; without any, every order earns the impact."""
@@ -152,14 +152,18 @@ class Rule(Strict):
             hold_days=hold_days,
         )
 
+    @cached_property
+    def usd_of_one(self) -> Fraction | None:
+        """The price in USD of one of ``UNIT_OF`` the impact; None where the rule says no price."""
+        if self.impact is Kind.DONATE:
+            return Fraction(1, 100)
+        return None if self.price_usd is None else Fraction(self.price_usd) / self.scale
+
     def cost_usd(self, quantity: int) -> Decimal | None:
         """The cost of a quantity in ``UNIT_OF`` the impact, in USD to the cent; None where the rule says no price."""
-        if self.impact is Kind.DONATE:
-            return Decimal(quantity) / 100
-        if self.price_usd is None:
+        if self.usd_of_one is None:
             return None
-        cents = rounded(Fraction(quantity) / self.scale * Fraction(self.price_usd) * 100, Rounding.NEAREST)
-        return Decimal(cents) / 100
+        return Decimal(rounded(quantity * self.usd_of_one * 100, Rounding.NEAREST)) / 100
 
     @cached_property
     def least(self) -> int:

@@ -72,8 +72,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "what was not sent is given up",
         "impactflow.buying.sweep",
-        "        return self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)",
-        "        return self._move(placement, Status.FAILED, str(error), due_in_s=delay_s)",
+        "        move = self._move(placement, Status.PLANNED, str(error), due_in_s=delay_s)",
+        "        move = self._move(placement, Status.FAILED, str(error), due_in_s=delay_s)",
     ),
     Mutation(
         "a timeout counts as not connected",
@@ -466,6 +466,20 @@ MUTATIONS: Sequence[Mutation] = (
         "            if seen >= _NEWEST and",
         "            if seen and",
         "empty ledger",
+    ),
+    Mutation(
+        "a claim does not see a cap",
+        "impactflow.ledger.moves",
+        "caps.room(connection, request.store, request.capped, now, anew=walked) if request.capped.caps else None",
+        "None",
+        "capped",
+    ),
+    Mutation(
+        "what is in doubt does not count for a cap",
+        "impactflow.ledger.caps",
+        "[Status.PARKED.value, *(status.value for status in UNRESOLVED)]",
+        "[Status.PLACING.value]",
+        "capped",
     ),
     Mutation(
         "what is on hold is bought at once",

@@ -8,6 +8,7 @@ here says what each sale has earned, without asking the policy. ``twists`` adds 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from itertools import count
 from math import inf
 from random import Random
@@ -254,6 +255,7 @@ class Scenario:
         hold_days: The days after its sale before which nothing is bought for an order.
         forgotten_s: When a person forgets a customer; None for never.
         forgotten: The customer's address.
+        most_a_day: The most that is bought on one UTC day, by slot.
     """
 
     seed: int
@@ -290,6 +292,7 @@ class Scenario:
     hold_days: int = 0
     forgotten_s: float | None = None
     forgotten: str = ""
+    most_a_day: Mapping[str, int] = field(default_factory=dict)
 
     def policy(self, now_s: float = 0.0) -> Policy:
         """Return the policy at a time of the simulation, in seconds."""
@@ -303,7 +306,10 @@ class Scenario:
             rule |= {"approve_above": "unlimited", "approve_above_per_day": "unlimited"}
             if rule["slot"] in self.asks_above:
                 rule["approve_above"] = rule["quantity"]["per_item"] * self.asks_above[rule["slot"]]
-        return Policy.model_validate({"store": "acme", "hold_days": self.hold_days, "rules": rules})
+        # A cap is counted in the rule's unit, of which an item earns so many of the ledger's.
+        unit = {rule["slot"]: rule["quantity"]["per_item"] * Decimal(1) / RULES[rule["slot"]][1] for rule in rules}
+        caps = [{"per": "day", "slot": slot, "quantity": most * unit[slot]} for slot, most in self.most_a_day.items()]
+        return Policy.model_validate({"store": "acme", "hold_days": self.hold_days, "rules": rules, "caps": caps})
 
     def _factor(self, now_s: float) -> int:
         return TYPO if self.typo_until_s is not None and now_s < self.typo_until_s else 1

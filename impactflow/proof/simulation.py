@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
+from math import inf
 from random import Random
 from typing import Any
 
@@ -433,6 +434,7 @@ class _Simulation:
             found += filter(None, map(self._unearned, ours))
         found += filter(None, map(self._too_early, ours))
         found += self._remembered(ours)
+        found += self._beyond_caps(ours)
         undone = {where for where, _ in bought} & self._scenario.undone()
         found += [f"bought in spite of its refund: {where}" for where in sorted(undone)]
         if await ledger.pending_since(self._policy.store) is not None:
@@ -445,6 +447,16 @@ class _Simulation:
             if self._would_show(ProviderName(provider), was_bought=where in bought_places)
         ]
         return tuple(found)
+
+    def _beyond_caps(self, ours: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The days on which more was bought than a cap allows."""
+        sums: Counter[tuple[str, str]] = Counter()
+        for purchase in ours:
+            sums[sold(purchase)[1], purchase["at"][:10]] += purchase["quantity"]
+        most = self._scenario.most_a_day
+        return [
+            f"beyond the cap: {slot} on {day}" for (slot, day), bought in sums.items() if bought > most.get(slot, inf)
+        ]
 
     def _too_early(self, purchase: Mapping[str, Any]) -> str | None:
         """The error in a purchase that was made before its order's hold was over."""

@@ -34,7 +34,7 @@ Twist = Callable[[Random, Scenario], Scenario]
 #: The largest share of all of a provider's requests that is struck.
 _MOST_STRUCK = 0.95
 #: The twists that come by a chance of their own.
-_PAUSED, _ON_HOLD, _FORGOTTEN = "paused", "on hold", "forgotten"
+_PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN = "paused", "on hold", "capped", "forgotten"
 #: Times at which the shop or the policy changes for orders that by then are older than the days a run reads; and the
 #: runs.
 _CHANGES_S, _RUNS_S = (8.6 * DAY_S, 9.9 * DAY_S), (BEGIN_S, 4 * DAY_S, 8.5 * DAY_S, 10 * DAY_S, 11.5 * DAY_S)
@@ -52,6 +52,8 @@ def scenario(seed: int) -> Scenario:
         twisted = _paused(pausing, twisted)
     if not (holding := Random(f"{seed} hold")).randrange(12):
         twisted = _on_hold(holding, plain_scenario(seed))
+    if not (capping := Random(f"{seed} capped")).randrange(16):
+        twisted = _capped(capping, plain_scenario(seed))
     if not (forgetting := Random(f"{seed} forget")).randrange(20):
         twisted = _forgotten(forgetting, twisted)
     return replace(twisted, repairs=not chance.randrange(4))
@@ -96,6 +98,19 @@ def _forgotten(chance: Random, plain: Scenario) -> Scenario:
     forgotten_s = chance.choice([BEGIN_S, *plain.starts_s]) + chance.expovariate(1 / 20)
     twists = (*plain.twists, _FORGOTTEN)
     return replace(plain, forgotten=chance.choice(known), forgotten_s=forgotten_s, twists=twists)
+
+
+def _capped(chance: Random, plain: Scenario) -> Scenario:
+    """A cap on each slot that fits any one purchase, two runs at once on enough days, lost answers, equal clocks."""
+    plain = replace(plain, sales=[replace(sale, sold_s=-chance.uniform(0.1, 5) * DAY_S) for sale in plain.sales])
+    weeks = _weeks(plain, *(BEGIN_S + day * DAY_S for day in range(len(plain.sales) + 2)))
+    most_a_day = {slot: RULES[slot][1] * max(sale.items for sale in weeks.sales) for slot in weeks.slots}
+    options = replace(weeks.options, faults=Faults.parse("lost_answer=0.3"))
+    workers = [
+        replace(weeks.workers[0], seed=f"{plain.seed} {name}", ahead_s=0.0, steps=()) for name in ("one", "other")
+    ]
+    weeks = replace(weeks, workers=workers, options=options, previews=False)
+    return replace(weeks, most_a_day=most_a_day, twists=(*plain.twists, _CAPPED))
 
 
 def healthy(seed: int) -> Scenario:
@@ -335,4 +350,4 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
 HASTY = frozenset({"stands still", "telling strangers", "effects come late"})
 TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})
 #: Every name that ``Scenario.twists`` may hold.
-NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD, _FORGOTTEN})
+NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN})

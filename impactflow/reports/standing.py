@@ -4,13 +4,14 @@ The standing of placements: counts by status, and the action for a person where 
 This module needs only the ledger's statuses, so that ``impactflow status`` answers at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-from impactflow.ledger import Status
+from impactflow.ledger import CapUse, Status
 from impactflow.models import ProviderName
 from impactflow.settings import Settings
 
@@ -33,6 +34,8 @@ WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
 )
 
 
+#: The share of a cap from which people are told of it.
+_TOLD = Fraction(1, 2)
 #: The explanation shown wherever a price is left blank.
 NO_PRICE = "A price is blank where the provider does not tell it: 1ClickImpact tells none."
 
@@ -43,6 +46,28 @@ def on_hold_in_words(count: int, first: datetime | None) -> str:
         return ""
     is_one = "1 planned placement is" if count == 1 else f"{count} planned placements are"
     return f"{is_one} on hold, as the policy says, until {first:%Y-%m-%d %H:%M} UTC{'' if count == 1 else ' or later'}."
+
+
+def caps_in_words(uses: Iterable[CapUse], now: datetime) -> list[str]:
+    """A sentence on each cap of which half is used, or for which something waits."""
+    return [_cap_in_words(use, now) for use in uses if use.waiting or use.used >= _TOLD * use.cap.most]
+
+
+def _cap_in_words(use: CapUse, now: datetime) -> str:
+    cap = use.cap
+    text = f"The cap of {cap.in_words} is used by {share_in_words(use.used, cap.most)}"
+    if use.waiting:
+        waits = "1 placement waits" if use.waiting == 1 else f"{use.waiting} placements wait"
+        return f"{text}; {waits} for room, from {cap.until:%Y-%m-%d %H:%M} UTC on."
+    if use.used >= cap.most:
+        return f"{text}: it is reached, until {cap.until:%Y-%m-%d %H:%M} UTC."
+    at = cap.full_at(use.used, now)
+    return f"{text}; at this pace it is reached on {at:%Y-%m-%d}." if at else f"{text}."
+
+
+def share_in_words(used: Fraction, most: Fraction) -> str:
+    """A share in whole per cents, rounded down, so that 100 % is all of it."""
+    return f"{100 * used // most} %"
 
 
 @dataclass(frozen=True, slots=True)

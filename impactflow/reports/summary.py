@@ -22,7 +22,15 @@ from impactflow.ledger import Group, Pause, Planned, Status
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
 from impactflow.reports.files import Reported
-from impactflow.reports.standing import WHAT_TO_DO, Counts, Standing, in_standings, on_hold_in_words, reads_again
+from impactflow.reports.standing import (
+    WHAT_TO_DO,
+    Counts,
+    Standing,
+    caps_in_words,
+    in_standings,
+    on_hold_in_words,
+    reads_again,
+)
 from impactflow.texts import counted
 from impactflow.window import Window
 
@@ -44,6 +52,8 @@ class LedgerState:
         on_hold: The number of planned placements that are on hold, and the end of the first hold.
         unread: How many planned placements wait until their orders are read again.
         read_by: The command that reads these orders, in words.
+        caps: Sentences about the policy's caps that are used to a good part.
+        behind_caps: The number of planned placements that wait for room in a cap.
     """
 
     in_window: Counts
@@ -54,6 +64,8 @@ class LedgerState:
     on_hold: tuple[int, datetime | None] = (0, None)
     unread: int = 0
     read_by: str = "`impactflow place`"
+    caps: Sequence[str] = ()
+    behind_caps: int = 0
 
     @classmethod
     async def read(
@@ -71,17 +83,20 @@ class LedgerState:
         Raises:
             LedgerError: The ledger cannot be read.
         """
-        overall = await run.ledger.counts()
+        overall, now = await run.ledger.counts(), run.clock.now()
         waiting, command = await unread(run.ledger, policy, run.clock) if policy else (0, "impactflow place")
+        uses, behind_caps = await run.ledger.caps(policy.store, policy.caps_at(now), now) if policy else ((), 0)
         return cls(
             in_window=await run.ledger.counts(days.span) if days else overall,
             overall=overall,
             broken=await run.ledger.broken_count(),
             changed=await run.ledger.changed(run.id, after=run.mark),
             pauses=await run.ledger.pauses(),
-            on_hold=await run.ledger.on_hold(run.clock.now()),
+            on_hold=await run.ledger.on_hold(now),
             unread=waiting,
             read_by="`impactflow place --orders FILE`" if from_file else reads_again(run.settings, command),
+            caps=caps_in_words(uses, now),
+            behind_caps=behind_caps,
         )
 
 
@@ -144,7 +159,7 @@ class Outcome:
         """Whether anything failed, or is left for a further run or for a person."""
         ledger = self.ledger
         missing = self.planned is not None and self.planned.missing
-        waiting = Standing.of(ledger.overall).waiting > ledger.on_hold[0]
+        waiting = Standing.of(ledger.overall).waiting > ledger.on_hold[0] + ledger.behind_caps
         stopped = self.backfilled is not None and self.backfilled.left is not None
         return bool(waiting or Standing.of(ledger.in_window).failed or ledger.broken or missing or stopped)
 
@@ -160,8 +175,9 @@ class Outcome:
 
     @property
     def _own_notes(self) -> list[str]:
-        """Notes of holds, of orders that were not read, of placements that wait for them, and of old exchange rates."""
+        """Notes of holds, caps, orders that were not read, placements that wait for them, and old exchange rates."""
         notes = [hold] if (hold := on_hold_in_words(*self.ledger.on_hold)) else []
+        notes += self.ledger.caps
         if self.planned and self.planned.missing:
             notes.append(
                 f"No two readings of the orders agreed: {self.planned.missing} or more may be missing. The next run"

@@ -52,6 +52,7 @@ TYPED = {
     "reconcile": "reconcile --audit",
     "status": "status --totals",
     "show": "show WR-1",
+    "caps": "caps",
     "doctor": "doctor",
     "backup": "backup copy.db",
     "settle": "settle WR-1 trees --as given-up",
@@ -87,6 +88,7 @@ track         |          0 |    0 |      0 |        0 |       0 |               
 reconcile     |          0 |    0 |      0 |        0 |       0 |                2
 status        |          0 |    0 |      0 |        0 |       0 |                2
 show          |          0 |    0 |      0 |        0 |       0 |                2
+caps          |          0 |    0 |      0 |        0 |       0 |                2
 doctor        |          0 |    0 |      0 |        0 |       0 |                2
 backup        |          0 |    0 |      0 |        0 |       0 |                2
 settle        |          2 |    2 |      2 |        2 |       2 |                2

@@ -22,6 +22,7 @@ POLICY = Path(__file__).parents[2] / "policy.yaml"
         ["pause", "--why", "x"],
         ["resume"],
         ["forget", "ana@example.com"],
+        ["caps"],
         ["status"],
         ["show", "WR-1"],
     ],

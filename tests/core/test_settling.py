@@ -382,6 +382,9 @@ class Losing(httpx.AsyncBaseTransport):
     def over(self):
         self._losing = False
 
+    def again(self):
+        self._losing = True
+
     async def handle_async_request(self, request):
         if not (self._losing and request.method == "POST" and request.url.path.endswith(self._path)):
             return await self._inner.handle_async_request(request)

@@ -190,10 +190,10 @@ def test_a_twist_is_one_run(name):
 
 
 def test_seeds_get_every_twist():
-    """One of those that take weeks at most, and none in a third of the seeds."""
+    """One of those that take weeks at most, and none in more than a quarter of the seeds."""
     chosen = [scenario(seed).twists for seed in range(1_000)]
     assert NAMES == {name for names in chosen for name in names}
-    assert 0.3 < sum(not names for names in chosen) / len(chosen) < 0.5
+    assert 0.25 < sum(not names for names in chosen) / len(chosen) < 0.5
 
 
 def test_a_healthy_world_is_one_where_nothing_goes_wrong():

@@ -1,16 +1,17 @@
 """Outcomes: every status is counted somewhere, and the exit status follows from what is left."""
 
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import pytest
 
 from impactflow.accounts import Halt
 from impactflow.buying.rounds import Round
 from impactflow.buying.tracking import Tracked
-from impactflow.ledger import WAITS_FOR_A_PERSON, Group, GroupLine, Pause, PauseScope, Planned, Status
-from impactflow.models import ProviderName
+from impactflow.ledger import WAITS_FOR_A_PERSON, CapUse, Group, GroupLine, Pause, PauseScope, Planned, Status
+from impactflow.models import Cap, ProviderName
 from impactflow.reports.files import Reported
-from impactflow.reports.standing import Standing, by_provider
+from impactflow.reports.standing import Standing, by_provider, caps_in_words
 from impactflow.reports.summary import LedgerState, Outcome, TrackOutcome, needs_in_words
 
 CNAUGHT = ProviderName.CNAUGHT
@@ -81,6 +82,59 @@ def test_what_is_on_hold_leaves_nothing_undone():
     assert waits.as_json()["on_hold"] == 3
     assert "3 planned placements are on hold, as the policy says, until 2026-03-16 11:00 UTC or later." in waits.notes
     assert outcome(overall=counts(placed=2, planned=4), on_hold=(3, until)).undone
+
+
+CAP = Cap(
+    slot="trees",
+    provider=None,
+    counts={("trees", "plant_trees"): Fraction(1)},
+    others={},
+    most=Fraction(200),
+    unit="tree",
+    since=datetime(2026, 3, 1, tzinfo=UTC),
+    until=datetime(2026, 4, 1, tzinfo=UTC),
+    in_words="200 trees a month in slot trees",
+)
+
+
+@pytest.mark.parametrize(
+    ("used", "waiting", "text"),
+    [
+        (99, 0, ""),
+        (
+            100,
+            0,
+            "50 %; at this pace it is reached on 2026-03-21.",
+        ),
+        (
+            199,
+            0,
+            "99 %; at this pace it is reached on 2026-03-11.",
+        ),
+        (
+            199,
+            3,
+            "99 %; 3 placements wait for room, from 2026-04-01 00:00 UTC on.",
+        ),
+    ],
+)
+def test_a_cap_is_told_of_once_half_of_it_is_used(used, waiting, text):
+    """With the day on which it will be reached, or, where something waits, the time at which there is room again."""
+    told = [f"The cap of 200 trees a month in slot trees is used by {text}"] if text else []
+    assert told == caps_in_words([CapUse(CAP, Fraction(used), waiting)], datetime(2026, 3, 11, tzinfo=UTC))
+
+
+def test_a_cap_that_this_period_does_not_use_up_has_no_day():
+    """A hundred trees in 29 of 31 days."""
+    [text] = caps_in_words([CapUse(CAP, Fraction(100), 0)], datetime(2026, 3, 30, tzinfo=UTC))
+    assert "The cap of 200 trees a month in slot trees is used by 50 %." == text
+    assert text in outcome(caps=[text]).notes
+
+
+def test_what_waits_for_room_in_a_cap_leaves_nothing_undone():
+    """The policy says so, as for a hold; anything else that is planned is still left undone."""
+    assert not outcome(overall=counts(planned=3), behind_caps=3).undone
+    assert outcome(overall=counts(planned=4), behind_caps=3).undone
 
 
 def test_a_pause_is_named_with_the_command_that_ends_it():

@@ -37,6 +37,17 @@ def show(
     return DONE
 
 
+@looking_app.command(epilog="Example: impactflow caps")
+@ending
+def caps(policy: PolicyFile = None, json: Json = False) -> int:
+    """Show how much of each of the policy's caps is used, what waits behind it, and when its next period begins."""
+    from impactflow.cli.capping import show_caps
+    from impactflow.clock import SystemClock
+
+    show_caps(only("--policy", policy), SystemClock(), as_json=json)
+    return DONE
+
+
 @looking_app.command(epilog="Example: impactflow doctor")
 @ending
 def doctor(
