@@ -17,7 +17,7 @@ from impactflow.buying.sweep import FailedSends
 from impactflow.clients import open_wickedreports
 from impactflow.clients.http import open_transport
 from impactflow.clock import Clock, SystemClock
-from impactflow.errors import ConfigurationError, ProviderError
+from impactflow.errors import ConfigurationError, NotSent, ProviderError
 from impactflow.intake.file import OrdersFile
 from impactflow.intake.source import OrderSource
 from impactflow.intake.wickedreports import WickedReportsOrders
@@ -128,6 +128,9 @@ class Run:
         """
         Check that this is the ledger that has bought for its stores, once for each provider; see ``adoption.check``.
 
+        Before a ledger has bought anything for a store, all of the policy's providers must answer: one that does not
+        may be the only one that knows of purchases by another ledger.
+
         Args:
             names: The providers to which something may be sent.
             policy: The policy, where there is one: its store and slots count as ours.
@@ -138,9 +141,13 @@ class Run:
         Raises:
             PurchasesUnknown: It is another ledger; nothing may be sent.
         """
-        asked = sorted(set(names) - self.checked)
+        wanted = set(names) - self.checked
+        is_new = bool(wanted) and policy is not None and not await self.ledger.has_sent(policy.store)
+        asked = sorted(wanted.union(rule.provider for rule in policy.rules) if policy and is_new else wanted)
         providers, scope = [self.provider(name) for name in asked], Scope(self.ledger, policy)
         silent = await check_ledger(self.ledger, self.where, providers, scope, self.clock, self.id)
+        if is_new and silent:
+            return {name: silent.get(name) or _while_silent(name, silent) for name in wanted}
         self.checked.update(set(asked) - silent.keys())
         return silent
 
@@ -224,6 +231,14 @@ class Run:
         if path not in self._files:
             self._files[path] = OrdersFile.open(Path(path))
         return self._files[path]
+
+
+def _while_silent(name: ProviderName, silent: Iterable[ProviderName]) -> ProviderError:
+    msg = (
+        f"this ledger has bought nothing yet, and {', '.join(sorted(silent))} did not say whether another one has:"
+        " nothing is sent until all have answered"
+    )
+    return NotSent(msg, provider=name, operation="check_ledger")
 
 
 def config_of(settings: Settings) -> RunConfig:

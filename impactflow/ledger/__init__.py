@@ -298,6 +298,10 @@ class Ledger:
         """Keep a person's word that the purchases at an account without a key, up to now, are not ours."""
         await self._writer.submit(adopting.vouch, word)
 
+    async def has_sent(self, store: str) -> bool:
+        """Whether anything was ever sent for a store."""
+        return await self._read(adopting.has_sent, store)
+
     async def account(self, provider: ProviderName, store: str) -> tuple[bool, datetime | None]:
         """Whether anything was ever sent to a provider for a store, and when a person vouched for the account."""
         return await self._read(adopting.account, provider, store)

@@ -121,14 +121,14 @@ def vouch(connection: Connection, words: Sequence[Vouched]) -> list[None]:
     return [None] * len(words)
 
 
+def has_sent(connection: Connection, store: str) -> bool:
+    """Whether anything was ever sent for a store."""
+    return connection.execute(_SENT.where(orders.c.store == store)).first() is not None
+
+
 def account(connection: Connection, provider: ProviderName, store: str) -> tuple[bool, datetime | None]:
     """Whether anything was ever sent to a provider for a store, and when a person vouched for the store's account."""
-    sent = connection.execute(
-        select(placements.c.id)
-        .join(orders, placements.c.order == orders.c.id)
-        .where(placements.c.provider == provider, placements.c.attempts > 0, orders.c.store == store)
-        .limit(1)
-    ).first()
+    sent = connection.execute(_SENT.where(placements.c.provider == provider, orders.c.store == store)).first()
     words = select(func.max(vouched_accounts.c.vouched_at)).where(
         vouched_accounts.c.provider == provider, vouched_accounts.c.store.in_(["", store])
     )
@@ -320,6 +320,9 @@ def _detail(each: OurPurchase) -> str:
     return f"adopted from the provider's records: {each.ref}, bought {each.bought_at:%Y-%m-%d %H:%M} UTC"
 
 
+_SENT = (
+    select(placements.c.id).join(orders, placements.c.order == orders.c.id).where(placements.c.attempts > 0).limit(1)
+)
 _BY_KEY = (
     select(*placement_columns())
     .join(orders, placements.c.order == orders.c.id)

@@ -205,15 +205,34 @@ async def test_n1_the_check_costs_a_reading_of_each_list_once_in_a_run(new_world
         assert 5 == run.transport.requests  # 1ClickImpact keeps two lists, and only an empty page ends CNaught's
 
 
+def without_cnaught(world):
+    """An address at which it does not answer."""
+    return world.settings.model_copy(update={"cnaught_url": "http://127.0.0.1/nobody"}).cnaught_url
+
+
 @in_virtual_time
 async def test_n1_a_seller_that_cannot_be_asked_is_asked_again_before_anything_is_sent_there(new_world):
     """The others go on."""
     world = a_world(new_world, [CNAUGHT, ONECLICK])
-    async with world.run(impactflow_cnaught_key_age_s=1.0) as run:
-        wrong = run.settings.model_copy(update={"cnaught_url": "http://127.0.0.1/nobody"})
-    async with world.run(cnaught_url=wrong.cnaught_url) as run:
+    async with world.run() as run:
+        await place(world, run)
+    async with world.run(cnaught_url=without_cnaught(world)) as run:
         silent = await run.check_ledger([CNAUGHT, ONECLICK], world.policy)
         assert ([CNAUGHT], {ONECLICK}) == (list(silent), run.checked)
+
+
+@pytest.mark.parametrize("asked", [[CNAUGHT, ONECLICK], [ONECLICK]])
+@in_virtual_time
+async def test_n1_a_new_ledger_sends_nothing_until_all_sellers_have_answered(new_world, asked):
+    """The silent one may be the only one that knows what another ledger has bought."""
+    world = a_world(new_world, [CNAUGHT, ONECLICK])
+    async with world.run(cnaught_url=without_cnaught(world)) as run:
+        silent = await run.check_ledger(asked, world.policy)
+        assert (set(asked), set()) == (set(silent), run.checked)
+        assert "cnaught did not say whether another one has" in str(silent[ONECLICK])
+    async with world.run() as run:
+        assert {} == await run.check_ledger(asked, world.policy)
+        assert set(asked) <= run.checked
 
 
 @pytest.mark.parametrize(("count", "apart_s"), [(70, 1), (3, 0)])

@@ -67,6 +67,13 @@ def test_what_another_look_decides_is_not_left_to_a_person(seed, twist):
     assert Simulator().run(world).findings == ()
 
 
+def test_a_new_ledger_sends_nothing_while_a_seller_is_silent():
+    """Another one's purchases were listed at that seller only, and were being made at the one that answered."""
+    world = scenario(20024237)
+    assert "empty ledger" in world.twists
+    assert Simulator().run(world).findings == ()
+
+
 @pytest.mark.parametrize("broken", [RuntimeError("no\nsuch thing"), None])
 def test_a_seed_that_breaks_the_program_is_told(monkeypatch, broken):
     """By its number, like one that finds something; so is one in which everything waits for ever."""
