@@ -90,7 +90,7 @@ async def backfill_orders(
         )
         await publish_windows(backfilled)
         await publish_summary("backfill-orders", outcome.in_words())
-        await announce()
+        await announce(policy)
         return outcome
 
 

@@ -60,7 +60,7 @@ async def place_events(policy_file: str = "", patience_s: float = 10.0) -> Outco
                 webhooks=taken,
             )
             await publish_summary("place-events", outcome.in_words())
-            await announce()
+            await announce(policy)
             # Asked last, for a run that is created meanwhile is cancelled.
             if await run.ledger.pending_since(policy.store) is None:
                 return outcome

@@ -91,5 +91,5 @@ async def place_impacts(
             webhooks=taken,
         )
         await publish_summary("place-impacts", outcome.in_words())
-        await announce()
+        await announce(policy)
         return outcome

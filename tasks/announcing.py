@@ -7,8 +7,9 @@ never one per placement: Prefect's server loses events that come in floods. ``do
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import ParamSpec
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -17,6 +18,9 @@ from prefect.events import emit_event, get_events_client
 from impactflow.buying.run import Run
 from impactflow.escapes import without_addresses
 from impactflow.ledger import Group
+from impactflow.policy import Policy
+from impactflow.reports.capped import Reached, reached
+from impactflow.reports.standing import rounded_decimal
 from tasks.context import current_run
 
 #: The message for a person where events do not arrive.
@@ -28,6 +32,7 @@ NO_EVENTS = (
 #: The longest time for a connection for events, in seconds.
 _LONGEST_CONNECT_S = 30.0
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
 
 #: The run after the settling time resolves a doubt; a doubt in its second hour has seen two such runs.
 _TOO_LONG = timedelta(hours=1)
@@ -36,17 +41,21 @@ _LONGEST = 200
 
 
 @task(name="announce", cache_policy=NO_CACHE, retries=0)
-async def announce() -> None:
+async def announce(policy: Policy | None = None) -> None:
     """
     Announce this run's changes, and the placements that wait for a person: an event per store, provider and status.
 
-    Every run announces the waiting placements anew, because a notification may be lost on its way.
+    Every run announces the waiting placements anew, because a notification may be lost on its way. A run that buys
+    also announces the caps of its policy of which it has used up a further share.
     """
     run = current_run()
+    if policy:
+        for each in await reached(run, policy):
+            _emit(_emit_cap, policy.store, each, run.clock.now())
     for group in await run.ledger.changed(run.id, after=run.mark):
-        _emit(group.status, group)
+        _emit(_emit_event, group.status, group)
     for group in await waiting(run):
-        _emit("waiting", group)
+        _emit(_emit_event, "waiting", group)
 
 
 async def waiting(run: Run) -> Sequence[Group]:
@@ -64,14 +73,39 @@ async def events_arrive() -> bool:
         return False
 
 
-def _emit(what: str, group: Group) -> None:
+def _emit(emit: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
     """Emit one event; if that fails, the run's purchases stay, and the summary reports them."""
     try:
-        _emit_event(what, group)
+        emit(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - Prefect does not say what it raises; the next run announces again
         log.warning(
             "an event could not be told to Prefect's server (%s)", type(error).__name__, extra={"action": "not_told"}
         )
+
+
+def _emit_cap(store: str, each: Reached, now: datetime) -> None:
+    use = each.use
+    full_at = use.cap.full_at(use.used, now)
+    emit_event(
+        event="impactflow.cap.used",
+        resource={
+            "prefect.resource.id": f"impactflow.store.{store}",
+            "prefect.resource.name": store,
+            "impactflow.cap": use.cap.in_words,
+            "impactflow.percent": str(each.percent),
+        },
+        payload={
+            "store": store,
+            "cap": use.cap.in_words,
+            "percent": each.percent,
+            "used": str(rounded_decimal(use.used)),
+            "most": str(rounded_decimal(use.cap.most)),
+            "unit": use.cap.unit,
+            "waiting": use.waiting,
+            "until": use.cap.until.isoformat(),
+            "full_at": full_at and full_at.isoformat(),
+        },
+    )
 
 
 def _emit_event(what: str, group: Group) -> None:

@@ -7,6 +7,7 @@ Nothing is global: two runs in one process are independent.
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -28,6 +29,8 @@ from impactflow.policy import Policy, load_policy
 from impactflow.providers import Provider
 from impactflow.providers.opening import open_provider
 from impactflow.settings import Settings
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CountingTransport(httpx.AsyncBaseTransport):
@@ -60,6 +63,7 @@ class Run:
         transport: Carries every request of the run.
         config: The run's configuration.
         mark: The ledger's last event before the run began; the run's changes come after it.
+        began_at: When the run began.
         failed_sends: The run's sends that had no effect.
         checked: The providers whose newest records were compared with the ledger, so that sending there is allowed.
         left_alone: The providers that it could not use, so that no room of a cap is kept for them.
@@ -72,6 +76,7 @@ class Run:
     transport: CountingTransport
     config: RunConfig
     mark: int = 0
+    began_at: datetime = _LONG_AGO
     failed_sends: FailedSends = field(default_factory=FailedSends)
     checked: set[ProviderName] = field(default_factory=set)
     left_alone: set[ProviderName] = field(default_factory=set)
@@ -275,10 +280,10 @@ async def open_run(
     """
     # All providers at once, each with its own share of requests in flight, and the source of orders.
     connections = settings.impactflow_concurrency * len(ProviderName) + 1
-    carrier = CountingTransport(transport or open_transport(connections))
+    carrier, clock = CountingTransport(transport or open_transport(connections)), clock or SystemClock()
     try:
         with Ledger.open(settings.impactflow_ledger_url) as ledger:
             mark = await ledger.last_event()
-            yield Run(run_id, settings, clock or SystemClock(), ledger, carrier, config_of(settings), mark)
+            yield Run(run_id, settings, clock, ledger, carrier, config_of(settings), mark, clock.now())
     finally:
         await carrier.aclose()

@@ -1,8 +1,6 @@
 """How much of each of the policy's caps is used, and what waits behind it."""
 
 from datetime import datetime
-from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from impactflow.cli.console import out, print_json, print_table
 from impactflow.clock import Clock
 from impactflow.ledger import CapUse
 from impactflow.policy import load_policy
-from impactflow.reports.standing import share_in_words
+from impactflow.reports.standing import rounded_decimal, share_in_words
 from impactflow.settings import load_settings
 
 
@@ -40,8 +38,8 @@ def _row(use: CapUse, now: datetime) -> dict[str, Any]:
     cap = use.cap
     return {
         "cap": cap.in_words,
-        "used": _decimal(use.used),
-        "most": _decimal(cap.most),
+        "used": rounded_decimal(use.used),
+        "most": rounded_decimal(cap.most),
         "unit": cap.unit,
         "since": cap.since,
         "until": cap.until,
@@ -59,8 +57,3 @@ def _readable(use: CapUse, now: datetime) -> dict[str, Any]:
         "full at this pace": "now" if use.used >= use.cap.most else f"{full_at:%Y-%m-%d %H:%M} UTC" if full_at else "",
         "next period": f"{use.cap.until:%Y-%m-%d %H:%M} UTC",
     }
-
-
-def _decimal(number: Fraction) -> Decimal:
-    """A number to a ten-thousandth: prices may have as many digits."""
-    return Decimal(round(number * 10_000)) / 10_000

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime
+from fractions import Fraction
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -517,6 +518,10 @@ class Ledger:
     async def caps(self, store: str, caps: Sequence[Cap], now: datetime) -> tuple[Sequence[CapUse], int]:
         """The use of each cap of a store, and the number of planned placements that wait for any of them."""
         return await self._read(capping.uses, store, caps, now)
+
+    async def used_of_caps(self, store: str, caps: Sequence[Cap]) -> Sequence[Fraction]:
+        """How much of each cap of a store is used in its period, counted as its ``most`` is."""
+        return await self._read(capping.used, store, caps)
 
     async def failing(self, store: str) -> frozenset[ProviderName]:
         """The providers that have sold a store nothing since they were last tried."""

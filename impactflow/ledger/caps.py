@@ -163,6 +163,11 @@ def uses(connection: Connection, store: str, caps: Sequence[Cap], now: datetime)
     return found, waiting(ends)
 
 
+def used(connection: Connection, store: str, caps: Sequence[Cap]) -> Sequence[Fraction]:
+    """How much of each cap is used in its period."""
+    return [cap.most - left for cap, left in zip(caps, _left(connection, store, caps), strict=True)]
+
+
 def _left(connection: Connection, store: str, caps: Sequence[Cap]) -> Sequence[Fraction]:
     """How much of each cap is left in its period by what was sent for a store and may have taken effect."""
     sent = {period: _sent(connection, store, *period) for period in {(cap.since, cap.until) for cap in caps}}

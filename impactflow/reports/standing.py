@@ -7,6 +7,7 @@ This module needs only the ledger's statuses, so that ``impactflow status`` answ
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
@@ -63,6 +64,11 @@ def _cap_in_words(use: CapUse, now: datetime) -> str:
         return f"{text}: it is reached, until {cap.until:%Y-%m-%d %H:%M} UTC."
     at = cap.full_at(use.used, now)
     return f"{text}; at this pace it is reached on {at:%Y-%m-%d}." if at else f"{text}."
+
+
+def rounded_decimal(number: Fraction) -> Decimal:
+    """A number to a ten-thousandth: prices may have as many digits."""
+    return Decimal(round(number * 10_000)) / 10_000
 
 
 def share_in_words(used: Fraction, most: Fraction) -> str:

@@ -23,6 +23,7 @@ from impactflow.intake.planning import unread
 from impactflow.ledger import Pause, PauseScope, Resumption, caps
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
+from impactflow.reports.capped import reached
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TWO_A_DAY = {"caps": [{"per": "day", "slot": "trees", "quantity": 2}]}
@@ -735,3 +736,31 @@ def test_a_cap_that_nothing_fits_into_is_refused(rule, usd):
     """Less than a cent, or than a tree costs."""
     with pytest.raises(ValueError, match="less than one can buy"):
         policy_of(rule, caps=[{"per": "day", "usd": Decimal(usd)}])
+
+
+@pytest.mark.parametrize(("count", "most", "percent"), [(1, 3, None), (2, 4, 50), (4, 5, 80), (5, 5, 100), (6, 5, 100)])
+@in_virtual_time
+async def test_a_run_warns_of_a_share_once(new_world, count, most, percent):
+    """The run after it has used up no further one."""
+    world = new_world(orders=shop(count), policy=policy_of(TREES, caps=[trees_a_day(most)]))
+    async with world.run() as run:
+        await next_run(world, run)
+        assert ([] if percent is None else [percent]) == [each.percent for each in await reached(run, world.policy)]
+    world.clock.turn(minutes=10)
+    async with world.run() as run:
+        await next_run(world, run)
+        assert [] == await reached(run, world.policy)
+
+
+@in_virtual_time
+async def test_a_run_warns_of_the_largest_share_that_it_has_passed(new_world):
+    """From where the run before had ended."""
+    world = new_world(orders=shop(2), policy=policy_of(TREES, caps=[trees_a_day(4)]))
+    async with world.run() as run:
+        await next_run(world, run)
+    world.clock.turn(minutes=10)
+    world.sandbox.shop.orders = shop(4)
+    async with world.run() as run:
+        await next_run(world, run)
+        [found] = await reached(run, world.policy)
+        assert (100, 4, 0) == (found.percent, found.use.used, found.use.waiting)
