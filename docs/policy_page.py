@@ -59,6 +59,7 @@ _CONDITIONS = {
 _HEADINGS = {
     "Fx": "`fx`: what currencies are worth",
     "CapRule": "`caps`: the most in a period",
+    "QuoteLimit": "`quote`: the most that an offset may cost",
     **_QUANTITIES,
     **_CONDITIONS,
 }
@@ -98,9 +99,10 @@ def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
     yield f"\n## {_HEADINGS['Fx']}\n"
     yield _FX
     yield from _table(kinds["Fx"], kinds)
-    yield f"\n## {_HEADINGS['CapRule']}\n"
-    yield _prose(kinds["CapRule"]["description"]) + "\n"
-    yield from _table(kinds["CapRule"], kinds)
+    for kind in ("CapRule", "QuoteLimit"):
+        yield f"\n## {_HEADINGS[kind]}\n"
+        yield _prose(kinds[kind]["description"]) + "\n"
+        yield from _table(kinds[kind], kinds)
     yield "\n" + _UNITS
     yield from _units()
     yield "\n## What every rule may say\n"

@@ -415,6 +415,7 @@ class Placement:
         known_as: The digest of the customer for whom it was sent, if that customer was forgotten since; else empty.
         is_renamed: Whether it was sent once more after that, and for nobody; false where it was, but what it holds was
             bought for the customer; None where it was not.
+        was_denied: Whether the provider said no to an earlier attempt that may have been bought all the same.
         alone: Whether no look-alike placement is unresolved beside it.
     """
 
@@ -441,6 +442,7 @@ class Placement:
     reason: str | None = None
     known_as: str = ""
     is_renamed: bool | None = None
+    was_denied: bool = False
 
     @property
     def customer(self) -> str:
@@ -495,12 +497,14 @@ class Receipt:
         price_usd_cents: The price, where the provider says it.
         certificate_url: The public page about it, where the provider gives one.
         parts: The provider's names for the parts of the purchase, where it gives them.
+        quoted_usd_cents: The price that the provider had quoted before, where it was asked.
     """
 
     ref: str
     price_usd_cents: int | None = None
     certificate_url: str | None = None
     parts: tuple[str, ...] = ()
+    quoted_usd_cents: int | None = None
 
 
 class Stage(StrEnum):

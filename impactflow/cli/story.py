@@ -163,7 +163,9 @@ def _show_placement(placement: Mapping[str, Any]) -> None:
     what = f"{amount} ({placement['kind']}) from {placement['provider']}"
     out.print(f"\n[bold]{placement['slot']}[/bold]: {what}, [bold]{placement['status']}[/bold]")
     if (cents := placement["price_usd_cents"]) is not None:
-        out.print(f"  price: {Decimal(cents) / 100:f} USD")
+        quoted = placement["quoted_usd_cents"]
+        before = "" if quoted is None else f", quoted at {Decimal(quoted) / 100:f} USD before"
+        out.print(f"  price: {Decimal(cents) / 100:f} USD{before}")
     if placement["status"] == Status.PLANNED and (until := placement["buy_from"]) and until > datetime.now(UTC):
         out.print(f"  on hold until {until:%Y-%m-%d %H:%M} UTC, as the policy says")
     for name in ("reason", "ref", "certificate_url", "key"):

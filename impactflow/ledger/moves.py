@@ -430,7 +430,6 @@ def _claimable(*, exclusive: bool) -> sa.Select[Any]:
             *placement_columns(),
             (placements.c.look_alike if exclusive else sa.null()).label("blocking_look_alike"),
             (placements.c.quantity > placements.c.approval_limit).label("is_above_limit"),
-            placements.c.denied_at,
             (orders.c.same_as.is_not(None) | select(_ALSO.c.id).where(_ALSO.c.same_as == orders.c.id).exists()).label(
                 "is_joined"
             ),

@@ -89,6 +89,7 @@ def placement_columns() -> Sequence[ColumnElement[Any]]:
                 "checks",
                 "known_as",
                 "is_renamed",
+                "denied_at",
             )
         ),
         orders.c.store,
@@ -132,6 +133,7 @@ def placement_from_row(row: Any, *, attempted_at: datetime | None, alone: bool, 
         reason=row.reason,
         known_as=row.known_as or "",
         is_renamed=row.is_renamed,
+        was_denied=row.denied_at is not None,
     )
 
 

@@ -217,6 +217,8 @@ placements = Table(
     # While in doubt: how often the provider was asked again about an answer against the purchase; NULL for never.
     Column("asked_again", Integer),
     Column("price_usd_cents", BigInteger),
+    # What the provider had quoted before it was sent; NULL where it was not asked.
+    Column("quoted_usd_cents", BigInteger),
     Column("certificate_url", Text),
     Column("placed_at", Utc),
     # The UTC day of placed_at, so that reports group by it in any database.

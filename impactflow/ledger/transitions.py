@@ -247,6 +247,7 @@ def _change(each: Move) -> tuple[object, ...]:
         each.detail,
         receipt.ref or None,
         receipt.price_usd_cents,
+        receipt.quoted_usd_cents,
         receipt.certificate_url,
         json.dumps(receipt.parts) if receipt.parts else None,
         placed_at,
@@ -307,6 +308,7 @@ _CHANGES = listed(
             "reason",
             "ref",
             "price_usd_cents",
+            "quoted_usd_cents",
             "certificate_url",
             "parts",
             "placed_at",
@@ -320,7 +322,10 @@ _CHANGES = listed(
     }
     | {name: events.c[name].type for name in ("at", "run_id")},
 ).c
-_KEPT = ("ref", "price_usd_cents", "certificate_url", "parts", "placed_at", "placed_on", "completed_at")
+_KEPT = (
+    *("ref", "price_usd_cents", "quoted_usd_cents", "certificate_url", "parts"),
+    *("placed_at", "placed_on", "completed_at"),
+)
 _MOVE = (
     placements.update()
     .where(

@@ -30,7 +30,7 @@ from impactflow.policy.fields import (
 )
 from impactflow.policy.priced_order import PricedOrder
 from impactflow.policy.quantities import PerAmount
-from impactflow.policy.rules import AnyRule
+from impactflow.policy.rules import AnyRule, Offset
 
 #: The age in days beyond which exchange rates are worth renewing.
 RENEW_AFTER_DAYS = 30
@@ -160,6 +160,11 @@ class Policy(Strict):
         meaning = self.model_dump_json(exclude=None if self.caps else {"caps", "time_zone"})
         if any(cap.usd is not None for cap in self.caps):
             meaning += f" at {[(rule.slot, rule.price_usd) for rule in self.rules]}"
+        limits = {
+            rule.slot: rule.quote.at_most_usd_per_t for rule in self.rules if isinstance(rule, Offset) and rule.quote
+        }
+        if limits:
+            meaning += f" quoted at most {sorted(limits.items())}"
         return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 
     def earnings(self, order: Order) -> Earnings:

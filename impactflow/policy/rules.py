@@ -137,13 +137,17 @@ class Rule(Strict):
             )
         return quantity
 
+    @property
+    def _options(self) -> dict[str, str | bool]:
+        return {name: value for name in self.option_fields if (value := getattr(self, name))}
+
     def _impact(self, sale: PricedOrder, hold_days: int, *, quantity: int | None, held: str | None) -> Impact:
         return Impact(
             slot=self.slot,
             provider=self.provider,
             kind=self.impact,
             quantity=quantity,
-            options={name: value for name in self.option_fields if (value := getattr(self, name))},
+            options=self._options,
             on_behalf_of_customer=self._for_customer and sale.order.customer_email is not None,
             held=held,
             approval_limit=self.approval_limit,
@@ -313,6 +317,13 @@ class OneClickDonation(_OneClickImpact):
     """The cause, as the account has it."""
 
 
+class QuoteLimit(Strict):
+    """The most that an offset may cost; CNaught is asked for its price before each order, and a dearer one waits."""
+
+    at_most_usd_per_t: Number
+    """The most in USD for a tonne of CO2."""
+
+
 class Offset(_Weighed):
     """CO2 offset through CNaught; whole grams."""
 
@@ -332,6 +343,13 @@ class Offset(_Weighed):
     """One of the account's portfolios; without this, the default portfolio."""
     description: Text | None = None
     """Shown on the certificate, to anyone."""
+    quote: Annotated[QuoteLimit | None, Field(exclude=True)] = None
+    """The most that it may cost when it is bought."""
+
+    @property
+    def _options(self) -> dict[str, str | bool]:
+        most = {"at_most_usd_per_t": f"{self.quote.at_most_usd_per_t:f}"} if self.quote else {}
+        return super()._options | most
 
 
 class ImpactAPIDonation(Rule):

@@ -7,6 +7,7 @@ is older than its safe age, the order is first looked for by its metadata.
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 from typing import Self
@@ -22,6 +23,7 @@ from impactflow.clock import Clock
 from impactflow.errors import (
     IdempotencyConflict,
     NotFound,
+    NotSent,
     OutcomeUnknown,
     RateLimited,
     Refused,
@@ -84,10 +86,39 @@ class CNaught:
         is_old = placement.attempt > 1 and self._may_be_forgotten(placement)
         if is_old and (receipt := await self._ordered_before(placement, lease)) is not None:
             return receipt
+        quoted = await self._quoted(placement)
         order = await self._submit(placement, lease)
         if why := _is_another(placement, order):
             raise OutcomeUnknown(why, provider=self.name, operation="submit_generic_order")
-        return _receipt(order)
+        return replace(_receipt(order), quoted_usd_cents=quoted)
+
+    async def _quoted(self, placement: Placement) -> int | None:
+        """
+        Return what CNaught asks for an order now, in cents, where the policy says how much that may be.
+
+        Raises:
+            NotSent: It asks more, or does not say.
+        """
+        most = _text(placement, "at_most_usd_per_t")
+        if most is None or placement.was_denied:  # what may have been bought is found out at any price
+            return None
+        amount_kg = Decimal(placement.quantity) / _GRAMS_PER_KG
+        try:
+            quote = await self._client.get_generic_quote(
+                amount_kg=amount_kg, portfolio_id=_text(placement, "portfolio_id")
+            )
+        except Unauthorized:
+            raise
+        except Refused as error:
+            raise NotSent(error.message, provider=self.name, operation="get_generic_quote") from error
+        cents = quote.price_usd_cents
+        if cents - 1 >= Decimal(most) * amount_kg / 10:  # CNaught may have rounded up to a cent
+            msg = (
+                f"it asks {Decimal(cents) / 100} USD for {amount_kg} kg, and the policy pays {most} USD for a tonne at"
+                " most: it waits until CNaught asks less, or quote.at_most_usd_per_t allows more"
+            )
+            raise NotSent(msg, provider=self.name, operation="get_generic_quote")
+        return cents
 
     async def _ordered_before(self, placement: Placement, lease: Lease) -> Receipt | None:
         """
