@@ -92,6 +92,13 @@ def good_run_after(sandbox: Served, impactflow: Impactflow) -> tuple[int, dict]:
     return good.status, differences(earned(ORDERS), sandbox.purchases())
 
 
+def first_run(sandbox: Served, impactflow: Impactflow) -> None:
+    """One order is bought: from then on the ledger is known to be the one that buys."""
+    sandbox.shop.orders[:] = ORDERS[:1]
+    assert impactflow.run("place", "--json").status == DONE
+    sandbox.shop.orders[:] = ORDERS
+
+
 def unreachable_shop(folder, command_line) -> Ended:
     """Wicked Reports cannot be reached."""
     with opened(folder, command_line) as (_, impactflow):
@@ -101,6 +108,7 @@ def unreachable_shop(folder, command_line) -> Ended:
 def unreachable_provider(folder, command_line) -> tuple[Ended, tuple[int, dict]]:
     """CNaught cannot be reached, and later can be."""
     with opened(folder, command_line) as (sandbox, impactflow):
+        first_run(sandbox, impactflow)
         ended = impactflow.but(CNAUGHT_URL=f"{UNREACHABLE}/v1").run("place", "--json", "--patience", "5")
         return ended, good_run_after(sandbox, impactflow)
 
@@ -289,12 +297,25 @@ def test_a_wrong_key_for_the_orders_is_named(impactflow):
 def test_a_wrong_key_for_one_provider_stops_only_that_one(tmp_path, command_line):
     """The others' purchases are made; its own are made by the next run with the right key."""
     with opened(tmp_path, command_line) as (sandbox, impactflow):
+        first_run(sandbox, impactflow)
         ended = impactflow.but(CNAUGHT_API_KEY="canary-wrong").run("place", "--json")
         output = ended.json
         assert (ended.status, ended.says_traceback, output["refused_keys"]) == (MISUSED, False, ["cnaught"])
-        assert (output["placements"]["placed"], output["placements"]["planned"]) == (10, 5)
+        assert (output["placements"]["placed"], output["placements"]["planned"]) == (11, 4)
         assert "check CNAUGHT_API_KEY" in ended.err
         assert "canary-wrong" not in ended.out + ended.err
+        assert good_run_after(sandbox, impactflow) == (DONE, NONE)
+
+
+def test_a_first_run_with_a_wrong_key_buys_nothing(tmp_path, command_line):
+    """That provider may know what another ledger has bought; the next run with the right key buys all."""
+    with opened(tmp_path, command_line) as (sandbox, impactflow):
+        ended = impactflow.but(CNAUGHT_API_KEY="canary-wrong").run("place", "--json")
+        output = ended.json
+        assert (ended.status, ended.says_traceback, output["refused_keys"]) == (MISUSED, False, ["cnaught"])
+        assert (output["placements"]["placed"], output["placements"]["planned"]) == (0, 15)
+        assert "cnaught did not say whether another one has" in output["left_alone"]["impactapi"]
+        assert "check CNAUGHT_API_KEY" in ended.err
         assert good_run_after(sandbox, impactflow) == (DONE, NONE)
 
 
@@ -321,7 +342,7 @@ def test_an_unreachable_provider_is_told_and_nothing_is_lost(begun):
     ended, good = begun["unreachable_provider"].result()
     output = ended.json
     assert (ended.status, ended.says_traceback) == (UNDONE, False)
-    assert (output["placements"]["placed"], output["placements"]["planned"]) == (10, 5)
+    assert (output["placements"]["placed"], output["placements"]["planned"]) == (11, 4)
     assert "CNAUGHT_URL" in output["left_alone"]["cnaught"]
     assert good == (DONE, NONE)
 
