@@ -545,13 +545,6 @@ MUTATIONS: Sequence[Mutation] = (
         "forgotten",
     ),
     Mutation(
-        "the loop checks the ledger at the first provider only",
-        "impactflow.buying.loop",
-        "        if provider not in run.checked and (silent",
-        "        if not run.checked and (silent",
-        "empty ledger",
-    ),
-    Mutation(
         "the loop sends where the ledger could not be checked",
         "impactflow.buying.loop",
         "        return (await check_at(run, [provider], policy)).get(provider)",

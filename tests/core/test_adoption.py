@@ -12,7 +12,10 @@ from world import NONE_DIFFER, RULE_OF, differences, fresh_of, policy_of, sold, 
 
 from impactflow.adoption import PurchasesUnknown, Scope, carry_out, survey
 from impactflow.audit import Audit, choose_window
-from impactflow.errors import ConfigurationError
+from impactflow.buying.loop import buy as buy_everywhere
+from impactflow.buying.loop import steps_of
+from impactflow.buying.run import Run
+from impactflow.errors import ConfigurationError, Unavailable
 from impactflow.ledger import Adopted, Claim, Move, Status, Vouched, placement_key
 from impactflow.ledger.location import back_up, describe
 from impactflow.models import ProviderName
@@ -219,6 +222,22 @@ async def test_n1_a_seller_that_cannot_be_asked_is_asked_again_before_anything_i
     async with world.run(cnaught_url=without_cnaught(world)) as run:
         silent = await run.check_ledger([CNAUGHT, ONECLICK], world.policy)
         assert ([CNAUGHT], {ONECLICK}) == (list(silent), run.checked)
+
+
+@in_virtual_time
+async def test_n1_nothing_is_sent_where_the_ledger_could_not_be_compared(new_world, monkeypatch):
+    """Though it was, elsewhere."""
+    world = a_world(new_world, [CNAUGHT, ONECLICK])
+
+    async def silent(_, names, __):
+        return {name: Unavailable("busy", provider=name, operation="list") for name in names if name is CNAUGHT}
+
+    monkeypatch.setattr(Run, "check_ledger", silent)
+    async with world.run() as run:
+        await world.plan(run)
+        run.checked.add(ONECLICK)
+        await buy_everywhere(run, world.policy, 0.0, steps_of(run, world.policy))
+        assert {ONECLICK.value} == {each["provider"] for each in world.purchases}
 
 
 @pytest.mark.parametrize("asked", [[CNAUGHT, ONECLICK], [ONECLICK]])
