@@ -201,6 +201,8 @@ def _ends(
 
     What waits for one cap takes nothing of another.
     """
+    if not caps:
+        return []
     rest, ends = list(left), [None] * len(caps)  # type: list[Fraction], list[_Place | None]
     values = {"store": store, "fresh_now": now, "read": now - _READ_WITHIN, "told": now - RELEASED}
     query = _QUEUE.where(placements.c.provider.not_in([name.value for name in sorted(without)]))
@@ -265,42 +267,28 @@ _PROVIDERS = placements.c.provider.in_([name.value for name in ProviderName])  #
 _WHAT = tuple(placements.c[name] for name in ("slot", "provider", "kind", "quantity", "price_usd_cents"))
 _CLAIMED = func.coalesce(placements.c.attempted_at, placements.c.placed_at)
 _NOT_PLACED = or_(placements.c.placed_at.is_(None), placements.c.placed_at < _SINCE)
-_BOUGHT = (
-    select(*_WHAT)
-    .select_from(_JOINED)
-    .where(
-        _OF_STORE,
-        placements.c.placed_on >= bindparam("day"),  # for the index
-        placements.c.placed_at >= _SINCE,
-        _CLAIMED < _UNTIL,
-    )
+_OF_PLACEMENTS = select(*_WHAT).select_from(_JOINED).where(_OF_STORE)
+_BOUGHT = _OF_PLACEMENTS.where(
+    placements.c.placed_on >= bindparam("day"),  # for the index
+    placements.c.placed_at >= _SINCE,
+    _CLAIMED < _UNTIL,
 )
 #: What is in doubt may be sent again at any time; what is parked is not sent again before a person has decided.
-_PERHAPS = (
-    select(*_WHAT)
-    .select_from(_JOINED)
-    .where(
-        _OF_STORE,
-        _NOT_PLACED,
-        _PROVIDERS,
-        placements.c.status.in_([Status.PARKED.value, *(status.value for status in UNRESOLVED)]),
-        _CLAIMED < _UNTIL,
-        or_(placements.c.status != Status.PARKED.value, func.coalesce(placements.c.sent_until, _CLAIMED) >= _SINCE),
-    )
+_PERHAPS = _OF_PLACEMENTS.where(
+    _NOT_PLACED,
+    _PROVIDERS,
+    placements.c.status.in_([Status.PARKED.value, *(status.value for status in UNRESOLVED)]),
+    _CLAIMED < _UNTIL,
+    or_(placements.c.status != Status.PARKED.value, func.coalesce(placements.c.sent_until, _CLAIMED) >= _SINCE),
 )
 #: What a provider that knows keys said no to, such as 429, and what may have been bought all the same, until it is sent
 #: again; also where it waits for something else by now, or was withdrawn.
-_DENIED = (
-    select(*_WHAT)
-    .select_from(_JOINED)
-    .where(
-        _OF_STORE,
-        _NOT_PLACED,
-        _PROVIDERS,
-        placements.c.status.in_([Status.CANCELLED.value, *(status.value for status in WAITING)]),
-        placements.c.denied_at >= _SINCE,
-        placements.c.denied_at < _UNTIL,
-    )
+_DENIED = _OF_PLACEMENTS.where(
+    _NOT_PLACED,
+    _PROVIDERS,
+    placements.c.status.in_([Status.CANCELLED.value, *(status.value for status in WAITING)]),
+    placements.c.denied_at >= _SINCE,
+    placements.c.denied_at < _UNTIL,
 )
 #: Purchases beside the one that a placement holds.
 _SURPLUS = (

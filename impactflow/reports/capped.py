@@ -33,6 +33,8 @@ async def reached(run: Run, policy: Policy) -> Sequence[Reached]:
     Raises:
         LedgerError: The ledger cannot be read.
     """
+    if not policy.caps:
+        return []
     now = run.clock.now()
     caps = policy.caps_at(now)
     uses, _ = await run.ledger.caps(policy.store, caps, now)

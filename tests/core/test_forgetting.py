@@ -92,6 +92,13 @@ async def lose(world, run, *, bought):
     return sent
 
 
+async def resolved(world, run, times=6):
+    """Look after the doubts again and again."""
+    for _ in range(times):
+        world.clock.turn(seconds=100)
+        await resolve(run.account(ONECLICK, "acme"))
+
+
 @in_virtual_time
 async def test_the_address_is_nowhere_and_all_purchases_are_as_they_were(world_of):
     """Not in the file either, nor in its log; another customer stays."""
@@ -206,8 +213,7 @@ async def test_a_doubt_is_resolved_as_if_nobody_had_been_forgotten(world_of, bou
         assert sent.customer_email == CANARY
         assert not (await forget(run)).must_wait
         assert not holds_canary(run)
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         await world.plan(run)
         await work(run, ONECLICK)
         assert {"placed": 1} == await statuses(run)
@@ -223,8 +229,7 @@ async def test_a_merchants_purchase_is_not_taken_for_a_forgotten_customers(world
         await lose(world, run, bought=False)
         buy_there(world, ONECLICK)
         await forget(run)
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         assert {"planned": 1} == await statuses(run)
 
 
@@ -235,8 +240,7 @@ async def test_a_late_effect_of_an_attempt_before_is_found_by_the_audit(world_of
     async with world.run() as run:
         await world.plan(run)
         await lose(world, run, bought=False)
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         await forget(run)
         buy_there(world, ONECLICK, email=CANARY)
         await world.plan(run)
@@ -254,8 +258,7 @@ async def test_a_late_answer_doubts_what_was_sent_before_the_forgetting(world_of
     async with world.run() as run:
         await world.plan(run)
         sent = await lose(world, run, bought=False)
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         await forget(run)
         buy_there(world, ONECLICK, email=CANARY)
         now = run.clock.now()
@@ -277,15 +280,12 @@ async def test_a_doubt_about_what_was_sent_for_nobody_knows_of_the_attempt_befor
     async with world.run() as run:
         await world.plan(run)
         await lose(world, run, bought=False)
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         await forget(run)
         await world.plan(run)
         assert (await lose(world, run, bought=False)).customer_email is None
         buy_there(world, ONECLICK, email=CANARY)
-        for _ in range(6):
-            world.clock.turn(seconds=100)
-            await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run)
         assert {"parked": 1} == await statuses(run)
         assert len(world.purchases) == 1
 
@@ -583,8 +583,7 @@ async def test_a_late_answer_is_not_recorded_for_two_orders_of_the_customer(worl
     async with world.run() as run:
         await world.plan(run)
         first = await lose(world, run, bought=False)
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         await world.plan(run)
         placements = schema.tables["placements"]
         with run.ledger._engine.begin() as connection:  # the second one's turn
@@ -592,8 +591,7 @@ async def test_a_late_answer_is_not_recorded_for_two_orders_of_the_customer(worl
             connection.execute(later.values(due_at=run.clock.now() + timedelta(seconds=50)))
         assert (await lose(world, run, bought=False)).id != first.id
         ref = buy_there(world, ONECLICK, email=CANARY)
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         assert {"planned": 1, "placed": 1} == await statuses(run)
         if is_forgotten:
             await forget(run)
@@ -612,13 +610,6 @@ def put_off(run, placement, seconds):
     due_at = run.clock.now() + timedelta(seconds=seconds)
     with run.ledger._engine.begin() as connection:
         connection.execute(table.update().where(table.c.id == placement.id).values(due_at=due_at))
-
-
-async def resolved(world, run, times=6):
-    """Look after the doubts again and again."""
-    for _ in range(times):
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
 
 
 async def two_orders_sent(world, run):
@@ -863,8 +854,7 @@ async def test_an_address_is_found_in_the_field_in_whatever_it_is_written_there(
         await lose(world, run, bought=True)
         assert (await forget(run)).orders == 1
         assert not holds_canary(run)
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         assert {"placed": 1} == await statuses(run)
         world.sandbox.shop.orders.append(sold(2, contact=by(written), amount=90))
         await world.plan(run)
@@ -943,8 +933,7 @@ async def test_the_purchases_that_name_the_customer_are_listed_each_time(world_o
         await world.plan(run)
         await lose(world, run, bought=True)
         assert [] == (await forget(run)).named
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         await world.plan(run)
         await work(run, ONECLICK)
         assert {"placed": 2} == await statuses(run)
@@ -960,8 +949,7 @@ async def test_what_is_being_sent_for_nobody_is_not_waited_for(world_of):
     async with world.run() as run:
         await world.plan(run)
         await lose(world, run, bought=False)
-        world.clock.turn(seconds=100)
-        await resolve(run.account(ONECLICK, "acme"))
+        await resolved(world, run, times=1)
         await forget(run)
         await world.plan(run)
         now = run.clock.now()
