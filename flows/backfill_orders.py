@@ -17,7 +17,7 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from impactflow.buying.backfill import Backfilled, PlannedWindow, choose_days, remember, windows_left
-from impactflow.buying.preview import DryBackfill, DryRun, wrong_with
+from impactflow.buying.preview import DryBackfill, DryRun, what_stops, wrong_with
 from impactflow.buying.rounds import Round
 from impactflow.buying.run import Run
 from impactflow.models import ProviderName
@@ -69,8 +69,7 @@ async def backfill_orders(
         days = choose_days(from_day, to_day, run.clock)
         windows = await windows_left(run.ledger, policy, days, window_days)
         if dry_run:
-            unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
-            notes = [*unasked, *(each.in_words for each in await run.ledger.pauses())]
+            notes = await what_stops(run, policy)
             wrong = await wrong_with(run, policy)
             return DryBackfill(await preview_all(policy, windows, at_most), notes, wrong)
         run.require_keys({rule.provider for rule in policy.rules})

@@ -13,7 +13,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.runtime import flow_run
 
-from impactflow.buying.preview import DryRun
+from impactflow.buying.preview import DryRun, what_stops
 from impactflow.intake.columns import columns_needed
 from impactflow.intake.planning import choose_window
 from impactflow.policy import load_policy
@@ -66,11 +66,10 @@ async def place_impacts(
         else:
             window = await choose_window(run.ledger, policy, from_day, to_day, run.clock)
         if dry_run:
-            unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
+            notes = await what_stops(run, policy)
             preview = await preview_orders(policy, window, orders_file=orders_file)
             await publish_preview([preview])
-            paused = [each.in_words for each in await run.ledger.pauses()]
-            return replace(preview, notes=[*preview.notes, *unasked, *paused])
+            return replace(preview, notes=[*preview.notes, *notes])
         run.require_keys({rule.provider for rule in policy.rules}, orders_file)
         await check_ledger(sorted({rule.provider for rule in policy.rules}), policy)
         taken = await process_deliveries(policy)

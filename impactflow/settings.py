@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     impactflow_request_timeout_s: Seconds = Field(default=0.0, validate_default=False)
     #: How long after an attempt "not in their records" means "not placed", in seconds; by default twice the lease.
     impactflow_settle_s: Seconds = Field(default=0.0, validate_default=False)
+    #: Whether this machine's own addresses do as well where a policy says ``live: true``.
+    impactflow_allow_loopback: bool = False
     #: Requests in flight per provider.
     impactflow_concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
     #: How old a CNaught idempotency key may be before the order is looked up by its metadata first, in seconds.

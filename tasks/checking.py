@@ -31,5 +31,5 @@ async def check_ledger(providers: Sequence[ProviderName], policy: Policy | None)
     """
     run = current_run()
     if policy is not None:
-        await refuse_slips(run.ledger, policy, run.clock.now().date())
+        await refuse_slips(run, policy)
     return await check_at(run, providers, policy)

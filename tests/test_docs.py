@@ -90,7 +90,11 @@ def test_env_example_shows_the_defaults():
     shown = {name: value for name, value in re.findall(r"^# ([A-Z_]+)=(.+)$", text, re.MULTILINE) if name in defaults}
 
     assert shown
-    assert {name: str(defaults[name]).removesuffix(".0") for name in shown} == shown
+    assert {name: _as_written(defaults[name]) for name in shown} == shown
+
+
+def _as_written(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default).removesuffix(".0")
 
 
 def test_every_command_that_the_readme_types_exists():

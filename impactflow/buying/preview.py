@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from impactflow.buying.hosts import wrong_hosts
 from impactflow.buying.options import as_lines, check_options
 from impactflow.buying.run import Run
 from impactflow.buying.slips import find_slips
@@ -160,6 +161,19 @@ def _rows(totals: Mapping[tuple[str, str, str], tuple[int, int]]) -> list[dict[s
     ]
 
 
+async def what_stops(run: Run, policy: Policy) -> list[str]:
+    """
+    The reasons why a run would buy less than it could, or nothing: sentences for a person.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+        PurchasesUnknown: A run would refuse this ledger.
+    """
+    unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
+    pauses = [each.in_words for each in await run.ledger.pauses()]
+    return [*unasked, *wrong_hosts(policy, run.settings), *pauses]
+
+
 async def wrong_with(run: Run, policy: Policy) -> list[str]:
     """The mistakes in a policy, as far as the ledger and the providers whose keys are set can show them."""
     slips = await find_slips(run.ledger, policy, run.clock.now().date())
@@ -175,8 +189,7 @@ async def preview_deliveries(run: Run, policy: Policy, senders: Senders) -> DryR
         LedgerError: The ledger cannot be read.
         PurchasesUnknown: A run would refuse this ledger.
     """
-    notes = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
-    notes += [each.in_words for each in await run.ledger.pauses()]
+    notes = await what_stops(run, policy)
     today = run.clock.now().date()
     window = Window(today, today, open_ended=True)
     source = await with_deliveries(_NoOrders(), run.ledger, policy, senders)

@@ -7,20 +7,23 @@ For each, a line in the policy can say that it is intended. Called before anythi
 
 from datetime import date
 
+from impactflow.buying.hosts import wrong_hosts
+from impactflow.buying.run import Run
 from impactflow.errors import ConfigurationError
 from impactflow.ledger import BoughtSlot, Ledger
 from impactflow.policy import Policy
 
 
-async def refuse_slips(ledger: Ledger, policy: Policy, today: date) -> None:
+async def refuse_slips(run: Run, policy: Policy) -> None:
     """
-    Check that a policy has no slips.
+    Check that a policy has no slips, and that the providers' hosts are as real as it says.
 
     Raises:
-        ConfigurationError: It has some; the message says what to write.
+        ConfigurationError: Something is wrong; the message says what to write.
     """
-    if slips := await find_slips(ledger, policy, today):
-        raise ConfigurationError("; ".join(slips))
+    slips = await find_slips(run.ledger, policy, run.clock.now().date())
+    if wrong := [*wrong_hosts(policy, run.settings), *slips]:
+        raise ConfigurationError("; ".join(wrong))
 
 
 async def find_slips(ledger: Ledger, policy: Policy, today: date) -> list[str]:

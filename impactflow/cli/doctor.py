@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from impactflow.adoption import PurchasesUnknown, Scope, find_unknown
+from impactflow.buying.hosts import hosts_in_words, wrong_hosts
 from impactflow.buying.options import CheckedRule, check_options
 from impactflow.buying.run import Run, open_run
 from impactflow.buying.slips import find_slips
@@ -25,6 +26,8 @@ from impactflow.settings import Settings, did_you_mean, load_settings, require_f
 from impactflow.texts import counted
 from impactflow.webhooks.sources import Secrets
 
+#: The name of the check whether purchases are real.
+LIVE = "live"
 _BOUGHT = frozenset({Status.PLACED, Status.COMPLETED, Status.CANCELLING})
 
 
@@ -100,6 +103,7 @@ async def _examine(
         findings += await _pauses(run)
         if policy is not None:
             findings += await _slips(run, policy)
+            findings += _live(policy, settings)
             findings += _rates(policy, run.clock.now().date())
             findings += await _never_announced(run, policy)
             findings += await _silent_senders(run, policy)
@@ -182,6 +186,14 @@ async def _pauses(run: Run) -> list[dict[str, Any]]:
         return [_note("pause", each.in_words) for each in await run.ledger.pauses()]
     except LedgerError:  # the finding on the ledger says so already
         return []
+
+
+def _live(policy: Policy, settings: Settings) -> list[dict[str, Any]]:
+    """Report whether purchases would be real, and hosts that a run would refuse."""
+    if wrong := wrong_hosts(policy, settings):
+        return [_wrong(LIVE, ConfigurationError(each)) for each in wrong]
+    said = "not set" if policy.live is None else str(policy.live).lower()
+    return [_ok(LIVE, f"{said}; {hosts_in_words(policy, settings) or 'no URL is set'}")]
 
 
 async def _slips(run: Run, policy: Policy) -> list[dict[str, Any]]:

@@ -120,6 +120,8 @@ _POLICY = """\
 # that may stand here.
 # The store and the slots are part of the key of every purchase: choose them once and keep them.
 store: STORE
+# Whether purchases are real: until this says true, no run buys anywhere but at the providers' hosts for tests.
+live: false
 rules:
 """
 
@@ -331,13 +333,14 @@ def _write(file: Path, text: str, *, mode: int) -> None:
 
 def _check_written(answers: Answers, *, as_json: bool) -> int:
     """Run the checks of ``doctor``, except for keys left for later, and print the next step."""
-    from impactflow.cli.doctor import examine, show_findings  # noqa: PLC0415 - it loads a lot, and a person waits
+    from impactflow.cli.doctor import LIVE, examine, show_findings  # noqa: PLC0415 - it loads a lot, and a person waits
 
     left = [name for name, value in answers.variables.items() if not value]
     # Each finding about a missing variable names that variable.
     with waiting_for("the providers and the shop"):
         found = stopping.run(examine())
-    findings = [each for each in found if not any(name in each["said"] for name in left)]
+    # No run must buy yet, and that is nothing wrong.
+    findings = [each for each in found if each["what"] != LIVE and not any(name in each["said"] for name in left)]
     status = max((finding["status"] for finding in findings), default=0)
     if as_json:
         written = [str(POLICY.absolute()), str(ENVIRONMENT.absolute())]
@@ -352,5 +355,6 @@ def _check_written(answers: Answers, *, as_json: bool) -> int:
     elif left:
         out.print("Once the keys are there, `impactflow doctor` checks them.")
         out.print(f"{_SANDBOX}.", markup=False)
+    out.print(f"Nothing real is bought until live: true stands in {POLICY.absolute()}.", markup=False)
     out.print(f"Next: {_NEXT[answers.source or '']}.", markup=False)
     return status

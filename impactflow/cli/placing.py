@@ -74,7 +74,7 @@ def _check_senders(settings: Settings) -> None:
 async def _open_for(settings: Settings, policy: Policy) -> None:
     async with open_run(settings, "check") as run:
         run.require_sellers({rule.provider for rule in policy.rules})
-        await refuse_slips(run.ledger, policy, run.clock.now().date())
+        await refuse_slips(run, policy)
 
 
 def preview_deliveries(settings: Settings, policy: Path) -> "DryRun":
@@ -112,7 +112,7 @@ async def _open(
         run.order_source(orders_file)
         if not dry_run:
             run.require_sellers({rule.provider for rule in policy.rules})
-            await refuse_slips(run.ledger, policy, today)
+            await refuse_slips(run, policy)
         if orders_file:
             file = run.orders_file(orders_file)
             file.require_orders()

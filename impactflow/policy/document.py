@@ -105,6 +105,11 @@ class Policy(Strict):
 
     store: Store
     """The store's name: a part of every idempotency key, so it must not change."""
+    live: bool | None = None
+    """
+    Real purchases or none: with `true` a run refuses hosts for tests (`sandbox.`, `testing.`, this machine), with
+    `false` all others. Unless set, it takes any.
+    """
     eligible_payments: Annotated[tuple[Literal["APPROVED", "MANUAL", "Partially Refunded"], ...], NotEmpty()] = (
         "APPROVED",
         "MANUAL",
@@ -157,7 +162,7 @@ class Policy(Strict):
     @cached_property
     def digest(self) -> str:
         """Changes whenever the meaning of the policy changes."""
-        meaning = self.model_dump_json(exclude=None if self.caps else {"caps", "time_zone"})
+        meaning = self.model_dump_json(exclude={"live"} if self.caps else {"live", "caps", "time_zone"})
         if any(cap.usd is not None for cap in self.caps):
             meaning += f" at {[(rule.slot, rule.price_usd) for rule in self.rules]}"
         limits = {

@@ -205,6 +205,7 @@ def test_doctor_checks_everything_and_changes_nothing(used):
     assert {check["what"]: check["ok"] for check in ended.json["checks"]} == dict.fromkeys(
         (
             "policy",
+            "live",
             "webhooks",
             "reports",
             "prefect",

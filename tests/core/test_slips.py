@@ -29,7 +29,7 @@ async def test_n9_a_renamed_slot_is_refused_until_it_is_said_to_be_new(new_world
     world = await bought(new_world, TREES, OFFSET)
     async with world.run() as run:
         with pytest.raises(ConfigurationError, match="slot trees, with 3 purchases, is gone"):
-            await refuse_slips(run.ledger, policy_of(RENAMED, OFFSET), TODAY)
+            await refuse_slips(run, policy_of(RENAMED, OFFSET))
         [slip] = await find_slips(run.ledger, policy_of(RENAMED, OFFSET), TODAY)
         assert "new_slots: [trees2]" in slip
         for fine in (

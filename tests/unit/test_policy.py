@@ -515,7 +515,7 @@ class TestWhatIsRefused:
                 "store: acme",
                 "store: acme\nzz: 1",
                 2,
-                "zz: unknown field: store, eligible_payments, not_before, at_most_days_old, hold_days, distinct",
+                "zz: unknown field: store, live, eligible_payments, not_before, at_most_days_old, hold_days, distinct",
             ),
             ("store: acme", "store: acme\nstore: b", 2, "store: stands twice, first in line 1"),
             ("store: acme", "store: acme\neligible_payments: [APPROVED, REFUNDED]", 2, "eligible_payments[1]: must be"),

@@ -1,0 +1,56 @@
+"""
+Whether purchases are real: the hosts of a policy's providers, held against the policy's ``live``.
+
+A key's own kind cannot be seen from outside, so it is the host that counts: ``sandbox.`` and ``testing.`` at its
+beginning, or this machine, stand for tests.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from impactflow.models import ProviderName
+from impactflow.policy import Policy
+from impactflow.settings import Settings, is_loopback
+
+_TESTS = frozenset({"sandbox", "testing"})
+
+
+def wrong_hosts(policy: Policy, settings: Settings) -> list[str]:
+    """Sentences for a person, one for each of a policy's providers whose host its ``live`` refuses."""
+    if policy.live is None:
+        return []
+    return [
+        _wrong(name, host, is_live=policy.live)
+        for name, host in _hosts(policy, settings)
+        if _is_test(host) is policy.live
+        if not (settings.impactflow_allow_loopback and is_loopback(host))
+    ]
+
+
+def hosts_in_words(policy: Policy, settings: Settings) -> str:
+    """The host of each of a policy's providers, and whether it is a real one."""
+    return ", ".join(
+        f"{name} at {host} ({'tests' if _is_test(host) else 'real'})" for name, host in _hosts(policy, settings)
+    )
+
+
+def _hosts(policy: Policy, settings: Settings) -> Sequence[tuple[ProviderName, str]]:
+    urls = {name: getattr(settings, f"{name}_url") for name in sorted({rule.provider for rule in policy.rules})}
+    return [(name, urlsplit(url).hostname or "") for name, url in urls.items() if url is not None]
+
+
+def _is_test(host: str) -> bool:
+    return is_loopback(host) or host.split(".", maxsplit=1)[0] in _TESTS
+
+
+def _wrong(name: ProviderName, host: str, *, is_live: bool) -> str:
+    variable = f"{name.upper()}_URL"
+    if is_live:
+        return (
+            f"the policy says live: true, and {host} is for tests: nothing real would be bought there. Set {variable}"
+            f" to {name}'s real URL, or write live: false"
+        )
+    return (
+        f"the policy says live: false, and {host} is real: purchases there cost money. Write live: true once they are"
+        f" meant to, or set {variable} to a URL for tests"
+    )
