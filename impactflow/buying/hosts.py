@@ -51,6 +51,6 @@ def _wrong(name: ProviderName, host: str, *, is_live: bool) -> str:
             f" to {name}'s real URL, or write live: false"
         )
     return (
-        f"the policy says live: false, and {host} is real: purchases there cost money. Write live: true once they are"
+        f"the policy says live: false, and {host} is real: purchases there cost money. Write live: true if they are"
         f" meant to, or set {variable} to a URL for tests"
     )
