@@ -59,6 +59,7 @@ _CONDITIONS = {
 _HEADINGS = {
     "Fx": "`fx`: what currencies are worth",
     "CapRule": "`caps`: the most in a period",
+    "Refunds": "`refunds`: what a refund undoes",
     "QuoteLimit": "`quote`: the most that an offset may cost",
     **_QUANTITIES,
     **_CONDITIONS,
@@ -99,7 +100,7 @@ def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
     yield f"\n## {_HEADINGS['Fx']}\n"
     yield _FX
     yield from _table(kinds["Fx"], kinds)
-    for kind in ("CapRule", "QuoteLimit"):
+    for kind in ("CapRule", "Refunds", "QuoteLimit"):
         yield f"\n## {_HEADINGS[kind]}\n"
         yield _prose(kinds[kind]["description"]) + "\n"
         yield from _table(kinds[kind], kinds)

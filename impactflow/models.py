@@ -189,6 +189,13 @@ class Order:
         return any(payment.status.strip().upper() == _REFUNDED for payment in self.payments)
 
     @property
+    def is_given_back(self) -> bool:
+        """Whether all its payments were given back whole, or failed: a payment of another status may have been made."""
+        return self.is_refunded and all(
+            payment.status.strip().upper() in {_REFUNDED, "FAILED"} for payment in self.payments
+        )
+
+    @property
     def is_refunded_in_part(self) -> bool:
         """Whether a part of a payment was given back."""
         return any(payment.status.strip().upper() == _PARTIALLY_REFUNDED.upper() for payment in self.payments)

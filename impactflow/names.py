@@ -21,6 +21,11 @@ def wicked_name(order_id: str) -> str:
     return f"wr:{order_id}"
 
 
+def is_listed(names: Iterable[str]) -> bool:
+    """Whether one of an order's names is its id in Wicked Reports."""
+    return any(name.startswith(LISTED.removesuffix("%")) for name in names)
+
+
 def wicked_id(name: str) -> str:
     """The id of an order in Wicked Reports, from its name; any other text as it is."""
     return name.removeprefix("wr:")

@@ -5,8 +5,9 @@ A link is written as Markdown, and texts that others wrote are escaped; ``pages`
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 from urllib.parse import quote
 
 from prefect import task
@@ -88,6 +89,14 @@ def _link(text: str, url: str) -> str:
     if not url.startswith(("https://", "http://")):
         return for_page(url)
     return f"[{text}]({quote(url, safe=':/?#@!$&*+,;=%~')})"
+
+
+@task(name="publish_cancelled", cache_policy=NO_CACHE, retries=1)
+async def publish_cancelled(purchases: Sequence[Mapping[str, Any]]) -> None:
+    """Show the first purchases that a run has cancelled."""
+    rows = [{name: "" if cell is None else for_page(str(cell)) for name, cell in row.items()} for row in purchases]
+    if rows:
+        await show_table(rows[:_LINES], key="cancelled", description="What this run has cancelled, the first of it")
 
 
 @task(name="publish_preview", cache_policy=NO_CACHE, retries=1)

@@ -34,8 +34,9 @@ _LONG = frozenset({"acceptance", "benchmarks", "flows", "pretenders", "proof"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How often ``test_stopping`` stops ``place``."""
+    """How often commands are stopped and killed."""
     parser.addoption("--stops", type=int, default=3, help="SIGTERMs to a place that buys.")
+    parser.addoption("--kills", type=int, default=3, help="SIGKILLs to a run that undoes refunds.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

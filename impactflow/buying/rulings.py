@@ -24,7 +24,7 @@ from impactflow.units import in_words
 
 log = logging.getLogger(__name__)
 
-#: The statuses that a person may rule on.
+#: The statuses that a person may rule on; what is cancelling may only be given up, once it is not shown any more.
 OPEN_TO_RULING = frozenset({Status.PARKED, Status.FAILED})
 #: Statuses in which a placement of the same sale and slot will not be bought, and was not unless it holds a purchase.
 _OVER = frozenset({Status.FAILED, Status.CANCELLED})
@@ -136,6 +136,8 @@ async def settle(
             await _check_not_bought(account_of(placement.provider, placement.store), entry)
         case Resolution.GIVEN_UP:
             to = Status.CANCELLED
+            if entry.status is Status.CANCELLING:
+                await _check_gone(account_of(placement.provider, placement.store), placement)
         case never:
             assert_never(never)
     move = Move(placement, entry.status, to, now, run_id, detail, due_at, receipt, by_key=by_key)
@@ -160,10 +162,13 @@ async def _open_to_ruling(ledger: Ledger, ruling: Ruling) -> Entry:
             f"order {ruling.order!r} has no placement in slot {ruling.slot!r}: `impactflow status` lists what waits"
         )
     waiting = [entry for entry in entries if entry.status in OPEN_TO_RULING]
+    if ruling.decision is Resolution.GIVEN_UP and not waiting:
+        waiting = [entry for entry in entries if entry.status is Status.CANCELLING]
     waiting.sort(key=lambda entry: entry.placement.order_id != wicked_id(ruling.order))
     if not waiting:
         raise ConfigurationError(
-            f"{_name(entries[0].placement)} is {entries[0].status}: only what is parked or failed is settled by hand"
+            f"{_name(entries[0].placement)} is {entries[0].status}: only what is parked or failed is settled by hand,"
+            " and as given-up what is cancelling"
         )
     if ruling.decision is Resolution.BOUGHT and not ruling.ref:
         raise ConfigurationError("ref: give the provider's name for what was bought")
@@ -250,6 +255,22 @@ async def _check_not_bought(account: StoreAccount, entry: Entry) -> None:
                 f"{_name(placement)} cannot be bought again: at {provider.name} its key stands for {record.ref}, which"
                 " is cancelled; settle it as given-up"
             )
+
+
+async def _check_gone(account: StoreAccount, placement: Placement) -> None:
+    """Check that a purchase that is being cancelled is not shown as standing."""
+    if not await account.ledger.was_asked_to_cancel(placement.id):
+        raise ConfigurationError(
+            f"{_name(placement)} was not cancelled: nothing asked for it yet; `impactflow refunds` finds out more"
+        )
+    await check_account(account, fewest=2)  # of a single purchase, its own absence says nothing about the account
+    ref, parts = placement.provider_ref, placement.parts
+    record = await account.provider.fetch(ref, parts) or await account.provider.fetch(ref, parts)
+    if record is not None and not (record.cancelled or record.is_anothers(placement)):
+        raise ConfigurationError(
+            f"{_name(placement)} stands at {account.name} as {ref}: cancel it there first, or leave it to"
+            " `impactflow refunds`"
+        )
 
 
 async def _of_its_key(provider: Provider, placement: Placement, now: datetime) -> AsyncIterator[Record]:

@@ -106,6 +106,7 @@ class PlacementLease:
     account: StoreAccount
     placement: Placement
     until: datetime
+    operation: str = "place"
 
     def check(self) -> None:
         """
@@ -116,7 +117,7 @@ class PlacementLease:
         """
         if (self.until - self.account.clock.now()).total_seconds() <= self.account.config.request_timeout_s:
             msg = "too little of the lease was left to send it"
-            raise NotSent(msg, provider=self.placement.provider, operation="place")
+            raise NotSent(msg, provider=self.placement.provider, operation=self.operation)
 
     async def remember(self, handle: str | None) -> None:
         """
@@ -129,7 +130,7 @@ class PlacementLease:
             await self.account.ledger.remember_handle(self.placement, handle)
         except TransitionRefused:
             msg = "the lease ran out before the provider's name for it was on disk"
-            raise NotSent(msg, provider=self.placement.provider, operation="place") from None
+            raise NotSent(msg, provider=self.placement.provider, operation=self.operation) from None
 
     async def unexplained(self, refs: Sequence[str]) -> Unexplained:
         """Return the purchases that no placement holds, and how many other placements may have made them."""

@@ -14,6 +14,7 @@ from impactflow.intake.problems import grouped
 from impactflow.ledger import Planned
 from impactflow.models import Unit
 from impactflow.reports.files import Reported
+from impactflow.reports.refunded import RefundsOutcome
 from impactflow.reports.standing import NO_PRICE, Standing, in_standings
 from impactflow.reports.summary import LedgerState, Outcome, TrackOutcome
 from impactflow.texts import counted
@@ -173,6 +174,16 @@ def show_tracked(result: TrackOutcome) -> None:
             "Some still open is normal: trees and offsets take their providers days. `impactflow track` asks again,"
             f" whenever you like.{status}"
         )
+
+
+def show_refunded(result: RefundsOutcome) -> None:
+    """Print what became of the purchases of refunded orders."""
+    for line in (*result.summary, *result.notes):
+        out.print(line, markup=False)
+    print_table("Cancelled", result.cancelled_purchases[:_SHOWN])
+    if not result.refused:
+        for name, why in result.left_alone.items():
+            out.print(f"{name} was left alone: {why}", markup=False)
 
 
 def _read(planned: Planned) -> str:

@@ -50,6 +50,17 @@ def check(
     return days
 
 
+def check_policy(settings: Settings, policy: Path) -> None:
+    """
+    Check that a run that buys nothing can begin.
+
+    Raises:
+        ConfigurationError: A file is wrong or missing.
+    """
+    load_policy(policy)
+    _check_senders(settings)
+
+
 def check_sellers(settings: Settings, policy: Path) -> None:
     """
     Check that a run that reads no orders can begin.

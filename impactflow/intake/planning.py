@@ -477,6 +477,13 @@ async def choose_window(
     return replace(window, from_=from_, new_from=begins, watches=watches, why=why)
 
 
+def watched(today: date, since: date | None = None) -> Window:
+    """The last ``WATCH_DAYS``, and back to an earlier day, for a run that only reads again what the ledger knows."""
+    from_ = min(filter(None, (today - WATCH_DAYS * _DAY, since)))
+    why = f"the last {WATCH_DAYS} days, back to the oldest order of which something is to be undone"
+    return Window(from_, today, open_ended=True, new_from=today + 2 * _DAY, why=why)
+
+
 async def unread(ledger: Ledger, policy: Policy, clock: Clock) -> tuple[int, str]:
     """The number of planned placements that wait until their orders are read again, and the command that reads them."""
     now = clock.now()

@@ -8,7 +8,7 @@ The ledger: every placement and every event of its life, in SQLite or Postgres.
     orders become plans  pages (the sales that a page reports) ▶ planning ▶ plan_rows, revision; previews write nothing
     what is known        facts (of an order), names, customers, sold, sold_before, fresh, unlisted, unreadable,
                          watermarks
-    plans become events  moves (claims, outcomes, leases), caps, joined_sales, surplus_purchases
+    plans become events  moves (claims, outcomes, leases), caps, joined_sales, surplus_purchases, cancellations
     persons decide       approvals, dismissals, adopting, pauses, forgetting; refunds withdraw
     what stays out       forgotten (customers), addresses (in texts)
     webhooks             deliveries, refusals
@@ -30,6 +30,7 @@ from impactflow.ledger import (
     activity,
     adopting,
     approvals,
+    cancellations,
     deliveries,
     dismissals,
     facts,
@@ -53,6 +54,7 @@ from impactflow.ledger import caps as capping
 from impactflow.ledger.activity import Effect, Group, GroupLine
 from impactflow.ledger.adopting import Adopted, BoughtSlot, OurPurchase, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
+from impactflow.ledger.cancellations import Ask, Ended, Purchases, Taken, Taking, Undoing
 from impactflow.ledger.caps import CapUse, Claiming, Turns
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
 from impactflow.ledger.dismissals import Dismissal
@@ -87,6 +89,7 @@ __all__ = [
     "Adopted",
     "Announcement",
     "Approval",
+    "Ask",
     "Awaiting",
     "BoughtSlot",
     "CapUse",
@@ -96,6 +99,7 @@ __all__ = [
     "Dismissal",
     "Due",
     "Effect",
+    "Ended",
     "Entry",
     "Foreseen",
     "Forget",
@@ -120,14 +124,18 @@ __all__ = [
     "Pending",
     "Planned",
     "Postponement",
+    "Purchases",
     "Reason",
     "Reasons",
     "RefusedDeliveries",
     "Resumption",
     "Status",
     "Step",
+    "Taken",
+    "Taking",
     "Total",
     "Turns",
+    "Undoing",
     "Vouched",
     "placement_key",
 ]
@@ -285,6 +293,42 @@ class Ledger:
             TransitionRefused: The placement holds another purchase by now, or is complete.
         """
         await self._writer.submit(surplus_purchases.hold_the_earlier, step)
+
+    async def oldest_to_cancel(self, undoing: Undoing) -> datetime | None:
+        """The time of the first sale of which something is to be cancelled, or may be being cancelled."""
+        return await self._read(cancellations.oldest, undoing)
+
+    async def to_cancel_at(self, undoing: Undoing) -> frozenset[ProviderName]:
+        """The providers at which purchases are to be cancelled, or may be being cancelled."""
+        return await self._read(cancellations.providers, undoing)
+
+    async def count_to_cancel(self, undoing: Undoing, provider: ProviderName) -> int:
+        """The number of purchases to cancel at a provider that no run has taken yet."""
+        return await self._read(cancellations.count, undoing, provider)
+
+    async def list_to_cancel(self, undoing: Undoing, limit: int) -> Sequence[Mapping[str, Any]]:
+        """The purchases to cancel, as their orders were read last."""
+        return await self._read(cancellations.listed, undoing, limit)
+
+    async def take_to_cancel(self, taking: Taking) -> Sequence[Taken]:
+        """Reserve purchases to cancel for this run until the lease ends, their intents on disk."""
+        return await self._writer.submit(cancellations.take, taking)
+
+    async def end_cancellation(self, ended: Ended) -> bool:
+        """Record what became of a cancellation; return whether this run still had the purchase."""
+        return await self._writer.submit(cancellations.end, ended)
+
+    async def ask_to_cancel(self, asked: Ask) -> str | None:
+        """Note that a provider is about to be asked to cancel; return why it must not be, and is not noted, if so."""
+        return await self._writer.submit(cancellations.ask, asked)
+
+    async def was_asked_to_cancel(self, placement: int) -> bool:
+        """Whether a provider was asked to cancel a purchase, by its placement's row, since a run began to."""
+        return await self._read(cancellations.was_asked, placement)
+
+    async def given_back(self, undoing: Undoing) -> Purchases:
+        """The purchases of a store's orders that were given back."""
+        return await self._read(cancellations.purchases, undoing)
 
     async def adopt(self, purchase: OurPurchase) -> Adopted:
         """

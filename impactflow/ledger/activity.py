@@ -137,7 +137,11 @@ def _first_of_each(source: Any, status: ColumnElement[str]) -> Select[Any]:
 _OF_RUN = (events.c.run_id == bindparam("run_id")) & (events.c.id > bindparam("after"))
 #: A run's last event of each placement. + 0: with the index on placements SQLite would walk through all events.
 _LAST = select(func.max(events.c.id)).where(_OF_RUN).group_by(events.c.placement + 0)
-_LAST_CHANGE = select(events.c.placement, events.c.at, events.c.to_status).where(events.c.id.in_(_LAST)).subquery()
+#: Not that a purchase stands after all which was to be cancelled: that is no news of a purchase.
+_IS_NEWS = ~(func.coalesce(events.c.from_status, "") == Status.CANCELLING.value) | events.c.to_status.not_in(STANDING)
+_LAST_CHANGE = (
+    select(events.c.placement, events.c.at, events.c.to_status).where(events.c.id.in_(_LAST), _IS_NEWS).subquery()
+)
 _CHANGED = _first_of_each(_LAST_CHANGE, _LAST_CHANGE.c.to_status)
 _CAME = events.c.from_status.is_(None) | (events.c.from_status != events.c.to_status)
 _CAME_AT = (
@@ -151,6 +155,7 @@ _ARRIVAL = (
     .where(
         placements.c.status.in_(WAITS_FOR_A_PERSON)
         | (placements.c.status == Status.IN_DOUBT) & (placements.c.doubted_at < bindparam("doubted_before"))
+        | (placements.c.status == Status.CANCELLING) & (placements.c.due_at < bindparam("doubted_before"))
     )
     .subquery()
 )
@@ -169,7 +174,7 @@ _EFFECTS = (
     )
     .join(placements, events.c.placement == placements.c.id)
     .join(orders, placements.c.order == orders.c.id)
-    .where(_OF_RUN, events.c.to_status.in_(STANDING))
+    .where(_OF_RUN, events.c.to_status.in_(STANDING), _IS_NEWS)
     .order_by(events.c.id)
     .limit(bindparam("limit"))
 )

@@ -411,7 +411,7 @@ CLEARED: tuple[Column[Any], ...] = (
     unearned.c.reason,
     broken_orders.c.problem,
     *(dismissals.c[name] for name in ("problem", "by", "why")),
-    *(placements.c[name] for name in ("reason", "certificate_url")),
+    *(placements.c[name] for name in ("reason", "certificate_url", "cancel_refused")),
     events.c.detail,
     *(approvals.c[name] for name in ("by", "why")),
     deliveries.c.problem,

@@ -368,6 +368,7 @@ _ORDERS = select(
         for name in (
             *("id", "order_id", "ordered_at", "digest", "eligible", "refunded", "customer_email", "read_at", "policy"),
             *("customer", "reporters", "duplicates", "facts", "facts_at", "listed"),
+            *("given_back_at", "not_given_back_at"),
         )
     )
 ).where(orders.c.id.in_(bindparam("ids", expanding=True)))

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
-from impactflow.ledger import facts, forgotten, transitions, unlisted
+from impactflow.ledger import facts, forgotten, given_back, transitions, unlisted
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Origin
 from impactflow.ledger.fresh import RELEASED, REREAD, UNLISTED
@@ -96,6 +96,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     _plan_known(connection, known, rows, writing)
     _write(connection, writing)
     _keep_readings(connection, writing)
+    given_back.note(connection, page, [sale for sale in sales if sale.row_ids], rows)
     _set_aside(connection, unwritten, made, page)
     write_broken(connection, page)
     return Planned(
@@ -153,9 +154,11 @@ def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> M
     """Write new sales; return the row of each, by its order's id."""
     if not sales:
         return {}
-    store = writing.page.store
+    page = writing.page
+    store, is_announced = page.store, page.origin is Origin.ANNOUNCED
     values = [
         {"store": store, "order_id": sale.order.id, "listed": None}
+        | {"not_given_back_at": page.at if is_announced and given_back.denies(sale.read) else None}
         | {"read_at": sale.reported_at, "policy": writing.page.policy_digest}
         | _order_values(sale, writing.page)
         for sale in sales

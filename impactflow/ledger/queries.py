@@ -538,7 +538,7 @@ _LATEST = (
     .join(orders, placements.c.order == orders.c.id)
     .where(
         placements.c.provider == bindparam("provider"),
-        placements.c.status.in_(STANDING),
+        placements.c.status.in_([*STANDING, Status.CANCELLING]),
         orders.c.store == bindparam("store"),
     )
     .order_by(placements.c.id.desc())

@@ -39,7 +39,7 @@ class Status(StrEnum):
     FAILED = "failed"
     #: What happened cannot be decided from the evidence; a person must look. Never repeated.
     PARKED = "parked"
-    #: A cancellation is being sent.
+    #: The purchase of a refunded order that is being cancelled, and perhaps is; found out from ``due_at`` on.
     CANCELLING = "cancelling"
     #: Undone, or withdrawn before anything was bought.
     CANCELLED = "cancelled"
@@ -53,7 +53,10 @@ LONGEST_DELAY = timedelta(days=1)
 WAITING = frozenset({Status.HELD, Status.AWAITING_APPROVAL, Status.PLANNED})
 
 #: The statuses in which a person or a further run has something to do, before or instead of a purchase.
-NEEDS_ATTENTION = (Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, Status.AWAITING_APPROVAL)
+NEEDS_ATTENTION = (
+    *(Status.PARKED, Status.FAILED, Status.HELD, Status.IN_DOUBT, Status.AWAITING_APPROVAL),
+    Status.CANCELLING,
+)
 
 #: The statuses in which a purchase may be taking effect.
 UNRESOLVED = (Status.PLACING, Status.IN_DOUBT)
@@ -81,11 +84,12 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         # To FAILED where the provider said no to a request without a key, and its records show no purchase.
         Status.IN_DOUBT: frozenset({Status.PLACED, Status.PLANNED, Status.FAILED, Status.PARKED}),
         Status.PLACED: frozenset({Status.COMPLETED, Status.CANCELLING, Status.CANCELLED}),
-        Status.CANCELLING: frozenset({Status.CANCELLED, Status.PLACED}),
+        # To what it was before where it stands.
+        Status.CANCELLING: frozenset({Status.CANCELLED, Status.PLACED, Status.COMPLETED}),
         # To PLACED likewise; to the others, and to PLACED too, by a person's ruling.
         Status.PARKED: frozenset({Status.PLACED, Status.PLANNED, Status.CANCELLED}),
-        # Where the provider undid it afterwards.
-        Status.COMPLETED: frozenset({Status.CANCELLED}),
+        # To CANCELLED where the provider undid it afterwards.
+        Status.COMPLETED: frozenset({Status.CANCELLING, Status.CANCELLED}),
         # To PLACED and IN_DOUBT likewise; to the others by a person's ruling.
         Status.FAILED: frozenset({Status.PLACED, Status.PLANNED, Status.CANCELLED, Status.IN_DOUBT}),
         # Withdrawn while it was planned or waited to be, and earned again; or answered late after all. To IN_DOUBT

@@ -88,6 +88,10 @@ orders = Table(
     Column("eligible", Boolean, nullable=False),
     # Whether a payment was REFUNDED when it was planned last; NULL if the ledger did not keep this yet.
     Column("refunded", Boolean),
+    # When it was last listed with all its payments given back, unless it was listed otherwise since or a webhook said
+    # otherwise; and the last time when a webhook did.
+    Column("given_back_at", Utc),
+    Column("not_given_back_at", Utc),
     # The digest of order and policy when it was last planned: an unchanged pair is not judged again.
     Column("digest", Text, nullable=False),
     # The time of the last reading or announcement, and the digest of the policy it was planned under then: an order
@@ -226,6 +230,10 @@ placements = Table(
     Column("completed_at", Utc),
     # The number of times it was tracked.
     Column("checks", Integer, nullable=False),
+    # Whether its provider was asked to cancel it since a run began to; NULL where none was.
+    Column("cancel_asked", Boolean),
+    # Why its provider does not cancel it, though its order was given back; NULL unless it has said so.
+    Column("cancel_refused", Text),
     # The largest quantity that is bought without a person's approval; NULL where the policy sets no limit.
     Column("approval_limit", BigInteger),
     # The digest of what a person has approved; a purchase that is sent must still match it.

@@ -30,7 +30,7 @@ from impactflow.policy.fields import (
 )
 from impactflow.policy.priced_order import PricedOrder
 from impactflow.policy.quantities import PerAmount
-from impactflow.policy.rules import AnyRule, Offset
+from impactflow.policy.rules import AnyRule, Offset, Refunds
 
 #: The age in days beyond which exchange rates are worth renewing.
 RENEW_AFTER_DAYS = 30
@@ -135,6 +135,8 @@ class Policy(Strict):
     """The time zone whose days, weeks and months the caps go by."""
     caps: tuple[CapRule, ...] = ()
     """The most that is bought in a period; what is more waits, and is bought in the next period, the oldest first."""
+    refunds: Annotated[Refunds, Field(exclude=True)] = Refunds()
+    """The effect of a refund on what was bought for its order. A rule may say its own."""
     new_slots: Annotated[tuple[Slot, ...], Field(exclude=True)] = ()
     """Slots that are really new; any other may be a slot that is gone from the policy under a new name."""
     rules: Annotated[tuple[AnyRule, ...], NotEmpty(), AfterValidator(_slots_once)]
@@ -228,6 +230,11 @@ class Policy(Strict):
     def slots_for_first(self) -> frozenset[str]:
         """The slots of the rules that ask if an order is its customer's first."""
         return frozenset(rule.slot for rule in self.rules if rule.when.first_order is not None)
+
+    def undoes(self, slot: str) -> bool:
+        """Whether a full refund undoes what was bought in a slot, which may be gone from the policy."""
+        own = next((rule.refunds for rule in self.rules if rule.slot == slot), None)
+        return (own or self.refunds).full == "undo"
 
     @cached_property
     def slots(self) -> frozenset[str]:

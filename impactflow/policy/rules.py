@@ -42,6 +42,13 @@ DEFAULT_LIMIT: Mapping[Kind, int] = MappingProxyType(
 A_DAY = 100
 
 
+class Refunds(Strict):
+    """The effect of a refund on what was bought for the order."""
+
+    full: Literal["keep", "undo"] = "keep"
+    """A full refund: keep what was bought, or undo it (cancel it at the provider), by `impactflow refunds`."""
+
+
 class Rule(Strict):
     """What all rules have in common."""
 
@@ -86,6 +93,8 @@ class Rule(Strict):
     The price in USD of one unit of the rule's quantity, for ``impactflow plan`` and for caps in USD. Donations cost
     what they are.
     """
+    refunds: Annotated[Refunds | None, Field(exclude=True)] = None
+    """The effect of a refund on what was bought in this slot. Unless set: the policy's ``refunds``."""
     when: When = When()
     """Conditions on the order; without any, every order earns the impact."""
 

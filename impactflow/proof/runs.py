@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from impactflow import audit
 from impactflow.audit import Audit, Finding
+from impactflow.buying.cancelling import CANCELLED_UNASKED, Cancelling, undoing
 from impactflow.buying.loop import buy, steps_of
 from impactflow.buying.run import Run
 from impactflow.buying.tracking import Tracking
@@ -43,6 +44,26 @@ async def track(run: Run, *, everything: bool) -> None:
     store = await run.store()
     for name in sorted(await run.ledger.open_at(store)):
         await Tracking(run.account(name, store), everything=everything).run()
+
+
+async def cancel_refunds(run: Run, policy: Policy) -> None:
+    """
+    Undo what was bought for refunded orders, as ``flows/cancel_refunds.py`` does.
+
+    Raises:
+        ImpactError: The run failed; the next run continues the work left over.
+    """
+    began_at = run.clock.now()
+    oldest = await run.ledger.oldest_to_cancel(await undoing(run.ledger, policy, run.clock, run.config.settle_s))
+    window = planning.watched(run.clock.now().date(), oldest and oldest.date())
+    await planning.plan(run.ledger, run.order_source(), policy, window, run.clock, run.id, moves_watermark=False)
+    await process(run.ledger, policy, run.clock, run.id)
+    wanted = await undoing(run.ledger, policy, run.clock, run.config.settle_s, listed_since=began_at)
+    names = sorted(await run.ledger.to_cancel_at(wanted))
+    silent = await run.check_ledger(names, None)
+    for name in names:
+        if name not in silent:
+            await Cancelling(run.account(name, policy.store), wanted, CANCELLED_UNASKED).run()
 
 
 async def reconcile(run: Run, providers: Iterable[ProviderName], *, repair: bool) -> list[Finding]:

@@ -103,6 +103,10 @@ class Sale:
         paid_after_s: When the sale's payment is approved.
         joined_after_s: When Wicked Reports begins to give Shopify's name for the sale; None for from the beginning.
         rows_each: Number of times the sale is listed.
+        paid_again_after_s: When the refund is taken back; None where it never is.
+        paid_beside: Whether another payment of the sale stays when it is refunded: it earns nothing, and is not given
+            back whole.
+        unlisted: Whether Wicked Reports never lists the sale: it is paid and refunded as webhooks say.
     """
 
     number: int
@@ -117,21 +121,23 @@ class Sale:
     paid_after_s: float = 0.0
     joined_after_s: float | None = None
     rows_each: int = 1
+    paid_again_after_s: float | None = None
+    paid_beside: bool = False
+    unlisted: bool = False
 
     def rows(self, now_s: float) -> list[dict[str, Any]]:
         """Return the sale as Wicked Reports lists it at a time of the simulation, in seconds."""
-        if now_s < self.listed_after_s:
+        if self.unlisted or now_s < self.listed_after_s:
             return []
         edited = self.edited_after_s is not None and now_s >= self.edited_after_s
-        refunded = self.refunded_after_s is not None and now_s >= self.refunded_after_s
-        status = "REFUNDED" if refunded else "APPROVED" if now_s >= self.paid_after_s else "PENDING"
+        status = "REFUNDED" if self.is_refunded(now_s) else "APPROVED" if now_s >= self.paid_after_s else "PENDING"
         row: dict[str, Any] = {
             "id": f"WR-{self.number}",
             "sourceId": f"{1000 + self.number}",
             "sourceSystem": "shopify",
             "date": (START + timedelta(seconds=self.sold_s)).isoformat().replace("+00:00", "Z"),
             "products": [{"id": "P1", "name": "Apron", "qty": self.items + edited, "PPU": 40}],
-            "payments": [{"date": "2026-03-02T11:00:00", "status": status}],
+            "payments": [{"date": "2026-03-02T11:00:00", "status": each} for each in self._payments(status)],
             "amount": 40 * (self.items + edited),
             "currency": "USD",
         }
@@ -142,18 +148,28 @@ class Sale:
         again = self.look_alike_after_s is not None and now_s >= self.look_alike_after_s
         return [row, row | {"id": f"WR-{self.number}{AGAIN}"}] if again else [row] * self.rows_each
 
+    def _payments(self, status: str) -> Sequence[str]:
+        return [status, "APPROVED"] if self.paid_beside and status == "REFUNDED" else [status]
+
     def items_at(self, now_s: float) -> int:
         """The number of items that count at a time of the simulation."""
         if now_s < max(self.listed_after_s, self.paid_after_s):
             return 0
-        if self.refunded_after_s is not None and now_s >= self.refunded_after_s:
+        if self.is_refunded(now_s):
             return 0
         return self.items + (self.edited_after_s is not None and now_s >= self.edited_after_s)
+
+    def is_refunded(self, from_s: float, to_s: float | None = None) -> bool:
+        """Whether the sale is refunded at a time of the simulation, or at any time between two."""
+        if self.refunded_after_s is None or self.refunded_after_s > (from_s if to_s is None else to_s):
+            return False
+        return self.paid_again_after_s is None or from_s < self.paid_again_after_s
 
     @property
     def changes_s(self) -> Sequence[float]:
         """The times at which the sale's earnings change."""
-        changes = (self.listed_after_s, self.paid_after_s, self.refunded_after_s, self.edited_after_s)
+        refund = self.refunded_after_s, self.paid_again_after_s
+        changes = (self.listed_after_s, self.paid_after_s, *refund, self.edited_after_s)
         return [change for change in changes if change is not None]
 
     @property
@@ -256,6 +272,8 @@ class Scenario:
         forgotten_s: When a person forgets a customer; None for never.
         forgotten: The customer's address.
         most_a_day: The most that is bought on one UTC day, by slot.
+        undoes_s: From when until when the policy undoes what was bought for refunded orders, as each process does after
+            buying; None where it never does.
     """
 
     seed: int
@@ -293,6 +311,7 @@ class Scenario:
     forgotten_s: float | None = None
     forgotten: str = ""
     most_a_day: Mapping[str, int] = field(default_factory=dict)
+    undoes_s: tuple[float, float] | None = None
 
     def policy(self, now_s: float = 0.0) -> Policy:
         """Return the policy at a time of the simulation, in seconds."""
@@ -309,7 +328,10 @@ class Scenario:
         # A cap is counted in the rule's unit, of which an item earns so many of the ledger's.
         unit = {rule["slot"]: rule["quantity"]["per_item"] * Decimal(1) / RULES[rule["slot"]][1] for rule in rules}
         caps = [{"per": "day", "slot": slot, "quantity": most * unit[slot]} for slot, most in self.most_a_day.items()]
-        return Policy.model_validate({"store": "acme", "hold_days": self.hold_days, "rules": rules, "caps": caps})
+        undoes = self.undoes_s is not None and self.undoes_s[0] <= now_s < self.undoes_s[1]
+        refunds = {"full": "undo" if undoes else "keep"}
+        of_all = {"store": "acme", "hold_days": self.hold_days, "refunds": refunds}
+        return Policy.model_validate({**of_all, "rules": rules, "caps": caps})
 
     def _factor(self, now_s: float) -> int:
         return TYPO if self.typo_until_s is not None and now_s < self.typo_until_s else 1
@@ -324,7 +346,7 @@ class Scenario:
         return {
             (f"WR-{sale.number}", slot): RULES[slot][1] * sale.items
             for sale in self.sales
-            if sale.certain
+            if sale.certain or sale.paid_again_after_s is not None
             for slot in self.slots
             if slot not in self.asks_above or (self.vandal_after_s is None and sale.items <= self.asks_above[slot])
         }
@@ -345,6 +367,16 @@ class Scenario:
         items = {sum(line["quantity"] for line in body.get("line_items", ())) for body in paid} - {0}
         announced = {number * self._factor(at_s) * RULES[slot][1] for number in items}
         return frozenset(earned | {less for less in announced if earned and less < min(earned)})
+
+    def was_given_back(self, order_id: str, from_s: float, to_s: float) -> bool:
+        """Whether an order was listed as given back whole at any time between two of the simulation."""
+        (sale,) = (sale for sale in self.sales if order_id == f"WR-{sale.number}")
+        return not sale.unlisted and sale.is_refunded(from_s, to_s) and not sale.paid_beside
+
+    def must_be_undone(self, order_id: str) -> bool:
+        """Whether an order is listed as given back whole in the end; where it is listed twice, one may be paid."""
+        (sale,) = (sale for sale in self.sales if order_id == f"WR-{sale.number}")
+        return not sale.unlisted and sale.look_alike_after_s is None and self.was_given_back(order_id, inf, inf)
 
     def undone(self) -> frozenset[tuple[str, str]]:
         """The purchases that must not be made, by order and slot."""
@@ -421,10 +453,15 @@ def _with_webhooks(chance: Random, sale: Sale) -> Sale:
     ids = chance.choice([("a",), ("a",), ("a", "a"), ("a", "b")])
     webhooks = [Webhook(chance.uniform(0, BEGIN_S + 400), f"{sale.number}{each}", PAID, paid) for each in ids]
     if sale.refunded_after_s is not None:
-        given_back = [{"kind": "refund", "status": "success", "amount": total, "currency": "USD"}]
-        refund = {"id": sale.number, "order_id": order_id, "transactions": given_back}
-        webhooks.append(Webhook(chance.uniform(0, BEGIN_S + 400), f"{sale.number}r", REFUND, refund))
+        webhooks.append(refund_webhook(sale, chance.uniform(0, BEGIN_S + 400)))
     return replace(sale, webhooks=webhooks)
+
+
+def refund_webhook(sale: Sale, after_s: float) -> Webhook:
+    """Shopify reports that all of a sale was given back."""
+    given_back = [{"kind": "refund", "status": "success", "amount": f"{40 * sale.items}.00", "currency": "USD"}]
+    body = {"id": sale.number, "order_id": 1000 + sale.number, "transactions": given_back}
+    return Webhook(after_s, f"{sale.number}r", REFUND, body)
 
 
 def _options(chance: Random, seed: int) -> Options:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -61,6 +61,8 @@ _ENDLESS_S = 100_000.0
 _MOST_TRIES = 40
 #: The time after which every effect is complete at every provider.
 _WEEKS = timedelta(weeks=7)
+#: Longer than a process takes from reading an order to the effect of a cancellation, pauses included, in seconds.
+_KNOWN_S = 1_800.0
 
 
 @dataclass(frozen=True)
@@ -305,12 +307,14 @@ class _Simulation:
         run = self._open(process, run_id, clock, engine)
         try:
             await runs.place(run, self._policy_now, patience_s)
+            if self._scenario.undoes_s:
+                await runs.cancel_refunds(run, self._policy_now)
         except ImpactError:
             return  # this run has failed; the next one continues its work
 
     @property
     def _policy_now(self) -> Policy:
-        if self._scenario.typo_until_s is None:
+        if self._scenario.typo_until_s is None and self._scenario.undoes_s is None:
             return self._policy
         return self._scenario.policy(asyncio.get_running_loop().time())
 
@@ -330,9 +334,16 @@ class _Simulation:
     async def _last(self) -> tuple[str, ...]:
         """Let all late effects come, let a run to which nothing happens finish the work, and compare."""
         await self._clock.sleep(LEASE_S + SETTLE_S)
+        if self._scenario.undoes_s:  # the last run sees all refunds
+            over_s = 1.0 + max(max(sale.changes_s) for sale in self._scenario.sales)
+            await self._clock.sleep(max(0.0, over_s - asyncio.get_running_loop().time()))
         await self._foreseen()
         await self._rule()
         await self._start(unharmed, self._clock, _ENDLESS_S)
+        # A list counts a day after a webhook said otherwise; a run finds out what became of what the one before asked.
+        for pause_s in (25 * 3_600.0, *[2 * (LEASE_S + SETTLE_S)] * 2) if self._scenario.undoes_s else ():
+            await self._clock.sleep(pause_s)
+            await self._start(unharmed, self._clock, _ENDLESS_S)
         if self._scenario.repairs:
             await self._clock.sleep(LATE_S)
             await self._repair()
@@ -385,16 +396,10 @@ class _Simulation:
         Where a provider refuses nothing, the person does not look: nothing may have failed there.
         """
         gives_up = Random(f"{self._scenario.seed} ruling").choice([True, False])
-        refuses = {
-            provider
-            for provider in ProviderName
-            for name in ("refused", "refused_after")
-            if self._scenario.options.faults.rates.get((provider, name))
-        }
         enter(Process())
         run = self._open(Process(), "person", self._clock)
         for row in await run.ledger.attention():
-            if row["status"] != Status.FAILED or row["provider"] not in refuses:
+            if row["status"] != Status.FAILED or row["provider"] not in self._refuse:
                 continue
             ruling = Ruling(row["order_id"], row["slot"], Resolution.NOT_BOUGHT, "a person")
             given_up = replace(ruling, decision=Resolution.GIVEN_UP)
@@ -426,6 +431,8 @@ class _Simulation:
         self._purchases = len(ours)
         wanted = {**self._scenario.earned(), **self._persons.expected()}
         unwanted = self._given_up | self._persons.rejected()
+        if self._scenario.vandal_after_s is not None:  # what is not as it was approved waits for a person once more
+            unwanted |= {place(each.order, each.slot) for each in await ledger.awaiting()}
         earned = {where: quantity for where, quantity in wanted.items() if where not in unwanted}
         found = [*self._found, *findings(earned, ours, await ledger.purchases(), parked)]
         bought = [(sold(purchase), purchase["quantity"]) for purchase in ours]
@@ -435,15 +442,18 @@ class _Simulation:
         found += filter(None, map(self._too_early, ours))
         found += self._remembered(ours)
         found += self._beyond_caps(ours)
+        found += self._not_undone(ours, parked)
         undone = {where for where, _ in bought} & self._scenario.undone()
         found += [f"bought in spite of its refund: {where}" for where in sorted(undone)]
         if await ledger.pending_since(self._policy.store) is not None:
             found.append("a delivery was not taken up")
         found += [f"{count} left {status}" for status, count in by_status.items() if status not in _ENDS]
         bought_places = {where for where, _ in bought}
+        confused = self._confused(attention)
         found += [
             f"parked, though the provider would have told: {where}"
             for where, provider in parked.items()
+            if where not in confused
             if self._would_show(ProviderName(provider), was_bought=where in bought_places)
         ]
         return tuple(found)
@@ -457,6 +467,49 @@ class _Simulation:
         return [
             f"beyond the cap: {slot} on {day}" for (slot, day), bought in sums.items() if bought > most.get(slot, inf)
         ]
+
+    def _not_undone(self, ours: Sequence[Mapping[str, Any]], parked: Container[Place]) -> list[str]:
+        """The refunded sales of which a purchase stands, and the others of which none does."""
+        if not self._scenario.undoes_s:
+            return []
+        given_back, kept = self._scenario.was_given_back, self._kept()
+        is_undone = self._scenario.undoes_s[1] == inf
+        standing = {sold(purchase) for purchase in ours if not purchase["cancelled"]}
+        cancelled_s = {sold(purchase): self._sandbox.cancelled_s.get(purchase["ref"]) for purchase in ours}
+        return [
+            *(
+                f"stands in spite of its refund: {where}"
+                for where in standing
+                if is_undone and self._scenario.must_be_undone(where[0]) and where not in parked and where not in kept
+            ),
+            *(
+                f"cancelled without a refund: {where}"
+                for where, at_s in cancelled_s.items()
+                if at_s is not None and not given_back(where[0], at_s - _KNOWN_S, at_s)
+            ),
+        ]
+
+    def _kept(self) -> Container[Place]:
+        """The purchases that a provider does not cancel, where it refuses things or hides what is to be cancelled."""
+        query = (
+            select(orders.c.order_id, placements.c.slot, placements.c.provider)
+            .join(placements, placements.c.order == orders.c.id)
+            .where(placements.c.cancel_refused.is_not(None))
+        )
+        with self._engine.connect() as connection:
+            refused = connection.execute(query).all()
+        return {
+            place(row.order_id, row.slot)
+            for row in refused
+            if row.provider in self._refuse or self._scenario.options.poor
+        }
+
+    @property
+    def _refuse(self) -> Container[str]:
+        """The providers that refuse something."""
+        rates = self._scenario.options.faults.rates
+        names = ("refused", "refused_after")
+        return {provider for provider in ProviderName if any(rates.get((provider, name)) for name in names)}
 
     def _too_early(self, purchase: Mapping[str, Any]) -> str | None:
         """The error in a purchase that was made before its order's hold was over."""
@@ -476,6 +529,16 @@ class _Simulation:
         if quantity in possible or quantity in self._persons.decisions.get((order_id, slot), ()):
             return None  # as earned, or as a person reduced a sale that may be listed twice
         return f"not earned when it was bought: {order_id}, {slot}: {quantity} instead of {sorted(possible)}"
+
+    def _confused(self, attention: Sequence[Mapping[str, Any]]) -> Container[Place]:
+        """The parked purchases of which two may be one: a late answer made both doubtful, and none has a key."""
+        if self._scenario.options.metadata == "echo":
+            return ()
+        by_reason: dict[str, set[Place]] = {}
+        for row in attention:
+            if row["status"] == Status.PARKED and row["provider"] in KEYLESS:
+                by_reason.setdefault(row["reason"], set()).add(place(row["order_id"], row["slot"]))
+        return {where for alike in by_reason.values() if len(alike) > 1 for where in alike}
 
     def _would_show(self, provider: ProviderName, *, was_bought: bool) -> bool:
         """Whether a provider's answers decide what happened to a placement, whoever else buys there."""
@@ -516,6 +579,8 @@ class _World(Sandbox):
         super().__init__(scenario.options, clock=clock)
         self._scenario = scenario
         self._chaff = scenario.chaff
+        #: When each purchase was seen to be cancelled, by its name, in seconds.
+        self.cancelled_s: dict[str, float] = {}
 
     def open_shop(self) -> None:
         """Open a new listing for a run: an item missing once from another listing may be missing from this one."""
@@ -530,6 +595,11 @@ class _World(Sandbox):
             self.shop.orders[:] = self._orders()
         with super().exchange(request) as reply:
             yield reply
+        if self._scenario.undoes_s:
+            now_s = asyncio.get_running_loop().time()
+            self.cancelled_s |= {
+                each.ref: now_s for each in self.books.purchases if each.cancelled and each.ref not in self.cancelled_s
+            }
 
     def _orders(self) -> list[dict[str, Any]]:
         return self._scenario.orders(asyncio.get_running_loop().time(), self._chaff)

@@ -7,7 +7,9 @@ an effect: a slot at the provider concerned, answers that get lost, a pause betw
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
+from math import inf
 from random import Random
 from types import MappingProxyType
 from typing import Any
@@ -25,8 +27,10 @@ from impactflow.proof.scenario import (
     Scenario,
     Webhook,
     plain_scenario,
+    refund_webhook,
 )
 from impactflow.proof.sellers import RULES, SELLERS
+from impactflow.proof.virtual_time import START
 from impactflow.sandbox import WEAKNESSES, Faults
 
 Twist = Callable[[Random, Scenario], Scenario]
@@ -34,7 +38,7 @@ Twist = Callable[[Random, Scenario], Scenario]
 #: The largest share of all of a provider's requests that is struck.
 _MOST_STRUCK = 0.95
 #: The twists that come by a chance of their own.
-_PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN = "paused", "on hold", "capped", "forgotten"
+_PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN, _UNDONE = "paused", "on hold", "capped", "forgotten", "undone"
 #: Times at which the shop or the policy changes for orders that by then are older than the days a run reads; and the
 #: runs.
 _CHANGES_S, _RUNS_S = (8.6 * DAY_S, 9.9 * DAY_S), (BEGIN_S, 4 * DAY_S, 8.5 * DAY_S, 10 * DAY_S, 11.5 * DAY_S)
@@ -54,6 +58,8 @@ def scenario(seed: int) -> Scenario:
         twisted = _on_hold(holding, plain_scenario(seed))
     if not (capping := Random(f"{seed} capped")).randrange(16):
         twisted = _capped(capping, plain_scenario(seed))
+    if not (undoing := Random(f"{seed} undone")).randrange(12) and twisted.cancelled_after_s is None:
+        twisted = _undone(undoing, twisted)
     if not (forgetting := Random(f"{seed} forget")).randrange(20):
         twisted = _forgotten(forgetting, twisted)
     return replace(twisted, repairs=not chance.randrange(4))
@@ -98,6 +104,35 @@ def _forgotten(chance: Random, plain: Scenario) -> Scenario:
     forgotten_s = chance.choice([BEGIN_S, *plain.starts_s]) + chance.expovariate(1 / 20)
     twists = (*plain.twists, _FORGOTTEN)
     return replace(plain, forgotten=chance.choice(known), forgotten_s=forgotten_s, twists=twists)
+
+
+def _undone(chance: Random, plain: Scenario) -> Scenario:
+    """Sales are refunded, perhaps paid again, and what was bought for them is undone, perhaps not all the time."""
+    last_s = plain.starts_s[-1] if plain.starts_s else BEGIN_S + 600
+    moment = partial(chance.uniform, BEGIN_S, last_s)
+    sales = [
+        _given_back(chance.randrange(5), sale, *sorted((moment(), moment())))
+        if sale.certain and chance.randrange(2)
+        else sale
+        for sale in plain.sales
+    ]
+    undoes_s = chance.choice([(0.0, inf), (0.0, inf), (moment(), inf), (0.0, moment())])
+    return replace(plain, sales=sales, undoes_s=undoes_s, twists=(*plain.twists, _UNDONE))
+
+
+def _given_back(way: int, sale: Sale, one_s: float, other_s: float) -> Sale:
+    match way:
+        case 0:
+            return replace(sale, refunded_after_s=one_s, paid_again_after_s=other_s)
+        case 1:
+            return replace(sale, refunded_after_s=one_s, paid_beside=True, webhooks=())
+        case 2:
+            # Of a customer of its own: of the like sale of another source it may be said that it is the same.
+            sale = replace(sale, unlisted=True, listed_after_s=0.0, email=f"told{sale.number}@example.com")
+            reports = [_reported(sale, one_s, "paid"), _reported(sale, other_s, "refunded")]
+            sale = replace(sale, webhooks=[*reports, refund_webhook(sale, other_s)])
+            return replace(sale, paid_after_s=one_s, refunded_after_s=other_s)
+    return replace(sale, refunded_after_s=other_s)
 
 
 def _capped(chance: Random, plain: Scenario) -> Scenario:
@@ -197,6 +232,13 @@ def _paid(sale: Sale, after_s: float) -> Webhook:
     body = {"id": 1000 + sale.number, "financial_status": "paid", "total_price": f"{40 * sale.items}.00"}
     body |= {"currency": "USD", "email": sale.email, "line_items": [{"quantity": sale.items}]}
     return Webhook(after_s, f"{sale.number}late", PAID, body)
+
+
+def _reported(sale: Sale, after_s: float, status: str) -> Webhook:
+    """Shopify reports a sale as it is by then."""
+    at = (START + timedelta(seconds=after_s)).isoformat()
+    body = {**_paid(sale, after_s).body, "financial_status": status, "updated_at": at}
+    return Webhook(after_s, f"{sale.number}{status}", PAID, body)
 
 
 def _at(provider: ProviderName, chance: Random, plain: Scenario) -> Scenario:
@@ -350,4 +392,4 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
 HASTY = frozenset({"stands still", "telling strangers", "effects come late"})
 TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})
 #: Every name that ``Scenario.twists`` may hold.
-NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN})
+NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN, _UNDONE})

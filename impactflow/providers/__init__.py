@@ -233,9 +233,14 @@ class Provider(Protocol):
         """
         ...
 
-    async def cancel(self, ref: str) -> None:
+    async def cancel(self, ref: str, parts: Sequence[str] = (), lease: "Lease | None" = None) -> None:
         """
         Undo a purchase that took effect; a repeat changes nothing.
+
+        Args:
+            ref: The provider's name for it.
+            parts: The purchase's known parts, for a provider that may not name them again.
+            lease: Checked before each request that cancels, where the caller holds one.
 
         Raises:
             Refused: The purchase stands, for good.

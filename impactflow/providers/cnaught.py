@@ -227,9 +227,11 @@ class CNaught:
         except NotFound:
             return None
 
-    async def cancel(self, ref: str) -> None:
+    async def cancel(self, ref: str, parts: Sequence[str] = (), lease: Lease | None = None) -> None:  # noqa: ARG002
         """Cancel the order of this id; see ``Provider.cancel``."""
-        await self._client.cancel_order(ref, idempotency_key=f"cancel-{ref}")
+        client = with_final_check(self._client, lease.check) if lease else self._client
+        # Not the key of an earlier try: its answer, a refusal perhaps, would be given once more.
+        await client.cancel_order(ref, idempotency_key=f"cancel-{ref}-{self._clock.now():%Y%m%dT%H%M%S}")
 
     async def _get(self, id_: str) -> Order:
         """

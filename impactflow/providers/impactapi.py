@@ -179,16 +179,17 @@ class ImpactAPI:
             parts=parts,
         )
 
-    async def cancel(self, ref: str) -> None:
+    async def cancel(self, ref: str, parts: Sequence[str] = (), lease: Lease | None = None) -> None:
         """Cancel every donation of the session of this id; see ``Provider.cancel``."""
         session = await self._session(ref)
-        if not (parts := _parts(session)):
+        client = with_final_check(self._client, lease.check) if lease else self._client
+        if not (parts := _parts(session, parts)):
             msg = f"session {ref} does not say which donations it gave: cancel them at the provider"
             raise Refused(msg, provider=self.name, operation="cancel_donation_intent")
         not_found = []
         for part in parts:
             try:
-                await self._client.cancel_donation_intent(part)
+                await client.cancel_donation_intent(part)
             except NotFound:  # another caller has just cancelled it, or it is not found for a moment
                 not_found.append(part)
         if not_found and await self._standing(not_found, session):

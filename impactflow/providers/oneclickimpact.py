@@ -179,10 +179,11 @@ class OneClickImpact:
             is_somebodys=_is_somebodys(track),
         )
 
-    async def cancel(self, ref: str) -> None:
+    async def cancel(self, ref: str, parts: Sequence[str] = (), lease: Lease | None = None) -> None:  # noqa: ARG002
         """Reverse the purchase of this user and time, where the account can; see ``Provider.cancel``."""
         user_id, time_utc = _identity(ref)
-        await self._client.cancel_impact(user_id, time_utc)
+        client = with_final_check(self._client, lease.check) if lease else self._client
+        await client.cancel_impact(user_id, time_utc)
 
     async def _track(self, user_id: str, time_utc: str) -> Track:
         """

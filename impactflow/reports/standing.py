@@ -31,6 +31,8 @@ WHAT_TO_DO: Mapping[Status, str] = MappingProxyType(
         " `impactflow settle ORDER SLOT --as not-bought`: the next run that reads the order sends what the policy says"
         " by then (`impactflow settle --failed --as not-bought` does that for all)",
         Status.IN_DOUBT: "see that the provider can be reached with its key; runs go on trying",
+        Status.CANCELLING: "`impactflow refunds` finds out what became of it; where the provider does not show it any"
+        " more, `impactflow settle ORDER SLOT --as given-up` says that it is cancelled",
     }
 )
 

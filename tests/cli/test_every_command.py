@@ -49,6 +49,7 @@ TYPED = {
     "place": "place",
     "backfill": "backfill --from 2026-01-01 --to 2026-01-02",
     "track": "track",
+    "refunds": "refunds",
     "reconcile": "reconcile --audit",
     "status": "status --totals",
     "show": "show WR-1",
@@ -85,6 +86,7 @@ policy schema |          0 |    0 |      0 |        0 |       0 |               
 place         |          0 |    0 |      0 |        0 |       0 |                2
 backfill      |          0 |    0 |      0 |        0 |       0 |                2
 track         |          0 |    0 |      0 |        0 |       0 |                2
+refunds       |          0 |    0 |      0 |        0 |       0 |                2
 reconcile     |          0 |    0 |      0 |        0 |       0 |                2
 status        |          0 |    0 |      0 |        0 |       0 |                2
 show          |          0 |    0 |      0 |        0 |       0 |                2
@@ -111,7 +113,8 @@ webhooks send |          2 |    2 |      2 |        2 |       2 |               
 """
 #: The commands that ask others, who may take their time.
 ASKING = (
-    *("place", "place --dry-run", "backfill --from 2026-01-01 --to 2026-01-02", "track", "reconcile --audit"),
+    *("place", "place --dry-run", "backfill --from 2026-01-01 --to 2026-01-02", "track", "refunds"),
+    "reconcile --audit",
     *("plan", "campaigns", "doctor", "adopt"),
 )
 URLS = ("WICKED_REPORTS_URL", "CNAUGHT_URL", "ONECLICKIMPACT_URL", "IMPACTAPI_URL")

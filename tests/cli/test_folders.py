@@ -12,6 +12,7 @@ POLICY = Path(__file__).parents[2] / "policy.yaml"
     "command",
     [
         ["track"],
+        ["refunds"],
         ["reconcile"],
         ["reconcile", "--audit"],
         ["settle", "WR-1", "trees", "--as", "given-up"],

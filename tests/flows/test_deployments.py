@@ -165,6 +165,7 @@ SLUGS = {
     "place": {"hourly"},
     "events": {"every-five-minutes"},
     "track": {"every-two-hours"},
+    "refunds": {"every-six-hours"},
     "reconcile": {"hourly", "daily-audit"},
 }
 

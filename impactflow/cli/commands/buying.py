@@ -12,6 +12,7 @@ from impactflow.cli.command import Json, Patience, PolicyFile, end, ending, only
 if TYPE_CHECKING:
     from impactflow.buying.preview import DryBackfill, DryRun
     from impactflow.reports.reconciled import ReconcileOutcome
+    from impactflow.reports.refunded import RefundsOutcome
     from impactflow.reports.summary import Outcome, TrackOutcome
     from impactflow.settings import Settings
 
@@ -148,6 +149,51 @@ def track(
 
     result: TrackOutcome = run_flow("track_placements", "tracking", wait_s=wait)
     return end(result, placed.show_tracked, as_json=json)
+
+
+@buying_app.command(epilog="Example: impactflow refunds --dry-run")
+@ending
+def refunds(
+    policy: PolicyFile = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="List what would be cancelled, as the orders were read last; change nothing."),
+    ] = False,
+    cancel_up_to: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="The most purchases that may be cancelled at each provider; where there are more, none is cancelled.",
+            show_default="100",
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask again about what providers have refused to cancel.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Read the last 60 days again, and undo what was bought for refunded orders, where the policy says so."""
+    from impactflow.cli import ledgers, placing
+    from impactflow.cli.prefect import run_flow
+    from impactflow.settings import load_settings
+
+    settings = load_settings()
+    path = only("--policy", policy) or settings.impactflow_policy
+    ledgers.require(settings)
+    if dry_run:
+        from impactflow.cli import undoing
+
+        return undoing.show_list(settings, path, again=again, as_json=json)
+    placing.check_policy(settings, path)
+    from impactflow.buying.cancelling import CANCELLED_UNASKED  # after the checks, which a person need not wait for
+    from impactflow.cli import placed
+
+    up_to = CANCELLED_UNASKED if cancel_up_to is None else cancel_up_to
+    result: RefundsOutcome = run_flow(
+        "cancel_refunds", "undoing refunds", policy_file=str(path), cancel_up_to=up_to, again=again
+    )
+    return end(result, placed.show_refunded, as_json=json)
 
 
 @buying_app.command(epilog="Example: impactflow reconcile --audit --from 2025-01-01 --to 2025-01-31")
