@@ -16,6 +16,7 @@ from pydantic import Field
 
 from impactflow.accounts import Halt
 from impactflow.buying.cancelling import CANCELLED_UNASKED, CancelPass, undoing
+from impactflow.buying.hosts import refuse_hosts
 from impactflow.buying.run import Run
 from impactflow.intake.planning import watched
 from impactflow.ledger import Status, Undoing
@@ -54,6 +55,7 @@ async def cancel_refunds(
     began = time.monotonic()
     async with flow_context(reports=False) as run:
         policy = load_policy(Path(policy_file) if policy_file else run.settings.impactflow_policy)
+        refuse_hosts(policy, run.settings)
         of_now = partial(undoing, run.ledger, policy, run.clock, run.config.settle_s, again=again)
         planned, window, began_at, before = None, None, None, await of_now()
         if before.slots or await run.ledger.to_cancel_at(before):

@@ -8,11 +8,23 @@ beginning, or this machine, stand for tests.
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from impactflow.errors import ConfigurationError
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
 from impactflow.settings import Settings, is_loopback
 
 _TESTS = frozenset({"sandbox", "testing"})
+
+
+def refuse_hosts(policy: Policy, settings: Settings) -> None:
+    """
+    Check that the providers' hosts are as real as a policy says.
+
+    Raises:
+        ConfigurationError: One is not; the message says what to write.
+    """
+    if wrong := wrong_hosts(policy, settings):
+        raise ConfigurationError("; ".join(wrong))
 
 
 def wrong_hosts(policy: Policy, settings: Settings) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impactflow import stopping
+from impactflow.buying.hosts import refuse_hosts
 from impactflow.buying.run import open_run
 from impactflow.buying.slips import refuse_slips
 from impactflow.cli.ledgers import none_made, require_ledger_folder
@@ -55,9 +56,9 @@ def check_policy(settings: Settings, policy: Path) -> None:
     Check that a run that buys nothing can begin.
 
     Raises:
-        ConfigurationError: A file is wrong or missing.
+        ConfigurationError: A file is wrong or missing, or a host is not as real as the policy says.
     """
-    load_policy(policy)
+    refuse_hosts(load_policy(policy), settings)
     _check_senders(settings)
 
 

@@ -7,7 +7,7 @@ The ledger: every placement and every event of its life, in SQLite or Postgres.
     the database         engine, writer, rows, json_rows (a list of rows as one parameter), location
     orders become plans  pages (the sales that a page reports) ▶ planning ▶ plan_rows, revision; previews write nothing
     what is known        facts (of an order), names, customers, sold, sold_before, fresh, unlisted, unreadable,
-                         watermarks
+                         given_back, watermarks
     plans become events  moves (claims, outcomes, leases), caps, joined_sales, surplus_purchases, cancellations
     persons decide       approvals, dismissals, adopting, pauses, forgetting; refunds withdraw
     what stays out       forgotten (customers), addresses (in texts)

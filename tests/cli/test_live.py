@@ -20,6 +20,10 @@ REAL_TOO, TEST_TOO = "https://shop.impactapi.co", "https://testing.impactapi.co"
 MACHINE = "http://127.0.0.1:9"
 
 
+async def nothing(_world, _run):
+    """An empty ledger."""
+
+
 def write(terminal, live):
     """A policy that says this, with keys for its two sellers."""
     (terminal.folder / "policy.yaml").write_text(POLICY.format(live=live))
@@ -58,6 +62,16 @@ def test_doctor_names_the_hosts(terminal):
         terminal.set(**sandbox.variables)
         said = [check["said"] for check in terminal.type("doctor", "--json").json["checks"] if check["what"] == "live"]
     assert said == ["false; impactapi at 127.0.0.1 (tests), oneclickimpact at 127.0.0.1 (tests)"]
+
+
+def test_refunds_are_not_undone_at_the_wrong_hosts_either(terminal):
+    """Nothing is asked there."""
+    ledger = terminal.fill(nothing)
+    with sandbox_thread([order(1)]) as sandbox:
+        write(terminal, "live: true")
+        terminal.set(**sandbox.variables, IMPACTFLOW_LEDGER_URL=ledger)
+        ended = terminal.type("refunds", "--json")
+        assert (ended.status, "127.0.0.1 is for tests" in ended.json["error"]) == (2, True)
 
 
 def test_a_run_that_would_buy_at_the_wrong_hosts_is_refused_before_it_begins(terminal):
