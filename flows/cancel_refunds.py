@@ -7,6 +7,7 @@ orders. On a terminal: ``impactflow refunds``.
 """
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -63,14 +64,15 @@ async def cancel_refunds(
             window = watched(run.clock.now().date(), oldest and oldest.date())
             planned = await plan_orders(policy, window, moves_watermark=False)
         await process_deliveries(policy)  # the last word before anything is cancelled
-        wanted = await of_now(listed_since=began_at)  # only what this run has read itself
+        wanted = await of_now(listed_since=began_at or run.clock.now())  # only what was read since this run began to
+        refuse_hosts(policy, run.settings, await run.ledger.to_cancel_at(wanted))
         passes = await cancel_all(run, wanted, cancel_up_to)
         changed = await run.ledger.changed(run.id, after=run.mark)
         ended = sum(group.count for group in changed if group.status is Status.CANCELLED)
         outcome = RefundsOutcome(
             planned,
             window,
-            await run.ledger.given_back(wanted),
+            await run.ledger.given_back(replace(wanted, at=run.clock.now())),
             withdrawn=ended - sum(done.cancelled for done in passes.values()),
             passes=passes,
             requests=run.transport.requests,

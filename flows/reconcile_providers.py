@@ -13,7 +13,9 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from impactflow.accounts import Halt
 from impactflow.audit import CANCELLED_UNASKED, choose_window
+from impactflow.buying.hosts import wrong_by_file
 from impactflow.buying.rounds import Round, work_off
 from impactflow.buying.run import Run
 from impactflow.errors import ConfigurationError
@@ -63,15 +65,21 @@ async def reconcile_providers(
         if window is None and (from_day or to_day or repair):
             raise ConfigurationError("from_day, to_day and repair belong to an audit: set audit too")
         store = await run.store()
+        refused = wrong_by_file(run.settings, await run.ledger.used(store))  # a doubt may be sent again
+        if repair and refused:
+            raise ConfigurationError("; ".join(refused.values()))
         if repair:
             await check_ledger(sorted(await run.ledger.used(store)), None)
-        rounds = await side_by_side(resolve_all(run, provider, store, patience_s) for provider in ProviderName)
+        asked = [name for name in ProviderName if name not in refused]
+        resolved_at = await side_by_side(resolve_all(run, provider, store, patience_s) for provider in asked)
+        rounds = {name: Round(0, Halt(why)) for name, why in refused.items()}
+        rounds |= dict(zip(asked, resolved_at, strict=True))
         audited = await audit_providers(window, store, repair=repair, cancel_up_to=cancel_up_to) if window else None
         report = await publish_report(f"reconciled-{run.clock.now():%Y%m%d-%H%M%S}")
         resolved = Outcome(
             None,
             await LedgerState.read(run),
-            dict(zip(ProviderName, rounds, strict=True)),
+            rounds,
             requests=run.transport.requests,
             duration_s=time.monotonic() - began,
             report=report,

@@ -42,7 +42,7 @@ _LISTED = 100
 _STOPPED = "the run was stopped"
 _NOT_FOUND = "not found there as the purchase that the ledger holds"
 _NO, _NOT_SHOWN = "its provider said no", "its provider does not show it as cancelled"
-_KEPT = "it is kept"
+_KEPT, _TOO_MANY = "it is kept", "more were to be cancelled than may be"
 _SHARED = "it shares its name there with another purchase: cancel by hand the one that is meant"
 _DONE = "cancelled, since its order was given back"
 
@@ -118,6 +118,7 @@ class Cancelling:
         self._began_at = account.clock.now()
         self._done = CancelPass()
         self._unreachable = 0
+        self._may_ask = True
         self._seen: set[int] = set()
         self._in_flight = InFlight()
 
@@ -129,7 +130,8 @@ class Cancelling:
             LedgerError: The ledger failed. What was taken is looked up by the next run once its lease is over.
             asyncio.CancelledError: The pass was cancelled; what is in flight is recorded first.
         """
-        number = await self._ledger.count_to_cancel(self._undoing, self._provider.name)
+        number = await self._ledger.count_to_cancel(replace(self._undoing, at=self._began_at), self._provider.name)
+        self._may_ask = 0 < self._left >= number
         if number > self._left:
             self._done, self._left = replace(self._done, beyond=number), 0
         try:
@@ -207,9 +209,11 @@ class Cancelling:
             return self._not_found(taken), None
         if record.cancelled:
             return self._cancelled(taken), record.price_usd_cents
-        if is_shared:
+        if is_shared or record.shares_name:
             for_good = not taken.was_asked or taken.refused == _SHARED
             return self._let_stand(taken, _SHARED, for_good=for_good, refused=_SHARED), None
+        if not self._may_ask:
+            return self._kept(taken, _TOO_MANY, is_whole=not record.differs(placement)), None
         if (why := await self._ledger.ask_to_cancel(Ask(taken, replace(self._undoing, at=self._clock.now())))) is None:
             return await self._cancel(taken)
         return self._kept(taken, why, is_whole=not record.differs(placement)), None

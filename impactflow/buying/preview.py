@@ -171,7 +171,7 @@ async def what_stops(run: Run, policy: Policy) -> list[str]:
     """
     unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
     pauses = [each.in_words for each in await run.ledger.pauses()]
-    return [*unasked, *wrong_hosts(policy, run.settings), *pauses]
+    return [*unasked, *wrong_hosts(policy, run.settings).values(), *pauses]
 
 
 async def wrong_with(run: Run, policy: Policy) -> list[str]:

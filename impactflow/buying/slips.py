@@ -22,7 +22,8 @@ async def refuse_slips(run: Run, policy: Policy) -> None:
         ConfigurationError: Something is wrong; the message says what to write.
     """
     slips = await find_slips(run.ledger, policy, run.clock.now().date())
-    if wrong := [*wrong_hosts(policy, run.settings), *slips]:
+    hosts = wrong_hosts(policy, run.settings, await run.ledger.used(policy.store))
+    if wrong := [*hosts.values(), *slips]:
         raise ConfigurationError("; ".join(wrong))
 
 

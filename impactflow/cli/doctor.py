@@ -191,7 +191,7 @@ async def _pauses(run: Run) -> list[dict[str, Any]]:
 def _live(policy: Policy, settings: Settings) -> list[dict[str, Any]]:
     """Report whether purchases would be real, and hosts that a run would refuse."""
     if wrong := wrong_hosts(policy, settings):
-        return [_wrong(LIVE, ConfigurationError(each)) for each in wrong]
+        return [_wrong(LIVE, ConfigurationError(each)) for each in wrong.values()]
     said = "not set" if policy.live is None else str(policy.live).lower()
     return [_ok(LIVE, f"{said}; {hosts_in_words(policy, settings) or 'no URL is set'}")]
 

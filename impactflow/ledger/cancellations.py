@@ -220,7 +220,7 @@ def ask(connection: Connection, asked: Sequence[Ask]) -> list[str | None]:
 
 
 def take(connection: Connection, wanted: Sequence[Taking]) -> list[Sequence[Taken]]:
-    """Take purchases for cancelling, those first that were begun: the intent is durable once this commits."""
+    """Take purchases for cancelling: the intent is durable once this commits."""
     return [_take(connection, each) for each in wanted]
 
 
@@ -244,9 +244,10 @@ def _take(connection: Connection, wanted: Taking) -> list[Taken]:
     begun = and_(_IS_TAKEN, is_due, _at(wanted.provider))
     new = and_(_wanted(wanted.undoing), _at(wanted.provider))
     # At least half of them are new ones: what was begun may be what its provider never answers about.
-    taken = _take_some(connection, wanted, new, min(wanted.new, (wanted.count + 1) // 2))
-    taken += _take_some(connection, wanted, begun, wanted.count - len(taken))
-    return taken or _take_some(connection, wanted, new, min(wanted.new, wanted.count))
+    first = _take_some(connection, wanted, new, min(wanted.new, (wanted.count + 1) // 2))
+    begun_before = _take_some(connection, wanted, begun, wanted.count - len(first))
+    left = min(wanted.new - len(first), wanted.count - len(first) - len(begun_before))
+    return [*first, *begun_before, *_take_some(connection, wanted, new, left)]
 
 
 def _ask(connection: Connection, each: Ask) -> str | None:

@@ -27,8 +27,9 @@ _LAG = timedelta(days=1)
 def note(connection: Connection, page: Page, sales: Sequence[Sale], rows: Mapping[int, Any]) -> None:
     """Keep for the known sales of a page whether they are listed as given back."""
     for sale in sales:
-        if len(sale.row_ids) > 1:  # they are one from now on
-            _write(connection, [sale.row_ids[0]], not_given_back_at=_denied_at(sale, rows))
+        if len(sale.row_ids) > 1 and (at := _denied_at(sale, rows)):  # they are one from now on
+            cleared = {"given_back_at": None} if page.at - at < _LAG else {}
+            _write(connection, [sale.row_ids[0]], not_given_back_at=at, **cleared)
     if page.origin is Origin.KEPT:
         return
     denied_names = {name for order, _ in page.earnings if denies(order) for name in order.names}

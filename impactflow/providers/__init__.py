@@ -104,6 +104,7 @@ class Record:
         price_usd_cents: Its price, where the provider says.
         is_somebodys: Whether it carries metadata without any key of ours: it belongs to another buyer.
         parts: The provider's names of the purchase's parts, where the provider says.
+        shares_name: Whether the provider shows two purchases by that name.
     """
 
     ref: str
@@ -117,6 +118,7 @@ class Record:
     price_usd_cents: int | None = None
     is_somebodys: bool = False
     parts: tuple[str, ...] = ()
+    shares_name: bool = False
 
     @property
     def customer(self) -> str:

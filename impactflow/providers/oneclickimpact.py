@@ -166,7 +166,8 @@ class OneClickImpact:
             raise
         except Refused:
             return None
-        kind, quantity = next(_amounts(track), (None, None))
+        amounts = [*_amounts(track)]
+        kind, quantity = amounts[0] if amounts else (None, None)
         return Record(
             f"{user_id}|{time_utc}",
             kind,
@@ -177,6 +178,7 @@ class OneClickImpact:
             order_id=_order_id(track),
             cancelled=bool(track.cancelled_on),
             is_somebodys=_is_somebodys(track),
+            shares_name=len(amounts) > 1,
         )
 
     async def cancel(self, ref: str, parts: Sequence[str] = (), lease: Lease | None = None) -> None:  # noqa: ARG002

@@ -57,8 +57,8 @@ class RefundsOutcome:
     def undone(self) -> bool:
         """Whether something is left for a further run or for a person, or a provider has just refused something."""
         missing = self.planned is not None and self.planned.missing
-        has_refused = any(done.refused for done in self.passes.values())
-        return bool(self.purchases.open or self.left_alone or missing or has_refused)
+        is_left = any(done.refused or done.beyond for done in self.passes.values())
+        return bool(self.purchases.open or self.left_alone or missing or is_left)
 
     @property
     def notes(self) -> list[str]:

@@ -5,6 +5,7 @@ from processes import order, sandbox_thread
 from world import GIVING, TREES, policy_of
 
 from impactflow.buying.hosts import wrong_hosts
+from impactflow.models import ProviderName
 from impactflow.policy import load_policy
 from impactflow.settings import Settings
 
@@ -51,8 +52,16 @@ def test_hosts_that_are_not_as_real_as_the_policy_says_are_refused(live, trees, 
     """Each by its name."""
     settings = Settings(_env_file=None, oneclickimpact_url=trees, impactapi_url=giving)
     wrong = wrong_hosts(policy_of(TREES, GIVING, live=live), settings)
-    assert sorted(host for each in wrong for host in refused if host in each) == sorted(refused)
+    assert sorted(host for each in wrong.values() for host in refused if host in each) == sorted(refused)
     assert len(wrong) == len(refused)
+
+
+def test_a_seller_that_is_gone_from_the_policy_counts_where_it_has_a_key():
+    """A doubt there may be sent again."""
+    policy, used = policy_of(TREES, live=False), [ProviderName.CNAUGHT]
+    without = Settings(_env_file=None, oneclickimpact_url=TEST)
+    with_key = Settings(_env_file=None, oneclickimpact_url=TEST, cnaught_api_key="key")
+    assert ([*wrong_hosts(policy, without, used)], [*wrong_hosts(policy, with_key, used)]) == ([], used)
 
 
 def test_doctor_names_the_hosts(terminal):

@@ -29,6 +29,7 @@ from impactflow.buying.cancelling import Cancelling
 from impactflow.buying.rulings import Resolution, Ruling, settle
 from impactflow.errors import ConfigurationError, Unavailable
 from impactflow.ledger import Pause, PauseScope, Purchases
+from impactflow.reports.refunded import RefundsOutcome
 from impactflow.window import Window
 
 
@@ -378,6 +379,56 @@ async def test_no_more_are_cancelled_than_may_be(world_of, monkeypatch):
         monkeypatch.setattr(run.ledger, "count_to_cancel", then_more)
         assert (2, 0, 0) == numbers(await one_pass(run, CNAUGHT, up_to=2))
         assert len(stands(world)) == 7
+
+
+@in_virtual_time
+async def test_the_limit_counts_what_was_read_since_the_run_began(world_of):
+    """Another run has read the orders once more."""
+    world = world_of(CNAUGHT, orders=3)
+    async with world.run() as run:
+        await bought(world, run, CNAUGHT)
+        refund(world, 1, 2, 3)
+        await read_again(world, run)
+        before = await wanted(run)
+        world.clock.turn(minutes=6)
+        await read_again(world, run)
+        done = await Cancelling(run.account(CNAUGHT, "acme"), before, 2).run()
+        assert ((0, 0, 3), 3) == (numbers(done), len(stands(world)))
+
+
+@in_virtual_time
+async def test_beyond_the_limit_nothing_is_asked_for_that_a_killed_run_had_taken(world_of):
+    """A person stops a wrong list with 0; the result says that something is left to do."""
+    world = world_of(CNAUGHT, orders=3)
+    async with world.run() as run:
+        await bought(world, run, CNAUGHT)
+        refund(world, 1, 2, 3)
+        await read_again(world, run)
+        killed = Cancelling(run.account(CNAUGHT, "acme"), await wanted(run), 3)
+        assert 2 == len(await run.ledger.take_to_cancel(replace(killed._taking(), count=2)))
+        world.clock.turn(minutes=10)
+        await read_again(world, run)
+        done = await one_pass(run, CNAUGHT, 0)
+        assert ((0, 0, 1), {"placed": 3}) == (numbers(done), await statuses(run))
+        assert RefundsOutcome(None, None, await purchases_of(run), 0, {CNAUGHT: done}, 0, 0.0).undone
+
+
+@in_virtual_time
+async def test_two_kinds_by_one_name_are_not_cancelled_together(world_of, monkeypatch):
+    """1ClickImpact names a purchase by user and time, and another one of that name is in no ledger."""
+    world = world_of(ONECLICK)
+    async with world.run() as run:
+        await bought(world, run, ONECLICK)
+        refund(world, 1)
+        account = type(run.provider(ONECLICK))
+        fetch = account.fetch
+
+        async def shared(self, ref, parts=()):
+            return replace(await fetch(self, ref, parts), shares_name=True)
+
+        monkeypatch.setattr(account, "fetch", shared)
+        assert (0, 1, 0) == numbers(await undo(world, run, ONECLICK))
+        assert ["WR-1"] == stands(world)
 
 
 @in_virtual_time

@@ -225,6 +225,28 @@ async def test_the_first_word_of_a_webhook_holds_against_the_list_too(world_of):
         assert [] == stands(world)
 
 
+@pytest.mark.parametrize("is_linked_first", [True, False])
+@in_virtual_time
+async def test_a_name_that_joins_two_orders_brings_the_webhooks_word_along(world_of, is_linked_first):
+    """Stripe's session was paid, and only later said to be of the payment that is listed."""
+    world = world_of(ONECLICK)
+    async with world.run() as run:
+        world.sandbox.shop.orders[0] = sold(1, sourceSystem="stripe", sourceId="pi_2")
+        await bought(world, run, ONECLICK)
+        world.sandbox.shop.orders[0] |= {"payments": [paid("REFUNDED")]}
+        await stripe_paid(run, 1, created=1, invoice="in_1", payment_intent=None)
+        await take_up(run)
+        world.clock.turn(hours=1)
+        paid_by = {"id": "inpay_1", "invoice": "in_1", "payment": {"payment_intent": "pi_2"}}
+        await stripe_event(run, "invoice_payment.paid", paid_by, created=2)
+        if is_linked_first:
+            await take_up(run)
+        await read_again(world, run)
+        await take_up(run)
+        await one_pass(run, ONECLICK)
+        assert 1 == len(stands(world))
+
+
 @in_virtual_time
 async def test_an_id_that_is_another_orders_own_says_nothing(new_world):
     """WooCommerce's order 99 has the number 1234, and another one the id 1234: the list may mean either."""
