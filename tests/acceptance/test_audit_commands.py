@@ -46,6 +46,20 @@ def buy_again(sandbox, purchase):
     return f"{made['user_id']}|{made['time_utc']}"
 
 
+def test_no_doubt_is_sent_again_at_a_host_that_the_policy_refuses(shop):
+    """And nothing is repaired there; who only looks is let."""
+    _, impactflow, ledger = shop
+    policy = ledger.parent / "policy.yaml"
+    before = policy.read_text()
+    policy.write_text(f"live: true\n{before}")
+    looked = impactflow.run("reconcile", "--audit", "--json")
+    repaired = impactflow.run("reconcile", "--audit", "--repair", "--json")
+    policy.write_text(before)
+    assert set(looked.json["left_alone"]) == {"cnaught", "impactapi", "oneclickimpact"}
+    assert (looked.status, looked.json["audit"]["remaining"]) == (1, 0)
+    assert (repaired.status, "is for tests" in repaired.json["error"]) == (2, True)
+
+
 def test_an_audit_finds_a_planted_duplicate_and_repairs_it_on_demand(shop):
     """Exit 0 while the books agree, 1 while they do not, 0 once it is repaired."""
     sandbox, impactflow, _ = shop
