@@ -113,8 +113,7 @@ webhooks send |          2 |    2 |      2 |        2 |       2 |               
 """
 #: The commands that ask others, who may take their time.
 ASKING = (
-    *("place", "place --dry-run", "backfill --from 2026-01-01 --to 2026-01-02", "track", "refunds"),
-    "reconcile --audit",
+    *("place", "place --dry-run", "backfill --from 2026-01-01 --to 2026-01-02", "track", "reconcile --audit"),
     *("plan", "campaigns", "doctor", "adopt"),
 )
 URLS = ("WICKED_REPORTS_URL", "CNAUGHT_URL", "ONECLICKIMPACT_URL", "IMPACTAPI_URL")
