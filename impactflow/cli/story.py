@@ -126,7 +126,7 @@ def _show_unearned(entry: Mapping[str, Any], bought: set[str]) -> None:
     """Print why nothing is earned; purchases made before stay, so their slot did earn something."""
     slot = f"slot {entry['slot']}" if entry["slot"] else "the order"
     if entry["slot"] in bought or (bought and not entry["slot"]):
-        out.print(f"  {slot} earns nothing any more: {entry['reason']}; what was bought before stays", markup=False)
+        out.print(f"  {slot} earns nothing any more: {entry['reason']}", markup=False)
     else:
         out.print(f"  {slot} earned nothing: {entry['reason']}", markup=False)
 
