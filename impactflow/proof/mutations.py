@@ -483,9 +483,9 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "each order counts as given back",
-        "impactflow.ledger.given_back",
-        "        and sale.read.is_given_back\n",
-        "",
+        "impactflow.models",
+        "return self.is_refunded and all(",
+        "return True or all(",
         "undone",
     ),
     Mutation(
@@ -507,13 +507,6 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.models",
         "return self.is_refunded and all(",
         "return self.is_refunded or all(",
-        "undone",
-    ),
-    Mutation(
-        "an order that is paid again loses what is being cancelled",
-        "impactflow.ledger.cancellations",
-        '"its order is not listed as given back whole now": not row.is_given_back,',
-        '"its order is not listed as given back whole now": False,',
         "undone",
     ),
     Mutation(

@@ -534,11 +534,14 @@ class _Simulation:
         """The parked purchases of which two may be one: a late answer made both doubtful, and none has a key."""
         if self._scenario.options.metadata == "echo":
             return ()
-        by_reason: dict[str, set[Place]] = {}
+        is_customers = self._scenario.on_behalf_of == "customer"
+        emails = {f"WR-{sale.number}": sale.email if is_customers else None for sale in self._scenario.sales}
+        alike: dict[tuple[str, str | None], set[Place]] = {}
         for row in attention:
             if row["status"] == Status.PARKED and row["provider"] in KEYLESS:
-                by_reason.setdefault(row["reason"], set()).add(place(row["order_id"], row["slot"]))
-        return {where for alike in by_reason.values() if len(alike) > 1 for where in alike}
+                where = place(row["order_id"], row["slot"])
+                alike.setdefault((row["reason"], emails[where[0]]), set()).add(where)
+        return {where for places in alike.values() if len(places) > 1 for where in places}
 
     def _would_show(self, provider: ProviderName, *, was_bought: bool) -> bool:
         """Whether a provider's answers decide what happened to a placement, whoever else buys there."""
