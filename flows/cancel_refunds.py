@@ -7,6 +7,7 @@ orders. On a terminal: ``impactflow refunds``.
 """
 
 import time
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -65,8 +66,9 @@ async def cancel_refunds(
             planned = await plan_orders(policy, window, moves_watermark=False)
         await process_deliveries(policy)  # the last word before anything is cancelled
         wanted = await of_now(listed_since=began_at or run.clock.now())  # only what was read since this run began to
-        refuse_hosts(policy, run.settings, await run.ledger.to_cancel_at(wanted))
-        passes = await cancel_all(run, wanted, cancel_up_to)
+        providers = await run.ledger.to_cancel_at(wanted)
+        refuse_hosts(policy, run.settings, providers)
+        passes = await cancel_all(run, wanted, providers, cancel_up_to)
         changed = await run.ledger.changed(run.id, after=run.mark)
         ended = sum(group.count for group in changed if group.status is Status.CANCELLED)
         outcome = RefundsOutcome(
@@ -84,13 +86,14 @@ async def cancel_refunds(
         return outcome
 
 
-async def cancel_all(run: Run, wanted: Undoing, up_to: int) -> dict[ProviderName, CancelPass]:
-    """Cancel purchases at every provider where there is something to do, side by side; those without a key are left."""
-    names = sorted(await run.ledger.to_cancel_at(wanted))
+async def cancel_all(
+    run: Run, wanted: Undoing, providers: AbstractSet[ProviderName], up_to: int
+) -> dict[ProviderName, CancelPass]:
+    """Cancel purchases at these providers, side by side; those without a key are left alone."""
     keyless = {
-        name: CancelPass(halted=Halt(f"the key of {name} is not set")) for name in names if run.without_key(name)
+        name: CancelPass(halted=Halt(f"the key of {name} is not set")) for name in providers if run.without_key(name)
     }
-    names = [name for name in names if name not in keyless]
+    names = sorted(providers - keyless.keys())
     silent = await check_ledger(names, None) if names else {}
     asked = [name for name in names if name not in silent]
     passes = await side_by_side(cancel_batch(name, wanted, up_to) for name in asked)

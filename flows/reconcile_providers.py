@@ -65,11 +65,12 @@ async def reconcile_providers(
         if window is None and (from_day or to_day or repair):
             raise ConfigurationError("from_day, to_day and repair belong to an audit: set audit too")
         store = await run.store()
-        refused = wrong_by_file(run.settings, await run.ledger.used(store))  # a doubt may be sent again
+        used = await run.ledger.used(store)
+        refused = wrong_by_file(run.settings, used)  # a doubt may be sent again
         if repair and refused:
             raise ConfigurationError("; ".join(refused.values()))
         if repair:
-            await check_ledger(sorted(await run.ledger.used(store)), None)
+            await check_ledger(sorted(used), None)
         asked = [name for name in ProviderName if name not in refused]
         resolved_at = await side_by_side(resolve_all(run, provider, store, patience_s) for provider in asked)
         rounds = {name: Round(0, Halt(why)) for name, why in refused.items()}

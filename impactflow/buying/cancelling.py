@@ -158,7 +158,7 @@ class Cancelling:
         until = now + timedelta(seconds=self._config.lease_s + self._config.settle_s)
         whose = self._provider.name, replace(self._undoing, at=now)
         seen = frozenset(self._seen)
-        return Taking(*whose, self._left, most, self._began_at, now, until, self._account.run_id, seen)
+        return Taking(*whose, self._left, most, self._began_at, until, self._account.run_id, seen)
 
     def _stop(self) -> None:
         self._halt(Halt(_STOPPED))

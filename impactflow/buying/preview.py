@@ -171,7 +171,8 @@ async def what_stops(run: Run, policy: Policy) -> list[str]:
     """
     unasked = await run.compare_ledger({rule.provider for rule in policy.rules}, policy)
     pauses = [each.in_words for each in await run.ledger.pauses()]
-    return [*unasked, *wrong_hosts(policy, run.settings).values(), *pauses]
+    hosts = wrong_hosts(policy, run.settings, await run.ledger.used(policy.store))
+    return [*unasked, *hosts.values(), *pauses]
 
 
 async def wrong_with(run: Run, policy: Policy) -> list[str]:

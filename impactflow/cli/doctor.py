@@ -103,7 +103,7 @@ async def _examine(
         findings += await _pauses(run)
         if policy is not None:
             findings += await _slips(run, policy)
-            findings += _live(policy, settings)
+            findings += await _live(run, policy)
             findings += _rates(policy, run.clock.now().date())
             findings += await _never_announced(run, policy)
             findings += await _silent_senders(run, policy)
@@ -188,12 +188,16 @@ async def _pauses(run: Run) -> list[dict[str, Any]]:
         return []
 
 
-def _live(policy: Policy, settings: Settings) -> list[dict[str, Any]]:
+async def _live(run: Run, policy: Policy) -> list[dict[str, Any]]:
     """Report whether purchases would be real, and hosts that a run would refuse."""
-    if wrong := wrong_hosts(policy, settings):
+    try:
+        used = await run.ledger.used(policy.store)
+    except LedgerError:  # the finding on the ledger says so already
+        used = frozenset()
+    if wrong := wrong_hosts(policy, run.settings, used):
         return [_wrong(LIVE, ConfigurationError(each)) for each in wrong.values()]
     said = "not set" if policy.live is None else str(policy.live).lower()
-    return [_ok(LIVE, f"{said}; {hosts_in_words(policy, settings) or 'no URL is set'}")]
+    return [_ok(LIVE, f"{said}; {hosts_in_words(policy, run.settings) or 'no URL is set'}")]
 
 
 async def _slips(run: Run, policy: Policy) -> list[dict[str, Any]]:

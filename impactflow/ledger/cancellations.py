@@ -64,7 +64,6 @@ class Taking:
         count: The most to take in all.
         due_by: Those that an earlier run has taken, and not ended, were to be due by then.
         but: The rows of placements that this run has taken before.
-        now: The present time.
         until: The time until which those that are taken belong to this run.
         run_id: The run.
     """
@@ -74,7 +73,6 @@ class Taking:
     new: int
     count: int
     due_by: datetime
-    now: datetime
     until: datetime
     run_id: str
     but: frozenset[int] = frozenset()
@@ -275,7 +273,7 @@ def _take_some(connection: Connection, wanted: Taking, chosen: ColumnElement[boo
         if not was_taken:
             values |= {"reason": _BEGUN, "cancel_asked": False, "cancel_refused": None}
         detail = None if was_taken else _BEGUN
-        transitions.revise(connection, row, values, detail, wanted.now, wanted.run_id)
+        transitions.revise(connection, row, values, detail, wanted.undoing.at, wanted.run_id)
         placement = placement_from_row(row, attempted_at=row.attempted_at, alone=False, again=False)
         asked, refused = (bool(row.cancel_asked), row.cancel_refused) if was_taken else (False, None)
         taken.append(Taken(placement, not was_taken, asked, wanted.until, refused))

@@ -54,6 +54,13 @@ async def undo(world, run, provider, up_to=100, **more):
     return await one_pass(run, provider, up_to, **more)
 
 
+async def undo_struck(world, run, provider, fault):
+    """The same while this fault strikes at the provider; afterwards nothing goes wrong there."""
+    struck(world, provider, fault)
+    await undo(world, run, provider)
+    world.sandbox._lines[provider].calm()
+
+
 def numbers(done):
     """How many were cancelled, refused, and too many."""
     return done.cancelled, done.refused, done.beyond

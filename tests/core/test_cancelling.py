@@ -19,6 +19,7 @@ from refunding import (
     stands,
     struck,
     undo,
+    undo_struck,
     wanted,
 )
 from virtual_time import in_virtual_time
@@ -142,10 +143,8 @@ async def test_an_order_that_counts_again_keeps_its_purchase(world_of, monkeypat
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
         refund(world, 1)
-        struck(world, CNAUGHT, "lost_request=1")
-        await undo(world, run, CNAUGHT)
+        await undo_struck(world, run, CNAUGHT, "lost_request=1")
         assert {"cancelling": 1} == await statuses(run)
-        world.sandbox._lines[CNAUGHT].calm()
         world.sandbox.shop.orders[0] = sold(1)
         for status in ("cancelling", "placed"):  # what was asked for may show late
             world.clock.turn(hours=1)
@@ -263,9 +262,7 @@ async def test_what_was_not_read_lately_is_not_said_to_count_again(world_of):
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
         refund(world, 1)
-        struck(world, CNAUGHT, "lost_request=1")
-        await undo(world, run, CNAUGHT)
-        world.sandbox._lines[CNAUGHT].calm()
+        await undo_struck(world, run, CNAUGHT, "lost_request=1")
         world.clock.turn(hours=7)
         for status in ("cancelling", "placed"):
             assert (0, 0, 0) == numbers(await one_pass(run, CNAUGHT))
@@ -305,9 +302,7 @@ async def test_a_policy_that_keeps_by_now_only_finds_out(world_of, fault, other)
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
         refund(world, 1)
-        struck(world, CNAUGHT, f"{fault}=1")
-        await undo(world, run, CNAUGHT)
-        world.sandbox._lines[CNAUGHT].calm()
+        await undo_struck(world, run, CNAUGHT, f"{fault}=1")
         world.clock.turn(hours=1)
         world.works_under(run, policy_of(RULE_OF[CNAUGHT] | {"refunds": {"full": "keep"}}, other))
         assert {CNAUGHT} == await run.ledger.to_cancel_at(await wanted(run))
@@ -532,9 +527,7 @@ async def test_what_was_paused_after_it_was_asked_for_is_not_asked_for_again(wor
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
         refund(world, 1)
-        struck(world, CNAUGHT, "lost_request=1")
-        await undo(world, run, CNAUGHT)
-        world.sandbox._lines[CNAUGHT].calm()
+        await undo_struck(world, run, CNAUGHT, "lost_request=1")
         world.clock.turn(hours=1)
         await run.ledger.pause(Pause(PauseScope(), "ana", "look first", run.clock.now()))
         for status in ("cancelling", "placed"):
@@ -570,9 +563,7 @@ async def test_an_order_that_is_gone_from_the_shop_keeps_its_purchase(world_of):
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
         refund(world, 1)
-        struck(world, CNAUGHT, "lost_request=1")
-        await undo(world, run, CNAUGHT)
-        world.sandbox._lines[CNAUGHT].calm()
+        await undo_struck(world, run, CNAUGHT, "lost_request=1")
         del world.sandbox.shop.orders[0]
         for _ in range(2):
             world.clock.turn(days=1)
@@ -587,9 +578,7 @@ async def test_what_may_be_cancelled_and_is_not_shown_is_never_said_to_stand(wor
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
         refund(world, 1)
-        struck(world, CNAUGHT, "lost_answer=1")
-        await undo(world, run, CNAUGHT)
-        world.sandbox._lines[CNAUGHT].calm()
+        await undo_struck(world, run, CNAUGHT, "lost_answer=1")
         lose(world, CNAUGHT, next(each["ref"] for each in world.purchases if each["order_id"] == "WR-1"))
         for _ in range(3):
             world.clock.turn(hours=6)
@@ -610,9 +599,7 @@ async def test_what_stands_is_not_said_to_be_cancelled(world_of):
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
         refund(world, 1)
-        struck(world, CNAUGHT, "lost_request=1")
-        await undo(world, run, CNAUGHT)
-        world.sandbox._lines[CNAUGHT].calm()
+        await undo_struck(world, run, CNAUGHT, "lost_request=1")
         ruling = Ruling("WR-1", "offset", Resolution.GIVEN_UP, "ana")
         with pytest.raises(ConfigurationError, match="stands at cnaught"):
             await settle(run.ledger, run.account, run.clock, run.id, ruling)
@@ -626,9 +613,7 @@ async def test_a_key_of_another_account_decides_nothing(world_of):
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
         refund(world, 1)
-        struck(world, CNAUGHT, "lost_answer=1")
-        await undo(world, run, CNAUGHT)
-        world.sandbox._lines[CNAUGHT].calm()
+        await undo_struck(world, run, CNAUGHT, "lost_answer=1")
         lose(world, CNAUGHT, world.purchases[0]["ref"])
         world.clock.turn(hours=6)
         done = await undo(world, run, CNAUGHT)
@@ -688,9 +673,7 @@ async def test_a_dry_run_lists_what_is_being_cancelled(world_of):
     async with world.run() as run:
         await bought(world, run, CNAUGHT)
         refund(world, 1)
-        struck(world, CNAUGHT, "lost_request=1")
-        await undo(world, run, CNAUGHT)
-        world.sandbox._lines[CNAUGHT].calm()
+        await undo_struck(world, run, CNAUGHT, "lost_request=1")
         refund(world, 2)
         world.clock.turn(hours=1)
         await read_again(world, run)
@@ -708,9 +691,7 @@ async def test_an_audit_and_tracking_leave_what_is_being_cancelled(world_of, pro
     async with world.run() as run:
         await bought(world, run, provider)
         refund(world, 1)
-        struck(world, provider, f"{fault}=1")
-        await undo(world, run, provider)
-        world.sandbox._lines[provider].calm()
+        await undo_struck(world, run, provider, f"{fault}=1")
         window = Window(world.clock.now().date() - timedelta(days=60), world.clock.now().date())
         audit = Audit(run.account(provider, "acme"), window, repair=True)
         assert [] == [each async for each in audit.run()]
