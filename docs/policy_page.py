@@ -60,6 +60,7 @@ _HEADINGS = {
     "Fx": "`fx`: what currencies are worth",
     "CapRule": "`caps`: the most in a period",
     "Refunds": "`refunds`: what a refund undoes",
+    "Buy": "`buy`: one purchase for many orders",
     "QuoteLimit": "`quote`: the most that an offset may cost",
     **_QUANTITIES,
     **_CONDITIONS,
@@ -100,7 +101,7 @@ def _lines(schema: Mapping[str, Any]) -> Iterator[str]:
     yield f"\n## {_HEADINGS['Fx']}\n"
     yield _FX
     yield from _table(kinds["Fx"], kinds)
-    for kind in ("CapRule", "Refunds", "QuoteLimit"):
+    for kind in ("CapRule", "Refunds", "Buy", "QuoteLimit"):
         yield f"\n## {_HEADINGS[kind]}\n"
         yield _prose(kinds[kind]["description"]) + "\n"
         yield from _table(kinds[kind], kinds)

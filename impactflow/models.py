@@ -6,12 +6,13 @@ in any database. Times are aware and UTC.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from math import floor
 from types import MappingProxyType
 
 from impactflow.names import systems_of
@@ -60,6 +61,16 @@ UNIT_OF: Mapping[Kind, Unit] = MappingProxyType(
         Kind.OFFSET: Unit.GRAM,
     }
 )
+
+
+#: Shares of a purchase are counted in parts of a unit, of which a unit has this many: a number with four decimals is a
+#: whole number of parts, and so is a third, a seventh, a ninth, an eleventh or a thirteenth of a whole number.
+PARTS = 90_090_000
+
+
+def parts_of(exact: Fraction) -> int:
+    """The number of parts in a quantity, to the nearest one."""
+    return floor(exact * PARTS + Fraction(1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +304,8 @@ class Impact:
         day_limit: The most that is planned in the slot on one UTC day without a person's approval; None for no limit.
         asks: Why a person is asked, whatever the quantity; None where no person is asked.
         hold_days: The days after the order's sale before which it is not bought.
+        share: The exact quantity, where the impact is bought in one purchase with those of other orders; None where it
+            is bought by itself.
     """
 
     slot: str
@@ -307,11 +320,17 @@ class Impact:
     day_limit: int | None = None
     asks: str | None = None
     hold_days: int = 0
+    share: Fraction | None = None
 
     @property
     def needs_approval(self) -> bool:
         """Whether the impact needs a person's approval before it is bought."""
         return self.quantity is not None and self.approval_limit is not None and self.quantity > self.approval_limit
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether it is bought in one purchase with other orders' impacts: never where a person decides about it."""
+        return self.share is not None and self.held is None and self.asks is None and not self.needs_approval
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +384,29 @@ class Cap:
         ):
             return None
         return self.since + passed / float(share)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """
+    A slot in which one purchase, a lot, is made for many orders, as it stands at a time.
+
+    Args:
+        slot: The slot.
+        kind: The kind of impact.
+        least: The smallest lot, in ``UNIT_OF[kind]``.
+        most: The largest one.
+        since: The beginning of the present period: one lot is drawn in a period, for orders of the periods before; None
+            where lots do not go by periods.
+        lot: Returns the impact to be bought for a lot of a quantity.
+    """
+
+    slot: str
+    kind: Kind
+    least: int
+    most: int
+    since: datetime | None
+    lot: Callable[[int], Impact]
 
 
 #: The unit of a cap on money.

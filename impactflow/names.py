@@ -4,6 +4,7 @@ The names that an order goes by: two orders that share one are the same sale.
     wr:ID            its id in Wicked Reports
     src:SYSTEM:ID    its id or its number in the system that sold it
     id:SYSTEM:ID     the shop's own id: two different ids are two sales, even if they share a number
+    lot:SLOT:NUMBER  no order, but one purchase for many
 
 The ledger keeps names as these texts; this module alone knows how they are made up. ``LISTED`` and ``IDENTITY`` are the
 patterns of SQL's LIKE for names of the first and the third kind.
@@ -75,6 +76,22 @@ def name_of_source(order_id: str) -> str:
 def systems_of(names: Iterable[str]) -> frozenset[str]:
     """The systems that sold an order, as far as its names say."""
     return frozenset(name.split(":", 2)[1] for name in names if name.startswith("src:"))
+
+
+def lot_name(slot: str, number: int) -> str:
+    """The name of a lot, by its slot and its number there; it stands in the place of an order's id, too."""
+    return f"lot:{slot}:{number}"
+
+
+def is_lot(order_id: str) -> bool:
+    """Whether an id is that of a lot; no order has such an id."""
+    return order_id.startswith("lot:")
+
+
+def lot_number(order_id: str) -> int | None:
+    """The number of a lot, from its name; None for an order."""
+    _, _, number = order_id.rpartition(":")
+    return int(number) if is_lot(order_id) and number.isdecimal() else None
 
 
 def is_identity(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from types import MappingProxyType
 
 from impactflow.models import UNIT_OF, Kind, Unit
@@ -38,6 +39,18 @@ def shown(quantity: int | Decimal, unit: Unit) -> tuple[Decimal, str]:
     """A quantity as a person reads it, exactly, with the unit's name."""
     name, size = SHOWN[unit]
     return Decimal(quantity) / size, name
+
+
+def exact_text(amount: Fraction) -> str:
+    """An amount as an exact decimal number; as a mixed number, such as ``2 1/3``, where it has no end as a decimal."""
+    whole, rest = divmod(amount.numerator, amount.denominator)
+    others = amount.denominator
+    for prime in (2, 5):
+        while others % prime == 0:
+            others //= prime
+    if others == 1:
+        return f"{Decimal(amount.numerator) / amount.denominator:f}"
+    return f"{whole} {rest}/{amount.denominator}" if whole else f"{rest}/{amount.denominator}"
 
 
 def amount_in_words(quantity: int | Decimal, unit: Unit) -> str:

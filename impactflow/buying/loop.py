@@ -13,7 +13,7 @@ from impactflow.buying.reconcile import Resolved, resolve
 from impactflow.buying.rounds import Round, work_off
 from impactflow.buying.run import Run
 from impactflow.buying.sweep import Sweep, Swept
-from impactflow.ledger import UNRESOLVED
+from impactflow.ledger import UNRESOLVED, Drawing, Fresh
 from impactflow.models import ProviderName
 from impactflow.policy import Policy
 from impactflow.taskgroup import side_by_side
@@ -58,7 +58,7 @@ async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict
     Resolve doubts and place at every provider side by side, until nothing is due within the run's patience.
 
     Under caps that several providers share, each keeps the room for older orders at the others. What those that sell
-    nothing did not use goes to the others in a second round.
+    nothing did not use goes to the others in a second round. Purchases for many orders are drawn first.
 
     Args:
         run: The run.
@@ -78,6 +78,10 @@ async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict
         return dict(zip(names, rounds, strict=True))
 
     run.left_alone.clear()
+    if policy.is_pooled:
+        now = run.clock.now()
+        fresh = Fresh.at(policy.digest, now)
+        await run.ledger.draw_lots(Drawing(policy.store, policy.pools_at(now), fresh, now, run.id))
     rounds = await buy_from(list(ProviderName))
     if not policy.caps:
         return rounds

@@ -17,6 +17,7 @@ from impactflow.intake.planning import Preview, in_words, preview
 from impactflow.intake.senders.mapping import Senders
 from impactflow.models import BrokenOrder, Order
 from impactflow.policy import Policy
+from impactflow.units import exact_text
 from impactflow.window import Window
 
 #: The number of reasons that are listed for orders that earn nothing.
@@ -74,6 +75,14 @@ class DryRun:
             for (slot, reason), count in self.would.not_earned.most_common(_REASONS)
         ]
 
+    @property
+    def would_share(self) -> list[dict[str, Any]]:
+        """What orders would share in purchases for many orders, by slot: it is bought once enough is owed."""
+        return [
+            {"slot": slot, "unit": unit, "orders": count, "quantity": exact_text(quantity)}
+            for (slot, unit), (count, quantity) in self.would.pooled.items()
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """Return the result as ``--json`` prints it."""
         would = self.would
@@ -91,6 +100,7 @@ class DryRun:
             "would_hold": would.held,
             "would_await_approval": would.awaiting_approval,
             "would_be_on_hold": would.on_hold,
+            "would_share": self.would_share,
             "totals": self.totals,
             "lines": would.lines,
             "not_earned": self.not_earned,

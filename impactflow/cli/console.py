@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from threading import Timer
 from typing import Any
@@ -23,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from impactflow.escapes import for_terminal
+from impactflow.units import exact_text
 
 
 class _Console(Console):
@@ -123,6 +125,8 @@ def _plain(value: object) -> object:
             return value.isoformat()
         case Decimal():
             return str(value)
+        case Fraction():
+            return exact_text(value)
         case _:
             msg = f"cannot print a {type(value).__name__} as JSON"
             raise TypeError(msg)

@@ -56,6 +56,7 @@ def _show_preview(result: DryRun) -> None:
     print_table("The first of what would be bought", [_line(line) for line in bought[:_SHOWN]])
     on_hold = [line for line in rest if line["on_hold_until"] is not None]
     print_table("Would be on hold", [_line(line, "held", "needs_approval") for line in on_hold[:_SHOWN]])
+    print_table("Would wait to be bought with other orders' shares", result.would_share)
     print_table("Would earn nothing", result.not_earned)
 
 

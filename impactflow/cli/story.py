@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import typer
@@ -18,7 +19,7 @@ from impactflow.models import Unit
 from impactflow.reports.standing import takes_up_deliveries
 from impactflow.settings import Settings, load_settings
 from impactflow.texts import counted
-from impactflow.units import amount_in_words
+from impactflow.units import SHOWN, amount_in_words, exact_text
 
 #: The number of unreadable orders that are searched for a name.
 _LISTED = 100_000
@@ -112,6 +113,8 @@ def _show(story: Mapping[str, Any]) -> None:
         _show_unearned(entry, bought)
     for placement in story["placements"]:
         _show_placement(placement)
+    for share in story["shares"]:
+        _show_share(share)
 
 
 def _last_reading(story: Mapping[str, Any]) -> str:
@@ -148,6 +151,28 @@ def _show_refund(refund: Mapping[str, Any]) -> None:
     how_much = "in full" if refund["is_full"] else amount
     at, ref = f"{refund['seen_at']:%Y-%m-%d %H:%M:%S}", refund["ref"]
     out.print(f"  {at} undone or given back: {how_much} ({ref}); what was bought by then stays", markup=False)
+
+
+def _show_share(share: Mapping[str, Any]) -> None:
+    """Print a share of purchases for many orders, and the purchases that it has a part of."""
+    name, size = SHOWN[Unit(share["unit"])]
+
+    def shown(amount: Fraction) -> str:
+        return f"{exact_text(amount / size)} {name}"
+
+    if not share["earned"] and not share["owed"]:
+        out.print(f"\n{shown(share['covered'])} of it are owed to no order any more; the next ones are owed them.")
+        return
+    less = "" if share["owed"] == share["earned"] else f", less what was given back: {shown(share['owed'])}"
+    out.print(f"\n[bold]{share['slot']}[/bold]: a share of {shown(share['earned'])}{less}, bought with other orders'")
+    for each in share["purchases"]:
+        of_all = f"{shown(each['parts'])} of {exact_text(Fraction(each['quantity']) / size)}"
+        out.print(f"  {of_all} in purchase {each['purchase']} from {each['provider']}, {each['status']}", markup=False)
+        for field in ("ref", "certificate_url"):
+            if each[field]:
+                out.print(f"    {field.replace('_', ' ')}: {each[field]}", markup=False)
+    if share["owed"] > share["covered"]:
+        out.print(f"  {shown(share['owed'] - share['covered'])} of it wait for a purchase")
 
 
 def _in_our_units(detail: str | None) -> str:

@@ -11,13 +11,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from impactflow.intake.source import OrderSource
-from impactflow.models import UNIT_OF, Earnings, Order, ProviderName, Unit
+from impactflow.models import PARTS, UNIT_OF, Earnings, Order, Pool, ProviderName, Unit, parts_of
 from impactflow.policy import Policy
 from impactflow.window import Window
+
+_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Line:
         slot: The slot.
         provider: The provider.
         unit: The unit of the quantities.
-        placements: The number of purchases, those that would have awaited approval included.
+        placements: The number of purchases, those that would have awaited approval included; of purchases for many
+            orders, one for each period in which any were sold, or as many as the smallest of them goes into the sum.
         quantity: The quantity that would have been bought.
         cost_usd: Its cost; None where the rule says no price.
         await_approval: The number of purchases, among these, for which a person would have been asked.
@@ -129,13 +132,21 @@ class _Tally:
     quantity: Counter[str] = field(default_factory=Counter)
     await_approval: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
+    #: What orders have earned of purchases for many of them, in all and by the beginning of their period.
+    shares: Counter[str] = field(default_factory=Counter)
+    periods: Counter[tuple[str, datetime | None]] = field(default_factory=Counter)
 
-    def add(self, earned: Earnings, sign: int = 1) -> None:
-        """Add what an order has earned, or take it away again."""
+    def add(self, earned: Earnings, pools: Iterable[Pool], sign: int = 1) -> None:
+        """Add what an order has earned, or take it away again; ``pools`` are those of the time of its sale."""
         self.eligible += sign * earned.eligible
         for impact in earned.impacts:
             if impact.held is not None or impact.quantity is None:
                 self.held[impact.slot] += sign
+                continue
+            if impact.is_pooled and impact.share is not None:
+                self.shares[impact.slot] += sign * parts_of(impact.share)
+                since = next((pool.since for pool in pools if pool.slot == impact.slot), None)
+                self.periods[impact.slot, since] += sign
                 continue
             self.placements[impact.slot] += sign
             self.quantity[impact.slot] += sign * impact.quantity
@@ -154,26 +165,38 @@ class _Sum:
     def add(self, order: Order) -> None:
         """Add an order."""
         if not self._policy.asks_for_first:
-            self._tally.add(self._policy.earnings(order))
+            self._add(order, self._policy.earnings(order))
             return
         customer = (order.customer_email or "").strip().casefold()
         if not customer:
-            self._tally.add(self._policy.earnings(replace(order, is_first=None)))
+            self._add(order, self._policy.earnings(replace(order, is_first=None)))
             return
         later, first = (self._policy.earnings(replace(order, is_first=is_first)) for is_first in (False, True))
-        self._tally.add(later)
+        self._add(order, later)
         key = hashlib.sha256(customer.encode()).digest()[:12]
         counts = later.eligible or order.is_refunded  # a refunded order was a customer's first all the same
         if counts and (key not in self._firsts or order.ordered_at < self._firsts[key][0]):
             self._firsts[key] = order.ordered_at, later, first
 
+    def _add(self, order: Order, earned: Earnings) -> None:
+        self._tally.add(earned, self._pools_at(order.ordered_at))
+
+    def _pools_at(self, at: datetime) -> Sequence[Pool]:
+        return self._policy.pools_at(at) if self._policy.is_pooled else ()
+
     def result(self) -> Estimate:
         """The estimate, once all orders were added."""
-        for _, later, first in self._firsts.values():
-            self._tally.add(later, -1)
-            self._tally.add(first)
+        for at, later, first in self._firsts.values():
+            self._tally.add(later, self._pools_at(at), -1)
+            self._tally.add(first, self._pools_at(at))
         self._firsts.clear()
         tally = self._tally
+        for pool in self._policy.pools_at(_ANY_TIME):
+            quantity = tally.shares[pool.slot] // PARTS
+            if quantity >= pool.least:
+                periods = sum(1 for (slot, _), orders in tally.periods.items() if slot == pool.slot and orders > 0)
+                tally.quantity[pool.slot] += quantity
+                tally.placements[pool.slot] += min(periods, quantity) if pool.since else quantity // pool.least
         return Estimate(
             tally.eligible,
             [

@@ -15,11 +15,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 
 from impactflow.clock import Clock
 from impactflow.intake.source import OrderSource
-from impactflow.ledger import Foreseen, Fresh, Kept, Ledger, Listing, Origin, Outlook, Page, Planned, Status
-from impactflow.models import UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
+from impactflow.ledger import Foreseen, Fresh, Kept, Ledger, Listing, Origin, Outdated, Outlook, Page, Planned, Status
+from impactflow.models import PARTS, UNIT_OF, BrokenOrder, Earnings, Impact, Order, Refund
+from impactflow.names import is_lot
 from impactflow.policy import Policy
 from impactflow.window import Window
 
@@ -158,6 +160,7 @@ async def evaluate_again(ledger: Ledger, policy: Policy, clock: Clock, run_id: s
         LedgerError: A page could not be written; the next run judges it again.
     """
     planned = Planned()
+    await ledger.give_up_outdated_lots(Outdated(policy.store, policy.digest, clock.now(), run_id))
     async for kept in _kept(ledger, policy):
         earnings, _ = evaluate(policy, [each.order for each in kept])
         planned += await ledger.plan(page_of(policy, earnings, clock, run_id=run_id, origin=Origin.KEPT))
@@ -210,6 +213,8 @@ class Preview:
         new: How many of the purchases are not planned yet.
         missing: How many orders may be missing, because no two readings of their days agreed.
         problems: The problems of the first orders that could not be read.
+        pooled: By slot and unit, how many of the orders share in purchases for many orders that are not made yet, and
+            how much they have earned of them.
         not_earned: How many orders earn nothing in a slot, or at all where that is empty, by slot and reason.
     """
 
@@ -226,6 +231,7 @@ class Preview:
     new: int = 0
     missing: int = 0
     problems: list[str] = field(default_factory=list)
+    pooled: dict[tuple[str, str], tuple[int, Fraction]] = field(default_factory=dict)
     not_earned: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
@@ -289,6 +295,11 @@ async def preview(
     would.not_earned.update(
         {(slot, why): count for (slot, why), count in outlook.unearned.items() if slot in policy.slots_for_first}
     )
+    unit_of = {pool.slot: UNIT_OF[pool.kind].value for pool in policy.pools_at(clock.now())}
+    would.pooled = {
+        (slot, unit_of[slot]): (count, Fraction(parts, PARTS))
+        for slot, (count, parts) in sorted(outlook.pooled.items())
+    }
     if with_planned and not would.ends_before:
         waiting = await ledger.to_send(policy.store, Fresh.at(policy.digest, clock.now()))
         is_complete = source.file is None and not would.missing
@@ -358,6 +369,7 @@ def page_of(
         wants=policy.wants,
         asks_for_first=policy.asks_for_first,
         distinct_sources=frozenset(each.strip().lower() for each in policy.distinct_sources or ()),
+        undoes=policy.undoes,
     )
 
 
@@ -398,7 +410,7 @@ def most_purchases(policy: Policy, order: Order, earned: Earnings, known: Mappin
 
 
 def _is_bought(impact: Impact) -> bool:
-    return impact.held is None and not impact.needs_approval
+    return impact.held is None and not impact.needs_approval and not impact.is_pooled
 
 
 def _foresee(would: Preview, each: Foreseen, now: datetime) -> None:
@@ -438,6 +450,8 @@ def evaluate(
     for order in page:
         if isinstance(order, BrokenOrder):
             broken.append(order)
+        elif is_lot(order.id):
+            broken.append(BrokenOrder(order.id, "its id is of the form that names purchases for many orders, lot:..."))
         else:
             earnings.append((order, policy.earnings(order)))
     return earnings, broken

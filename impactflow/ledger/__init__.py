@@ -8,11 +8,12 @@ The ledger: every placement and every event of its life, in SQLite or Postgres.
     orders become plans  pages (the sales that a page reports) ▶ planning ▶ plan_rows, revision; previews write nothing
     what is known        facts (of an order), names, customers, sold, sold_before, fresh, unlisted, unreadable,
                          given_back, watermarks
+    for many orders      shares (what orders have earned), lots (purchases), allocations (which covers what)
     plans become events  moves (claims, outcomes, leases), caps, joined_sales, surplus_purchases, cancellations
     persons decide       approvals, dismissals, adopting, pauses, forgetting; refunds withdraw
     what stays out       forgotten (customers), addresses (in texts)
     webhooks             deliveries, refusals
-    questions            queries, sales (by a name), reasons, activity
+    questions            queries, balance, sales (by a name), reasons, activity
 """
 
 import asyncio
@@ -30,12 +31,14 @@ from impactflow.ledger import (
     activity,
     adopting,
     approvals,
+    balance,
     cancellations,
     deliveries,
     dismissals,
     facts,
     forgetting,
     forgotten,
+    lots,
     moves,
     pauses,
     planning,
@@ -54,6 +57,7 @@ from impactflow.ledger import caps as capping
 from impactflow.ledger.activity import Effect, Group, GroupLine
 from impactflow.ledger.adopting import Adopted, BoughtSlot, OurPurchase, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
+from impactflow.ledger.balance import Balance
 from impactflow.ledger.cancellations import Ask, Ended, Purchases, Taken, Taking, Undoing
 from impactflow.ledger.caps import CapUse, Claiming, Turns
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
@@ -62,6 +66,7 @@ from impactflow.ledger.engine import open_engine, reading, require_writes, scrub
 from impactflow.ledger.facts import Kept, Origin
 from impactflow.ledger.forgetting import Forget, Holding, Left
 from impactflow.ledger.fresh import FRESH, Fresh
+from impactflow.ledger.lots import Drawing, Outdated
 from impactflow.ledger.moves import Claim, Due, Postponement
 from impactflow.ledger.pages import Page
 from impactflow.ledger.pauses import Pause, PauseScope, Resumption
@@ -91,12 +96,14 @@ __all__ = [
     "Approval",
     "Ask",
     "Awaiting",
+    "Balance",
     "BoughtSlot",
     "CapUse",
     "Claim",
     "Claiming",
     "Delivery",
     "Dismissal",
+    "Drawing",
     "Due",
     "Effect",
     "Ended",
@@ -117,6 +124,7 @@ __all__ = [
     "Needs",
     "Origin",
     "OurPurchase",
+    "Outdated",
     "Outlook",
     "Page",
     "Pause",
@@ -197,6 +205,23 @@ class Ledger:
     async def reach_back(self, store: str, source: str, from_: date, to: date) -> None:
         """Record that a source's days from ``from_`` to ``to`` are planned, so its days without a gap begin earlier."""
         await self._writer.submit(watermarks.reach_back, (store, source, from_, to))
+
+    async def draw_lots(self, drawing: Drawing) -> int:
+        """
+        Draw the lots of a store that are due, each one purchase for many orders; return how many.
+
+        Raises:
+            LedgerError: The parts of a lot do not add up to its quantity: nothing is written.
+        """
+        return await self._writer.submit(lots.draw, drawing)
+
+    async def balances(self) -> Sequence[Balance]:
+        """The balance of each store and slot: what is owed, allocated, waiting, bought and credited."""
+        return await self._read(balance.balances)
+
+    async def give_up_outdated_lots(self, outdated: Outdated) -> int:
+        """Give up waiting lots that were drawn under another policy, so that their orders are judged again."""
+        return await self._writer.submit(lots.give_up_outdated, outdated)
 
     async def leave_unlisted(self, listing: Listing) -> int:
         """Let placements await approval if a complete reading does not list their order; return how many placements."""

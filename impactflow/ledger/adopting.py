@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
-from impactflow.ledger import forgotten, moves, surplus_purchases, transitions
+from impactflow.ledger import allocations, forgotten, lots, moves, surplus_purchases, transitions
 from impactflow.ledger.customers import customer
 from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.plan_rows import planned_on_day, write_day
 from impactflow.ledger.rows import NOBODY, look_alike_of, names_for, placement_columns, placement_from_row
 from impactflow.ledger.states import UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import events, order_names, orders, placements, vouched_accounts
 from impactflow.ledger.transitions import Move
 from impactflow.models import UNIT_OF, Kind, ProviderName, Receipt, customer_digest
-from impactflow.names import names_of
+from impactflow.names import is_lot, lot_number, names_of
 
 
 class BoughtSlot(NamedTuple):
@@ -173,6 +174,11 @@ def _adopt(connection: Connection, each: OurPurchase) -> Adopted:
     if row is None:
         _insert(connection, each)
         return Adopted.NEW
+    if is_lot(each.order_id) and row.status in WAITING:  # its orders may have been others than those of the purchase
+        day = planned_on_day(connection, each.store, each.at)
+        lots.give_up(connection, row.id, "it was bought by another ledger", day, each)
+        write_day(connection, each.store, day)
+        row = connection.execute(_BY_KEY, {"key": each.key}).one()
     if row.ref in names_for(each.ref) or surplus_purchases.known(connection, each.provider, [each.ref]):
         return Adopted.KNOWN
     if row.status in UNRESOLVED:
@@ -209,6 +215,9 @@ def _insert(connection: Connection, each: OurPurchase) -> None:
         **_as_bought(connection, each, each.quantity or 0),  # unknown is 0: the purchase itself must not be lost
     }
     transitions.start(connection, [values], [_detail(each)], each.at, each.run_id)
+    if is_lot(each.order_id) and not each.cancelled:
+        lot = connection.execute(select(placements.c.id).where(placements.c.key == each.key)).scalar_one()
+        allocations.to_credit(connection, lot, each.at, each.run_id)
 
 
 def _order_for(connection: Connection, each: OurPurchase) -> int:
@@ -218,6 +227,8 @@ def _order_for(connection: Connection, each: OurPurchase) -> int:
     If the same sale has a placement in that slot under another key, the purchase gets its own row, joined to the sale
     as planning joins rows of one sale; the placement that waited there is withdrawn.
     """
+    if (number := lot_number(each.order_id)) is not None:
+        return lots.new_row(connection, each.store, each.order_id, number, each.bought_at, policy=None)
     names = names_of(each.order_id)
     known = order_names.c.store == each.store, order_names.c.name.in_(names)
     root = connection.execute(

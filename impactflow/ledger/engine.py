@@ -33,7 +33,7 @@ from impactflow.ledger.tables import metadata
 from impactflow.texts import one_line
 
 #: The newest migration; a database beyond it was written by a newer impactflow.
-HEAD = "0013"
+HEAD = "0014"
 #: The longest wait for another program's lock, in seconds.
 BUSY_S = 30.0
 #: The greatest age of a connection to Postgres, in seconds: a name may have come to mean another server.

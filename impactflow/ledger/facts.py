@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, func, literal_column, or_, select,
 
 from impactflow.ledger.fresh import FIRST, FRESH, RELEASED
 from impactflow.ledger.states import WAITING, Status
-from impactflow.ledger.tables import orders, placements
+from impactflow.ledger.tables import orders, placements, shares
 from impactflow.models import Click, Order, Payment, Product, ProviderName
 
 #: The time after a change of an order during which its source may still list the order unchanged.
@@ -346,7 +346,11 @@ _WAITS = (
 _ANNOUNCED = select(orders.c.id).where(
     orders.c.store == bindparam("store"), literal_column("digest") == literal_column("''")
 )
-_CANDIDATES = union(_WAITS, _ANNOUNCED).subquery("candidates")
+#: Orders with a share of which a part waits for a lot.
+_SHARES = (
+    select(_SALE.label("id")).join(shares, shares.c.order == orders.c.id).where(shares.c.covered < shares.c.owed)
+).where(shares.c.covered != shares.c.owed)  # for the index
+_CANDIDATES = union(_WAITS, _SHARES, _ANNOUNCED).subquery("candidates")
 _IS_HELD = (
     select(placements.c.id)
     .join(orders, placements.c.order == orders.c.id)

@@ -50,6 +50,7 @@ class Page:
         wants: Whether the policy wants anything that these systems sell.
         asks_for_first: Whether it matters to ``evaluate`` if an order is its customer's first.
         distinct_sources: The systems of which no two orders are one sale reported twice.
+        undoes: Whether a full refund undoes what was bought in a slot.
     """
 
     store: str
@@ -65,6 +66,7 @@ class Page:
     wants: Callable[[frozenset[str]], bool] = lambda _: True
     asks_for_first: bool = False
     distinct_sources: frozenset[str] = frozenset()
+    undoes: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)

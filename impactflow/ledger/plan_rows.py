@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
@@ -18,7 +19,7 @@ from impactflow.ledger.pages import Page
 from impactflow.ledger.rows import look_alike_of
 from impactflow.ledger.states import Status
 from impactflow.ledger.tables import planned_on
-from impactflow.models import UNIT_OF, Impact, Order, Unit
+from impactflow.models import UNIT_OF, Impact, Order, Unit, parts_of
 from impactflow.units import in_words, shown
 
 #: The statuses in which nothing is to be bought for now; None is before the first status.
@@ -30,7 +31,9 @@ class Plan:
     """The values that one transaction will write."""
 
     page: Page
+    day: "Day"
     placements: list[dict[str, Any]] = field(default_factory=list)
+    shares: list[dict[str, Any]] = field(default_factory=list)
     #: The number of placements that are to be bought from now on and were not before.
     begun: int = 0
     unearned: list[dict[str, Any]] = field(default_factory=list)
@@ -38,7 +41,6 @@ class Plan:
     reported: dict[int, datetime] = field(default_factory=dict)
     #: The rows of orders that are not held any more.
     released: set[int] = field(default_factory=set)
-    day: "Day" = field(default_factory=lambda: Day({}))
 
 
 @dataclass(slots=True)
@@ -48,11 +50,21 @@ class Day:
 
     Args:
         before: The quantities in the ledger.
+        on: The day.
     """
 
     before: Mapping[str, int]
+    on: date
     added: Counter[str] = field(default_factory=Counter)
     beyond: int = 0
+
+    def give_back(self, connection: Connection, store: str, slot: str, at: datetime, quantity: int) -> None:
+        """Take off a quantity that was planned at some time, and is not to be bought any more."""
+        if at.astimezone(UTC).date() == self.on:
+            self.added[slot] -= quantity
+        else:
+            known = {"of_store": store, "of_day": at.astimezone(UTC).date(), "of_slot": slot}
+            connection.execute(_PLANNED_LESS, known | {"less": quantity})
 
     def ration(self, values: dict[str, Any], impact: Impact, planned: int = 0) -> dict[str, Any]:
         """
@@ -96,9 +108,12 @@ def placement_key(store: str, order_id: str, slot: str) -> str:
 
 
 def plan_impacts(impacts: Iterable[Impact], row_id: int, order: Order, writing: Plan) -> None:
-    """Add a row to the plan for each impact of an order."""
+    """Add a row to the plan for each impact of an order: a placement, or a share of one for many orders."""
     page = writing.page
     for impact in impacts:
+        if impact.is_pooled:
+            writing.shares.append(share_values(impact, order, row_id))
+            continue
         writing.placements.append(
             {
                 "order": row_id,
@@ -126,16 +141,31 @@ def impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
         "status": status.value,
         "reason": reason,
         "due_at": at if status is Status.PLANNED else None,
-        "buy_from": _end_of_hold(order, impact.hold_days) if impact.hold_days else None,
+        "buy_from": _days_after(order, impact.hold_days) if impact.hold_days else None,
     }
     values["look_alike"] = look_alike_of(values, order.customer_email)
     return values
 
 
-def _end_of_hold(order: Order, days: int) -> datetime:
-    """The time from which an order's impact is bought; an order may be dated as late as a calendar goes."""
-    hold = timedelta(days=days)
-    return min(order.ordered_at, datetime.max.replace(tzinfo=UTC) - hold) + hold
+def share_values(impact: Impact, order: Order, row_id: int) -> dict[str, Any]:
+    """The row of a share for an impact that is bought with those of other orders."""
+    parts = parts_of(impact.share or Fraction(0))
+    return {
+        "order": row_id,
+        "slot": impact.slot,
+        "kind": impact.kind.value,
+        "earned": parts,
+        "owed": parts,
+        "covered": 0,
+        "buy_from": _days_after(order, impact.hold_days) if impact.hold_days else None,
+        "final_at": _days_after(order, _FINAL_DAYS),
+    }
+
+
+def _days_after(order: Order, days: int) -> datetime:
+    """The time so many days after a sale; an order may be dated as late as a calendar goes."""
+    span = timedelta(days=days)
+    return min(order.ordered_at, datetime.max.replace(tzinfo=UTC) - span) + span
 
 
 def _begin(impact: Impact) -> tuple[Status, str | None]:
@@ -160,29 +190,27 @@ def begins(from_: str | None, to: str) -> bool:
     return from_ in _IDLE and to not in _IDLE
 
 
-def planned_on_day(connection: Connection, page: Page) -> Mapping[str, int]:
-    """The quantity planned in each slot on the page's day; no other planner of this store can come in between."""
-    rows = connection.execute(_PLANNED_ON, {"of_store": page.store, "of_day": _day_of(page)})
-    return {row.slot: row.quantity for row in rows}
+def planned_on_day(connection: Connection, store: str, at: datetime) -> "Day":
+    """The quantity planned in each slot on the day of a time; no other planner of this store can come in between."""
+    on = at.astimezone(UTC).date()
+    rows = connection.execute(_PLANNED_ON, {"of_store": store, "of_day": on})
+    return Day({row.slot: row.quantity for row in rows}, on)
 
 
-def write_day(connection: Connection, writing: Plan) -> None:
-    """Write the quantities that the plan adds to its day, by slot."""
-    page, day = writing.page, writing.day
-    for slot, more in sorted((+day.added).items()):
-        quantity = day.before.get(slot, 0) + more
-        if slot in day.before:
-            known = {"of_store": page.store, "of_day": _day_of(page), "of_slot": slot}
+def write_day(connection: Connection, store: str, day: Day) -> None:
+    """Write the quantities that were added to a day, by slot."""
+    for slot, more in sorted(day.added.items()):
+        quantity = max(0, day.before.get(slot, 0) + more)
+        if more and slot in day.before:
+            known = {"of_store": store, "of_day": day.on, "of_slot": slot}
             connection.execute(_PLANNED_MORE, known | {"quantity": quantity})
-        else:
-            row = {"store": page.store, "slot": slot, "day": _day_of(page), "quantity": quantity}
+        elif more:
+            row = {"store": store, "slot": slot, "day": day.on, "quantity": quantity}
             connection.execute(_PLANNED_FIRST, row)
 
 
-def _day_of(page: Page) -> date:
-    return page.at.astimezone(UTC).date()
-
-
+#: The age of a sale at which a reading of it counts for good, in days: as long as the longest hold.
+_FINAL_DAYS = 45
 _OF_DAY = (planned_on.c.store == bindparam("of_store"), planned_on.c.day == bindparam("of_day"))
 _PLANNED_ON = select(planned_on.c.slot, planned_on.c.quantity).where(*_OF_DAY)
 _PLANNED_FIRST = planned_on.insert()
@@ -190,4 +218,9 @@ _PLANNED_MORE = (
     planned_on.update()
     .where(*_OF_DAY, planned_on.c.slot == bindparam("of_slot"))
     .values(quantity=bindparam("quantity"))
+)
+_PLANNED_LESS = (
+    planned_on.update()
+    .where(*_OF_DAY, planned_on.c.slot == bindparam("of_slot"), planned_on.c.quantity >= bindparam("less"))
+    .values(quantity=planned_on.c.quantity - bindparam("less"))
 )

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
 from impactflow.ledger import facts, forgotten, given_back, transitions, unlisted
+from impactflow.ledger import shares as sharing
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Origin
 from impactflow.ledger.fresh import RELEASED, REREAD, UNLISTED
@@ -31,7 +32,7 @@ from impactflow.ledger.pages import (
     is_unlisted_still,
     rows_named,
 )
-from impactflow.ledger.plan_rows import Day, Plan, begins, plan_impacts, planned_on_day, write_day
+from impactflow.ledger.plan_rows import Plan, begins, plan_impacts, planned_on_day, write_day
 from impactflow.ledger.revision import one_per_slot, revise
 from impactflow.ledger.rows import lock
 from impactflow.ledger.sold import Unwritten, reporters_as_text, reporters_from_text
@@ -39,6 +40,7 @@ from impactflow.ledger.tables import (
     order_names,
     orders,
     placements,
+    shares,
     unearned,
 )
 from impactflow.ledger.unreadable import write_broken
@@ -90,7 +92,7 @@ def _plan_page(connection: Connection, page: Page) -> Planned:
     unwritten = Unwritten()
     sales, rows = as_known(connection, page, unwritten)
     new = [sale for sale in sales if not sale.row_ids]
-    writing = Plan(page, day=Day(planned_on_day(connection, page)))
+    writing = Plan(page, planned_on_day(connection, page.store, page.at))
     made = _plan_new(connection, new, writing)
     known = [_with_rows_of_duplicates(sale, made) for sale in sales if sale.row_ids]
     _plan_known(connection, known, rows, writing)
@@ -275,6 +277,8 @@ def _adopt(connection: Connection, sale: Sale, row: Any, store: str) -> None:
 def _plan_again(connection: Connection, sale: Sale, row: Any, writing: Plan) -> None:
     """Plan an order again, if the order or the policy says something else than when it was last planned."""
     existing = one_per_slot(connection, row.id, writing)
+    alone = {slot for slot, found in existing.items() if sharing.stands_alone(found)}
+    owing = sharing.one_per_slot(connection, row.id, alone, writing)
     if not _has_changed(sale, row, writing.page) or not is_evaluated(writing.page, sale, row):
         return
     values = _order_values(sale, writing.page)
@@ -287,13 +291,17 @@ def _plan_again(connection: Connection, sale: Sale, row: Any, writing: Plan) -> 
         if row.customer_email is not None:
             values["customer_email"] = row.customer_email
         sale = replace(sale, order=replace(sale.order, customer_email=values["customer_email"]))
-    earned = {impact.slot: impact for impact in sale.earnings.impacts}
+    earned = {
+        impact.slot: replace(impact, share=None) if impact.slot in alone else impact for impact in sale.earnings.impacts
+    }
     connection.execute(orders.update().where(orders.c.id == row.id).values(**values))
     connection.execute(unearned.delete().where(unearned.c.order == row.id))
     _plan_unearned(sale, row.id, writing)
+    pooled = {slot: impact for slot, impact in earned.items() if impact.is_pooled}
+    taken = sharing.revise(connection, row.id, owing, pooled, sale, writing)
     for slot, found in existing.items():
-        revise(connection, found, earned.get(slot), sale, writing)
-    fresh = [impact for slot, impact in earned.items() if slot not in existing]
+        revise(connection, found, earned.get(slot), sale, writing, is_pooled=slot in taken)
+    fresh = [impact for slot, impact in earned.items() if slot not in existing and slot not in taken]
     plan_impacts(fresh, row.id, replace(sale.order, id=row.order_id), writing)
 
 
@@ -331,7 +339,9 @@ def _write(connection: Connection, writing: Plan) -> None:
         writing.begun += sum(begins(None, values["status"]) for values in writing.placements)
     if writing.unearned:
         connection.execute(unearned.insert(), writing.unearned)
-    write_day(connection, writing)
+    if writing.shares:
+        connection.execute(shares.insert(), writing.shares)
+    write_day(connection, writing.page.store, writing.day)
 
 
 def _keep_readings(connection: Connection, writing: Plan) -> None:

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from impactflow.ledger import shares
 from impactflow.ledger.fresh import FIRST, IS_FRESH, IS_OFF_HOLD, UNLISTED, WAS_LISTED, WITH_FIRST, Fresh
 from impactflow.ledger.pages import (
     Page,
@@ -16,10 +17,11 @@ from impactflow.ledger.pages import (
 )
 from impactflow.ledger.plan_rows import Day, Plan, impact_values, planned_on_day
 from impactflow.ledger.revision import PLACEMENTS, may_change, precedence, revised
+from impactflow.ledger.shares import stands_alone
 from impactflow.ledger.sold import Unwritten
 from impactflow.ledger.states import WAITING, Status
 from impactflow.ledger.tables import placements
-from impactflow.models import Impact, Kind, ProviderName
+from impactflow.models import Impact, Kind, ProviderName, parts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,15 @@ class Outlook:
         planned: The quantity of each slot that the pages would have planned today.
         unwritten: The new sales of the pages.
         seen: The pages' sales, by row and by a hash of each name: a sale may be listed on two pages.
+        pooled: By slot, the number of sales whose impact is bought with those of others, and its sum in
+            parts; without what was bought.
         unearned: The number of the pages' sales that earn nothing in a slot, by slot and reason.
     """
 
     planned: Counter[str] = field(default_factory=Counter)
     unwritten: Unwritten = field(default_factory=Unwritten)
     seen: set[int] = field(default_factory=set)
+    pooled: dict[str, tuple[int, int]] = field(default_factory=dict)
     unearned: Counter[tuple[str | None, str]] = field(default_factory=Counter)
 
 
@@ -81,8 +86,8 @@ def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Forese
         page: The orders that were read.
         outlook: The results of the pages before this one; this page is added.
     """
-    today = Counter(planned_on_day(connection, page)) + outlook.planned
-    writing, foreseen = Plan(page, day=Day(today)), list[Foreseen]()
+    day = planned_on_day(connection, page.store, page.at)
+    writing, foreseen = Plan(page, Day(Counter(day.before) + outlook.planned, day.on)), list[Foreseen]()
     sales, _ = as_known(connection, page, outlook.unwritten)
     for sale in sales:
         keys = {*sale.row_ids, *map(hash, sale.names)}
@@ -94,11 +99,21 @@ def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Forese
         for row_id in sale.row_ids:
             for found in sorted(connection.execute(PLACEMENTS, {"order": row_id}), key=precedence):
                 existing.setdefault(found.slot, found)
+        sent = shares.sent(connection, sale.row_ids)
+        impacts = [
+            replace(impact, share=None) if impact.slot in existing and stands_alone(existing[impact.slot]) else impact
+            for impact in sale.earnings.impacts
+            if impact.slot not in sent
+        ]
+        for impact in impacts:
+            if impact.is_pooled and impact.share is not None:
+                count, parts = outlook.pooled.get(impact.slot, (0, 0))
+                outlook.pooled[impact.slot] = count + 1, parts + parts_of(impact.share)
         foreseen += [
             _foreseen(sale, impact, values, found)
-            for impact in sale.earnings.impacts
+            for impact in impacts
             for found in [existing.get(impact.slot)]
-            if found is None or may_change(found)
+            if not impact.is_pooled and (found is None or may_change(found))
             for values in [_values(found, impact, sale, writing)]
             if values["status"] in WAITING
         ]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, case, false, func, or_, select
@@ -17,6 +18,7 @@ from impactflow.ledger.sales import same_sale
 from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, STANDING, UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import (
     Utc,
+    allocations,
     approvals,
     broken_orders,
     events,
@@ -24,9 +26,10 @@ from impactflow.ledger.tables import (
     orders,
     placements,
     refunds,
+    shares,
     unearned,
 )
-from impactflow.models import Placement, ProviderName, Unexplained
+from impactflow.models import PARTS, UNIT_OF, Kind, Placement, ProviderName, Unexplained
 from impactflow.names import without_kind
 
 
@@ -397,6 +400,7 @@ def story(connection: Connection, name: str, store: str | None) -> Mapping[str, 
         **_not_read(connection, found.store, {found.order_id, *map(without_kind, known_as)}),
         "unearned": [dict(row) for row in connection.execute(reasons).mappings()],
         "placements": [_life(connection, dict(row)) for row in connection.execute(bought).mappings()],
+        "shares": [_share(connection, row) for row in connection.execute(_SHARES_OF, {"order": found.id})],
     }
 
 
@@ -415,6 +419,18 @@ def _given_back(connection: Connection, store: str, names: Sequence[str]) -> lis
     return [dict(row) for row in connection.execute(mine).mappings()]
 
 
+def _share(connection: Connection, row: Any) -> Mapping[str, Any]:
+    """A share of purchases for many orders, in its unit, exact, with the purchases that cover it; also of a lot."""
+    covering = connection.execute(_COVERING, {"order": row.order, "slot": row.slot}).mappings().all()
+    return {
+        "slot": row.slot,
+        "unit": UNIT_OF[Kind(row.kind)].value,
+        **{name: Fraction(getattr(row, name), PARTS) for name in ("earned", "owed", "covered")},
+        "on_hold_until": row.buy_from,
+        "purchases": [{**each, "parts": Fraction(int(each["parts"]), PARTS)} for each in covering if each["parts"]],
+    }
+
+
 def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
     happened = connection.execute(select(events).where(events.c.placement == row["id"]).order_by(events.c.id))
     decisions = select(approvals).where(approvals.c.placement == row["id"]).order_by(approvals.c.id)
@@ -428,6 +444,31 @@ def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in row.items() if name not in hidden} | {"approvals": decided, "events": life}
 
 
+_SHARES_OF = (
+    select(shares)
+    .join(orders, shares.c.order == orders.c.id)
+    .where(same_sale(bindparam("order")))
+    .order_by(shares.c.slot)
+)
+_LOT = orders.alias("lot")
+_PART = func.sum(allocations.c.parts)
+_COVERING = (
+    select(
+        _LOT.c.order_id.label("purchase"),
+        placements.c.provider,
+        placements.c.status,
+        placements.c.quantity,
+        placements.c.ref,
+        placements.c.placed_at,
+        placements.c.certificate_url,
+        _PART.label("parts"),
+    )
+    .join(placements, allocations.c.lot == placements.c.id)
+    .join(_LOT, placements.c.order == _LOT.c.id)
+    .where(allocations.c.order == bindparam("order"), placements.c.slot == bindparam("slot"))
+    .group_by(_LOT.c.order_id, placements.c.id)
+    .order_by(placements.c.id)
+)
 _ATTENTION = (
     select(
         orders.c.order_id,

@@ -53,13 +53,17 @@ def _withdraw(connection: Connection, found: Any, reason: str, writing: Plan) ->
     transitions.withdraw(connection, found, reason, writing.page.at, writing.page.run_id)
 
 
-def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale, writing: Plan) -> None:
+def revise(
+    connection: Connection, found: Any, impact: Impact | None, sale: Sale, writing: Plan, *, is_pooled: bool = False
+) -> None:
     """
     Bring a placement for which nothing took effect in line with what the order has earned by now.
 
     Also if it was tried: a planned placement is known to have had no effect, so its request may change. A placement in
-    doubt is not touched, for it may have to be sent again as it was.
+    doubt is not touched, for it may have to be sent again as it was. An impact that is bought with those of other
+    orders by now (``is_pooled``) has no placement of its own.
     """
+    impact = None if is_pooled else impact
     if sale.asks_anew and found.status in UNSURE and found.decided is not None:
         unanswered = {"status": found.status, "approved": None, "decided": None}
         transitions.revise(connection, found, unanswered, None, writing.page.at, writing.page.run_id)
@@ -69,7 +73,8 @@ def revise(connection: Connection, found: Any, impact: Impact | None, sale: Sale
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
-        _withdraw(connection, found, "; ".join(reasons) or "its slot is no longer in the policy", writing)
+        gone = "it is bought with other orders' impacts now" if is_pooled else "its slot is no longer in the policy"
+        _withdraw(connection, found, "; ".join(reasons) or gone, writing)
     else:
         values = revised(found, impact, sale, writing) | {"outdated": None}
         is_other = (values["status"], values["quantity"]) != (found.status, found.quantity)

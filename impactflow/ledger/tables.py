@@ -107,7 +107,12 @@ orders = Table(
     Column("facts_at", Utc),
     # A digest of the source's last listing of the order; NULL if it was never listed.
     Column("listed", Text),
+    # The number of a lot in its slot, if the row stands for a lot: one purchase for many orders, drawn at ordered_at;
+    # eligible says whether it covers them still. NULL for an order.
+    Column("lot", Integer),
     Index(None, "store", "ordered_at"),
+    # Few of the rows.
+    Index("ix_orders_lots", "store", info={WHERE: "lot IS NOT NULL"}),
     Index(None, "customer", "ordered_at"),
     # Few at any time: an announcement makes them be judged again.
     Index("ix_orders_to_judge", "store", info={WHERE: "digest = ''"}),
@@ -247,6 +252,43 @@ placements = Table(
     Index(None, "provider", "status", "due_at", "id"),
     Index(None, "placed_on", "slot"),
     Index(None, "look_alike"),
+)
+
+#: The orders' shares of the lots of a slot: what each has earned, in parts of a unit (``models.PARTS``).
+shares = Table(
+    "shares",
+    metadata,
+    # An order; or a lot, for the part of it that no order is owed any more: what is covered there is credit.
+    Column("order", Id, ForeignKey("orders.id"), primary_key=True),
+    Column("slot", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # What the order had earned when it was planned last, or when its part of a lot was sent.
+    Column("earned", BigInteger, nullable=False),
+    # The same, less what was given back since.
+    Column("owed", BigInteger, nullable=False),
+    # The part of it that lots cover: the sum of its allocations.
+    Column("covered", BigInteger, nullable=False),
+    # The end of its hold; NULL without a hold.
+    Column("buy_from", Utc),
+    # The time from which its order hardly changes: a reading since then counts for good.
+    Column("final_at", Utc),
+    # What waits for a lot, and what is credit: few of the rows.
+    Index("ix_shares_open", "slot", "kind", info={WHERE: "covered <> owed"}),
+)
+
+#: Which part of which lot covers which part of which share. Rows are only added; the sum of a lot's rows is its
+#: quantity, or nothing if it was given up before anything was bought.
+allocations = Table(
+    "allocations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("lot", Id, ForeignKey("placements.id"), nullable=False, index=True),
+    # The share's order; the lot's own row for credit.
+    Column("order", Id, ForeignKey("orders.id"), nullable=False, index=True),
+    # In parts of a unit; below 0 where a part is taken from the share again.
+    Column("parts", BigInteger, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("run_id", Text, nullable=False),
 )
 
 #: Every change of a placement's status, in the transaction that made it. An event that begins an attempt (to placing,

@@ -16,13 +16,14 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, case, func, select
 
 from impactflow.errors import TransitionRefused
-from impactflow.ledger import forgotten
+from impactflow.ledger import allocations, forgotten
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import NOBODY, lock, look_alike_of
 from impactflow.ledger.states import TRANSITIONS, UNSURE, WAITING, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.models import Placement, Receipt
+from impactflow.names import is_lot
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,9 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
         lock(connection, (each.placement.id for each in moves))
     expect(len(moves), connection.execute(_MOVE, changes).rowcount)
     connection.execute(_MOVE_EVENTS, changes)
+    for each in moves:
+        if each.to is Status.PLACED and is_lot(each.placement.order_id):
+            allocations.to_credit(connection, each.placement.id, each.at, each.run_id)
     if again := [each.placement.id for each in moves if each.to is Status.PLANNED]:
         connection.execute(_JUDGE_ANEW, {"ids": as_list([id_] for id_ in again)})
         if sent_before := [each.placement.id for each in moves if each.to is Status.PLANNED and each.from_ in UNSURE]:

@@ -1,31 +1,19 @@
 """Caps: the most that a store buys in a day, a week or a month, by its own calendar; what is more waits."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
-from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import model_validator
 
 from impactflow.models import UNIT_OF, USD, Cap, Impact, Kind, ProviderName
-from impactflow.policy.fields import Number, Slot, Strict, Text, wrong_at
+from impactflow.policy.fields import Number, Slot, Strict, wrong_at
+from impactflow.policy.periods import period
 from impactflow.policy.rules import Rule
 from impactflow.units import amount_in_words
-
-#: Names whose meaning differs between machines.
-_OF_THE_MACHINE = frozenset({"localtime", "Factory", "posixrules"})
-
-
-def _is_known(name: str) -> str:
-    if name not in available_timezones() - _OF_THE_MACHINE:
-        raise ValueError("must be a time zone such as Europe/Berlin or UTC")
-    return name
-
-
-TimeZone = Annotated[Text, AfterValidator(_is_known)]
 
 
 class CapRule(Strict):
@@ -60,8 +48,7 @@ class CapRule(Strict):
 
     def at(self, now: datetime, time_zone: str, rules: Sequence[Rule]) -> Cap:
         """The cap in the period of a time."""
-        first, after = _period(self.per, now.astimezone(ZoneInfo(time_zone)).date())
-        since, until = (_midnight(day, time_zone) for day in (first, after))
+        since, until = period(self.per, now, time_zone)
         unit = USD if self.usd is not None else UNIT_OF[Kind(self.covered(rules)[0].impact)].value
         return Cap(
             slot=self.slot,
@@ -81,6 +68,12 @@ class CapRule(Strict):
         if impact.quantity is None or not is_covered:
             return True
         return self._counts(rules)[impact.slot, impact.kind.value] * impact.quantity <= self._most(rules)
+
+    def most_of(self, rule: Rule) -> int | None:
+        """The most of one rule's units that the cap ever allows in a period; None where it does not cover the rule."""
+        if rule not in self.covered([rule]):
+            return None
+        return floor(self._most([rule]) / self._counts([rule])[rule.slot, rule.impact.value])
 
     def _counts(self, rules: Sequence[Rule]) -> Mapping[tuple[str, str], Fraction]:
         return {
@@ -113,21 +106,3 @@ class CapRule(Strict):
             amount = amount_in_words(Decimal(int(self._most(rules))), UNIT_OF[Kind(rule.impact)])
         where = f" in slot {self.slot}" if self.slot else f" at {self.provider}" if self.provider else ""
         return f"{amount} a {self.per}{where}"
-
-
-def _period(per: str, day: date) -> tuple[date, date]:
-    """The first day of the period of a day, and the first day after it."""
-    match per:
-        case "day":
-            return day, day + timedelta(days=1)
-        case "week":
-            monday = day - timedelta(days=day.weekday())
-            return monday, monday + timedelta(days=7)
-        case _:
-            first = day.replace(day=1)
-            return first, (first + timedelta(days=32)).replace(day=1)
-
-
-def _midnight(day: date, time_zone: str) -> datetime:
-    """The beginning of a day in a time zone, in UTC."""
-    return datetime.combine(day, time.min, ZoneInfo(time_zone)).astimezone(UTC)

@@ -8,12 +8,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
+from math import ceil
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from impactflow.models import Cap, Earnings, Impact, Order, Unearned
-from impactflow.policy.caps import CapRule, TimeZone
+from impactflow.models import Cap, Earnings, Impact, Order, Pool, Unearned
+from impactflow.policy.caps import CapRule
 from impactflow.policy.fields import (
     Currency,
     Day,
@@ -28,9 +29,11 @@ from impactflow.policy.fields import (
     Written,
     wrong_at,
 )
+from impactflow.policy.periods import TimeZone, period
+from impactflow.policy.pools import Buy
 from impactflow.policy.priced_order import PricedOrder
 from impactflow.policy.quantities import PerAmount
-from impactflow.policy.rules import AnyRule, Offset, Refunds
+from impactflow.policy.rules import AnyRule, Offset, Refunds, Rule
 
 #: The age in days beyond which exchange rates are worth renewing.
 RENEW_AFTER_DAYS = 30
@@ -38,6 +41,9 @@ RENEW_AFTER_DAYS = 30
 _DEAREST_USD = 5
 #: The form of a payment's status that a reason repeats: a few words at most, since a status may hold any text.
 _WORDS = re.compile(r"[A-Z][A-Z _-]{0,39}")
+
+
+_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _dollar_is_one(rates: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -132,11 +138,13 @@ class Policy(Strict):
     fx: Fx | None = None
     """Exchange rates; without them only USD is known."""
     time_zone: TimeZone = "UTC"
-    """The time zone whose days, weeks and months the caps go by."""
+    """The time zone whose days, weeks and months caps and purchases for many orders go by."""
     caps: tuple[CapRule, ...] = ()
     """The most that is bought in a period; what is more waits, and is bought in the next period, the oldest first."""
     refunds: Annotated[Refunds, Field(exclude=True)] = Refunds()
-    """The effect of a refund on what was bought for its order. A rule may say its own."""
+    """
+    The effect of a refund on what was bought for its order, or for it and others at once. A rule may say its own.
+    """
     new_slots: Annotated[tuple[Slot, ...], Field(exclude=True)] = ()
     """Slots that are really new; any other may be a slot that is gone from the policy under a new name."""
     rules: Annotated[tuple[AnyRule, ...], NotEmpty(), AfterValidator(_slots_once)]
@@ -155,11 +163,38 @@ class Policy(Strict):
             if cap.is_less_than_one(self.rules):
                 measure = "usd" if cap.quantity is None else "quantity"
                 raise wrong_at(("caps", number, measure), "is less than one can buy", cap.usd or cap.quantity)
+        for number, rule in enumerate(self.rules):
+            if not isinstance(rule.buy, Buy):
+                continue
+            pool = self._pool(rule, rule.buy, _ANY_TIME)
+            if pool.least > pool.most:
+                message = f"its purchases are at least {pool.least}, and a cap or the seller allows {pool.most} at most"
+                raise wrong_at(("rules", number, "buy"), message, rule.slot)
         return self
 
     def caps_at(self, now: datetime) -> Sequence[Cap]:
         """The caps in their periods of a time."""
         return [cap.at(now, self.time_zone, self.rules) for cap in self.caps]
+
+    @cached_property
+    def is_pooled(self) -> bool:
+        """Whether a rule makes one purchase for many orders."""
+        return any(rule.is_pooled for rule in self.rules)
+
+    def pools_at(self, now: datetime) -> Sequence[Pool]:
+        """The slots in which one purchase is made for many orders, as they stand at a time."""
+        return [self._pool(rule, rule.buy, now) for rule in self.rules if isinstance(rule.buy, Buy)]
+
+    def _pool(self, rule: Rule, buy: Buy, now: datetime) -> Pool:
+        caps = [most for cap in self.caps if (most := cap.most_of(rule)) is not None]
+        return Pool(
+            slot=rule.slot,
+            kind=rule.impact,
+            least=rule.least if buy.at_least is None else max(rule.least, ceil(Fraction(buy.at_least) * rule.scale)),
+            most=min([rule.most, *caps]),
+            since=None if buy.every is None else period(buy.every, now, self.time_zone)[0],
+            lot=rule.lot,
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -172,6 +207,8 @@ class Policy(Strict):
         }
         if limits:
             meaning += f" quoted at most {sorted(limits.items())}"
+        if pooled := sorted((rule.slot, self.undoes(rule.slot)) for rule in self.rules if rule.is_pooled):
+            meaning += f" for many orders, and undone: {pooled}"
         return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 
     def earnings(self, order: Order) -> Earnings:

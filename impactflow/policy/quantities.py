@@ -22,13 +22,14 @@ class Rounding(StrEnum):
     NEAREST = "nearest"
     UP = "up"
     DOWN = "down"
+    CARRY = "carry"
 
 
 def rounded(exact: Fraction, rounding: Rounding) -> int:
-    """Round to a whole number; with ``NEAREST``, halves go up."""
+    """Round to a whole number; with ``NEAREST``, halves go up, and with ``CARRY`` what stays a single purchase."""
     over, under = exact.as_integer_ratio()
     match rounding:
-        case Rounding.NEAREST:
+        case Rounding.NEAREST | Rounding.CARRY:
             return (2 * over + under) // (2 * under)
         case Rounding.UP:
             return -(-over // under)

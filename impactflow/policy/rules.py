@@ -15,9 +15,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned
+from impactflow.models import UNIT_OF, Impact, Kind, ProviderName, Unearned, parts_of
 from impactflow.policy.conditions import When
 from impactflow.policy.fields import UNLIMITED, HoldDays, Limit, Number, Slot, Strict, Text, wrong_at
+from impactflow.policy.pools import Buy
 from impactflow.policy.priced_order import NeedsAttention, NotEarned, PricedOrder
 from impactflow.policy.quantities import DonationQuantity, PerItem, Quantity, Rounding, rounded
 from impactflow.units import WHOLE
@@ -38,6 +39,8 @@ DEFAULT_LIMIT: Mapping[Kind, int] = MappingProxyType(
         Kind.OFFSET: 5_000_000,  # 5 t
     }
 )
+#: A customer who is named in a rule, rather than by its default.
+_ASKED = ("customer", True)
 #: The default limit of a slot for one day, as a multiple of the limit for one order.
 A_DAY = 100
 
@@ -66,11 +69,19 @@ class Rule(Strict):
     quantity: DonationQuantity
     """The quantity: exactly one of the ways."""
     rounding: Rounding = Rounding.NEAREST
-    """The way to a whole number of the smallest thing that can be bought; nearest: halves go up."""
+    """
+    The way to a whole number of the smallest thing that can be bought; nearest: halves go up; carry, with ``buy``: none
+    for an order, since fractions are added up over the orders of a purchase, and what is left over goes to the next.
+    """
+    buy: Annotated[Literal["per_order"] | Buy, Field(exclude=True)] = "per_order"
+    """
+    One purchase for each order, or one for many. A purchase for many is made for no customer; an order about which a
+    person decides is still bought for by itself.
+    """
     minimum: Number | None = None
     """
-    The smallest purchase: less than this buys nothing. Counted as the rule's quantity is: in trees, coral fragments, kg
-    or lb (``unit``), and in cents for donations, where 500 is 5 USD.
+    The smallest purchase: less than this buys nothing, and with ``buy`` waits for more. Counted as the rule's quantity
+    is: in trees, coral fragments, kg or lb (``unit``), and in cents for donations, where 500 is 5 USD.
     """
     most_per_order: Number | None = None
     """The most that one order earns, counted as the rule's quantity is: an order that comes to more earns just this."""
@@ -79,7 +90,7 @@ class Rule(Strict):
     The most that is bought for one order without a person's approval; 0: always ask, unlimited: never ask. Counted
     as the rule's quantity is: in trees, coral fragments, kg or lb (``unit``), and in cents for donations, where 5000 is
     50 USD. Unless set: 500 trees, 1,000 lb of waste, 10,000 lb of CO2 captured, 500 coral fragments, 500 USD given, 5 t
-    of CO2 offset.
+    of CO2 offset. With ``buy`` the limit goes for a purchase for many orders, too, if it is set.
     """
     approve_above_per_day: Limit | None = None
     """
@@ -100,9 +111,16 @@ class Rule(Strict):
 
     @model_validator(mode="after")
     def _room_for_a_purchase(self) -> Self:
-        if self.most_of_order is not None and self.most_of_order < self.least:
+        if self.most_of_order is not None and self.most_of_order < (1 if self.is_pooled else self.least):
             smallest = "the rule's minimum" if self.minimum else "the smallest thing that can be bought"
             raise wrong_at(("most_per_order",), f"must not be less than {smallest}", self.most_per_order)
+        return self
+
+    @model_validator(mode="after")
+    def _carries_to_other_orders(self) -> Self:
+        if self.rounding is Rounding.CARRY and not self.is_pooled:
+            message = "needs one purchase for many orders, such as buy: {every: day} or buy: {at_least: 1}"
+            raise wrong_at(("rounding",), message, self.rounding.value)
         return self
 
     def earn(self, sale: PricedOrder, hold_days: int) -> Impact | Unearned:
@@ -117,11 +135,11 @@ class Rule(Strict):
         try:
             counted = self.when.counted(sale)
             self.when.check(counted)
-            return self._impact(sale, hold_days, quantity=self._bought(counted), held=None)
+            return self._impact(sale, hold_days, exact=self._earned(counted), held=None)
         except NotEarned as nothing:
             return Unearned(self.slot, str(nothing))
         except NeedsAttention as needs:
-            return self._impact(sale, hold_days, quantity=None, held=str(needs))
+            return self._impact(sale, hold_days, exact=None, held=str(needs))
 
     def counts_items_of(self, source: str) -> str | None:
         """Name the part of the rule, such as per_item, that looks at items of this system's orders; None for none."""
@@ -131,39 +149,61 @@ class Rule(Strict):
             return "per_item"
         return self.when.needs_lines
 
-    def _bought(self, sale: PricedOrder) -> int:
-        """Return the quantity in ``UNIT_OF`` the impact; rounded once, here."""
-        unit = UNIT_OF[self.impact]
-        quantity = rounded(self.quantity.of(sale) * self.scale, self.rounding)
-        if self.most_of_order is not None:
-            quantity = min(quantity, self.most_of_order)
-        if quantity < self.least:
-            # Without the quantity, so that all such orders are reported as one number.
-            raise NotEarned(f"it comes to less than the minimum of {self.least} {unit}")
-        if quantity > self.most:
-            raise NeedsAttention(
-                f"it comes to {quantity} {unit}, above the most that {self.provider} sells at once: {self.most}"
-            )
-        return quantity
-
-    @property
-    def _options(self) -> dict[str, str | bool]:
-        return {name: value for name in self.option_fields if (value := getattr(self, name))}
-
-    def _impact(self, sale: PricedOrder, hold_days: int, *, quantity: int | None, held: str | None) -> Impact:
+    def lot(self, quantity: int) -> Impact:
+        """Return the impact to be bought at once for many orders, in ``UNIT_OF`` the impact."""
         return Impact(
             slot=self.slot,
             provider=self.provider,
             kind=self.impact,
             quantity=quantity,
             options=self._options,
-            on_behalf_of_customer=self._for_customer and sale.order.customer_email is not None,
+            approval_limit=None if self.approve_above is None else self.approval_limit,
+            day_limit=self.day_limit,
+        )
+
+    def _earned(self, sale: PricedOrder) -> Fraction:
+        """Return the quantity in ``UNIT_OF`` the impact; rounded once, here, unless fractions are carried."""
+        unit = UNIT_OF[self.impact]
+        exact = self.quantity.of(sale) * self.scale
+        if self.rounding is not Rounding.CARRY:
+            exact = Fraction(rounded(exact, self.rounding))
+        if self.most_of_order is not None:
+            exact = min(exact, Fraction(self.most_of_order))
+        if self.is_pooled and not parts_of(exact):
+            raise NotEarned(f"it comes to less than anything of a {unit}")
+        if not self.is_pooled and exact < self.least:
+            # Without the quantity, so that all such orders are reported as one number.
+            raise NotEarned(f"it comes to less than the minimum of {self.least} {unit}")
+        if exact > self.most:
+            raise NeedsAttention(
+                f"it comes to {floor(exact)} {unit}, above the most that {self.provider} sells at once: {self.most}"
+            )
+        return exact
+
+    @property
+    def _options(self) -> dict[str, str | bool]:
+        return {name: value for name in self.option_fields if (value := getattr(self, name))}
+
+    def _impact(self, sale: PricedOrder, hold_days: int, *, exact: Fraction | None, held: str | None) -> Impact:
+        return Impact(
+            slot=self.slot,
+            provider=self.provider,
+            kind=self.impact,
+            quantity=None if exact is None else max(1, rounded(exact, self.rounding)),
+            options=self._options,
+            on_behalf_of_customer=self._for_customer and not self.is_pooled and sale.order.customer_email is not None,
             held=held,
             approval_limit=self.approval_limit,
             is_default_limit=self.approve_above is None,
             day_limit=self.day_limit,
             hold_days=hold_days,
+            share=exact if self.is_pooled else None,
         )
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether one purchase is made for many orders."""
+        return isinstance(self.buy, Buy)
 
     @cached_property
     def usd_of_one(self) -> Fraction | None:
@@ -261,6 +301,9 @@ class _OneClickImpact(Rule):
             raise wrong_at(
                 ("notify",), "must be false where on_behalf_of is merchant: there is no customer to tell", True
             )
+        if self.is_pooled and (self.notify or (self.on_behalf_of, "on_behalf_of" in self.model_fields_set) == _ASKED):
+            field = "notify" if self.notify else "on_behalf_of"
+            raise wrong_at((field,), "cannot be with buy: a purchase for many orders is made for no customer", True)
         return self
 
     @property

@@ -272,6 +272,8 @@ class Scenario:
         forgotten_s: When a person forgets a customer; None for never.
         forgotten: The customer's address.
         most_a_day: The most that is bought on one UTC day, by slot.
+        pooled: The slots in which one purchase is made for many sales, each of which earns half of what it would else.
+        daily: Whether such a purchase is made once a day, or as soon as a whole unit is earned.
         undoes_s: From when until when the policy undoes what was bought for refunded orders, as each process does after
             buying; None where it never does.
     """
@@ -312,6 +314,8 @@ class Scenario:
     forgotten: str = ""
     most_a_day: Mapping[str, int] = field(default_factory=dict)
     undoes_s: tuple[float, float] | None = None
+    pooled: Sequence[str] = ()
+    daily: bool = False
 
     def policy(self, now_s: float = 0.0) -> Policy:
         """Return the policy at a time of the simulation, in seconds."""
@@ -325,13 +329,23 @@ class Scenario:
             rule |= {"approve_above": "unlimited", "approve_above_per_day": "unlimited"}
             if rule["slot"] in self.asks_above:
                 rule["approve_above"] = rule["quantity"]["per_item"] * self.asks_above[rule["slot"]]
+            if rule["slot"] in self.pooled:
+                rule["quantity"] = {"per_item": rule["quantity"]["per_item"] * Decimal("0.5")}
+                rule |= {"rounding": "carry", "buy": {"every": "day"} if self.daily else {"at_least": self._unit(rule)}}
+                rule.pop("on_behalf_of", None)
         # A cap is counted in the rule's unit, of which an item earns so many of the ledger's.
-        unit = {rule["slot"]: rule["quantity"]["per_item"] * Decimal(1) / RULES[rule["slot"]][1] for rule in rules}
+        unit = {rule["slot"]: self._unit(rule) for rule in rules}
         caps = [{"per": "day", "slot": slot, "quantity": most * unit[slot]} for slot, most in self.most_a_day.items()]
         undoes = self.undoes_s is not None and self.undoes_s[0] <= now_s < self.undoes_s[1]
         refunds = {"full": "undo" if undoes else "keep"}
         of_all = {"store": "acme", "hold_days": self.hold_days, "refunds": refunds}
         return Policy.model_validate({**of_all, "rules": rules, "caps": caps})
+
+    @staticmethod
+    def _unit(rule: Mapping[str, Any]) -> Decimal:
+        """One of the ledger's units, as a rule of a slot counts: an item earns so many of the ledger's."""
+        quantity: Decimal = RULES[rule["slot"]][0]["quantity"]["per_item"] * Decimal(1)
+        return quantity / RULES[rule["slot"]][1]
 
     def _factor(self, now_s: float) -> int:
         return TYPO if self.typo_until_s is not None and now_s < self.typo_until_s else 1
@@ -348,6 +362,7 @@ class Scenario:
             for sale in self.sales
             if sale.certain or sale.paid_again_after_s is not None
             for slot in self.slots
+            if slot not in self.pooled
             if slot not in self.asks_above or (self.vandal_after_s is None and sale.items <= self.asks_above[slot])
         }
 

@@ -29,7 +29,7 @@ from impactflow.ledger import UNRESOLVED, Delivery, Forget, Ledger, Pause, Resum
 from impactflow.ledger.tables import events, orders, placements
 from impactflow.models import KEYLESS, ProviderName
 from impactflow.policy import Policy
-from impactflow.proof import runs
+from impactflow.proof import pools, runs
 from impactflow.proof.approvers import Approvers
 from impactflow.proof.memory import Memory
 from impactflow.proof.other_buyers import THEIR_KEY, OtherBuyers
@@ -434,21 +434,24 @@ class _Simulation:
         if self._scenario.vandal_after_s is not None:  # what is not as it was approved waits for a person once more
             unwanted |= {place(each.order, each.slot) for each in await ledger.awaiting()}
         earned = {where: quantity for where, quantity in wanted.items() if where not in unwanted}
-        found = [*self._found, *findings(earned, ours, await ledger.purchases(), parked)]
+        found = [*self._found, *self._beyond_caps(ours), *findings(earned, ours, await ledger.purchases(), parked)]
+        began = START + timedelta(seconds=self._scenario.later_s)
+        with self._engine.connect() as connection:
+            found += pools.findings(connection, self._scenario, await ledger.balances(), ours, began)
+        bought_places = {sold(purchase) for purchase in ours}
+        ours = pools.singles(ours)
         bought = [(sold(purchase), purchase["quantity"]) for purchase in ours]
         found += self._persons.findings(bought, await ledger.awaiting())
         if self._scenario.vandal_after_s is None:
             found += filter(None, map(self._unearned, ours))
         found += filter(None, map(self._too_early, ours))
         found += self._remembered(ours)
-        found += self._beyond_caps(ours)
         found += self._not_undone(ours, parked)
         undone = {where for where, _ in bought} & self._scenario.undone()
         found += [f"bought in spite of its refund: {where}" for where in sorted(undone)]
         if await ledger.pending_since(self._policy.store) is not None:
             found.append("a delivery was not taken up")
         found += [f"{count} left {status}" for status, count in by_status.items() if status not in _ENDS]
-        bought_places = {where for where, _ in bought}
         confused = self._confused(attention)
         found += [
             f"parked, though the provider would have told: {where}"
@@ -540,7 +543,7 @@ class _Simulation:
         for row in attention:
             if row["status"] == Status.PARKED and row["provider"] in KEYLESS:
                 where = place(row["order_id"], row["slot"])
-                alike.setdefault((row["reason"], emails[where[0]]), set()).add(where)
+                alike.setdefault((row["reason"], emails.get(where[0])), set()).add(where)
         return {where for places in alike.values() if len(places) > 1 for where in places}
 
     def _would_show(self, provider: ProviderName, *, was_bought: bool) -> bool:

@@ -39,6 +39,7 @@ Twist = Callable[[Random, Scenario], Scenario]
 _MOST_STRUCK = 0.95
 #: The twists that come by a chance of their own.
 _PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN, _UNDONE = "paused", "on hold", "capped", "forgotten", "undone"
+_POOLED = "pooled"
 #: Times at which the shop or the policy changes for orders that by then are older than the days a run reads; and the
 #: runs.
 _CHANGES_S, _RUNS_S = (8.6 * DAY_S, 9.9 * DAY_S), (BEGIN_S, 4 * DAY_S, 8.5 * DAY_S, 10 * DAY_S, 11.5 * DAY_S)
@@ -58,7 +59,10 @@ def scenario(seed: int) -> Scenario:
         twisted = _on_hold(holding, plain_scenario(seed))
     if not (capping := Random(f"{seed} capped")).randrange(16):
         twisted = _capped(capping, plain_scenario(seed))
-    if not (undoing := Random(f"{seed} undone")).randrange(12) and twisted.cancelled_after_s is None:
+    if not (pooling := Random(f"{seed} for many")).randrange(8):
+        twisted = _pooled(pooling, twisted)
+    is_undone = twisted.undoes_s is not None
+    if not (undoing := Random(f"{seed} undone")).randrange(12) and twisted.cancelled_after_s is None and not is_undone:
         twisted = _undone(undoing, twisted)
     if not (forgetting := Random(f"{seed} forget")).randrange(20):
         twisted = _forgotten(forgetting, twisted)
@@ -118,6 +122,19 @@ def _undone(chance: Random, plain: Scenario) -> Scenario:
     ]
     undoes_s = chance.choice([(0.0, inf), (0.0, inf), (moment(), inf), (0.0, moment())])
     return replace(plain, sales=sales, undoes_s=undoes_s, twists=(*plain.twists, _UNDONE))
+
+
+def _pooled(chance: Random, plain: Scenario) -> Scenario:
+    """
+    One purchase is made for many sales in some slots, of which each sale earns half a unit or more.
+
+    Sales are often refunded after it: what was bought for them is credit, which the next purchase is less by.
+    """
+    slots = [slot for slot in plain.slots if chance.randrange(4)] or plain.slots
+    without_persons = replace(plain, asks_above={}, persons=(), vandal_after_s=None, previews=False)
+    daily = bool(plain.starts_s) and not chance.randrange(2)
+    pooled = replace(without_persons, pooled=slots, daily=daily, twists=(*plain.twists, _POOLED))
+    return _undone(chance, pooled) if chance.randrange(2) and plain.cancelled_after_s is None else pooled
 
 
 def _given_back(way: int, sale: Sale, one_s: float, other_s: float) -> Sale:

@@ -54,6 +54,7 @@ TYPED = {
     "status": "status --totals",
     "show": "show WR-1",
     "caps": "caps",
+    "balance": "balance",
     "doctor": "doctor",
     "backup": "backup copy.db",
     "settle": "settle WR-1 trees --as given-up",
@@ -91,6 +92,7 @@ reconcile     |          0 |    0 |      0 |        0 |       0 |               
 status        |          0 |    0 |      0 |        0 |       0 |                2
 show          |          0 |    0 |      0 |        0 |       0 |                2
 caps          |          0 |    0 |      0 |        0 |       0 |                2
+balance       |          0 |    0 |      0 |        0 |       0 |                2
 doctor        |          0 |    0 |      0 |        0 |       0 |                2
 backup        |          0 |    0 |      0 |        0 |       0 |                2
 settle        |          2 |    2 |      2 |        2 |       2 |                2

@@ -575,7 +575,7 @@ class TestWhatIsRefused:
                 "{per_order: 1}",
                 "{per_order: 1}\n    rounding: off",
                 10,
-                "rules[0].rounding: must be 'nearest', 'up' or",
+                "rules[0].rounding: must be 'nearest', 'up', 'down' or",
             ),
             (
                 "{per_order: 1}",

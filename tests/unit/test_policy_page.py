@@ -47,7 +47,7 @@ def test_n18_each_kind_of_value_is_explained_on_the_page():
     }
     assert not {each for each in policy_schema()["$defs"] if f"`{each}`" in page}
     assert set(re.findall(r"\]\(#([^)]*)\)", page)) <= anchors
-    assert "| `rounding` | `nearest`, `up`, `down` | `nearest` |" in page
+    assert "| `rounding` | `nearest`, `up`, `down`, `carry` | `nearest` |" in page
 
 
 def test_n18_the_example_of_exchange_rates_loads():

@@ -48,6 +48,18 @@ def caps(policy: PolicyFile = None, json: Json = False) -> int:
     return DONE
 
 
+@looking_app.command(epilog="Example: impactflow balance --slot trees")
+@ending
+def balance(
+    slot: Annotated[str | None, typer.Option(metavar="SLOT", help="Only this slot.")] = None,
+    json: Json = False,
+) -> int:
+    """Show what is owed, bought, waiting and credited in each slot, and whether the sums agree; ends with 1 if not."""
+    from impactflow.cli.balancing import show_balances
+
+    return show_balances(slot, as_json=json)
+
+
 @looking_app.command(epilog="Example: impactflow doctor")
 @ending
 def doctor(

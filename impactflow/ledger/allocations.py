@@ -1,0 +1,153 @@
+"""
+The journal of lots: which part of which lot covers which share. Double entry: rows are only added.
+
+What a lot covers always adds up to its quantity, in parts of a unit (``models.PARTS``), or to nothing if the lot was
+given up before anything was bought. A part that no order is owed any more is covered at the lot's own row: it is the
+slot's credit, which the next lots use up first.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, func, select
+
+from impactflow.errors import LedgerError
+from impactflow.ledger.states import WAITING
+from impactflow.ledger.tables import Utc, allocations, orders, placements, shares
+from impactflow.models import PARTS
+
+
+class Entry(NamedTuple):
+    """A part of a lot for an order, or for the lot's own row."""
+
+    order: int
+    parts: int
+
+
+class Covering(NamedTuple):
+    """
+    A lot that covers a part of a share.
+
+    Args:
+        lot: The lot's placement.
+        row: The lot's row among the orders.
+        parts: The part.
+        is_waiting: Whether nothing of the lot was sent, or surely bought: it can still be given up.
+    """
+
+    lot: int
+    row: int
+    parts: int
+    is_waiting: bool
+
+
+def covering(connection: Connection, order: int, slot: str) -> Sequence[Covering]:
+    """The lots that cover, or covered, a part of an order's share, the latest first; without those given up."""
+    rows = connection.execute(_COVERING, {"order": order, "slot": slot})
+    return [Covering(row.lot, row.row, int(row.parts), row.status in WAITING) for row in rows]
+
+
+def add(connection: Connection, lot: int, entries: Sequence[Entry], at: datetime, run_id: str) -> None:
+    """Add entries of one lot, and count them at the shares."""
+    mark = last(connection)
+    rows = [{"lot": lot, "order": each.order, "parts": each.parts, "at": at, "run_id": run_id} for each in entries]
+    connection.execute(allocations.insert(), rows)
+    count(connection, lot, mark)
+
+
+def take_back(connection: Connection, lot: int, at: datetime, run_id: str) -> None:
+    """Add the entries that undo all entries of a lot: it covers nothing any more."""
+    mark = last(connection)
+    connection.execute(_TAKE_BACK, {"lot": lot, "at": at, "run_id": run_id})
+    count(connection, lot, mark)
+
+
+def count(connection: Connection, lot: int, after: int) -> None:
+    """Count the entries of a lot that were added after a row of the journal at the shares."""
+    connection.execute(_COUNT, {"lot": lot, "after": after})
+
+
+def last(connection: Connection) -> int:
+    """The last row of the journal."""
+    found: int = connection.execute(select(func.coalesce(func.max(allocations.c.id), 0))).scalar_one()
+    return found
+
+
+def to_credit(connection: Connection, lot: int, at: datetime, run_id: str) -> None:
+    """Credit what a lot has bought and covers for no order, since it was given up, or adopted."""
+    row = connection.execute(_LOT, {"lot": lot}).one()
+    if missing := row.quantity * PARTS - int(row.covered):
+        open_credit(connection, row.row, row.slot, row.kind)
+        add(connection, lot, [Entry(row.row, missing)], at, run_id)
+
+
+def open_credit(connection: Connection, row: int, slot: str, kind: str) -> None:
+    """Make the row of a lot's own credit, unless there is one."""
+    own = select(shares.c.order).where(shares.c.order == row, shares.c.slot == slot)
+    if connection.execute(own).first() is None:
+        values = {"order": row, "slot": slot, "kind": kind, "earned": 0, "owed": 0, "covered": 0}
+        connection.execute(shares.insert(), values)
+
+
+def check(connection: Connection, lot: int) -> None:
+    """
+    Check that what a lot covers adds up to its quantity.
+
+    Raises:
+        LedgerError: It does not; nothing of this transaction may be kept.
+    """
+    row = connection.execute(_LOT, {"lot": lot}).one()
+    if row.quantity * PARTS != int(row.covered):
+        msg = f"the parts of lot {lot} add up to {row.covered} instead of {row.quantity * PARTS}"
+        raise LedgerError(msg)
+
+
+_SUM: Any = func.sum(allocations.c.parts)
+_LOT_ROW = orders.alias("lot_row")
+_COVERING = (
+    select(placements.c.id.label("lot"), placements.c.order.label("row"), placements.c.status, _SUM.label("parts"))
+    .join(placements, allocations.c.lot == placements.c.id)
+    .join(_LOT_ROW, placements.c.order == _LOT_ROW.c.id)
+    .where(
+        allocations.c.order == bindparam("order"),
+        placements.c.slot == bindparam("slot"),
+        _LOT_ROW.c.eligible,
+    )
+    .group_by(placements.c.id, placements.c.order, placements.c.status)
+    .order_by(placements.c.id.desc())
+)
+_TAKE_BACK = allocations.insert().from_select(
+    ["lot", "order", "parts", "at", "run_id"],
+    select(
+        allocations.c.lot,
+        allocations.c.order,
+        cast(-_SUM, BigInteger()),
+        bindparam("at", type_=Utc()),
+        bindparam("run_id", type_=Text()),
+    )
+    .where(allocations.c.lot == bindparam("lot"))
+    .group_by(allocations.c.lot, allocations.c.order)
+    .having(_SUM != 0),
+)
+_ADDED = (
+    select(allocations.c.order, placements.c.slot, cast(_SUM, BigInteger()).label("parts"))
+    .join(placements, allocations.c.lot == placements.c.id)
+    .where(allocations.c.lot == bindparam("lot"), allocations.c.id > bindparam("after"))
+    .group_by(allocations.c.order, placements.c.slot)
+    .subquery("added")
+)
+_COUNT = (
+    shares.update()
+    .where(shares.c.order == _ADDED.c.order, shares.c.slot == _ADDED.c.slot)
+    .values(covered=shares.c.covered + _ADDED.c.parts)
+)
+_LOT = select(
+    placements.c.order.label("row"),
+    placements.c.slot,
+    placements.c.kind,
+    placements.c.quantity,
+    func.coalesce(
+        select(_SUM).where(allocations.c.lot == placements.c.id).correlate(placements).scalar_subquery(), 0
+    ).label("covered"),
+).where(placements.c.id == bindparam("lot"))

@@ -1,0 +1,380 @@
+"""
+Lots: one purchase in a slot for many orders.
+
+A lot is a placement like any other, whose row among the orders stands for itself: claims, doubts, tracking and audits
+know no difference. Which orders it covers, and with how much of each, is fixed in the transaction that draws it. A lot
+of which nothing was sent is given up if an order or the policy changes, and drawn anew under another number; from then
+on only a refund moves a part of it, to the slot's credit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, case, cast, func, not_, or_, select
+
+from impactflow.ledger import allocations, transitions
+from impactflow.ledger.allocations import Entry
+from impactflow.ledger.engine import one_at_a_time
+from impactflow.ledger.fresh import FIRST, WAS_LISTED, Fresh
+from impactflow.ledger.plan_rows import Day, impact_values, placement_key, planned_on_day, write_day
+from impactflow.ledger.states import STANDING, WAITING, Status
+from impactflow.ledger.tables import Utc, order_names, orders, placements, shares
+from impactflow.ledger.tables import allocations as journal
+from impactflow.models import PARTS, Order, Pool
+from impactflow.names import lot_name
+
+
+class GivesUp(Protocol):
+    """Who gives up a lot: the store, the time and the run."""
+
+    @property
+    def store(self) -> str:
+        """The store."""
+
+    @property
+    def at(self) -> datetime:
+        """The present time."""
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """
+    A request to draw the lots of a store that are due.
+
+    Args:
+        store: The store.
+        pools: The slots in which lots are bought, as they stand now.
+        fresh: The conditions for sending: what does not meet them waits until its order is read again.
+        at: The present time.
+        run_id: The run.
+    """
+
+    store: str
+    pools: Sequence[Pool]
+    fresh: Fresh
+    at: datetime
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """A request to give up a store's waiting lots that were drawn under another policy than this digest."""
+
+    store: str
+    policy: str
+    at: datetime
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """
+    The shares of a slot that a lot may cover now.
+
+    Args:
+        orders: Their number.
+        parts: The part of them that no lot covers.
+    """
+
+    orders: int
+    parts: int
+
+
+def draw(connection: Connection, drawings: Sequence[Drawing]) -> list[int]:
+    """
+    Draw the lots that are due; return how many.
+
+    In each slot credit is used first, then one lot is drawn, if enough whole units are owed and its period has none.
+
+    Raises:
+        LedgerError: The parts of a lot do not add up to its quantity: nothing of it is written.
+    """
+    return [_draw_all(connection, each) for each in drawings]
+
+
+def give_up_outdated(connection: Connection, wanted: Sequence[Outdated]) -> list[int]:
+    """Give up waiting lots that were drawn under another policy, so that their orders are judged again; return them."""
+    return [_give_up_outdated(connection, each) for each in wanted]
+
+
+def give_up(connection: Connection, lot: int, reason: str, day: Day, by: GivesUp) -> None:
+    """
+    Give up a lot, unless it was claimed meanwhile: its shares are free again, and it is never sent.
+
+    Args:
+        connection: In a transaction in which no other program plans for the store.
+        lot: The lot's placement.
+        reason: The reason, for a person.
+        day: The quantities planned today.
+        by: Who gives it up.
+    """
+    row = connection.execute(_SEEN, {"lot": lot}).one()
+    if row.status not in WAITING or not transitions.withdraw(connection, row, reason, by.at, by.run_id):
+        return
+    allocations.take_back(connection, lot, by.at, by.run_id)
+    connection.execute(orders.update().where(orders.c.id == row.order).values(eligible=False, policy=None))
+    if row.status == Status.PLANNED:
+        day.give_back(connection, by.store, row.slot, row.planned_at, row.quantity)
+
+
+def ready(connection: Connection, drawing: Drawing, pool: Pool) -> Ready:
+    """The shares of a slot that a lot may cover now."""
+    row = connection.execute(_TOTAL, _values(drawing, pool)).one()
+    return Ready(row.orders, int(row.parts))
+
+
+def waits_for_purchase(connection: Connection, store: str, slot: str) -> bool:
+    """Whether a lot of a slot is not sent yet: no other one is drawn meanwhile."""
+    return any(row.slot == slot for row in connection.execute(_WAITING, {"store": store}))
+
+
+def was_drawn_since(connection: Connection, store: str, slot: str, since: datetime) -> bool:
+    """Whether a lot of a slot was drawn since a time, and not given up."""
+    return connection.execute(_DRAWN, {"store": store, "slot": slot, "since": since}).first() is not None
+
+
+def credit(connection: Connection, store: str, pool: Pool) -> int:
+    """The part of a slot's lots that is bought, and owed to no order."""
+    return sum(row.parts for row in connection.execute(_CREDIT, _whose(store, pool)))
+
+
+def _draw_all(connection: Connection, drawing: Drawing) -> int:
+    one_at_a_time(connection, drawing.store)  # no planner changes a share meanwhile
+    day = planned_on_day(connection, drawing.store, drawing.at)
+    _renew(connection, drawing)
+    drawn = sum(_draw(connection, drawing, pool, day) for pool in drawing.pools)
+    write_day(connection, drawing.store, day)
+    return drawn
+
+
+def _renew(connection: Connection, drawing: Drawing) -> None:
+    """Let waiting lots be sent whose orders were all read lately."""
+    for row in connection.execute(_WAITING, {"store": drawing.store}).all():
+        values = {"lot": row.lot, "lot_row": row.row, "store": drawing.store} | drawing.fresh.values
+        is_ours = row.eligible and row.policy == drawing.fresh.policy
+        if is_ours and connection.execute(_UNREADY, values).first() is None:
+            connection.execute(orders.update().where(orders.c.id == row.row).values(read_at=drawing.at))
+
+
+def _give_up_outdated(connection: Connection, wanted: Outdated) -> int:
+    waiting = connection.execute(_WAITING, {"store": wanted.store}).all()
+    outdated = [row.lot for row in waiting if not row.eligible or row.policy != wanted.policy]
+    if outdated:
+        one_at_a_time(connection, wanted.store)
+        day = planned_on_day(connection, wanted.store, wanted.at)
+        for lot in outdated:
+            give_up(connection, lot, "the policy has changed", day, wanted)
+        write_day(connection, wanted.store, day)
+    return len(outdated)
+
+
+def _draw(connection: Connection, drawing: Drawing, pool: Pool, day: Day) -> bool:
+    """Use the credit of a slot, and draw a lot if one is due; return whether one was drawn."""
+    _use_credit(connection, drawing, pool)
+    if waits_for_purchase(connection, drawing.store, pool.slot):
+        return False
+    if pool.since is not None and was_drawn_since(connection, drawing.store, pool.slot, pool.since):
+        return False
+    quantity = min(pool.most, ready(connection, drawing, pool).parts // PARTS)
+    if quantity < pool.least:
+        return False
+    lot = _begin(connection, drawing, pool, quantity, day)
+    _cover(connection, drawing, pool, lot, quantity * PARTS)
+    allocations.check(connection, lot)
+    return True
+
+
+def _use_credit(connection: Connection, drawing: Drawing, pool: Pool) -> None:
+    """Cover shares with what is bought already, and owed to no order."""
+    for row in connection.execute(_CREDIT, _whose(drawing.store, pool)).all():
+        used = _cover(connection, drawing, pool, row.lot, row.parts)
+        if not used:
+            return
+        allocations.add(connection, row.lot, [Entry(row.row, -used)], drawing.at, drawing.run_id)
+        allocations.check(connection, row.lot)
+
+
+def _cover(connection: Connection, drawing: Drawing, pool: Pool, lot: int, parts: int) -> int:
+    """Cover the oldest ready shares of a slot with parts of a lot; return how many parts."""
+    mark = allocations.last(connection)
+    values = _values(drawing, pool) | {"lot": lot, "wanted": parts, "at": drawing.at, "run_id": drawing.run_id}
+    connection.execute(_COVER, values)
+    allocations.count(connection, lot, mark)
+    added = select(func.coalesce(func.sum(journal.c.parts), 0)).where(journal.c.lot == lot, journal.c.id > mark)
+    return int(connection.execute(added).scalar_one())
+
+
+def _begin(connection: Connection, drawing: Drawing, pool: Pool, quantity: int, day: Day) -> int:
+    """Write a lot: its row among the orders, and its placement; return the latter."""
+    store, at = drawing.store, drawing.at
+    number = connection.execute(_LAST_NUMBER, {"store": store, "slot": pool.slot}).scalar_one() + 1
+    name = lot_name(pool.slot, number)
+    row = new_row(connection, store, name, number, at, policy=drawing.fresh.policy)
+    impact = pool.lot(quantity)
+    alike = Order(name, (name,), at, None, None, None, ())
+    values: dict[str, Any] = {
+        "order": row,
+        "slot": pool.slot,
+        "key": placement_key(store, name, pool.slot),
+        "attempts": 0,
+        "checks": 0,
+        "planned_at": at,
+    } | day.ration(impact_values(impact, alike, at), impact)
+    detail = values["reason"] or f"{values['quantity']} {values['unit']}"
+    transitions.start(connection, [values], [detail], at, drawing.run_id)
+    made: int = connection.execute(select(placements.c.id).where(placements.c.key == values["key"])).scalar_one()
+    return made
+
+
+def new_row(connection: Connection, store: str, name: str, number: int, at: datetime, *, policy: str | None) -> int:
+    """Write the row that stands for a lot among the orders; return it."""
+    values = {
+        "store": store,
+        "order_id": name,
+        "ordered_at": at,
+        "eligible": True,
+        "digest": name,
+        "policy": policy,
+        "read_at": at,
+        "lot": number,
+    }
+    made: int = connection.execute(orders.insert().values(values).returning(orders.c.id)).scalar_one()
+    connection.execute(order_names.insert(), {"store": store, "name": name, "order": made})
+    return made
+
+
+def _whose(store: str, pool: Pool) -> dict[str, Any]:
+    return {"store": store, "slot": pool.slot, "kind": pool.kind.value}
+
+
+def _values(drawing: Drawing, pool: Pool) -> dict[str, Any]:
+    before = pool.since or datetime.max.replace(tzinfo=UTC)
+    return _whose(drawing.store, pool) | {"before": before} | drawing.fresh.values
+
+
+_LOT_ROW = orders.alias("lot_row")
+_STORE, _SLOT = bindparam("store", type_=Text()), bindparam("slot", type_=Text())
+_REST: Any = shares.c.owed - shares.c.covered
+_WITH_FIRST: Any = shares.join(orders, shares.c.order == orders.c.id).join(
+    FIRST, FIRST.c.id == func.coalesce(orders.c.same_as, orders.c.id)
+)
+#: Whether a share may be bought now: its order still counts, was planned under the policy, and was read lately, or late
+#: enough; or only webhooks report it, and they report what changes, too.
+_IS_READY: ColumnElement[bool] = (
+    FIRST.c.eligible
+    & (FIRST.c.policy == bindparam("policy", type_=Text()))
+    & or_(shares.c.buy_from.is_(None), shares.c.buy_from <= bindparam("fresh_now", type_=Utc()))
+    & or_(
+        (FIRST.c.read_at >= bindparam("fresh_since", type_=Utc()))
+        & or_(shares.c.buy_from.is_(None), FIRST.c.read_at >= shares.c.buy_from),
+        FIRST.c.read_at >= shares.c.final_at,
+        FIRST.c.listed.is_(None) & ~WAS_LISTED,
+    )
+)
+_READY = (
+    select(shares.c.order, _REST.label("rest"), FIRST.c.ordered_at)
+    .select_from(_WITH_FIRST)
+    .where(
+        shares.c.slot == _SLOT,
+        shares.c.kind == bindparam("kind", type_=Text()),
+        shares.c.covered != shares.c.owed,  # for the index
+        shares.c.covered < shares.c.owed,
+        (orders.c.store + "") == _STORE,
+        orders.c.lot.is_(None),
+        FIRST.c.ordered_at < bindparam("before", type_=Utc()),
+        _IS_READY,
+    )
+    .subquery("ready")
+)
+_TOTAL = select(func.count().label("orders"), func.coalesce(func.sum(_READY.c.rest), 0).label("parts")).select_from(
+    _READY
+)
+_QUEUE = select(
+    _READY.c.order,
+    _READY.c.rest,
+    cast(
+        func.sum(_READY.c.rest).over(order_by=(_READY.c.ordered_at, _READY.c.order), rows=(None, 0)), BigInteger()
+    ).label("up_to"),
+).subquery("queue")
+_WANTED = bindparam("wanted", type_=BigInteger())
+_COVER = journal.insert().from_select(
+    ["lot", "order", "parts", "at", "run_id"],
+    select(
+        bindparam("lot", type_=BigInteger()),
+        _QUEUE.c.order,
+        case((_QUEUE.c.up_to <= _WANTED, _QUEUE.c.rest), else_=_WANTED - (_QUEUE.c.up_to - _QUEUE.c.rest)),
+        bindparam("at", type_=Utc()),
+        bindparam("run_id", type_=Text()),
+    ).where(_QUEUE.c.up_to - _QUEUE.c.rest < _WANTED),
+)
+_LOTS = placements.join(orders, placements.c.order == orders.c.id)
+_WAITING = (
+    select(
+        placements.c.id.label("lot"), placements.c.order.label("row"), placements.c.slot,
+        orders.c.eligible, orders.c.policy,
+    )
+    .select_from(_LOTS)
+    .where(orders.c.store == _STORE, orders.c.lot.is_not(None), placements.c.status.in_(WAITING))
+    .order_by(placements.c.id)
+)  # fmt: skip
+_DRAWN = (
+    select(placements.c.id)
+    .select_from(_LOTS)
+    .where(
+        orders.c.store == _STORE,
+        orders.c.lot.is_not(None),
+        orders.c.eligible,
+        orders.c.ordered_at >= bindparam("since", type_=Utc()),
+        placements.c.slot == _SLOT,
+    )
+    .limit(1)
+)
+_LAST_NUMBER = (
+    select(func.coalesce(func.max(orders.c.lot), 0))
+    .select_from(_LOTS)
+    .where(orders.c.store == _STORE, orders.c.lot.is_not(None), placements.c.slot == _SLOT)
+)
+_CREDIT = (
+    select(
+        placements.c.id.label("lot"),
+        placements.c.order.label("row"),
+        (shares.c.covered - shares.c.owed).label("parts"),
+    )
+    .select_from(
+        shares.join(orders, shares.c.order == orders.c.id).join(
+            placements, (placements.c.order == shares.c.order) & (placements.c.slot == shares.c.slot)
+        )
+    )
+    .where(
+        shares.c.slot == _SLOT,
+        shares.c.kind == bindparam("kind", type_=Text()),
+        shares.c.covered != shares.c.owed,  # for the index
+        shares.c.covered > shares.c.owed,
+        (orders.c.store + "") == _STORE,
+        orders.c.lot.is_not(None),
+        placements.c.status.in_(STANDING),
+    )
+    .order_by(placements.c.id)
+)
+#: An order of a lot whose share cannot be bought now.
+_UNREADY = (
+    select(journal.c.id)
+    .select_from(journal.join(_WITH_FIRST, journal.c.order == shares.c.order))
+    .where(
+        journal.c.lot == bindparam("lot", type_=BigInteger()),
+        journal.c.order != bindparam("lot_row", type_=BigInteger()),
+        journal.c.parts > 0,
+        shares.c.slot == select(placements.c.slot).where(placements.c.id == journal.c.lot).scalar_subquery(),
+        not_(func.coalesce(_IS_READY, False)),
+    )
+    .limit(1)
+)
+_SEEN = select(
+    *(placements.c[name] for name in ("id", "status", "attempts", "order", "slot", "quantity", "planned_at"))
+).where(placements.c.id == bindparam("lot"))
