@@ -16,7 +16,7 @@ from pathlib import Path
 
 from impactflow.proof import programs
 
-_ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 #: The policy of the flow.
 POLICY = """\
 store: benchmark
@@ -55,7 +55,7 @@ class FlowRun:
 def provider(orders: int, latency_ms: float) -> Iterator[str]:
     """Run a provider and shop while the context is open; yield its URL."""
     command = [sys.executable, "-m", "benchmarks.provider", "--orders", str(orders), "--latency-ms", str(latency_ms)]
-    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -80,7 +80,7 @@ def contestant(name: str, url: str, orders: int, in_flight: int, variables: dict
     """Let one contestant place its orders; return its orders per second."""
     command = [sys.executable, "-m", "benchmarks.contestants", name, url, str(orders), str(in_flight)]
     ended = subprocess.run(
-        command, cwd=_ROOT, env=variables, capture_output=True, text=True, timeout=_LONGEST_S, check=False
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=_LONGEST_S, check=False
     )
     if ended.returncode != 0:
         sys.exit(f"{name} failed:\n{ended.stderr}")
@@ -106,8 +106,8 @@ def flow_run(url: str, orders: int, in_flight: int, variables: dict[str, str]) -
         (Path(folder) / "policy.yaml").write_text(POLICY)
         began = time.perf_counter()
         command = [sys.executable, "-m", "impactflow", "place", "--json"]
-        result, peak_mb = _measured(
-            command, folder, {**variables, **variables_for(url, folder, in_flight), "PYTHONPATH": str(_ROOT)}
+        result, peak_mb = measured(
+            command, folder, {**variables, **variables_for(url, folder, in_flight), "PYTHONPATH": str(ROOT)}
         )
         process_s = time.perf_counter() - began
         placed, placing_s = _placing(Path(folder) / "ledger.db")
@@ -116,7 +116,7 @@ def flow_run(url: str, orders: int, in_flight: int, variables: dict[str, str]) -
     return FlowRun(orders, placing_s, result["duration_s"], process_s, peak_mb)
 
 
-def _measured(command: list[str], folder: str, variables: dict[str, str]) -> tuple[dict[str, float], float]:
+def measured(command: list[str], folder: str, variables: dict[str, str]) -> tuple[dict[str, float], float]:
     """Run a command; return the object that it printed, and the most memory that it used, in megabytes."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out, stderr=err)

@@ -47,10 +47,10 @@ class Answers:
         self._day = datetime.now(UTC).date().isoformat()
         self._latest = datetime.now(UTC)
 
-    def to(self, method: bytes, target: bytes) -> bytes:
+    def to(self, method: bytes, target: bytes, body: bytes) -> bytes:
         """Return the whole answer to one request."""
         if method == b"POST":
-            return _http(self._tree())
+            return _http(self._trees(json.loads(body)["amount"]))
         url = urlsplit(target.decode())
         if url.path == "/orders":
             query = parse_qs(url.query)
@@ -60,11 +60,11 @@ class Answers:
         known = _ALWAYS.get(url.path)
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}" if known is None else _http(known)
 
-    def _tree(self) -> bytes:
+    def _trees(self, amount: int) -> bytes:
         # The purchase's name: no two share one, and none is older than the request for it.
         self._latest = max(datetime.now(UTC), self._latest + timedelta(milliseconds=1))
         at = self._latest.isoformat(timespec="milliseconds")
-        return b'{"user_id":"U1","tree_planted":1,"time_utc":"%s"}' % at.encode()
+        return b'{"user_id":"U1","tree_planted":%d,"time_utc":"%s"}' % (amount, at.encode())
 
     def _page(self, start: int, limit: int) -> bytes:
         end = min(start + limit, self._orders)
@@ -131,8 +131,8 @@ class Line(asyncio.Protocol):
             else:
                 self._write(answer)
 
-    def _next(self) -> tuple[bytes, bytes] | None:
-        """Return the method and target of the next complete request."""
+    def _next(self) -> tuple[bytes, bytes, bytes] | None:
+        """Return the method, the target and the body of the next complete request."""
         end = self._read.find(_HEAD_END)
         if end < 0:
             return None
@@ -141,9 +141,9 @@ class Line(asyncio.Protocol):
         rest = end + len(_HEAD_END) + (int(length.split(b"\r\n", 1)[0]) if found else 0)
         if len(self._read) < rest:
             return None
-        self._read = self._read[rest:]
+        body, self._read = self._read[end + len(_HEAD_END) : rest], self._read[rest:]
         method, target, _ = head.split(b" ", 2)
-        return method, target
+        return method, target, body
 
 
 async def serve(orders: int, latency_s: float) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, c
 from impactflow.ledger import allocations, transitions
 from impactflow.ledger.allocations import Entry
 from impactflow.ledger.engine import one_at_a_time
-from impactflow.ledger.fresh import FIRST, WAS_LISTED, Fresh
+from impactflow.ledger.fresh import FIRST, UNLISTED, WAS_LISTED, Fresh
 from impactflow.ledger.plan_rows import Day, impact_values, placement_key, planned_on_day, write_day
 from impactflow.ledger.states import STANDING, WAITING, Status
 from impactflow.ledger.tables import Utc, order_names, orders, placements, shares
@@ -117,6 +117,7 @@ def give_up(connection: Connection, lot: int, reason: str, day: Day, by: GivesUp
     row = connection.execute(_SEEN, {"lot": lot}).one()
     if row.status not in WAITING or not transitions.withdraw(connection, row, reason, by.at, by.run_id):
         return
+    connection.execute(_JUDGE_ANEW, {"of_lot": lot})
     allocations.take_back(connection, lot, by.at, by.run_id)
     connection.execute(orders.update().where(orders.c.id == row.order).values(eligible=False, policy=None))
     if row.status == Status.PLANNED:
@@ -268,6 +269,7 @@ _WITH_FIRST: Any = shares.join(orders, shares.c.order == orders.c.id).join(
 #: enough; or only webhooks report it, and they report what changes, too.
 _IS_READY: ColumnElement[bool] = (
     FIRST.c.eligible
+    & shares.c.outdated.is_not(True)
     & (FIRST.c.policy == bindparam("policy", type_=Text()))
     & or_(shares.c.buy_from.is_(None), shares.c.buy_from <= bindparam("fresh_now", type_=Utc()))
     & or_(
@@ -361,6 +363,19 @@ _CREDIT = (
         placements.c.status.in_(STANDING),
     )
     .order_by(placements.c.id)
+)
+#: The orders of a lot that have earned something else by now: they are planned again, and nothing is bought before.
+_JUDGE_ANEW = (
+    orders.update()
+    .where(
+        orders.c.id.in_(
+            select(FIRST.c.id)
+            .select_from(journal.join(_WITH_FIRST, journal.c.order == shares.c.order))
+            .where(journal.c.lot == bindparam("of_lot", type_=BigInteger()), shares.c.outdated)
+        ),
+        orders.c.digest != UNLISTED,
+    )
+    .values(digest="", policy=None)
 )
 #: An order of a lot whose share cannot be bought now.
 _UNREADY = (

@@ -100,20 +100,24 @@ def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None
     """
     final = _final(connection, share)
     is_as_wanted = wanted is not None and all(getattr(share, name) == wanted[name] for name in _COMPARED)
-    if owed == share.owed if final else is_as_wanted:
-        return bool(final)
+    chosen = (shares.c.order == share.order) & (shares.c.slot == share.slot)
+    if final and owed == share.owed:
+        if bool(share.outdated) == is_as_wanted:
+            connection.execute(shares.update().where(chosen).values(outdated=not is_as_wanted))
+        return True
+    if not final and is_as_wanted:
+        return False
     for each in allocations.covering(connection, share.order, share.slot):
         if each.is_waiting:
             lots.give_up(connection, each.lot, "an order for which it was has changed", writing.day, writing.page)
-    chosen = (shares.c.order == share.order) & (shares.c.slot == share.slot)
     if final := _final(connection, share):  # another run may have claimed a lot meanwhile
         _free(connection, share, owed, final, writing)
-        connection.execute(shares.update().where(chosen).values(owed=owed))
+        connection.execute(shares.update().where(chosen).values(owed=owed, outdated=not is_as_wanted))
     elif wanted is None:
         connection.execute(shares.delete().where(chosen))
     else:
         changed = {name: wanted[name] for name in (*_COMPARED, "owed", "final_at")}
-        connection.execute(shares.update().where(chosen).values(changed))
+        connection.execute(shares.update().where(chosen).values(changed | {"outdated": None}))
     return bool(final)
 
 

@@ -272,6 +272,9 @@ shares = Table(
     Column("buy_from", Utc),
     # The time from which its order hardly changes: a reading since then counts for good.
     Column("final_at", Utc),
+    # Whether its order has earned something else by now, while it could not be changed: if its lot is given up, it is
+    # judged again before anything is bought for it.
+    Column("outdated", Boolean),
     # What waits for a lot, and what is credit: few of the rows.
     Index("ix_shares_open", "slot", "kind", info={WHERE: "covered <> owed"}),
 )

@@ -107,6 +107,7 @@ _OLD = (
     .select_from(WITH_FIRST)
     .where(
         FIRST.c.store == bindparam("store"),
+        FIRST.c.lot.is_(None),  # no source lists a purchase for many orders
         _WAITS,
         FIRST.c.digest != "",  # a new report changed it: it is judged first
         # Nothing is sent for it now: it is asked about once it would be.

@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 from test_changed_orders import mend
 from test_hold import next_run
+from test_settling import Losing
 from virtual_time import in_virtual_time
 from world import NONE_DIFFER, OFFSET, TREES, differences, policy_of, sold, statuses
 
@@ -281,3 +282,35 @@ async def test_a_hold_goes_for_each_order(pooled):
         assert [] == bought(world)
         await next_run(world, run)
         assert [1] == bought(world)
+
+
+@in_virtual_time
+async def test_a_rule_that_is_corrected_while_a_purchase_is_in_doubt_counts_if_nothing_was_bought(pooled):
+    """Its orders are judged again before anything else is bought for them."""
+    world = pooled(TREES | AT_ONCE | {"quantity": {"per_order": 100}}, orders=shop(2))
+    losing = Losing(world, "", effect=False)
+    async with world.run() as run:
+        await next_run(world, run, patience_s=0)
+        assert {"in_doubt": 1} == await statuses(run)
+        mend(world, run, TREES | AT_ONCE)
+        await next_run(world, run, patience_s=0)
+        losing.over()
+        for _ in range(3):
+            world.clock.turn(hours=7)
+            await next_run(world, run)
+            await balance(run)
+        assert [2] == bought(world)
+
+
+@in_virtual_time
+async def test_a_purchase_for_many_is_not_missed_by_a_listing(pooled):
+    """No source lists it: a person is not asked, however long it waits for its seller."""
+    world = pooled(TREES | AT_ONCE, faults=DOWN, orders=shop(2))
+    async with world.run() as run:
+        for _ in range(3):
+            await next_run(world, run, patience_s=0)
+            assert {"planned": 1} == await statuses(run)
+            world.clock.turn(days=1)
+        world.sandbox.calm()
+        await next_run(world, run)
+        assert [2] == bought(world)
