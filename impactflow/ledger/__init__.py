@@ -220,7 +220,7 @@ class Ledger:
         return await self._read(balance.balances)
 
     async def give_up_outdated_lots(self, outdated: Outdated) -> int:
-        """Give up waiting lots that were drawn under another policy, so that their orders are judged again."""
+        """Give up waiting lots whose policy or orders have changed, so that the orders are judged again."""
         return await self._writer.submit(lots.give_up_outdated, outdated)
 
     async def leave_unlisted(self, listing: Listing) -> int:

@@ -64,7 +64,11 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """A request to give up a store's waiting lots that were drawn under another policy than this digest."""
+    """
+    A request to give up a store's waiting lots that were drawn under another policy than this digest.
+
+    Also of those of which an order has earned something else since, while the lot was in doubt.
+    """
 
     store: str
     policy: str
@@ -99,7 +103,7 @@ def draw(connection: Connection, drawings: Sequence[Drawing]) -> list[int]:
 
 
 def give_up_outdated(connection: Connection, wanted: Sequence[Outdated]) -> list[int]:
-    """Give up waiting lots that were drawn under another policy, so that their orders are judged again; return them."""
+    """Give up waiting lots whose policy or orders have changed: the orders are judged again; return how many."""
     return [_give_up_outdated(connection, each) for each in wanted]
 
 
@@ -165,12 +169,18 @@ def _renew(connection: Connection, drawing: Drawing) -> None:
 
 def _give_up_outdated(connection: Connection, wanted: Outdated) -> int:
     waiting = connection.execute(_WAITING, {"store": wanted.store}).all()
-    outdated = [row.lot for row in waiting if not row.eligible or row.policy != wanted.policy]
+    outdated = [
+        row.lot
+        for row in waiting
+        if not row.eligible
+        or row.policy != wanted.policy
+        or connection.execute(_OUTDATED, {"of_lot": row.lot}).first() is not None
+    ]
     if outdated:
         one_at_a_time(connection, wanted.store)
         day = planned_on_day(connection, wanted.store, wanted.at)
         for lot in outdated:
-            give_up(connection, lot, "the policy has changed", day, wanted)
+            give_up(connection, lot, "the policy, or an order for which it was, has changed", day, wanted)
         write_day(connection, wanted.store, day)
     return len(outdated)
 
@@ -364,15 +374,17 @@ _CREDIT = (
     )
     .order_by(placements.c.id)
 )
+_SLOT_OF_LOT = select(placements.c.slot).where(placements.c.id == journal.c.lot).scalar_subquery()
+_OUTDATED = (
+    select(FIRST.c.id)
+    .select_from(journal.join(_WITH_FIRST, journal.c.order == shares.c.order))
+    .where(journal.c.lot == bindparam("of_lot", type_=BigInteger()), shares.c.slot == _SLOT_OF_LOT, shares.c.outdated)
+)
 #: The orders of a lot that have earned something else by now: they are planned again, and nothing is bought before.
 _JUDGE_ANEW = (
     orders.update()
     .where(
-        orders.c.id.in_(
-            select(FIRST.c.id)
-            .select_from(journal.join(_WITH_FIRST, journal.c.order == shares.c.order))
-            .where(journal.c.lot == bindparam("of_lot", type_=BigInteger()), shares.c.outdated)
-        ),
+        orders.c.id.in_(_OUTDATED),
         orders.c.digest != UNLISTED,
     )
     .values(digest="", policy=None)
@@ -385,7 +397,7 @@ _UNREADY = (
         journal.c.lot == bindparam("lot", type_=BigInteger()),
         journal.c.order != bindparam("lot_row", type_=BigInteger()),
         journal.c.parts > 0,
-        shares.c.slot == select(placements.c.slot).where(placements.c.id == journal.c.lot).scalar_subquery(),
+        shares.c.slot == _SLOT_OF_LOT,
         not_(func.coalesce(_IS_READY, False)),
     )
     .limit(1)

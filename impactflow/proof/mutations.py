@@ -526,8 +526,9 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "credit is used, and stays",
         "impactflow.ledger.lots",
-        "allocations.add(connection, row.lot, [Entry(row.row, -used)], drawing.at, drawing.run_id)",
-        "pass",
+        "        allocations.add(connection, row.lot, [Entry(row.row, -used)], drawing.at, drawing.run_id)\n"
+        "        allocations.check(connection, row.lot)\n",
+        "",
         "pooled",
     ),
     Mutation(
@@ -545,10 +546,10 @@ MUTATIONS: Sequence[Mutation] = (
         "pooled",
     ),
     Mutation(
-        "a share is forgotten once its rule changes, though it was bought",
+        "a share that was sent is changed like one that was not",
         "impactflow.ledger.shares",
-        "    if owed == share.owed if final else is_as_wanted:",
-        "    final = ()\n    if is_as_wanted:",
+        "    final = _final(connection, share)\n    is_as_wanted",
+        "    final = ()\n    is_as_wanted",
         "pooled",
     ),
     Mutation(
@@ -556,6 +557,13 @@ MUTATIONS: Sequence[Mutation] = (
         "impactflow.ledger.shares",
         "    is_as_wanted = wanted is not None and all(getattr(share, name) == wanted[name] for name in _COMPARED)",
         "    is_as_wanted = True",
+        "pooled",
+    ),
+    Mutation(
+        "orders of a lot that was given up are bought for as they were",
+        "impactflow.ledger.shares",
+        "values(outdated=not is_as_wanted))\n        return True",
+        "values(outdated=None))\n        return True",
         "pooled",
     ),
     Mutation(

@@ -50,7 +50,8 @@ def findings(
     found += _of_shares(scenario, rows)
     for row in connection.execute(_COVERED).all():
         if row.key in at_s and place(row.order_id, "")[0] not in listed_twice:
-            found += _of_part(scenario, row, at_s[row.key])
+            # What is covered with credit was bought before.
+            found += _of_part(scenario, row, max(at_s[row.key], (row.at - began).total_seconds()))
     alone = {place(each["order_id"], "")[0] for each in singles(bought) if scenario.pooled}
     return found + [
         f"waits for a whole unit that is there: {each.slot}"
@@ -107,7 +108,7 @@ _SHARES = (
 _OWNER = orders.alias("owner")
 #: The parts of purchases that sales have, or had; a purchase for which nothing was sent has none.
 _COVERED = (
-    select(_OWNER.c.order_id, placements.c.slot, placements.c.key, shares.c.earned)
+    select(_OWNER.c.order_id, placements.c.slot, placements.c.key, allocations.c.at, shares.c.earned)
     .select_from(
         allocations.join(placements, allocations.c.lot == placements.c.id)
         .join(orders, placements.c.order == orders.c.id)

@@ -409,4 +409,4 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
 HASTY = frozenset({"stands still", "telling strangers", "effects come late"})
 TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})
 #: Every name that ``Scenario.twists`` may hold.
-NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN, _UNDONE})
+NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN, _UNDONE, _POOLED})

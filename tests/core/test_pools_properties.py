@@ -55,7 +55,7 @@ class Example:
         self.losing = []
         self.changed = set()
 
-    async def happens(self, runs, what, *how):
+    async def happens(self, runs, what, *how):  # noqa: C901 - one case for each step
         """One step."""
         world, run = self.world, runs[0]
         rows = world.sandbox.shop.orders

@@ -74,6 +74,13 @@ def test_a_new_ledger_sends_nothing_while_a_seller_is_silent():
     assert Simulator().run(world).findings == ()
 
 
+def test_orders_are_judged_again_once_their_purchase_is_given_up():
+    """The policy was corrected while a purchase for many orders was in doubt, and nothing was bought."""
+    world = scenario(2715)
+    assert {"pooled", "corrected while unpaid"} <= {*world.twists}
+    assert Simulator().run(world).findings == ()
+
+
 @pytest.mark.parametrize("broken", [RuntimeError("no\nsuch thing"), None])
 def test_a_seed_that_breaks_the_program_is_told(monkeypatch, broken):
     """By its number, like one that finds something; so is one in which everything waits for ever."""
@@ -197,10 +204,10 @@ def test_a_twist_is_one_run(name):
 
 
 def test_seeds_get_every_twist():
-    """One of those that take weeks at most, and none in more than a quarter of the seeds."""
+    """One of those that take weeks at most, and none in more than a fifth of the seeds."""
     chosen = [scenario(seed).twists for seed in range(1_000)]
     assert NAMES == {name for names in chosen for name in names}
-    assert 0.25 < sum(not names for names in chosen) / len(chosen) < 0.5
+    assert 0.2 < sum(not names for names in chosen) / len(chosen) < 0.5
 
 
 def test_a_healthy_world_is_one_where_nothing_goes_wrong():
