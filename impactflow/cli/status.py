@@ -14,7 +14,7 @@ from impactflow.cli.console import out, print_json, print_list, print_table
 from impactflow.clock import SystemClock
 from impactflow.errors import ConfigurationError
 from impactflow.intake.problems import grouped, named
-from impactflow.ledger import Ledger, Need, Needs, Pause, Pending, Status, Total
+from impactflow.ledger import Ledger, Need, Needs, Open, Pause, Pending, Status, Total
 from impactflow.ledger.location import describe
 from impactflow.models import Unit
 from impactflow.reports.standing import (
@@ -30,7 +30,7 @@ from impactflow.reports.standing import (
 )
 from impactflow.settings import Settings, load_settings
 from impactflow.texts import counted, one_line
-from impactflow.units import shown
+from impactflow.units import SHOWN, exact_text, shown
 
 #: The number of unreadable orders that are listed.
 _BROKEN = 100
@@ -73,6 +73,7 @@ class _Now:
         places: The command that processes deliveries and buys planned placements.
         silence: The reasons for held placements, for orders that did not earn, and for refusals.
         totals: The purchases, where the caller asked for them.
+        shares: What waits for purchases for many orders.
         on_hold: The number of planned placements that are on hold, and the end of the first hold.
         pauses: The pauses that stand.
         paused: The number of planned placements that they hold back.
@@ -87,6 +88,7 @@ class _Now:
     places: str
     silence: silence.Silence
     totals: Sequence[Total] | None
+    shares: Sequence[Open]
     on_hold: tuple[int, datetime | None]
     pauses: Sequence[Pause]
     paused: int
@@ -134,6 +136,7 @@ async def _read(ledger: Ledger, settings: Settings, *, totals: bool) -> _Now:
         takes_up_deliveries(settings),
         await silence.measure(ledger, at),
         await ledger.totals() if totals else None,
+        await ledger.open_shares(),
         await ledger.on_hold(at),
         await ledger.pauses(),
         await ledger.paused(at),
@@ -164,6 +167,10 @@ def _as_json(now: _Now, where: str) -> dict[str, Any]:
         "broken_orders": now.broken,
         "waiting_deliveries": [asdict(each) for each in now.pending],
         "wait_to_be_read": now.by_policy.unread,
+        "wait_to_be_bought_together": [
+            {"slot": each.slot, "unit": each.unit, "orders": each.orders, "quantity": each.quantity}
+            for each in now.shares
+        ],
         "on_hold": now.on_hold[0],
         "wait_for_a_cap": now.by_policy.behind_caps,
         "pauses": [each.as_json() for each in now.pauses],
@@ -220,10 +227,14 @@ def _show_held_back(now: _Now) -> None:
     """Print what the policy's hold and persons' pauses keep from being bought."""
     if hold := on_hold_in_words(*now.on_hold):
         out.print(hold, markup=False)
+    for each in now.shares:
+        name, size = SHOWN[each.unit]
+        what = f"{exact_text(each.quantity / size)} {name} of {counted(each.orders, 'order')}"
+        out.print(f"Waiting to be bought together in slot {each.slot}: {what}.", markup=False)
     for text in now.by_policy.caps:
         out.print(text, markup=False)
-    for each in now.pauses:
-        out.print(each.in_words, markup=False)
+    for pause in now.pauses:
+        out.print(pause.in_words, markup=False)
     if now.pauses:
         wait = "waits" if now.paused == 1 else "wait"
         out.print(f"{counted(now.paused, 'planned placement')} {wait} for that.", markup=False)

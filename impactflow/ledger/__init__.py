@@ -57,7 +57,7 @@ from impactflow.ledger import caps as capping
 from impactflow.ledger.activity import Effect, Group, GroupLine
 from impactflow.ledger.adopting import Adopted, BoughtSlot, OurPurchase, Vouched
 from impactflow.ledger.approvals import Approval, Awaiting
-from impactflow.ledger.balance import Balance
+from impactflow.ledger.balance import Balance, Open
 from impactflow.ledger.cancellations import Ask, Ended, Purchases, Taken, Taking, Undoing
 from impactflow.ledger.caps import CapUse, Claiming, Turns
 from impactflow.ledger.deliveries import Delivery, Handled, Mended, Pending
@@ -122,6 +122,7 @@ __all__ = [
     "Move",
     "Need",
     "Needs",
+    "Open",
     "Origin",
     "OurPurchase",
     "Outdated",
@@ -218,6 +219,10 @@ class Ledger:
     async def balances(self) -> Sequence[Balance]:
         """The balance of each store and slot: what is owed, allocated, waiting, bought and credited."""
         return await self._read(balance.balances)
+
+    async def open_shares(self) -> Sequence[Open]:
+        """What waits for purchases for many orders, by slot."""
+        return await self._read(balance.open_shares)
 
     async def give_up_outdated_lots(self, outdated: Outdated) -> int:
         """Give up waiting lots whose policy or orders have changed, so that the orders are judged again."""

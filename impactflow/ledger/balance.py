@@ -55,6 +55,32 @@ class Balance:
         return is_whole and self.owed == self.allocated + waiting and self.bought == self.allocated + self.credit
 
 
+@dataclass(frozen=True, slots=True)
+class Open:
+    """
+    What waits in a slot for a purchase for many orders.
+
+    Args:
+        slot: The slot.
+        unit: The unit.
+        orders: The number of orders.
+        quantity: The part of their shares that nothing covers yet, exact.
+    """
+
+    slot: str
+    unit: Unit
+    orders: int
+    quantity: Fraction
+
+
+def open_shares(connection: Connection) -> Sequence[Open]:
+    """What waits for purchases for many orders, by slot."""
+    return [
+        Open(row.slot, UNIT_OF[Kind(row.kind)], row.orders, Fraction(int(row.parts), PARTS))
+        for row in connection.execute(_OPEN)
+    ]
+
+
 def balances(connection: Connection) -> Sequence[Balance]:
     """The balance of each store and slot, and of each unit in which something was earned there."""
     sums: dict[tuple[str, str, Unit], dict[tuple[str, str], Fraction]] = defaultdict(lambda: defaultdict(Fraction))
@@ -72,6 +98,17 @@ def _balance(store: str, slot: str, unit: Unit, found: Mapping[tuple[str, str], 
     return Balance(store, slot, unit, total("owed"), total("allocated"), waiting, total("bought"), total("credit"))
 
 
+_OPEN = (
+    select(
+        shares.c.slot,
+        shares.c.kind,
+        func.count().label("orders"),
+        func.sum(shares.c.owed - shares.c.covered).label("parts"),
+    )
+    .where(shares.c.covered != shares.c.owed, shares.c.covered < shares.c.owed)  # the first one for the index
+    .group_by(shares.c.slot, shares.c.kind)
+    .order_by(shares.c.slot)
+)
 _STANDS = placements.c.status.in_([*STANDING, Status.CANCELLING])
 _IS_CREDIT = placements.c.cancel_refused.is_not(None)
 _NONE = literal(0)

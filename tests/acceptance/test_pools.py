@@ -78,6 +78,8 @@ def test_seven_orders_are_one_purchase_at_each_seller(tmp_path, command_line):
         assert (balances.status, balances.json["holds"]) == (0, True)
         trees = next(each for each in balances.json["balances"] if each["slot"] == "trees")
         assert (trees["owed"], trees["bought"], trees["waiting"]) == ("2 1/3", "2", {"pool": "1/3"})
+        said = command.run("status").out
+        assert "Waiting to be bought together in slot trees: 1/3 trees of 1 order." in said
         story = command.run("show", "WR-1").out
         assert "1/3 trees of 2 in purchase lot:trees:1" in story
         assert "lot:trees:1" in command.run("show", "lot:trees:1").out
