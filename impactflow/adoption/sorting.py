@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from impactflow.ledger import UNRESOLVED, Entry, Ledger, Status, placement_key
 from impactflow.models import Kind, ProviderName
+from impactflow.names import is_lot
 from impactflow.policy import Policy
 from impactflow.providers import Provider, Record
 
@@ -202,6 +203,10 @@ def _known(entry: Entry, record: Record) -> Known | None:
     placement = entry.placement
     if placement.provider_ref == record.ref or entry.status in UNRESOLVED:
         return None
+    if is_lot(placement.order_id) and placement.ref is None and not record.cancelled:
+        # Another ledger may have made it under the same number, for other orders.
+        is_same = entry.status is Status.PLANNED and placement.attempt and record.quantity == placement.quantity
+        return Known.WAITS if is_same else Known.UNSENT
     if placement.attempt == 0:
         return Known.UNSENT
     if record.cancelled:

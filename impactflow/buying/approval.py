@@ -22,6 +22,7 @@ from impactflow.intake.planning import evaluate_again, plan
 from impactflow.intake.source import OrderSource
 from impactflow.ledger import Approval, Awaiting, Ledger, Status
 from impactflow.models import UNIT_OF, Kind, ProviderName
+from impactflow.names import is_lot
 from impactflow.policy import Policy
 from impactflow.units import SHOWN, amount_in_words, in_words, shown
 from impactflow.window import Window
@@ -79,6 +80,10 @@ class Answer:
         if not at_most.is_finite() or any(_trimmed(each, at_most) < 1 for each in asked):
             least = amount_in_words(1, UNIT_OF[asked[0].kind])
             return f"at_most: the least that can be bought is {least}; to buy nothing, reject"
+        if any(is_lot(each.order) and _trimmed(each, at_most) < each.quantity for each in asked):
+            return (
+                "at_most: it is one purchase for many orders, of which each has its share; approve all of it or reject"
+            )
         if any(each.was_tried and _trimmed(each, at_most) < each.quantity for each in asked):
             return "at_most: it was sent before, and the provider may know it as it is; approve all of it or reject"
         return None

@@ -485,7 +485,9 @@ async def choose_window(
         from_, watches = min(from_, max(begins, furthest)), True
         if from_ < window.from_:
             why = f"once a day the last {WATCH_DAYS} days, as far as they were read before"
-    waiting = await ledger.oldest_waiting(store, clock.now())
+    pools = policy.pools_at(clock.now())
+    oldest = await ledger.oldest_waiting(store, clock.now()), await ledger.oldest_due_share(store, pools)
+    waiting = min((at for at in oldest if at is not None), default=None)
     if waiting is not None and (since := max(waiting.date(), furthest)) < from_:
         from_, why = since, "back to the oldest order of which something is still to be sent"
     return replace(window, from_=from_, new_from=begins, watches=watches, why=why)

@@ -83,7 +83,7 @@ from impactflow.ledger.surplus_purchases import Step
 from impactflow.ledger.transitions import Move
 from impactflow.ledger.unlisted import Listing
 from impactflow.ledger.writer import Changes, Writer
-from impactflow.models import Cap, Kind, Placement, ProviderName, Refund, Unexplained
+from impactflow.models import Cap, Kind, Placement, Pool, ProviderName, Refund, Unexplained
 
 __all__ = [
     "FRESH",
@@ -219,6 +219,10 @@ class Ledger:
     async def balances(self) -> Sequence[Balance]:
         """The balance of each store and slot: what is owed, allocated, waiting, bought and credited."""
         return await self._read(balance.balances)
+
+    async def oldest_due_share(self, store: str, pools: Sequence[Pool]) -> datetime | None:
+        """The sale time of the first order with a share in a purchase for many that its period still lacks."""
+        return await self._read(lots.oldest_due, store, pools)
 
     async def open_shares(self) -> Sequence[Open]:
         """What waits for purchases for many orders, by slot."""

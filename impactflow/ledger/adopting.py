@@ -174,9 +174,11 @@ def _adopt(connection: Connection, each: OurPurchase) -> Adopted:
     if row is None:
         _insert(connection, each)
         return Adopted.NEW
-    if is_lot(each.order_id) and row.status in WAITING:  # its orders may have been others than those of the purchase
+    is_others = is_lot(each.order_id) and row.ref is None and row.status not in UNRESOLVED and not each.cancelled
+    if is_others:  # its orders may have been others than those of the purchase
         day = planned_on_day(connection, each.store, each.at)
         lots.give_up(connection, row.id, "it was bought by another ledger", day, each)
+        lots.set_free(connection, row.id, each)
         write_day(connection, each.store, day)
         row = connection.execute(_BY_KEY, {"key": each.key}).one()
     if row.ref in names_for(each.ref) or surplus_purchases.known(connection, each.provider, [each.ref]):
@@ -276,7 +278,7 @@ def _new_order(connection: Connection, each: OurPurchase, same_as: int | None) -
 def _record(connection: Connection, each: OurPurchase, row: Any) -> None:
     """Record the purchase of a placement that had none; a placement that was never sent gets its values."""
     chosen = placements.c.id == row.id
-    if not row.attempts:
+    if not row.attempts or is_lot(each.order_id):
         quantity = row.quantity if each.quantity is None else each.quantity
         connection.execute(placements.update().where(chosen).values(_as_bought(connection, each, quantity)))
     row = connection.execute(_BY_KEY, {"key": each.key}).one()

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, func, select
 
 from impactflow.errors import LedgerError
-from impactflow.ledger.states import WAITING
+from impactflow.ledger.json_rows import as_list, listed
+from impactflow.ledger.states import UNSURE, WAITING, Status
 from impactflow.ledger.tables import Utc, allocations, orders, placements, shares
 from impactflow.models import PARTS
 
@@ -34,18 +35,23 @@ class Covering(NamedTuple):
         row: The lot's row among the orders.
         parts: The part.
         is_waiting: Whether nothing of the lot was sent, or surely bought: it can still be given up.
+        is_over: Whether it is not bought any more: a person, or its seller, has said so.
     """
 
     lot: int
     row: int
     parts: int
     is_waiting: bool
+    is_over: bool
 
 
 def covering(connection: Connection, order: int, slot: str) -> Sequence[Covering]:
-    """The lots that cover, or covered, a part of an order's share, the latest first; without those given up."""
+    """The lots that cover, or covered, a part of an order's share, the latest first; not those that were given up."""
     rows = connection.execute(_COVERING, {"order": order, "slot": slot})
-    return [Covering(row.lot, row.row, int(row.parts), row.status in WAITING) for row in rows]
+    return [
+        Covering(row.lot, row.row, int(row.parts), row.status in WAITING, row.status == Status.CANCELLED)
+        for row in rows
+    ]
 
 
 def add(connection: Connection, lot: int, entries: Sequence[Entry], at: datetime, run_id: str) -> None:
@@ -75,11 +81,25 @@ def last(connection: Connection) -> int:
 
 
 def to_credit(connection: Connection, lot: int, at: datetime, run_id: str) -> None:
-    """Credit what a lot has bought and covers for no order, since it was given up, or adopted."""
+    """
+    Credit what a lot has bought and covers for no order, since it was given up, or adopted.
+
+    Raises:
+        LedgerError: It covers more than was bought.
+    """
     row = connection.execute(_LOT, {"lot": lot}).one()
-    if missing := row.quantity * PARTS - int(row.covered):
+    missing = row.quantity * PARTS - int(row.covered)
+    if missing < 0:
+        msg = f"lot {lot} covers {row.covered} parts, and was bought with {row.quantity * PARTS}"
+        raise LedgerError(msg)
+    if missing:
         open_credit(connection, row.row, row.slot, row.kind)
         add(connection, lot, [Entry(row.row, missing)], at, run_id)
+
+
+def outdate(connection: Connection, rows: Sequence[int]) -> None:
+    """Let no lot be sent, or sent again, with a share of these rows' orders: they are to be judged again."""
+    connection.execute(_OUTDATE, {"rows": as_list([row] for row in rows)})
 
 
 def open_credit(connection: Connection, row: int, slot: str, kind: str) -> None:
@@ -112,9 +132,9 @@ _COVERING = (
     .where(
         allocations.c.order == bindparam("order"),
         placements.c.slot == bindparam("slot"),
-        _LOT_ROW.c.eligible,
     )
-    .group_by(placements.c.id, placements.c.order, placements.c.status)
+    .group_by(placements.c.id, placements.c.order, placements.c.status, _LOT_ROW.c.eligible)
+    .having(_LOT_ROW.c.eligible | (_SUM != 0))
     .order_by(placements.c.id.desc())
 )
 _TAKE_BACK = allocations.insert().from_select(
@@ -151,3 +171,15 @@ _LOT = select(
         select(_SUM).where(allocations.c.lot == placements.c.id).correlate(placements).scalar_subquery(), 0
     ).label("covered"),
 ).where(placements.c.id == bindparam("lot"))
+_OUTDATE = (
+    placements.update()
+    .where(
+        placements.c.id.in_(
+            select(allocations.c.lot).where(
+                allocations.c.order.in_(select(listed("rows", {"id": orders.c.id.type}).c.id)), allocations.c.parts > 0
+            )
+        ),
+        placements.c.status.in_([*WAITING, *UNSURE]),
+    )
+    .values(outdated=True)
+)

@@ -177,7 +177,9 @@ def _decide(connection: Connection, each: Approval) -> None:
         _move(connection, row, Status.PLANNED, detail, each.at, each.run_id, values)
         if each.policy is not None:
             read = {"read_at": each.at, "policy": each.policy}
-            connection.execute(orders.update().where(orders.c.id == _first_of(asked.id)).values(read))
+            # The orders of a lot were not read for this: the next run sees to that.
+            first = (orders.c.id == _first_of(asked.id)) & orders.c.lot.is_(None)
+            connection.execute(orders.update().where(first).values(read))
     connection.execute(
         approvals.insert(),
         {

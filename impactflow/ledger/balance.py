@@ -85,7 +85,7 @@ def balances(connection: Connection) -> Sequence[Balance]:
     """The balance of each store and slot, and of each unit in which something was earned there."""
     sums: dict[tuple[str, str, Unit], dict[tuple[str, str], Fraction]] = defaultdict(lambda: defaultdict(Fraction))
     for row in connection.execute(_SUMS):
-        amount = Fraction(int(row.quantity or 0)) + Fraction(int(row.parts or 0), PARTS)
+        amount = Fraction(int(row.quantity or 0) + int(row.units or 0)) + Fraction(int(row.parts or 0), PARTS)
         sums[row.store, row.slot, UNIT_OF[Kind(row.kind)]][row.side, row.why] += amount
     return [_balance(*where, found) for where, found in sorted(sums.items())]
 
@@ -120,7 +120,8 @@ def _rows(side: str, why: Any, quantity: Any, parts: Any, source: Any, *conditio
     return (
         select(
             *where, literal(side).label("side"), why.label("why"), func.sum(quantity).label("quantity"),
-            func.sum(parts).label("parts"),
+            func.sum(parts // PARTS).label("units"),  # apart from the rest, so that the sums fit into integers
+            func.sum(parts % PARTS).label("parts"),
         )
         .select_from(source)
         .where(*conditions)

@@ -334,7 +334,7 @@ _PLANNED = select(func.count()).select_from(_JOINED).where(_OF_STORE, _IS_PLANNE
 _UNMARKED = (
     select(placements.c.id)
     .select_from(WITH_FIRST)
-    .where(_OF_STORE, _IS_PLANNED, placements.c.buy_from.is_(None), IS_FRESH)
+    .where(_OF_STORE, _IS_PLANNED, placements.c.buy_from.is_(None), orders.c.lot.is_(None), IS_FRESH)
 )
 #: An order that only webhooks report is sent on their word after its wait, as after a pause.
 _MARK = (

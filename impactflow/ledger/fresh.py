@@ -84,6 +84,7 @@ IS_FRESH: ColumnElement[bool] = (
         placements.c.buy_from.is_not(None)
         & (FIRST.c.read_at >= bindparam("told_since", type_=Utc()))
         & FIRST.c.listed.is_(None)
+        & FIRST.c.lot.is_(None)
         & ~WAS_LISTED,
     )
 )

@@ -9,7 +9,7 @@ on only a refund moves a part of it, to the slot's credit.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, case, cast, func, not_, or_, select
@@ -19,7 +19,7 @@ from impactflow.ledger.allocations import Entry
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, UNLISTED, WAS_LISTED, Fresh
 from impactflow.ledger.plan_rows import Day, impact_values, placement_key, planned_on_day, write_day
-from impactflow.ledger.states import STANDING, WAITING, Status
+from impactflow.ledger.states import STANDING, UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import Utc, order_names, orders, placements, shares
 from impactflow.ledger.tables import allocations as journal
 from impactflow.models import PARTS, Order, Pool
@@ -121,22 +121,38 @@ def give_up(connection: Connection, lot: int, reason: str, day: Day, by: GivesUp
     row = connection.execute(_SEEN, {"lot": lot}).one()
     if row.status not in WAITING or not transitions.withdraw(connection, row, reason, by.at, by.run_id):
         return
+    set_free(connection, lot, by)
+    if row.status == Status.PLANNED and row.approved is None:  # else it was not counted
+        day.give_back(connection, by.store, row.slot, row.planned_at, row.quantity)
+
+
+def set_free(connection: Connection, lot: int, by: GivesUp) -> None:
+    """Let a lot cover nothing any more: its shares are free for the next one."""
+    row = select(placements.c.order).where(placements.c.id == lot).scalar_subquery()
     connection.execute(_JUDGE_ANEW, {"of_lot": lot})
     allocations.take_back(connection, lot, by.at, by.run_id)
-    connection.execute(orders.update().where(orders.c.id == row.order).values(eligible=False, policy=None))
-    if row.status == Status.PLANNED:
-        day.give_back(connection, by.store, row.slot, row.planned_at, row.quantity)
+    connection.execute(orders.update().where(orders.c.id == row).values(eligible=False, policy=None))
 
 
 def ready(connection: Connection, drawing: Drawing, pool: Pool) -> Ready:
     """The shares of a slot that a lot may cover now."""
     row = connection.execute(_TOTAL, _values(drawing, pool)).one()
-    return Ready(row.orders, int(row.parts))
+    return Ready(row.orders, int(row.units) * PARTS + int(row.parts))
+
+
+def oldest_due(connection: Connection, store: str, pools: Sequence[Pool]) -> datetime | None:
+    """The sale time of the first order with a share in a lot that its period still lacks."""
+    due = [
+        connection.execute(_OLDEST, _whose(store, pool) | {"before": pool.since}).scalar()
+        for pool in pools
+        if pool.since is not None and not was_drawn_since(connection, store, pool.slot, pool.since)
+    ]
+    return min((at for at in due if at is not None), default=None)
 
 
 def waits_for_purchase(connection: Connection, store: str, slot: str) -> bool:
-    """Whether a lot of a slot is not sent yet: no other one is drawn meanwhile."""
-    return any(row.slot == slot for row in connection.execute(_WAITING, {"store": store}))
+    """Whether a lot of a slot is not sent yet, or its outcome is unknown: no other one is drawn meanwhile."""
+    return connection.execute(_UNDER_WAY, {"store": store, "slot": slot}).first() is not None
 
 
 def was_drawn_since(connection: Connection, store: str, slot: str, since: datetime) -> bool:
@@ -152,30 +168,27 @@ def credit(connection: Connection, store: str, pool: Pool) -> int:
 def _draw_all(connection: Connection, drawing: Drawing) -> int:
     one_at_a_time(connection, drawing.store)  # no planner changes a share meanwhile
     day = planned_on_day(connection, drawing.store, drawing.at)
-    _renew(connection, drawing)
+    _renew(connection, drawing, day)
     drawn = sum(_draw(connection, drawing, pool, day) for pool in drawing.pools)
     write_day(connection, drawing.store, day)
     return drawn
 
 
-def _renew(connection: Connection, drawing: Drawing) -> None:
-    """Let waiting lots be sent whose orders were all read lately."""
+def _renew(connection: Connection, drawing: Drawing, day: Day) -> None:
+    """Let waiting lots be sent whose orders were all read lately; give up those that have waited for that for days."""
     for row in connection.execute(_WAITING, {"store": drawing.store}).all():
         values = {"lot": row.lot, "lot_row": row.row, "store": drawing.store} | drawing.fresh.values
-        is_ours = row.eligible and row.policy == drawing.fresh.policy
-        if is_ours and connection.execute(_UNREADY, values).first() is None:
+        if not row.eligible or row.outdated or row.policy != drawing.fresh.policy:
+            continue  # given up before its orders are judged again
+        if connection.execute(_UNREADY, values).first() is None:
             connection.execute(orders.update().where(orders.c.id == row.row).values(read_at=drawing.at))
+        elif row.read_at < drawing.at - _UNREAD_FOR:
+            give_up(connection, row.lot, "an order for which it was is not read any more", day, drawing)
 
 
 def _give_up_outdated(connection: Connection, wanted: Outdated) -> int:
     waiting = connection.execute(_WAITING, {"store": wanted.store}).all()
-    outdated = [
-        row.lot
-        for row in waiting
-        if not row.eligible
-        or row.policy != wanted.policy
-        or connection.execute(_OUTDATED, {"of_lot": row.lot}).first() is not None
-    ]
+    outdated = [row.lot for row in waiting if not row.eligible or row.outdated or row.policy != wanted.policy]
     if outdated:
         one_at_a_time(connection, wanted.store)
         day = planned_on_day(connection, wanted.store, wanted.at)
@@ -204,17 +217,32 @@ def _draw(connection: Connection, drawing: Drawing, pool: Pool, day: Day) -> boo
 def _use_credit(connection: Connection, drawing: Drawing, pool: Pool) -> None:
     """Cover shares with what is bought already, and owed to no order."""
     for row in connection.execute(_CREDIT, _whose(drawing.store, pool)).all():
-        used = _cover(connection, drawing, pool, row.lot, row.parts)
+        used = _cover(connection, drawing, pool, row.lot, row.parts, sold_before=row.sold_before)
         if not used:
-            return
+            continue
         allocations.add(connection, row.lot, [Entry(row.row, -used)], drawing.at, drawing.run_id)
         allocations.check(connection, row.lot)
 
 
-def _cover(connection: Connection, drawing: Drawing, pool: Pool, lot: int, parts: int) -> int:
-    """Cover the oldest ready shares of a slot with parts of a lot; return how many parts."""
+def _cover(
+    connection: Connection, drawing: Drawing, pool: Pool, lot: int, parts: int, sold_before: datetime | None = None
+) -> int:
+    """
+    Cover the oldest ready shares of a slot with parts of a lot; return how many parts.
+
+    Args:
+        connection: An open transaction.
+        drawing: The request.
+        pool: The slot.
+        lot: The lot's placement.
+        parts: The most parts.
+        sold_before: Only shares of orders that were sold before this time; None for all.
+    """
     mark = allocations.last(connection)
     values = _values(drawing, pool) | {"lot": lot, "wanted": parts, "at": drawing.at, "run_id": drawing.run_id}
+    values |= {"wanted_units": parts // PARTS}
+    if sold_before is not None:
+        values["before"] = min(values["before"], sold_before)
     connection.execute(_COVER, values)
     allocations.count(connection, lot, mark)
     added = select(func.coalesce(func.sum(journal.c.parts), 0)).where(journal.c.lot == lot, journal.c.id > mark)
@@ -269,7 +297,8 @@ def _values(drawing: Drawing, pool: Pool) -> dict[str, Any]:
     return _whose(drawing.store, pool) | {"before": before} | drawing.fresh.values
 
 
-_LOT_ROW = orders.alias("lot_row")
+#: For how long a lot waits until all of its orders are read again: once a day all orders of two months are.
+_UNREAD_FOR = timedelta(days=2)
 _STORE, _SLOT = bindparam("store", type_=Text()), bindparam("slot", type_=Text())
 _REST: Any = shares.c.owed - shares.c.covered
 _WITH_FIRST: Any = shares.join(orders, shares.c.order == orders.c.id).join(
@@ -279,7 +308,7 @@ _WITH_FIRST: Any = shares.join(orders, shares.c.order == orders.c.id).join(
 #: enough; or only webhooks report it, and they report what changes, too.
 _IS_READY: ColumnElement[bool] = (
     FIRST.c.eligible
-    & shares.c.outdated.is_not(True)
+    & (FIRST.c.digest != "")
     & (FIRST.c.policy == bindparam("policy", type_=Text()))
     & or_(shares.c.buy_from.is_(None), shares.c.buy_from <= bindparam("fresh_now", type_=Utc()))
     & or_(
@@ -304,37 +333,71 @@ _READY = (
     )
     .subquery("ready")
 )
-_TOTAL = select(func.count().label("orders"), func.coalesce(func.sum(_READY.c.rest), 0).label("parts")).select_from(
-    _READY
+# Units and parts apart: their sums fit into the database's integers, as far as units do.
+_OLDEST = (
+    select(func.min(FIRST.c.ordered_at))
+    .select_from(_WITH_FIRST)
+    .where(
+        shares.c.slot == _SLOT,
+        shares.c.kind == bindparam("kind", type_=Text()),
+        shares.c.covered != shares.c.owed,  # for the index
+        shares.c.covered < shares.c.owed,
+        (orders.c.store + "") == _STORE,
+        FIRST.c.ordered_at < bindparam("before", type_=Utc()),
+        shares.c.final_at > FIRST.c.read_at,
+    )
 )
+_TOTAL = select(
+    func.count().label("orders"),
+    func.coalesce(func.sum(_READY.c.rest // PARTS), 0).label("units"),
+    func.coalesce(func.sum(_READY.c.rest % PARTS), 0).label("parts"),
+).select_from(_READY)
+_IN_TURN: Any = {"order_by": (_READY.c.ordered_at, _READY.c.order), "rows": (None, 0)}
 _QUEUE = select(
     _READY.c.order,
     _READY.c.rest,
-    cast(
-        func.sum(_READY.c.rest).over(order_by=(_READY.c.ordered_at, _READY.c.order), rows=(None, 0)), BigInteger()
-    ).label("up_to"),
+    cast(func.sum(_READY.c.rest // PARTS).over(**_IN_TURN), BigInteger()).label("units"),
+    cast(func.sum(_READY.c.rest % PARTS).over(**_IN_TURN), BigInteger()).label("parts"),
 ).subquery("queue")
+#: The beginning of the queue, up to the first share that may be beyond what is wanted.
+_FIRST_ONES = (
+    select(_QUEUE.c.order, _QUEUE.c.rest, (_QUEUE.c.units * PARTS + _QUEUE.c.parts).label("up_to"))
+    .where(_QUEUE.c.units - _QUEUE.c.rest // PARTS <= bindparam("wanted_units", type_=BigInteger()))
+    .subquery("first_ones")
+)
 _WANTED = bindparam("wanted", type_=BigInteger())
+_BEFORE: Any = _FIRST_ONES.c.up_to - _FIRST_ONES.c.rest
 _COVER = journal.insert().from_select(
     ["lot", "order", "parts", "at", "run_id"],
     select(
         bindparam("lot", type_=BigInteger()),
-        _QUEUE.c.order,
-        case((_QUEUE.c.up_to <= _WANTED, _QUEUE.c.rest), else_=_WANTED - (_QUEUE.c.up_to - _QUEUE.c.rest)),
+        _FIRST_ONES.c.order,
+        case((_FIRST_ONES.c.up_to <= _WANTED, _FIRST_ONES.c.rest), else_=_WANTED - _BEFORE),
         bindparam("at", type_=Utc()),
         bindparam("run_id", type_=Text()),
-    ).where(_QUEUE.c.up_to - _QUEUE.c.rest < _WANTED),
+    ).where(_BEFORE < _WANTED),
 )
 _LOTS = placements.join(orders, placements.c.order == orders.c.id)
 _WAITING = (
     select(
         placements.c.id.label("lot"), placements.c.order.label("row"), placements.c.slot,
-        orders.c.eligible, orders.c.policy,
+        orders.c.eligible, orders.c.policy, orders.c.read_at, placements.c.outdated,
     )
     .select_from(_LOTS)
     .where(orders.c.store == _STORE, orders.c.lot.is_not(None), placements.c.status.in_(WAITING))
     .order_by(placements.c.id)
 )  # fmt: skip
+_UNDER_WAY = (
+    select(placements.c.id)
+    .select_from(_LOTS)
+    .where(
+        orders.c.store == _STORE,
+        orders.c.lot.is_not(None),
+        placements.c.slot == _SLOT,
+        placements.c.status.in_([*WAITING, *UNRESOLVED]),
+    )
+    .limit(1)
+)
 _DRAWN = (
     select(placements.c.id)
     .select_from(_LOTS)
@@ -357,6 +420,8 @@ _CREDIT = (
         placements.c.id.label("lot"),
         placements.c.order.label("row"),
         (shares.c.covered - shares.c.owed).label("parts"),
+        # An adopted lot was bought for orders that were sold before; this ledger may not know all of them.
+        case((orders.c.policy.is_(None) & orders.c.eligible, orders.c.ordered_at), else_=None).label("sold_before"),
     )
     .select_from(
         shares.join(orders, shares.c.order == orders.c.id).join(
@@ -403,5 +468,8 @@ _UNREADY = (
     .limit(1)
 )
 _SEEN = select(
-    *(placements.c[name] for name in ("id", "status", "attempts", "order", "slot", "quantity", "planned_at"))
+    *(
+        placements.c[name]
+        for name in ("id", "status", "attempts", "order", "slot", "quantity", "planned_at", "approved")
+    )
 ).where(placements.c.id == bindparam("lot"))

@@ -133,7 +133,10 @@ def _waited(scope: PauseScope) -> Update:
     An order that only webhooks report is sent on their word after a pause, as after a hold: it is marked by a hold that
     was over before any reading, so that every other order is as fresh as it was.
     """
-    waited = placements.update().where(placements.c.status == Status.PLANNED.value, placements.c.buy_from.is_(None))
+    lots = select(orders.c.id).where(orders.c.lot.is_not(None))  # no webhook reports them
+    waited = placements.update().where(
+        placements.c.status == Status.PLANNED.value, placements.c.buy_from.is_(None), placements.c.order.not_in(lots)
+    )
     if scope.provider is not None:
         waited = waited.where(placements.c.provider == scope.provider.value)
     if scope.slot is not None:

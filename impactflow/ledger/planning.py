@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
-from impactflow.ledger import facts, forgotten, given_back, transitions, unlisted
+from impactflow.ledger import allocations, facts, forgotten, given_back, transitions, unlisted
 from impactflow.ledger import shares as sharing
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Origin
@@ -150,6 +150,7 @@ def _set_aside(connection: Connection, unwritten: Unwritten, made: Mapping[str, 
         connection.execute(orders.update().where(are_outdated, orders.c.digest != UNLISTED).values(digest=""))
     if unsent := unwritten.unasked | outdated.keys():
         connection.execute(orders.update().where(orders.c.id.in_(sorted(unsent))).values(policy=None))
+        allocations.outdate(connection, sorted(unsent))
 
 
 def _plan_new(connection: Connection, sales: Sequence[Sale], writing: Plan) -> Mapping[str, int]:

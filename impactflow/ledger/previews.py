@@ -108,7 +108,8 @@ def foresee(connection: Connection, page: Page, outlook: Outlook) -> list[Forese
         for impact in impacts:
             if impact.is_pooled and impact.share is not None:
                 count, parts = outlook.pooled.get(impact.slot, (0, 0))
-                outlook.pooled[impact.slot] = count + 1, parts + parts_of(impact.share)
+                more = parts_of(impact.share) - shares.covered(connection, sale.row_ids, impact.slot)
+                outlook.pooled[impact.slot] = count + (more > 0), parts + max(0, more)
         foreseen += [
             _foreseen(sale, impact, values, found)
             for impact in impacts

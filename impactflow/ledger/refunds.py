@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
-from impactflow.ledger import transitions
+from impactflow.ledger import allocations, transitions
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.json_rows import as_list, listed
@@ -132,6 +132,8 @@ def _withdraw(connection: Connection, each: Announcement) -> int:
     rows = [row.id for row in ours]
     first = orders.c.id.in_({row.sale for row in ours}) & (orders.c.digest != UNLISTED)  # unlisted: a person is asked
     connection.execute(orders.update().where(first).values(digest=""))
+    if rows:
+        allocations.outdate(connection, rows)
     if each.refund.is_undone:
         return 0
     waiting = connection.execute(_WAITING, {"orders": rows}).all()

@@ -66,7 +66,7 @@ def revise(
     taken = set(pooled)
     for slot, share in known.items():
         wanted = share_values(pooled[slot], sale.order, row_id) if slot in pooled else None
-        if _revise(connection, share, wanted, _owed(share, sale, writing), writing):
+        if _revise(connection, share, wanted, _owed(connection, share, sale, writing), writing):
             taken.add(slot)
     writing.shares += [share_values(impact, sale.order, row_id) for slot, impact in pooled.items() if slot not in known]
     return frozenset(taken)
@@ -78,13 +78,18 @@ def sent(connection: Connection, row_ids: Iterable[int]) -> frozenset[str]:
     return frozenset(share.slot for share in found if _final(connection, share))
 
 
-def _owed(share: Any, sale: Sale, writing: Plan) -> int:
-    """What a sale is owed of a share that was sent: all of it, nothing after a refund, or what is covered by now."""
+def covered(connection: Connection, row_ids: Iterable[int], slot: str) -> int:
+    """The part of a sale's share in a slot that lots cover, those that wait to be sent included."""
+    return sum(share.covered for row_id in row_ids for share in _of_sale(connection, row_id).get(slot, ()))
+
+
+def _owed(connection: Connection, share: Any, sale: Sale, writing: Plan) -> int:
+    """What a sale is owed of a share that was sent: all of it, nothing after a refund, or what was sent of it."""
     if any(impact.slot == share.slot for impact in sale.earnings.impacts):
         return int(share.earned)
     if sale.order.is_refunded and writing.page.undoes(share.slot):
         return 0
-    return int(min(share.earned, share.covered))
+    return min(int(share.earned), sum(each.parts for each in _final(connection, share)))
 
 
 def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None, owed: int, writing: Plan) -> bool:
@@ -101,6 +106,12 @@ def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None
     final = _final(connection, share)
     is_as_wanted = wanted is not None and all(getattr(share, name) == wanted[name] for name in _COMPARED)
     chosen = (shares.c.order == share.order) & (shares.c.slot == share.slot)
+    # What a person, or the seller, has taken back stays with its order.
+    owed = max(owed, sum(each.parts for each in final if each.is_over))
+    if final and not is_as_wanted:
+        allocations.outdate(
+            connection, [share.order]
+        )  # if one of them turns out not to be bought, it is not sent again
     if final and owed == share.owed:
         if bool(share.outdated) == is_as_wanted:
             connection.execute(shares.update().where(chosen).values(outdated=not is_as_wanted))
@@ -131,7 +142,7 @@ def _free(connection: Connection, share: Any, owed: int, final: Iterable[Coverin
     beyond = sum(each.parts for each in final) - owed
     for each in final:
         freed = min(beyond, each.parts)
-        if freed <= 0:
+        if freed <= 0 or each.is_over:
             continue
         allocations.open_credit(connection, each.row, share.slot, share.kind)
         entries = [Entry(share.order, -freed), Entry(each.row, freed)]

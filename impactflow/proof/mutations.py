@@ -611,8 +611,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "the last order of a lot has all of its share",
         "impactflow.ledger.lots",
-        "        case((_QUEUE.c.up_to <= _WANTED, _QUEUE.c.rest), else_=_WANTED - (_QUEUE.c.up_to - _QUEUE.c.rest)),",
-        "        _QUEUE.c.rest,",
+        "        case((_FIRST_ONES.c.up_to <= _WANTED, _FIRST_ONES.c.rest), else_=_WANTED - _BEFORE),",
+        "        _FIRST_ONES.c.rest,",
         "pooled",
     ),
     Mutation(
