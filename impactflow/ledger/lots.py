@@ -76,20 +76,6 @@ class Outdated:
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """
-    The shares of a slot that a lot may cover now.
-
-    Args:
-        orders: Their number.
-        parts: The part of them that no lot covers.
-    """
-
-    orders: int
-    parts: int
-
-
 def draw(connection: Connection, drawings: Sequence[Drawing]) -> list[int]:
     """
     Draw the lots that are due; return how many.
@@ -134,35 +120,14 @@ def set_free(connection: Connection, lot: int, by: GivesUp) -> None:
     connection.execute(orders.update().where(orders.c.id == row).values(eligible=False, policy=None))
 
 
-def ready(connection: Connection, drawing: Drawing, pool: Pool) -> Ready:
-    """The shares of a slot that a lot may cover now."""
-    row = connection.execute(_TOTAL, _values(drawing, pool)).one()
-    return Ready(row.orders, int(row.units) * PARTS + int(row.parts))
-
-
 def oldest_due(connection: Connection, store: str, pools: Sequence[Pool]) -> datetime | None:
     """The sale time of the first order with a share in a lot that its period still lacks."""
     due = [
         connection.execute(_OLDEST, _whose(store, pool) | {"before": pool.since}).scalar()
         for pool in pools
-        if pool.since is not None and not was_drawn_since(connection, store, pool.slot, pool.since)
+        if pool.since is not None and not _was_drawn_since(connection, store, pool.slot, pool.since)
     ]
     return min((at for at in due if at is not None), default=None)
-
-
-def waits_for_purchase(connection: Connection, store: str, slot: str) -> bool:
-    """Whether a lot of a slot is not sent yet, or its outcome is unknown: no other one is drawn meanwhile."""
-    return connection.execute(_UNDER_WAY, {"store": store, "slot": slot}).first() is not None
-
-
-def was_drawn_since(connection: Connection, store: str, slot: str, since: datetime) -> bool:
-    """Whether a lot of a slot was drawn since a time, and not given up."""
-    return connection.execute(_DRAWN, {"store": store, "slot": slot, "since": since}).first() is not None
-
-
-def credit(connection: Connection, store: str, pool: Pool) -> int:
-    """The part of a slot's lots that is bought, and owed to no order."""
-    return sum(row.parts for row in connection.execute(_CREDIT, _whose(store, pool)))
 
 
 def _draw_all(connection: Connection, drawing: Drawing) -> int:
@@ -201,17 +166,33 @@ def _give_up_outdated(connection: Connection, wanted: Outdated) -> int:
 def _draw(connection: Connection, drawing: Drawing, pool: Pool, day: Day) -> bool:
     """Use the credit of a slot, and draw a lot if one is due; return whether one was drawn."""
     _use_credit(connection, drawing, pool)
-    if waits_for_purchase(connection, drawing.store, pool.slot):
+    if _is_under_way(connection, drawing.store, pool.slot):
         return False
-    if pool.since is not None and was_drawn_since(connection, drawing.store, pool.slot, pool.since):
+    if pool.since is not None and _was_drawn_since(connection, drawing.store, pool.slot, pool.since):
         return False
-    quantity = min(pool.most, ready(connection, drawing, pool).parts // PARTS)
+    quantity = min(pool.most, _ready_units(connection, drawing, pool))
     if quantity < pool.least:
         return False
     lot = _begin(connection, drawing, pool, quantity, day)
     _cover(connection, drawing, pool, lot, quantity * PARTS)
     allocations.check(connection, lot)
     return True
+
+
+def _is_under_way(connection: Connection, store: str, slot: str) -> bool:
+    """Whether a lot of a slot is not sent yet, or its outcome is unknown: no other one is drawn meanwhile."""
+    return connection.execute(_UNDER_WAY, {"store": store, "slot": slot}).first() is not None
+
+
+def _was_drawn_since(connection: Connection, store: str, slot: str, since: datetime) -> bool:
+    """Whether a lot of a slot was drawn since a time, and not given up."""
+    return connection.execute(_DRAWN, {"store": store, "slot": slot, "since": since}).first() is not None
+
+
+def _ready_units(connection: Connection, drawing: Drawing, pool: Pool) -> int:
+    """The number of whole units in a slot's shares that may be bought now."""
+    row = connection.execute(_TOTAL, _values(drawing, pool)).one()
+    return (int(row.units) * PARTS + int(row.parts)) // PARTS
 
 
 def _use_credit(connection: Connection, drawing: Drawing, pool: Pool) -> None:
@@ -348,7 +329,6 @@ _OLDEST = (
     )
 )
 _TOTAL = select(
-    func.count().label("orders"),
     func.coalesce(func.sum(_READY.c.rest // PARTS), 0).label("units"),
     func.coalesce(func.sum(_READY.c.rest % PARTS), 0).label("parts"),
 ).select_from(_READY)

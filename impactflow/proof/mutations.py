@@ -567,6 +567,13 @@ MUTATIONS: Sequence[Mutation] = (
         "pooled",
     ),
     Mutation(
+        "a day has any number of lots",
+        "impactflow.ledger.lots",
+        "    if pool.since is not None and _was_drawn_since(",
+        "    if pool.since is None and _was_drawn_since(",
+        "pooled",
+    ),
+    Mutation(
         "a lot that was given up still covers its orders",
         "impactflow.ledger.lots",
         "    allocations.take_back(connection, lot, by.at, by.run_id)\n",

@@ -4,6 +4,7 @@ The checks of purchases that are made for many sales: what each sale has of them
 The purchases themselves are compared with the providers' books like all others; see ``verdict``.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
@@ -52,6 +53,13 @@ def findings(
         if row.key in at_s and place(row.order_id, "")[0] not in listed_twice:
             # What is covered with credit was bought before.
             found += _of_part(scenario, row, max(at_s[row.key], (row.at - began).total_seconds()))
+    found += [
+        f"two purchases for many on one day: {slot}, {day}"
+        for (slot, day), count in Counter(
+            (row.slot, row.ordered_at.date()) for row in connection.execute(_LOTS)
+        ).items()
+        if scenario.daily and count > 1
+    ]
     alone = {place(each["order_id"], "")[0] for each in singles(bought) if scenario.pooled}
     return found + [
         f"waits for a whole unit that is there: {each.slot}"
@@ -104,6 +112,11 @@ _SHARES = (
     select(orders.c.order_id, shares.c.slot, shares.c.owed, shares.c.covered)
     .join(orders, shares.c.order == orders.c.id)
     .where(orders.c.lot.is_(None))
+)
+_LOTS = (
+    select(placements.c.slot, orders.c.ordered_at)
+    .join(orders, placements.c.order == orders.c.id)
+    .where(orders.c.lot.is_not(None), orders.c.eligible)
 )
 _OWNER = orders.alias("owner")
 #: The parts of purchases that sales have, or had; a purchase for which nothing was sent has none.

@@ -230,3 +230,21 @@ async def test_two_runs_at_once_draw_one_purchase(pooled):
     async with world.run() as run, world.run() as other:
         await asyncio.gather(next_run(world, run), next_run(world, other))
         assert [4] == bought(world)
+
+
+@in_virtual_time
+async def test_two_stores_in_one_ledger_have_purchases_of_their_own(pooled):
+    """In slots of the same name; a refund in one is no credit of the other."""
+    world = pooled(TREES | AT_ONCE, orders=shop(3), **UNDO)
+    async with world.run() as run:
+        await next_run(world, run)
+        mend(world, run, TREES | AT_ONCE, store="beta", **UNDO)
+        await next_run(world, run)
+        assert [3, 3] == bought(world)
+        world.sandbox.shop.orders = [refunded(1), *shop(4)[1:]]
+        world.clock.turn(hours=1)
+        await next_run(world, run)
+        found = {each.store: each for each in await run.ledger.balances()}
+        assert all(each.holds for each in found.values())
+        assert (3, 3) == (found["acme"].owed, found["beta"].owed)
+        assert [3, 3] == bought(world)
