@@ -76,7 +76,7 @@ class Open:
 def open_shares(connection: Connection) -> Sequence[Open]:
     """What waits for purchases for many orders, by slot."""
     return [
-        Open(row.slot, UNIT_OF[Kind(row.kind)], row.orders, Fraction(int(row.parts), PARTS))
+        Open(row.slot, UNIT_OF[Kind(row.kind)], row.orders, int(row.units) + Fraction(int(row.parts), PARTS))
         for row in connection.execute(_OPEN)
     ]
 
@@ -103,7 +103,8 @@ _OPEN = (
         shares.c.slot,
         shares.c.kind,
         func.count().label("orders"),
-        func.sum(shares.c.owed - shares.c.covered).label("parts"),
+        func.sum((shares.c.owed - shares.c.covered) // PARTS).label("units"),  # apart, as below
+        func.sum((shares.c.owed - shares.c.covered) % PARTS).label("parts"),
     )
     .where(shares.c.covered != shares.c.owed, shares.c.covered < shares.c.owed)  # the first one for the index
     .group_by(shares.c.slot, shares.c.kind)

@@ -299,35 +299,35 @@ _IS_READY: ColumnElement[bool] = (
         FIRST.c.listed.is_(None) & ~WAS_LISTED,
     )
 )
+#: Whether a share of a store's slot waits for a lot.
+_IS_OPEN = (
+    shares.c.slot == _SLOT,
+    shares.c.kind == bindparam("kind", type_=Text()),
+    shares.c.covered != shares.c.owed,  # for the index
+    shares.c.covered < shares.c.owed,
+    (orders.c.store + "") == _STORE,
+)
 _READY = (
     select(shares.c.order, _REST.label("rest"), FIRST.c.ordered_at)
     .select_from(_WITH_FIRST)
     .where(
-        shares.c.slot == _SLOT,
-        shares.c.kind == bindparam("kind", type_=Text()),
-        shares.c.covered != shares.c.owed,  # for the index
-        shares.c.covered < shares.c.owed,
-        (orders.c.store + "") == _STORE,
+        *_IS_OPEN,
         orders.c.lot.is_(None),
         FIRST.c.ordered_at < bindparam("before", type_=Utc()),
         _IS_READY,
     )
     .subquery("ready")
 )
-# Units and parts apart: their sums fit into the database's integers, as far as units do.
 _OLDEST = (
     select(func.min(FIRST.c.ordered_at))
     .select_from(_WITH_FIRST)
     .where(
-        shares.c.slot == _SLOT,
-        shares.c.kind == bindparam("kind", type_=Text()),
-        shares.c.covered != shares.c.owed,  # for the index
-        shares.c.covered < shares.c.owed,
-        (orders.c.store + "") == _STORE,
+        *_IS_OPEN,
         FIRST.c.ordered_at < bindparam("before", type_=Utc()),
         shares.c.final_at > FIRST.c.read_at,
     )
 )
+# Units and parts apart: their sums fit into the database's integers, as far as units do.
 _TOTAL = select(
     func.coalesce(func.sum(_READY.c.rest // PARTS), 0).label("units"),
     func.coalesce(func.sum(_READY.c.rest % PARTS), 0).label("parts"),

@@ -109,9 +109,8 @@ def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None
     # What a person, or the seller, has taken back stays with its order.
     owed = max(owed, sum(each.parts for each in final if each.is_over))
     if final and not is_as_wanted:
-        allocations.outdate(
-            connection, [share.order]
-        )  # if one of them turns out not to be bought, it is not sent again
+        # If one of them turns out not to be bought, it is not sent again.
+        allocations.outdate(connection, [share.order])
     if final and owed == share.owed:
         if bool(share.outdated) == is_as_wanted:
             connection.execute(shares.update().where(chosen).values(outdated=not is_as_wanted))
