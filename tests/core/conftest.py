@@ -18,3 +18,14 @@ def world_of(new_world, ledger_url):
         )
 
     return new
+
+
+@pytest.fixture
+def pooled(new_world, ledger_url):
+    """Makes a world whose rules buy for many orders at once, with its ledger in SQLite and in Postgres."""
+
+    def new(*rules, orders=(), faults="", **fields):
+        policy = policy_of(*rules, **fields)
+        return new_world(orders=list(orders), policy=policy, ledger_url=ledger_url, faults=faults)
+
+    return new

@@ -3,54 +3,12 @@
 from fractions import Fraction
 
 import pytest
+from pooling import AT_ONCE, DAILY, DOWN, THIRD, balance, bought, refunded, shop
 from test_changed_orders import mend
 from test_hold import next_run
 from test_settling import Losing
 from virtual_time import in_virtual_time
-from world import NONE_DIFFER, OFFSET, TREES, differences, policy_of, sold, statuses
-
-THIRD = TREES | {
-    "quantity": {"per_amount": {"quantity": 1, "per": 240}},
-    "rounding": "carry",
-}
-AT_ONCE, DAILY = {"buy": {"at_least": 1}}, {"buy": {"every": "day"}}
-
-
-DOWN = "oneclickimpact.rate_limited=1"
-
-
-@pytest.fixture
-def pooled(new_world, ledger_url):
-    """Makes a world whose rules buy for many orders at once, with its ledger in SQLite and in Postgres."""
-
-    def new(*rules, orders=(), faults="", **fields):
-        policy = policy_of(*rules, **fields)
-        return new_world(orders=list(orders), policy=policy, ledger_url=ledger_url, faults=faults)
-
-    return new
-
-
-def shop(count, **fields):
-    """So many orders of 80 USD, a third of 240."""
-    return [sold(number, **fields) for number in range(1, count + 1)]
-
-
-def bought(world):
-    """The quantities of the purchases, in their order."""
-    return [purchase["quantity"] for purchase in world.purchases]
-
-
-async def balance(run, slot="trees"):
-    """The one balance of a slot; both equations hold in all."""
-    found = await run.ledger.balances()
-    assert all(each.holds for each in found), found
-    [mine] = [each for each in found if each.slot == slot]
-    return mine
-
-
-def refunded(number):
-    """An order whose payment was given back."""
-    return sold(number, payments=[{"status": "REFUNDED"}])
+from world import NONE_DIFFER, OFFSET, TREES, differences, sold, statuses
 
 
 @in_virtual_time

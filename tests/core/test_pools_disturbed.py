@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from pooling import AT_ONCE, DOWN, balance, bought, refunded, shop
 from test_adoption import adopt, another
 from test_changed_orders import mend
 from test_hold import next_run
-from test_pools import AT_ONCE, DOWN, balance, bought, pooled, refunded, shop
 from test_settling import Losing
 from virtual_time import in_virtual_time
 from webhook_senders import shopify_refund
@@ -19,8 +19,6 @@ from impactflow.buying.approval import Answer, Decision, record_answer
 from impactflow.buying.rulings import Resolution, Ruling, settle
 from impactflow.errors import ConfigurationError
 from impactflow.ledger.location import back_up
-
-__all__ = ["pooled"]
 
 UNDO = {"refunds": {"full": "undo"}}
 

@@ -1,7 +1,7 @@
 """
 One purchase for many orders, with the real command line: also if the run is killed, and by a new ledger.
 
-``python -m pytest tests/acceptance/test_pools.py --kills 50`` kills ``place`` more often.
+``python -m pytest tests/acceptance/test_buying_together.py --kills 50`` kills ``place`` more often.
 """
 
 import random
