@@ -328,6 +328,11 @@ class Impact:
         return self.quantity is not None and self.approval_limit is not None and self.quantity > self.approval_limit
 
     @property
+    def exact(self) -> Fraction:
+        """The exact quantity; 0 where it is unknown."""
+        return Fraction(self.quantity or 0) if self.share is None else self.share
+
+    @property
     def is_pooled(self) -> bool:
         """Whether it is bought in one purchase with other orders' impacts: never where a person decides about it."""
         return self.share is not None and self.held is None and self.asks is None and not self.needs_approval
@@ -391,6 +396,8 @@ class Pool:
     """
     A slot in which one purchase, a lot, is made for many orders, as it stands at a time.
 
+    Also a slot that buys for each order by itself, while it has credit: the next orders are covered with that.
+
     Args:
         slot: The slot.
         kind: The kind of impact.
@@ -399,6 +406,7 @@ class Pool:
         since: The beginning of the present period: one lot is drawn in a period, for orders of the periods before; None
             where lots do not go by periods.
         lot: Returns the impact to be bought for a lot of a quantity.
+        is_for_one: Whether the slot buys for each order by itself.
     """
 
     slot: str
@@ -407,6 +415,7 @@ class Pool:
     most: int
     since: datetime | None
     lot: Callable[[int], Impact]
+    is_for_one: bool = False
 
 
 #: The unit of a cap on money.

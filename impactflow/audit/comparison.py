@@ -265,6 +265,7 @@ class Audit:
                 | Status.FAILED
                 | Status.PARKED
                 | Status.CANCELLED
+                | Status.COVERED
             ):
                 first = self._first_extra.setdefault(entry.placement.key, record.ref)
                 what = Disagreement.EXTRA if first == record.ref else Disagreement.DUPLICATE

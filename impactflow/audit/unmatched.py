@@ -75,5 +75,5 @@ class Unmatched:
                     yield Suspect(Disagreement.EXTRA, entry, None, refs)
                 case Status.PLACED | Status.COMPLETED if entry.placement.id not in named:
                     yield from (Suspect(Disagreement.DUPLICATE, entry, each, each.ref) for each in records)
-                case Status.AWAITING_APPROVAL | Status.PLANNED | Status.FAILED | Status.CANCELLED:
+                case Status.AWAITING_APPROVAL | Status.PLANNED | Status.FAILED | Status.CANCELLED | Status.COVERED:
                     yield from (Suspect(Disagreement.EXTRA, entry, each, each.ref) for each in records)

@@ -240,7 +240,7 @@ class Cancelling:
         if record.cancelled:
             return self._cancelled(taken), record.price_usd_cents
         is_same = taken.was_asked and (taken.refused or "").startswith(kind)
-        return self._let_stand(taken, no, for_good=is_same, refused=no), None
+        return replace(self._let_stand(taken, no, for_good=is_same, refused=no), is_credit=is_same), None
 
     async def _look_up(self, placement: Placement, *, shared: bool) -> Record | None:
         """

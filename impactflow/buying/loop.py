@@ -58,7 +58,8 @@ async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict
     Resolve doubts and place at every provider side by side, until nothing is due within the run's patience.
 
     Under caps that several providers share, each keeps the room for older orders at the others. What those that sell
-    nothing did not use goes to the others in a second round. Purchases for many orders are drawn first.
+    nothing did not use goes to the others in a second round. First, credit is used and purchases for many orders are
+    drawn.
 
     Args:
         run: The run.
@@ -78,10 +79,11 @@ async def buy(run: Run, policy: Policy, patience_s: float, steps: Steps) -> dict
         return dict(zip(names, rounds, strict=True))
 
     run.left_alone.clear()
-    if policy.is_pooled:
+    unbalanced = await run.ledger.unbalanced(policy.store)
+    if policy.is_pooled or unbalanced:
         now = run.clock.now()
         fresh = Fresh.at(policy.digest, now)
-        await run.ledger.draw_lots(Drawing(policy.store, policy.pools_at(now), fresh, now, run.id))
+        await run.ledger.draw_lots(Drawing(policy.store, policy.pools_at(now, unbalanced), fresh, now, run.id))
     rounds = await buy_from(list(ProviderName))
     if not policy.caps:
         return rounds

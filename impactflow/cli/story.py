@@ -114,7 +114,7 @@ def _show(story: Mapping[str, Any]) -> None:
     for placement in story["placements"]:
         _show_placement(placement)
     for share in story["shares"]:
-        _show_share(share)
+        _show_share(share, story["order"])
 
 
 def _last_reading(story: Mapping[str, Any]) -> str:
@@ -150,11 +150,11 @@ def _show_refund(refund: Mapping[str, Any]) -> None:
     amount = f"{refund['amount']} {refund['currency'] or ''}".strip() if refund["amount"] else "an unknown amount"
     how_much = "in full" if refund["is_full"] else amount
     at, ref = f"{refund['seen_at']:%Y-%m-%d %H:%M:%S}", refund["ref"]
-    out.print(f"  {at} undone or given back: {how_much} ({ref}); what was bought by then stays", markup=False)
+    out.print(f"  {at} undone or given back: {how_much} ({ref})", markup=False)
 
 
-def _show_share(share: Mapping[str, Any]) -> None:
-    """Print a share of purchases for many orders, and the purchases that it has a part of."""
+def _show_share(share: Mapping[str, Any], order: str) -> None:
+    """Print a share of purchases for many orders, or of the order's own, and the purchases that it has a part of."""
     name, size = SHOWN[Unit(share["unit"])]
 
     def shown(amount: Fraction) -> str:
@@ -164,7 +164,12 @@ def _show_share(share: Mapping[str, Any]) -> None:
         out.print(f"\n{shown(share['covered'])} of it are owed to no order any more; the next ones are owed them.")
         return
     less = "" if share["owed"] == share["earned"] else f", less what was given back: {shown(share['owed'])}"
-    out.print(f"\n[bold]{share['slot']}[/bold]: a share of {shown(share['earned'])}{less}, bought with other orders'")
+    whose = (
+        "of what was bought for it" if _has_own(share, order) else "of what was bought for other orders or with theirs"
+    )
+    out.print(f"\n[bold]{share['slot']}[/bold]: a share of {shown(share['earned'])}{less}, {whose}")
+    if share["covered"] > share["owed"]:
+        out.print(f"  {shown(share['covered'] - share['owed'])} of it are credit: the next orders are covered with it")
     for each in share["purchases"]:
         of_all = f"{shown(each['parts'])} of {exact_text(Fraction(each['quantity']) / size)}"
         out.print(f"  {of_all} in purchase {each['purchase']} from {each['provider']}, {each['status']}", markup=False)
@@ -173,6 +178,11 @@ def _show_share(share: Mapping[str, Any]) -> None:
                 out.print(f"    {field.replace('_', ' ')}: {each[field]}", markup=False)
     if share["owed"] > share["covered"]:
         out.print(f"  {shown(share['owed'] - share['covered'])} of it wait for a purchase")
+
+
+def _has_own(share: Mapping[str, Any], order: str) -> bool:
+    """Whether a share is of the purchase that was made for its order."""
+    return any(each["purchase"] == order for each in share["purchases"])
 
 
 def _in_our_units(detail: str | None) -> str:

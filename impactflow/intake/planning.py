@@ -370,6 +370,7 @@ def page_of(
         asks_for_first=policy.asks_for_first,
         distinct_sources=frozenset(each.strip().lower() for each in policy.distinct_sources or ()),
         undoes=policy.undoes,
+        reduces=policy.reduces,
     )
 
 

@@ -209,12 +209,16 @@ class Ledger:
 
     async def draw_lots(self, drawing: Drawing) -> int:
         """
-        Draw the lots of a store that are due, each one purchase for many orders; return how many.
+        Use a store's credit, and draw the lots that are due, each one purchase for many orders; return how many.
 
         Raises:
             LedgerError: The parts of a lot do not add up to its quantity: nothing is written.
         """
         return await self._writer.submit(lots.draw, drawing)
+
+    async def unbalanced(self, store: str) -> frozenset[str]:
+        """The slots of a store with credit, or with shares or a lot that wait to be bought."""
+        return await self._read(lots.unbalanced, store)
 
     async def balances(self) -> Sequence[Balance]:
         """The balance of each store and slot: what is owed, allocated, waiting, bought and credited."""

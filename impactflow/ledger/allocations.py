@@ -3,14 +3,15 @@ The journal of lots: which part of which lot covers which share. Double entry: r
 
 What a lot covers always adds up to its quantity, in parts of a unit (``models.PARTS``), or to nothing if the lot was
 given up before anything was bought. A part that no order is owed any more is covered at the lot's own row: it is the
-slot's credit, which the next lots use up first.
+slot's credit, which is used up before anything new is bought. A purchase for one order is in the journal like a lot
+while its order is owed less than all of it: see ``credit``.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Text, and_, bindparam, cast, func, select
 
 from impactflow.errors import LedgerError
 from impactflow.ledger.json_rows import as_list, listed
@@ -32,10 +33,11 @@ class Covering(NamedTuple):
 
     Args:
         lot: The lot's placement.
-        row: The lot's row among the orders.
+        row: The lot's row among the orders; the order of a purchase for one order.
         parts: The part.
         is_waiting: Whether nothing of the lot was sent, or surely bought: it can still be given up.
         is_over: Whether it is not bought any more: a person, or its seller, has said so.
+        is_for_one: Whether it was bought for one order.
     """
 
     lot: int
@@ -43,13 +45,16 @@ class Covering(NamedTuple):
     parts: int
     is_waiting: bool
     is_over: bool
+    is_for_one: bool
 
 
 def covering(connection: Connection, order: int, slot: str) -> Sequence[Covering]:
     """The lots that cover, or covered, a part of an order's share, the latest first; not those that were given up."""
     rows = connection.execute(_COVERING, {"order": order, "slot": slot})
     return [
-        Covering(row.lot, row.row, int(row.parts), row.status in WAITING, row.status == Status.CANCELLED)
+        Covering(
+            *(row.lot, row.row, int(row.parts), row.status in WAITING, row.status == Status.CANCELLED, row.is_for_one)
+        )
         for row in rows
     ]
 
@@ -80,6 +85,49 @@ def last(connection: Connection) -> int:
     return found
 
 
+def free(connection: Connection, kept: Entry, covering: Sequence[Covering], at: datetime, run_id: str) -> None:
+    """
+    Move to their credit what lots cover of a share beyond a part that is kept.
+
+    Args:
+        connection: In a transaction.
+        kept: The share's order, and the part.
+        covering: The lots that cover the share; the first ones are freed first.
+        at: The present time.
+        run_id: The run.
+    """
+    beyond = sum(each.parts for each in covering) - kept.parts
+    for each in covering:
+        freed = min(beyond, each.parts)
+        if freed <= 0 or each.is_over:
+            continue
+        _open_credit(connection, each.lot)
+        add(connection, each.lot, [Entry(kept.order, -freed), Entry(each.row, freed)], at, run_id)
+        beyond -= freed
+
+
+def end(connection: Connection, purchase: int, at: datetime, run_id: str) -> None:
+    """
+    Let a purchase for one order, which is cancelled by now, cover nothing of its order any more.
+
+    What other orders have of it stays on record: as with a lot, what a seller takes back is not bought again for them.
+    """
+    row = connection.execute(_OWN, {"lot": purchase}).first()
+    if row is None:
+        return
+    if row.parts:
+        add(connection, purchase, [Entry(row.order, -int(row.parts))], at, run_id)
+    mine = (shares.c.order == row.order) & (shares.c.slot == row.slot)
+    connection.execute(shares.delete().where(mine, shares.c.covered == 0))
+    connection.execute(shares.update().where(mine).values(owed=shares.c.covered))
+
+
+def restore(connection: Connection, purchase: int, at: datetime, run_id: str) -> None:
+    """Credit what no other order has of a purchase for one order that was cancelled, and stands after all."""
+    if connection.execute(_LOT, {"lot": purchase}).one().covered:
+        to_credit(connection, purchase, at, run_id)
+
+
 def to_credit(connection: Connection, lot: int, at: datetime, run_id: str) -> None:
     """
     Credit what a lot has bought and covers for no order, since it was given up, or adopted.
@@ -93,7 +141,7 @@ def to_credit(connection: Connection, lot: int, at: datetime, run_id: str) -> No
         msg = f"lot {lot} covers {row.covered} parts, and was bought with {row.quantity * PARTS}"
         raise LedgerError(msg)
     if missing:
-        open_credit(connection, row.row, row.slot, row.kind)
+        _open_credit(connection, lot)
         add(connection, lot, [Entry(row.row, missing)], at, run_id)
 
 
@@ -102,11 +150,12 @@ def outdate(connection: Connection, rows: Sequence[int]) -> None:
     connection.execute(_OUTDATE, {"rows": as_list([row] for row in rows)})
 
 
-def open_credit(connection: Connection, row: int, slot: str, kind: str) -> None:
+def _open_credit(connection: Connection, lot: int) -> None:
     """Make the row of a lot's own credit, unless there is one."""
-    own = select(shares.c.order).where(shares.c.order == row, shares.c.slot == slot)
+    lots = connection.execute(_LOT, {"lot": lot}).one()
+    own = select(shares.c.order).where(shares.c.order == lots.row, shares.c.slot == lots.slot)
     if connection.execute(own).first() is None:
-        values = {"order": row, "slot": slot, "kind": kind, "earned": 0, "owed": 0, "covered": 0}
+        values = {"order": lots.row, "slot": lots.slot, "kind": lots.kind, "earned": 0, "owed": 0, "covered": 0}
         connection.execute(shares.insert(), values)
 
 
@@ -124,16 +173,36 @@ def check(connection: Connection, lot: int) -> None:
 
 
 _SUM: Any = func.sum(allocations.c.parts)
+_OF_PURCHASE = (shares.c.order == placements.c.order) & (shares.c.slot == placements.c.slot)
+#: Whether a placement's purchase, for one order, is in the journal: its order is owed less than all of it.
+IS_SHARED: ColumnElement[bool] = and_(
+    select(shares.c.order).where(_OF_PURCHASE).correlate(placements).exists(),
+    select(allocations.c.id).where(allocations.c.lot == placements.c.id).correlate(placements).exists(),
+)
+#: Whether no other order has a part of a placement's purchase.
+IS_WHOLE: ColumnElement[bool] = (
+    func.coalesce(
+        select(_SUM)
+        .where(allocations.c.lot == placements.c.id, allocations.c.order != placements.c.order)
+        .correlate(placements)
+        .scalar_subquery(),
+        0,
+    )
+    == 0
+)
 _LOT_ROW = orders.alias("lot_row")
 _COVERING = (
-    select(placements.c.id.label("lot"), placements.c.order.label("row"), placements.c.status, _SUM.label("parts"))
+    select(
+        *(placements.c.id.label("lot"), placements.c.order.label("row"), placements.c.status, _SUM.label("parts")),
+        _LOT_ROW.c.lot.is_(None).label("is_for_one"),
+    )
     .join(placements, allocations.c.lot == placements.c.id)
     .join(_LOT_ROW, placements.c.order == _LOT_ROW.c.id)
     .where(
         allocations.c.order == bindparam("order"),
         placements.c.slot == bindparam("slot"),
     )
-    .group_by(placements.c.id, placements.c.order, placements.c.status, _LOT_ROW.c.eligible)
+    .group_by(placements.c.id, placements.c.order, placements.c.status, _LOT_ROW.c.eligible, _LOT_ROW.c.lot)
     .having(_LOT_ROW.c.eligible | (_SUM != 0))
     .order_by(placements.c.id.desc())
 )
@@ -171,6 +240,22 @@ _LOT = select(
         select(_SUM).where(allocations.c.lot == placements.c.id).correlate(placements).scalar_subquery(), 0
     ).label("covered"),
 ).where(placements.c.id == bindparam("lot"))
+#: The part of a purchase for one order that its own order has.
+_OWN = (
+    select(
+        placements.c.order,
+        placements.c.slot,
+        func.coalesce(
+            select(_SUM)
+            .where(allocations.c.lot == placements.c.id, allocations.c.order == placements.c.order)
+            .correlate(placements)
+            .scalar_subquery(),
+            0,
+        ).label("parts"),
+    )
+    .join(orders, placements.c.order == orders.c.id)
+    .where(placements.c.id == bindparam("lot"), orders.c.lot.is_(None), IS_SHARED)
+)
 _OUTDATE = (
     placements.update()
     .where(

@@ -16,7 +16,8 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, literal, select, union_all
 
-from impactflow.ledger.states import STANDING, Status
+from impactflow.ledger.allocations import IS_SHARED
+from impactflow.ledger.states import STANDING, WITHDRAWN, Status
 from impactflow.ledger.tables import allocations, orders, placements, shares
 from impactflow.models import PARTS, UNIT_OF, Kind, Unit
 
@@ -111,7 +112,6 @@ _OPEN = (
     .order_by(shares.c.slot)
 )
 _STANDS = placements.c.status.in_([*STANDING, Status.CANCELLING])
-_IS_CREDIT = placements.c.cancel_refused.is_not(None)
 _NONE = literal(0)
 
 
@@ -139,21 +139,27 @@ _OF_LOTS = _SHARED.join(placements, (placements.c.order == shares.c.order) & (pl
 _STATUS = placements.c.status
 _NO_REASON = literal("")
 _SINGLE = orders.c.lot.is_(None)
-_LIVING = placements.c.status != Status.CANCELLED.value
+_LIVING = placements.c.status.not_in(WITHDRAWN)
+#: Whether a purchase for one order is all that is to be known of its order in its slot.
+_IS_PLAIN = _SINGLE & _LIVING & ~IS_SHARED
+_IS_REFUSED = placements.c.cancel_refused.is_not(None)
 _FOR_ORDERS = allocations.c.order != placements.c.order
+_IS_OPEN, _BEYOND = shares.c.covered < shares.c.owed, shares.c.covered > shares.c.owed
 _SUMS = union_all(
     # Purchases for one order: what the order has earned is what its placement is for.
-    _rows("owed", _NO_REASON, placements.c.quantity, _NONE, _PLACED, _SINGLE, _LIVING, ~(_STANDS & _IS_CREDIT)),
-    _rows("waiting", _STATUS, placements.c.quantity, _NONE, _PLACED, _SINGLE, _LIVING, ~_STANDS),
-    _rows("allocated", _NO_REASON, placements.c.quantity, _NONE, _PLACED, _SINGLE, _STANDS, ~_IS_CREDIT),
-    _rows("credit", _NO_REASON, placements.c.quantity, _NONE, _PLACED, _SINGLE, _STANDS, _IS_CREDIT),
-    # Purchases for many: shares say what is owed, the journal what is covered.
+    _rows("owed", _NO_REASON, placements.c.quantity, _NONE, _PLACED, _IS_PLAIN, ~(_STANDS & _IS_REFUSED)),
+    _rows("waiting", _STATUS, placements.c.quantity, _NONE, _PLACED, _IS_PLAIN, ~_STANDS),
+    _rows("allocated", _NO_REASON, placements.c.quantity, _NONE, _PLACED, _IS_PLAIN, _STANDS, ~_IS_REFUSED),
+    _rows("credit", _NO_REASON, placements.c.quantity, _NONE, _PLACED, _IS_PLAIN, _STANDS, _IS_REFUSED),
+    # Purchases of which several orders may have parts: shares say what is owed, the journal what is covered. What is
+    # covered beyond what is owed, at a lot's own row or at the order of a purchase for one, is credit.
     _rows("owed", _NO_REASON, _NONE, shares.c.owed, _SHARED, _SINGLE, slot=shares),
     _rows("owed", _NO_REASON, _NONE, -allocations.c.parts, _JOURNAL, _FOR_ORDERS, ~_LIVING),
-    _rows("waiting", literal("pool"), _NONE, shares.c.owed - shares.c.covered, _SHARED, _SINGLE, slot=shares),
+    _rows("waiting", literal("pool"), _NONE, shares.c.owed - shares.c.covered, _SHARED, _SINGLE, _IS_OPEN, slot=shares),
     _rows("waiting", _STATUS, _NONE, allocations.c.parts, _JOURNAL, _FOR_ORDERS, _LIVING, ~_STANDS),
-    _rows("allocated", _NO_REASON, _NONE, allocations.c.parts, _JOURNAL, _FOR_ORDERS, _STANDS),
-    _rows("credit", _NO_REASON, _NONE, shares.c.covered, _OF_LOTS, ~_SINGLE, _STANDS),
+    _rows("allocated", _NO_REASON, _NONE, allocations.c.parts, _JOURNAL, _STANDS),
+    _rows("allocated", _NO_REASON, _NONE, shares.c.owed - shares.c.covered, _OF_LOTS, _BEYOND, _STANDS),
+    _rows("credit", _NO_REASON, _NONE, shares.c.covered - shares.c.owed, _OF_LOTS, _BEYOND, _STANDS),
     # All purchases.
     _rows("bought", _NO_REASON, case((_STANDS, placements.c.quantity), else_=0), _NONE, _PLACED),
 )

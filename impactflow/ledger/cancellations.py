@@ -10,15 +10,17 @@ a person says so.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
 
-from impactflow.ledger import forgotten, transitions
+from impactflow.ledger import allocations, credit, forgotten, transitions
+from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, WITH_FIRST
 from impactflow.ledger.given_back import IS_GIVEN_BACK, IS_LISTED_SO, since
 from impactflow.ledger.pauses import IS_PAUSED
+from impactflow.ledger.plan_rows import planned_on_day, write_day
 from impactflow.ledger.rows import lock, placement_columns, placement_from_row
 from impactflow.ledger.states import LONGEST_DELAY, STANDING, TRANSITIONS, UNRESOLVED, Status
 from impactflow.ledger.tables import Utc, orders, placements
@@ -125,6 +127,7 @@ class Ended:
         detail: What happened, in words for a person.
         due_at: The time at which the placement is due next.
         refused: Why it stands, though its order may be given back; None where that is not said.
+        is_credit: Whether it is known to stand whole, so that other orders may have it.
     """
 
     taken: Taken
@@ -134,6 +137,7 @@ class Ended:
     detail: str
     due_at: datetime | None = None
     refused: str | None = None
+    is_credit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +149,10 @@ class Purchases:
         orders: How many orders they are of.
         kept: How many stand because the policy keeps them.
         doubtful: How many stand because their order is listed as given back, and that leaves a doubt.
-        refused: How many stand because the provider does not cancel them.
+        refused: How many stand because the provider does not cancel them, and are no credit.
         open: How many are to be cancelled, may be being cancelled, or may not have been bought at all.
+        credited: How many stand whose order is owed less by now, also after a refund of a part: the next orders are
+            covered with the rest.
     """
 
     orders: int
@@ -154,6 +160,7 @@ class Purchases:
     doubtful: int
     refused: int
     open: int
+    credited: int = 0
 
 
 def oldest(connection: Connection, undoing: Undoing) -> datetime | None:
@@ -202,13 +209,15 @@ def purchases(connection: Connection, undoing: Undoing) -> Purchases:
             func.count(func.distinct(case((was_bought, FIRST.c.id)))),
             number(_IS_STANDING & ~is_undone),
             number(_IS_STANDING & is_undone & ~IS_GIVEN_BACK),
-            number(_IS_STANDING & is_undone & IS_GIVEN_BACK & is_refused),
+            number(_IS_STANDING & is_undone & IS_GIVEN_BACK & is_refused & ~allocations.IS_SHARED),
             number(_IS_TAKEN | (is_undone & IS_GIVEN_BACK & ((_IS_STANDING & ~is_refused) | _IS_UNSURE))),
         )
         .select_from(WITH_FIRST)
         .where(_IS_OF_STORE, or_(IS_LISTED_SO, _IS_TAKEN))
     )
-    return Purchases(*connection.execute(query, undoing.values).one())
+    numbers = connection.execute(query, undoing.values).one()
+    seen, kept, doubtful, refused, open_ = numbers
+    return Purchases(seen, kept, doubtful, refused, open_, credit.count(connection, undoing.store))
 
 
 def ask(connection: Connection, asked: Sequence[Ask]) -> list[str | None]:
@@ -223,7 +232,13 @@ def take(connection: Connection, wanted: Sequence[Taking]) -> list[Sequence[Take
 
 
 def end(connection: Connection, ended: Sequence[Ended]) -> list[bool]:
-    """Record outcomes; return for each whether it was recorded, as it is unless another run has the purchase by now."""
+    """
+    Record outcomes; return for each whether it was recorded, as it is unless another run has the purchase by now.
+
+    What its provider refuses to cancel is credit from then on, unless its order counts again.
+    """
+    for store in sorted({each.taken.placement.store for each in ended if each.is_credit}):
+        one_at_a_time(connection, store)  # no planner changes what is owed meanwhile
     texts = forgotten.cleared(connection, [text for each in ended for text in (each.detail, each.refused)])
     return [
         _end(connection, each, detail or "", refused)
@@ -292,6 +307,8 @@ def _end(connection: Connection, each: Ended, detail: str, refused: str | None) 
     is_ours = row.status == Status.CANCELLING and row.due_at == each.taken.until
     if row.ref != placement.ref or not (is_over or is_ours):
         return False
+    if each.to is Status.PLACED and refused is not None and row.counts:
+        refused = None  # its order was paid again meanwhile
     to = Status.COMPLETED if each.to is Status.PLACED and row.completed_at is not None else each.to
     due_at = None if to is Status.COMPLETED else each.due_at
     reason = None if to in STANDING else detail
@@ -299,7 +316,19 @@ def _end(connection: Connection, each: Ended, detail: str, refused: str | None) 
     if to is not Status.CANCELLING or refused is not None:
         values["cancel_refused"] = refused
     told = None if to is Status.CANCELLING else detail
-    return transitions.revise(connection, row, values, told, each.at, each.run_id)
+    if not transitions.revise(connection, row, values, told, each.at, each.run_id):
+        return False
+    if to in STANDING and refused is not None and each.is_credit:
+        day = planned_on_day(connection, row.store, each.at)
+        credit.owe(connection, credit.Bought.of(row), 0, day, _By(row.store, each.at, each.run_id))
+        write_day(connection, row.store, day)
+    return True
+
+
+class _By(NamedTuple):
+    store: str
+    at: datetime
+    run_id: str
 
 
 def _wanted(undoing: Undoing) -> ColumnElement[bool]:
@@ -314,7 +343,7 @@ def _to_do(undoing: Undoing) -> ColumnElement[bool]:
 def _undone(undoing: Undoing) -> ColumnElement[bool]:
     """Whether a standing purchase is undone, as far as is known of its order."""
     asked = sa.true() if undoing.again else placements.c.cancel_refused.is_(None)
-    return and_(_IS_STANDING, _in(undoing.slots), asked, _WAS_SENT_BEFORE, IS_GIVEN_BACK)
+    return and_(_IS_STANDING, _in(undoing.slots), asked, _WAS_SENT_BEFORE, IS_GIVEN_BACK, allocations.IS_WHOLE)
 
 
 def _at(provider: ProviderName) -> ColumnElement[bool]:
@@ -349,7 +378,12 @@ _NOW = (
 )
 _ASKED = placements.update().where(placements.c.id == bindparam("b_id")).values(cancel_asked=True, cancel_refused=None)
 _ROW = (
-    select(*(placements.c[name] for name in ("id", "status", "attempts", "ref", "due_at", "completed_at")))
+    select(
+        *(placements.c[name] for name in ("id", "status", "attempts", "ref", "due_at", "completed_at")),
+        *(placements.c[name] for name in ("order", "slot", "kind", "quantity")),
+        *(FIRST.c.store, FIRST.c.eligible.label("counts")),
+    )
+    .select_from(WITH_FIRST)
     .where(placements.c.id == bindparam("id"))
-    .with_for_update()
+    .with_for_update(of=placements)
 )

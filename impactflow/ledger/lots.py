@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, case, cast, func, not_, or_, select
 
-from impactflow.ledger import allocations, transitions
+from impactflow.ledger import allocations, netting, transitions
 from impactflow.ledger.allocations import Entry
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, UNLISTED, WAS_LISTED, Fresh
@@ -130,6 +130,12 @@ def oldest_due(connection: Connection, store: str, pools: Sequence[Pool]) -> dat
     return min((at for at in due if at is not None), default=None)
 
 
+def unbalanced(connection: Connection, store: str) -> frozenset[str]:
+    """The slots of a store with credit, or with shares or a lot that wait: few, or none."""
+    found = connection.execute(_UNBALANCED, {"store": store}).scalars()
+    return frozenset(found) | {row.slot for row in connection.execute(_WAITING, {"store": store})}
+
+
 def _draw_all(connection: Connection, drawing: Drawing) -> int:
     one_at_a_time(connection, drawing.store)  # no planner changes a share meanwhile
     day = planned_on_day(connection, drawing.store, drawing.at)
@@ -165,7 +171,9 @@ def _give_up_outdated(connection: Connection, wanted: Outdated) -> int:
 
 def _draw(connection: Connection, drawing: Drawing, pool: Pool, day: Day) -> bool:
     """Use the credit of a slot, and draw a lot if one is due; return whether one was drawn."""
-    _use_credit(connection, drawing, pool)
+    left = _use_credit(connection, drawing, pool)
+    if pool.is_for_one and left and netting.share_credit(connection, drawing, pool, left, day):
+        _use_credit(connection, drawing, pool)
     if _is_under_way(connection, drawing.store, pool.slot):
         return False
     if pool.since is not None and _was_drawn_since(connection, drawing.store, pool.slot, pool.since):
@@ -195,14 +203,17 @@ def _ready_units(connection: Connection, drawing: Drawing, pool: Pool) -> int:
     return (int(row.units) * PARTS + int(row.parts)) // PARTS
 
 
-def _use_credit(connection: Connection, drawing: Drawing, pool: Pool) -> None:
-    """Cover shares with what is bought already, and owed to no order."""
+def _use_credit(connection: Connection, drawing: Drawing, pool: Pool) -> int:
+    """Cover shares with what is bought already, and owed to no order; return what is left for orders of any time."""
+    left = 0
     for row in connection.execute(_CREDIT, _whose(drawing.store, pool)).all():
         used = _cover(connection, drawing, pool, row.lot, row.parts, sold_before=row.sold_before)
+        left += 0 if row.sold_before else row.parts - used
         if not used:
             continue
         allocations.add(connection, row.lot, [Entry(row.row, -used)], drawing.at, drawing.run_id)
         allocations.check(connection, row.lot)
+    return left
 
 
 def _cover(
@@ -401,7 +412,9 @@ _CREDIT = (
         placements.c.order.label("row"),
         (shares.c.covered - shares.c.owed).label("parts"),
         # An adopted lot was bought for orders that were sold before; this ledger may not know all of them.
-        case((orders.c.policy.is_(None) & orders.c.eligible, orders.c.ordered_at), else_=None).label("sold_before"),
+        case(
+            (orders.c.lot.is_not(None) & orders.c.policy.is_(None) & orders.c.eligible, orders.c.ordered_at), else_=None
+        ).label("sold_before"),
     )
     .select_from(
         shares.join(orders, shares.c.order == orders.c.id).join(
@@ -414,10 +427,16 @@ _CREDIT = (
         shares.c.covered != shares.c.owed,  # for the index
         shares.c.covered > shares.c.owed,
         (orders.c.store + "") == _STORE,
-        orders.c.lot.is_not(None),
         placements.c.status.in_(STANDING),
     )
     .order_by(placements.c.id)
+    .with_for_update(of=placements)  # no one records meanwhile that its seller has cancelled it
+)
+_UNBALANCED = (
+    select(shares.c.slot)
+    .join(orders, shares.c.order == orders.c.id)
+    .where(shares.c.covered != shares.c.owed, (orders.c.store + "") == _STORE)
+    .distinct()
 )
 _SLOT_OF_LOT = select(placements.c.slot).where(placements.c.id == journal.c.lot).scalar_subquery()
 _OUTDATED = (

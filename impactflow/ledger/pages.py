@@ -51,6 +51,7 @@ class Page:
         asks_for_first: Whether it matters to ``evaluate`` if an order is its customer's first.
         distinct_sources: The systems of which no two orders are one sale reported twice.
         undoes: Whether a full refund undoes what was bought in a slot.
+        reduces: Whether a refund of a part of an order reduces what it is owed in a slot.
     """
 
     store: str
@@ -67,6 +68,7 @@ class Page:
     asks_for_first: bool = False
     distinct_sources: frozenset[str] = frozenset()
     undoes: Callable[[str], bool] = lambda _: False
+    reduces: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ from sqlalchemy import Connection, bindparam, select
 
 from impactflow.ledger.pages import Page
 from impactflow.ledger.rows import look_alike_of
-from impactflow.ledger.states import Status
+from impactflow.ledger.states import WITHDRAWN, Status
 from impactflow.ledger.tables import planned_on
 from impactflow.models import UNIT_OF, Impact, Order, Unit, parts_of
 from impactflow.units import in_words, shown
 
 #: The statuses in which nothing is to be bought for now; None is before the first status.
-_IDLE = frozenset({None, Status.HELD.value, Status.AWAITING_APPROVAL.value, Status.CANCELLED.value})
+_IDLE = frozenset({None, *(status.value for status in (Status.HELD, Status.AWAITING_APPROVAL, *WITHDRAWN))})
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class Plan:
     reported: dict[int, datetime] = field(default_factory=dict)
     #: The rows of orders that are not held any more.
     released: set[int] = field(default_factory=set)
+    #: The rows of orders that are to be planned again at their next reading.
+    again: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -141,7 +143,7 @@ def impact_values(impact: Impact, order: Order, at: datetime) -> dict[str, Any]:
         "status": status.value,
         "reason": reason,
         "due_at": at if status is Status.PLANNED else None,
-        "buy_from": _days_after(order, impact.hold_days) if impact.hold_days else None,
+        "buy_from": _days_after(order.ordered_at, impact.hold_days) if impact.hold_days else None,
     }
     values["look_alike"] = look_alike_of(values, order.customer_email)
     return values
@@ -157,15 +159,20 @@ def share_values(impact: Impact, order: Order, row_id: int) -> dict[str, Any]:
         "earned": parts,
         "owed": parts,
         "covered": 0,
-        "buy_from": _days_after(order, impact.hold_days) if impact.hold_days else None,
-        "final_at": _days_after(order, _FINAL_DAYS),
+        "buy_from": _days_after(order.ordered_at, impact.hold_days) if impact.hold_days else None,
+        "final_at": final_at(order.ordered_at),
     }
 
 
-def _days_after(order: Order, days: int) -> datetime:
+def final_at(ordered_at: datetime) -> datetime:
+    """The time from which a reading of an order counts for good."""
+    return _days_after(ordered_at, _FINAL_DAYS)
+
+
+def _days_after(ordered_at: datetime, days: int) -> datetime:
     """The time so many days after a sale; an order may be dated as late as a calendar goes."""
     span = timedelta(days=days)
-    return min(order.ordered_at, datetime.max.replace(tzinfo=UTC) - span) + span
+    return min(ordered_at, datetime.max.replace(tzinfo=UTC) - span) + span
 
 
 def _begin(impact: Impact) -> tuple[Status, str | None]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, or_, select
 
-from impactflow.ledger import allocations, facts, forgotten, given_back, transitions, unlisted
+from impactflow.ledger import allocations, credit, facts, forgotten, given_back, transitions, unlisted
 from impactflow.ledger import shares as sharing
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.facts import Origin
@@ -44,6 +44,7 @@ from impactflow.ledger.tables import (
     unearned,
 )
 from impactflow.ledger.unreadable import write_broken
+from impactflow.models import Impact
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,11 @@ def _digest(page: Page, sale: Sale) -> str:
     """As ``facts.judged_digest``."""
     asks = next((impact.asks for impact in sale.earnings.impacts if impact.asks), "")
     return facts.judged_digest(page.policy_digest, sale.order, asks)
+
+
+def _covered(impact: Impact) -> Impact:
+    """An impact of which what was bought for other orders covers a part: its share is all of it."""
+    return impact if impact.share is not None else replace(impact, share=impact.exact, on_behalf_of_customer=False)
 
 
 def _with_rows_of_duplicates(sale: Sale, made: Mapping[str, int]) -> Sale:
@@ -292,9 +298,9 @@ def _plan_again(connection: Connection, sale: Sale, row: Any, writing: Plan) -> 
         if row.customer_email is not None:
             values["customer_email"] = row.customer_email
         sale = replace(sale, order=replace(sale.order, customer_email=values["customer_email"]))
-    earned = {
-        impact.slot: replace(impact, share=None) if impact.slot in alone else impact for impact in sale.earnings.impacts
-    }
+    earned = {impact.slot: impact for impact in sale.earnings.impacts}
+    earned |= {slot: replace(earned[slot], share=None) for slot in alone & earned.keys()}
+    earned |= {slot: _covered(earned[slot]) for slot in sharing.covered_by_credit(connection, owing) & earned.keys()}
     connection.execute(orders.update().where(orders.c.id == row.id).values(**values))
     connection.execute(unearned.delete().where(unearned.c.order == row.id))
     _plan_unearned(sale, row.id, writing)
@@ -302,6 +308,7 @@ def _plan_again(connection: Connection, sale: Sale, row: Any, writing: Plan) -> 
     taken = sharing.revise(connection, row.id, owing, pooled, sale, writing)
     for slot, found in existing.items():
         revise(connection, found, earned.get(slot), sale, writing, is_pooled=slot in taken)
+        credit.follow(connection, found, earned.get(slot), sale, writing)
     fresh = [impact for slot, impact in earned.items() if slot not in existing and slot not in taken]
     plan_impacts(fresh, row.id, replace(sale.order, id=row.order_id), writing)
 
@@ -343,6 +350,8 @@ def _write(connection: Connection, writing: Plan) -> None:
     if writing.shares:
         connection.execute(shares.insert(), writing.shares)
     write_day(connection, writing.page.store, writing.day)
+    if writing.again:
+        connection.execute(orders.update().where(orders.c.id.in_(sorted(writing.again))).values(digest=""))
 
 
 def _keep_readings(connection: Connection, writing: Plan) -> None:

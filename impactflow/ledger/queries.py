@@ -15,7 +15,7 @@ from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.pauses import IS_DOUBT_PAUSED, IS_PAUSED
 from impactflow.ledger.rows import Entry, entry_from_row, names_for, placement_columns, placement_from_row
 from impactflow.ledger.sales import same_sale
-from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, STANDING, UNRESOLVED, WAITING, Status
+from impactflow.ledger.states import LONGEST_DELAY, NEEDS_ATTENTION, STANDING, UNRESOLVED, WAITING, WITHDRAWN, Status
 from impactflow.ledger.tables import (
     Utc,
     allocations,
@@ -484,7 +484,7 @@ _ATTENTION = (
     .order_by(placements.c.status == Status.AWAITING_APPROVAL, placements.c.status, placements.c.id)
     .limit(bindparam("limit"))
 )
-_NOT_BEING_BOUGHT = (Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED)
+_NOT_BEING_BOUGHT = (Status.HELD, Status.AWAITING_APPROVAL, *WITHDRAWN)
 # The queries of every round of work are built once.
 _STATUSES: BindParameter[Any] = bindparam("statuses", expanding=True)
 _NEXT_DUE = (

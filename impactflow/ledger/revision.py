@@ -14,7 +14,7 @@ from impactflow.ledger.pages import Sale
 from impactflow.ledger.pauses import LONG_AGO
 from impactflow.ledger.plan_rows import Plan, begins, impact_values
 from impactflow.ledger.rows import ever_bought, look_alike_of
-from impactflow.ledger.states import UNSURE, WAITING, Status
+from impactflow.ledger.states import UNSURE, WAITING, WITHDRAWN, Status
 from impactflow.ledger.tables import (
     events,
     orders,
@@ -23,7 +23,7 @@ from impactflow.ledger.tables import (
 from impactflow.models import Impact
 
 #: Statuses in which nothing was bought or is being bought.
-_NOTHING_SENT = WAITING | {Status.CANCELLED, Status.FAILED}
+_NOTHING_SENT = WAITING | {*WITHDRAWN, Status.FAILED}
 
 
 def one_per_slot(connection: Connection, row_id: int, writing: Plan) -> dict[str, Any]:
@@ -63,13 +63,15 @@ def revise(
     doubt is not touched, for it may have to be sent again as it was. An impact that is bought with those of other
     orders by now (``is_pooled``) has no placement of its own.
     """
+    if is_pooled and found.status == Status.COVERED and impact is not None:
+        return
     impact = None if is_pooled else impact
     if sale.asks_anew and found.status in UNSURE and found.decided is not None:
         unanswered = {"status": found.status, "approved": None, "decided": None}
         transitions.revise(connection, found, unanswered, None, writing.page.at, writing.page.run_id)
     if found.status in UNSURE and not found.was_bought:
         transitions.outdate(connection, found, outdated=is_outdated(found, impact, sale, writing))
-    if not may_change(found) or (impact is None and found.status not in WAITING):
+    if not may_change(found) or (impact is None and found.status == Status.CANCELLED):
         return
     if impact is None:
         reasons = [entry.reason for entry in sale.earnings.unearned if entry.slot in {None, found.slot}]
@@ -105,7 +107,7 @@ def _values(found: Any, impact: Impact, sale: Sale, writing: Plan) -> dict[str, 
 def may_change(found: Any) -> bool:
     """Whether a placement waits to be sent, or was withdrawn while it waited."""
     unsent = found.attempts == 0 or found.left == Status.PLANNED
-    withdrawn = found.status == Status.CANCELLED and unsent and not found.was_bought
+    withdrawn = found.status in WITHDRAWN and unsent and not found.was_bought
     return withdrawn or found.status in WAITING
 
 
@@ -144,6 +146,7 @@ PLACEMENTS = (
                 "unit",
                 "options",
                 "id",
+                "order",
                 "key",
                 "slot",
                 "status",
@@ -153,6 +156,7 @@ PLACEMENTS = (
                 "approved",
                 "decided",
                 "on_behalf",
+                "cancel_refused",
             )
         ),
         _LEFT.label("left"),

@@ -16,8 +16,8 @@ from impactflow.ledger.allocations import Covering, Entry
 from impactflow.ledger.pages import Sale
 from impactflow.ledger.plan_rows import Plan, share_values
 from impactflow.ledger.revision import may_change
-from impactflow.ledger.tables import orders, shares
-from impactflow.models import Impact
+from impactflow.ledger.tables import orders, placements, shares
+from impactflow.models import Impact, parts_of
 
 
 def stands_alone(found: Any) -> bool:
@@ -33,7 +33,7 @@ def one_per_slot(connection: Connection, row_id: int, alone: Container[str], wri
     """
     standing = {}
     for slot, found in _of_sale(connection, row_id).items():
-        ranked = sorted(found, key=lambda share: (not _final(connection, share), share.order))
+        ranked = sorted(found, key=lambda share: (not final_parts(connection, share), share.order))
         if slot not in alone:
             standing[slot] = ranked.pop(0)
         for share in ranked:
@@ -75,7 +75,16 @@ def revise(
 def sent(connection: Connection, row_ids: Iterable[int]) -> frozenset[str]:
     """The slots of which a part of a sale's share was sent."""
     found = (each for row_id in row_ids for shares_of in _of_sale(connection, row_id).values() for each in shares_of)
-    return frozenset(share.slot for share in found if _final(connection, share))
+    return frozenset(share.slot for share in found if final_parts(connection, share))
+
+
+def covered_by_credit(connection: Connection, owing: Mapping[str, Any]) -> frozenset[str]:
+    """The slots, among those of a sale's shares, in which it has a part of what was bought for one other order."""
+    return frozenset(
+        slot
+        for slot, share in owing.items()
+        if any(each.is_for_one and each.parts for each in final_parts(connection, share))
+    )
 
 
 def covered(connection: Connection, row_ids: Iterable[int], slot: str) -> int:
@@ -84,12 +93,15 @@ def covered(connection: Connection, row_ids: Iterable[int], slot: str) -> int:
 
 
 def _owed(connection: Connection, share: Any, sale: Sale, writing: Plan) -> int:
-    """What a sale is owed of a share that was sent: all of it, nothing after a refund, or what was sent of it."""
-    if any(impact.slot == share.slot for impact in sale.earnings.impacts):
-        return int(share.earned)
+    """What a sale is owed of a share that was sent: all of it, less after a refund, or what was sent of it."""
+    for impact in sale.earnings.impacts:
+        if impact.slot == share.slot:
+            is_less = sale.order.is_refunded_in_part and writing.page.reduces(share.slot)
+            is_known = impact.quantity is not None and impact.kind == share.kind
+            return min(int(share.earned), parts_of(impact.exact)) if is_less and is_known else int(share.earned)
     if sale.order.is_refunded and writing.page.undoes(share.slot):
         return 0
-    return min(int(share.earned), sum(each.parts for each in _final(connection, share)))
+    return min(int(share.earned), sum(each.parts for each in final_parts(connection, share)))
 
 
 def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None, owed: int, writing: Plan) -> bool:
@@ -103,7 +115,7 @@ def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None
         owed: What is owed of it if a part of it was sent.
         writing: The values that the transaction will write.
     """
-    final = _final(connection, share)
+    final = final_parts(connection, share)
     is_as_wanted = wanted is not None and all(getattr(share, name) == wanted[name] for name in _COMPARED)
     chosen = (shares.c.order == share.order) & (shares.c.slot == share.slot)
     # What a person, or the seller, has taken back stays with its order.
@@ -120,8 +132,8 @@ def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None
     for each in allocations.covering(connection, share.order, share.slot):
         if each.is_waiting:
             lots.give_up(connection, each.lot, "an order for which it was has changed", writing.day, writing.page)
-    if final := _final(connection, share):  # another run may have claimed a lot meanwhile
-        _free(connection, share, owed, final, writing)
+    if final := final_parts(connection, share):  # another run may have claimed a lot meanwhile
+        allocations.free(connection, Entry(share.order, owed), final, writing.page.at, writing.page.run_id)
         connection.execute(shares.update().where(chosen).values(owed=owed, outdated=not is_as_wanted))
     elif wanted is None:
         connection.execute(shares.delete().where(chosen))
@@ -131,26 +143,13 @@ def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None
     return bool(final)
 
 
-def _final(connection: Connection, share: Any) -> Sequence[Covering]:
+def final_parts(connection: Connection, share: Any) -> Sequence[Covering]:
     """The lots with a part of a share that cannot be given up any more, the latest first."""
     return [each for each in allocations.covering(connection, share.order, share.slot) if not each.is_waiting]
 
 
-def _free(connection: Connection, share: Any, owed: int, final: Iterable[Covering], writing: Plan) -> None:
-    """Move what lots cover beyond what is owed to their credit."""
-    beyond = sum(each.parts for each in final) - owed
-    for each in final:
-        freed = min(beyond, each.parts)
-        if freed <= 0 or each.is_over:
-            continue
-        allocations.open_credit(connection, each.row, share.slot, share.kind)
-        entries = [Entry(share.order, -freed), Entry(each.row, freed)]
-        allocations.add(connection, each.lot, entries, writing.page.at, writing.page.run_id)
-        beyond -= freed
-
-
 def _of_sale(connection: Connection, row_id: int) -> Mapping[str, Sequence[Any]]:
-    """The shares of a sale, by slot."""
+    """The shares of a sale, by slot; not of its own purchases, which ``credit`` looks after."""
     found: dict[str, list[Any]] = defaultdict(list)
     for share in connection.execute(_OF_SALE, {"order": row_id}).all():
         found[share.slot].append(share)
@@ -162,5 +161,10 @@ _COMPARED = ("kind", "earned", "buy_from")
 _OF_SALE = (
     select(shares)
     .join(orders, shares.c.order == orders.c.id)
-    .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))
+    .where(
+        or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")),
+        ~select(placements.c.id)
+        .where(placements.c.order == shares.c.order, placements.c.slot == shares.c.slot, allocations.IS_SHARED)
+        .exists(),
+    )
 )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import ever_bought
 from impactflow.ledger.sold import Sold, Stands, likeness, reporters_from_text
-from impactflow.ledger.states import UNSURE, WAITING, Status
+from impactflow.ledger.states import UNSURE, WAITING, WITHDRAWN, Status
 from impactflow.ledger.tables import orders, placements
 from impactflow.names import systems_of
 
@@ -106,7 +106,7 @@ _ROWS = select(*_COLUMNS).where(orders.c.id.in_(_IDS))
 #: The first row of a sale.
 _FIRST_ROW = func.coalesce(orders.c.same_as, orders.c.id)
 _FIRST = select(orders.c.id, _FIRST_ROW.label("first")).where(orders.c.id.in_(_IDS))
-_WAS_SENT = ever_bought() | placements.c.status.not_in((*WAITING, Status.CANCELLED.value))
+_WAS_SENT = ever_bought() | placements.c.status.not_in((*WAITING, *WITHDRAWN))
 _IS_ASKED = placements.c.status == Status.AWAITING_APPROVAL.value
 _IS_PLANNED = placements.c.status == Status.PLANNED.value
 _IS_APPROVED = placements.c.approved.is_not(None) & placements.c.status.in_((*UNSURE, Status.PLANNED.value))

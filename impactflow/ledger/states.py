@@ -5,11 +5,13 @@ The life of a placement, on one screen.
                                     ▲ │        │ │ │        │           │
                                     │ │        │ │ └▶ failed└▶ cancelling ──▶ cancelled
                                     │ ▼        │ ▼
-                                 cancelled     │ in_doubt ──▶ placed · planned · failed · parked
+                      covered    cancelled     │ in_doubt ──▶ placed · planned · failed · parked
                                                └▶ planned (certainly not sent)
 
-A person approves what awaits it (planned) or rejects it (cancelled), and rules on what is parked or failed: placed ·
-planned · cancelled. Only what this table lists can happen: ``transitions``, which alone writes a status, enforces it.
+What is planned is covered, if enough of it was bought for other orders that are owed less by now; it is planned again
+if that changes. A person approves what awaits it (planned) or rejects it (cancelled), and rules on what is parked or
+failed: placed · planned · cancelled. Only what this table lists can happen: ``transitions``, which alone writes a
+status, enforces it.
 """
 
 from collections.abc import Mapping
@@ -43,6 +45,8 @@ class Status(StrEnum):
     CANCELLING = "cancelling"
     #: Undone, or withdrawn before anything was bought.
     CANCELLED = "cancelled"
+    #: Nothing is bought for it: it has a part of what was bought for other orders, which are owed less by now.
+    COVERED = "covered"
 
 
 #: The longest delay: leases and settling times are a day at most (``settings``), tracking looks once a day, a seller's
@@ -67,6 +71,9 @@ STANDING = (Status.PLACED, Status.COMPLETED)
 #: The statuses of a placement that was sent, and may yet turn out not to have been bought, and be planned again.
 UNSURE = (*UNRESOLVED, Status.PARKED, Status.FAILED)
 
+#: The statuses in which nothing is to be bought, and a plan may still change if nothing was sent.
+WITHDRAWN = (Status.CANCELLED, Status.COVERED)
+
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {
         Status.HELD: frozenset({Status.PLANNED, Status.AWAITING_APPROVAL, Status.CANCELLED}),
@@ -78,7 +85,10 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         # To PLACED and IN_DOUBT likewise; to AWAITING_APPROVAL where the order changed, or the row is not what was
         # approved.
         Status.PLANNED: frozenset(
-            {Status.PLACING, Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.PLACED, Status.IN_DOUBT}
+            {
+                *(Status.PLACING, Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.COVERED),
+                *(Status.PLACED, Status.IN_DOUBT),
+            }
         ),
         Status.PLACING: frozenset({Status.PLACED, Status.FAILED, Status.PLANNED, Status.IN_DOUBT, Status.PARKED}),
         # To FAILED where the provider said no to a request without a key, and its records show no purchase.
@@ -97,12 +107,16 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         Status.CANCELLED: frozenset(
             {Status.PLANNED, Status.HELD, Status.AWAITING_APPROVAL, Status.PLACED, Status.IN_DOUBT}
         ),
+        # To PLACED where another ledger has bought it.
+        Status.COVERED: frozenset(
+            {Status.PLANNED, Status.HELD, Status.AWAITING_APPROVAL, Status.CANCELLED, Status.PLACED}
+        ),
     }
 )
 
 #: The statuses that runs process by themselves.
 _MOVING = frozenset({Status.PLANNED, Status.PLACING, Status.IN_DOUBT, Status.PLACED, Status.CANCELLING})
 #: The statuses in which nothing is left to do.
-_OVER = frozenset({Status.COMPLETED, Status.CANCELLED})
+_OVER = frozenset({Status.COMPLETED, Status.CANCELLED, Status.COVERED})
 #: All other statuses: nothing happens until a person does something.
 WAITS_FOR_A_PERSON = frozenset(Status) - _MOVING - _OVER

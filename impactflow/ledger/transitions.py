@@ -20,7 +20,7 @@ from impactflow.ledger import allocations, forgotten
 from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import NOBODY, lock, look_alike_of
-from impactflow.ledger.states import TRANSITIONS, UNSURE, WAITING, Status
+from impactflow.ledger.states import STANDING, TRANSITIONS, UNSURE, WAITING, Status
 from impactflow.ledger.tables import Utc, events, orders, placements
 from impactflow.models import Placement, Receipt
 from impactflow.names import is_lot
@@ -119,6 +119,8 @@ def revise(
     changing = placements.update().where(placements.c.id == found.id, as_found).values(**values)
     if not connection.execute(changing).rowcount:
         return False
+    if to is Status.CANCELLED and from_ in _BOUGHT:
+        allocations.end(connection, found.id, at, run_id)
     if detail is not None:
         event = {"from_status": from_, "to_status": to, "attempt": found.attempts, "detail": detail}
         connection.execute(events.insert(), {"placement": found.id, "at": at, "run_id": run_id, **event})
@@ -183,13 +185,23 @@ def move(connection: Connection, moves: Sequence[Move]) -> list[None]:
     expect(len(moves), connection.execute(_MOVE, changes).rowcount)
     connection.execute(_MOVE_EVENTS, changes)
     for each in moves:
-        if each.to is Status.PLACED and is_lot(each.placement.order_id):
-            allocations.to_credit(connection, each.placement.id, each.at, each.run_id)
+        _count_parts(connection, each)
     if again := [each.placement.id for each in moves if each.to is Status.PLANNED]:
         connection.execute(_JUDGE_ANEW, {"ids": as_list([id_] for id_ in again)})
         if sent_before := [each.placement.id for each in moves if each.to is Status.PLANNED and each.from_ in UNSURE]:
             _look_alike_anew(connection, sent_before)
     return [None] * len(moves)
+
+
+def _count_parts(connection: Connection, each: Move) -> None:
+    """Bring the journal in line with a move that begins, or ends, a purchase of which several orders may have parts."""
+    purchase = each.placement.id, each.at, each.run_id
+    if each.to is Status.PLACED and is_lot(each.placement.order_id):
+        allocations.to_credit(connection, *purchase)
+    elif each.to is Status.PLACED and each.from_ is Status.CANCELLED:
+        allocations.restore(connection, *purchase)
+    elif each.to is Status.CANCELLED and each.from_ in _BOUGHT:
+        allocations.end(connection, *purchase)
 
 
 def cleared(connection: Connection, moves: Sequence[Move]) -> Sequence[Move]:
@@ -266,6 +278,7 @@ def _change(each: Move) -> tuple[object, ...]:
     )
 
 
+_BOUGHT = frozenset({*STANDING, Status.CANCELLING})
 # Nothing is returned: otherwise SQLite would insert each row by itself.
 _NEW = placements.insert()
 _KEYS = listed("keys", {"key": placements.c.key.type}).c

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -151,6 +151,18 @@ class Policy(Strict):
     """The rules: what is bought for each order that counts."""
 
     @model_validator(mode="after")
+    def _counts_after_refunds(self) -> Self:
+        """A refund of a part can only reduce what is owed if an order still counts after it."""
+        if "Partially Refunded" in self.eligible_payments:
+            return self
+        named = [("refunds", self.refunds), *((f"rules.{rule.slot}.refunds", rule.refunds) for rule in self.rules)]
+        for name, refunds in named:
+            if refunds is not None and refunds.partial == "pro_rata":
+                message = f"must include Partially Refunded for {name}.partial: pro_rata, or such orders earn nothing"
+                raise wrong_at(("eligible_payments",), message, list(self.eligible_payments))
+        return self
+
+    @model_validator(mode="after")
     def _caps_cover_rules(self) -> Self:
         for number, cap in enumerate(self.caps):
             covered = cap.covered(self.rules)
@@ -164,9 +176,9 @@ class Policy(Strict):
                 measure = "usd" if cap.quantity is None else "quantity"
                 raise wrong_at(("caps", number, measure), "is less than one can buy", cap.usd or cap.quantity)
         for number, rule in enumerate(self.rules):
-            if not isinstance(rule.buy, Buy):
+            if not rule.is_pooled:
                 continue
-            pool = self._pool(rule, rule.buy, _ANY_TIME)
+            pool = self._pool(rule, _ANY_TIME)
             if pool.least > pool.most:
                 message = f"its purchases are at least {pool.least}, and a cap or the seller allows {pool.most} at most"
                 raise wrong_at(("rules", number, "buy"), message, rule.slot)
@@ -181,19 +193,29 @@ class Policy(Strict):
         """Whether a rule makes one purchase for many orders."""
         return any(rule.is_pooled for rule in self.rules)
 
-    def pools_at(self, now: datetime) -> Sequence[Pool]:
-        """The slots in which one purchase is made for many orders, as they stand at a time."""
-        return [self._pool(rule, rule.buy, now) for rule in self.rules if isinstance(rule.buy, Buy)]
+    def pools_at(self, now: datetime, unbalanced: Container[str] = ()) -> Sequence[Pool]:
+        """
+        The slots in which one purchase is made for many orders, as they stand at a time.
 
-    def _pool(self, rule: Rule, buy: Buy, now: datetime) -> Pool:
+        Args:
+            now: The time.
+            unbalanced: More slots to include, if they take credit: what is left to buy there after it is used.
+        """
+        pools = [self._pool(rule, now) for rule in self.rules if rule.is_pooled]
+        singles = (rule for rule in self.rules if not rule.is_pooled and rule.takes_credit and rule.slot in unbalanced)
+        return pools + [self._pool(rule, now) for rule in singles]
+
+    def _pool(self, rule: Rule, now: datetime) -> Pool:
         caps = [most for cap in self.caps if (most := cap.most_of(rule)) is not None]
+        every, at_least = (rule.buy.every, rule.buy.at_least) if isinstance(rule.buy, Buy) else (None, None)
         return Pool(
             slot=rule.slot,
             kind=rule.impact,
-            least=rule.least if buy.at_least is None else max(rule.least, ceil(Fraction(buy.at_least) * rule.scale)),
+            least=rule.least if at_least is None else max(rule.least, ceil(Fraction(at_least) * rule.scale)),
             most=min([rule.most, *caps]),
-            since=None if buy.every is None else period(buy.every, now, self.time_zone)[0],
+            since=None if every is None else period(every, now, self.time_zone)[0],
             lot=rule.lot,
+            is_for_one=not rule.is_pooled,
         )
 
     @cached_property
@@ -209,6 +231,8 @@ class Policy(Strict):
             meaning += f" quoted at most {sorted(limits.items())}"
         if pooled := sorted((rule.slot, self.undoes(rule.slot)) for rule in self.rules if rule.is_pooled):
             meaning += f" for many orders, and undone: {pooled}"
+        if reduced := sorted(rule.slot for rule in self.rules if self.reduces(rule.slot)):
+            meaning += f" less after a refund of a part: {reduced}"
         return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 
     def earnings(self, order: Order) -> Earnings:
@@ -272,6 +296,11 @@ class Policy(Strict):
         """Whether a full refund undoes what was bought in a slot, which may be gone from the policy."""
         own = next((rule.refunds for rule in self.rules if rule.slot == slot), None)
         return (own or self.refunds).full == "undo"
+
+    def reduces(self, slot: str) -> bool:
+        """Whether a refund of a part of an order reduces what it is owed in a slot."""
+        rule = next((rule for rule in self.rules if rule.slot == slot), None)
+        return rule is not None and rule.counts_money and (rule.refunds or self.refunds).partial == "pro_rata"
 
     @cached_property
     def slots(self) -> frozenset[str]:

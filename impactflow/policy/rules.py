@@ -20,7 +20,15 @@ from impactflow.policy.conditions import When
 from impactflow.policy.fields import UNLIMITED, HoldDays, Limit, Number, Slot, Strict, Text, wrong_at
 from impactflow.policy.pools import Buy
 from impactflow.policy.priced_order import NeedsAttention, NotEarned, PricedOrder
-from impactflow.policy.quantities import DonationQuantity, PerItem, Quantity, Rounding, rounded
+from impactflow.policy.quantities import (
+    DonationQuantity,
+    PerAmount,
+    PercentOfOrder,
+    PerItem,
+    Quantity,
+    Rounding,
+    rounded,
+)
 from impactflow.units import WHOLE
 
 _GRAMS: Mapping[str, Fraction] = MappingProxyType(
@@ -49,7 +57,15 @@ class Refunds(Strict):
     """The effect of a refund on what was bought for the order."""
 
     full: Literal["keep", "undo"] = "keep"
-    """A full refund: keep what was bought, or undo it (cancel it at the provider), by `impactflow refunds`."""
+    """
+    A full refund: keep what was bought, or undo it (cancel it at the provider), by `impactflow refunds`. What cannot be
+    cancelled is credit: the next orders are covered with it before anything is bought.
+    """
+    partial: Literal["keep", "pro_rata"] = "keep"
+    """
+    A refund of a part: keep what was bought, or make credit of what the order does not earn any more by its amount
+    after the refund (pro_rata), in rules that count money. Needs Partially Refunded in ``eligible_payments``.
+    """
 
 
 class Rule(Strict):
@@ -148,6 +164,16 @@ class Rule(Strict):
         if isinstance(self.quantity, PerItem):
             return "per_item"
         return self.when.needs_lines
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether the quantity goes by the order's amount."""
+        return isinstance(self.quantity, PerAmount | PercentOfOrder)
+
+    @property
+    def takes_credit(self) -> bool:
+        """Whether an order may be covered by what was bought for others: not where the seller writes to customers."""
+        return True
 
     def lot(self, quantity: int) -> Impact:
         """Return the impact to be bought at once for many orders, in ``UNIT_OF`` the impact."""
@@ -305,6 +331,11 @@ class _OneClickImpact(Rule):
             field = "notify" if self.notify else "on_behalf_of"
             raise wrong_at((field,), "cannot be with buy: a purchase for many orders is made for no customer", True)
         return self
+
+    @property
+    def takes_credit(self) -> bool:
+        """Whether an order may be covered by what was bought for others: not where the seller writes to customers."""
+        return not self.notify
 
     @property
     def _for_customer(self) -> bool:

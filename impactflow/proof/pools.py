@@ -10,9 +10,10 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from impactflow.ledger import Balance, Status
+from impactflow.ledger.allocations import IS_SHARED
 from impactflow.ledger.tables import allocations, orders, placements, shares
 from impactflow.models import PARTS
 from impactflow.names import is_lot
@@ -49,8 +50,11 @@ def findings(
     listed_twice = {f"WR-{sale.number}" for sale in scenario.sales if sale.look_alike_after_s is not None}
     rows = [row for row in connection.execute(_SHARES).all() if place(row.order_id, "")[0] not in listed_twice]
     found += _of_shares(scenario, rows)
+    seen = set[tuple[str, str]]()  # a share stays what it was when the first part of it was sent
     for row in connection.execute(_COVERED).all():
-        if row.key in at_s and place(row.order_id, "")[0] not in listed_twice:
+        where = place(row.order_id, row.slot)
+        if row.key in at_s and row.slot in scenario.pooled and where[0] not in listed_twice and where not in seen:
+            seen.add(where)
             # What is covered with credit was bought before.
             found += _of_part(scenario, row, max(at_s[row.key], (row.at - began).total_seconds()))
     found += [
@@ -108,10 +112,17 @@ def _is_plain(sale: Sale) -> bool:
     return sale.certain and not sale.unlisted
 
 
+#: Whether a share is of the order's own purchase, or covered by what was bought for another one; see ``credit``.
+_IS_OF_ONE = (
+    select(placements.c.id)
+    .where(placements.c.order == shares.c.order, placements.c.slot == shares.c.slot)
+    .where(or_(placements.c.status == Status.COVERED.value, IS_SHARED))
+    .exists()
+)
 _SHARES = (
     select(orders.c.order_id, shares.c.slot, shares.c.owed, shares.c.covered)
     .join(orders, shares.c.order == orders.c.id)
-    .where(orders.c.lot.is_(None))
+    .where(orders.c.lot.is_(None), ~_IS_OF_ONE)
 )
 _LOTS = (
     select(placements.c.slot, orders.c.ordered_at)
@@ -130,4 +141,5 @@ _COVERED = (
     )
     .where(_OWNER.c.lot.is_(None), orders.c.eligible, placements.c.status != Status.CANCELLED.value)
     .where(allocations.c.parts > 0)
+    .order_by(allocations.c.id)
 )

@@ -107,6 +107,7 @@ class Sale:
         paid_beside: Whether another payment of the sale stays when it is refunded: it earns nothing, and is not given
             back whole.
         unlisted: Whether Wicked Reports never lists the sale: it is paid and refunded as webhooks say.
+        reduced_s: From when until when half of the sale's money is given back: the sale earns half as much.
     """
 
     number: int
@@ -124,6 +125,7 @@ class Sale:
     paid_again_after_s: float | None = None
     paid_beside: bool = False
     unlisted: bool = False
+    reduced_s: tuple[float, float] | None = None
 
     def rows(self, now_s: float) -> list[dict[str, Any]]:
         """Return the sale as Wicked Reports lists it at a time of the simulation, in seconds."""
@@ -131,6 +133,8 @@ class Sale:
             return []
         edited = self.edited_after_s is not None and now_s >= self.edited_after_s
         status = "REFUNDED" if self.is_refunded(now_s) else "APPROVED" if now_s >= self.paid_after_s else "PENDING"
+        if status == "APPROVED" and self.is_reduced(now_s):
+            status = "Partially Refunded"
         row: dict[str, Any] = {
             "id": f"WR-{self.number}",
             "sourceId": f"{1000 + self.number}",
@@ -138,7 +142,7 @@ class Sale:
             "date": (START + timedelta(seconds=self.sold_s)).isoformat().replace("+00:00", "Z"),
             "products": [{"id": "P1", "name": "Apron", "qty": self.items + edited, "PPU": 40}],
             "payments": [{"date": "2026-03-02T11:00:00", "status": each} for each in self._payments(status)],
-            "amount": 40 * (self.items + edited),
+            "amount": 40 * (self.items + edited) // (2 if self.is_reduced(now_s) else 1),
             "currency": "USD",
         }
         if self.email is not None:
@@ -157,7 +161,12 @@ class Sale:
             return 0
         if self.is_refunded(now_s):
             return 0
-        return self.items + (self.edited_after_s is not None and now_s >= self.edited_after_s)
+        items = self.items + (self.edited_after_s is not None and now_s >= self.edited_after_s)
+        return items // 2 if self.is_reduced(now_s) else items
+
+    def is_reduced(self, now_s: float) -> bool:
+        """Whether half of the sale's money is given back at a time of the simulation."""
+        return self.reduced_s is not None and self.reduced_s[0] <= now_s < self.reduced_s[1]
 
     def is_refunded(self, from_s: float, to_s: float | None = None) -> bool:
         """Whether the sale is refunded at a time of the simulation, or at any time between two."""
@@ -169,13 +178,13 @@ class Sale:
     def changes_s(self) -> Sequence[float]:
         """The times at which the sale's earnings change."""
         refund = self.refunded_after_s, self.paid_again_after_s
-        changes = (self.listed_after_s, self.paid_after_s, *refund, self.edited_after_s)
-        return [change for change in changes if change is not None]
+        changes = (self.listed_after_s, self.paid_after_s, *refund, self.edited_after_s, *(self.reduced_s or ()))
+        return [change for change in changes if change is not None and change < inf]
 
     @property
     def certain(self) -> bool:
         """Whether the sale's earnings do not depend on when the sale is read."""
-        return self.refunded_after_s is None and self.edited_after_s is None
+        return self.refunded_after_s is None and self.edited_after_s is None and self.reduced_s is None
 
     @property
     def is_refunded_at_once(self) -> bool:
@@ -276,6 +285,7 @@ class Scenario:
         daily: Whether such a purchase is made once a day, or as soon as a whole unit is earned.
         undoes_s: From when until when the policy undoes what was bought for refunded orders, as each process does after
             buying; None where it never does.
+        in_part: Whether a refund of a part of a sale reduces what it is owed: rules count money then.
     """
 
     seed: int
@@ -316,6 +326,7 @@ class Scenario:
     undoes_s: tuple[float, float] | None = None
     pooled: Sequence[str] = ()
     daily: bool = False
+    in_part: bool = False
 
     def policy(self, now_s: float = 0.0) -> Policy:
         """Return the policy at a time of the simulation, in seconds."""
@@ -333,12 +344,17 @@ class Scenario:
                 rule["quantity"] = {"per_item": rule["quantity"]["per_item"] * Decimal("0.5")}
                 rule |= {"rounding": "carry", "buy": {"every": "day"} if self.daily else {"at_least": self._unit(rule)}}
                 rule.pop("on_behalf_of", None)
+            if self.in_part:
+                rule["quantity"] = {"per_amount": {"quantity": rule["quantity"]["per_item"], "per": 40}}
         # A cap is counted in the rule's unit, of which an item earns so many of the ledger's.
         unit = {rule["slot"]: self._unit(rule) for rule in rules}
         caps = [{"per": "day", "slot": slot, "quantity": most * unit[slot]} for slot, most in self.most_a_day.items()]
         undoes = self.undoes_s is not None and self.undoes_s[0] <= now_s < self.undoes_s[1]
         refunds = {"full": "undo" if undoes else "keep"}
-        of_all = {"store": "acme", "hold_days": self.hold_days, "refunds": refunds}
+        of_all: dict[str, Any] = {"store": "acme", "hold_days": self.hold_days, "refunds": refunds}
+        if self.in_part:
+            refunds["partial"] = "pro_rata"
+            of_all["eligible_payments"] = ["APPROVED", "Partially Refunded"]
         return Policy.model_validate({**of_all, "rules": rules, "caps": caps})
 
     @staticmethod

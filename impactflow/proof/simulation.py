@@ -29,7 +29,7 @@ from impactflow.ledger import UNRESOLVED, Delivery, Forget, Ledger, Pause, Resum
 from impactflow.ledger.tables import events, orders, placements
 from impactflow.models import KEYLESS, ProviderName
 from impactflow.policy import Policy
-from impactflow.proof import pools, runs
+from impactflow.proof import credit, pools, runs
 from impactflow.proof.approvers import Approvers
 from impactflow.proof.memory import Memory
 from impactflow.proof.other_buyers import THEIR_KEY, OtherBuyers
@@ -364,9 +364,13 @@ class _Simulation:
         lines = [line for line in would.lines if not any(line[name] for name in waits)]
         shown = Counter((place(str(line["order"]), str(line["slot"])), line["quantity"]) for line in lines)
         before = len(self._bought())
+        with self._engine.connect() as connection:
+            covered_before = credit.covered(connection).items()
         await self._start(unharmed, self._clock, _ENDLESS_S)
         did = Counter((sold(row), row["quantity"]) for row in self._bought()[before:])
         self._found += [f"not in the dry run, bought by the run after it: {each}" for each in did - shown]
+        with self._engine.connect() as connection:
+            shown -= Counter(credit.covered(connection).items() - covered_before)
         self._found += [f"in the dry run, not bought by the run after it: {each}" for each in shown - did]
 
     def _bought(self) -> Sequence[Mapping[str, Any]]:
@@ -433,11 +437,14 @@ class _Simulation:
         unwanted = self._given_up | self._persons.rejected()
         if self._scenario.vandal_after_s is not None:  # what is not as it was approved waits for a person once more
             unwanted |= {place(each.order, each.slot) for each in await ledger.awaiting()}
+        with self._engine.connect() as connection:
+            unwanted = unwanted | credit.covered(connection).keys()
         earned = {where: quantity for where, quantity in wanted.items() if where not in unwanted}
         found = [*self._found, *self._beyond_caps(ours), *findings(earned, ours, await ledger.purchases(), parked)]
         began = START + timedelta(seconds=self._scenario.later_s)
         with self._engine.connect() as connection:
             found += pools.findings(connection, self._scenario, await ledger.balances(), ours, began)
+            found += credit.findings(connection, self._scenario, began)
         bought_places = {sold(purchase) for purchase in ours}
         ours = pools.singles(ours)
         bought = [(sold(purchase), purchase["quantity"]) for purchase in ours]
@@ -504,7 +511,7 @@ class _Simulation:
         return {
             place(row.order_id, row.slot)
             for row in refused
-            if row.provider in self._refuse or self._scenario.options.poor
+            if row.provider in self._refuse or self._scenario.options.poor or not self._scenario.options.extras
         }
 
     @property
@@ -638,7 +645,7 @@ _SENT = (
     )
 )
 #: The statuses that a simulation may leave placements in.
-_ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED, Status.AWAITING_APPROVAL})
+_ENDS = frozenset({Status.COMPLETED, Status.PARKED, Status.CANCELLED, Status.COVERED, Status.AWAITING_APPROVAL})
 
 
 @cache

@@ -39,7 +39,7 @@ Twist = Callable[[Random, Scenario], Scenario]
 _MOST_STRUCK = 0.95
 #: The twists that come by a chance of their own.
 _PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN, _UNDONE = "paused", "on hold", "capped", "forgotten", "undone"
-_POOLED = "pooled"
+_POOLED, _IN_PART = "pooled", "in part"
 #: Times at which the shop or the policy changes for orders that by then are older than the days a run reads; and the
 #: runs.
 _CHANGES_S, _RUNS_S = (8.6 * DAY_S, 9.9 * DAY_S), (BEGIN_S, 4 * DAY_S, 8.5 * DAY_S, 10 * DAY_S, 11.5 * DAY_S)
@@ -121,7 +121,36 @@ def _undone(chance: Random, plain: Scenario) -> Scenario:
         for sale in plain.sales
     ]
     undoes_s = chance.choice([(0.0, inf), (0.0, inf), (moment(), inf), (0.0, moment())])
-    return replace(plain, sales=sales, undoes_s=undoes_s, twists=(*plain.twists, _UNDONE))
+    undone = replace(plain, sales=sales, undoes_s=undoes_s, twists=(*plain.twists, _UNDONE))
+    in_part = Random(f"{plain.seed} in part")
+    return undone if in_part.randrange(2) else _in_part(in_part, undone)
+
+
+def _in_part(chance: Random, plain: Scenario) -> Scenario:
+    """
+    Half of the money of some sales is given back, perhaps not for good; 1ClickImpact may know no cancelling.
+
+    The shop sells more meanwhile, which is covered with what is left over.
+    """
+    if not plain.starts_s:
+        starts_s = [BEGIN_S + run * chance.uniform(0.02, 0.15) * DAY_S for run in range(4)]
+        plain = replace(plain, starts_s=sorted(starts_s), patience_s=[300.0] * len(starts_s), calm_after=None)
+    sales, moment = [], partial(chance.uniform, BEGIN_S, plain.starts_s[-1])
+    for sale in plain.sales:
+        if not sale.unlisted:  # a webhook may name another amount than Wicked Reports
+            sale = replace(sale, webhooks=())  # noqa: PLW2901 - the sale as it is told of
+        is_plain = sale.certain and not sale.unlisted and sale.look_alike_after_s is None
+        if is_plain and (sale.items == 2 or not plain.most_a_day) and chance.randrange(3):  # noqa: PLR2004 - no half items
+            from_s, until_s = sorted((moment(), moment()))
+            reduced_s = from_s, until_s if chance.randrange(2) else inf
+            sale = replace(sale, items=2, reduced_s=reduced_s)  # noqa: PLW2901 - the sale as it changes
+        sales.append(sale)
+    for _ in range(chance.randrange(4)):
+        listed_s = max(moment(), moment(), moment())  # often after there is credit
+        sales.append(Sale(len(sales) + 1, 1, None, listed_after_s=listed_s, paid_after_s=listed_s, sold_s=-600.0))
+    extras = "coral" in plain.slots or bool(chance.randrange(2))
+    options = replace(plain.options, extras=extras and plain.options.extras)
+    return replace(plain, sales=sales, options=options, in_part=True, twists=(*plain.twists, _IN_PART))
 
 
 def _pooled(chance: Random, plain: Scenario) -> Scenario:
@@ -409,4 +438,4 @@ HABITS: Mapping[str, Twist] = MappingProxyType(
 HASTY = frozenset({"stands still", "telling strangers", "effects come late"})
 TWISTS: Mapping[str, Twist] = MappingProxyType({**WEEKS, **HABITS})
 #: Every name that ``Scenario.twists`` may hold.
-NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN, _UNDONE, _POOLED})
+NAMES = frozenset({*TWISTS, _PAUSED, _ON_HOLD, _CAPPED, _FORGOTTEN, _UNDONE, _POOLED, _IN_PART})

@@ -109,6 +109,8 @@ class RefundsOutcome:
             f"{seen} given back, with purchases. This run has cancelled {self.cancelled};"
             f" {self.purchases.kept} are kept as the policy says, {self.purchases.doubtful} in doubt,"
             f" {self.purchases.refused} are not cancelled by the providers, {self.purchases.open} are open."
+            f" {counted(self.purchases.credited, 'purchase')} credited: the next orders are covered with what their own"
+            " orders are owed no more."
         )
         days = [in_words(self.window)] if self.window else []
         return [*days, numbers, f"{counted(self.withdrawn, 'placement')} withdrawn before anything was bought."]
@@ -119,6 +121,7 @@ class RefundsOutcome:
             "seen": self.purchases.orders,
             "withdrawn": self.withdrawn,
             "cancelled": self.cancelled,
+            "credited": self.purchases.credited,
             "kept": self.purchases.kept,
             "doubtful": self.purchases.doubtful,
             "refused": self.purchases.refused,

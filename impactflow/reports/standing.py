@@ -93,6 +93,7 @@ class Standing:
         in_doubt: Perhaps bought, including those that a run may still be sending.
         parked: Undecidable; for a person.
         cancelled: Undone, or withdrawn before they were sent.
+        covered: Covered by what was bought for other orders, which are owed less by now.
     """
 
     planned: int
@@ -104,6 +105,7 @@ class Standing:
     in_doubt: int
     parked: int
     cancelled: int
+    covered: int
 
     @classmethod
     def of(cls, counts: Counts) -> "Standing":
@@ -122,6 +124,7 @@ class Standing:
             in_doubt=count(Status.PLACING, Status.IN_DOUBT),
             parked=count(Status.PARKED),
             cancelled=count(Status.CANCELLED),
+            covered=count(Status.COVERED),
         )
 
     @property

@@ -185,7 +185,7 @@ async def test_a_provider_that_does_not_cancel_is_asked_twice(world_of):
         assert {"completed": 1} == await statuses(run)
         assert [] == await run.ledger.effects(run.id, after=mark, limit=9)
         assert [] == await run.ledger.changed(run.id, after=mark)
-        assert Purchases(orders=1, kept=0, doubtful=0, refused=1, open=0) == await purchases_of(run)
+        assert Purchases(orders=1, kept=0, doubtful=0, refused=0, open=0, credited=1) == await purchases_of(run)
         asked = run.transport.requests
         assert (0, 0, 0) == numbers(await one_pass(run, ONECLICK))
         assert run.transport.requests - asked <= 1  # whether it is the same account
@@ -202,7 +202,7 @@ async def test_a_person_has_a_provider_asked_again(world_of):
         for _ in range(2):
             await undo(world, run, CNAUGHT)
             world.clock.turn(hours=1)
-        assert (await purchases_of(run)).refused == 1
+        assert (await purchases_of(run)).credited == 1
         world.sandbox._lines[CNAUGHT].calm()
         assert (0, 0, 0) == numbers(await undo(world, run, CNAUGHT))
         assert (1, 0, 0) == numbers(await undo(world, run, CNAUGHT, again=True))

@@ -51,6 +51,7 @@ def test_each_status_is_counted_once():
         in_doubt=power[Status.PLACING] + power[Status.IN_DOUBT],
         parked=power[Status.PARKED],
         cancelled=power[Status.CANCELLED],
+        covered=power[Status.COVERED],
     )
 
 
@@ -62,8 +63,8 @@ def test_providers_are_added_up():
 
 @pytest.mark.parametrize("status", Status)
 def test_what_is_left_decides_the_exit_status(status):
-    """Failed, parked, held, awaiting approval, in doubt or to be sent: undone. Placed, complete, cancelled: done."""
-    done = {Status.PLACED, Status.COMPLETED, Status.CANCELLED, Status.CANCELLING}
+    """Failed, parked, held, awaiting approval, in doubt or to be sent: undone. All else is done."""
+    done = {Status.PLACED, Status.COMPLETED, Status.CANCELLED, Status.CANCELLING, Status.COVERED}
     some = counts(**{status.value: 1})
     assert (status not in done) == outcome(in_window=some, overall=some).undone
 
