@@ -114,7 +114,7 @@ def _show(story: Mapping[str, Any]) -> None:
     for placement in story["placements"]:
         _show_placement(placement)
     for share in story["shares"]:
-        _show_share(share, story["order"])
+        _show_share(share)
 
 
 def _last_reading(story: Mapping[str, Any]) -> str:
@@ -153,7 +153,7 @@ def _show_refund(refund: Mapping[str, Any]) -> None:
     out.print(f"  {at} undone or given back: {how_much} ({ref})", markup=False)
 
 
-def _show_share(share: Mapping[str, Any], order: str) -> None:
+def _show_share(share: Mapping[str, Any]) -> None:
     """Print a share of purchases for many orders, or of the order's own, and the purchases that it has a part of."""
     name, size = SHOWN[Unit(share["unit"])]
 
@@ -165,9 +165,11 @@ def _show_share(share: Mapping[str, Any], order: str) -> None:
         return
     less = "" if share["owed"] == share["earned"] else f", less what was given back: {shown(share['owed'])}"
     whose = (
-        "of what was bought for it" if _has_own(share, order) else "of what was bought for other orders or with theirs"
+        "of what was bought for it"
+        if share["is_of_own_purchase"]
+        else "of what was bought for other orders or with theirs"
     )
-    out.print(f"\n[bold]{share['slot']}[/bold]: a share of {shown(share['earned'])}{less}, {whose}")
+    out.print(f"\n[bold]{share['slot']}[/bold]: a share of {shown(share['earned'])}{less} of what was bought {whose}")
     if share["covered"] > share["owed"]:
         out.print(f"  {shown(share['covered'] - share['owed'])} of it are credit: the next orders are covered with it")
     for each in share["purchases"]:
@@ -178,11 +180,6 @@ def _show_share(share: Mapping[str, Any], order: str) -> None:
                 out.print(f"    {field.replace('_', ' ')}: {each[field]}", markup=False)
     if share["owed"] > share["covered"]:
         out.print(f"  {shown(share['owed'] - share['covered'])} of it wait for a purchase")
-
-
-def _has_own(share: Mapping[str, Any], order: str) -> bool:
-    """Whether a share is of the purchase that was made for its order."""
-    return any(each["purchase"] == order for each in share["purchases"])
 
 
 def _in_our_units(detail: str | None) -> str:

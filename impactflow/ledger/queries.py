@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, case, false, func, or_, select
 
 from impactflow.ledger import dismissals, sales, surplus_purchases
+from impactflow.ledger.allocations import IS_SHARED
 from impactflow.ledger.fresh import FIRST, IS_FRESH, IS_OFF_HOLD, WITH_FIRST, Fresh
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.pauses import IS_DOUBT_PAUSED, IS_PAUSED
@@ -427,6 +428,7 @@ def _share(connection: Connection, row: Any) -> Mapping[str, Any]:
         "unit": UNIT_OF[Kind(row.kind)].value,
         **{name: Fraction(getattr(row, name), PARTS) for name in ("earned", "owed", "covered")},
         "on_hold_until": row.buy_from,
+        "is_of_own_purchase": row.is_own,
         "purchases": [{**each, "parts": Fraction(int(each["parts"]), PARTS)} for each in covering if each["parts"]],
     }
 
@@ -445,7 +447,14 @@ def _life(connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 _SHARES_OF = (
-    select(shares)
+    select(
+        shares,
+        select(placements.c.id)
+        .where(placements.c.order == shares.c.order, placements.c.slot == shares.c.slot, IS_SHARED)
+        .correlate(shares)
+        .exists()
+        .label("is_own"),
+    )
     .join(orders, shares.c.order == orders.c.id)
     .where(same_sale(bindparam("order")))
     .order_by(shares.c.slot)
