@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help install demo up try screenshots test test-fast lint bench docs docs-site lock clean
+.PHONY: help install demo month up try screenshots test test-fast lint bench docs docs-site lock clean
 
 help:  ## list what make can do
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
@@ -35,6 +35,9 @@ install: .venv/installed  ## make .venv and install into it
 
 demo: .venv/installed  ## the whole job against the sandbox, with faults, without keys
 	$(BIN)/impactflow demo
+
+month: .venv/installed  ## a made-up merchant's month, with refunds, credit and a cap, compared with the books
+	$(BIN)/impactflow month
 
 up: .venv/installed  ## Prefect with its pages, the deployments, the receiver and the sandbox; Ctrl-C ends all of it
 	$(BIN)/impactflow up

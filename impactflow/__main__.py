@@ -11,7 +11,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 
 @cache
 def add_proof() -> None:
-    """Add the command ``prove`` to those of the command line."""
+    """Add the commands ``prove`` and ``month`` to those of the command line."""
     from impactflow.cli.commands import add  # noqa: PLC0415 - Ctrl-C may come while it loads: ``cli.main`` sees to that
     from impactflow.proof.command import proof_app  # noqa: PLC0415
 

@@ -164,12 +164,8 @@ def _show_share(share: Mapping[str, Any]) -> None:
         out.print(f"\n{shown(share['covered'])} of it are owed to no order any more; the next ones are owed them.")
         return
     less = "" if share["owed"] == share["earned"] else f", less what was given back: {shown(share['owed'])}"
-    whose = (
-        "of what was bought for it"
-        if share["is_of_own_purchase"]
-        else "of what was bought for other orders or with theirs"
-    )
-    out.print(f"\n[bold]{share['slot']}[/bold]: a share of {shown(share['earned'])}{less} of what was bought {whose}")
+    whose = "for it" if share["is_of_own_purchase"] else "for other orders, or with theirs"
+    out.print(f"\n[bold]{share['slot']}[/bold]: a share of {shown(share['earned'])}{less}; of what was bought {whose}:")
     if share["covered"] > share["owed"]:
         out.print(f"  {shown(share['covered'] - share['owed'])} of it are credit: the next orders are covered with it")
     for each in share["purchases"]:

@@ -116,11 +116,13 @@ def _start(parts: Parts, *, as_json: bool) -> None:
     variables["IMPACTFLOW_WEBHOOKS_URL"] = receiver_url
     _begin_anew(variables)
     command = [*_OURSELVES, "webhooks", "--json", f"--port={httpx.URL(receiver_url).port}"]
-    parts.start_talking("receiver", command, variables)
-    _await_server(parts, api_url)
-    _mark_what_was_cut_off(api_url)
-    parts.start_talking("deployments", [*_OURSELVES, "serve", "--json"], variables)
-    _install_automations(variables)
+    with _month() as month:
+        parts.start_talking("receiver", command, variables)
+        _await_server(parts, api_url)
+        _mark_what_was_cut_off(api_url)
+        parts.start_talking("deployments", [*_OURSELVES, "serve", "--json"], variables)
+        _install_automations(variables)
+        _publish_month(api_url, month)
     if as_json:
         where = {"api_url": api_url, "webhooks_url": receiver_url, "folder": str(FOLDER.resolve())}
         print_json({**where, "pids": parts.pids})
@@ -129,6 +131,7 @@ def _start(parts: Parts, *, as_json: bool) -> None:
     addresses = {
         "Prefect's pages": pages,
         "the receiver's health": f"{receiver_url}/health",
+        "a month, told": f"{pages}/artifacts/key/a-month",
         "the sandbox's books": variables["WICKED_REPORTS_URL"].replace("/wickedreports", "/_sandbox/books"),
     }
     print_table("Running", [{"what": what, "where": where} for what, where in addresses.items()])
@@ -228,6 +231,32 @@ def _install_automations(variables: Mapping[str, str]) -> None:
     ended = subprocess.run(command, env=dict(variables), check=False, stdout=subprocess.DEVNULL)  # noqa: S603 - ourselves
     if ended.returncode:
         raise ImpactError("the automations could not be installed")
+
+
+@contextmanager
+def _month() -> Iterator[subprocess.Popen[str]]:
+    """Play a made-up merchant's month, in a folder of its own, while the others start: see ``impactflow month``."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("IMPACTFLOW_")}
+    command = [*_OURSELVES, "month", "--json"]
+    with (FOLDER / "month.log").open("w") as log:
+        playing = subprocess.Popen(  # noqa: S603 - ourselves
+            command, cwd=FOLDER, env=plain, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    with playing:
+        try:
+            yield playing
+        finally:
+            playing.terminate()
+
+
+def _publish_month(api_url: str, month: subprocess.Popen[str]) -> None:
+    """Publish the month's page as an artifact, which Prefect's pages show."""
+    told, _ = month.communicate()
+    if month.returncode:
+        raise ImpactError(f"the month could not be played: see {FOLDER}/month.log")
+    page = {"key": "a-month", "type": "markdown", "description": "A made-up month", "data": json.loads(told)["page"]}
+    with httpx.Client(base_url=api_url, timeout=30, trust_env=False) as api:
+        api.post("/artifacts/", json=page).raise_for_status()
 
 
 def _free_port(first: int) -> int:

@@ -1,7 +1,7 @@
 """
-The command ``impactflow prove``.
+The commands ``impactflow prove`` and ``impactflow month``.
 
-The program adds this command to the others at its start: the proof runs the others, so this module lies above them.
+The program adds them to the others at its start: the proof runs the others, so this module lies above them.
 """
 
 from typing import Annotated
@@ -41,3 +41,12 @@ def prove(
 
     size = Size(first_seed, seeds, healthy_seeds, process_seconds, baseline_orders, planted_bugs=plant)
     return run_proof(size, as_json=json)
+
+
+@proof_app.command(epilog="Example: impactflow month")
+@ending
+def month(json: Json = False) -> int:
+    """Play a month of a made-up merchant in seconds: purchases, refunds, credit and a cap, compared with the books."""
+    from impactflow.proof.month import run_month
+
+    return run_month(as_json=json)

@@ -43,6 +43,7 @@ class Seen:
         deployments: Those that the server knows.
         entrypoints: Where their flows are.
         automations: Likewise.
+        artifacts: The text of each artifact, by its key.
         origins: Which pages the server lets call its API, by the page that asks.
         second: How another ``up`` in the same folder ended.
         ledger_stays: Whether the ledger was still there after that.
@@ -57,6 +58,7 @@ class Seen:
     deployments: list[str]
     entrypoints: list[str]
     automations: list[str]
+    artifacts: dict[str, str]
     origins: dict[str, bool]
     second: Ended
     ledger_stays: bool
@@ -81,6 +83,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         pages = client.get(output["api_url"].removesuffix("/api"), follow_redirects=True).text
         deployments = client.post(f"{output['api_url']}/deployments/filter", json={}).json()
         automations = client.post(f"{output['api_url']}/automations/filter", json={}).json()
+        artifacts = client.post(f"{output['api_url']}/artifacts/filter", json={}).json()
         own = output["api_url"].removesuffix("/api")
         pages_of = {"its own": own, "a stranger's": "http://example.com"}
         origins = {whose: _may_call(client, output["api_url"], page) for whose, page in pages_of.items()}
@@ -95,6 +98,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         sorted(each["name"] for each in deployments),
         [each["entrypoint"] for each in deployments],
         [each["name"] for each in automations],
+        {each["key"]: each["data"] for each in artifacts},
         origins,
         second,
         (folder / "up" / "impactflow.db").exists(),
@@ -129,6 +133,12 @@ def test_n17_up_brings_prefects_pages_and_all_deployments_in_any_folder(seen: Se
     assert seen.deployments == DEPLOYED
     assert all(Path(entrypoint.partition(":")[0]).is_file() for entrypoint in seen.entrypoints)
     assert sum("mark a run" in name for name in seen.automations) == 2
+
+
+def test_up_shows_a_month_among_the_artifacts(seen: Seen):
+    """It was played meanwhile, and every figure is the sandbox's."""
+    assert "Every figure equals the sellers' books." in seen.artifacts["a-month"]
+    assert "month" in seen.files
 
 
 def test_o9_up_ends_with_ctrl_c_and_leaves_no_process_behind(seen: Seen):

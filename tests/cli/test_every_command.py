@@ -65,6 +65,7 @@ TYPED = {
     "forget": "forget ana@example.com",
     "adopt": "adopt",
     "demo": "demo --orders 3",
+    "month": "month --help",
     "prove": "prove --help",
     "sandbox": "sandbox --help",
     "serve": "serve --help",
@@ -103,6 +104,7 @@ resume        |          0 |    0 |      0 |        0 |       0 |               
 forget        |          0 |    0 |      0 |        0 |       0 |                2
 adopt         |          0 |    0 |      0 |        0 |       0 |                2
 demo          |          0 |    0 |      0 |        0 |       0 |                2
+month         |          0 |    0 |      0 |        0 |       0 |                0
 prove         |          0 |    0 |      0 |        0 |       0 |                0
 sandbox       |          0 |    0 |      0 |        0 |       0 |                0
 serve         |          0 |    0 |      0 |        0 |       0 |                0
