@@ -122,7 +122,7 @@ def _start(parts: Parts, *, as_json: bool) -> None:
         _mark_what_was_cut_off(api_url)
         parts.start_talking("deployments", [*_OURSELVES, "serve", "--json"], variables)
         _install_automations(variables)
-        _publish_month(api_url, month)
+        told = _publish_month(api_url, month)
     if as_json:
         where = {"api_url": api_url, "webhooks_url": receiver_url, "folder": str(FOLDER.resolve())}
         print_json({**where, "pids": parts.pids})
@@ -131,7 +131,7 @@ def _start(parts: Parts, *, as_json: bool) -> None:
     addresses = {
         "Prefect's pages": pages,
         "the receiver's health": f"{receiver_url}/health",
-        "a month, told": f"{pages}/artifacts/key/a-month",
+        "a month, told": f"{pages}/artifacts/artifact/{told}",
         "the sandbox's books": variables["WICKED_REPORTS_URL"].replace("/wickedreports", "/_sandbox/books"),
     }
     print_table("Running", [{"what": what, "where": where} for what, where in addresses.items()])
@@ -249,14 +249,20 @@ def _month() -> Iterator[subprocess.Popen[str]]:
             playing.terminate()
 
 
-def _publish_month(api_url: str, month: subprocess.Popen[str]) -> None:
-    """Publish the month's page as an artifact, which Prefect's pages show."""
+def _publish_month(api_url: str, month: subprocess.Popen[str]) -> str:
+    """Publish the month's page as an artifact, which Prefect's pages show; return its id."""
     told, _ = month.communicate()
     if month.returncode:
         raise ImpactError(f"the month could not be played: see {FOLDER}/month.log")
-    page = {"key": "a-month", "type": "markdown", "description": "A made-up month", "data": json.loads(told)["page"]}
+    page = {
+        "key": "a-month",
+        "type": "markdown",
+        "description": "A made-up month: type its commands in the folder up",
+        "data": json.loads(told)["page"],
+    }
     with httpx.Client(base_url=api_url, timeout=30, trust_env=False) as api:
-        api.post("/artifacts/", json=page).raise_for_status()
+        made: str = api.post("/artifacts/", json=page).raise_for_status().json()["id"]
+    return made
 
 
 def _free_port(first: int) -> int:
