@@ -9,7 +9,7 @@ while its order is owed less than all of it: see ``credit``.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, and_, bindparam, cast, func, select
 
@@ -18,6 +18,22 @@ from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.states import UNSURE, WAITING, Status
 from impactflow.ledger.tables import Utc, allocations, orders, placements, shares
 from impactflow.models import PARTS
+
+
+class Author(Protocol):
+    """Who changes what is covered: a run, at a time, for a store."""
+
+    @property
+    def store(self) -> str:
+        """The store."""
+
+    @property
+    def at(self) -> datetime:
+        """The present time."""
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
 
 
 class Entry(NamedTuple):

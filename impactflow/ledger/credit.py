@@ -13,8 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 
 from impactflow.ledger import allocations, lots
-from impactflow.ledger.allocations import Entry
-from impactflow.ledger.lots import GivesUp
+from impactflow.ledger.allocations import Author, Entry
 from impactflow.ledger.pages import Sale
 from impactflow.ledger.plan_rows import Day, Plan
 from impactflow.ledger.states import STANDING, UNSURE, Status
@@ -71,7 +70,7 @@ def follow(connection: Connection, found: Any, impact: Impact | None, sale: Sale
         connection.execute(placements.update().where(placements.c.id == found.id).values(cancel_refused=None))
 
 
-def owe(connection: Connection, bought: Bought, owed: int, day: Day, by: GivesUp) -> None:
+def owe(connection: Connection, bought: Bought, owed: int, day: Day, by: Author) -> None:
     """
     Change what an order is owed of its own purchase, in parts of a unit; the rest is credit.
 

@@ -10,12 +10,12 @@ on only a refund moves a part of it, to the slot's credit.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, case, cast, func, not_, or_, select
 
 from impactflow.ledger import allocations, netting, transitions
-from impactflow.ledger.allocations import Entry
+from impactflow.ledger.allocations import Author, Entry
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, UNLISTED, WAS_LISTED, Fresh
 from impactflow.ledger.plan_rows import Day, impact_values, placement_key, planned_on_day, write_day
@@ -24,22 +24,6 @@ from impactflow.ledger.tables import Utc, order_names, orders, placements, share
 from impactflow.ledger.tables import allocations as journal
 from impactflow.models import PARTS, Order, Pool
 from impactflow.names import lot_name
-
-
-class GivesUp(Protocol):
-    """Who gives up a lot: the store, the time and the run."""
-
-    @property
-    def store(self) -> str:
-        """The store."""
-
-    @property
-    def at(self) -> datetime:
-        """The present time."""
-
-    @property
-    def run_id(self) -> str:
-        """The run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +77,7 @@ def give_up_outdated(connection: Connection, wanted: Sequence[Outdated]) -> list
     return [_give_up_outdated(connection, each) for each in wanted]
 
 
-def give_up(connection: Connection, lot: int, reason: str, day: Day, by: GivesUp) -> None:
+def give_up(connection: Connection, lot: int, reason: str, day: Day, by: Author) -> None:
     """
     Give up a lot, unless it was claimed meanwhile: its shares are free again, and it is never sent.
 
@@ -112,7 +96,7 @@ def give_up(connection: Connection, lot: int, reason: str, day: Day, by: GivesUp
         day.give_back(connection, by.store, row.slot, row.planned_at, row.quantity)
 
 
-def set_free(connection: Connection, lot: int, by: GivesUp) -> None:
+def set_free(connection: Connection, lot: int, by: Author) -> None:
     """Let a lot cover nothing any more: its shares are free for the next one."""
     row = select(placements.c.order).where(placements.c.id == lot).scalar_subquery()
     connection.execute(_JUDGE_ANEW, {"of_lot": lot})

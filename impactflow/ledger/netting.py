@@ -7,12 +7,12 @@ sent. If the credit is less than the last one needs, the rest is bought as a lot
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Text, bindparam, select
 
 from impactflow.ledger import transitions
+from impactflow.ledger.allocations import Author
 from impactflow.ledger.fresh import FIRST, IS_FRESH, IS_OFF_HOLD, WITH_FIRST, Fresh
 from impactflow.ledger.pauses import IS_PAUSED, LONG_AGO
 from impactflow.ledger.plan_rows import Day, final_at
@@ -24,24 +24,12 @@ from impactflow.models import PARTS, Pool
 _MOST = 1_000
 
 
-class Run(Protocol):
+class Run(Author, Protocol):
     """The run that covers orders: see ``lots.Drawing``."""
-
-    @property
-    def store(self) -> str:
-        """The store."""
 
     @property
     def fresh(self) -> Fresh:
         """The conditions for sending."""
-
-    @property
-    def at(self) -> datetime:
-        """The present time."""
-
-    @property
-    def run_id(self) -> str:
-        """The run."""
 
 
 def share_credit(connection: Connection, run: Run, pool: Pool, credit: int, day: Day) -> bool:
