@@ -407,6 +407,7 @@ class Pool:
             where lots do not go by periods.
         lot: Returns the impact to be bought for a lot of a quantity.
         is_for_one: Whether the slot buys for each order by itself.
+        takes_credit: Whether what would be sent for one order may be covered by what was bought for others.
     """
 
     slot: str
@@ -416,6 +417,7 @@ class Pool:
     since: datetime | None
     lot: Callable[[int], Impact]
     is_for_one: bool = False
+    takes_credit: bool = True
 
 
 #: The unit of a cap on money.

@@ -20,7 +20,7 @@ from impactflow.units import in_words
 CANCELLED_UNASKED = 5
 #: Statuses in which no request is being sent, so that a purchase may be recorded. Doubts are left to ``reconcile``.
 _WITHOUT_PURCHASE = frozenset(
-    {Status.AWAITING_APPROVAL, Status.PLANNED, Status.FAILED, Status.PARKED, Status.CANCELLED}
+    {Status.AWAITING_APPROVAL, Status.PLANNED, Status.FAILED, Status.PARKED, Status.CANCELLED, Status.COVERED}
 )
 
 

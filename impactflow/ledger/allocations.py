@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, and_, bindparam, cast, func, select
 
 from impactflow.errors import LedgerError
+from impactflow.ledger.fresh import UNLISTED
 from impactflow.ledger.json_rows import as_list, listed
-from impactflow.ledger.states import UNSURE, WAITING, Status
+from impactflow.ledger.states import STANDING, UNSURE, WAITING, Status
 from impactflow.ledger.tables import Utc, allocations, orders, placements, shares
 from impactflow.models import PARTS
 
@@ -136,6 +137,13 @@ def end(connection: Connection, purchase: int, at: datetime, run_id: str) -> Non
     mine = (shares.c.order == row.order) & (shares.c.slot == row.slot)
     connection.execute(shares.delete().where(mine, shares.c.covered == 0))
     connection.execute(shares.update().where(mine).values(owed=shares.c.covered))
+    judge_anew(connection, row.order)
+
+
+def judge_anew(connection: Connection, order: int) -> None:
+    """Let the sale of an order's row be planned again at its next reading; what is not listed stays as it is."""
+    first = select(func.coalesce(orders.c.same_as, orders.c.id)).where(orders.c.id == order).scalar_subquery()
+    connection.execute(orders.update().where(orders.c.id == first, orders.c.digest != UNLISTED).values(digest=""))
 
 
 def restore(connection: Connection, purchase: int, at: datetime, run_id: str) -> None:
@@ -186,26 +194,39 @@ def check(connection: Connection, lot: int) -> None:
     if row.quantity * PARTS != int(row.covered):
         msg = f"the parts of lot {lot} add up to {row.covered} instead of {row.quantity * PARTS}"
         raise LedgerError(msg)
+    if connection.execute(_BELOW_NOTHING, {"lot": lot}).first() is not None:
+        msg = f"an order has less than nothing of lot {lot}"
+        raise LedgerError(msg)
 
 
 _SUM: Any = func.sum(allocations.c.parts)
 _OF_PURCHASE = (shares.c.order == placements.c.order) & (shares.c.slot == placements.c.slot)
-#: Whether a placement's purchase, for one order, is in the journal: its order is owed less than all of it.
-IS_SHARED: ColumnElement[bool] = and_(
+_IS_IN_JOURNAL = and_(
     select(shares.c.order).where(_OF_PURCHASE).correlate(placements).exists(),
     select(allocations.c.id).where(allocations.c.lot == placements.c.id).correlate(placements).exists(),
 )
-#: Whether no other order has a part of a placement's purchase.
-IS_WHOLE: ColumnElement[bool] = (
-    func.coalesce(
-        select(_SUM)
-        .where(allocations.c.lot == placements.c.id, allocations.c.order != placements.c.order)
-        .correlate(placements)
-        .scalar_subquery(),
-        0,
-    )
-    == 0
+#: Whether a placement's purchase, for one order, stands and is in the journal: its order is owed less than all of it.
+IS_SHARED: ColumnElement[bool] = and_(
+    placements.c.status.in_([*STANDING, Status.CANCELLING]),
+    _IS_IN_JOURNAL,
 )
+#: The part of a placement's purchase that is its own order's, or credit.
+OWN_PART: Any = func.coalesce(
+    select(_SUM)
+    .where(allocations.c.lot == placements.c.id, allocations.c.order == placements.c.order)
+    .correlate(placements)
+    .scalar_subquery(),
+    0,
+)
+_OTHERS_PART: Any = func.coalesce(
+    select(_SUM)
+    .where(allocations.c.lot == placements.c.id, allocations.c.order != placements.c.order)
+    .correlate(placements)
+    .scalar_subquery(),
+    0,
+)
+#: Whether no other order has a part of a placement's purchase.
+IS_WHOLE: ColumnElement[bool] = _OTHERS_PART == 0
 _LOT_ROW = orders.alias("lot_row")
 _COVERING = (
     select(
@@ -256,21 +277,21 @@ _LOT = select(
         select(_SUM).where(allocations.c.lot == placements.c.id).correlate(placements).scalar_subquery(), 0
     ).label("covered"),
 ).where(placements.c.id == bindparam("lot"))
+_BELOW_NOTHING = (
+    select(allocations.c.order)
+    .where(allocations.c.lot == bindparam("lot"))
+    .group_by(allocations.c.order)
+    .having(_SUM < 0)
+)
 #: The part of a purchase for one order that its own order has.
 _OWN = (
     select(
         placements.c.order,
         placements.c.slot,
-        func.coalesce(
-            select(_SUM)
-            .where(allocations.c.lot == placements.c.id, allocations.c.order == placements.c.order)
-            .correlate(placements)
-            .scalar_subquery(),
-            0,
-        ).label("parts"),
+        OWN_PART.label("parts"),
     )
     .join(orders, placements.c.order == orders.c.id)
-    .where(placements.c.id == bindparam("lot"), orders.c.lot.is_(None), IS_SHARED)
+    .where(placements.c.id == bindparam("lot"), orders.c.lot.is_(None), _IS_IN_JOURNAL)
 )
 _OUTDATE = (
     placements.update()

@@ -27,7 +27,7 @@ from impactflow.models import Kind, ProviderName
 from impactflow.units import in_words
 
 #: The columns that a person approves. The e-mail address under which the purchase is made is not one of them.
-COVERED = ("key", "provider", "kind", "quantity", "unit", "options", "on_behalf")
+DECIDED_ABOUT = ("key", "provider", "kind", "quantity", "unit", "options", "on_behalf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Approval:
 
 def digest(row: Any) -> str:
     """Return the digest of everything that would be bought for a row of ``placements``."""
-    return hashlib.sha256(json.dumps([row[name] for name in COVERED]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([row[name] for name in DECIDED_ABOUT]).encode()).hexdigest()
 
 
 def awaiting(
@@ -236,7 +236,7 @@ def _asked(row: Any) -> Awaiting:
 
 
 _SEEN = (
-    *(placements.c[name] for name in ("id", "slot", "status", "reason", "attempts", "approved", *COVERED)),
+    *(placements.c[name] for name in ("id", "slot", "status", "reason", "attempts", "approved", *DECIDED_ABOUT)),
     orders.c.store,
     orders.c.order_id,
     orders.c.customer_email,

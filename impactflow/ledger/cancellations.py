@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
 
-from impactflow.ledger import allocations, credit, forgotten, transitions
+from impactflow.ledger import credit, forgotten, transitions
+from impactflow.ledger.allocations import IS_SHARED, IS_WHOLE
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, WITH_FIRST
 from impactflow.ledger.given_back import IS_GIVEN_BACK, IS_LISTED_SO, since
+from impactflow.ledger.owing import Owed
 from impactflow.ledger.pauses import IS_PAUSED
 from impactflow.ledger.plan_rows import planned_on_day, write_day
 from impactflow.ledger.rows import lock, placement_columns, placement_from_row
@@ -209,8 +211,8 @@ def purchases(connection: Connection, undoing: Undoing) -> Purchases:
             func.count(func.distinct(case((was_bought, FIRST.c.id)))),
             number(_IS_STANDING & ~is_undone),
             number(_IS_STANDING & is_undone & ~IS_GIVEN_BACK),
-            number(_IS_STANDING & is_undone & IS_GIVEN_BACK & is_refused & ~allocations.IS_SHARED),
-            number(_IS_TAKEN | (is_undone & IS_GIVEN_BACK & ((_IS_STANDING & ~is_refused) | _IS_UNSURE))),
+            number(_IS_STANDING & is_undone & IS_GIVEN_BACK & is_refused & ~IS_SHARED),
+            number(_IS_TAKEN | (is_undone & IS_GIVEN_BACK & ((_IS_STANDING & ~is_refused & IS_WHOLE) | _IS_UNSURE))),
         )
         .select_from(WITH_FIRST)
         .where(_IS_OF_STORE, or_(IS_LISTED_SO, _IS_TAKEN))
@@ -320,7 +322,7 @@ def _end(connection: Connection, each: Ended, detail: str, refused: str | None) 
         return False
     if to in STANDING and refused is not None and each.is_credit:
         day = planned_on_day(connection, row.store, each.at)
-        credit.owe(connection, credit.Bought.of(row), 0, day, _By(row.store, each.at, each.run_id))
+        credit.owe(connection, credit.Bought.of(row), Owed(0), day, _By(row.store, each.at, each.run_id))
         write_day(connection, row.store, day)
     return True
 
@@ -343,7 +345,7 @@ def _to_do(undoing: Undoing) -> ColumnElement[bool]:
 def _undone(undoing: Undoing) -> ColumnElement[bool]:
     """Whether a standing purchase is undone, as far as is known of its order."""
     asked = sa.true() if undoing.again else placements.c.cancel_refused.is_(None)
-    return and_(_IS_STANDING, _in(undoing.slots), asked, _WAS_SENT_BEFORE, IS_GIVEN_BACK, allocations.IS_WHOLE)
+    return and_(_IS_STANDING, _in(undoing.slots), asked, _WAS_SENT_BEFORE, IS_GIVEN_BACK, IS_WHOLE)
 
 
 def _at(provider: ProviderName) -> ColumnElement[bool]:

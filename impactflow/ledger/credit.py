@@ -14,11 +14,12 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from impactflow.ledger import allocations, lots
 from impactflow.ledger.allocations import Author, Entry
+from impactflow.ledger.owing import Owed, after_refunds
 from impactflow.ledger.pages import Sale
 from impactflow.ledger.plan_rows import Day, Plan
 from impactflow.ledger.states import STANDING, UNSURE, Status
 from impactflow.ledger.tables import orders, placements, shares
-from impactflow.models import PARTS, Impact, Kind, parts_of
+from impactflow.models import PARTS, Impact, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +54,34 @@ class Bought:
 
 def follow(connection: Connection, found: Any, impact: Impact | None, sale: Sale, writing: Plan) -> None:
     """
-    Bring what is owed of a sent purchase in line with what its order has earned by now, if a refund has changed it.
+    Bring what is owed of a sent purchase in line with its order's refunds, as ``owing`` says.
 
-    A refund of a part counts where the policy says so. After a full refund it is for ``cancellations`` to undo the
-    purchase; only what was credited before, or cannot be cancelled any more, is credited here. An edit changes nothing.
+    After a full refund it is for ``cancellations`` to undo the purchase; only what was credited before, and may be
+    other orders' by now, is credited here.
     """
-    owed = _owed(connection, found, impact, sale, writing)
-    if owed is None:
+    if found.status not in {*STANDING, Status.CANCELLING, *UNSURE} or found.quantity is None:
+        return
+    bought = Bought.of(found)
+    share = (
+        connection.execute(_SHARE, {"order": bought.order, "slot": bought.slot}).first() if found.is_shared else None
+    )
+    earned = impact if impact is not None and impact.kind == found.kind else None
+    owed = after_refunds(sale, writing.page, found.slot, bought.parts, earned, share)
+    if owed is None or (sale.order.is_refunded and share is None):
         return
     if found.status in UNSURE:
-        if owed < found.quantity * PARTS:  # once it is known whether it was bought, the order is planned again
+        if owed.parts < bought.parts:  # once it is known whether it was bought, the order is planned again
             writing.again.add(sale.row_ids[0])
         return
-    owe(connection, Bought.of(found), owed, writing.day, writing.page)
+    if share is not None or owed.parts < bought.parts:
+        owe(connection, bought, owed, writing.day, writing.page)
     if found.cancel_refused is not None and not sale.order.is_refunded:  # its order counts again
         connection.execute(placements.update().where(placements.c.id == found.id).values(cancel_refused=None))
 
 
-def owe(connection: Connection, bought: Bought, owed: int, day: Day, by: Author) -> None:
+def owe(connection: Connection, bought: Bought, owed: Owed, day: Day, by: Author) -> None:
     """
-    Change what an order is owed of its own purchase, in parts of a unit; the rest is credit.
+    Change what an order is owed of its own purchase; the rest is credit.
 
     Args:
         connection: In a transaction in which no other program plans for the store.
@@ -86,25 +95,34 @@ def owe(connection: Connection, bought: Bought, owed: int, day: Day, by: Author)
     """
     mine = (shares.c.order == bought.order) & (shares.c.slot == bought.slot)
     if not is_shared(connection, bought.placement):
-        if owed == bought.parts:
-            return
-        values = {"order": bought.order, "slot": bought.slot, "kind": bought.kind.value}
-        connection.execute(shares.delete().where(mine))  # of a share that was freed, if there is one
-        connection.execute(shares.insert(), values | {"earned": bought.parts, "owed": bought.parts, "covered": 0})
-        allocations.add(connection, bought.placement, [Entry(bought.order, bought.parts)], by.at, by.run_id)
+        _begin_share(connection, bought, mine, by)
+    known = connection.execute(select(shares.c.owed).where(mine)).scalar_one()
+    if owed.parts != known:  # if a lot for the rest turns out not to be bought, it is not sent again as it was
+        allocations.outdate(connection, [bought.order])
     for each in allocations.covering(connection, bought.order, bought.slot):
-        if each.is_waiting:
+        if each.is_waiting and owed.parts != known:
             lots.give_up(connection, each.lot, "an order for which it was has changed", day, by)
     covering = allocations.covering(connection, bought.order, bought.slot)
     own = sum(each.parts for each in covering if each.lot == bought.placement)
-    others = [each for each in covering if each.lot != bought.placement]
-    allocations.free(connection, Entry(bought.order, max(0, owed - own)), others, by.at, by.run_id)
-    if owed == own == bought.parts:  # the order has its purchase to itself again
-        allocations.take_back(connection, bought.placement, by.at, by.run_id)
+    others = [each for each in covering if each.lot != bought.placement and each.parts]
+    # What a person, or the seller, has taken back stays with its order.
+    parts = max(owed.parts, sum(each.parts for each in others if each.is_over))
+    allocations.free(connection, Entry(bought.order, max(0, parts - own)), others, by.at, by.run_id)
+    if parts == own == bought.parts and not any(each.is_over for each in others):
+        allocations.take_back(connection, bought.placement, by.at, by.run_id)  # the order has it to itself again
         connection.execute(shares.delete().where(mine))
     else:
-        connection.execute(shares.update().where(mine).values(owed=owed))
+        connection.execute(shares.update().where(mine).values(owed=parts, basis=owed.basis))
         allocations.check(connection, bought.placement)
+
+
+def _begin_share(connection: Connection, bought: Bought, mine: Any, by: Author) -> None:
+    """Write a purchase to the journal, all of it for its order, which may have had a share before."""
+    values = {"kind": bought.kind.value, "earned": bought.parts, "owed": bought.parts}
+    if not connection.execute(shares.update().where(mine).values(values)).rowcount:
+        whose = {"order": bought.order, "slot": bought.slot}
+        connection.execute(shares.insert(), whose | values | {"covered": 0})
+    allocations.add(connection, bought.placement, [Entry(bought.order, bought.parts)], by.at, by.run_id)
 
 
 def is_shared(connection: Connection, placement: int) -> bool:
@@ -119,20 +137,7 @@ def count(connection: Connection, store: str) -> int:
     return number
 
 
-def _owed(connection: Connection, found: Any, impact: Impact | None, sale: Sale, writing: Plan) -> int | None:
-    """What a sale is owed of its own purchase by now, in parts; None where no refund says anything about that."""
-    if found.status not in {*STANDING, Status.CANCELLING, *UNSURE} or found.quantity is None:
-        return None
-    bought = int(found.quantity) * PARTS
-    if sale.order.is_refunded:
-        is_credited = writing.page.undoes(found.slot) and is_shared(connection, found.id)
-        return 0 if is_credited else None
-    if impact is None or impact.kind != found.kind or impact.quantity is None:
-        return None
-    is_less = sale.order.is_refunded_in_part and writing.page.reduces(found.slot)
-    return min(bought, parts_of(impact.exact)) if is_less else bought
-
-
+_SHARE = select(shares).where(shares.c.order == bindparam("order"), shares.c.slot == bindparam("slot"))
 _CREDITED = (
     select(func.count())
     .select_from(
@@ -141,7 +146,7 @@ _CREDITED = (
         )
     )
     .where(
-        orders.c.store == bindparam("store"),
+        (orders.c.store + "") == bindparam("store"),  # by the shares, of which there are few
         orders.c.lot.is_(None),
         shares.c.owed < shares.c.earned,
         placements.c.status.in_(STANDING),

@@ -7,7 +7,8 @@ of which nothing was sent is given up if an order or the policy changes, and dra
 on only a refund moves a part of it, to the slot's credit.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, bindparam, case, cast, func, not_, or_, select
 
 from impactflow.ledger import allocations, netting, transitions
-from impactflow.ledger.allocations import Author, Entry
+from impactflow.ledger.allocations import OWN_PART, Author, Entry
 from impactflow.ledger.engine import one_at_a_time
 from impactflow.ledger.fresh import FIRST, UNLISTED, WAS_LISTED, Fresh
+from impactflow.ledger.netting import Credit
 from impactflow.ledger.plan_rows import Day, impact_values, placement_key, planned_on_day, write_day
 from impactflow.ledger.states import STANDING, UNRESOLVED, WAITING, Status
 from impactflow.ledger.tables import Utc, order_names, orders, placements, shares
@@ -156,14 +158,14 @@ def _give_up_outdated(connection: Connection, wanted: Outdated) -> int:
 def _draw(connection: Connection, drawing: Drawing, pool: Pool, day: Day) -> bool:
     """Use the credit of a slot, and draw a lot if one is due; return whether one was drawn."""
     left = _use_credit(connection, drawing, pool)
-    if pool.is_for_one and left and netting.share_credit(connection, drawing, pool, left, day):
-        _use_credit(connection, drawing, pool)
+    if pool.is_for_one and pool.takes_credit and left and netting.share_credit(connection, drawing, pool, left, day):
+        _use_credit(connection, drawing, pool, whole=True)
     if _is_under_way(connection, drawing.store, pool.slot):
         return False
     if pool.since is not None and _was_drawn_since(connection, drawing.store, pool.slot, pool.since):
         return False
     quantity = min(pool.most, _ready_units(connection, drawing, pool))
-    if quantity < pool.least:
+    if quantity < (1 if pool.is_for_one else pool.least):  # what is left of an order that was to be bought for
         return False
     lot = _begin(connection, drawing, pool, quantity, day)
     _cover(connection, drawing, pool, lot, quantity * PARTS)
@@ -187,17 +189,25 @@ def _ready_units(connection: Connection, drawing: Drawing, pool: Pool) -> int:
     return (int(row.units) * PARTS + int(row.parts)) // PARTS
 
 
-def _use_credit(connection: Connection, drawing: Drawing, pool: Pool) -> int:
-    """Cover shares with what is bought already, and owed to no order; return what is left for orders of any time."""
-    left = 0
-    for row in connection.execute(_CREDIT, _whose(drawing.store, pool)).all():
-        used = _cover(connection, drawing, pool, row.lot, row.parts, sold_before=row.sold_before)
-        left += 0 if row.sold_before else row.parts - used
+def _use_credit(connection: Connection, drawing: Drawing, pool: Pool, *, whole: bool = False) -> Sequence[Credit]:
+    """Cover shares with what is bought already, and owed to no order; return the whole units that are left."""
+    left, wanted = list[Credit](), pool.lot(1)
+    for row in connection.execute(_CREDIT, _whose(drawing.store, pool) | {"provider": wanted.provider.value}).all():
+        if row.attempts and not _is_alike(json.loads(row.options), wanted.options):  # else adopted, with none
+            continue
+        parts = row.parts // PARTS * PARTS if whole else row.parts
+        used = _cover(connection, drawing, pool, row.lot, parts, sold_before=row.sold_before)
+        left += [Credit(units, row.sold_before)] if (units := (row.parts - used) // PARTS) else []
         if not used:
             continue
         allocations.add(connection, row.lot, [Entry(row.row, -used)], drawing.at, drawing.run_id)
         allocations.check(connection, row.lot)
     return left
+
+
+def _is_alike(bought: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether what was bought is what is wanted: the same campaign, category and portfolio."""
+    return all(bought.get(name) == wanted.get(name) for name in _WHICH)
 
 
 def _cover(
@@ -273,6 +283,8 @@ def _values(drawing: Drawing, pool: Pool) -> dict[str, Any]:
     return _whose(drawing.store, pool) | {"before": before} | drawing.fresh.values
 
 
+#: The options that say what is bought, rather than how.
+_WHICH = ("campaign", "category", "portfolio_id")
 #: For how long a lot waits until all of its orders are read again: once a day all orders of two months are.
 _UNREAD_FOR = timedelta(days=2)
 _STORE, _SLOT = bindparam("store", type_=Text()), bindparam("slot", type_=Text())
@@ -394,7 +406,11 @@ _CREDIT = (
     select(
         placements.c.id.label("lot"),
         placements.c.order.label("row"),
-        (shares.c.covered - shares.c.owed).label("parts"),
+        # What a person, or a seller, has taken back of other lots may stand beside the own part.
+        case((shares.c.covered - shares.c.owed < OWN_PART, shares.c.covered - shares.c.owed), else_=OWN_PART).label(
+            "parts"
+        ),
+        *(placements.c.options, placements.c.attempts),
         # An adopted lot was bought for orders that were sold before; this ledger may not know all of them.
         case(
             (orders.c.lot.is_not(None) & orders.c.policy.is_(None) & orders.c.eligible, orders.c.ordered_at), else_=None
@@ -411,6 +427,7 @@ _CREDIT = (
         shares.c.covered != shares.c.owed,  # for the index
         shares.c.covered > shares.c.owed,
         (orders.c.store + "") == _STORE,
+        placements.c.provider == bindparam("provider", type_=Text()),
         placements.c.status.in_(STANDING),
     )
     .order_by(placements.c.id)

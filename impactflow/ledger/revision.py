@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, or_, select
 
 from impactflow.ledger import transitions
-from impactflow.ledger.approvals import COVERED, digest
+from impactflow.ledger.allocations import IS_SHARED
+from impactflow.ledger.approvals import DECIDED_ABOUT, digest
 from impactflow.ledger.pages import Sale
 from impactflow.ledger.pauses import LONG_AGO
 from impactflow.ledger.plan_rows import Plan, begins, impact_values
@@ -37,16 +38,17 @@ def one_per_slot(connection: Connection, row_id: int, writing: Plan) -> dict[str
     existing: dict[str, Any] = {}
     found_rows = connection.execute(PLACEMENTS, {"order": row_id}).all()
     for found in sorted(found_rows, key=precedence):
-        if existing.setdefault(found.slot, found) is not found and found.status in WAITING:
+        if existing.setdefault(found.slot, found) is not found and found.status in {*WAITING, Status.COVERED}:
             _withdraw(connection, found, "the same sale is in the ledger by another name", writing)
     return existing
 
 
-def precedence(found: Any) -> tuple[bool, bool, bool, bool, int]:
+def precedence(found: Any) -> tuple[bool, bool, bool, bool, bool, int]:
     """The sort key of a sale's placements in one slot: the placement with the least key stands."""
     # Of two withdrawn ones, the one that was sent before stands: if its answer still comes, it is not sent again.
     is_untried = not (found.attempts and found.left == Status.PLANNED)
-    return not found.was_bought, found.status in _NOTHING_SENT, found.status not in WAITING, is_untried, found.id
+    stands_apart = found.status not in WAITING, is_untried, found.is_shared, found.id
+    return not found.was_bought, found.status in _NOTHING_SENT, *stands_apart
 
 
 def _withdraw(connection: Connection, found: Any, reason: str, writing: Plan) -> None:
@@ -94,7 +96,7 @@ def is_outdated(found: Any, impact: Impact | None, sale: Sale, writing: Plan) ->
     if impact is None:
         return sale.earnings.eligible  # a claim itself withdraws what is of an order that does not count any more
     values = _values(found, impact, sale, writing)
-    is_other = digest({**values, "key": found.key}) != digest({name: getattr(found, name) for name in COVERED})
+    is_other = digest({**values, "key": found.key}) != digest({name: getattr(found, name) for name in DECIDED_ABOUT})
     return is_other or values["status"] != Status.PLANNED or values["buy_from"] != found.buy_from
 
 
@@ -161,6 +163,7 @@ PLACEMENTS = (
         ),
         _LEFT.label("left"),
         ever_bought().label("was_bought"),
+        IS_SHARED.label("is_shared"),
     )
     .join(orders, placements.c.order == orders.c.id)
     .where(or_(orders.c.id == bindparam("order"), orders.c.same_as == bindparam("order")))

@@ -13,11 +13,12 @@ from sqlalchemy import Connection, bindparam, or_, select
 
 from impactflow.ledger import allocations, lots
 from impactflow.ledger.allocations import Covering, Entry
+from impactflow.ledger.owing import Owed, after_refunds
 from impactflow.ledger.pages import Sale
 from impactflow.ledger.plan_rows import Plan, share_values
 from impactflow.ledger.revision import may_change
 from impactflow.ledger.tables import orders, placements, shares
-from impactflow.models import Impact, parts_of
+from impactflow.models import Impact
 
 
 def stands_alone(found: Any) -> bool:
@@ -37,7 +38,7 @@ def one_per_slot(connection: Connection, row_id: int, alone: Container[str], wri
         if slot not in alone:
             standing[slot] = ranked.pop(0)
         for share in ranked:
-            _revise(connection, share, None, 0, writing)
+            _revise(connection, share, None, Owed(0), writing)
     return standing
 
 
@@ -92,19 +93,18 @@ def covered(connection: Connection, row_ids: Iterable[int], slot: str) -> int:
     return sum(share.covered for row_id in row_ids for share in _of_sale(connection, row_id).get(slot, ()))
 
 
-def _owed(connection: Connection, share: Any, sale: Sale, writing: Plan) -> int:
-    """What a sale is owed of a share that was sent: all of it, less after a refund, or what was sent of it."""
-    for impact in sale.earnings.impacts:
-        if impact.slot == share.slot:
-            is_less = sale.order.is_refunded_in_part and writing.page.reduces(share.slot)
-            is_known = impact.quantity is not None and impact.kind == share.kind
-            return min(int(share.earned), parts_of(impact.exact)) if is_less and is_known else int(share.earned)
-    if sale.order.is_refunded and writing.page.undoes(share.slot):
-        return 0
-    return min(int(share.earned), sum(each.parts for each in final_parts(connection, share)))
+def _owed(connection: Connection, share: Any, sale: Sale, writing: Plan) -> Owed:
+    """What a sale is owed of a share of which a part was sent."""
+    impact = next((each for each in sale.earnings.impacts if each.slot == share.slot and each.kind == share.kind), None)
+    owed = after_refunds(sale, writing.page, share.slot, int(share.earned), impact, share)
+    if owed is not None:
+        return owed
+    if any(each.slot == share.slot for each in sale.earnings.impacts):
+        return Owed(int(share.owed), share.basis)
+    return Owed(min(int(share.earned), sum(each.parts for each in final_parts(connection, share))), share.basis)
 
 
-def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None, owed: int, writing: Plan) -> bool:
+def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None, by_now: Owed, writing: Plan) -> bool:
     """
     Change one share; return whether a part of it was sent.
 
@@ -112,14 +112,14 @@ def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None
         connection: An open transaction.
         share: The share.
         wanted: What it is to be if nothing of it was sent; None for no share.
-        owed: What is owed of it if a part of it was sent.
+        by_now: What is owed of it if a part of it was sent.
         writing: The values that the transaction will write.
     """
     final = final_parts(connection, share)
     is_as_wanted = wanted is not None and all(getattr(share, name) == wanted[name] for name in _COMPARED)
     chosen = (shares.c.order == share.order) & (shares.c.slot == share.slot)
     # What a person, or the seller, has taken back stays with its order.
-    owed = max(owed, sum(each.parts for each in final if each.is_over))
+    owed = max(by_now.parts, sum(each.parts for each in final if each.is_over))
     if final and not is_as_wanted:
         # If one of them turns out not to be bought, it is not sent again.
         allocations.outdate(connection, [share.order])
@@ -134,7 +134,8 @@ def _revise(connection: Connection, share: Any, wanted: Mapping[str, Any] | None
             lots.give_up(connection, each.lot, "an order for which it was has changed", writing.day, writing.page)
     if final := final_parts(connection, share):  # another run may have claimed a lot meanwhile
         allocations.free(connection, Entry(share.order, owed), final, writing.page.at, writing.page.run_id)
-        connection.execute(shares.update().where(chosen).values(owed=owed, outdated=not is_as_wanted))
+        values = {"owed": owed, "basis": by_now.basis, "outdated": not is_as_wanted}
+        connection.execute(shares.update().where(chosen).values(values))
     elif wanted is None:
         connection.execute(shares.delete().where(chosen))
     else:

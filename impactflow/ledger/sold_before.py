@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,15 +12,19 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select
 from impactflow.ledger.json_rows import as_list, listed
 from impactflow.ledger.rows import ever_bought
 from impactflow.ledger.sold import Sold, Stands, likeness, reporters_from_text
-from impactflow.ledger.states import UNSURE, WAITING, WITHDRAWN, Status
-from impactflow.ledger.tables import orders, placements
+from impactflow.ledger.states import UNSURE, WAITING, Status
+from impactflow.ledger.tables import orders, placements, shares
 from impactflow.names import systems_of
 
 
 def stands_of(connection: Connection, rows: Collection[int]) -> Mapping[int, Stands]:
     """The status of the placements of sales, by the first row of each sale that has any."""
-    found = connection.execute(_STANDS, {"ids": as_list([row] for row in sorted(rows))}) if rows else ()
-    return {first: Stands(*map(bool, stands)) for first, *stands in found}
+    if not rows:
+        return {}
+    ids = {"ids": as_list([row] for row in sorted(rows))}
+    found = {first: Stands(*map(bool, stands)) for first, *stands in connection.execute(_STANDS, ids)}
+    covered = connection.execute(_COVERED, ids).scalars()
+    return found | {first: replace(found.get(first, Stands()), was_sent=True) for first in covered}
 
 
 def sold_between(
@@ -106,7 +111,7 @@ _ROWS = select(*_COLUMNS).where(orders.c.id.in_(_IDS))
 #: The first row of a sale.
 _FIRST_ROW = func.coalesce(orders.c.same_as, orders.c.id)
 _FIRST = select(orders.c.id, _FIRST_ROW.label("first")).where(orders.c.id.in_(_IDS))
-_WAS_SENT = ever_bought() | placements.c.status.not_in((*WAITING, *WITHDRAWN))
+_WAS_SENT = ever_bought() | placements.c.status.not_in((*WAITING, Status.CANCELLED))
 _IS_ASKED = placements.c.status == Status.AWAITING_APPROVAL.value
 _IS_PLANNED = placements.c.status == Status.PLANNED.value
 _IS_APPROVED = placements.c.approved.is_not(None) & placements.c.status.in_((*UNSURE, Status.PLANNED.value))
@@ -130,12 +135,24 @@ _STANDS = (
     .where(or_(orders.c.id.in_(_IDS), orders.c.same_as.in_(_IDS)))
     .group_by(_FIRST_ROW)
 )
+#: Sales of which a purchase covers a share.
+_COVERED = (
+    select(_FIRST_ROW)
+    .join(shares, shares.c.order == orders.c.id)
+    .where(or_(orders.c.id.in_(_IDS), orders.c.same_as.in_(_IDS)), shares.c.covered > 0)
+    .distinct()
+)
 _ROW = orders.alias("row")
 _OF_SALE = placements.join(_ROW, placements.c.order == _ROW.c.id)
 _OF_THIS = or_(_ROW.c.id == orders.c.id, _ROW.c.same_as == orders.c.id)
 _SENT_FOR = select(placements.c.id).select_from(_OF_SALE).where(_OF_THIS, _WAS_SENT).exists()
 _DUE_FOR = select(placements.c.id).select_from(_OF_SALE).where(_OF_THIS, _IS_PLANNED).exists()
-_COUNTS = (or_(orders.c.eligible, orders.c.refunded) & or_(orders.c.duplicates.is_(None), _DUE_FOR)) | _SENT_FOR
+_SHARES_IN = (
+    select(shares.c.order).join(_ROW, shares.c.order == _ROW.c.id).where(_OF_THIS, shares.c.covered > 0).exists()
+)
+_COUNTS = (
+    (or_(orders.c.eligible, orders.c.refunded) & or_(orders.c.duplicates.is_(None), _DUE_FOR)) | _SENT_FOR | _SHARES_IN
+)
 _COUNTED = select(orders.c.customer, orders.c.ordered_at, orders.c.id).where(
     *_WHOSE, _COUNTS, orders.c.id.not_in(select(listed("apart", {"id": orders.c.id.type}).c.id))
 )

@@ -275,6 +275,8 @@ shares = Table(
     # Whether its order has earned something else by now, while it could not be changed: if its lot is given up, it is
     # judged again before anything is bought for it.
     Column("outdated", Boolean),
+    # The order's amount after a refund of a part, for which it was worked out what is owed; NULL without one.
+    Column("basis", Text),
     # What waits for a lot, and what is credit: few of the rows.
     Index("ix_shares_open", "slot", "kind", info={WHERE: "covered <> owed"}),
 )

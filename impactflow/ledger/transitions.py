@@ -200,6 +200,8 @@ def _count_parts(connection: Connection, each: Move) -> None:
         allocations.to_credit(connection, *purchase)
     elif each.to is Status.PLACED and each.from_ is Status.CANCELLED:
         allocations.restore(connection, *purchase)
+    elif each.to is Status.PLACED and each.from_ is Status.COVERED:
+        allocations.judge_anew(connection, connection.execute(_ORDER_OF, {"id": each.placement.id}).scalar_one())
     elif each.to is Status.CANCELLED and each.from_ in _BOUGHT:
         allocations.end(connection, *purchase)
 
@@ -287,6 +289,7 @@ _NOW = bindparam("now", type_=Utc())
 _UNTIL = bindparam("until", type_=Utc())
 _IDS = select(listed("ids", {"id": placements.c.id.type}).c.id)
 _OF = orders.alias("of")
+_ORDER_OF = select(placements.c.order).where(placements.c.id == bindparam("id"))
 _NO_RECEIPT = Receipt("")
 _CLAIM = (
     placements.update()

@@ -199,10 +199,10 @@ class Policy(Strict):
 
         Args:
             now: The time.
-            unbalanced: More slots to include, if they take credit: what is left to buy there after it is used.
+            unbalanced: More slots to include: what is left to buy there once their credit is used.
         """
         pools = [self._pool(rule, now) for rule in self.rules if rule.is_pooled]
-        singles = (rule for rule in self.rules if not rule.is_pooled and rule.takes_credit and rule.slot in unbalanced)
+        singles = (rule for rule in self.rules if not rule.is_pooled and rule.slot in unbalanced)
         return pools + [self._pool(rule, now) for rule in singles]
 
     def _pool(self, rule: Rule, now: datetime) -> Pool:
@@ -216,6 +216,7 @@ class Policy(Strict):
             since=None if every is None else period(every, now, self.time_zone)[0],
             lot=rule.lot,
             is_for_one=not rule.is_pooled,
+            takes_credit=rule.takes_credit,
         )
 
     @cached_property
@@ -231,6 +232,8 @@ class Policy(Strict):
             meaning += f" quoted at most {sorted(limits.items())}"
         if pooled := sorted((rule.slot, self.undoes(rule.slot)) for rule in self.rules if rule.is_pooled):
             meaning += f" for many orders, and undone: {pooled}"
+        if undone := sorted(rule.slot for rule in self.rules if not rule.is_pooled and self.undoes(rule.slot)):
+            meaning += f" undone: {undone}"
         if reduced := sorted(rule.slot for rule in self.rules if self.reduces(rule.slot)):
             meaning += f" less after a refund of a part: {reduced}"
         return hashlib.sha256(meaning.encode()).hexdigest()[:16]

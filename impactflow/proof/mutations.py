@@ -297,8 +297,8 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "an edited order keeps its approval",
         "impactflow.ledger.approvals",
-        "[row[name] for name in COVERED]",
-        '[row[name] for name in COVERED if name != "quantity"]',
+        "[row[name] for name in DECIDED_ABOUT]",
+        '[row[name] for name in DECIDED_ABOUT if name != "quantity"]',
     ),
     Mutation(
         "what was rejected is asked about by the next reading",
@@ -540,9 +540,9 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "a refund does not free what was bought for many",
-        "impactflow.ledger.shares",
-        "    if sale.order.is_refunded and writing.page.undoes(share.slot):\n        return 0\n",
-        "",
+        "impactflow.ledger.owing",
+        "        return Owed(0) if page.undoes(slot) else None",
+        "        return None",
         "pooled",
     ),
     Mutation(
@@ -632,7 +632,7 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "what other orders have of a purchase is cancelled",
         "impactflow.ledger.cancellations",
-        "_WAS_SENT_BEFORE, IS_GIVEN_BACK, allocations.IS_WHOLE)",
+        "_WAS_SENT_BEFORE, IS_GIVEN_BACK, IS_WHOLE)",
         "_WAS_SENT_BEFORE, IS_GIVEN_BACK)",
         "in part",
     ),
@@ -645,23 +645,23 @@ MUTATIONS: Sequence[Mutation] = (
     ),
     Mutation(
         "a refund of a part gives back all of it",
-        "impactflow.ledger.credit",
-        "    return min(bought, parts_of(impact.exact)) if is_less else bought",
-        "    return 0 if is_less else bought",
+        "impactflow.ledger.owing",
+        "    return Owed(min(bought, parts_of(impact.exact)), basis)",
+        "    return Owed(0, basis)",
         "in part",
     ),
     Mutation(
         "a refund of a part counts, although it has failed since",
-        "impactflow.ledger.credit",
-        "    return min(bought, parts_of(impact.exact)) if is_less else bought",
-        "    return min(bought, parts_of(impact.exact)) if is_less else None",
+        "impactflow.ledger.owing",
+        "        return Owed(bought)\n",
+        "        return None\n",
         "in part",
     ),
     Mutation(
         "a refund of a part does not count for a purchase for many",
         "impactflow.ledger.shares",
-        "return min(int(share.earned), parts_of(impact.exact)) if is_less and is_known else int(share.earned)",
-        "return int(share.earned)",
+        "    if owed is not None:\n        return owed\n",
+        "    if owed is not None:\n        return Owed(int(share.earned) if owed.parts else 0)\n",
         "in part",
     ),
     Mutation(

@@ -29,3 +29,14 @@ def pooled(new_world, ledger_url):
         return new_world(orders=list(orders), policy=policy, ledger_url=ledger_url, faults=faults)
 
     return new
+
+
+@pytest.fixture
+def credited(new_world, ledger_url):
+    """Makes a world with the orders, whose policy undoes refunds, with its ledger in SQLite and in Postgres."""
+
+    def new(*rules, orders, metadata="echo", **fields):
+        policy = policy_of(*rules, **(UNDO | fields))
+        return new_world(orders=list(orders), policy=policy, ledger_url=ledger_url, metadata=metadata)
+
+    return new

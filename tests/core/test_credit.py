@@ -3,11 +3,12 @@
 from fractions import Fraction
 
 import pytest
-from planting import CNAUGHT, ONECLICK, cancel
+from crediting import BACK, IN_PART, MONEY, PARTLY, changed, grown, refuse
+from planting import CNAUGHT, cancel
 from pooling import balance
 from pooling import bought as quantities
 from pydantic import ValidationError
-from refunding import UNDO, one_pass, read_again, struck
+from refunding import UNDO, one_pass, read_again
 from test_changed_orders import mend
 from test_hold import next_run
 from test_settling import Losing
@@ -15,43 +16,6 @@ from virtual_time import in_virtual_time
 from world import NONE_DIFFER, OFFSET, TREES, differences, policy_of, sold, statuses, track
 
 from impactflow.ledger import Pause, PauseScope, Resumption, Status
-
-IN_PART = {"eligible_payments": ["APPROVED", "Partially Refunded"], "refunds": {"full": "undo", "partial": "pro_rata"}}
-MONEY = TREES | {"quantity": {"per_amount": {"quantity": 1, "per": 10}}}
-#: A payment of which a part was given back.
-PARTLY = [{"date": "2026-03-02T12:00:00", "status": "Partially Refunded", "amount": 80}]
-BACK = [{"date": "2026-03-02T12:00:00", "status": "REFUNDED", "amount": 80}]
-
-
-@pytest.fixture
-def credited(new_world, ledger_url):
-    """Makes a world with the orders, whose policy undoes refunds, with its ledger in SQLite and in Postgres."""
-
-    def new(*rules, orders, metadata="echo", **fields):
-        policy = policy_of(*rules, **(UNDO | fields))
-        return new_world(orders=list(orders), policy=policy, ledger_url=ledger_url, metadata=metadata)
-
-    return new
-
-
-def changed(world, number, **fields):
-    """The shop reports something else of an order."""
-    world.sandbox.shop.orders[number - 1] = sold(number, **fields)
-
-
-def grown(world, *numbers, **fields):
-    """The shop sells more."""
-    world.sandbox.shop.orders.extend(sold(number, **fields) for number in numbers)
-
-
-async def refuse(world, run, provider=ONECLICK):
-    """The provider says no to what is to be cancelled, twice, so that it counts."""
-    struck(world, provider, "refused=1")
-    for _ in range(2):
-        world.clock.turn(seconds=200)
-        await read_again(world, run)
-        await one_pass(run, provider)
-    world.sandbox._lines[provider].calm()
 
 
 @in_virtual_time

@@ -201,5 +201,6 @@ def test_each_column_of_a_text_is_cleared_or_is_a_name():
         ),
         *("handle", "ref", "parts", "if_absent", "approved", "decided", "from_status", "to_status", "run_id"),
         *("decision", "source", "webhook_id", "topic", "listed_as", "mapping", "amount", "currency", "uncaptured"),
+        "basis",
     }
     assert {orders, placements, deliveries, forgotten_customers} == set(forgetting._LOCKED)

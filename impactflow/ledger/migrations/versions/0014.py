@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("buy_from", Utc(), nullable=True),
         sa.Column("final_at", Utc(), nullable=True),
         sa.Column("outdated", sa.Boolean(), nullable=True),
+        sa.Column("basis", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("order", "slot", name="pk_shares"),
     )
     is_open = sa.text("covered <> owed")
