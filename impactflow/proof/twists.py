@@ -150,7 +150,8 @@ def _in_part(chance: Random, plain: Scenario) -> Scenario:
         sales.append(Sale(len(sales) + 1, 1, None, listed_after_s=listed_s, paid_after_s=listed_s, sold_s=-600.0))
     extras = "coral" in plain.slots or bool(chance.randrange(2))
     options = replace(plain.options, extras=extras and plain.options.extras)
-    return replace(plain, sales=sales, options=options, in_part=True, twists=(*plain.twists, _IN_PART))
+    twisted = replace(plain, sales=sales, options=options, in_part=True, previews=False)
+    return replace(twisted, twists=(*plain.twists, _IN_PART))
 
 
 def _pooled(chance: Random, plain: Scenario) -> Scenario:
