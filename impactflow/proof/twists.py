@@ -133,7 +133,7 @@ def _in_part(chance: Random, plain: Scenario) -> Scenario:
     The shop sells more meanwhile, which is covered with what is left over.
     """
     if not plain.starts_s:
-        starts_s = [BEGIN_S + run * chance.uniform(0.02, 0.15) * DAY_S for run in range(4)]
+        starts_s = [BEGIN_S + run * chance.uniform(0.01, 0.06) * DAY_S for run in range(4)]
         plain = replace(plain, starts_s=sorted(starts_s), patience_s=[300.0] * len(starts_s), calm_after=None)
     sales, moment = [], partial(chance.uniform, BEGIN_S, plain.starts_s[-1])
     for sale in plain.sales:
