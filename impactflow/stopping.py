@@ -48,6 +48,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """
     Run an event loop until the work is done, or until a signal has cancelled it.
 
+    A signal before the work begins, or while the loop is closed after it, counts once that is over: raised in the midst
+    of a callback it would be logged there, and lost.
+
     Raises:
         Stopped: A signal came, and the work has ended.
     """
@@ -56,7 +59,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         with cancelling():
             return await work
 
-    return asyncio.run(stoppable())
+    with putting_off():
+        return asyncio.run(stoppable())
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from impactflow.ledger.fresh import FIRST, UNLISTED, WAS_LISTED, Fresh
 from impactflow.ledger.netting import Credit
 from impactflow.ledger.plan_rows import Day, impact_values, placement_key, planned_on_day, write_day
 from impactflow.ledger.states import STANDING, UNRESOLVED, WAITING, Status
-from impactflow.ledger.tables import Utc, order_names, orders, placements, shares
+from impactflow.ledger.tables import Utc, events, order_names, orders, placements, shares
 from impactflow.ledger.tables import allocations as journal
 from impactflow.models import PARTS, Order, Pool
 from impactflow.names import lot_name
@@ -193,7 +193,7 @@ def _use_credit(connection: Connection, drawing: Drawing, pool: Pool, *, whole: 
     """Cover shares with what is bought already, and owed to no order; return the whole units that are left."""
     left, wanted = list[Credit](), pool.lot(1)
     for row in connection.execute(_CREDIT, _whose(drawing.store, pool) | {"provider": wanted.provider.value}).all():
-        if row.attempts and not _is_alike(json.loads(row.options), wanted.options):  # else adopted, with none
+        if not (row.is_adopted or _is_alike(json.loads(row.options), wanted.options)):
             continue
         parts = row.parts // PARTS * PARTS if whole else row.parts
         used = _cover(connection, drawing, pool, row.lot, parts, sold_before=row.sold_before)
@@ -402,6 +402,17 @@ _LAST_NUMBER = (
     .select_from(_LOTS)
     .where(orders.c.store == _STORE, orders.c.lot.is_not(None), placements.c.slot == _SLOT)
 )
+#: Whether a purchase was found in its seller's records, which name no options; this ledger did not plan it.
+_IS_ADOPTED = (
+    select(events.c.id)
+    .where(
+        events.c.placement == placements.c.id,
+        events.c.from_status.is_(None),
+        events.c.to_status == Status.PLACED.value,
+    )
+    .correlate(placements)
+    .exists()
+)
 _CREDIT = (
     select(
         placements.c.id.label("lot"),
@@ -410,7 +421,8 @@ _CREDIT = (
         case((shares.c.covered - shares.c.owed < OWN_PART, shares.c.covered - shares.c.owed), else_=OWN_PART).label(
             "parts"
         ),
-        *(placements.c.options, placements.c.attempts),
+        placements.c.options,
+        _IS_ADOPTED.label("is_adopted"),
         # An adopted lot was bought for orders that were sold before; this ledger may not know all of them.
         case(
             (orders.c.lot.is_not(None) & orders.c.policy.is_(None) & orders.c.eligible, orders.c.ordered_at), else_=None

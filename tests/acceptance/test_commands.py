@@ -97,7 +97,7 @@ def test_n8_n21_place_says_first_what_this_run_did_and_then_which_days_it_read(u
 
 def test_n23_a_run_says_every_few_seconds_how_far_it_is():
     """With how much was bought and how fast, and what stands."""
-    before, now = Standing(0, 10, 10, 0, 0, 0, 0, 0, 0), Standing(5, 50, 12, 1, 0, 0, 0, 0, 0)
+    before, now = Standing(0, 10, 10, 0, 0, 0, 0, 0, 0, 0), Standing(5, 50, 12, 1, 0, 0, 0, 0, 0, 0)
     line = progress("placing", before, now, 8.0)
     assert line == (
         "placing, 8 s: 40 placed (5.0 a second), 2 completed (0.2 a second); in all 5 planned, 50 placed, 12 completed,"
@@ -108,7 +108,7 @@ def test_n23_a_run_says_every_few_seconds_how_far_it_is():
 
 def test_n23_a_request_under_way_is_no_doubt_while_a_run_goes_on():
     """In doubt is what was cut off."""
-    now = Standing(0, 0, 0, 0, 0, 0, 5, 0, 0)
+    now = Standing(0, 0, 0, 0, 0, 0, 5, 0, 0, 0)
     assert progress("placing", now, now, 3.0, sending=3).endswith("; in all 2 in doubt, 3 being sent")
 
 

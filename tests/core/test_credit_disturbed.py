@@ -358,3 +358,16 @@ async def test_refunds_of_parts_that_webhooks_report_are_credit_at_once(credited
         await shopify_refund(run, 1, "50.00")
         await runs(world, run)
         assert (await balance(run)).credit == 5
+
+
+@in_virtual_time
+async def test_a_new_ledger_uses_an_adopted_donation_for_many(credited, tmp_path):
+    """A seller's record does not name the campaign: what was bought in the slot counts for it."""
+    world = credited(GIVING | {"buy": {"at_least": 1}}, orders=[sold(1), sold(2)])
+    async with world.run() as run:
+        await next_run(world, run)
+    world.clock.turn(days=1)
+    async with world.run(**another(tmp_path)) as run:
+        await adopt(world, run)
+        await runs(world, run)
+        assert [160] == quantities(world)
