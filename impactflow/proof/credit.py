@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, null, select
 from impactflow.ledger import Status
 from impactflow.ledger.allocations import IS_SHARED
 from impactflow.ledger.states import STANDING
-from impactflow.ledger.tables import events, orders, placements, shares
+from impactflow.ledger.tables import allocations, events, orders, placements, shares
 from impactflow.models import PARTS
 from impactflow.proof.scenario import Scenario
 from impactflow.proof.sellers import RULES
@@ -38,6 +38,8 @@ def findings(connection: Connection, scenario: Scenario, began: datetime) -> Ite
         possible = scenario.possible(order_id, slot, (row.at - began).total_seconds())
         if row.owed != row.covered or row.earned != row.quantity * PARTS:
             yield f"covered, but not whole: {order_id}, {slot}"
+        if scenario.cancelled_after_s is None and row.is_taken_back:
+            yield f"covered by what was cancelled: {order_id}, {slot}"
         if row.quantity not in possible:
             yield f"not earned when it was covered: {order_id}, {slot}: {row.quantity} instead of {sorted(possible)}"
     is_undone = scenario.undoes_s is not None and scenario.undoes_s[1] == float("inf")
@@ -68,11 +70,26 @@ _COVERED_AT = (
     .where(events.c.placement == placements.c.id, events.c.to_status == Status.COVERED.value)
     .scalar_subquery()
 )
+_PURCHASE = placements.alias("purchase")
+#: Whether a purchase that covers a part of a share was cancelled.
+_IS_TAKEN_BACK = (
+    select(_PURCHASE.c.id)
+    .join(allocations, allocations.c.lot == _PURCHASE.c.id)
+    .where(
+        allocations.c.order == shares.c.order,
+        _PURCHASE.c.slot == shares.c.slot,
+        _PURCHASE.c.status == Status.CANCELLED.value,
+        _PURCHASE.c.placed_at.is_not(None),
+    )
+    .group_by(_PURCHASE.c.id)
+    .having(func.sum(allocations.c.parts) > 0)
+    .exists()
+)
 _OF_SHARE = (placements.c.order == shares.c.order) & (placements.c.slot == shares.c.slot)
 _COVERED = (
     select(
         orders.c.order_id, placements.c.slot, placements.c.quantity, shares.c.earned, shares.c.owed, shares.c.covered,
-        _COVERED_AT.label("at"),
+        _COVERED_AT.label("at"), _IS_TAKEN_BACK.label("is_taken_back"),
     )
     .select_from(placements.join(orders, placements.c.order == orders.c.id).join(shares, _OF_SHARE))
     .where(placements.c.status == Status.COVERED.value)

@@ -630,13 +630,6 @@ MUTATIONS: Sequence[Mutation] = (
         "pooled",
     ),
     Mutation(
-        "what other orders have of a purchase is cancelled",
-        "impactflow.ledger.cancellations",
-        "_WAS_SENT_BEFORE, IS_GIVEN_BACK, IS_WHOLE)",
-        "_WAS_SENT_BEFORE, IS_GIVEN_BACK)",
-        "in part",
-    ),
-    Mutation(
         "an order that credit covers is bought as well",
         "impactflow.ledger.netting",
         '{"status": Status.COVERED.value, "due_at": None, "reason": _COVERED}',

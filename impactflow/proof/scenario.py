@@ -390,7 +390,8 @@ class Scenario:
         smaller.
         """
         (sale,) = (sale for sale in self.sales if order_id == f"WR-{sale.number}")
-        since_s = at_s - LATEST_READING_S
+        # Where half of the money is given back within hours, a doubt may outlast them, and is sent again as it was.
+        since_s = at_s - (2 * DAY_S if self.in_part else LATEST_READING_S)
         changes = [change for change in (*sale.changes_s, self.typo_until_s) if change is not None]
         moments = [since_s, at_s, *(change for change in changes if since_s < change <= at_s)]
         earned = {sale.items_at(moment) * self._factor(moment) * RULES[slot][1] for moment in moments} - {0}
