@@ -176,10 +176,10 @@ def outdate(connection: Connection, rows: Sequence[int]) -> None:
 
 def _open_credit(connection: Connection, lot: int) -> None:
     """Make the row of a lot's own credit, unless there is one."""
-    lots = connection.execute(_LOT, {"lot": lot}).one()
-    own = select(shares.c.order).where(shares.c.order == lots.row, shares.c.slot == lots.slot)
+    row = connection.execute(_LOT, {"lot": lot}).one()
+    own = select(shares.c.order).where(shares.c.order == row.row, shares.c.slot == row.slot)
     if connection.execute(own).first() is None:
-        values = {"order": lots.row, "slot": lots.slot, "kind": lots.kind, "earned": 0, "owed": 0, "covered": 0}
+        values = {"order": row.row, "slot": row.slot, "kind": row.kind, "earned": 0, "owed": 0, "covered": 0}
         connection.execute(shares.insert(), values)
 
 

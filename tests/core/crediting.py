@@ -2,6 +2,7 @@
 
 from planting import ONECLICK
 from refunding import one_pass, read_again, struck
+from test_hold import next_run
 from world import TREES, sold
 
 IN_PART = {"eligible_payments": ["APPROVED", "Partially Refunded"], "refunds": {"full": "undo", "partial": "pro_rata"}}
@@ -29,3 +30,11 @@ async def refuse(world, run, provider=ONECLICK):
         await read_again(world, run)
         await one_pass(run, provider)
     world.sandbox._lines[provider].calm()
+
+
+async def give_back(world, run, *numbers):
+    """Buy, give orders' money back, and have the seller refuse: what was bought for them is credit."""
+    await next_run(world, run)
+    for number in numbers:
+        changed(world, number, payments=BACK)
+    await refuse(world, run)

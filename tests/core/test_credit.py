@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from crediting import BACK, IN_PART, MONEY, PARTLY, changed, grown, refuse
+from crediting import BACK, IN_PART, MONEY, PARTLY, changed, give_back, grown, refuse
 from planting import CNAUGHT, cancel
 from pooling import balance
 from pooling import bought as quantities
@@ -23,9 +23,7 @@ async def test_what_a_seller_does_not_cancel_covers_the_next_order(credited):
     """The oldest one; its own placement is not sent, and all that follow are bought as ever."""
     world = credited(TREES, orders=[sold(1)])
     async with world.run() as run:
-        await next_run(world, run)
-        changed(world, 1, payments=BACK)
-        await refuse(world, run)
+        await give_back(world, run, 1)
         found = await balance(run)
         assert (0, 0, 1, 1) == (found.owed, found.allocated, found.bought, found.credit)
         grown(world, 2, 3)
@@ -62,10 +60,7 @@ async def test_an_order_that_is_paid_again_has_its_purchase_again(credited):
     """If no other order has it by now; else it is bought once more."""
     world = credited(TREES, orders=[sold(1), sold(2)])
     async with world.run() as run:
-        await next_run(world, run)
-        changed(world, 1, payments=BACK)
-        changed(world, 2, payments=BACK)
-        await refuse(world, run)
+        await give_back(world, run, 1, 2)
         assert (await balance(run)).credit == 2
         changed(world, 1)
         grown(world, 3)
@@ -145,9 +140,7 @@ async def test_a_covered_order_that_is_refunded_leaves_credit_again(credited):
     """It passes on to the next order."""
     world = credited(TREES, orders=[sold(1)])
     async with world.run() as run:
-        await next_run(world, run)
-        changed(world, 1, payments=BACK)
-        await refuse(world, run)
+        await give_back(world, run, 1)
         grown(world, 2)
         await next_run(world, run)
         changed(world, 2, payments=BACK)
@@ -202,9 +195,7 @@ async def test_credit_waits_while_a_person_has_paused_its_slot(credited):
     """Then it is used before anything is bought."""
     world = credited(TREES, orders=[sold(1)])
     async with world.run() as run:
-        await next_run(world, run)
-        changed(world, 1, payments=BACK)
-        await refuse(world, run)
+        await give_back(world, run, 1)
         scope = PauseScope(slot="trees")
         await run.ledger.pause(Pause(scope, "ada", "a change", world.clock.now()))
         grown(world, 2)
@@ -220,9 +211,7 @@ async def test_a_seller_that_writes_to_customers_is_still_asked(credited):
     """Where notify is true, each customer's own tree is bought; the credit stays."""
     world = credited(TREES | {"notify": True}, orders=[sold(1)])
     async with world.run() as run:
-        await next_run(world, run)
-        changed(world, 1, payments=BACK)
-        await refuse(world, run)
+        await give_back(world, run, 1)
         grown(world, 2)
         await next_run(world, run)
         assert [1, 1] == quantities(world)
@@ -234,9 +223,7 @@ async def test_credit_is_used_where_the_rule_buys_for_many_by_now(credited):
     """A change of the policy between one and many leaves no credit behind, and buys no share twice."""
     world = credited(MONEY, orders=[sold(1)])
     async with world.run() as run:
-        await next_run(world, run)
-        changed(world, 1, payments=BACK)
-        await refuse(world, run)
+        await give_back(world, run, 1)
         grown(world, 2, amount=50)
         await next_run(world, run)
         mend(world, run, MONEY | {"buy": {"at_least": 1}}, **UNDO)

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import pytest
-from crediting import BACK, IN_PART, MONEY, PARTLY, changed, grown, refuse
+from crediting import BACK, IN_PART, MONEY, PARTLY, changed, give_back, grown, refuse
 from planting import ONECLICK, buy, cancel
 from pooling import balance
 from pooling import bought as quantities
@@ -152,9 +152,7 @@ async def test_a_sale_that_has_another_purchase_is_owed_no_other_one(credited):
     """Two orders turn out to be one sale: the purchase that credit was taken of is not made up for."""
     world = credited(TREES, orders=[sold(1), sold(2, sourceId="5000000000001")])
     async with world.run() as run:
-        await next_run(world, run)
-        changed(world, 1, payments=BACK)
-        await refuse(world, run)
+        await give_back(world, run, 1)
         grown(world, 3)
         await next_run(world, run)
         changed(world, 1)
@@ -168,9 +166,7 @@ async def test_a_covered_order_that_turns_out_to_be_a_sale_with_a_purchase_is_co
     """Its part is credit again."""
     world = credited(TREES, orders=[sold(1)])
     async with world.run() as run:
-        await next_run(world, run)
-        changed(world, 1, payments=BACK)
-        await refuse(world, run)
+        await give_back(world, run, 1)
         grown(world, 2)
         await next_run(world, run)
         grown(world, 3, sourceId="5000000000002", contact=None)
@@ -230,9 +226,7 @@ async def test_a_policy_that_begins_to_undo_frees_what_a_refunded_order_was_cove
     """As it undoes refunds of the weeks before."""
     world = credited(TREES, orders=[sold(1)])
     async with world.run() as run:
-        await next_run(world, run)
-        changed(world, 1, payments=BACK)
-        await refuse(world, run)
+        await give_back(world, run, 1)
         grown(world, 2)
         await next_run(world, run)
         mend(world, run, TREES)
